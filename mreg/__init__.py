@@ -1,0 +1,74 @@
+"""mreg: a model registry that needs no server.
+
+A *catalog* (who, what, which stage, why) and an *artifact store* (the bytes), with one command line and one Python
+API over both::
+
+    import mreg
+
+    registry = mreg.open_registry()
+    version = registry.push("model.pkl", name="classifier", metrics={"accuracy": 0.95})
+    registry.promote("classifier@3", to="Production")
+    registry.pull("classifier@production", "model.pkl")
+
+The house, every arrow pointing one way::
+
+    cli, server  ->  registry  ->  catalog, artifacts, hooks  ->  domain  ->  errors
+
+- ``domain`` holds the values and rules: pure, without I/O, clock or environment.
+- ``catalog`` keeps metadata over one small contract, `mreg.catalog.database.Database`.
+- ``artifacts`` keeps bytes over another, `mreg.artifacts.backend.BlobBackend`.
+- ``registry`` holds the use cases, the only place that spans both.
+- ``profile`` says where things are; ``documents`` reads what people hand in; ``wire`` makes JSON-ready dicts.
+- ``cli`` is the only place that knows Typer and rich.
+
+Everything is imported on first use, so that a command pays for what it needs alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mreg.errors import (
+        AlreadyExists,
+        ApprovalMissing,
+        BadInput,
+        BadProfile,
+        Conflict,
+        Corrupt,
+        GateFailed,
+        MregError,
+        NotAllowed,
+        NotFound,
+        Unavailable,
+    )
+    from mreg.registry.open import open_registry
+    from mreg.registry.registry import Registry
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyExists",
+    "ApprovalMissing",
+    "BadInput",
+    "BadProfile",
+    "Conflict",
+    "Corrupt",
+    "GateFailed",
+    "MregError",
+    "NotAllowed",
+    "NotFound",
+    "Registry",
+    "Unavailable",
+    "__version__",
+    "open_registry",
+]
+
+_PLACES = {"Registry": "mreg.registry.registry", "open_registry": "mreg.registry.open"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'mreg' has no attribute {name!r}")
+    return getattr(import_module(_PLACES.get(name, "mreg.errors")), name)

@@ -1,0 +1,1 @@
+"""The bytes of versions: content-addressed blobs over a small backend contract."""

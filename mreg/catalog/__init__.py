@@ -1,0 +1,1 @@
+"""Who, what, which stage and why: the metadata of models over a small database contract."""

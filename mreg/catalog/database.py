@@ -1,0 +1,68 @@
+"""Database: the contract under the catalog, one per engine.
+
+A database runs a function inside a transaction and nothing else. That the function may be run more than once, and so
+must have no effect but its statements, is the one rule that lets a file, a server and a bucket share all code above.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+Value = str | int | float | bytes | None
+Row = Mapping[str, Value]
+
+
+class Connection(abc.ABC):
+    """Statements inside one transaction.
+
+    A statement is named ``file.statement`` and stands in ``catalog/statements/file.sql``; parameters are named.
+    """
+
+    @abc.abstractmethod
+    def all(self, statement: str, **values: Value) -> Sequence[Row]:
+        """Every row that the statement gives."""
+
+    @abc.abstractmethod
+    def one(self, statement: str, **values: Value) -> Row | None:
+        """The first row, or None."""
+
+    @abc.abstractmethod
+    def run(self, statement: str, **values: Value) -> int:
+        """Carry it out; how many rows it changed."""
+
+    @abc.abstractmethod
+    def run_many(self, statement: str, rows: Iterable[Mapping[str, Value]]) -> None:
+        """Carry it out once for each row of values."""
+
+    @abc.abstractmethod
+    def query(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
+        """Rows of a statement that was composed (a search); every value stands in ``values``, none in the text."""
+
+
+class Database(abc.ABC):
+    """One catalog's tables, wherever they are kept.
+
+    Opening brings an older schema to this one, each migration in a transaction of its own, safe when many clients
+    come at once; a newer schema is refused untouched. Driver errors come out as `Unavailable` (can't be reached,
+    permission, newer schema), `Conflict` (too busy) or `Corrupt` (damaged, or no catalog).
+    """
+
+    @abc.abstractmethod
+    def read(self, fn: Callable[[Connection], T]) -> T:
+        """What ``fn`` gives, every statement of it seeing one and the same state."""
+
+    @abc.abstractmethod
+    def write(self, fn: Callable[[Connection], T]) -> T:
+        """What ``fn`` gives, in a serialisable transaction that is durable when this returns.
+
+        ``fn`` may be run more than once and must have no effect but its statements. Where it raises, nothing has
+        changed. A crash leaves all of it or nothing.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections; does nothing a second time."""

@@ -1,0 +1,230 @@
+"""The difference of two versions, and whether it is a regression."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from mreg.domain.manifest import ManifestEntry
+from mreg.domain.metrics import Direction, MetricValue, Verdict, difference, direction, exact, parse_metric, percent
+from mreg.domain.metrics import verdict as verdict_of
+from mreg.domain.model import ModelVersion
+from mreg.domain.text import nearest, quoted
+from mreg.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricDifference:
+    """One metric of two versions.
+
+    Attributes:
+        first: Value of the first version, None where it has none; second likewise.
+        delta: ``second - first``, None where a side is missing or no float holds it.
+        percent: The delta in percent of the first's size, None also where the first is 0.
+        direction: Which way is better, None where unknown.
+        verdict: What the second is, seen from the first.
+    """
+
+    name: str
+    first: MetricValue | None
+    second: MetricValue | None
+    delta: MetricValue | None
+    percent: float | None
+    direction: Direction | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something other than a metric that the two versions do not share.
+
+    Attributes:
+        group: parameters, files, source or environment.
+        first: Its text in the first version, None where it is absent; second likewise. They differ.
+    """
+
+    group: str
+    name: str
+    first: str | None
+    second: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two versions and what differs; metrics are all there, of the rest only what differs.
+
+    Attributes:
+        same_artifact: Whether both are the very same bytes.
+    """
+
+    first: ModelVersion
+    second: ModelVersion
+    metrics: tuple[MetricDifference, ...]
+    changes: tuple[Change, ...]
+    same_artifact: bool
+
+
+def compare(
+    first: ModelVersion,
+    second: ModelVersion,
+    *,
+    directions: Mapping[str, str],
+    first_files: Iterable[ManifestEntry] = (),
+    second_files: Iterable[ManifestEntry] = (),
+) -> Comparison:
+    """The comparison of two versions, of one model or of two.
+
+    Args:
+        directions: The models' own word on which way a metric is better.
+        first_files: The files of the first version's artifact; second_files likewise. A file artifact is one entry.
+    """
+    names = [*first.metrics, *(name for name in second.metrics if name not in first.metrics)]
+    return Comparison(
+        first=first,
+        second=second,
+        metrics=tuple(_metric(name, first.metrics.get(name), second.metrics.get(name), directions) for name in names),
+        changes=(
+            *_changes("parameters", first.parameters, second.parameters),
+            *_changes("files", _files(first_files), _files(second_files)),
+            *_changes("source", _source(first), _source(second)),
+            *_changes("environment", first.source.environment, second.source.environment),
+        ),
+        same_artifact=(first.artifact.kind, first.artifact.digest) == (second.artifact.kind, second.artifact.digest),
+    )
+
+
+def _metric(
+    name: str, first: MetricValue | None, second: MetricValue | None, directions: Mapping[str, str]
+) -> MetricDifference:
+    way = direction(name, directions)
+    both = first is not None and second is not None
+    return MetricDifference(
+        name=name,
+        first=first,
+        second=second,
+        delta=difference(first, second) if first is not None and second is not None else None,
+        percent=percent(first, second) if both and first is not None and second is not None else None,
+        direction=way,
+        verdict=verdict_of(first, second, way),
+    )
+
+
+def _changes(group: str, first: Mapping[str, str], second: Mapping[str, str]) -> Iterable[Change]:
+    for name in sorted({*first, *second}):
+        if first.get(name) != second.get(name):
+            yield Change(group=group, name=name, first=first.get(name), second=second.get(name))
+
+
+def _files(entries: Iterable[ManifestEntry]) -> Mapping[str, str]:
+    return {
+        entry.path: f"{entry.digest.value[:12]} {entry.size} B{' executable' if entry.executable else ''}"
+        for entry in entries
+    }
+
+
+def _source(version: ModelVersion) -> Mapping[str, str]:
+    source = version.source
+    dirty = "" if source.git_dirty is None else ("changed files" if source.git_dirty else "clean")
+    found = {
+        "git_commit": source.git_commit,
+        "git_branch": source.git_branch,
+        "git_remote": source.git_remote,
+        "git_state": dirty,
+        "run_id": version.run_id,
+        "experiment_id": version.experiment_id,
+        "format": version.artifact.format,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How much worse a metric may become: ``accuracy:0.01`` (absolute), ``latency_ms:5%`` (of the first value's size).
+
+    Attributes:
+        metric: The metric; empty: every metric with a direction.
+        amount: Never negative.
+        relative: Whether the amount is a fraction of the first value's size.
+    """
+
+    metric: str = ""
+    amount: Decimal = Decimal(0)
+    relative: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Tolerance:
+        """The tolerance that ``accuracy``, ``accuracy:0.01``, ``latency_ms:5%``, ``:0.01`` or nothing means.
+
+        Raises:
+            BadInput: The part behind the last colon is no number from 0 up, with or without ``%``.
+        """
+        metric, colon, amount = text.rpartition(":") if ":" in text else (text, "", "")
+        if not colon:
+            return cls(metric=metric)
+        relative = amount.endswith("%")
+        try:
+            value = exact(parse_metric(metric or "tolerance", amount.removesuffix("%")))
+            if value < 0:
+                raise BadInput("negative")
+        except BadInput:
+            raise BadInput(
+                f"{quoted(amount)} is no tolerance", hint="write metric:0.01 or metric:5%, from 0 up"
+            ) from None
+        return cls(metric=metric, amount=value / 100 if relative else value, relative=relative)
+
+    def allows(self, row: MetricDifference) -> bool:
+        """Whether the second value is at most so much worse; a missing value or direction is never a pass."""
+        if row.first is None or row.second is None or row.direction is None:
+            return False
+        loss = exact(row.first) - exact(row.second)
+        if row.direction is Direction.LOWER:
+            loss = -loss
+        return loss <= (self.amount * abs(exact(row.first)) if self.relative else self.amount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """A metric that became worse than its tolerance allows, or that can't be judged."""
+
+    metric: MetricDifference
+    reason: str
+
+
+def regressions(comparison: Comparison, tolerances: Iterable[Tolerance]) -> tuple[Regression, ...]:
+    """Every metric that fails its tolerance.
+
+    A tolerance without a metric asks for every metric whose direction is known, and fails where a side lacks one; a
+    metric of a tolerance of its own is judged by that one alone.
+
+    Raises:
+        BadInput: A named metric has no known direction, or neither version has it.
+    """
+    rules = tuple(tolerances)
+    named = {rule.metric: rule for rule in rules if rule.metric}
+    general = next((rule for rule in rules if not rule.metric), None)
+    rows = {row.name: row for row in comparison.metrics}
+    for name in named:
+        if name not in rows:
+            near = nearest(name, rows, 1)
+            raise BadInput(
+                f"neither version has the metric {quoted(name)}",
+                hint=f"did you mean {near[0]}?" if near else f"they have: {', '.join(rows) or 'no metrics'}",
+            )
+        if rows[name].direction is None:
+            raise BadInput(
+                f"whether a higher {quoted(name)} is better is not known",
+                hint=f"mreg edit {comparison.first.model_name} --direction {name}=higher",
+            )
+    found = []
+    for row in comparison.metrics:
+        rule = named.get(row.name, general)
+        if rule and (row.direction or row.name in named) and not rule.allows(row):
+            found.append(Regression(metric=row, reason=_reason(row)))
+    return tuple(found)
+
+
+def _reason(row: MetricDifference) -> str:
+    if row.verdict is Verdict.MISSING:
+        return "missing in the first" if row.first is None else "missing in the second"
+    return "worse than the tolerance allows"

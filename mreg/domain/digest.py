@@ -1,0 +1,53 @@
+"""The digest of some bytes: which algorithm, and what it gave."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from mreg.domain.text import quoted
+from mreg.errors import BadInput
+
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A SHA-256 (FIPS 180-4) of some bytes; ``Digest.parse(str(digest)) == digest``.
+
+    Attributes:
+        algorithm: Always ``sha256`` today; written out so that a store says what it holds.
+        value: 64 lower-case hex digits.
+    """
+
+    algorithm: str
+    value: str
+
+    def __post_init__(self) -> None:
+        if self.algorithm != "sha256" or not _HEX.fullmatch(self.value):
+            raise BadInput(
+                f"{quoted(f'{self.algorithm}:{self.value}')} is no digest",
+                hint="a digest is sha256: and 64 lower-case hex digits",
+            )
+
+    @classmethod
+    def sha256(cls, value: str) -> Digest:
+        """The SHA-256 whose hex digits are given.
+
+        Raises:
+            BadInput: The text is not 64 lower-case hex digits.
+        """
+        return cls("sha256", value)
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """The digest written as ``algorithm:value``.
+
+        Raises:
+            BadInput: The text is of another form, in upper case, or of an algorithm other than SHA-256.
+        """
+        algorithm, _, value = text.partition(":")
+        return cls(algorithm, value)
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.value}"

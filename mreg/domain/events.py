@@ -1,0 +1,136 @@
+"""Audit events and the hash chain over them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+GENESIS = "0" * 64
+"""What the first event names as the one before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Who did what when; written in the transaction that did it, and never changed.
+
+    Attributes:
+        seq: 1, 2, 3 ... over the whole catalog, without gaps.
+        at: When, by the clock of the machine that did it; ``seq`` and not ``at`` gives the order.
+        actor: Who.
+        action: What, such as ``version.pushed``.
+        model_id: Of which model, 0 where it is of none; stays the same when the model is renamed.
+        model: The model's name at that time, empty where it is of none.
+        version: Of which version, None where it is of none.
+        details: JSON-ready fields of the action.
+        previous: Hash of event ``seq - 1``, `GENESIS` for the first.
+        hash: Of this event with everything above in it; see `event_hash`.
+    """
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    model_id: int = 0
+    model: str = ""
+    version: int | None = None
+    details: Mapping[str, object]
+    previous: str
+    hash: str
+
+
+def time_text(at: datetime) -> str:
+    """The time as ISO 8601 in UTC with microseconds and ``Z``; equal lengths, so that text order is time order."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def details_text(details: Mapping[str, object]) -> str:
+    """The one JSON text of an event's details: keys sorted, no spaces, Unicode as it is."""
+    return json.dumps(dict(details), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def event_hash(
+    *,
+    seq: int,
+    at: datetime,
+    actor: str,
+    action: str,
+    model_id: int,
+    model: str,
+    version: int | None,
+    details: Mapping[str, object],
+    previous: str,
+) -> str:
+    """SHA-256 in hex over the JSON array of the fields in this order, time and details in their one text form.
+
+    Each event's hash covers the hash before it, so that editing, removing or reordering one breaks every later link.
+    """
+    fields = [seq, time_text(at), actor, action, model_id, model, version, details_text(details), previous]
+    return hashlib.sha256(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
+def chained(
+    last: Event | None,
+    *,
+    at: datetime,
+    actor: str,
+    action: str,
+    details: Mapping[str, object],
+    model_id: int = 0,
+    model: str = "",
+    version: int | None = None,
+) -> Event:
+    """The event that follows the last one (None: the first of a catalog)."""
+    seq = last.seq + 1 if last else 1
+    previous = last.hash if last else GENESIS
+    digest = event_hash(
+        seq=seq,
+        at=at,
+        actor=actor,
+        action=action,
+        model_id=model_id,
+        model=model,
+        version=version,
+        details=details,
+        previous=previous,
+    )
+    return Event(
+        seq=seq,
+        at=at,
+        actor=actor,
+        action=action,
+        model_id=model_id,
+        model=model,
+        version=version,
+        details=details,
+        previous=previous,
+        hash=digest,
+    )
+
+
+def first_broken(events: Iterable[Event]) -> int | None:
+    """The seq at which the chain from the first event on is broken, or None where it is whole.
+
+    A missing event is found at its place; an edited one at its own. Events cut off the end are found only by who
+    knows how many there were.
+    """
+    expected = 1
+    previous = GENESIS
+    for event in events:
+        actual = event_hash(
+            seq=event.seq,
+            at=event.at,
+            actor=event.actor,
+            action=event.action,
+            model_id=event.model_id,
+            model=event.model,
+            version=event.version,
+            details=event.details,
+            previous=event.previous,
+        )
+        if event.seq != expected or event.previous != previous or event.hash != actual:
+            return expected
+        expected, previous = expected + 1, event.hash
+    return None

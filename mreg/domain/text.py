@@ -1,0 +1,122 @@
+"""Text that people write and see: what may be stored, how it is shown, which known word is nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mreg.errors import BadInput
+
+KEY_LIMIT = 250
+"""Characters in the name of a metric, parameter or tag."""
+
+VALUE_LIMIT = 5_000
+"""Characters in the value of a parameter or tag."""
+
+TEXT_LIMIT = 20_000
+"""Characters in a description or comment."""
+
+ENTRIES_LIMIT = 1_000
+"""Metrics, parameters or tags of one version."""
+
+
+def printable(text: str, *, keep_newlines: bool = False) -> str:
+    r"""The text with everything that a terminal could obey written out as ``\xNN`` or ``\uNNNN``.
+
+    Escaped are control characters, escape sequences, bidirectional and zero-width marks, and lone surrogates; spaces
+    and letters of every script stay. The result is always printable and encodable as UTF-8.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or (keep_newlines and char == "\n") else _escaped(char)
+        for char in text
+    )
+
+
+def _escaped(char: str) -> str:
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char)
+    if short:
+        return short
+    point = ord(char)
+    if point < 0x100:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+def quoted(text: str, limit: int = 80) -> str:
+    """The text as messages quote it: printable, in single quotes, cut in the middle where it is long."""
+    if len(text) > limit:
+        text = f"{text[: limit - 20]}...{text[-17:]}"
+    return f"'{printable(text)}'"
+
+
+def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
+    """Up to ``count`` known words that the word was probably meant to be, nearest first."""
+    from difflib import get_close_matches
+
+    folded = {name.casefold(): name for name in known}
+    found = get_close_matches(word[:200].casefold(), list(folded), n=count, cutoff=0.6)
+    return tuple(folded[name] for name in found)
+
+
+def check_key(kind: str, key: str) -> str:
+    """The key itself, if it may name a metric, parameter or tag.
+
+    Raises:
+        BadInput: It is empty, longer than `KEY_LIMIT`, has ``=``, a space at an end, or a character that can't be
+            printed.
+    """
+    if not key:
+        raise BadInput(f"the name of a {kind} is empty", hint=f"write it as name=value: --{kind} name=value")
+    if len(key) > KEY_LIMIT:
+        raise BadInput(f"the {kind} name {quoted(key)} has {len(key)} characters; the limit is {KEY_LIMIT}")
+    if not key.isprintable() or "=" in key or key != key.strip():
+        raise BadInput(
+            f"the {kind} name {quoted(key)} can't be used",
+            hint="use printable characters without '=' and without spaces at the ends",
+        )
+    return key
+
+
+def check_value(kind: str, key: str, value: str) -> str:
+    """The value itself, if a parameter or tag may hold it.
+
+    Raises:
+        BadInput: It is longer than `VALUE_LIMIT`, holds NUL, or is not Unicode text.
+    """
+    return _check(f"the value of {kind} {quoted(key)}", value, VALUE_LIMIT)
+
+
+def check_text(what: str, text: str) -> str:
+    """The text itself, if it may be stored as a description, comment or reason.
+
+    Raises:
+        BadInput: It is longer than `TEXT_LIMIT`, holds NUL, or is not Unicode text.
+    """
+    return _check(f"the {what}", text, TEXT_LIMIT)
+
+
+def check_line(what: str, text: str) -> str:
+    """The text itself, if it may be stored as an identifier of another system (a run, an actor).
+
+    Raises:
+        BadInput: It is empty, longer than `KEY_LIMIT`, or has a character that can't be printed.
+    """
+    if not text or text != text.strip() or not text.isprintable() or len(text) > KEY_LIMIT:
+        raise BadInput(
+            f"the {what} {quoted(text)} can't be used",
+            hint=f"use 1 to {KEY_LIMIT} printable characters without spaces at the ends",
+        )
+    return text
+
+
+def _check(what: str, text: str, limit: int) -> str:
+    if len(text) > limit:
+        raise BadInput(f"{what} has {len(text)} characters; the limit is {limit}")
+    if "\0" in text:
+        raise BadInput(f"{what} holds a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{what} is not valid Unicode text") from None
+    return text
