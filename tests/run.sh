@@ -1,0 +1,42 @@
+#!/bin/sh
+# Everything the tests need is installed here, then all of them are run:  sh tests/run.sh [--full] [pytest arguments]
+# --full runs the long fault campaigns whole; without it a seeded share of each runs.
+set -eu
+cd "$(dirname "$0")/.."
+
+python=""
+for candidate in "${MREG_PYTHON:-}" python3.13 python3.12 python3.11 python3; do
+    [ -n "$candidate" ] || continue
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        python=$candidate
+        break
+    fi
+done
+[ -n "$python" ] || { echo "mreg needs Python 3.11 or newer" >&2; exit 1; }
+
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+
+# The completions are tested in the shells themselves. Where they can't be installed the tests of that shell are
+# skipped, except in CI, where a skip fails.
+missing=""
+for shell in bash zsh fish; do
+    command -v "$shell" >/dev/null 2>&1 || missing="$missing $shell"
+done
+if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    echo "installing$missing"
+    # shellcheck disable=SC2086
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } \
+        >/dev/null || echo "could not install$missing" >&2
+fi
+
+if [ "${1:-}" = "--full" ]; then
+    shift
+    MREG_TEST_FULL=1
+    export MREG_TEST_FULL
+fi
+
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/mypy
+exec .venv/bin/python -m pytest -n "${MREG_TEST_WORKERS:-auto}" -q "$@"
