@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
+from typing import Any
 
 from mreg.domain.digest import Digest
 from mreg.domain.metrics import MetricValue
@@ -14,7 +15,9 @@ from mreg.domain.names import ModelName, Selector, VersionRef
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput
 
-EMPTY: Mapping[str, str] = MappingProxyType({})
+
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
 
 
 class ModelStage(Enum):
@@ -101,7 +104,7 @@ class Source:
     git_remote: str = ""
     git_dirty: bool | None = None
     run_url: str = ""
-    environment: Mapping[str, str] = EMPTY
+    environment: Mapping[str, str] = field(default_factory=_nothing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +126,9 @@ class ModelVersion:
     stage: ModelStage = ModelStage.NONE
     status: ModelStatus = ModelStatus.READY
     description: str = ""
-    tags: Mapping[str, str] = EMPTY
-    parameters: Mapping[str, str] = EMPTY
-    metrics: Mapping[str, MetricValue] = field(default_factory=lambda: MappingProxyType({}))
+    tags: Mapping[str, str] = field(default_factory=_nothing)
+    parameters: Mapping[str, str] = field(default_factory=_nothing)
+    metrics: Mapping[str, MetricValue] = field(default_factory=_nothing)
     aliases: tuple[str, ...] = ()
     artifact: ModelArtifact
     run_id: str = ""
@@ -161,9 +164,9 @@ class RegisteredModel:
     model_id: int = 0
     name: ModelName
     description: str = ""
-    tags: Mapping[str, str] = EMPTY
-    aliases: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    directions: Mapping[str, str] = EMPTY
+    tags: Mapping[str, str] = field(default_factory=_nothing)
+    aliases: Mapping[str, int] = field(default_factory=_nothing)
+    directions: Mapping[str, str] = field(default_factory=_nothing)
     primary_metric: str = ""
     version_count: int = 0
     latest_version: int | None = None

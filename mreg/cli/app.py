@@ -1,0 +1,193 @@
+"""The command ``mreg``: which commands there are, and the one place where failures become exit codes.
+
+A command's module is imported when the command is run, so that ``mreg show`` does not pay for ``push``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+from mreg.cli.invocation import Invocation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+COMMANDS = {
+    "register": ("models", "register"),
+    "push": ("push", "push"),
+    "pull": ("pull", "pull"),
+    "list": ("models", "list_models"),
+    "show": ("show", "show"),
+    "search": ("models", "search"),
+    "compare": ("compare", "compare"),
+    "promote": ("stages", "promote"),
+    "archive": ("stages", "archive"),
+    "rollback": ("stages", "rollback"),
+    "history": ("history", "history"),
+    "lineage": ("history", "lineage"),
+    "alias": ("edit", "alias"),
+    "tag": ("edit", "tag"),
+    "edit": ("edit", "edit"),
+    "rename": ("edit", "rename"),
+    "delete": ("edit", "delete"),
+    "profile": ("profiles", "PROFILE_COMMANDS"),
+    "init": ("profiles", "init"),
+    "completion": ("completion", "completion"),
+}
+"""Module of this package and name in it, by command, in the order of the help: the life of a model."""
+
+
+class CommandGroup(TyperGroup):
+    """Commands that are imported when they are run; each takes the options of every command beside its own."""
+
+    table: dict[str, tuple[str, str]] = COMMANDS
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return list(self.table)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        if cmd_name not in self.table:
+            return None
+        module, name = self.table[cmd_name]
+        function = getattr(import_module(f"mreg.cli.{module}"), name)
+        if isinstance(function, dict):
+            return subgroup(cmd_name, function)
+        return build_command(cmd_name, function)
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        if args and args[0] not in self.table and not args[0].startswith("-"):
+            from mreg.cli.failures import no_such_command
+
+            raise no_such_command(args[0], list(self.table))
+        return super().resolve_command(ctx, args)  # type: ignore[arg-type]
+
+
+def build_command(name: str, function: Any) -> TyperCommand:
+    """The command that a function is, with the options of every command."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, cls=getattr(function, "command_class", None))(function)
+    command = typer.main.get_command(app)
+    command.params.extend(shared_options())
+    command.name = name
+    return command  # type: ignore[return-value]
+
+
+def subgroup(name: str, table: dict[str, tuple[str, str]]) -> TyperGroup:
+    """A command with commands of its own, such as ``profile``."""
+    group = CommandGroup(name=name, help=HELP_OF_GROUPS[name], no_args_is_help=True, rich_markup_mode=None)
+    group.table = table
+    group.params.extend(shared_options())
+    return group
+
+
+HELP_OF_GROUPS = {"profile": "Where models are kept, and from where each value came."}
+
+
+def shared_options() -> list[TyperOption]:
+    """The options that every command takes, before or after its name."""
+
+    def option(declarations: list[str], help: str, **settings: Any) -> TyperOption:
+        name = next(word for word in declarations if not word.startswith("-"))
+
+        def keep(ctx: typer.Context, _param: object, value: Any) -> None:
+            if value is not None and value is not False:
+                setattr(invocation_of(ctx), name, value)
+
+        return TyperOption(param_decls=declarations, help=help, callback=keep, expose_value=False, **settings)
+
+    return [
+        option(["output_format", "--format"], "table, plain, json, csv or md.", metavar="FORMAT"),
+        option(["as_json", "--json"], "Short for --format json.", is_flag=True),
+        option(["quiet", "--quiet", "-q"], "Print references only.", is_flag=True),
+        option(["profile", "--profile"], "Use this profile. [env: MREG_PROFILE]", metavar="NAME"),
+        option(["config", "--config"], "Read profiles from this file. [env: MREG_CONFIG]", metavar="FILE"),
+        option(["debug", "--debug"], "Show the traceback of an unknown failure.", is_flag=True),
+    ]
+
+
+def invocation_of(ctx: typer.Context) -> Invocation:
+    """What this run of ``mreg`` was asked for beside its command."""
+    root = ctx.find_root()
+    if not isinstance(root.obj, Invocation):
+        root.obj = Invocation()
+    return root.obj
+
+
+def _print_version(ctx: typer.Context, _param: object, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from mreg import __version__
+
+        print(f"mreg {__version__}")
+        raise typer.Exit
+
+
+def root_command() -> CommandGroup:
+    """The command ``mreg`` itself."""
+    version = TyperOption(
+        param_decls=["version", "--version", "-V"],
+        help="Print the version.",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_print_version,
+    )
+    return CommandGroup(
+        name="mreg",
+        help="A model registry without a server: versions, metrics, stages and verified bytes.",
+        epilog="Examples:\n\n\b\n  mreg push model.pkl --accuracy 0.95\n  mreg promote classifier 3\n"
+        "  mreg compare classifier 1 2\n  mreg pull classifier@production",
+        params=[version, *shared_options()],
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+
+
+class Terminated(BaseException):
+    """SIGTERM came; unwinds like Ctrl-C, so that nothing is left half done."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and give its exit code; the only place where failures are caught."""
+    import signal
+
+    invocation = Invocation.of_words(arguments)
+    previous = signal.signal(signal.SIGTERM, _terminate) if hasattr(signal, "SIGTERM") else None
+    try:
+        code = root_command().main(
+            list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation
+        )
+        sys.stdout and sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        return 141
+    except BaseException as error:  # every failure ends here as a message and an exit code
+        from mreg.cli.failures import report
+
+        return report(error, invocation)
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def main() -> NoReturn:
+    """The entry point: run the command line of this process and leave with its exit code."""
+    code = run(sys.argv[1:])
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # The reader went away or the disk is full; what could be said was said. The interpreter must not try again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = code or 141
+    sys.exit(code)

@@ -1,0 +1,91 @@
+"""From the words that a person types to references and pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
+from mreg.domain.text import quoted
+from mreg.errors import BadInput
+
+
+def reference(words: Sequence[str]) -> VersionRef:
+    """The reference that one word (``classifier@3``) or two (``classifier 3``) mean.
+
+    Raises:
+        BadInput: The words mean no reference.
+    """
+    if len(words) > 2:
+        raise BadInput(
+            f"one reference was expected, not {len(words)} words", hint="write classifier@3, or classifier 3"
+        )
+    first = VersionRef.parse(words[0])
+    if len(words) == 1:
+        return first
+    if first.selector is not None:
+        raise BadInput(f"{quoted(words[0])} says which version already, so {quoted(words[1])} is one word too many")
+    return VersionRef(first.name, Selector.parse(words[1]))
+
+
+def two_references(words: Sequence[str]) -> tuple[VersionRef, VersionRef | None]:
+    """The two sides that the words of ``compare`` mean.
+
+    ``classifier 1 2``; ``a@3 b@7``; ``a@3 production`` (of the same model); ``classifier 2`` (production against 2);
+    ``classifier`` (no second: production against latest); ``a b`` (the latest of two models).
+
+    Raises:
+        BadInput: The words mean no two versions.
+    """
+    if len(words) > 3:
+        raise BadInput(f"two versions were expected, not {len(words)} words", hint="mreg compare classifier 1 2")
+    first = VersionRef.parse(words[0])
+    if len(words) == 1:
+        return first, None
+    if len(words) == 3:
+        if first.selector is not None:
+            raise BadInput(f"{quoted(words[0])} says which version already", hint="mreg compare classifier 1 2")
+        return VersionRef(first.name, Selector.parse(words[1])), VersionRef(first.name, Selector.parse(words[2]))
+    selector = _plain_selector(words[1])
+    if selector is None:
+        return first, VersionRef.parse(words[1])
+    production = Selector(SelectorKind.STAGE, "production")
+    return VersionRef(first.name, first.selector or production), VersionRef(first.name, selector)
+
+
+def _plain_selector(word: str) -> Selector | None:
+    """The selector that a word means on its own, None where it rather names a model."""
+    if word.startswith("@"):
+        return Selector.parse(word[1:])
+    try:
+        selector = Selector.parse(word)
+    except BadInput:
+        return None
+    return None if selector.kind is SelectorKind.ALIAS else selector
+
+
+def pairs(kind: str, words: Iterable[str] | None) -> dict[str, str]:
+    """The ``key=value`` words as a mapping.
+
+    Raises:
+        BadInput: A word has no ``=``, or a key is given twice.
+    """
+    found: dict[str, str] = {}
+    for word in words or ():
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise BadInput(f"{quoted(word)} is no {kind}", hint=f"write it as --{kind} name=value")
+        if key in found:
+            raise BadInput(f"the {kind} {quoted(key)} is given twice", hint="give it once")
+        found[key] = value
+    return found
+
+
+def model_name(word: str) -> ModelName:
+    """The model that a word names, for commands that take a whole model.
+
+    Raises:
+        BadInput: The word is no model's name; one with a version is told so.
+    """
+    if "@" in word:
+        raise BadInput(f"{quoted(word)} names a version, and this needs a model", hint=f"write {word.split('@')[0]}")
+    return ModelName(word)

@@ -1,0 +1,76 @@
+"""What ``--ci`` leaves for the steps after this one in GitHub Actions.
+
+Format: https://docs.github.com/actions/reference/workflow-commands-for-github-actions (environment files).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mreg.errors import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    from mreg.domain.comparison import Comparison
+    from mreg.domain.model import ModelVersion
+
+
+def write_push(version: ModelVersion) -> None:
+    """Outputs reference, model, version, checksum, and a summary with the version's table.
+
+    Raises:
+        BadInput: This is no GitHub Actions step.
+        Unavailable: A file can't be written.
+    """
+    from mreg.cli.render import render
+    from mreg.cli.table import markdown
+
+    _append(
+        {
+            "reference": str(version.reference),
+            "model": str(version.model_name),
+            "version": str(version.version),
+            "checksum": str(version.artifact.digest),
+        },
+        markdown(render(version)),
+    )
+
+
+def write_comparison(comparison: Comparison, *, failed: list[str]) -> None:
+    """Outputs reference_a, reference_b, regression (true or false), regressed (names), and the comparison as summary.
+
+    Raises:
+        BadInput: This is no GitHub Actions step.
+        Unavailable: A file can't be written.
+    """
+    from mreg.cli.render import render
+    from mreg.cli.table import markdown
+
+    _append(
+        {
+            "reference_a": str(comparison.first.reference),
+            "reference_b": str(comparison.second.reference),
+            "regression": "true" if failed else "false",
+            "regressed": ",".join(failed),
+        },
+        markdown(render(comparison)),
+    )
+
+
+def _append(outputs: Mapping[str, str], summary: str) -> None:
+    paths = {name: os.environ.get(name, "") for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    missing = [name for name, path in paths.items() if not path]
+    if missing:
+        raise BadInput(
+            f"--ci writes for a GitHub Actions step, and {' and '.join(missing)} is not set",
+            hint="leave --ci out here; --format md and --json work everywhere",
+        )
+    # Every value is one line of our own words and names, so that none can begin another output.
+    lines = "".join(f"{name}={value}\n" for name, value in outputs.items())
+    for path, text in ((paths["GITHUB_OUTPUT"], lines), (paths["GITHUB_STEP_SUMMARY"], summary)):
+        try:
+            with open(path, "a", encoding="utf-8") as stream:
+                stream.write(text)
+        except OSError as error:
+            raise Unavailable(f"{path} can't be written: {error.strerror}") from error

@@ -1,0 +1,95 @@
+"""compare: what differs between two versions, and whether it is a regression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperCommand
+
+from mreg.cli.app import invocation_of
+from mreg.cli.arguments import two_references
+from mreg.cli.completion import complete_reference
+from mreg.errors import GateFailed
+
+if TYPE_CHECKING:
+    from mreg.domain.comparison import Comparison
+
+ALL_METRICS = ":0"
+"""The tolerance that stands for the flag without a value."""
+
+
+def compare(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A [B]", help="classifier 1 2; a@3 b@7; classifier.", autocompletion=complete_reference
+        ),
+    ],
+    fail_on_regression: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on-regression",
+            metavar="[METRIC[:TOLERANCE]]",
+            help="Exit 3 if B is worse; several times for several metrics; tolerance 0.01 or 5%.",
+        ),
+    ] = None,
+    ci: Annotated[bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.")] = False,
+) -> None:
+    """Compare two versions: metrics with delta, percent and verdict; parameters, files, source, environment.
+
+    A name alone compares what is in Production with the latest. The exit code is 0 whatever differs, unless
+    --fail-on-regression asks: then a metric that is worse than its tolerance, or that one side lacks, exits 3.
+
+    Examples:
+
+    \b
+      mreg compare classifier 1 2
+      mreg compare classifier production latest --format md
+      mreg compare classifier@3 other@7 --fail-on-regression accuracy:0.01 --fail-on-regression latency_ms:5%
+      mreg compare classifier --ci --fail-on-regression
+    """
+    run = invocation_of(ctx)
+    from mreg.domain.comparison import Tolerance, regressions
+
+    rules = [Tolerance.parse(text) for text in fail_on_regression or ()]
+    comparison = run.registry.compare(*two_references(words))
+    found = regressions(comparison, rules)
+    run.output.result(comparison)
+    if ci:
+        from mreg.cli.ci import write_comparison
+
+        write_comparison(comparison, failed=[one.metric.name for one in found])
+    if found:
+        raise _failure(comparison, found)
+
+
+class CompareCommand(TyperCommand):
+    """``--fail-on-regression`` may stand without a value, which Typer has no word for."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        words = []
+        for place, word in enumerate(args):
+            words.append(word)
+            following = args[place + 1] if place + 1 < len(args) else "-"
+            if word == "--fail-on-regression" and following.startswith("-"):
+                words.append(ALL_METRICS)
+        return super().parse_args(ctx, words)  # type: ignore[arg-type]
+
+
+compare.command_class = CompareCommand  # type: ignore[attr-defined]
+
+
+def _failure(comparison: Comparison, found: object) -> GateFailed:
+    from mreg.wire import wire
+
+    listed = "; ".join(
+        f"{one.metric.name} {one.metric.first} to {one.metric.second} ({one.reason})"
+        for one in found  # type: ignore[attr-defined]
+    )
+    return GateFailed(
+        f"{comparison.second.reference} is a regression of {comparison.first.reference}: {listed}",
+        hint="a tolerance allows a small loss: --fail-on-regression metric:0.01 or metric:5%",
+        regressions=wire(found),
+    )

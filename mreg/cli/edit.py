@@ -1,0 +1,160 @@
+"""The rest of a model's life: alias, tag, edit, rename, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mreg.cli.app import invocation_of
+from mreg.cli.arguments import model_name, pairs, reference
+from mreg.cli.completion import complete_alias, complete_reference
+from mreg.cli.options import Description, Directions, DryRun, ModelArgument, PrimaryMetric, ReferenceWords, Yes
+from mreg.domain.text import quoted
+from mreg.errors import BadInput
+
+
+def alias(
+    ctx: typer.Context,
+    reference_text: Annotated[
+        str,
+        typer.Argument(metavar="REF", help="The version; with --remove, the model.", autocompletion=complete_reference),
+    ],
+    name: Annotated[str | None, typer.Argument(metavar="ALIAS", help="The name it gets.")] = None,
+    remove: Annotated[
+        str | None,
+        typer.Option("--remove", metavar="ALIAS", help="Take this alias away.", autocompletion=complete_alias),
+    ] = None,
+) -> None:
+    """Point an alias to a version, wherever it pointed before, or take it away.
+
+    Examples:
+
+    \b
+      mreg alias classifier@3 champion
+      mreg alias classifier --remove champion
+    """
+    run = invocation_of(ctx)
+    if remove is not None:
+        if name is not None:
+            raise BadInput("an alias to set and one to remove exclude each other", hint="give one of them")
+        run.output.result(run.registry.remove_alias(model_name(reference_text), remove))
+        return
+    if name is None:
+        raise BadInput("no alias is given", hint=f"mreg alias {reference_text} champion, or --remove champion")
+    run.output.result(run.registry.set_alias(reference_text, name))
+
+
+def tag(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="REF [KEY=VALUE]...",
+            help="The model or version, then tags to set.",
+            autocompletion=complete_reference,
+        ),
+    ],
+    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="KEY", help="Take this tag away.")] = None,
+) -> None:
+    """Set or remove tags of a model (a bare name) or of one version.
+
+    Examples:
+
+    \b
+      mreg tag classifier team=fraud
+      mreg tag classifier 3 data=2026-02 --remove draft
+    """
+    run = invocation_of(ctx)
+    named = [word for word in words if "=" not in word]
+    if not named or named != words[: len(named)]:
+        raise BadInput("the model or version comes first", hint="mreg tag classifier@3 team=fraud")
+    tags = pairs("tag", words[len(named) :])
+    run.output.result(run.registry.tag(reference(named), add=tags, remove=remove or ()))
+
+
+def edit(
+    ctx: typer.Context,
+    words: ReferenceWords,
+    description: Description = None,
+    directions: Directions = None,
+    primary_metric: PrimaryMetric = None,
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            "--parent", metavar="REF", help="What a version was made from.", autocompletion=complete_reference
+        ),
+    ] = None,
+    run_id: Annotated[str | None, typer.Option("--run-id", metavar="ID", help="A version's run.")] = None,
+    experiment_id: Annotated[
+        str | None, typer.Option("--experiment-id", metavar="ID", help="A version's experiment.")
+    ] = None,
+) -> None:
+    """Change what is said of a model (a bare name) or a version; an empty text takes it back.
+
+    The bytes and metrics of a version never change.
+
+    Examples:
+
+    \b
+      mreg edit classifier --description "spam or not" --primary-metric f1_score
+      mreg edit classifier --direction cost=lower
+      mreg edit classifier@3 --parent base@1
+    """
+    run = invocation_of(ctx)
+    changes = {
+        "description": description,
+        "directions": pairs("direction", directions) if directions else None,
+        "primary_metric": primary_metric,
+        "parent": parent,
+        "run_id": run_id,
+        "experiment_id": experiment_id,
+    }
+    if all(value is None for value in changes.values()):
+        raise BadInput("nothing to change is given", hint="mreg edit --help lists what can be changed")
+    run.output.result(run.registry.edit(reference(words), **changes))  # type: ignore[arg-type]
+
+
+def rename(
+    ctx: typer.Context, name: ModelArgument, to: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")]
+) -> None:
+    """Give a model another name; its versions, history and numbers stay.
+
+    Examples:
+
+    \b
+      mreg rename classifier team/classifier
+    """
+    run = invocation_of(ctx)
+    run.output.result(run.registry.rename(model_name(name), model_name(to)))
+
+
+def delete(
+    ctx: typer.Context,
+    words: ReferenceWords,
+    force: Annotated[bool, typer.Option("--force", help="Also what is in Staging or Production.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Delete a version, or a model (a bare name) with all its versions.
+
+    The history stays and no version number is given again.
+
+    Examples:
+
+    \b
+      mreg delete classifier@2
+      mreg delete classifier --dry-run
+      mreg delete classifier --force --yes
+    """
+    run = invocation_of(ctx)
+    wanted = reference(words)
+    plan = run.registry.delete(wanted, force=force, dry_run=True)
+    if not dry_run:
+        count = len(plan.versions)
+        what = f"{plan.reference}" if wanted.selector else f"{plan.reference} with {count} version{'s' * (count != 1)}"
+        run.output.confirm(f"delete {what} for good?", yes=yes)
+        # What was shown is what goes: a version that a reference means by now may be another one.
+        plan = run.registry.delete(plan.reference, force=force)
+    run.output.note(f"{'would delete' if dry_run else 'deleted'} {quoted(str(plan.reference))}")
+    run.output.result(plan)

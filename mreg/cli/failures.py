@@ -1,0 +1,155 @@
+"""From an error to a message, a hint and an exit code: one ordered table."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from mreg import errors
+from mreg.domain.text import nearest, printable, quoted
+
+if TYPE_CHECKING:
+    from mreg.cli.invocation import Invocation
+
+EXIT_CODES: tuple[tuple[type[errors.MregError], int], ...] = (
+    (errors.BadInput, 2),
+    (errors.GateFailed, 3),
+    (errors.NotFound, 4),
+    (errors.ApprovalMissing, 5),
+    (errors.Corrupt, 6),
+    (errors.AlreadyExists, 7),
+    (errors.Conflict, 7),
+    (errors.Unavailable, 8),
+    (errors.NotAllowed, 1),
+    (errors.MregError, 1),
+)
+INTERRUPTED = 130
+TERMINATED = 143
+PIPE_CLOSED = 141
+
+
+def report(error: BaseException, invocation: Invocation) -> int:
+    """Say on standard error what failed and what to do next; the exit code."""
+    from mreg.cli.app import Terminated
+
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        _say("interrupted; nothing was left half done", "", "interrupted", invocation)
+        return INTERRUPTED
+    if isinstance(error, Terminated):
+        _say("terminated; nothing was left half done", "", "terminated", invocation)
+        return TERMINATED
+    if invocation.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, errors.MregError):
+        _say(error.message, error.hint, error.code, invocation, error.details)
+        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+    if isinstance(error, typer.TyperException):
+        message, hint = _usage(error)
+        _say(message, hint, "usage", invocation)
+        return 2
+    return _unknown(error, invocation)
+
+
+def _unknown(error: BaseException, invocation: Invocation) -> int:
+    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        return PIPE_CLOSED
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF):
+        _say(f"the result can't be written: {error.strerror}", "", "output_failed", invocation)
+        return 1
+    if isinstance(error, MemoryError):
+        _say("there is not enough memory", "", "out_of_memory", invocation)
+        return 1
+    hint = "" if invocation.debug else "add --debug to see the traceback, and report it as a bug of mreg"
+    _say(f"unexpected {type(error).__name__}: {error}", hint, "unexpected", invocation)
+    return 1
+
+
+def _say(
+    message: str, hint: str, code: str, invocation: Invocation, details: dict[str, object] | None = None
+) -> None:
+    message, hint = printable(message), printable(hint, keep_newlines=True)
+    if invocation.as_json or invocation.output_format == "json":
+        import json
+
+        document = {"code": code, "message": message, "hint": hint, **({"details": details} if details else {})}
+        text = json.dumps(document, default=str)
+    else:
+        text = f"error: {message}" + "".join(f"\n  {line}" for line in hint.splitlines())
+    # Where standard error is closed or full nobody can be told; the exit code still tells.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(_encodable(text) + "\n")
+        sys.stderr.flush()
+
+
+def _encodable(text: str) -> str:
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _usage(error: typer.TyperException) -> tuple[str, str]:
+    option = getattr(error, "option_name", "")
+    if type(error).__name__ == "NoSuchOption" and option:
+        return _unknown_option(error, option)
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    hint = f"{context.command_path} --help shows how it is used" if context is not None else "mreg --help"
+    return message[:1].lower() + message[1:], hint
+
+
+def _unknown_option(error: typer.TyperException, option: str) -> tuple[str, str]:
+    context = getattr(error, "ctx", None)
+    known = [name for param in context.command.params for name in param.opts] if context is not None else []
+    command = context.command_path if context is not None else "mreg"
+    # Without the dashes, which would make short words look alike.
+    words = [name.removeprefix("--") for name in known if name.startswith("--")]
+    near = [f"--{word}" for word in nearest(option.lstrip("-"), words, 1)]
+    if "--metric" in known and option.startswith("--"):
+        value = _value_after(option)
+        name = option.removeprefix("--").replace("-", "_")
+        as_metric = f"--metric {printable(name)}={printable(value)}"
+        if near and not _is_number(value):
+            return f"there is no option {quoted(option)}", f"did you mean {near[0]}? {command} --help shows all"
+        if near:
+            return f"there is no option {quoted(option)}", f"did you mean {near[0]}, or the metric {as_metric}?"
+        if _is_number(value) or not value:
+            return f"there is no option {quoted(option)}", f"for a metric write {as_metric if value else as_metric + '0.97'}"
+    hint = f"did you mean {near[0]}?" if near else f"{command} --help shows the options"
+    return f"there is no option {quoted(option)}", hint
+
+
+def _value_after(option: str) -> str:
+    words = sys.argv
+    for place, word in enumerate(words):
+        if word == option:
+            return words[place + 1] if place + 1 < len(words) else ""
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    from mreg.domain.metrics import parse_metric
+
+    try:
+        parse_metric("value", text)
+    except errors.BadInput:
+        return False
+    return True
+
+
+def no_such_command(word: str, known: Sequence[str]) -> errors.BadInput:
+    """The usage error for a command that does not exist, naming the nearest."""
+    near = nearest(word, known, 1)
+    hint = f"did you mean mreg {near[0]}?" if near else "mreg --help lists the commands"
+    return errors.BadInput(f"there is no command {quoted(word)}", hint=hint)

@@ -1,0 +1,72 @@
+"""What one run of ``mreg`` was asked for beside its command, and what it needs for that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mreg.cli.output import Output
+    from mreg.registry.registry import Registry
+
+FORMATS = ("table", "plain", "json", "csv", "md")
+
+
+class Invocation:
+    """The options that every command takes; the registry and the output are made on first use."""
+
+    def __init__(self) -> None:
+        self.output_format = ""
+        self.as_json = False
+        self.quiet = False
+        self.profile: str | None = None
+        self.config: str | None = None
+        self.debug = False
+        self._output: Output | None = None
+        self._registry: Registry | None = None
+
+    @classmethod
+    def of_words(cls, words: Sequence[str]) -> Invocation:
+        """What can be told before the words are parsed, so that a usage error, too, is told as JSON or traced."""
+        invocation = cls()
+        invocation.as_json = "--json" in words or "--format=json" in words
+        invocation.debug = "--debug" in words
+        return invocation
+
+    @property
+    def output(self) -> Output:
+        """Where results, notes and progress go.
+
+        Raises:
+            BadInput: There is no such format.
+        """
+        if self._output is None:
+            from mreg.cli.output import Output
+
+            self._output = Output(self._chosen_format(), quiet=self.quiet)
+        return self._output
+
+    def _chosen_format(self) -> str:
+        if self.as_json and not self.output_format:
+            return "json"
+        if self.output_format and self.output_format not in FORMATS:
+            from mreg.domain.text import quoted
+            from mreg.errors import BadInput
+
+            raise BadInput(f"there is no output format {quoted(self.output_format)}", hint=f"use {', '.join(FORMATS)}")
+        return self.output_format
+
+    @property
+    def registry(self) -> Registry:
+        """The registry of the profile that was asked for."""
+        if self._registry is None:
+            from mreg.registry.open import open_registry
+
+            output = self.output
+            self._registry = open_registry(self.profile, config=self.config, notice=output.note)
+        return self._registry
+
+    def close(self) -> None:
+        """Let go of the registry, if one was opened."""
+        if self._registry is not None:
+            self._registry.close()

@@ -1,0 +1,119 @@
+"""Where a command's result, notes, progress and questions go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mreg.domain.text import printable
+from mreg.errors import BadInput
+
+if TYPE_CHECKING:
+    from mreg.cli.table import Rendering
+
+Progress = Callable[[int, int], None]
+
+
+class Output:
+    """A few verbs; the result goes to standard output and everything else to standard error.
+
+    Args:
+        chosen: The format that was asked for; empty: a table on a terminal, plain text elsewhere.
+        quiet: Results are references alone, and notes are not made.
+    """
+
+    def __init__(self, chosen: str = "", *, quiet: bool = False) -> None:
+        self.format = chosen or ("table" if _is_terminal(sys.stdout) else "plain")
+        self.quiet = quiet
+
+    def result(self, value: object) -> None:
+        """Print a result: one value or a tuple of them, in the chosen format."""
+        if self.quiet:
+            from mreg.cli.render import references
+
+            self._print("".join(f"{reference}\n" for reference in references(value)))
+        elif self.format == "json":
+            import json
+
+            from mreg.wire import wire
+
+            self._print(json.dumps(wire(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        else:
+            from mreg.cli.render import render
+
+            self.rendering(render(value))
+
+    def rendering(self, rendering: Rendering) -> None:
+        """Print something that is rendered already, in a format that is not JSON."""
+        if self.format == "table":
+            from mreg.cli.terminal import print_rendering
+
+            print_rendering(rendering)
+            return
+        from mreg.cli.table import csv_text, markdown, plain_lines
+
+        if self.format == "md":
+            self._print(markdown(rendering))
+        elif self.format == "csv":
+            self._print(csv_text(rendering.flat))
+        else:
+            self._print("".join(f"{line}\n" for line in plain_lines(rendering.flat)))
+
+    def _print(self, text: str) -> None:
+        if sys.stdout is None:
+            raise OSError(9, "standard output is closed")
+        # Model names in Cyrillic on a terminal of LANG=C: shown escaped rather than failing half-way.
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Say something that helps a person and is no part of the result."""
+        if not self.quiet:
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Say something that a person should not miss, also when quiet."""
+        if sys.stderr is not None:
+            encoding = sys.stderr.encoding or "utf-8"
+            safe = printable(text).encode(encoding, "backslashreplace").decode(encoding)
+            print(safe, file=sys.stderr, flush=True)
+
+    def confirm(self, question: str, *, yes: bool, flag: str = "--yes") -> None:
+        """Return if the answer is yes; asks on a terminal alone.
+
+        Raises:
+            BadInput: Nobody is there to be asked, or the answer was no.
+        """
+        if yes:
+            return
+        if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
+            raise BadInput(f"this asks first: {question}", hint=f"nobody can answer here; add {flag} if it is meant")
+        print(f"{printable(question)} [y/N] ", file=sys.stderr, end="", flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise BadInput("not confirmed; nothing was changed", hint=f"answer y, or add {flag}")
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Progress]:
+        """Something to tell how many bytes of how many are done; a bar appears for work of over a second."""
+        from mreg.cli.progress import ByteProgress
+
+        bar = ByteProgress(label, quiet=self.quiet, terminal=_is_terminal(sys.stderr) and _can_move())
+        try:
+            yield bar.moved
+        finally:
+            bar.close()
+
+
+def _is_terminal(stream: object) -> bool:
+    try:
+        return bool(stream is not None and stream.isatty())  # type: ignore[attr-defined]
+    except ValueError:  # closed
+        return False
+
+
+def _can_move() -> bool:
+    return os.environ.get("TERM", "dumb") != "dumb"

@@ -1,0 +1,128 @@
+"""The trend of a metric over the versions of a model, drawn in the terminal or written to a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mreg.domain.text import nearest, printable, quoted
+from mreg.errors import BadInput, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from mreg.domain.model import ModelVersion
+    from mreg.registry.query import ModelVersions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """The values of a metric by version, oldest first; versions without it are left out."""
+
+    model: str
+    metric: str
+    versions: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+def trend(found: ModelVersions | ModelVersion, metric: str | None) -> Trend:
+    """The trend of a metric, the primary one where none is named.
+
+    Raises:
+        BadInput: It was asked of one version.
+        NotFound: No version has the metric.
+    """
+    versions = getattr(found, "versions", None)
+    if versions is None:
+        raise BadInput("a trend is of a model, not of one version", hint="mreg show NAME --plot METRIC")
+    model: ModelVersions = found  # type: ignore[assignment]
+    name = metric or model.metric
+    points = [(version.version, version.metrics[name]) for version in reversed(versions) if name in version.metrics]
+    if not points:
+        known = sorted({key for version in versions for key in version.metrics})
+        near = nearest(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(known) or 'no metrics'}"
+        raise NotFound(f"no version of {model.model.name} has the metric {quoted(name)}", hint=hint)
+    return Trend(
+        model=str(model.model.name),
+        metric=name,
+        versions=tuple(version for version, _ in points),
+        values=tuple(float(value) for _, value in points),
+    )
+
+
+def draw(points: Trend) -> None:
+    """Draw the trend on standard output, in characters.
+
+    Raises:
+        Unavailable: The package that draws is not installed.
+    """
+    try:
+        import plotext
+    except ImportError:
+        raise _missing("plotext") from None
+    plotext.clear_figure()
+    width = os.environ.get("COLUMNS", "")
+    plotext.plot_size(min(max(int(width), 20), 200) if width.isdecimal() and len(width) < 6 else 80, 20)
+    plotext.plot(list(points.versions), list(points.values), marker="braille")
+    plotext.title(printable(f"{points.metric} of {points.model}"))
+    plotext.xlabel("version")
+    plotext.xticks(list(points.versions)[:: max(1, len(points.versions) // 12)])
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    text = plotext.build() if coloured else plotext.uncolorize(plotext.build())
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+
+
+def write(points: Trend, file: str) -> None:
+    """Write the trend as PNG, SVG or HTML, by the ending of the name; the file appears whole or not at all.
+
+    Raises:
+        BadInput: The ending is another.
+        Unavailable: The package that draws is not installed, or the file can't be written.
+    """
+    target = Path(file)
+    kind = target.suffix.lower().removeprefix(".")
+    if kind not in ("png", "svg", "html"):
+        raise BadInput(f"{quoted(file)} does not end in .png, .svg or .html", hint="name it x.svg, for example")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise _missing("matplotlib") from None
+    import io
+
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(points.versions, points.values, marker="o")
+    # A dollar sign would begin matplotlib's mathematics.
+    axes.set_title(printable(f"{points.metric} of {points.model}"), parse_math=False)
+    axes.set_xlabel("version")
+    axes.set_ylabel(printable(points.metric), parse_math=False)
+    axes.set_xticks(points.versions[:: max(1, len(points.versions) // 12)])
+    axes.grid(alpha=0.3)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="svg" if kind == "html" else kind)
+    data = stream.getvalue()
+    if kind == "html":
+        data = _page(points, data)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_bytes(data)
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise Unavailable(f"{quoted(file)} can't be written: {error.strerror}") from error
+
+
+def _page(points: Trend, svg: bytes) -> bytes:
+    from html import escape
+
+    title = escape(printable(f"{points.metric} of {points.model}"))
+    picture = svg[svg.index(b"<svg") :]
+    head = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{title}</title>\n<body>\n'
+    return head.encode() + picture + b"</body></html>\n"
+
+
+def _missing(package: str) -> Unavailable:
+    return Unavailable(f"drawing needs the package {package}", hint="pip install 'mreg[plot]'")

@@ -1,0 +1,77 @@
+"""Progress of long work on standard error: a bar on a terminal, a line each ten seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+QUIET_SECONDS = 1.0
+"""Work that is done by then shows nothing, and does not pay for importing rich."""
+
+LINE_SECONDS = 10.0
+
+
+class ByteProgress:
+    """Bytes done of bytes in all, with rate and time left."""
+
+    def __init__(self, label: str, *, quiet: bool, terminal: bool) -> None:
+        self.label = label
+        self.quiet = quiet
+        self.terminal = terminal
+        self.started = time.monotonic()
+        self.next_line = self.started + LINE_SECONDS
+        self.bar: Any = None
+        self.task: Any = None
+
+    def moved(self, done: int, total: int) -> None:
+        """Take note of the bytes done so far, of all."""
+        if self.quiet:
+            return
+        now = time.monotonic()
+        if self.terminal:
+            if self.bar is None and now - self.started >= QUIET_SECONDS:
+                self._begin()
+            if self.bar is not None:
+                self.bar.update(self.task, completed=done, total=total)
+        elif now >= self.next_line:
+            self.next_line = now + LINE_SECONDS
+            self._line(done, total, now - self.started)
+
+    def _begin(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self.bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=sys.stderr),
+            transient=True,
+        )
+        self.task = self.bar.add_task(self.label, total=None)
+        self.bar.start()
+
+    def _line(self, done: int, total: int, seconds: float) -> None:
+        if sys.stderr is None:
+            return
+        rate = done / seconds if seconds else 0.0
+        left = f", {(total - done) / rate:.0f} s left" if rate else ""
+        share = f"{100 * done // total} %" if total else "0 %"
+        text = f"{self.label}: {share}, {done / 1e6:.0f} of {total / 1e6:.0f} MB, {rate / 1e6:.0f} MB/s{left}"
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None

@@ -1,0 +1,65 @@
+"""pull: exactly the bytes of a version."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from mreg.cli.app import invocation_of
+from mreg.cli.options import ReferenceArgument
+from mreg.domain.names import Selector, SelectorKind, VersionRef
+from mreg.domain.text import quoted
+from mreg.errors import BadInput
+
+
+def pull(
+    ctx: typer.Context,
+    reference: ReferenceArgument,
+    destination: Annotated[
+        str | None,
+        typer.Argument(metavar="DEST", help="The file or folder to make; else the artifact's own name, here."),
+    ] = None,
+    to_stdout: Annotated[bool, typer.Option("--stdout", help="Write the bytes of one file to standard output.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace what is at the destination.")] = False,
+) -> None:
+    """Write a version's bytes to a file or folder, verified, all or nothing.
+
+    Examples:
+
+    \b
+      mreg pull classifier@production
+      mreg pull classifier@3 models/classifier.pkl --force
+      mreg pull classifier@champion --stdout | sha256sum
+    """
+    run = invocation_of(ctx)
+    if to_stdout:
+        if destination is not None:
+            raise BadInput("--stdout and a destination exclude each other", hint="give one of them")
+        if sys.stdout is None:
+            raise BadInput("standard output is closed")
+        sys.stdout.flush()
+        run.registry.stream(reference, sys.stdout.buffer)
+        return
+    _refuse_selector(reference, destination)
+    with run.output.progress("pull") as progress:
+        pulled = run.registry.pull(reference, destination, force=force, progress=progress)
+    run.output.result(pulled)
+
+
+def _refuse_selector(reference: str, destination: str | None) -> None:
+    """Refuse ``pull classifier 3``, which would write the latest version to a file named 3."""
+    wanted = VersionRef.parse(reference)
+    if destination is None or wanted.selector is not None or os.path.lexists(destination):
+        return
+    try:
+        selector = Selector.parse(destination)
+    except BadInput:
+        return
+    if selector.kind is not SelectorKind.ALIAS:
+        raise BadInput(
+            f"{quoted(destination)} reads like a version and stands where the destination does",
+            hint=f"mreg pull {wanted}@{selector}; or, for a file of that name: mreg pull {wanted} ./{destination}",
+        )

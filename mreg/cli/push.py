@@ -1,0 +1,149 @@
+"""push: a file or folder becomes the next version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from mreg.cli.app import invocation_of
+from mreg.cli.arguments import pairs
+from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage
+from mreg.cli.options import Description, Tags
+from mreg.errors import BadInput
+
+if TYPE_CHECKING:
+    from mreg.domain.metrics import MetricValue
+
+T = TypeVar("T")
+
+
+def _known(flag: str) -> object:
+    return typer.Option(flag, metavar="NUMBER", help=f"The metric {flag.removeprefix('--').replace('-', '_')}.")
+
+
+def push(
+    ctx: typer.Context,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The file or folder.")],
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", metavar="NAME", help="The model; else found.", autocompletion=complete_model),
+    ] = None,
+    accuracy: Annotated[str | None, _known("--accuracy")] = None,
+    f1_score: Annotated[str | None, _known("--f1-score")] = None,
+    precision: Annotated[str | None, _known("--precision")] = None,
+    recall: Annotated[str | None, _known("--recall")] = None,
+    latency_ms: Annotated[str | None, _known("--latency-ms")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME=NUMBER", help="Any other metric.", autocompletion=complete_metric),
+    ] = None,
+    metrics_file: Annotated[
+        list[str] | None, typer.Option("--metrics-file", metavar="FILE", help="Metrics in JSON or YAML.")
+    ] = None,
+    param: Annotated[list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="A parameter.")] = None,
+    params_file: Annotated[
+        list[str] | None, typer.Option("--params-file", metavar="FILE", help="Parameters in JSON or YAML.")
+    ] = None,
+    tags: Tags = None,
+    alias: Annotated[
+        list[str] | None, typer.Option("--alias", metavar="ALIAS", help="Point this alias to the version.")
+    ] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--stage", metavar="STAGE", help="The stage to enter at once.", autocompletion=complete_stage
+        ),
+    ] = None,
+    description: Description = None,
+    run_id: Annotated[str, typer.Option("--run-id", metavar="ID", help="The run; else the CI job's.")] = "",
+    experiment_id: Annotated[str, typer.Option("--experiment-id", metavar="ID", help="The experiment.")] = "",
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            "--parent", metavar="REF", help="What it was made from, of any model.", autocompletion=complete_reference
+        ),
+    ] = None,
+    artifact_format: Annotated[
+        str, typer.Option("--artifact-format", metavar="FORMAT", help="What the content is; else told from it.")
+    ] = "",
+    ci: Annotated[bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.")] = False,
+) -> None:
+    """Store a file or folder as the next version of a model, which is registered when it is new.
+
+    Without --name the model is MREG_MODEL, else `model:` of mreg.yaml or the profile, else found from the path; which
+    one was taken, and why, is said on standard error.
+
+    Examples:
+
+    \b
+      mreg push model.pkl --accuracy 0.95
+      mreg push model.pkl --name classifier --metrics-file metrics.json --param lr=0.01 --tag team=fraud
+      mreg push checkpoints/final --name llm --metric perplexity=7.2 --alias champion --parent base-llm@2
+    """
+    run = invocation_of(ctx)
+    known = {
+        "accuracy": accuracy,
+        "f1_score": f1_score,
+        "precision": precision,
+        "recall": recall,
+        "latency_ms": latency_ms,
+    }
+    given = {key: value for key, value in known.items() if value is not None}
+    with run.output.progress("push") as progress:
+        version = run.registry.push(
+            path,
+            name=name,
+            metrics=_metrics(given, metric or (), metrics_file or ()),
+            parameters=_parameters(param or (), params_file or ()),
+            tags=pairs("tag", tags),
+            aliases=alias or (),
+            stage=stage,
+            description=description or "",
+            run_id=run_id,
+            experiment_id=experiment_id,
+            parent=parent,
+            format=artifact_format,
+            progress=progress,
+        )
+    run.output.result(version)
+    if ci:
+        from mreg.cli.ci import write_push
+
+        write_push(version)
+
+
+def _metrics(given: dict[str, str], words: list[str] | tuple[()], files: list[str] | tuple[()]) -> dict[str, MetricValue]:
+    """Metrics of flags, ``--metric`` and files; one that is given twice is refused."""
+    from mreg.domain.metrics import parse_metric
+
+    found: dict[str, MetricValue] = {key: parse_metric(key, value) for key, value in given.items()}
+    sources: list[dict[str, MetricValue]] = [
+        {key: parse_metric(key, value) for key, value in pairs("metric", words).items()}
+    ]
+    if files:
+        from mreg.documents import read_metrics
+
+        sources += [read_metrics(file) for file in files]
+    for source in sources:
+        _add("metric", found, source)
+    return found
+
+
+def _parameters(words: list[str] | tuple[()], files: list[str] | tuple[()]) -> dict[str, str]:
+    found = pairs("param", words)
+    if files:
+        from mreg.documents import read_parameters
+
+        for file in files:
+            _add("parameter", found, read_parameters(file))
+    return found
+
+
+def _add(kind: str, found: dict[str, T], more: dict[str, T]) -> None:
+    from mreg.domain.text import quoted
+
+    for key, value in more.items():
+        if key in found:
+            raise BadInput(f"the {kind} {quoted(key)} is given twice", hint="give it once: by flag or in a file")
+        found[key] = value

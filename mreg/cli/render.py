@@ -1,0 +1,400 @@
+"""From a result to tables, and to the references that ``-q`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from mreg.cli.table import Cell, Rendering, Table, Toned, one
+
+if TYPE_CHECKING:
+    from mreg.domain.comparison import Comparison
+    from mreg.domain.events import Event
+    from mreg.domain.lineage import Lineage
+    from mreg.domain.model import ModelSummary, ModelVersion, RegisteredModel
+    from mreg.domain.transition import StageChange
+    from mreg.registry.edit import Deletion
+    from mreg.registry.pull import Pulled
+    from mreg.registry.query import ModelVersions, StagesAt
+
+STAGE_TONES = {"Production": "good", "Staging": "strong", "Archived": "dim"}
+VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
+BARS = "▁▂▃▄▅▆▇█"
+METRIC_COLUMNS = 6
+"""Metrics shown beside each other in a version table of a person's terminal; programs get all."""
+
+
+def render(value: object) -> Rendering:
+    """The tables of a result."""
+    if isinstance(value, (tuple, list)):
+        return _sequence(value)
+    return _RENDERERS[type(value).__name__](value)
+
+
+def references(value: object) -> Sequence[str]:
+    """The references of what a result is about, one a line of ``-q``."""
+    if isinstance(value, (tuple, list)):
+        return [reference for item in value for reference in references(item)]
+    return _REFERENCES[type(value).__name__](value)
+
+
+def _sequence(values: Sequence[Any]) -> Rendering:
+    if not values:
+        return one(Table(columns=("reference",), rows=()))
+    return {"ModelSummary": _summaries, "ModelVersion": _found, "Event": _events}[type(values[0]).__name__](values)
+
+
+def _summaries(summaries: Sequence[ModelSummary]) -> Rendering:
+    rows = []
+    for summary in summaries:
+        model = summary.model
+        rows.append(
+            (
+                Toned(str(model.name), "strong"),
+                model.latest_version,
+                summary.metric or None,
+                summary.latest_value,
+                model.staging_version,
+                Toned(model.production_version, "good"),
+                summary.production_value,
+                model.version_count,
+                model.updated_at,
+            )
+        )
+    columns = (
+        "model", ">latest", "metric", ">latest value", ">staging", ">production", ">production value", ">versions",
+        "updated",
+    )  # fmt: skip
+    return one(Table(columns=columns, rows=tuple(rows)))
+
+
+def _stage(version: ModelVersion) -> Toned:
+    return Toned(version.stage.value, STAGE_TONES.get(version.stage.value, ""))
+
+
+def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str]:
+    from mreg.domain.metrics import WELL_KNOWN
+
+    names = {name for version in versions for name in version.metrics}
+    known = [name for name in (first, *WELL_KNOWN) if name in names]
+    return list(dict.fromkeys([*known, *sorted(names)]))
+
+
+def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by: str, title: str = "") -> Table:
+    rows: list[tuple[Cell | Toned, ...]] = []
+    for version in versions:
+        label = str(version.reference) if by == "reference" else version.version
+        rows.append(
+            (
+                Toned(label, "strong"),
+                _stage(version),
+                *(version.metrics.get(name) for name in names),
+                ", ".join(version.aliases),
+                version.artifact.format,
+                version.artifact.size_bytes,
+                version.created_at,
+                version.created_by,
+            )
+        )
+    columns = (
+        by if by == "reference" else f">{by}", "stage", *(f">{name}" for name in names), "aliases", "format", ">bytes",
+        "created", "by",
+    )  # fmt: skip
+    return Table(title=title, columns=columns, rows=tuple(rows))
+
+
+def _found(versions: Sequence[ModelVersion]) -> Rendering:
+    names = _metric_names(versions)
+    flat = _version_table(versions, names, by="reference")
+    return Rendering(tables=(_version_table(versions, names[:METRIC_COLUMNS], by="reference"),), flat=flat)
+
+
+def _model_facts(model: RegisteredModel) -> list[tuple[Cell | Toned, ...]]:
+    rows: list[tuple[Cell | Toned, ...]] = [
+        ("description", model.description),
+        ("tags", _mapping(model.tags)),
+        ("aliases", _mapping({alias: str(version) for alias, version in model.aliases.items()})),
+        ("primary metric", model.primary_metric),
+        ("directions", _mapping(model.directions)),
+        ("production", model.production_version),
+        ("staging", model.staging_version),
+        ("latest", model.latest_version),
+        ("versions", model.version_count),
+        ("created", model.created_at),
+        ("by", model.created_by),
+    ]
+    return [row for row in rows if row[1] not in ("", None)]
+
+
+def _mapping(values: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _model(model: RegisteredModel) -> Rendering:
+    facts = Table(title=str(model.name), columns=("field", "value"), rows=tuple(_model_facts(model)), facts=True)
+    return Rendering(
+        tables=(facts,),
+        flat=Table(columns=("field", "value"), rows=(("name", str(model.name)), *facts.rows)),
+    )
+
+
+def _model_versions(found: ModelVersions) -> Rendering:
+    names = _metric_names(found.versions, found.metric)
+    facts = _model_facts(found.model)
+    values = [version.metrics[found.metric] for version in reversed(found.versions) if found.metric in version.metrics]
+    if len(values) > 1:
+        line = f"{sparkline([float(value) for value in values])}  {found.metric} {values[0]:.6g} to {values[-1]:.6g}"
+        facts.append(("trend", line))
+    return Rendering(
+        tables=(
+            Table(title=str(found.model.name), columns=("field", "value"), rows=tuple(facts), facts=True),
+            _version_table(found.versions, names[:METRIC_COLUMNS], by="version"),
+        ),
+        flat=_version_table(found.versions, names, by="version"),
+    )
+
+
+def sparkline(values: Sequence[float], width: int = 40) -> str:
+    """The last values as bars of eight heights, the lowest value the lowest bar."""
+    shown = values[-width:]
+    low, high = min(shown), max(shown)
+    # Halved first: the span of the largest floats would be infinite.
+    span = high / 2 - low / 2
+    return "".join(BARS[int((value / 2 - low / 2) / span * (len(BARS) - 1)) if span else 3] for value in shown)
+
+
+def _version(version: ModelVersion) -> Rendering:
+    source = version.source
+    artifact = version.artifact
+    rows: list[tuple[Cell | Toned, ...]] = [
+        ("model", str(version.model_name)),
+        ("version", version.version),
+        ("stage", _stage(version)),
+        ("status", version.status.value),
+        ("aliases", ", ".join(version.aliases)),
+        ("description", version.description),
+        *((f"metrics.{name}", value) for name, value in version.metrics.items()),
+        *((f"params.{name}", value) for name, value in version.parameters.items()),
+        *((f"tags.{name}", value) for name, value in version.tags.items()),
+        ("file", artifact.name),
+        ("format", artifact.format),
+        ("bytes", artifact.size_bytes),
+        ("files", artifact.file_count if artifact.kind.value == "folder" else None),
+        ("checksum", str(artifact.digest)),
+        ("stored at", artifact.path),
+        ("run", version.run_id),
+        ("run page", source.run_url),
+        ("experiment", version.experiment_id),
+        ("parent", str(version.parent) if version.parent else None),
+        ("git commit", source.git_commit),
+        ("git branch", source.git_branch),
+        ("git remote", source.git_remote),
+        ("git state", {True: "changed files", False: "clean", None: None}[source.git_dirty]),
+        *((f"environment.{name}", value) for name, value in source.environment.items()),
+        ("created", version.created_at),
+        ("updated", version.updated_at),
+        ("deployed", version.deployed_at),
+        ("by", version.created_by),
+    ]
+    table = Table(
+        title=str(version.reference),
+        columns=("field", "value"),
+        rows=tuple(row for row in rows if row[1] not in ("", None)),
+        facts=True,
+    )
+    return one(table)
+
+
+def _pulled(pulled: Pulled) -> Rendering:
+    version = pulled.version
+    state = "already there, verified" if pulled.unchanged else "verified"
+    return _line(
+        ("reference", "file", "bytes", "checksum", "state"),
+        (
+            str(version.reference),
+            str(pulled.destination),
+            version.artifact.size_bytes,
+            str(version.artifact.digest),
+            Toned(state, "good"),
+        ),
+        f"{version.reference} is at {pulled.destination} ({state})",
+    )
+
+
+def _line(columns: tuple[str, ...], row: tuple[Cell | Toned, ...], sentence: str) -> Rendering:
+    """A row for programs, a sentence for people."""
+    return Rendering(tables=(), flat=Table(columns=columns, rows=(row,)), summary=sentence)
+
+
+def _stage_change(change: StageChange) -> Rendering:
+    version = change.version
+    sentence = (
+        f"{version.reference} is in {version.stage.value} (was {change.before.value})"
+        if change.changed
+        else f"{version.reference} was in {version.stage.value} already"
+    )
+    archived = ", ".join(str(other.reference) for other in change.archived)
+    return _line(
+        ("reference", "stage", "before", "archived"),
+        (str(version.reference), _stage(version), change.before.value, archived),
+        sentence + (f"; {archived} is archived" if archived else ""),
+    )
+
+
+def _comparison(comparison: Comparison) -> Rendering:
+    first, second = comparison.first.reference, comparison.second.reference
+    metrics = tuple(
+        (
+            row.name,
+            row.first,
+            row.second,
+            _signed(row.delta),
+            f"{row.percent:+.2f} %" if row.percent is not None else None,
+            Toned(row.verdict.value, VERDICT_TONES.get(row.verdict.value, "")),
+        )
+        for row in comparison.metrics
+    )
+    tables = [
+        Table(
+            title=f"{first} against {second}",
+            columns=("metric", f">{first}", f">{second}", ">delta", ">percent", "verdict"),
+            rows=metrics,
+        )
+    ]
+    tables += [
+        Table(
+            title=group,
+            columns=("", str(first), str(second)),
+            rows=tuple((change.name, change.first, change.second) for change in changes),
+        )
+        for group, changes in groupby(comparison.changes, key=lambda change: change.group)
+    ]
+    flat_rows: list[tuple[Cell | Toned, ...]] = [
+        ("metrics", row.name, row.first, row.second, row.delta, row.percent, row.verdict.value)
+        for row in comparison.metrics
+    ]
+    flat_rows += [
+        (change.group, change.name, change.first, change.second, None, None, "differs")
+        for change in comparison.changes
+    ]
+    columns = ("group", "name", str(first), str(second), "delta", "percent", "verdict")
+    return Rendering(
+        tables=tuple(tables),
+        flat=Table(columns=columns, rows=tuple(flat_rows)),
+        summary="The bytes of both are the same." if comparison.same_artifact else "",
+        marker=f"<!-- mreg compare {comparison.first.model_name} {comparison.second.model_name} -->",
+    )
+
+
+def _signed(delta: int | float | None) -> str | None:
+    return None if delta is None else (f"{delta:+d}" if isinstance(delta, int) else f"{delta:+.6g}")
+
+
+def _events(events: Sequence[Event]) -> Rendering:
+    rows = tuple(
+        (
+            event.seq,
+            event.at,
+            event.actor,
+            event.action,
+            f"{event.model}@{event.version}" if event.version else event.model,
+            _explained(event),
+        )
+        for event in events
+    )
+    return one(Table(columns=(">seq", "at", "actor", "action", "of", "details"), rows=rows))
+
+
+def _explained(event: Event) -> str:
+    details = event.details
+    if event.action == "version.stage_changed":
+        text = f"{details.get('from')} to {details.get('to')}"
+        if details.get("returned"):
+            text += ", by rollback"
+        if details.get("replaced_by"):
+            text += f", replaced by {event.model}@{details['replaced_by']}"
+        return f"{text}: {details['reason']}" if details.get("reason") else text
+    shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
+    return ", ".join(f"{key}={_compact(value)}" for key, value in shown.items())
+
+
+def _compact(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    from mreg.domain.events import details_text
+
+    return details_text({"": value})[4:-1]
+
+
+def _stages_at(found: StagesAt) -> Rendering:
+    rows = tuple(
+        (Toned(stage.value, STAGE_TONES.get(stage.value, "")), f"{found.model}@{version}")
+        for stage, versions in found.stages.items()
+        for version in versions
+    )
+    return one(Table(title=f"{found.model} at {found.at}", columns=("stage", "version"), rows=rows))
+
+
+def _lineage(lineage: Lineage) -> Rendering:
+    from mreg.domain.lineage import flatten
+
+    version = lineage.version
+    ancestors = [node for _, node in flatten(lineage.parents)][::-1]
+    depth = len(ancestors)
+    placed = [
+        *((place, node.reference, node.version, "parent") for place, node in enumerate(ancestors)),
+        (depth, version.reference, version, "itself"),
+        *((depth + 1 + below, node.reference, node.version, "child") for below, node in flatten(lineage.children)),
+    ]
+    flat: list[tuple[Cell | Toned, ...]] = []
+    drawn: list[tuple[Cell | Toned, ...]] = []
+    for level, reference, found, relation in placed:
+        stage = _stage(found) if found else Toned("deleted", "dim")
+        run = found.run_id if found else ""
+        commit = found.source.git_commit if found else ""
+        flat.append((level, relation, str(reference), stage, run, commit))
+        indent = "   " * (level - 1) + "└─ " if level else ""
+        label = Toned(f"{indent}{reference}", "strong" if relation == "itself" else "")
+        drawn.append((label, stage, run, commit[:12]))
+    return Rendering(
+        tables=(Table(columns=("version", "stage", "run", "commit"), rows=tuple(drawn)),),
+        flat=Table(columns=(">depth", "relation", "reference", "stage", "run", "commit"), rows=tuple(flat)),
+    )
+
+
+def _deletion(deletion: Deletion) -> Rendering:
+    rows = tuple((str(reference),) for reference in deletion.versions)
+    count = len(rows)
+    return Rendering(
+        tables=(),
+        flat=Table(columns=("reference",), rows=rows or ((str(deletion.reference),),)),
+        summary=f"{deletion.reference}: {count} version{'' if count == 1 else 's'}",
+    )
+
+
+_RENDERERS: dict[str, Callable[[Any], Rendering]] = {
+    "RegisteredModel": _model,
+    "ModelVersions": _model_versions,
+    "ModelVersion": _version,
+    "Pulled": _pulled,
+    "StageChange": _stage_change,
+    "Comparison": _comparison,
+    "StagesAt": _stages_at,
+    "Lineage": _lineage,
+    "Deletion": _deletion,
+}
+
+_REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
+    "RegisteredModel": lambda model: [str(model.name)],
+    "ModelSummary": lambda summary: [str(summary.model.name)],
+    "ModelVersions": lambda found: [str(version.reference) for version in found.versions],
+    "ModelVersion": lambda version: [str(version.reference)],
+    "Pulled": lambda pulled: [str(pulled.version.reference)],
+    "StageChange": lambda change: [str(change.version.reference)],
+    "Comparison": lambda comparison: [str(comparison.first.reference), str(comparison.second.reference)],
+    "Event": lambda event: [f"{event.model}@{event.version}" if event.version else event.model],
+    "StagesAt": lambda found: [f"{found.model}@{one}" for versions in found.stages.values() for one in versions],
+    "Lineage": lambda lineage: [str(lineage.version.reference)],
+    "Deletion": lambda deletion: [str(deletion.reference)],
+}

@@ -1,0 +1,52 @@
+"""show: one model with its versions, or one version whole."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mreg.cli.app import invocation_of
+from mreg.cli.arguments import reference
+from mreg.cli.completion import complete_metric
+from mreg.cli.options import Limit, ReferenceWords
+
+
+def show(
+    ctx: typer.Context,
+    words: ReferenceWords,
+    limit: Limit = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot", metavar="METRIC", help="Draw its trend over the versions.", autocompletion=complete_metric
+        ),
+    ] = None,
+    plot_file: Annotated[
+        str | None,
+        typer.Option("--plot-file", metavar="FILE", help="Write the trend as .png, .svg or .html; primary metric unless --plot."),
+    ] = None,
+) -> None:
+    """Show a model with its version table, or one version whole.
+
+    Examples:
+
+    \b
+      mreg show classifier
+      mreg show classifier 3
+      mreg show classifier@production --json
+      mreg show classifier --plot accuracy --plot-file accuracy.svg
+    """
+    run = invocation_of(ctx)
+    found = run.registry.show(reference(words), limit=limit)
+    if plot is None and plot_file is None:
+        run.output.result(found)
+        return
+    from mreg.cli.plot import draw, trend, write
+
+    points = trend(found, plot)
+    if plot_file is not None:
+        write(points, plot_file)
+        run.output.note(f"wrote {plot_file}")
+    else:
+        draw(points)

@@ -1,0 +1,143 @@
+"""Tables between values and paper: what is shown, before it is known on what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+Cell = str | int | float | bool | datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Toned:
+    """A cell with a tone (``good``, ``bad``, ``dim``, ``strong``); colour only repeats what the text says."""
+
+    value: Cell
+    tone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows under column names.
+
+    Attributes:
+        title: What it is of; empty for none.
+        columns: Names; right-aligned where they begin with ``>``, which is not shown.
+        facts: Two columns, name and value, whose column names say nothing to a person.
+        tree: The first column is indented text and keeps its leading spaces.
+    """
+
+    title: str = ""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell | Toned, ...], ...]
+    facts: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names as they are shown."""
+        return tuple(column.removeprefix(">") for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """A value on its way to paper.
+
+    Attributes:
+        tables: What a person sees, in order.
+        flat: The one table for programs that read lines (plain and csv).
+        summary: A line under the tables, for people.
+        marker: A hidden first line in Markdown, by which a bot finds its comment again.
+    """
+
+    tables: tuple[Table, ...]
+    flat: Table
+    summary: str = ""
+    marker: str = ""
+
+
+def one(table: Table) -> Rendering:
+    """The rendering that is one table for everybody."""
+    return Rendering(tables=(table,), flat=table)
+
+
+def exact(cell: Cell | Toned) -> str:
+    """The cell's text for programs: every digit, full times, empty for nothing."""
+    value = cell.value if isinstance(cell, Toned) else cell
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        from mreg.domain.events import time_text
+
+        return time_text(value)
+    return value if isinstance(value, str) else repr(value)
+
+
+def short(cell: Cell | Toned) -> str:
+    """The cell's text for people: up to six significant digits, times to the minute in the local zone."""
+    value = cell.value if isinstance(cell, Toned) else cell
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M")
+    return exact(cell)
+
+
+def plain_lines(table: Table) -> Sequence[str]:
+    """Tab-separated lines with a header; nothing is cut, and no cell breaks its line."""
+    from mreg.domain.text import printable
+
+    rows = [table.names, *(tuple(exact(cell) for cell in row) for row in table.rows)]
+    return ["\t".join(printable(text) for text in row) for row in rows]
+
+
+def csv_text(table: Table) -> str:
+    """RFC 4180 with a header; a text that a spreadsheet would take for a formula gets a quote before it."""
+    import csv
+    import io
+
+    from mreg.domain.text import printable
+
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(table.names)
+    for row in table.rows:
+        writer.writerow([_no_formula(cell, printable(exact(cell))) for cell in row])
+    return stream.getvalue()
+
+
+def _no_formula(cell: Cell | Toned, text: str) -> str:
+    value = cell.value if isinstance(cell, Toned) else cell
+    return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text
+
+
+def markdown(rendering: Rendering) -> str:
+    """GitHub's Markdown: every cell escaped, so that nothing stored can break the table or become markup."""
+    lines = [rendering.marker] if rendering.marker else []
+    for table in rendering.tables:
+        if table.title:
+            lines += [f"### {markdown_cell(table.title)}", ""]
+        names = table.names if not table.facts else ("", "")
+        lines.append("| " + " | ".join(markdown_cell(name) for name in names) + " |")
+        lines.append("|" + "|".join("---:" if column.startswith(">") else "---" for column in table.columns) + "|")
+        lines += ["| " + " | ".join(markdown_cell(short(cell)) for cell in row) + " |" for row in table.rows]
+        lines.append("")
+    if rendering.summary:
+        lines += [markdown_cell(rendering.summary), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+_MARKDOWN = str.maketrans(
+    {char: f"\\{char}" for char in "\\`*_{}[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;"}
+)
+
+
+def markdown_cell(text: str) -> str:
+    """The text so that Markdown shows it as it is: no markup, no HTML, no mention, no line break."""
+    from mreg.domain.text import printable
+
+    escaped = printable(text).translate(_MARKDOWN)
+    # A bare address would become a link.
+    return escaped.replace("://", ":&#47;&#47;").replace("www.", "www&#46;")

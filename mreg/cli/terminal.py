@@ -1,0 +1,86 @@
+"""Tables on a person's terminal, drawn by rich."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from mreg.cli.table import Cell, Rendering, Table, Toned, short
+from mreg.domain.text import printable
+
+TONES = {"good": "green", "bad": "red", "dim": "dim", "strong": "bold"}
+
+
+def console() -> Console:
+    """The terminal of standard output; NO_COLOR and CLICOLOR_FORCE are heard, markup and links never."""
+    forced = os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0") and not os.environ.get("NO_COLOR")
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    width = None if sys.stdout.isatty() else 200
+    return Console(
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_terminal=True if forced else None,
+        safe_box=not unicode,
+        width=_columns() or width,
+        legacy_windows=False,
+    )
+
+
+def _columns() -> int | None:
+    columns = os.environ.get("COLUMNS", "")
+    return max(int(columns), 20) if columns.isdecimal() and len(columns) < 6 else None
+
+
+def print_rendering(rendering: Rendering) -> None:
+    """Draw the tables one under the other, then the summary."""
+    out = console()
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    for place, table in enumerate(rendering.tables):
+        if place:
+            out.print()
+        if table.title:
+            out.print(_text(table.title, "bold", ascii_only=ascii_only))
+        if table.rows:
+            out.print(_drawn(table, ascii_only=ascii_only))
+        elif not table.facts:
+            out.print(Text("nothing", style="dim"))
+    if rendering.summary:
+        out.print(_text(rendering.summary, "", ascii_only=ascii_only))
+
+
+def _drawn(table: Table, *, ascii_only: bool) -> RichTable:
+    drawn = RichTable(
+        box=box.ASCII if ascii_only and not table.facts else (None if table.facts else box.SIMPLE_HEAD),
+        show_header=not table.facts,
+        pad_edge=False,
+        header_style="bold",
+    )
+    for place, column in enumerate(table.columns):
+        drawn.add_column(
+            _text(column.removeprefix(">"), "", ascii_only=ascii_only),
+            justify="right" if column.startswith(">") else "left",
+            overflow="fold",
+            style="dim" if table.facts and place == 0 else "",
+        )
+    for row in table.rows:
+        drawn.add_row(*(_cell(cell, ascii_only=ascii_only) for cell in row))
+    return drawn
+
+
+def _cell(cell: Cell | Toned, *, ascii_only: bool) -> Text:
+    tone = TONES.get(cell.tone, "") if isinstance(cell, Toned) else ""
+    return _text(short(cell), tone, ascii_only=ascii_only)
+
+
+def _text(text: str, style: str, *, ascii_only: bool) -> Text:
+    safe = printable(text)
+    if ascii_only:
+        encoding = sys.stdout.encoding or "ascii"
+        safe = safe.encode(encoding, "backslashreplace").decode(encoding)
+    return Text(safe, style=style)

@@ -1,0 +1,1 @@
+"""Use cases: the only place that spans the catalog and the artifact store."""

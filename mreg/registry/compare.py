@@ -1,0 +1,62 @@
+"""Compare: the difference of two versions with their files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mreg.domain.comparison import Comparison
+from mreg.domain.comparison import compare as compare_versions
+from mreg.domain.manifest import ManifestEntry
+from mreg.domain.model import ArtifactKind, ModelVersion
+from mreg.domain.names import Selector, SelectorKind, VersionRef
+from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.session import Session
+
+if TYPE_CHECKING:
+    from mreg.catalog.catalog import Reader
+
+
+def compare(session: Session, first: VersionRef | str, second: VersionRef | str | None = None) -> Comparison:
+    """The comparison of two versions, of one model or of two, both seen at one moment.
+
+    Args:
+        first: Which version; where it is a bare name and there is no second, what is in Production of that model.
+        second: Which version; None for the latest of the first's model.
+
+    Raises:
+        NotFound: There is no such model or version.
+        Corrupt: The list of a folder's files is damaged.
+    """
+    one = as_reference(first)
+    if second is None and one.selector is None and one.split_last_part() is None:
+        one = VersionRef(one.name, Selector(SelectorKind.STAGE, "production"))
+    other = as_reference(second) if second is not None else VersionRef(one.name)
+
+    def both(reader: Reader) -> tuple[ModelVersion, ModelVersion, dict[str, str]]:
+        left, right = find_version(reader, one), find_version(reader, other)
+        # Where two models disagree on a direction, the first one is the yardstick.
+        directions = {
+            **find_model(reader, right.model_name).directions,
+            **find_model(reader, left.model_name).directions,
+        }
+        return left, right, directions
+
+    left, right, directions = session.catalog.read(both)
+    for wanted, found in ((one, left), (other, right)):
+        if str(wanted) != str(found.reference):
+            session.notice(f"{wanted} is {found.reference}")
+    same = left.artifact.digest == right.artifact.digest and left.artifact.kind is right.artifact.kind
+    return compare_versions(
+        left,
+        right,
+        directions=directions,
+        first_files=() if same else _files(session, left),
+        second_files=() if same else _files(session, right),
+    )
+
+
+def _files(session: Session, version: ModelVersion) -> tuple[ManifestEntry, ...]:
+    artifact = version.artifact
+    if artifact.kind is ArtifactKind.FILE:
+        return (ManifestEntry(artifact.name, artifact.size_bytes, artifact.digest),)
+    return session.artifacts().manifest(artifact.digest).entries

@@ -1,0 +1,261 @@
+"""The rest of a model's life: register, describe, tag, alias, rename and delete."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from mreg.catalog.catalog import Reader
+from mreg.catalog.writer import Writer
+from mreg.domain.lineage import would_cycle
+from mreg.domain.metrics import Direction
+from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
+from mreg.domain.names import ModelName, VersionRef, check_alias
+from mreg.domain.text import check_key, check_line, check_text, check_value, quoted
+from mreg.errors import BadInput, NotAllowed, NotFound
+from mreg.registry.references import as_reference, find, find_model, find_version
+from mreg.registry.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """What was deleted, or would be.
+
+    Attributes:
+        reference: The model or version.
+        versions: Every version that goes, oldest first.
+    """
+
+    reference: VersionRef
+    versions: tuple[VersionRef, ...]
+
+
+def register(
+    session: Session,
+    name: ModelName | str,
+    *,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+    directions: Mapping[str, Direction | str] | None = None,
+    primary_metric: str = "",
+) -> RegisteredModel:
+    """Register a model under a name that is free.
+
+    Raises:
+        AlreadyExists: There is such a model; it stays as it is.
+        BadInput: A name or text can't be used.
+    """
+    wanted = _model_name(name)
+    return session.write(
+        lambda writer: writer.register(
+            name=wanted,
+            description=check_text("description", description),
+            tags=_checked_tags(tags or {}),
+            directions=_checked_directions(directions or {}),
+            primary_metric=check_key("metric", primary_metric) if primary_metric else "",
+        )
+    )
+
+
+def edit(
+    session: Session,
+    reference: VersionRef | str,
+    *,
+    description: str | None = None,
+    directions: Mapping[str, Direction | str] | None = None,
+    primary_metric: str | None = None,
+    parent: VersionRef | str | None = None,
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+) -> RegisteredModel | ModelVersion:
+    """Change what is said of a model (a bare name) or of one version; bytes and metrics of a version never change.
+
+    Args:
+        directions: Of a model: ``higher`` or ``lower`` by metric; empty text takes it back.
+        primary_metric: Of a model: its judge; empty text takes it back.
+        parent: Of a version: what it was made from; empty text takes it back.
+
+    Raises:
+        NotFound: There is no such model, version or parent.
+        BadInput: A text can't be used, or does not belong to what the reference names.
+        NotAllowed: The parent descends from the version.
+    """
+    wanted = as_reference(reference)
+    if description is not None:
+        check_text("description", description)
+    of_model = {"directions": directions, "primary metric": primary_metric}
+    of_version = {"parent": parent, "run id": run_id, "experiment id": experiment_id}
+    for what, line in (("run id", run_id), ("experiment id", experiment_id)):
+        if line:
+            check_line(what, line)
+
+    def change(writer: Writer) -> RegisteredModel | ModelVersion:
+        model, selector = find(writer, wanted)
+        if selector is None:
+            _refuse(of_version, f"{model.name} is a model", f"name a version: {model.name}@latest")
+            return writer.edit_model(
+                model,
+                description=description,
+                directions=_checked_directions(directions) if directions is not None else None,
+                primary_metric=check_key("metric", primary_metric) if primary_metric else primary_metric,
+            )
+        version = find_version(writer, wanted)
+        _refuse(of_model, f"{version.reference} is a version", f"name the model: {model.name}")
+        changes: dict[str, object] = {"description": description, "run_id": run_id, "experiment_id": experiment_id}
+        if parent is not None:
+            changes["parent"] = _checked_parent(writer, version, parent) if parent else None
+            changes["remove_parent"] = not parent
+        return writer.edit_version(version, **changes)  # type: ignore[arg-type]
+
+    return session.write(change)
+
+
+def _refuse(fields: Mapping[str, object], what: str, hint: str) -> None:
+    for field, value in fields.items():
+        if value is not None:
+            raise BadInput(f"{what}, which has no {field}", hint=hint)
+
+
+def _checked_parent(writer: Writer, version: ModelVersion, parent: VersionRef | str) -> ModelVersion:
+    found = find_version(writer, as_reference(parent))
+    if would_cycle(version.version_id, found.version_id, writer.parent_of):
+        raise NotAllowed(
+            f"{found.reference} can't be the parent of {version.reference}, from which it descends",
+            hint=f"mreg lineage {version.reference}",
+        )
+    return found
+
+
+def tag(
+    session: Session,
+    reference: VersionRef | str,
+    *,
+    add: Mapping[str, str] | None = None,
+    remove: Collection[str] = (),
+) -> RegisteredModel | ModelVersion:
+    """Set and remove tags of a model (a bare name) or of one version.
+
+    Raises:
+        NotFound: There is no such model or version, or no tag of a name to remove.
+        BadInput: A key or value can't be used, or nothing is asked for.
+    """
+    wanted = as_reference(reference)
+    tags = _checked_tags(add or {})
+    if not tags and not remove:
+        raise BadInput("no tag is given", hint=f"mreg tag {wanted} team=fraud, or --remove team")
+
+    def change(writer: Writer) -> RegisteredModel | ModelVersion:
+        model, selector = find(writer, wanted)
+        if selector is None:
+            _check_present(remove, model.tags, str(model.name))
+            return writer.edit_model(model, set_tags=tags, remove_tags=tuple(remove))
+        version = find_version(writer, wanted)
+        _check_present(remove, version.tags, str(version.reference))
+        return writer.edit_version(version, set_tags=tags, remove_tags=tuple(remove))
+
+    return session.write(change)
+
+
+def _check_present(keys: Collection[str], tags: Mapping[str, str], what: str) -> None:
+    for key in keys:
+        if key not in tags:
+            raise NotFound(f"{what} has no tag {quoted(key)}", hint=f"it has: {', '.join(tags) or 'no tags'}")
+
+
+def set_alias(session: Session, reference: VersionRef | str, alias: str) -> ModelVersion:
+    """Make an alias point to a version, wherever in the model it pointed before.
+
+    Raises:
+        NotFound: There is no such model or version.
+        BadInput: The text can't be an alias.
+    """
+    wanted = as_reference(reference)
+    check_alias(alias)
+    return session.write(lambda writer: writer.set_alias(find_version(writer, wanted), alias))
+
+
+def remove_alias(session: Session, name: ModelName | str, alias: str) -> RegisteredModel:
+    """Take an alias away from whichever version has it.
+
+    Raises:
+        NotFound: There is no such model or alias.
+    """
+    wanted = _model_name(name)
+
+    def change(writer: Writer) -> RegisteredModel:
+        model = find_model(writer, wanted)
+        if alias not in model.aliases:
+            known = ", ".join(model.aliases) or "no aliases"
+            raise NotFound(f"{model.name} has no alias {quoted(alias)}", hint=f"it has: {known}")
+        writer.remove_alias(model, alias)
+        return find_model(writer, wanted)
+
+    return session.write(change)
+
+
+def rename(session: Session, name: ModelName | str, to: ModelName | str) -> RegisteredModel:
+    """Give a model another name; its versions, history and numbers stay.
+
+    Raises:
+        NotFound: There is no such model.
+        AlreadyExists: The new name is taken, or its numbers were used by another model.
+    """
+    wanted, new = _model_name(name), _model_name(to)
+    return session.write(lambda writer: writer.rename(find_model(writer, wanted), new))
+
+
+def delete(
+    session: Session, reference: VersionRef | str, *, force: bool = False, dry_run: bool = False
+) -> Deletion:
+    """Delete one version, or a model (a bare name) with all its versions.
+
+    The audit trail stays and no number is given again. The bytes stay in the store until garbage is collected.
+
+    Args:
+        force: Also what is in Staging or Production.
+        dry_run: Say what would be deleted and change nothing.
+
+    Raises:
+        NotFound: There is no such model or version.
+        NotAllowed: A version is in Staging or Production, and not forced.
+    """
+    wanted = as_reference(reference)
+
+    def affected(reader: Reader) -> tuple[RegisteredModel, ModelVersion | None, Deletion]:
+        model, selector = find(reader, wanted)
+        version = None if selector is None else find_version(reader, wanted)
+        versions = (version,) if version else tuple(reversed(reader.versions(model)))
+        for one in versions:
+            if one.stage in (ModelStage.STAGING, ModelStage.PRODUCTION) and not force:
+                raise NotAllowed(
+                    f"{one.reference} is in {one.stage.value}",
+                    hint=f"mreg archive {one.reference} first, or --force",
+                )
+        named = version.reference if version else VersionRef(model.name)
+        return model, version, Deletion(reference=named, versions=tuple(one.reference for one in versions))
+
+    def remove(writer: Writer) -> Deletion:
+        model, version, deletion = affected(writer)
+        if version:
+            writer.delete_version(version)
+        else:
+            writer.delete_model(model)
+        return deletion
+
+    return session.catalog.read(affected)[2] if dry_run else session.write(remove)
+
+
+def _model_name(name: ModelName | str) -> ModelName:
+    return name if isinstance(name, ModelName) else ModelName(name)
+
+
+def _checked_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    return {check_key("tag", key): check_value("tag", key, value) for key, value in tags.items()}
+
+
+def _checked_directions(directions: Mapping[str, Direction | str]) -> Mapping[str, str]:
+    found = {}
+    for metric, way in directions.items():
+        word = way.value if isinstance(way, Direction) else way
+        found[check_key("metric", metric)] = Direction.parse(word).value if word else ""
+    return found

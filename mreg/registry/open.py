@@ -1,0 +1,91 @@
+"""From a profile to a wired Registry: the one place that chooses implementations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mreg.errors import Unavailable
+from mreg.registry.registry import Registry
+from mreg.registry.session import Session
+
+if TYPE_CHECKING:
+    from mreg.artifacts.store import ArtifactStore
+    from mreg.domain.digest import Digest
+    from mreg.profile.schema import Profile
+
+
+def open_registry(
+    profile: str | None = None,
+    *,
+    config: str | os.PathLike[str] | None = None,
+    catalog: str | None = None,
+    artifacts: str | None = None,
+    user: str | None = None,
+    notice: Callable[[str], None] | None = None,
+) -> Registry:
+    """A registry over the catalog and artifact store that the profile names.
+
+    Nothing is made and nothing is read but the profile until the first operation. With no argument and no profile file
+    it is a SQLite file and a folder under the user's data folder.
+
+    Args:
+        profile: A profile's name; None for MREG_PROFILE, the project file's, the default one.
+        config: The profile file in place of MREG_CONFIG or the user's.
+        catalog: A catalog in place of the profile's; artifacts likewise.
+        user: Who acts, in place of who is found.
+        notice: Takes what a person should know beside results, such as what a reference resolved to.
+
+    Raises:
+        BadProfile: A profile file is wrong.
+        NotFound: There is no such profile.
+    """
+    from mreg.profile.load import load_profile
+
+    return wire_registry(
+        load_profile(profile=profile, config=config, catalog=catalog, artifacts=artifacts, user=user), notice=notice
+    )
+
+
+def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = None) -> Registry:
+    """The registry of a profile that is loaded already."""
+    from mreg.catalog.catalog import Catalog
+    from mreg.catalog.sqlite import SqliteDatabase
+
+    for what, place in (("catalog", profile.catalog), ("artifacts", profile.artifacts)):
+        if "://" in place:
+            raise Unavailable(
+                f"this mreg can't keep {what} at {place}", hint=f"give a folder or file for {what} in the profile"
+            )
+    store: list[ArtifactStore] = []
+
+    def artifact_store() -> ArtifactStore:
+        if not store:
+            from pathlib import Path
+
+            from mreg.artifacts.local import LocalBackend
+            from mreg.artifacts.store import ArtifactStore
+
+            store.append(ArtifactStore(LocalBackend(Path(profile.artifacts))))
+        return store[0]
+
+    def locate(digest: Digest) -> str:
+        return artifact_store().url(digest)
+
+    def actor() -> str:
+        from mreg.registry.capture import actor
+
+        return actor(profile.user)
+
+    return Registry(
+        Session(
+            profile=profile,
+            catalog=Catalog(SqliteDatabase(profile.catalog), locate),
+            artifacts=artifact_store,
+            actor=actor,
+            now=lambda: datetime.now(UTC),
+            notice=notice or (lambda _text: None),
+        )
+    )

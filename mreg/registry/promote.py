@@ -1,0 +1,189 @@
+"""Stage changes: promote, archive and rollback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mreg.domain.model import ModelStage, ModelVersion
+from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
+from mreg.domain.text import check_text
+from mreg.domain.transition import EXCLUSIVE, StageChange, next_stage
+from mreg.errors import Conflict, NotAllowed, NotFound
+from mreg.registry.references import as_reference, find_model, find_version
+
+if TYPE_CHECKING:
+    from mreg.catalog.catalog import Reader
+    from mreg.catalog.writer import Writer
+    from mreg.registry.session import Session
+
+
+def promote(
+    session: Session,
+    reference: VersionRef | str,
+    to: ModelStage | str | None = None,
+    *,
+    keep_existing: bool = False,
+    leave_production: bool = False,
+    reason: str = "",
+) -> StageChange:
+    """Move a version to a stage, and in the same transaction archive the version that it replaces there.
+
+    Without a target the version takes the next step of the road None, Staging, Production, Archived. A version that is
+    in the stage already stays as it is, which is no error, so that a repeated CI step does no harm.
+
+    Args:
+        reference: Which version; a bare name means the latest.
+        to: The stage; None for the next step.
+        keep_existing: Leave other versions in the stage, which then holds several.
+        leave_production: The step from Production to Archived, which leaves no version in use, is meant.
+        reason: Why, for the audit trail.
+
+    Raises:
+        NotFound: There is no such model or version.
+        NotAllowed: The road has no next step, or the next step would take a version out of Production unasked.
+        BadInput: The reference, stage or reason can't be used.
+    """
+    wanted = as_reference(reference)
+    target = ModelStage.parse(to) if isinstance(to, str) else to
+    check_text("reason", reason)
+
+    def move(writer: Writer) -> StageChange:
+        version = find_version(writer, wanted)
+        stage = target or _next_step(version, leave_production=leave_production)
+        return enter_stage(writer, version, stage, keep_existing=keep_existing, reason=reason)
+
+    return session.write(move)
+
+
+def _next_step(version: ModelVersion, *, leave_production: bool) -> ModelStage:
+    stage = next_stage(version.stage)
+    reference = version.reference
+    if stage is None:
+        raise NotAllowed(
+            f"{reference} is archived, where the road ends",
+            hint=f"name the stage to bring it back: mreg promote {reference} --to staging",
+            stage=version.stage.value,
+        )
+    if version.stage is ModelStage.PRODUCTION and not leave_production:
+        raise NotAllowed(
+            f"{reference} is in Production, and its next step would archive it",
+            hint=f"if that is meant: mreg archive {reference}",
+            stage=version.stage.value,
+        )
+    return stage
+
+
+def enter_stage(
+    writer: Writer,
+    version: ModelVersion,
+    stage: ModelStage,
+    *,
+    keep_existing: bool = False,
+    reason: str = "",
+    returned: bool = False,
+) -> StageChange:
+    """Move a version to a stage within a transaction, archiving those it replaces; the one place where that is done."""
+    exclusive = stage in EXCLUSIVE and not keep_existing
+    leaving = writer.in_stage(find_model(writer, version.model_name), stage) if exclusive else ()
+    archived = tuple(
+        writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version)
+        for other in leaving
+        if other.version_id != version.version_id
+    )
+    before = version.stage
+    if before is not stage or returned:
+        version = writer.change_stage(version, stage, returned=returned, because=reason)
+    return StageChange(version=version, before=before, archived=archived)
+
+
+def archive(session: Session, reference: VersionRef | str, *, reason: str = "") -> StageChange:
+    """Move a version to Archived; it keeps its bytes and can come back.
+
+    A version that is archived already stays as it is. A bare name is refused, since archiving "the latest" by accident
+    would be easy.
+
+    Raises:
+        NotFound: There is no such model or version.
+        NotAllowed: The reference names no version.
+    """
+    wanted = as_reference(reference)
+    check_text("reason", reason)
+
+    def move(writer: Writer) -> StageChange:
+        version = find_version(writer, named_version(wanted))
+        return enter_stage(writer, version, ModelStage.ARCHIVED, reason=reason)
+
+    return session.write(move)
+
+
+def named_version(reference: VersionRef) -> VersionRef:
+    """The reference itself, if it says which version is meant.
+
+    Raises:
+        NotAllowed: It is a bare name without a part that could be a selector.
+    """
+    if reference.selector is None and reference.split_last_part() is None:
+        raise NotAllowed(
+            f"{reference} is a model, and this needs one version",
+            hint=f"say which: {reference}@3, {reference}@latest or {reference}@staging",
+        )
+    return reference
+
+
+def rollback(
+    session: Session,
+    name: ModelName | str,
+    *,
+    stage: ModelStage | str = ModelStage.PRODUCTION,
+    to: VersionRef | str | None = None,
+    reason: str = "",
+) -> StageChange:
+    """Bring back what was in a stage before what is there now.
+
+    The bytes of the version that comes back are verified first; the version that leaves is archived in the same
+    transaction. A second rollback goes further back, not to and fro.
+
+    Args:
+        name: The model.
+        stage: Which stage to roll back.
+        to: The version to go back to; None for the one before.
+        reason: Why, for the audit trail.
+
+    Raises:
+        NotFound: There is no such model, or nothing was in the stage before.
+        Corrupt: The bytes of the version that would come back are damaged; nothing was changed.
+        Conflict: The stage changed while the bytes were verified.
+    """
+    model_name = name if isinstance(name, ModelName) else ModelName(name)
+    target = ModelStage.parse(stage) if isinstance(stage, str) else stage
+    wanted = as_reference(to) if to is not None else _before(model_name, target)
+    check_text("reason", reason)
+
+    def choose(reader: Reader) -> ModelVersion:
+        find_model(reader, model_name)
+        try:
+            return find_version(reader, wanted)
+        except NotFound as error:
+            if to is not None:
+                raise
+            raise NotFound(
+                f"nothing was in {target.value} before for {model_name}", hint=f"mreg history {model_name}"
+            ) from error
+
+    version = session.catalog.read(choose)
+    session.artifacts().verify(version.artifact.digest, version.artifact.kind)
+
+    def move(writer: Writer) -> StageChange:
+        chosen = choose(writer)
+        if chosen.version_id != version.version_id:
+            raise Conflict(
+                f"{target.value} of {model_name} changed while the bytes of {version.reference} were verified",
+                hint=f"look and try again: mreg show {model_name}",
+            )
+        return enter_stage(writer, chosen, target, reason=reason, returned=True)
+
+    return session.write(move)
+
+
+def _before(name: ModelName, stage: ModelStage) -> VersionRef:
+    return VersionRef(name, Selector(SelectorKind.STAGE, stage.value.lower(), 1))

@@ -1,0 +1,85 @@
+"""Pull: give back exactly the bytes of a version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mreg.domain.model import ArtifactKind, ModelVersion
+from mreg.domain.names import VersionRef
+from mreg.errors import BadInput
+from mreg.registry.references import as_reference, find_version
+from mreg.registry.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """A version's bytes at their destination, verified.
+
+    Attributes:
+        destination: The file or folder, absolute.
+        unchanged: Whether the very same bytes stood there already, so that nothing was written.
+    """
+
+    version: ModelVersion
+    destination: Path
+    unchanged: bool
+
+
+def pull(
+    session: Session,
+    reference: VersionRef | str,
+    destination: str | os.PathLike[str] | None = None,
+    *,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pulled:
+    """Write a version's bytes to a destination, all or nothing, and verify the SHA-256 of what was written.
+
+    Where the destination is an existing folder and the version a file, the file goes into it under its own name. A
+    failed or killed pull leaves whatever was at the destination untouched.
+
+    Args:
+        reference: Which version; a bare name means the latest.
+        destination: File or folder to make; None for the artifact's own name in the working folder.
+        force: Replace what is there.
+
+    Raises:
+        NotFound: No such model or version, or the destination's parent folder is missing.
+        AlreadyExists: Something else is at the destination.
+        Corrupt: The stored bytes are not what they should be.
+        Unavailable: The store can't be read or the destination can't be written.
+    """
+    wanted = as_reference(reference)
+    version = session.catalog.read(lambda reader: find_version(reader, wanted))
+    if str(version.reference) != str(wanted):
+        session.notice(f"{wanted} is {version.reference}")
+    artifact = version.artifact
+    target = Path(os.path.abspath(os.fspath(destination))) if destination is not None else Path.cwd() / artifact.name
+    if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
+        target = target / artifact.name
+    write = session.artifacts().pull_file if artifact.kind is ArtifactKind.FILE else session.artifacts().pull_folder
+    unchanged = write(artifact.digest, artifact.size_bytes, target, force=force, progress=progress)
+    return Pulled(version=version, destination=target, unchanged=unchanged)
+
+
+def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> ModelVersion:
+    """Write the bytes of a version that is one file to a stream, after they were verified.
+
+    Raises:
+        NotFound: No such model or version.
+        BadInput: The version is a folder.
+        Corrupt: The stored bytes are not what they should be; then nothing was written unless they changed meanwhile.
+    """
+    wanted = as_reference(reference)
+    version = session.catalog.read(lambda reader: find_version(reader, wanted))
+    if version.artifact.kind is not ArtifactKind.FILE:
+        raise BadInput(
+            f"{version.reference} is a folder of {version.artifact.file_count} files and can't be streamed",
+            hint=f"mreg pull {version.reference} DEST",
+        )
+    session.artifacts().write_to(version.artifact.digest, version.artifact.size_bytes, to)
+    return version

@@ -1,0 +1,183 @@
+"""Questions that change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mreg.domain.events import Event
+from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
+from mreg.domain.names import ModelName, VersionRef
+from mreg.registry.references import as_reference, find, find_model, find_version
+from mreg.registry.session import Session
+
+if TYPE_CHECKING:
+    from mreg.catalog.catalog import Reader
+
+COMPLETIONS_LIMIT = 200
+"""Names or versions offered at once; more would fill a person's screen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersions:
+    """A model with its versions, newest first.
+
+    Attributes:
+        metric: The metric that speaks for the model, empty where no version has any.
+    """
+
+    model: RegisteredModel
+    versions: tuple[ModelVersion, ...]
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagesAt:
+    """Which versions were in which stage at a time in the past.
+
+    Attributes:
+        at: The time in its one text form (ISO 8601, UTC).
+        stages: Version numbers by stage, only stages that held any.
+    """
+
+    model: str
+    at: str
+    stages: Mapping[ModelStage, tuple[int, ...]]
+
+
+def models(session: Session, *, limit: int | None = None) -> tuple[ModelSummary, ...]:
+    """Every model with what a list shows of it, the one that changed last first."""
+    return session.catalog.read(lambda reader: reader.models(limit=limit))
+
+
+def show(session: Session, reference: VersionRef | str, *, limit: int | None = None) -> ModelVersions | ModelVersion:
+    """A model with its versions for a bare name, else the one version.
+
+    Raises:
+        NotFound: There is no such model or version.
+    """
+    wanted = as_reference(reference)
+
+    def look(reader: Reader) -> ModelVersions | ModelVersion:
+        model, selector = find(reader, wanted)
+        if selector is not None:
+            return find_version(reader, wanted)
+        return model_versions(model, reader.versions(model, limit=limit))
+
+    return session.catalog.read(look)
+
+
+def model_versions(model: RegisteredModel, versions: tuple[ModelVersion, ...]) -> ModelVersions:
+    """The model with these versions and the metric that speaks for it."""
+    from mreg.domain.metrics import primary_metric
+
+    present = {name: value for version in reversed(versions) for name, value in version.metrics.items()}
+    return ModelVersions(model=model, versions=versions, metric=primary_metric(model.primary_metric, present))
+
+
+def model(session: Session, name: ModelName | str) -> RegisteredModel:
+    """The model of that name.
+
+    Raises:
+        NotFound: There is none.
+    """
+    wanted = name if isinstance(name, ModelName) else ModelName(name)
+    return session.catalog.read(lambda reader: find_model(reader, wanted))
+
+
+def version(session: Session, reference: VersionRef | str) -> ModelVersion:
+    """The version that a reference means; a bare name means the latest.
+
+    Raises:
+        NotFound: There is no such model or version.
+    """
+    wanted = as_reference(reference)
+    return session.catalog.read(lambda reader: find_version(reader, wanted))
+
+
+def search(
+    session: Session, expression: str, *, sort: str | None = None, limit: int | None = None
+) -> tuple[ModelVersion, ...]:
+    """Versions over all models for which an expression holds, newest first unless sorted.
+
+    Args:
+        expression: In the language of `mreg.domain.expression`; empty for every version.
+        sort: A field, with ``-`` before it for the largest first.
+        limit: At most so many.
+
+    Raises:
+        BadInput: The expression or the field can't be understood; the hint points at the character.
+    """
+    from mreg.domain.expression import parse, parse_sort
+
+    where = parse(expression)
+    order = parse_sort(sort) if sort else None
+    return session.catalog.read(lambda reader: reader.search(where, sort=order, limit=limit))
+
+
+def history(session: Session, reference: VersionRef | str, *, limit: int | None = None) -> tuple[Event, ...]:
+    """What happened to a model or to one version, newest first; also of a version that was deleted.
+
+    Raises:
+        NotFound: There is no such model or version, and never was.
+    """
+    from mreg.domain.names import SelectorKind
+
+    wanted = as_reference(reference)
+
+    def look(reader: Reader) -> tuple[Event, ...]:
+        model, selector = find(reader, wanted)
+        if selector is None:
+            return reader.events(model=model, limit=limit)
+        if selector.kind is SelectorKind.NUMBER and not selector.back:
+            events = reader.events(model=model, version=int(selector.value), limit=limit)
+            if events:
+                return events
+        found = find_version(reader, wanted)
+        return reader.events(model=model, version=found.version, limit=limit)
+
+    return session.catalog.read(look)
+
+
+def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
+    """Which versions of a model were in which stage at a time, replayed from the audit trail.
+
+    Args:
+        at: ISO 8601; UTC where it names no zone.
+
+    Raises:
+        NotFound: There is no such model.
+        BadInput: The time can't be read.
+    """
+    from mreg.domain.events import stages_at as replay
+    from mreg.domain.events import time_text
+    from mreg.domain.expression import parse_time
+
+    wanted = name if isinstance(name, ModelName) else ModelName(name)
+    moment = parse_time(at)
+
+    def look(reader: Reader) -> tuple[Event, ...]:
+        return reader.events(model=find_model(reader, wanted), newest_first=False)
+
+    events = session.catalog.read(look)
+    past = [event for event in events if time_text(event.at) <= moment]
+    return StagesAt(model=str(wanted), at=moment, stages=replay(past))
+
+
+def completions(session: Session, prefix: str) -> tuple[str, ...]:
+    """Model names that begin with a text, or, behind an ``@``, every reference of that model."""
+    name, at, _ = prefix.partition("@")
+
+    def look(reader: Reader) -> tuple[str, ...]:
+        if not at:
+            return reader.model_names(name, limit=COMPLETIONS_LIMIT)
+        model = reader.model(ModelName(name))
+        if model is None:
+            return ()
+        versions = reader.versions(model, limit=COMPLETIONS_LIMIT)
+        stages = {version.stage.value.lower() for version in versions}
+        words = ("latest", "best", *sorted(stages), *model.aliases, *(str(version.version) for version in versions))
+        return tuple(f"{name}@{word}" for word in words)
+
+    return session.catalog.read(look)

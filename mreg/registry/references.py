@@ -1,0 +1,89 @@
+"""From a reference to the model or version that it means, or to an error that helps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
+from mreg.domain.text import nearest, quoted
+from mreg.errors import NotFound
+
+if TYPE_CHECKING:
+    from mreg.catalog.catalog import Reader
+    from mreg.domain.model import ModelVersion, RegisteredModel
+
+LATEST = Selector(SelectorKind.LATEST)
+
+
+def as_reference(reference: VersionRef | str) -> VersionRef:
+    """The reference itself, or the one that the text means."""
+    return VersionRef.parse(reference) if isinstance(reference, str) else reference
+
+
+def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
+    """The model of that name.
+
+    Raises:
+        NotFound: There is none; the hint names the nearest.
+    """
+    model = reader.model(name)
+    if model is None:
+        near = reader.near_names(name.value)
+        hint = f"did you mean {' or '.join(near)}?" if near else "mreg list shows the models there are"
+        raise NotFound(f"there is no model {quoted(name.value)}", hint=hint, kind="model", name=name.value)
+    return model
+
+
+def find(reader: Reader, reference: VersionRef) -> tuple[RegisteredModel, Selector | None]:
+    """The model that a reference names and its selector, ``classifier/3`` read as ``classifier@3`` if need be.
+
+    Raises:
+        NotFound: There is no such model.
+    """
+    if reader.model(reference.name) is None:
+        split = reference.split_last_part()
+        if split is not None and reader.model(split.name) is not None:
+            reference = split
+    return find_model(reader, reference.name), reference.selector
+
+
+def find_version(reader: Reader, reference: VersionRef, *, default: Selector | None = LATEST) -> ModelVersion:
+    """The version that a reference means; a bare name means ``default``.
+
+    Raises:
+        NotFound: There is no such model or version; the hint names the nearest or the next step.
+    """
+    model, selector = find(reader, reference)
+    selector = selector or default or LATEST
+    version = reader.find(model, selector)
+    if version is None:
+        raise _no_version(model, selector)
+    return version
+
+
+def _no_version(model: RegisteredModel, selector: Selector) -> NotFound:
+    name = model.name
+    hint = f"mreg show {name} lists its versions"
+    if model.version_count == 0:
+        message = f"{name} has no versions"
+        hint = f"mreg push PATH --name {name}"
+    elif selector.back:
+        message = f"nothing was {selector.back} back from {name}@{Selector(selector.kind, selector.value)}"
+    elif selector.kind is SelectorKind.STAGE:
+        stage = selector.value.capitalize()
+        message = f"no version of {name} is in {stage}"
+        hint = f"mreg promote {name}@latest --to {stage}" if stage in ("Staging", "Production") else hint
+    elif selector.kind is SelectorKind.ALIAS:
+        message = f"{name} has no alias {quoted(selector.value)}"
+        near = nearest(selector.value, [*model.aliases, "latest", "best", "staging", "production", "archived"])
+        hint = f"did you mean {' or '.join(f'{name}@{word}' for word in near)}?" if near else hint
+    elif selector.kind is SelectorKind.NUMBER:
+        message = f"{name} has no version {selector.value}"
+    elif selector.kind is SelectorKind.BEST:
+        message = f"no version of {name} has the metric by which it would be best"
+        hint = f"mreg edit {name} --primary-metric METRIC"
+    elif selector.kind is SelectorKind.LATEST:
+        message = f"every version of {name} is archived, so that none is the latest"
+    else:
+        message = f"no version of {name} has the digest {selector.value}"
+    return NotFound(message, hint=hint, kind="version", name=str(name), selector=str(selector))

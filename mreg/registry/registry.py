@@ -1,0 +1,296 @@
+"""Registry: every operation by name, each in its own module behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, BinaryIO
+
+from mreg.domain.names import ModelName, VersionRef
+from mreg.registry.session import Session
+
+if TYPE_CHECKING:
+    from mreg.domain.comparison import Comparison
+    from mreg.domain.events import Event
+    from mreg.domain.lineage import Lineage
+    from mreg.domain.metrics import Direction, MetricValue
+    from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
+    from mreg.domain.transition import StageChange
+    from mreg.profile.schema import Profile
+    from mreg.registry.edit import Deletion
+    from mreg.registry.pull import Pulled
+    from mreg.registry.query import ModelVersions, StagesAt
+
+Reference = VersionRef | str
+Name = ModelName | str
+
+
+class Registry:
+    """A model registry: what the commands do, as methods that give frozen domain values.
+
+    Get one from `mreg.open_registry`. Methods raise `mreg.MregError` subclasses and change nothing when they do; each
+    change is one transaction with its audit event. References are texts such as ``classifier@production`` or
+    `VersionRef` values. A registry may be used from several threads, and is a context manager that closes itself.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the catalog; does nothing a second time."""
+        self._session.catalog.close()
+
+    @property
+    def profile(self) -> Profile:
+        """Where this registry keeps its catalog and artifacts, and who said so."""
+        return self._session.profile
+
+    def register(
+        self,
+        name: Name,
+        *,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        directions: Mapping[str, Direction | str] | None = None,
+        primary_metric: str = "",
+    ) -> RegisteredModel:
+        """Register a model; see `mreg.registry.edit.register`."""
+        from mreg.registry.edit import register
+
+        return register(
+            self._session,
+            name,
+            description=description,
+            tags=tags,
+            directions=directions,
+            primary_metric=primary_metric,
+        )
+
+    def push(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: Name | None = None,
+        metrics: Mapping[str, MetricValue] | None = None,
+        parameters: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        aliases: Iterable[str] = (),
+        stage: ModelStage | str | None = None,
+        description: str = "",
+        run_id: str = "",
+        experiment_id: str = "",
+        parent: Reference | None = None,
+        format: str = "",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ModelVersion:
+        """Store a file or folder as the next version of a model; see `mreg.registry.push.push`.
+
+        Args:
+            path: The file or folder.
+            name: The model; None to find a name as the command does (`mreg.registry.naming`), with a notice.
+            parameters: Values are kept as text.
+            progress: Told how many bytes of how many are stored.
+        """
+        from mreg.registry.push import Attachments, push, target_model
+
+        return push(
+            self._session,
+            path,
+            target_model(self._session, path, name),
+            Attachments(
+                description=description,
+                metrics=metrics or {},
+                parameters={key: str(value) for key, value in (parameters or {}).items()},
+                tags=tags or {},
+                aliases=tuple(aliases),
+                run_id=run_id,
+                experiment_id=experiment_id,
+                format=format,
+            ),
+            stage=stage,
+            parent=parent,
+            progress=progress,
+        )
+
+    def pull(
+        self,
+        reference: Reference,
+        destination: str | os.PathLike[str] | None = None,
+        *,
+        force: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Pulled:
+        """Write a version's verified bytes to a destination, all or nothing; see `mreg.registry.pull.pull`."""
+        from mreg.registry.pull import pull
+
+        return pull(self._session, reference, destination, force=force, progress=progress)
+
+    def stream(self, reference: Reference, to: BinaryIO) -> ModelVersion:
+        """Write a version that is one file to a stream; see `mreg.registry.pull.stream`."""
+        from mreg.registry.pull import stream
+
+        return stream(self._session, reference, to)
+
+    def models(self, *, limit: int | None = None) -> tuple[ModelSummary, ...]:
+        """Every model, the one that changed last first."""
+        from mreg.registry.query import models
+
+        return models(self._session, limit=limit)
+
+    def model(self, name: Name) -> RegisteredModel:
+        """The model of that name; see `mreg.registry.query.model`."""
+        from mreg.registry.query import model
+
+        return model(self._session, name)
+
+    def version(self, reference: Reference) -> ModelVersion:
+        """The version that a reference means, the latest for a bare name; see `mreg.registry.query.version`."""
+        from mreg.registry.query import version
+
+        return version(self._session, reference)
+
+    def show(self, reference: Reference, *, limit: int | None = None) -> ModelVersions | ModelVersion:
+        """A model with its versions, or one version; see `mreg.registry.query.show`."""
+        from mreg.registry.query import show
+
+        return show(self._session, reference, limit=limit)
+
+    def search(
+        self, expression: str = "", *, sort: str | None = None, limit: int | None = None
+    ) -> tuple[ModelVersion, ...]:
+        """Versions for which an expression holds; see `mreg.registry.query.search`."""
+        from mreg.registry.query import search
+
+        return search(self._session, expression, sort=sort, limit=limit)
+
+    def compare(self, first: Reference, second: Reference | None = None) -> Comparison:
+        """The difference of two versions; see `mreg.registry.compare.compare`."""
+        from mreg.registry.compare import compare
+
+        return compare(self._session, first, second)
+
+    def promote(
+        self,
+        reference: Reference,
+        to: ModelStage | str | None = None,
+        *,
+        keep_existing: bool = False,
+        leave_production: bool = False,
+        reason: str = "",
+    ) -> StageChange:
+        """Move a version to a stage, or a step up the road; see `mreg.registry.promote.promote`."""
+        from mreg.registry.promote import promote
+
+        return promote(
+            self._session,
+            reference,
+            to,
+            keep_existing=keep_existing,
+            leave_production=leave_production,
+            reason=reason,
+        )
+
+    def archive(self, reference: Reference, *, reason: str = "") -> StageChange:
+        """Move a version to Archived; see `mreg.registry.promote.archive`."""
+        from mreg.registry.promote import archive
+
+        return archive(self._session, reference, reason=reason)
+
+    def rollback(
+        self, name: Name, *, stage: ModelStage | str = "Production", to: Reference | None = None, reason: str = ""
+    ) -> StageChange:
+        """Bring back what was in a stage before; see `mreg.registry.promote.rollback`."""
+        from mreg.registry.promote import rollback
+
+        return rollback(self._session, name, stage=stage, to=to, reason=reason)
+
+    def set_alias(self, reference: Reference, alias: str) -> ModelVersion:
+        """Make an alias point to a version; see `mreg.registry.edit.set_alias`."""
+        from mreg.registry.edit import set_alias
+
+        return set_alias(self._session, reference, alias)
+
+    def remove_alias(self, name: Name, alias: str) -> RegisteredModel:
+        """Take an alias away; see `mreg.registry.edit.remove_alias`."""
+        from mreg.registry.edit import remove_alias
+
+        return remove_alias(self._session, name, alias)
+
+    def tag(
+        self, reference: Reference, *, add: Mapping[str, str] | None = None, remove: Collection[str] = ()
+    ) -> RegisteredModel | ModelVersion:
+        """Set and remove tags; see `mreg.registry.edit.tag`."""
+        from mreg.registry.edit import tag
+
+        return tag(self._session, reference, add=add, remove=remove)
+
+    def edit(
+        self,
+        reference: Reference,
+        *,
+        description: str | None = None,
+        directions: Mapping[str, Direction | str] | None = None,
+        primary_metric: str | None = None,
+        parent: Reference | None = None,
+        run_id: str | None = None,
+        experiment_id: str | None = None,
+    ) -> RegisteredModel | ModelVersion:
+        """Change what is said of a model or version; see `mreg.registry.edit.edit`."""
+        from mreg.registry.edit import edit
+
+        return edit(
+            self._session,
+            reference,
+            description=description,
+            directions=directions,
+            primary_metric=primary_metric,
+            parent=parent,
+            run_id=run_id,
+            experiment_id=experiment_id,
+        )
+
+    def rename(self, name: Name, to: Name) -> RegisteredModel:
+        """Give a model another name; see `mreg.registry.edit.rename`."""
+        from mreg.registry.edit import rename
+
+        return rename(self._session, name, to)
+
+    def delete(self, reference: Reference, *, force: bool = False, dry_run: bool = False) -> Deletion:
+        """Delete a version, or a model with all its versions; see `mreg.registry.edit.delete`."""
+        from mreg.registry.edit import delete
+
+        return delete(self._session, reference, force=force, dry_run=dry_run)
+
+    def history(self, reference: Reference, *, limit: int | None = None) -> tuple[Event, ...]:
+        """What happened to a model or version, newest first; see `mreg.registry.query.history`."""
+        from mreg.registry.query import history
+
+        return history(self._session, reference, limit=limit)
+
+    def stages_at(self, name: Name, at: str) -> StagesAt:
+        """Which versions were in which stage at a time; see `mreg.registry.query.stages_at`."""
+        from mreg.registry.query import stages_at
+
+        return stages_at(self._session, name, at)
+
+    def lineage(self, reference: Reference) -> Lineage:
+        """What a version was made from and what came of it; see `mreg.registry.lineage.lineage`."""
+        from mreg.registry.lineage import lineage
+
+        return lineage(self._session, reference)
+
+    def completions(self, prefix: str) -> tuple[str, ...]:
+        """Model names, or references of one model, that begin with a text; see `mreg.registry.query.completions`."""
+        from mreg.registry.query import completions
+
+        return completions(self._session, prefix)
+
+    def metric_names(self, prefix: str = "") -> tuple[str, ...]:
+        """Names of metrics that any version has, sorted."""
+        return self._session.catalog.read(lambda reader: reader.metric_names(prefix))

@@ -1,0 +1,39 @@
+"""What every use case works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from mreg.artifacts.store import ArtifactStore
+    from mreg.catalog.catalog import Catalog
+    from mreg.catalog.writer import Writer
+    from mreg.profile.schema import Profile
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A wired registry: where things are, who is acting, what time it is, and who wants to hear of it.
+
+    Attributes:
+        artifacts: Gives the artifact store; a function, since most commands never touch the bytes.
+        actor: Gives the name that events carry; a function, since reading commands need none.
+        now: The clock, aware UTC.
+        notice: Takes what a person should know beside the result: what a reference resolved to, a warning.
+    """
+
+    profile: Profile
+    catalog: Catalog
+    artifacts: Callable[[], ArtifactStore]
+    actor: Callable[[], str]
+    now: Callable[[], datetime]
+    notice: Callable[[str], None]
+
+    def write(self, fn: Callable[[Writer], T]) -> T:
+        """What ``fn`` gives in one transaction, with this session's actor and time in its events."""
+        return self.catalog.write(fn, actor=self.actor(), at=self.now())

@@ -1,0 +1,239 @@
+"""Domain values as JSON-ready dicts: the one place, shared by ``--json``, the server and hooks.
+
+Keys are stable: new ones may come, none goes or changes its meaning. Times are ISO 8601 in UTC, references and digests
+are texts, what is absent is null (one value) or empty (a list or mapping). ``docs/json.md`` names every key, and a
+test holds it against this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mreg.domain.events import time_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mreg.domain.comparison import Change, Comparison, MetricDifference, Regression
+    from mreg.domain.events import Event
+    from mreg.domain.lineage import Lineage, LineageNode
+    from mreg.domain.model import ModelArtifact, ModelSummary, ModelVersion, RegisteredModel, Source
+    from mreg.domain.transition import StageChange
+    from mreg.registry.edit import Deletion
+    from mreg.registry.pull import Pulled
+    from mreg.registry.query import ModelVersions, StagesAt
+
+Wire = dict[str, Any]
+
+
+def wire(value: object) -> Any:
+    """The value JSON-ready; a tuple or list becomes a list."""
+    if isinstance(value, (tuple, list)):
+        return [wire(item) for item in value]
+    return _WRITERS[type(value).__name__](value)
+
+
+def _time(at: datetime | None) -> str | None:
+    return time_text(at) if at is not None else None
+
+
+def _model(model: RegisteredModel) -> Wire:
+    return {
+        "model_id": model.model_id,
+        "name": str(model.name),
+        "description": model.description,
+        "tags": dict(model.tags),
+        "aliases": dict(model.aliases),
+        "directions": dict(model.directions),
+        "primary_metric": model.primary_metric or None,
+        "version_count": model.version_count,
+        "latest_version": model.latest_version,
+        "production_version": model.production_version,
+        "staging_version": model.staging_version,
+        "created_at": _time(model.created_at),
+        "updated_at": _time(model.updated_at),
+        "created_by": model.created_by,
+    }
+
+
+def _summary(summary: ModelSummary) -> Wire:
+    return {
+        **_model(summary.model),
+        "metric": summary.metric or None,
+        "latest_metric": summary.latest_value,
+        "production_metric": summary.production_value,
+    }
+
+
+def _model_versions(found: ModelVersions) -> Wire:
+    return {
+        **_model(found.model),
+        "metric": found.metric or None,
+        "versions": [_version(version) for version in found.versions],
+    }
+
+
+def _artifact(artifact: ModelArtifact) -> Wire:
+    return {
+        "artifact_id": artifact.artifact_id,
+        "kind": artifact.kind.value,
+        "name": artifact.name,
+        "path": artifact.path,
+        "size_bytes": artifact.size_bytes,
+        "checksum": str(artifact.digest),
+        "file_count": artifact.file_count,
+        "format": artifact.format,
+    }
+
+
+def _source(source: Source) -> Wire:
+    return {
+        "git_commit": source.git_commit or None,
+        "git_branch": source.git_branch or None,
+        "git_remote": source.git_remote or None,
+        "git_dirty": source.git_dirty,
+        "run_url": source.run_url or None,
+        "environment": dict(source.environment),
+    }
+
+
+def _version(version: ModelVersion) -> Wire:
+    return {
+        "version_id": version.version_id,
+        "model_name": str(version.model_name),
+        "version": version.version,
+        "reference": str(version.reference),
+        "stage": version.stage.value,
+        "status": version.status.value,
+        "description": version.description,
+        "tags": dict(version.tags),
+        "parameters": dict(version.parameters),
+        "metrics": dict(version.metrics),
+        "aliases": list(version.aliases),
+        "artifact": _artifact(version.artifact),
+        "run_id": version.run_id or None,
+        "experiment_id": version.experiment_id or None,
+        "parent_version": str(version.parent) if version.parent else None,
+        "source": _source(version.source),
+        "created_at": _time(version.created_at),
+        "updated_at": _time(version.updated_at),
+        "deployed_at": _time(version.deployed_at),
+        "created_by": version.created_by,
+    }
+
+
+def _pulled(pulled: Pulled) -> Wire:
+    return {
+        **_version(pulled.version),
+        "destination": str(pulled.destination),
+        "unchanged": pulled.unchanged,
+    }
+
+
+def _stage_change(change: StageChange) -> Wire:
+    return {
+        **_version(change.version),
+        "previous_stage": change.before.value,
+        "changed": change.changed,
+        "archived": [str(version.reference) for version in change.archived],
+    }
+
+
+def _metric_difference(row: MetricDifference) -> Wire:
+    return {
+        "name": row.name,
+        "version_a": row.first,
+        "version_b": row.second,
+        "delta": row.delta,
+        "percent": row.percent,
+        "direction": row.direction.value if row.direction else None,
+        "verdict": row.verdict.value,
+    }
+
+
+def _change(change: Change) -> Wire:
+    return {"group": change.group, "name": change.name, "version_a": change.first, "version_b": change.second}
+
+
+def _comparison(comparison: Comparison) -> Wire:
+    return {
+        "version_a": _version(comparison.first),
+        "version_b": _version(comparison.second),
+        "metric_diff": {row.name: row.delta for row in comparison.metrics},
+        "metrics": [_metric_difference(row) for row in comparison.metrics],
+        "changes": [_change(change) for change in comparison.changes],
+        "same_artifact": comparison.same_artifact,
+    }
+
+
+def _regression(regression: Regression) -> Wire:
+    return {**_metric_difference(regression.metric), "reason": regression.reason}
+
+
+def _event(event: Event) -> Wire:
+    return {
+        "seq": event.seq,
+        "at": _time(event.at),
+        "actor": event.actor,
+        "action": event.action,
+        "model_id": event.model_id,
+        "model": event.model,
+        "version": event.version,
+        "details": dict(event.details),
+        "previous": event.previous,
+        "hash": event.hash,
+    }
+
+
+def _stages_at(found: StagesAt) -> Wire:
+    return {
+        "model": found.model,
+        "at": found.at,
+        "stages": {stage.value: list(versions) for stage, versions in found.stages.items()},
+    }
+
+
+def _lineage_nodes(nodes: tuple[LineageNode, ...]) -> list[Wire]:
+    from mreg.domain.lineage import flatten
+
+    # Flat with depths: a chain of thousands would nest deeper than JSON readers go.
+    return [
+        {
+            "reference": str(node.reference),
+            "depth": depth,
+            "deleted": node.version is None,
+            "stage": node.version.stage.value if node.version else None,
+            "run_id": (node.version.run_id or None) if node.version else None,
+            "git_commit": (node.version.source.git_commit or None) if node.version else None,
+        }
+        for depth, node in flatten(nodes)
+    ]
+
+
+def _lineage(lineage: Lineage) -> Wire:
+    return {
+        "version": _version(lineage.version),
+        "parents": _lineage_nodes(lineage.parents),
+        "children": _lineage_nodes(lineage.children),
+    }
+
+
+def _deletion(deletion: Deletion) -> Wire:
+    return {"reference": str(deletion.reference), "versions": [str(reference) for reference in deletion.versions]}
+
+
+_WRITERS: dict[str, Callable[[Any], Wire]] = {
+    "RegisteredModel": _model,
+    "ModelSummary": _summary,
+    "ModelVersions": _model_versions,
+    "ModelVersion": _version,
+    "Pulled": _pulled,
+    "StageChange": _stage_change,
+    "Comparison": _comparison,
+    "Regression": _regression,
+    "Event": _event,
+    "StagesAt": _stages_at,
+    "Lineage": _lineage,
+    "Deletion": _deletion,
+}
