@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from mreg.domain.lineage import Lineage, LineageNode
     from mreg.domain.model import ModelArtifact, ModelSummary, ModelVersion, RegisteredModel, Source
     from mreg.domain.transition import StageChange
+    from mreg.profile.schema import Profile, ProfileEntry
     from mreg.registry.edit import Deletion
     from mreg.registry.pull import Pulled
     from mreg.registry.query import ModelVersions, StagesAt
+    from mreg.registry.upkeep import Check
 
 Wire = dict[str, Any]
 
@@ -223,6 +225,30 @@ def _deletion(deletion: Deletion) -> Wire:
     return {"reference": str(deletion.reference), "versions": [str(reference) for reference in deletion.versions]}
 
 
+def _profile(profile: Profile) -> Wire:
+    from mreg.profile.schema import KEYS
+
+    return {
+        "name": profile.name,
+        **{key: getattr(profile, key) or None for key in KEYS},
+        "origins": dict(profile.origins),
+    }
+
+
+def _profile_entry(entry: ProfileEntry) -> Wire:
+    return {"name": entry.name, "origin": entry.origin, "active": entry.active}
+
+
+def _check(check: Check) -> Wire:
+    return {
+        "name": check.name,
+        "place": check.place,
+        "ok": not check.error,
+        "error": check.error or None,
+        "hint": check.hint or None,
+    }
+
+
 _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "RegisteredModel": _model,
     "ModelSummary": _summary,
@@ -236,4 +262,7 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "StagesAt": _stages_at,
     "Lineage": _lineage,
     "Deletion": _deletion,
+    "Profile": _profile,
+    "ProfileEntry": _profile_entry,
+    "Check": _check,
 }

@@ -74,6 +74,15 @@ class BlobBackend(abc.ABC):
     def url(self) -> str:
         """Where the keys live, as a URL without secrets and without a slash at the end."""
 
+    @property
+    def room(self) -> int | None:
+        """Bytes that can still be put, None where that is not known."""
+        return None
+
+    def overlaps(self, path: Path) -> bool:  # noqa: ARG002  only a folder can
+        """Whether a local path lies in what this backend keeps, or holds it; the path has no links in it."""
+        return False
+
     @abc.abstractmethod
     def stage(self) -> StagedBlob:
         """Room for bytes whose key is not known yet; only where ``abilities.stages``."""
@@ -97,6 +106,10 @@ class BlobBackend(abc.ABC):
 
         When it returns all are durable; when it raises, some may be, each whole.
         """
+
+    @abc.abstractmethod
+    def renew(self, key: str) -> bool:
+        """Whether the blob is there; if so it counts as put anew, as in `put_if_absent`, and stays."""
 
     @abc.abstractmethod
     def open(self, key: str, start: int = 0) -> BinaryIO:

@@ -23,19 +23,23 @@ class Connection(abc.ABC):
     """
 
     @abc.abstractmethod
-    def all(self, statement: str, **values: Value) -> Sequence[Row]:
+    def all(self, statement_name: str, **values: Value) -> Sequence[Row]:
         """Every row that the statement gives."""
 
     @abc.abstractmethod
-    def one(self, statement: str, **values: Value) -> Row | None:
+    def one(self, statement_name: str, **values: Value) -> Row | None:
         """The first row, or None."""
 
     @abc.abstractmethod
-    def run(self, statement: str, **values: Value) -> int:
+    def run(self, statement_name: str, **values: Value) -> int:
         """Carry it out; how many rows it changed."""
 
     @abc.abstractmethod
-    def run_many(self, statement: str, rows: Iterable[Mapping[str, Value]]) -> None:
+    def insert(self, statement_name: str, **values: Value) -> int:
+        """Carry out an insert into a table with a key of its own; that key."""
+
+    @abc.abstractmethod
+    def run_many(self, statement_name: str, rows: Iterable[Mapping[str, Value]]) -> None:
         """Carry it out once for each row of values."""
 
     @abc.abstractmethod

@@ -49,10 +49,10 @@ class CommandGroup(TyperGroup):
 
     table: dict[str, tuple[str, str]] = COMMANDS
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # noqa: ARG002
         return list(self.table)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ARG002
         if cmd_name not in self.table:
             return None
         module, name = self.table[cmd_name]
@@ -66,7 +66,7 @@ class CommandGroup(TyperGroup):
             from mreg.cli.failures import no_such_command
 
             raise no_such_command(args[0], list(self.table))
-        return super().resolve_command(ctx, args)  # type: ignore[arg-type]
+        return super().resolve_command(ctx, args)
 
 
 def build_command(name: str, function: Any) -> TyperCommand:
@@ -164,14 +164,12 @@ def run(arguments: Sequence[str]) -> int:
     invocation = Invocation.of_words(arguments)
     previous = signal.signal(signal.SIGTERM, _terminate) if hasattr(signal, "SIGTERM") else None
     try:
-        code = root_command().main(
-            list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation
-        )
+        code = root_command().main(list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation)
         sys.stdout and sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
         return 141
-    except BaseException as error:  # every failure ends here as a message and an exit code
+    except BaseException as error:  # noqa: BLE001  every failure ends here as a message and an exit code
         from mreg.cli.failures import report
 
         return report(error, invocation)

@@ -23,9 +23,7 @@ def compare(
     ctx: typer.Context,
     words: Annotated[
         list[str],
-        typer.Argument(
-            metavar="A [B]", help="classifier 1 2; a@3 b@7; classifier.", autocompletion=complete_reference
-        ),
+        typer.Argument(metavar="A [B]", help="classifier 1 2; a@3 b@7; classifier.", autocompletion=complete_reference),
     ],
     fail_on_regression: Annotated[
         list[str] | None,
@@ -75,7 +73,7 @@ class CompareCommand(TyperCommand):
             following = args[place + 1] if place + 1 < len(args) else "-"
             if word == "--fail-on-regression" and following.startswith("-"):
                 words.append(ALL_METRICS)
-        return super().parse_args(ctx, words)  # type: ignore[arg-type]
+        return super().parse_args(ctx, words)
 
 
 compare.command_class = CompareCommand  # type: ignore[attr-defined]

@@ -75,9 +75,7 @@ def _unknown(error: BaseException, invocation: Invocation) -> int:
     return 1
 
 
-def _say(
-    message: str, hint: str, code: str, invocation: Invocation, details: dict[str, object] | None = None
-) -> None:
+def _say(message: str, hint: str, code: str, invocation: Invocation, details: dict[str, object] | None = None) -> None:
     message, hint = printable(message), printable(hint, keep_newlines=True)
     if invocation.as_json or invocation.output_format == "json":
         import json
@@ -123,7 +121,10 @@ def _unknown_option(error: typer.TyperException, option: str) -> tuple[str, str]
         if near:
             return f"there is no option {quoted(option)}", f"did you mean {near[0]}, or the metric {as_metric}?"
         if _is_number(value) or not value:
-            return f"there is no option {quoted(option)}", f"for a metric write {as_metric if value else as_metric + '0.97'}"
+            return (
+                f"there is no option {quoted(option)}",
+                f"for a metric write {as_metric if value else as_metric + '0.97'}",
+            )
     hint = f"did you mean {near[0]}?" if near else f"{command} --help shows the options"
     return f"there is no option {quoted(option)}", hint
 

@@ -14,7 +14,9 @@ from mreg.cli.options import Description, Directions, Limit, PrimaryMetric, Tags
 
 def register(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, '.', '_', '-', with '/' between parts.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Letters, digits, '.', '_', '-', with '/' between parts.")
+    ],
     description: Description = None,
     tags: Tags = None,
     directions: Directions = None,
@@ -59,9 +61,7 @@ def search(
     ] = "",
     sort: Annotated[
         str | None,
-        typer.Option(
-            "--sort", metavar="[-]FIELD", help="Order; '-' for largest first.", autocompletion=complete_field
-        ),
+        typer.Option("--sort", metavar="[-]FIELD", help="Order; '-' for largest first.", autocompletion=complete_field),
     ] = None,
     limit: Limit = None,
 ) -> None:

@@ -24,9 +24,7 @@ ReferenceArgument = Annotated[
         autocompletion=complete_reference,
     ),
 ]
-ModelArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="The model.", autocompletion=complete_model)
-]
+ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model.", autocompletion=complete_model)]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; kept in the audit trail.")]
 Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is, for people.")]

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mreg.domain.text import printable
 from mreg.errors import BadInput
@@ -29,8 +29,12 @@ class Output:
         self.format = chosen or ("table" if _is_terminal(sys.stdout) else "plain")
         self.quiet = quiet
 
-    def result(self, value: object) -> None:
-        """Print a result: one value or a tuple of them, in the chosen format."""
+    def result(self, value: object, rendering: Callable[[Any], Rendering] | None = None) -> None:
+        """Print a result: one value or a tuple of them, in the chosen format.
+
+        Args:
+            rendering: How it is shown in place of the usual way; JSON and references stay what they are.
+        """
         if self.quiet:
             from mreg.cli.render import references
 
@@ -44,7 +48,7 @@ class Output:
         else:
             from mreg.cli.render import render
 
-            self.rendering(render(value))
+            self.rendering((rendering or render)(value))
 
     def rendering(self, rendering: Rendering) -> None:
         """Print something that is rendered already, in a format that is not JSON."""

@@ -22,7 +22,9 @@ def pull(
         str | None,
         typer.Argument(metavar="DEST", help="The file or folder to make; else the artifact's own name, here."),
     ] = None,
-    to_stdout: Annotated[bool, typer.Option("--stdout", help="Write the bytes of one file to standard output.")] = False,
+    to_stdout: Annotated[
+        bool, typer.Option("--stdout", help="Write the bytes of one file to standard output.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace what is at the destination.")] = False,
 ) -> None:
     """Write a version's bytes to a file or folder, verified, all or nothing.

@@ -51,9 +51,7 @@ def push(
     ] = None,
     stage: Annotated[
         str | None,
-        typer.Option(
-            "--stage", metavar="STAGE", help="The stage to enter at once.", autocompletion=complete_stage
-        ),
+        typer.Option("--stage", metavar="STAGE", help="The stage to enter at once.", autocompletion=complete_stage),
     ] = None,
     description: Description = None,
     run_id: Annotated[str, typer.Option("--run-id", metavar="ID", help="The run; else the CI job's.")] = "",
@@ -81,6 +79,8 @@ def push(
       mreg push model.pkl --name classifier --metrics-file metrics.json --param lr=0.01 --tag team=fraud
       mreg push checkpoints/final --name llm --metric perplexity=7.2 --alias champion --parent base-llm@2
     """
+    from mreg.cli.render import pushed
+
     run = invocation_of(ctx)
     known = {
         "accuracy": accuracy,
@@ -106,14 +106,16 @@ def push(
             format=artifact_format,
             progress=progress,
         )
-    run.output.result(version)
+    run.output.result(version, pushed)
     if ci:
         from mreg.cli.ci import write_push
 
         write_push(version)
 
 
-def _metrics(given: dict[str, str], words: list[str] | tuple[()], files: list[str] | tuple[()]) -> dict[str, MetricValue]:
+def _metrics(
+    given: dict[str, str], words: list[str] | tuple[()], files: list[str] | tuple[()]
+) -> dict[str, MetricValue]:
     """Metrics of flags, ``--metric`` and files; one that is given twice is refused."""
     from mreg.domain.metrics import parse_metric
 

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from mreg.domain.lineage import Lineage
     from mreg.domain.model import ModelSummary, ModelVersion, RegisteredModel
     from mreg.domain.transition import StageChange
+    from mreg.profile.schema import Profile, ProfileEntry
     from mreg.registry.edit import Deletion
     from mreg.registry.pull import Pulled
     from mreg.registry.query import ModelVersions, StagesAt
+    from mreg.registry.upkeep import Check
 
 STAGE_TONES = {"Production": "good", "Staging": "strong", "Archived": "dim"}
 VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
@@ -42,7 +44,7 @@ def references(value: object) -> Sequence[str]:
 def _sequence(values: Sequence[Any]) -> Rendering:
     if not values:
         return one(Table(columns=("reference",), rows=()))
-    return {"ModelSummary": _summaries, "ModelVersion": _found, "Event": _events}[type(values[0]).__name__](values)
+    return _SEQUENCES[type(values[0]).__name__](values)
 
 
 def _summaries(summaries: Sequence[ModelSummary]) -> Rendering:
@@ -206,6 +208,18 @@ def _version(version: ModelVersion) -> Rendering:
     return one(table)
 
 
+def pushed(version: ModelVersion) -> Rendering:
+    """What a push says: enough to know what became of it."""
+    artifact = version.artifact
+    files = f", {artifact.file_count} files" if artifact.kind.value == "folder" else ""
+    sentence = f"{version.reference}: {artifact.size_bytes:,} bytes{files}, {artifact.format}, {artifact.digest}"
+    return _line(
+        ("reference", "stage", "format", "bytes", "checksum"),
+        (str(version.reference), _stage(version), artifact.format, artifact.size_bytes, str(artifact.digest)),
+        sentence,
+    )
+
+
 def _pulled(pulled: Pulled) -> Rendering:
     version = pulled.version
     state = "already there, verified" if pulled.unchanged else "verified"
@@ -275,8 +289,7 @@ def _comparison(comparison: Comparison) -> Rendering:
         for row in comparison.metrics
     ]
     flat_rows += [
-        (change.group, change.name, change.first, change.second, None, None, "differs")
-        for change in comparison.changes
+        (change.group, change.name, change.first, change.second, None, None, "differs") for change in comparison.changes
     ]
     columns = ("group", "name", str(first), str(second), "delta", "percent", "verdict")
     return Rendering(
@@ -373,6 +386,38 @@ def _deletion(deletion: Deletion) -> Rendering:
     )
 
 
+def _profile(profile: Profile) -> Rendering:
+    from mreg.profile.schema import KEYS
+
+    rows = [
+        (key, getattr(profile, key), Toned(profile.origins.get(key, ""), "dim"))
+        for key in ("name", *KEYS)
+        if getattr(profile, key)
+    ]
+    return one(Table(title="", columns=("key", "value", "from"), rows=tuple(rows)))
+
+
+def _profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
+    rows = tuple((Toned(entry.name, "strong"), entry.active, Toned(entry.origin, "dim")) for entry in entries)
+    return one(Table(columns=("profile", "in use", "from"), rows=rows))
+
+
+def _checks(checks: Sequence[Check]) -> Rendering:
+    rows = tuple(
+        (check.name, check.place, Toned("failed", "bad") if check.error else Toned("works", "good"), check.error)
+        for check in checks
+    )
+    return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))
+
+
+_SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
+    "ModelSummary": _summaries,
+    "ModelVersion": _found,
+    "Event": _events,
+    "ProfileEntry": _profile_entries,
+    "Check": _checks,
+}
+
 _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
     "RegisteredModel": _model,
     "ModelVersions": _model_versions,
@@ -383,6 +428,7 @@ _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
     "StagesAt": _stages_at,
     "Lineage": _lineage,
     "Deletion": _deletion,
+    "Profile": _profile,
 }
 
 _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
@@ -397,4 +443,7 @@ _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
     "StagesAt": lambda found: [f"{found.model}@{one}" for versions in found.stages.values() for one in versions],
     "Lineage": lambda lineage: [str(lineage.version.reference)],
     "Deletion": lambda deletion: [str(deletion.reference)],
+    "Profile": lambda profile: [profile.name],
+    "ProfileEntry": lambda entry: [entry.name],
+    "Check": lambda check: [check.place],
 }

@@ -24,7 +24,9 @@ def show(
     ] = None,
     plot_file: Annotated[
         str | None,
-        typer.Option("--plot-file", metavar="FILE", help="Write the trend as .png, .svg or .html; primary metric unless --plot."),
+        typer.Option(
+            "--plot-file", metavar="FILE", help="Write the trend as .png, .svg or .html; primary metric unless --plot."
+        ),
     ] = None,
 ) -> None:
     """Show a model with its version table, or one version whole.

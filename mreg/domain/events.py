@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from mreg.domain.model import ModelStage
+
 GENESIS = "0" * 64
 """What the first event names as the one before it."""
 
@@ -108,6 +110,25 @@ def chained(
         previous=previous,
         hash=digest,
     )
+
+
+def stages_at(events: Iterable[Event]) -> dict[ModelStage, tuple[int, ...]]:
+    """Which versions of a model were in which stage after these events of it, in order; empty stages are left out.
+
+    A version begins in None when it is pushed and is gone when it is deleted.
+    """
+    stage_of: dict[int, ModelStage] = {}
+    for event in events:
+        if event.version is None:
+            continue
+        if event.action == "version.pushed":
+            stage_of[event.version] = ModelStage.NONE
+        elif event.action == "version.stage_changed":
+            stage_of[event.version] = ModelStage(event.details["to"])
+        elif event.action == "version.deleted":
+            stage_of.pop(event.version, None)
+    found = {stage: tuple(sorted(v for v, at in stage_of.items() if at is stage)) for stage in ModelStage}
+    return {stage: versions for stage, versions in found.items() if versions}
 
 
 def first_broken(events: Iterable[Event]) -> int | None:

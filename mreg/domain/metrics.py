@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import Enum
+from itertools import pairwise
 
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
@@ -123,7 +124,7 @@ def direction(name: str, own: Mapping[str, str] | None = None) -> Direction | No
     words = [word.lower() for word in re.findall(r"[A-Z]*[a-z]*[0-9]*", name) if word]
     words += [word.rstrip("0123456789") for word in words]
     whole = re.sub(r"[^a-z0-9]", "", name.lower())
-    pairs = set(zip(words, words[1:], strict=False))
+    pairs = set(pairwise(words))
     if pairs.intersection(_LOWER_PHRASES):
         return Direction.LOWER
     if pairs.intersection(_HIGHER_PHRASES):

@@ -175,3 +175,18 @@ class RegisteredModel:
     created_at: datetime
     updated_at: datetime
     created_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSummary:
+    """A model with what a list shows of it.
+
+    Attributes:
+        metric: The metric that speaks for the model, empty where no version has any.
+        latest_value: That metric of the latest version, None where there is none; production_value likewise.
+    """
+
+    model: RegisteredModel
+    metric: str
+    latest_value: MetricValue | None
+    production_value: MetricValue | None

@@ -27,10 +27,7 @@ def printable(text: str, *, keep_newlines: bool = False) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        char if char.isprintable() or (keep_newlines and char == "\n") else _escaped(char)
-        for char in text
-    )
+    return "".join(char if char.isprintable() or (keep_newlines and char == "\n") else _escaped(char) for char in text)
 
 
 def _escaped(char: str) -> str:

@@ -204,9 +204,7 @@ def rename(session: Session, name: ModelName | str, to: ModelName | str) -> Regi
     return session.write(lambda writer: writer.rename(find_model(writer, wanted), new))
 
 
-def delete(
-    session: Session, reference: VersionRef | str, *, force: bool = False, dry_run: bool = False
-) -> Deletion:
+def delete(session: Session, reference: VersionRef | str, *, force: bool = False, dry_run: bool = False) -> Deletion:
     """Delete one version, or a model (a bare name) with all its versions.
 
     The audit trail stays and no number is given again. The bytes stay in the store until garbage is collected.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg.errors import Unavailable
@@ -59,12 +60,11 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
             raise Unavailable(
                 f"this mreg can't keep {what} at {place}", hint=f"give a folder or file for {what} in the profile"
             )
+    root = Path(profile.artifacts).as_uri()
     store: list[ArtifactStore] = []
 
     def artifact_store() -> ArtifactStore:
         if not store:
-            from pathlib import Path
-
             from mreg.artifacts.local import LocalBackend
             from mreg.artifacts.store import ArtifactStore
 
@@ -72,7 +72,10 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
         return store[0]
 
     def locate(digest: Digest) -> str:
-        return artifact_store().url(digest)
+        # Not by the store, which a command that only shows has no other need of.
+        from mreg.artifacts.layout import blob_key
+
+        return f"{root}/{blob_key(digest)}"
 
     def actor() -> str:
         from mreg.registry.capture import actor

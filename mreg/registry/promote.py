@@ -9,7 +9,7 @@ from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import check_text
 from mreg.domain.transition import EXCLUSIVE, StageChange, next_stage
 from mreg.errors import Conflict, NotAllowed, NotFound
-from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.references import as_reference, concerning, find_model, find_version
 
 if TYPE_CHECKING:
     from mreg.catalog.catalog import Reader
@@ -171,7 +171,8 @@ def rollback(
             ) from error
 
     version = session.catalog.read(choose)
-    session.artifacts().verify(version.artifact.digest, version.artifact.kind)
+    with concerning(version):
+        session.artifacts().verify(version.artifact.digest, version.artifact.kind, version.artifact.size_bytes)
 
     def move(writer: Writer) -> StageChange:
         chosen = choose(writer)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
 from mreg.errors import BadInput
-from mreg.registry.references import as_reference, find_version
+from mreg.registry.references import as_reference, concerning, find_version
 from mreg.registry.session import Session
 
 
@@ -61,9 +61,11 @@ def pull(
     target = Path(os.path.abspath(os.fspath(destination))) if destination is not None else Path.cwd() / artifact.name
     if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
         target = target / artifact.name
-    write = session.artifacts().pull_file if artifact.kind is ArtifactKind.FILE else session.artifacts().pull_folder
-    unchanged = write(artifact.digest, artifact.size_bytes, target, force=force, progress=progress)
-    return Pulled(version=version, destination=target, unchanged=unchanged)
+    with concerning(version):
+        written = session.artifacts().pull(
+            artifact.digest, artifact.kind, artifact.size_bytes, target, force=force, progress=progress
+        )
+    return Pulled(version=version, destination=target, unchanged=not written)
 
 
 def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> ModelVersion:
@@ -81,5 +83,6 @@ def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> Model
             f"{version.reference} is a folder of {version.artifact.file_count} files and can't be streamed",
             hint=f"mreg pull {version.reference} DEST",
         )
-    session.artifacts().write_to(version.artifact.digest, version.artifact.size_bytes, to)
+    with concerning(version):
+        session.artifacts().write_to(version.artifact.digest, version.artifact.size_bytes, to)
     return version

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg.domain.manifest import check_path
@@ -13,18 +13,14 @@ from mreg.domain.metrics import MetricValue, check_metric
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
 from mreg.domain.names import ModelName, VersionRef, check_alias
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value
-from mreg.errors import BadInput
+from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_version
 
 if TYPE_CHECKING:
-    from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.catalog import Reader
     from mreg.catalog.writer import Writer
     from mreg.registry.session import Session
-
-Progress = Callable[[int, int], None]
-"""Told now and then how many bytes of how many are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +63,18 @@ def push(
     name: ModelName,
     attachments: Attachments,
     *,
-    stage: ModelStage | None = None,
+    stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ModelVersion:
     """Store a file or folder and make it the next version of a model, which is registered when it is new.
 
     The version appears when all its bytes are durable; aliases and stage come in the same transaction. Bytes that the
     store has already are stored once. Where this fails no version exists, and a crash leaves at most garbage in the
     store.
+
+    Args:
+        progress: Told how many bytes of how many are stored.
 
     Raises:
         NotFound: There is no such file, folder or parent.
@@ -86,51 +85,82 @@ def push(
     from mreg.artifacts.format import detect
     from mreg.registry.capture import begin_capture
 
-    source_path = Path(os.fspath(path))
-    artifact_name = check_path(source_path.name or source_path.resolve().name)
-    parent_reference = as_reference(parent) if parent is not None else None
-    if parent_reference is not None:
-        session.catalog.read(lambda reader: find_version(reader, parent_reference))
-    store = session.artifacts()
-    capture = begin_capture(source_path)
-    if source_path.is_dir():
-        artifact = _put_folder(session, store, source_path, name, progress)
-    else:
-        artifact = _put_file(session, store, source_path, progress)
+    place = os.fspath(path)
+    artifact_name = check_path(os.path.basename(os.path.abspath(place)) or "root")
+    target = ModelStage.parse(stage) if isinstance(stage, str) else stage
+    made_from = as_reference(parent) if parent is not None else None
+    known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
+    capture = begin_capture(place)
+    stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
     source, run_id = capture.result()
-    found_format = attachments.format or detect(source_path)
+    artifact = ModelArtifact(
+        kind=stored.kind,
+        name=artifact_name,
+        path="",
+        size_bytes=stored.size_bytes,
+        digest=stored.digest,
+        file_count=stored.file_count,
+        format=attachments.format or detect(place),
+    )
 
     def add(writer: Writer) -> tuple[ModelVersion, tuple[ModelVersion, ...]]:
         model = writer.model(name) or writer.register(name=name)
         version = writer.add_version(
             model,
-            artifact=ModelArtifact(
-                kind=artifact.kind,
-                name=artifact_name,
-                path=artifact.path,
-                size_bytes=artifact.size_bytes,
-                digest=artifact.digest,
-                file_count=artifact.file_count,
-                format=found_format,
-            ),
+            artifact=artifact,
             description=attachments.description,
             tags=attachments.tags,
             parameters=attachments.parameters,
             metrics=attachments.metrics,
             run_id=attachments.run_id or run_id,
             experiment_id=attachments.experiment_id,
-            parent=find_version(writer, parent_reference) if parent_reference else None,
+            parent=find_version(writer, made_from) if made_from else None,
             source=source,
         )
         for alias in attachments.aliases:
             version = writer.set_alias(version, alias)
-        archived: tuple[ModelVersion, ...] = ()
-        if stage is not None and stage is not ModelStage.NONE:
-            change = enter_stage(writer, version, stage, reason="pushed into the stage")
-            version, archived = change.version, change.archived
-        return version, archived
+        if target is None or target is ModelStage.NONE:
+            return version, ()
+        change = enter_stage(writer, version, target, reason="pushed into the stage")
+        return change.version, change.archived
 
     version, archived = session.write(add)
     for other in archived:
-        session.notice(f"archived {other.reference}, which was in {stage.value if stage else ''}")
+        session.notice(f"{other.reference} is archived: {version.reference} took its place in {version.stage.value}")
     return version
+
+
+def _look_before(
+    reader: Reader, name: ModelName, path: str, made_from: VersionRef | None, session: Session
+) -> Container[int]:
+    """Sizes of files whose bytes the store may have already; a parent that is missing is told before bytes move."""
+    if made_from is not None:
+        find_version(reader, made_from)
+    if not os.path.isdir(path):
+        with contextlib.suppress(OSError, ValueError):
+            size = os.stat(path).st_size
+            return {size} if reader.has_size(size) else ()
+        return ()
+    model = reader.model(name)
+    before = reader.versions(model, limit=1) if model else ()
+    if not before or before[0].artifact.kind is not ArtifactKind.FOLDER:
+        return ()
+    with contextlib.suppress(Corrupt, Unavailable):  # that the last version is damaged must not keep a new one out
+        return {entry.size for entry in session.artifacts().manifest(before[0].artifact.digest).entries}
+    return ()
+
+
+def target_model(session: Session, path: str | os.PathLike[str], name: ModelName | str | None) -> ModelName:
+    """The model that a push is of: the one named, else one that is found, with a notice of which and why.
+
+    Raises:
+        BadInput: The name can't be used, or none can be found.
+    """
+    if name is not None:
+        return name if isinstance(name, ModelName) else ModelName(name)
+    from mreg.registry.naming import found_name
+
+    profile = session.profile
+    found, why = found_name(path, profile.model, profile.origins.get("model", ""))
+    session.notice(f"model {found} ({why}); --name gives another")
+    return found

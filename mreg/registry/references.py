@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import nearest, quoted
-from mreg.errors import NotFound
+from mreg.errors import Corrupt, NotFound
 
 if TYPE_CHECKING:
     from mreg.catalog.catalog import Reader
@@ -59,6 +61,19 @@ def find_version(reader: Reader, reference: VersionRef, *, default: Selector | N
     if version is None:
         raise _no_version(model, selector)
     return version
+
+
+@contextmanager
+def concerning(version: ModelVersion) -> Iterator[None]:
+    """Damage that is found within names the version that it concerns."""
+    try:
+        yield
+    except Corrupt as error:
+        raise Corrupt(
+            f"{version.reference}: {error.message}",
+            hint=error.hint,
+            **{**error.details, "reference": str(version.reference)},
+        ) from error
 
 
 def _no_version(model: RegisteredModel, selector: Selector) -> NotFound:

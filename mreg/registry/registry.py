@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mreg.registry.edit import Deletion
     from mreg.registry.pull import Pulled
     from mreg.registry.query import ModelVersions, StagesAt
+    from mreg.registry.upkeep import Check
 
 Reference = VersionRef | str
 Name = ModelName | str
@@ -290,6 +291,12 @@ class Registry:
         from mreg.registry.query import completions
 
         return completions(self._session, prefix)
+
+    def check(self) -> tuple[Check, ...]:
+        """Whether catalog and store can be used; see `mreg.registry.upkeep.check`."""
+        from mreg.registry.upkeep import check
+
+        return check(self._session)
 
     def metric_names(self, prefix: str = "") -> tuple[str, ...]:
         """Names of metrics that any version has, sorted."""

@@ -1,0 +1,92 @@
+"""SHA-256 beside the moving of the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from mreg.domain.digest import Digest
+
+AHEAD = 4
+"""Chunks that may wait for hashing: memory stays bounded, and neither side waits at each chunk."""
+
+THREAD_BYTES = 8 << 20
+"""From this size on a thread of its own hashes; below, starting one costs more than it saves."""
+
+
+def digest_of(data: bytes) -> Digest:
+    """The digest of bytes in memory."""
+    return Digest.sha256(hashlib.sha256(data).hexdigest())
+
+
+class Hashing:
+    """Hashes chunks on a thread of its own, in order, while the caller moves them; a context manager.
+
+    hashlib lets go of Python's lock, so that on two cores a copy costs the slower of hashing and writing, not the sum.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._hash = hashlib.sha256()
+        self._waiting: deque[bytes | None] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        if size >= THREAD_BYTES:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+
+    def add(self, chunk: bytes) -> None:
+        """Hash a chunk, soon; waits where too many wait already."""
+        if self._thread is None:
+            self._hash.update(chunk)
+            return
+        with self._changed:
+            while len(self._waiting) >= AHEAD:
+                self._changed.wait()
+            self._waiting.append(chunk)
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    self._changed.wait()
+                chunk = self._waiting[0]
+            if chunk is not None:
+                self._hash.update(chunk)
+            with self._changed:
+                self._waiting.popleft()
+                self._changed.notify_all()
+            if chunk is None:
+                return
+
+    def __enter__(self) -> Hashing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            with self._changed:
+                self._waiting.append(None)
+                self._changed.notify_all()
+            self._thread.join()
+            self._thread = None
+
+    def digest(self) -> Digest:
+        """The digest of everything that was added."""
+        self.__exit__()
+        return Digest.sha256(self._hash.hexdigest())
+
+
+def hashed(chunks: Iterable[bytes]) -> Digest:
+    """The digest of some chunks."""
+    found = hashlib.sha256()
+    for chunk in chunks:
+        found.update(chunk)
+    return Digest.sha256(found.hexdigest())
+
+
+def stream_chunks(stream: object, chunk_bytes: int) -> Iterator[bytes]:
+    """The chunks of an open stream up to its end."""
+    while chunk := stream.read(chunk_bytes):  # type: ignore[attr-defined]
+        yield chunk

@@ -1,0 +1,148 @@
+"""Reading what is pushed: regular files alone, each exactly as it was when its push began."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mreg.artifacts.local import NOFOLLOW, READ
+from mreg.domain.manifest import FILES_LIMIT, check_path
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, Conflict, NotFound, Unavailable
+
+CHUNK_BYTES = 2 << 20
+"""Large enough that hashing and writing are not held up by Python, small enough to stay in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A regular file to push, as it was when it was first looked at.
+
+    Attributes:
+        path: Where it is.
+        name: What it is called in messages and in a folder's manifest.
+        mark: What changes when the file does: inode, size, times of content and of status.
+    """
+
+    path: str
+    name: str
+    size: int
+    executable: bool
+    mark: tuple[int, ...]
+
+
+def source_file(path: str) -> SourceFile:
+    """The file at a path that a person named; a link there is followed.
+
+    Raises:
+        NotFound: Nothing is there.
+        BadInput: It is no regular file.
+        Unavailable: It may not be looked at.
+    """
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        what = "is a link to nothing" if os.path.islink(path) else "does not exist"
+        raise NotFound(f"{quoted(path)} {what}", hint="check the path", kind="file", path=path) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    return _regular(os.path.realpath(path), path, found)
+
+
+def _regular(path: str, name: str, found: os.stat_result) -> SourceFile:
+    if not stat.S_ISREG(found.st_mode):
+        kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
+        what = kinds.get(stat.S_IFMT(found.st_mode), "a device")
+        raise BadInput(f"{quoted(name)} is {what}, and only files and folders can be pushed")
+    return SourceFile(path, name, found.st_size, bool(found.st_mode & stat.S_IXUSR), _mark(found))
+
+
+def _mark(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _unreadable(name: str, error: BaseException) -> Unavailable | BadInput:
+    if isinstance(error, ValueError):
+        return BadInput(f"{quoted(name)} is no path")
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        return BadInput(f"{quoted(name)} is no path: {error.strerror}")
+    return Unavailable(
+        f"{quoted(name)} can't be read: {getattr(error, 'strerror', None) or error}", hint="mend its permissions"
+    )
+
+
+def source_folder(root: str) -> list[SourceFile]:
+    """Every file below a folder, sorted by name; links are refused, since one could lead out of it.
+
+    Raises:
+        BadInput: Something in it is a link, no file, or can't be kept by its name.
+        Conflict: Something vanished meanwhile.
+        Unavailable: Something may not be read.
+    """
+    files: list[SourceFile] = []
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        try:
+            with os.scandir(os.path.join(root, folder)) as entries:
+                for entry in entries:
+                    name = f"{folder}/{entry.name}" if folder else entry.name
+                    check_path(name)
+                    if entry.is_symlink():
+                        raise BadInput(
+                            f"{quoted(name)} in {quoted(root)} is a link to {quoted(os.readlink(entry.path))}",
+                            hint=f"push a copy without links: cp -rL {root} COPY",
+                        )
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(name)
+                    else:
+                        files.append(_regular(entry.path, name, entry.stat(follow_symlinks=False)))
+        except FileNotFoundError:
+            raise changed(folder or root) from None
+        except OSError as error:
+            raise _unreadable(folder or root, error) from error
+        if len(files) > FILES_LIMIT:
+            raise BadInput(f"{quoted(root)} has more than {FILES_LIMIT} files", hint="push an archive of it")
+    return sorted(files, key=lambda file: file.name)
+
+
+def changed(name: str) -> Conflict:
+    """The error for a file that did not stay as it was."""
+    return Conflict(
+        f"{quoted(name)} changed while it was read, so that no version was made", hint="push again once it is finished"
+    )
+
+
+def read_chunks(file: SourceFile, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """The bytes of a file, which must be those that were there when it was looked at.
+
+    Raises:
+        Conflict: It changed, grew, shrank or vanished; raised before the last chunk is taken for the end.
+        Unavailable: It can't be read.
+    """
+    try:
+        descriptor = os.open(file.path, READ | NOFOLLOW)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise changed(file.name) from error
+        raise _unreadable(file.name, error) from error
+    try:
+        if _mark(os.fstat(descriptor)) != file.mark:
+            raise changed(file.name)
+        left = file.size
+        while left > 0:
+            try:
+                chunk = os.read(descriptor, min(chunk_bytes, left))
+            except OSError as error:
+                raise _unreadable(file.name, error) from error
+            if not chunk:
+                raise changed(file.name)
+            left -= len(chunk)
+            yield chunk
+        if _mark(os.fstat(descriptor)) != file.mark or os.read(descriptor, 1):
+            raise changed(file.name)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,209 @@
+"""From a search expression to rows, at a cost that does not grow with the catalog where an index or the limit helps.
+
+Two ways lead to the rows. Where some condition that all rows must meet is met by few (counted up to `FEW`, by an
+index), those few are looked at. Otherwise conditions are met often enough that walking the versions in the wanted order
+finds a page of them soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mreg.catalog.database import Connection, Row, Value
+from mreg.catalog.rows import number
+from mreg.domain.expression import And, Compare, Expression, Field, FieldKind, Literal, Missing, Not, Or, Sort
+
+FEW = 2_000
+"""Rows that are cheaper to look at and sort than to walk past."""
+
+_COLUMNS = "v.*, m.name AS model_name, a.kind, a.digest, a.size_bytes, a.file_count"
+_JOINS = "CROSS JOIN models m ON m.model_id = v.model_id CROSS JOIN artifacts a ON a.artifact_id = v.artifact_id"
+_TABLES = {"metrics": "metrics", "params": "parameters", "tags": "version_tags"}
+_PLACES = {"name": "m.name", "size_bytes": "a.size_bytes", "checksum": "a.digest"}
+
+
+def find_versions(connection: Connection, where: Expression | None, sort: Sort | None, limit: int) -> Sequence[Row]:
+    """Rows of versions with their model's name and artifact, in order, at most so many."""
+    values: dict[str, Value] = {"row_limit": limit}
+    condition = _condition(where, values) if where is not None else "1 = 1"
+    few = _fewest(connection, where)
+    if few is not None:
+        source, more = few
+        values.update(more)
+        first = f"({source}) few CROSS JOIN versions v ON v.version_id = few.version_id {_JOINS}"
+        return _sorted(connection, first, condition, values, sort)
+    if sort is not None and sort.field.group == "metrics":
+        return _walk_metric(connection, where, condition, values, sort, limit)
+    return _sorted(connection, f"versions v {_JOINS}", condition, values, sort)
+
+
+def _sorted(
+    connection: Connection, source: str, condition: str, values: dict[str, Value], sort: Sort | None
+) -> Sequence[Row]:
+    order = "v.version_id DESC"
+    if sort is not None:
+        down = " DESC" if sort.descending else ""
+        if sort.field.group:
+            column = "number" if sort.field.group == "params" else "value"
+            values["sort_key"] = sort.field.key
+            table = _TABLES[sort.field.group]
+            source += f" LEFT JOIN {table} s ON s.version_id = v.version_id AND s.name = :sort_key"
+            order = f"s.value IS NULL, s.{column} IS NULL, s.{column}{down}, s.value{down}, {order}"
+        elif sort.field.key == "alias":
+            first = "(SELECT min(alias) FROM aliases WHERE aliases.version_id = v.version_id)"
+            order = f"{first} IS NULL, {first}{down}, {order}"
+        else:
+            place = _PLACES.get(sort.field.key, f"v.{sort.field.key}")
+            absent = f"{place} IS NULL" if sort.field.kind is not FieldKind.TEXT else f"{place} = ''"
+            order = f"{absent}, {place}{down}, {order}"
+    sql = f"SELECT {_COLUMNS} FROM {source} WHERE {condition} ORDER BY {order} LIMIT :row_limit"
+    return connection.query(sql, values)
+
+
+def _walk_metric(
+    connection: Connection,
+    where: Expression | None,
+    condition: str,
+    values: dict[str, Value],
+    sort: Sort,
+    limit: int,
+) -> Sequence[Row]:
+    down = " DESC" if sort.descending else ""
+    values["sort_key"] = sort.field.key
+    sql = (
+        f"SELECT {_COLUMNS} FROM metrics s CROSS JOIN versions v ON v.version_id = s.version_id {_JOINS} "
+        f"WHERE s.name = :sort_key AND {condition} ORDER BY s.value{down}, s.version_id{down} LIMIT :row_limit"
+    )
+    rows = list(connection.query(sql, values))
+    needed = any(isinstance(term, Compare) and term.field == sort.field for term in _terms(where))
+    if len(rows) < limit and not needed:
+        values["row_limit"] = limit - len(rows)
+        lacking = "NOT EXISTS (SELECT 1 FROM metrics s WHERE s.version_id = v.version_id AND s.name = :sort_key)"
+        rows += _sorted(connection, f"versions v {_JOINS}", f"{condition} AND {lacking}", values, None)
+    return rows
+
+
+def _terms(where: Expression | None) -> Sequence[Expression]:
+    """Conditions that every row must meet."""
+    if where is None:
+        return ()
+    return where.operands if isinstance(where, And) else (where,)
+
+
+def _fewest(connection: Connection, where: Expression | None) -> tuple[str, Mapping[str, Value]] | None:
+    """The statement for the ids that meet the rarest condition, where one is met by few."""
+    best: tuple[int, str, Mapping[str, Value]] | None = None
+    for term in _terms(where):
+        if not isinstance(term, Compare) or term.operator in ("!=", "like"):
+            continue
+        values: dict[str, Value] = {}
+        source = _ids(term, values)
+        if source is None:
+            continue
+        most = FEW + 1 if best is None else best[0]
+        row = connection.query(f"SELECT count(*) AS many FROM ({source} LIMIT {most}) counted", values)[0]
+        many = number(row, "many")
+        if many <= FEW and (best is None or many < best[0]):
+            best = (many, source, values)
+    return (best[1], best[2]) if best else None
+
+
+def _ids(term: Compare, values: dict[str, Value]) -> str | None:
+    """The statement for the ids of versions that meet a condition, where an index serves it."""
+    field = term.field
+    if field.group:
+        column, test = _belonging_test(term, values, "few")
+        values["few_key"] = field.key
+        return f"SELECT version_id FROM {_TABLES[field.group]} WHERE name = :few_key AND {column} {test}"
+    test = _test(term.operator, term.values, values, "few", field)
+    if field.key == "name":
+        models = f"SELECT model_id FROM models WHERE name {test}"
+        return f"SELECT version_id FROM versions WHERE model_id IN ({models})"
+    if field.key == "alias":
+        return f"SELECT version_id FROM aliases WHERE alias {test}" if term.operator == "=" else None
+    if field.key == "checksum":
+        artifacts = f"SELECT artifact_id FROM artifacts WHERE digest {test}"
+        return f"SELECT version_id FROM versions WHERE artifact_id IN ({artifacts})"
+    if field.key in ("run_id", "git_commit") and term.operator == "=" and term.values[0] != "":
+        return f"SELECT version_id FROM versions WHERE {field.key} {test} AND {field.key} <> ''"
+    if field.key in ("stage", "created_at"):
+        return f"SELECT version_id FROM versions WHERE {field.key} {test}"
+    return None
+
+
+def _condition(where: Expression, values: dict[str, Value]) -> str:
+    if isinstance(where, And):
+        return "(" + " AND ".join(_condition(one, values) for one in where.operands) + ")"
+    if isinstance(where, Or):
+        return "(" + " OR ".join(_condition(one, values) for one in where.operands) + ")"
+    if isinstance(where, Not):
+        return f"NOT {_condition(where.operand, values)}"
+    if isinstance(where, Missing):
+        return f"NOT {_present(where.field, values)}"
+    return _comparison(where, values)
+
+
+def _present(field: Field, values: dict[str, Value]) -> str:
+    if field.group:
+        key = _bind(values, field.key, "k")
+        table = _TABLES[field.group]
+        return f"EXISTS (SELECT 1 FROM {table} b WHERE b.version_id = v.version_id AND b.name = {key})"
+    if field.key == "alias":
+        return "EXISTS (SELECT 1 FROM aliases b WHERE b.version_id = v.version_id)"
+    place = _PLACES.get(field.key, f"v.{field.key}")
+    return f"({place} IS NOT NULL AND {place} <> '')" if field.kind is FieldKind.TEXT else f"({place} IS NOT NULL)"
+
+
+def _comparison(term: Compare, values: dict[str, Value]) -> str:
+    field = term.field
+    if field.group:
+        key = _bind(values, field.key, "k")
+        column, test = _belonging_test(term, values, f"p{len(values)}_")
+        return (
+            f"EXISTS (SELECT 1 FROM {_TABLES[field.group]} b WHERE b.version_id = v.version_id AND b.name = {key} "
+            f"AND b.{column} {test})".replace("b.lower(value)", "lower(b.value)")
+        )
+    test = _test(term.operator, term.values, values, f"p{len(values)}_", field)
+    if field.key == "alias":
+        column = "lower(b.alias)" if term.operator == "like" else "b.alias"
+        return f"EXISTS (SELECT 1 FROM aliases b WHERE b.version_id = v.version_id AND {column} {test})"
+    if field.key == "stage" and term.operator == "=":
+        return f"v.stage {test}"
+    place = _PLACES.get(field.key, f"v.{field.key}")
+    if term.operator == "like":
+        return f"(lower({place}) {test})"
+    if field.kind is FieldKind.TEXT:
+        # An empty text is an absent one. The function keeps an index from being walked that is not in the wanted order.
+        return f"(coalesce({place}, '') <> '' AND coalesce({place}, '') {test})"
+    # As above; a version that was never deployed has no time to compare.
+    return f"({place} IS NOT NULL AND coalesce({place}, {place}) {test})"
+
+
+def _belonging_test(term: Compare, values: dict[str, Value], prefix: str) -> tuple[str, str]:
+    """The column of a metric, parameter or tag that a comparison is about, and the rest of the comparison."""
+    column = "value"
+    if term.field.group == "params" and not isinstance(term.values[0], str):
+        column = "number"
+    if term.operator == "like":
+        column = "lower(value)"
+    return column, _test(term.operator, term.values, values, prefix, term.field)
+
+
+def _test(operator: str, wanted: Sequence[Literal], values: dict[str, Value], prefix: str, field: Field) -> str:
+    names = []
+    for place, value in enumerate(wanted):
+        text = value.removeprefix("sha256:") if field.key == "checksum" and isinstance(value, str) else value
+        # SQLite's integers have 64 bits; metrics are compared as floats anyway.
+        stored: Value = float(text) if isinstance(text, int) else text
+        name = f"{prefix}{place}"
+        values[name] = stored.lower() if operator == "like" and isinstance(stored, str) else stored
+        names.append(f":{name}")
+    if operator == "in":
+        return f"IN ({', '.join(names)})"
+    return f"{'<>' if operator == '!=' else operator.upper()} {names[0]}"
+
+
+def _bind(values: dict[str, Value], value: Value, prefix: str) -> str:
+    name = f"{prefix}{len(values)}"
+    values[name] = value
+    return f":{name}"

@@ -1,0 +1,24 @@
+-- name: last
+SELECT * FROM events ORDER BY seq DESC LIMIT 1
+
+-- name: insert
+INSERT INTO events (seq, at, actor, action, model_id, model, version, details, previous, hash)
+VALUES (:seq, :at, :actor, :action, :model_id, :model, :version, :details, :previous, :hash)
+
+-- name: all
+SELECT * FROM events ORDER BY seq LIMIT :row_limit
+
+-- name: all_newest_first
+SELECT * FROM events ORDER BY seq DESC LIMIT :row_limit
+
+-- name: of_model
+SELECT * FROM events WHERE model_id = :model_id ORDER BY seq LIMIT :row_limit
+
+-- name: of_model_newest_first
+SELECT * FROM events WHERE model_id = :model_id ORDER BY seq DESC LIMIT :row_limit
+
+-- name: of_version
+SELECT * FROM events WHERE model_id = :model_id AND version = :version ORDER BY seq LIMIT :row_limit
+
+-- name: of_version_newest_first
+SELECT * FROM events WHERE model_id = :model_id AND version = :version ORDER BY seq DESC LIMIT :row_limit

@@ -1,0 +1,169 @@
+-- name: by_number
+SELECT v.*, m.name AS model_name, a.kind, a.digest, a.size_bytes, a.file_count
+FROM versions v JOIN models m ON m.model_id = v.model_id JOIN artifacts a ON a.artifact_id = v.artifact_id
+WHERE v.model_id = :model_id AND v.version = :version
+
+-- name: by_id
+SELECT v.*, m.name AS model_name, a.kind, a.digest, a.size_bytes, a.file_count
+FROM versions v JOIN models m ON m.model_id = v.model_id JOIN artifacts a ON a.artifact_id = v.artifact_id
+WHERE v.version_id = :version_id
+
+-- name: of_model
+SELECT v.*, m.name AS model_name, a.kind, a.digest, a.size_bytes, a.file_count
+FROM versions v JOIN models m ON m.model_id = v.model_id JOIN artifacts a ON a.artifact_id = v.artifact_id
+WHERE v.model_id = :model_id ORDER BY v.version DESC LIMIT :row_limit
+
+-- name: in_stage
+SELECT v.*, m.name AS model_name, a.kind, a.digest, a.size_bytes, a.file_count
+FROM versions v JOIN models m ON m.model_id = v.model_id JOIN artifacts a ON a.artifact_id = v.artifact_id
+WHERE v.model_id = :model_id AND v.stage = :stage ORDER BY v.stage_seq DESC, v.version DESC
+
+-- name: latest
+SELECT version FROM versions WHERE model_id = :model_id AND stage <> 'Archived'
+ORDER BY version DESC LIMIT 1 OFFSET :back
+
+-- name: below
+SELECT version FROM versions WHERE model_id = :model_id AND version <= :version
+ORDER BY version DESC LIMIT 1 OFFSET :back
+
+-- name: last_in_stage
+SELECT version FROM versions WHERE model_id = :model_id AND stage = :stage
+ORDER BY stage_seq DESC, version DESC LIMIT 1
+
+-- name: exists
+SELECT 1 FROM versions WHERE model_id = :model_id AND version = :version
+
+-- name: by_alias
+SELECT versions.version FROM aliases JOIN versions ON versions.version_id = aliases.version_id
+WHERE aliases.model_id = :model_id AND aliases.alias = :alias
+
+-- name: alias_history
+SELECT version FROM alias_changes WHERE model_id = :model_id AND alias = :alias ORDER BY seq DESC
+
+-- name: stage_history
+SELECT version, returned FROM stage_changes WHERE model_id = :model_id AND to_stage = :stage ORDER BY seq
+
+-- name: by_digest
+SELECT v.version, a.digest FROM artifacts a JOIN versions v ON v.artifact_id = a.artifact_id
+WHERE a.digest >= :first AND a.digest < :beyond AND v.model_id = :model_id ORDER BY v.version DESC
+
+-- name: best_high
+SELECT v.version FROM metrics x JOIN versions v ON v.version_id = x.version_id
+WHERE x.model_id = :model_id AND x.name = :metric AND v.version < :below
+ORDER BY x.value DESC, x.version_id DESC LIMIT 1
+
+-- name: best_low
+SELECT v.version FROM metrics x JOIN versions v ON v.version_id = x.version_id
+WHERE x.model_id = :model_id AND x.name = :metric AND v.version < :below
+ORDER BY x.value, x.version_id DESC LIMIT 1
+
+-- name: has_metric
+SELECT 1 FROM metrics WHERE model_id = :model_id AND name = :metric LIMIT 1
+
+-- name: first_metric
+SELECT name FROM metrics WHERE model_id = :model_id ORDER BY name LIMIT 1
+
+-- name: metric_of
+SELECT metrics.exact FROM metrics JOIN versions ON versions.version_id = metrics.version_id
+WHERE versions.model_id = :model_id AND versions.version = :version AND metrics.name = :metric
+
+-- name: metrics_of_version
+SELECT version_id, name, exact AS value FROM metrics WHERE version_id = :version_id ORDER BY name
+
+-- name: parameters_of_version
+SELECT version_id, name, value FROM parameters WHERE version_id = :version_id ORDER BY name
+
+-- name: tags_of_version
+SELECT version_id, name, value FROM version_tags WHERE version_id = :version_id ORDER BY name
+
+-- name: aliases_of_version
+SELECT version_id, alias AS name, '' AS value FROM aliases WHERE version_id = :version_id ORDER BY alias
+
+-- name: parent
+SELECT parent_id FROM versions WHERE version_id = :version_id
+UNION ALL SELECT parent_id FROM deleted_versions WHERE version_id = :version_id
+
+-- name: children
+SELECT version_id FROM versions WHERE parent_id = :version_id
+UNION ALL SELECT version_id FROM deleted_versions WHERE parent_id = :version_id
+ORDER BY version_id
+
+-- name: deleted
+SELECT * FROM deleted_versions WHERE version_id = :version_id
+
+-- name: has_size
+SELECT 1 FROM artifacts WHERE size_bytes = :size_bytes LIMIT 1
+
+-- name: metric_names
+WITH RECURSIVE found (name) AS (
+    SELECT (SELECT min(name) FROM metrics WHERE name >= :first AND name < :beyond)
+    UNION ALL
+    SELECT (SELECT min(name) FROM metrics WHERE name > found.name AND name < :beyond) FROM found
+    WHERE found.name IS NOT NULL
+)
+SELECT name FROM found WHERE name IS NOT NULL LIMIT :row_limit
+
+-- name: artifact
+SELECT artifact_id FROM artifacts WHERE digest = :digest AND kind = :kind
+
+-- name: insert_artifact
+INSERT INTO artifacts (kind, digest, size_bytes, file_count) VALUES (:kind, :digest, :size_bytes, :file_count)
+
+-- name: delete_unused_artifact
+DELETE FROM artifacts WHERE artifact_id = :artifact_id
+AND NOT EXISTS (SELECT 1 FROM versions WHERE artifact_id = :artifact_id)
+
+-- name: insert
+INSERT INTO versions (model_id, version, stage, stage_seq, status, description, artifact_id, artifact_name, format,
+    run_id, experiment_id, parent_id, git_commit, git_branch, git_remote, git_dirty, run_url, environment,
+    created_at, updated_at, created_by)
+VALUES (:model_id, :version, 'None', :seq, 'ready', :description, :artifact_id, :artifact_name, :format,
+    :run_id, :experiment_id, :parent_id, :git_commit, :git_branch, :git_remote, :git_dirty, :run_url, :environment,
+    :at, :at, :actor)
+
+-- name: insert_metric
+INSERT INTO metrics (version_id, model_id, name, value, exact) VALUES (:version_id, :model_id, :name, :value, :exact)
+
+-- name: insert_parameter
+INSERT INTO parameters (version_id, name, value, number) VALUES (:version_id, :name, :value, :number)
+
+-- name: set_tag
+INSERT INTO version_tags (version_id, name, value) VALUES (:version_id, :name, :value)
+ON CONFLICT (version_id, name) DO UPDATE SET value = excluded.value
+
+-- name: remove_tag
+DELETE FROM version_tags WHERE version_id = :version_id AND name = :name
+
+-- name: change_stage
+UPDATE versions SET stage = :stage, stage_seq = :seq, updated_at = :at,
+    deployed_at = CASE WHEN :stage = 'Production' THEN :at ELSE deployed_at END
+WHERE version_id = :version_id
+
+-- name: insert_stage_change
+INSERT INTO stage_changes (seq, model_id, version, from_stage, to_stage, returned)
+VALUES (:seq, :model_id, :version, :from_stage, :to_stage, :returned)
+
+-- name: set_alias
+INSERT INTO aliases (model_id, alias, version_id) VALUES (:model_id, :alias, :version_id)
+ON CONFLICT (model_id, alias) DO UPDATE SET version_id = excluded.version_id
+
+-- name: remove_alias
+DELETE FROM aliases WHERE model_id = :model_id AND alias = :alias
+
+-- name: insert_alias_change
+INSERT INTO alias_changes (seq, model_id, alias, version) VALUES (:seq, :model_id, :alias, :version)
+
+-- name: update
+UPDATE versions SET description = :description, run_id = :run_id, experiment_id = :experiment_id,
+    parent_id = :parent_id, updated_at = :at
+WHERE version_id = :version_id
+
+-- name: touch
+UPDATE versions SET updated_at = :at WHERE version_id = :version_id
+
+-- name: bury
+INSERT INTO deleted_versions (version_id, model_id, model_name, version, parent_id, digest, deleted_at)
+VALUES (:version_id, :model_id, :model_name, :version, :parent_id, :digest, :at)
+
+-- name: delete
+DELETE FROM versions WHERE version_id = :version_id

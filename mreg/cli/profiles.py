@@ -1,0 +1,150 @@
+"""Where things are: profile list, show, use, add; init."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from mreg.cli.app import invocation_of
+from mreg.cli.completion import complete_profile
+from mreg.errors import Unavailable
+
+PROFILE_COMMANDS = {
+    "list": ("profiles", "list_profiles"),
+    "show": ("profiles", "show_profile"),
+    "use": ("profiles", "use_profile"),
+    "add": ("profiles", "add_profile"),
+    "check": ("profiles", "check_profile"),
+}
+"""Module of this package and name in it, by command of ``mreg profile``."""
+
+ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autocompletion=complete_profile)]
+
+
+def list_profiles(ctx: typer.Context) -> None:
+    """List the profiles that can be chosen, and which one is in use here.
+
+    Examples:
+
+    \b
+      mreg profile list
+    """
+    from mreg.profile.load import list_profiles as entries
+
+    run = invocation_of(ctx)
+    run.output.result(entries(profile=run.profile, config=run.config))
+
+
+def show_profile(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="The profile; else the one in use.", autocompletion=complete_profile),
+    ] = None,
+) -> None:
+    """Show every value of a profile and from where it came.
+
+    Examples:
+
+    \b
+      mreg profile show
+      mreg profile show team --json
+    """
+    from mreg.profile.load import load_profile
+
+    run = invocation_of(ctx)
+    run.output.result(load_profile(profile=name or run.profile, config=run.config))
+
+
+def use_profile(ctx: typer.Context, name: ProfileName) -> None:
+    """Make a profile the default one.
+
+    Examples:
+
+    \b
+      mreg profile use team
+    """
+    from mreg.profile.edit import use_profile as use
+    from mreg.profile.load import load_profile
+
+    run = invocation_of(ctx)
+    file = use(name, config=run.config)
+    run.output.note(f"{name} is the default now, in {file}")
+    run.output.result(load_profile(profile=name, config=run.config))
+
+
+def add_profile(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The new profile.")],
+    catalog: Annotated[str | None, typer.Option("--catalog", metavar="FILE", help="Where the catalog is.")] = None,
+    artifacts: Annotated[
+        str | None, typer.Option("--artifacts", metavar="FOLDER", help="Where the artifacts are.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="The model of a push without one.")
+    ] = None,
+    user: Annotated[str | None, typer.Option("--user", metavar="NAME", help="Who acts, in the audit trail.")] = None,
+) -> None:
+    """Add a profile to your profile file.
+
+    Examples:
+
+    \b
+      mreg profile add nas --catalog /mnt/nas/mreg/catalog.db --artifacts /mnt/nas/mreg/artifacts
+    """
+    from mreg.profile.edit import add_profile as add
+    from mreg.profile.load import load_profile
+
+    run = invocation_of(ctx)
+    given = {"catalog": catalog, "artifacts": artifacts, "model": model, "user": user}
+    file = add(name, {key: value for key, value in given.items() if value is not None}, config=run.config)
+    run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
+    run.output.result(load_profile(profile=name, config=run.config))
+
+
+def check_profile(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="The profile; else the one in use.", autocompletion=complete_profile),
+    ] = None,
+) -> None:
+    """Read the catalog, and write, read and remove a probe in the artifact store.
+
+    Examples:
+
+    \b
+      mreg profile check
+    """
+    run = invocation_of(ctx)
+    run.profile = name or run.profile
+    checks = run.registry.check()
+    run.output.result(checks)
+    failed = next((check for check in checks if check.error), None)
+    if failed is not None:
+        raise Unavailable(failed.error, hint=failed.hint)
+
+
+def init(
+    ctx: typer.Context,
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="The model of this folder.")] = "",
+    local: Annotated[bool, typer.Option("--local", help="Keep catalog and artifacts in this folder's .mreg.")] = False,
+) -> None:
+    """Make an mreg.yaml here, by which mreg knows this project's model and store.
+
+    Examples:
+
+    \b
+      mreg init --model classifier
+      mreg init --local
+    """
+    from mreg.profile.edit import init_project
+    from mreg.profile.load import load_profile
+
+    run = invocation_of(ctx)
+    load_profile(profile=run.profile, config=run.config)  # a profile that does not exist is told before a file is made
+    file = init_project(os.getcwd(), model=model, profile=run.profile or "", local=local)
+    run.output.note(f"made {file}")
+    run.output.result(load_profile(profile=run.profile, config=run.config))

@@ -1,0 +1,1 @@
+"""Where a registry keeps its catalog and artifacts, and who said so."""

@@ -1,0 +1,160 @@
+"""Changing the user's profile file and making a project file; files that people edit too, so comments are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+
+from mreg.domain.names import ModelName
+from mreg.domain.text import nearest, quoted
+from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
+from mreg.profile.load import BUILT_IN, NAME, PROJECT_FILE, _location, config_file, read_profiles
+from mreg.profile.schema import KEYS
+
+
+def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLike[str] | None = None) -> str:
+    """Add a profile to the profile file, which is made when there is none; the file's path.
+
+    Raises:
+        BadProfile: The name, a key or a value can't be used, or the file is broken.
+        AlreadyExists: There is such a profile.
+        Unavailable: The file can't be written.
+    """
+    if not NAME.fullmatch(name):
+        raise BadProfile(f"{quoted(name)} can't be a profile's name", hint="use letters, digits, '.', '_' and '-'")
+    for key, value in values.items():
+        if key not in KEYS:
+            near = nearest(key, KEYS, 1)
+            raise BadProfile(f"the key {quoted(key)} is unknown", hint=f"did you mean {near[0]}?" if near else "")
+        if "${" not in value:
+            _location(key, value, os.getcwd())
+    file = config_file(config, os.environ)
+
+    def change(text: str) -> str:
+        profiles, _ = read_profiles(file, required=False)
+        if name in profiles:
+            raise AlreadyExists(f"the profile {quoted(name)} exists already", hint=f"edit {file}")
+        # A place that the person gave relative to where they stand must not become relative to the file.
+        block = [f"  {name}:" + ("" if values else " {}")]
+        block += [f"    {key}: {_quoted(_from_here(key, value))}" for key, value in values.items()]
+        lines = text.splitlines()
+        head = next((place for place, line in enumerate(lines) if line.split("#")[0].rstrip() == "profiles:"), None)
+        if head is None:
+            if profiles:
+                raise BadProfile(f"{file}: profiles are written in a way that can't be added to", hint=f"edit {file}")
+            lines = [line for line in lines if not line.startswith("profiles:")]
+            head = len(lines)
+            lines.append("profiles:")
+        return "\n".join([*lines[: head + 1], *block, *lines[head + 1 :]]) + "\n"
+
+    _rewrite(file, change)
+    return file
+
+
+def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> str:
+    """Make a profile the default one; the file's path.
+
+    Raises:
+        NotFound: There is no such profile.
+        Unavailable: The file can't be written.
+    """
+    file = config_file(config, os.environ)
+
+    def change(text: str) -> str:
+        profiles, _ = read_profiles(file, required=False)
+        known = sorted({*profiles, BUILT_IN})
+        if name not in known:
+            near = nearest(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
+            raise NotFound(f"there is no profile {quoted(name)}", hint=hint, kind="profile", name=name)
+        lines = [line for line in text.splitlines() if not line.startswith("default:")]
+        return "\n".join([f"default: {name}", *lines]) + "\n"
+
+    _rewrite(file, change)
+    return file
+
+
+def init_project(folder: str, *, model: str = "", profile: str = "", local: bool = False) -> str:
+    """Make a commented project file in a folder; its path.
+
+    Args:
+        local: Keep catalog and artifacts in the folder's ``.mreg``.
+
+    Raises:
+        AlreadyExists: There is one.
+        BadInput: The model's name can't be used.
+        Unavailable: It can't be written.
+    """
+    if model:
+        ModelName(model)
+    file = os.path.join(os.path.abspath(folder), PROJECT_FILE)
+    lines = [
+        "# Read by mreg in this folder and below. It may choose a profile and a model, and say where the catalog and",
+        "# the artifacts are, below this folder or in a bucket. Everything else belongs into your own profile file.",
+        f"model: {model}" if model else "# model: classifier",
+        f"profile: {profile}" if profile else "# profile: team",
+        *(["catalog: .mreg/catalog.db", "artifacts: .mreg/artifacts"] if local else ["# catalog: .mreg/catalog.db"]),
+    ]
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    except FileExistsError:
+        raise AlreadyExists(f"{quoted(file, 200)} exists already", hint="edit it, or remove it first") from None
+    except OSError as error:
+        raise Unavailable(f"{quoted(file, 200)} can't be made: {error.strerror}") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write("\n".join(lines) + "\n")
+    return file
+
+
+def _from_here(key: str, value: str) -> str:
+    if key in ("catalog", "artifacts") and "://" not in value and not value.startswith(("~", "${")):
+        return os.path.abspath(value)
+    return value
+
+
+def _quoted(value: str) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)  # every JSON text is a YAML text
+
+
+def _rewrite(file: str, change: Callable[[str], str]) -> None:
+    """Replace a file by its changed text, whole or not at all, one change at a time."""
+    target = os.path.realpath(file)
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with _locked(os.path.dirname(target)):
+            text = ""
+            with contextlib.suppress(FileNotFoundError), open(target, encoding="utf-8") as stream:
+                text = stream.read()
+            new = change(text)
+            partial = f"{target}.{os.urandom(6).hex()}.tmp"
+            try:
+                descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                    stream.write(new)
+                    stream.flush()
+                    os.fsync(descriptor)
+                read_profiles(partial, required=True)  # never leave a file that can't be read again
+                os.replace(partial, target)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(partial)
+    except OSError as error:
+        raise Unavailable(f"the profile file {quoted(file, 200)} can't be written: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadProfile(f"{quoted(file, 200)}: not UTF-8") from error
+
+
+@contextlib.contextmanager
+def _locked(folder: str) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,58 @@
+"""The profile: a frozen set of values, each with where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+KEYS: dict[str, str] = {
+    "catalog": "where the catalog is: a file",
+    "artifacts": "where the artifacts are: a folder or s3://bucket/prefix",
+    "endpoint_url": "address of an S3 store that is not AWS's",
+    "region": "region of the bucket",
+    "aws_profile": "profile of the AWS configuration whose credentials are used",
+    "addressing_style": "auto, path or virtual",
+    "model": "the model of a push without a name",
+    "user": "who acts, in the audit trail",
+}
+"""What a profile may say."""
+
+PROJECT_KEYS = ("profile", "model", "catalog", "artifacts", "endpoint_url", "region")
+"""What a project file (``mreg.yaml``, found by walking up) may say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Where things are. Empty text where nothing is set.
+
+    Attributes:
+        name: Of the profile.
+        catalog: A file's absolute path, or a URL.
+        artifacts: A folder's absolute path, or a URL.
+        origins: Where each value came from, by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
+    """
+
+    name: str
+    catalog: str
+    artifacts: str
+    endpoint_url: str = ""
+    region: str = ""
+    aws_profile: str = ""
+    addressing_style: str = ""
+    model: str = ""
+    user: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileEntry:
+    """A profile that can be chosen.
+
+    Attributes:
+        origin: The file and line that define it, or ``built in``.
+        active: Whether it is the one in use here and now.
+    """
+
+    name: str
+    origin: str
+    active: bool
