@@ -186,7 +186,8 @@ class _Parser:
     def _tokens(self) -> Sequence[_Token]:
         tokens = []
         at = 0
-        while self.text[at:].strip():
+        end = len(self.text.rstrip())
+        while at < end:
             match = _TOKEN.match(self.text, at)
             if not match or not match.lastgroup:
                 start = at + len(self.text[at:]) - len(self.text[at:].lstrip())
@@ -275,8 +276,8 @@ class _Parser:
             return Field(_GROUPS[group.lower()], key)
         name = {"model": "name", "digest": "checksum", "size": "size_bytes"}.get(token.text.lower(), token.text.lower())
         if name not in FIELDS:
-            near = nearest(token.text, [*FIELDS, f"metrics.{token.text}"])
-            raise self.wrong(f"there is no field {quoted(token.text)}; did you mean {near[0]}?", token.at)
+            near = next(iter(nearest(token.text, FIELDS, 1)), f"metrics.{token.text}")
+            raise self.wrong(f"there is no field {quoted(token.text)}; did you mean {near}?", token.at)
         return Field("", name)
 
     def compare(self) -> Expression:

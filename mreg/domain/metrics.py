@@ -101,15 +101,15 @@ def _bad_metric(name: str, what: str) -> BadInput:
 
 
 _HIGHER = frozenset(
-    "accuracy acc f1 f2 precision recall auc auroc auprc roc ap map mrr ndcg r2 bleu rouge rouge1 rouge2 rougel meteor "
-    "chrf iou miou dice jaccard kappa mcc sensitivity specificity psnr ssim throughput score hit hits explained "
-    "variance purity silhouette correlation pearson spearman top1 top5 exact em".split()
+    "accuracy acc f1 f2 fbeta precision recall auc auroc auprc roc ap map mrr ndcg r2 bleu sacrebleu rouge rouge1 rouge2 "
+    "rougel rougelsum meteor chrf iou miou dice jaccard kappa mcc corrcoef sensitivity specificity psnr ssim throughput "
+    "hit hits silhouette correlation pearson pearsonr spearman spearmanr top1 top5".split()
 )
 _LOWER = frozenset(
-    "loss error err mae mse rmse msle rmsle mape smape perplexity ppl wer cer ter latency time duration fid brier ece "
-    "hinge nll crossentropy entropy deviation distance hamming eer bpb bpc ms seconds memory size cost fpr fnr".split()
+    "loss error err mae mse rmse msle rmsle mape smape mase perplexity ppl wer cer ter latency time duration fid brier "
+    "ece hinge nll crossentropy cost hamming eer bpb bpc ms seconds fpr fnr".split()
 )
-_LOWER_PHRASES = (("false", "positive"), ("false", "negative"), ("log", "loss"), ("miss", "rate"))
+_LOWER_PHRASES = (("false", "positive"), ("false", "negative"), ("cross", "entropy"), ("miss", "rate"))
 _HIGHER_PHRASES = (("true", "positive"), ("true", "negative"), ("average", "precision"))
 
 

@@ -52,8 +52,10 @@ def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     from difflib import get_close_matches
 
     folded = {name.casefold(): name for name in known}
-    found = get_close_matches(word[:200].casefold(), list(folded), n=count, cutoff=0.6)
-    return tuple(folded[name] for name in found)
+    start = word[:200].casefold()
+    begun = sorted(name for name in folded if len(start) > 1 and name.startswith(start))
+    close = get_close_matches(start, list(folded), n=count, cutoff=0.6)
+    return tuple(folded[name] for name in list(dict.fromkeys([*begun, *close]))[:count])
 
 
 def check_key(kind: str, key: str) -> str:

@@ -1,0 +1,510 @@
+"""The artifact store on a folder: what is pushed comes back, and nothing else ever does."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mreg.artifacts import destination as destination_module
+from mreg.artifacts.layout import blob_key
+from mreg.artifacts.local import LocalBackend
+from mreg.artifacts.store import ArtifactStore, Stored
+from mreg.domain.digest import Digest
+from mreg.domain.manifest import Manifest, ManifestEntry
+from mreg.domain.model import ArtifactKind
+from mreg.errors import AlreadyExists, BadInput, Conflict, Corrupt, MregError, NotFound, Unavailable
+
+BIG = 9 << 20
+"""Large enough for the path of large files: staged, hashed on a thread."""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def store(root: Path) -> ArtifactStore:
+    return ArtifactStore(LocalBackend(root))
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Every name below a folder with its bytes (None for folders)."""
+    return {
+        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def pull(store: ArtifactStore, stored: Stored, destination: Path, **options: bool) -> bool:
+    return store.pull(stored.digest, stored.kind, stored.size_bytes, destination, **options)
+
+
+def write(path: Path, data: bytes = b"x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+FILES = st.dictionaries(
+    st.lists(st.text("abcéß._-1 ", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join),
+    st.tuples(st.binary(max_size=60), st.booleans()),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(files=FILES)
+def test_a_folder_comes_back_as_it_was_or_is_refused(
+    files: dict[str, tuple[bytes, bool]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    base = tmp_path_factory.mktemp("round")
+    source = base / "source"
+    try:
+        for path, (data, executable) in files.items():
+            write(source / path, data).chmod(0o755 if executable else 0o644)
+    except OSError:
+        return  # no such folder can be made
+    store = ArtifactStore(LocalBackend(base / "store"))
+    try:
+        stored = store.put(str(source))
+    except BadInput:
+        return
+    assert pull(store, stored, base / "back")
+    assert everything(base / "back") == everything(source)
+    for path in source.rglob("*"):
+        if path.is_file():
+            mine, theirs = (base / "back" / path.relative_to(source)).stat(), path.stat()
+            assert bool(mine.st_mode & stat.S_IXUSR) == bool(theirs.st_mode & stat.S_IXUSR)
+    assert store.put(str(base / "back")).digest == stored.digest
+
+
+@pytest.mark.parametrize("size", [1, 4096, (4 << 20) - 1, 4 << 20, (4 << 20) + 1, BIG])
+def test_a_file_comes_back_byte_by_byte(store: ArtifactStore, tmp_path: Path, size: int) -> None:
+    data = os.urandom(size)
+    stored = store.put(str(write(tmp_path / "m", data)))
+    assert stored.digest.value == hashlib.sha256(data).hexdigest()
+    assert stored.new_files == 1
+    assert pull(store, stored, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == data
+
+
+@pytest.mark.parametrize("size", [10, BIG])
+@pytest.mark.parametrize("known", [True, False])
+def test_equal_bytes_are_kept_once(store: ArtifactStore, root: Path, tmp_path: Path, size: int, known: bool) -> None:
+    path = write(tmp_path / "m", os.urandom(size))
+    first = store.put(str(path))
+    second = store.put(str(path), known_sizes={size} if known else ())
+    assert (second.digest, second.new_files) == (first.digest, 0)
+    assert len(list((root / "blobs").rglob("*/*/*"))) == 1
+    assert list((root / "tmp").iterdir()) == []
+
+
+def test_a_size_that_is_known_of_other_bytes_is_stored_all_the_same(store: ArtifactStore, tmp_path: Path) -> None:
+    path = write(tmp_path / "m", os.urandom(BIG))
+    assert store.put(str(path), known_sizes={BIG}).new_files == 1
+
+
+def test_progress_ends_at_the_whole(store: ArtifactStore, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    stored = store.put(str(write(tmp_path / "m", os.urandom(BIG))), progress=lambda *both: told.append(both))
+    assert told[-1] == (BIG, BIG)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    told.clear()
+    store.pull(stored.digest, stored.kind, BIG, tmp_path / "back", progress=lambda *both: told.append(both))
+    assert told[-1] == (BIG, BIG)
+
+
+def test_modes_other_than_execution_are_not_kept(store: ArtifactStore, tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    write(folder / "run").chmod(0o4777)
+    stored = store.put(str(folder))
+    umask = os.umask(0o022)
+    try:
+        pull(store, stored, tmp_path / "back")
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "back" / "run").stat().st_mode) == 0o755
+
+
+# What can't be pushed
+
+
+def _special(tmp_path: Path, what: str) -> Path:
+    path = tmp_path / "special"
+    if what == "fifo":
+        os.mkfifo(path)
+    elif what == "socket":
+        server = socket.socket(socket.AF_UNIX)
+        here = Path.cwd()
+        os.chdir(tmp_path)  # the path of a socket is short
+        server.bind("special")
+        os.chdir(here)
+        server.close()
+    elif what == "device":
+        return Path("/dev/zero")
+    elif what == "memory":
+        return Path("/proc/self/mem")
+    elif what == "empty":
+        path.touch()
+    elif what == "empty folder":
+        path.mkdir()
+    elif what == "folder of empty files":
+        write(path / "a", b"")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "message"),
+    [
+        ("fifo", BadInput, "is a named pipe, and only files and folders can be pushed"),
+        ("socket", BadInput, "is a socket, and only files and folders can be pushed"),
+        ("device", BadInput, "'/dev/zero' is a device, and only files and folders can be pushed"),
+        ("memory", BadInput, "'/proc/self/mem' has 0 bytes, and an empty artifact is no model"),
+        ("empty", BadInput, "has 0 bytes, and an empty artifact is no model"),
+        ("empty folder", BadInput, "has no files, and an empty artifact is no model"),
+        ("folder of empty files", BadInput, "has only files of 0 bytes, and an empty artifact is no model"),
+        ("missing", NotFound, "does not exist"),
+    ],
+)
+def test_what_is_no_model_is_refused_and_nothing_is_made(
+    store: ArtifactStore, root: Path, tmp_path: Path, what: str, error: type[MregError], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        store.put(str(_special(tmp_path, what)))
+    assert caught.value.message.endswith(message)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("what", ["fifo", "link", "link out", "loop", "newline", "not utf-8", "case", "backslash"])
+def test_a_folder_with_what_can_not_be_kept_is_refused_whole(
+    store: ArtifactStore, root: Path, tmp_path: Path, what: str, inside: bool
+) -> None:
+    folder = tmp_path / "f"
+    place = folder / "deep" / "er" if inside else folder
+    write(place / "good")
+    if what == "fifo":
+        os.mkfifo(place / "x")
+    elif what == "link":
+        (place / "x").symlink_to("good")
+    elif what == "link out":
+        (place / "x").symlink_to("/etc/passwd")
+    elif what == "loop":
+        (place / "x").symlink_to(".", target_is_directory=True)
+    elif what == "newline":
+        write(place / "a\nb")
+    elif what == "not utf-8":
+        Path(os.fsdecode(os.fsencode(place) + b"/\xff")).write_bytes(b"x")
+    elif what == "case":
+        write(place / "GOOD")
+    else:
+        write(place / "a\\..\\b")
+    with pytest.raises(BadInput) as caught:
+        store.put(str(folder))
+    assert caught.value.message.isprintable()
+    if what == "link out":
+        assert "is a link to '/etc/passwd'" in caught.value.message
+        assert caught.value.hint == f"push a copy without links: cp -rL {folder} COPY"
+    assert not root.exists()
+
+
+def test_a_link_that_a_person_names_is_followed(store: ArtifactStore, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(write(tmp_path / "m", b"data"))
+    assert store.put(str(tmp_path / "link")).size_bytes == 4
+    (tmp_path / "broken").symlink_to("nowhere")
+    with pytest.raises(NotFound) as caught:
+        store.put(str(tmp_path / "broken"))
+    assert caught.value.message.endswith("broken' is a link to nothing")
+
+
+def test_the_store_itself_can_not_be_pushed_or_pulled_into(store: ArtifactStore, root: Path, tmp_path: Path) -> None:
+    stored = store.put(str(write(tmp_path / "m")))
+    before = everything(root)
+    for path in (root, root / "blobs", tmp_path):
+        with pytest.raises(BadInput, match="overlaps the artifact store"):
+            store.put(str(path))
+    (tmp_path / "link").symlink_to(root)
+    for path in (root / "x", tmp_path / "link" / "x"):
+        with pytest.raises(BadInput, match="overlaps the artifact store"):
+            pull(store, stored, path)
+    assert everything(root) == before
+
+
+@pytest.mark.parametrize("what", ["grows", "shrinks", "other bytes"])
+def test_a_file_that_changes_while_it_is_read_is_no_version(
+    store: ArtifactStore, root: Path, tmp_path: Path, what: str
+) -> None:
+    path = write(tmp_path / "m", os.urandom(BIG))
+
+    def change(done: int, total: int) -> None:
+        if done == total // (2 << 20) // 2 * (2 << 20):
+            with path.open("r+b") as stream:
+                if what == "grows":
+                    stream.seek(0, 2)
+                    stream.write(b"more")
+                elif what == "shrinks":
+                    stream.truncate(100)
+                else:
+                    stream.write(b"other")
+
+    with pytest.raises(Conflict) as caught:
+        store.put(str(path), progress=change)
+    assert caught.value.message == f"'{path}' changed while it was read, so that no version was made"
+    assert [name for name, data in everything(root).items() if data is not None] == []
+
+
+@pytest.mark.parametrize("what", ["gains", "loses", "changes"])
+def test_a_folder_that_changes_while_it_is_read_is_no_version(store: ArtifactStore, tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "f"
+    for number in range(20):
+        write(folder / f"{number:02d}", b"x" * 100)
+
+    def change(done: int, _total: int) -> None:
+        if done == 1500:
+            if what == "gains":
+                write(folder / "new")
+            elif what == "loses":
+                (folder / "03").unlink()
+            else:
+                write(folder / "03", b"y" * 100)
+
+    with pytest.raises(Conflict):
+        store.put(str(folder), progress=change)
+
+
+def test_a_file_that_the_disk_can_not_hold_is_refused_early(store: ArtifactStore, tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as stream:
+        stream.truncate(5 << 40)
+    with pytest.raises(Unavailable, match="bytes do not fit into"):
+        store.put(str(path))
+
+
+def test_many_at_once_push_the_same_bytes(store: ArtifactStore, root: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "m", os.urandom(BIG))
+    with ThreadPoolExecutor(8) as pool:
+        stored = list(pool.map(lambda _: store.put(str(path)), range(8)))
+    assert len({one.digest for one in stored}) == 1
+    assert sum(one.new_files for one in stored) == 1
+    assert list((root / "tmp").iterdir()) == []
+
+
+# Pull
+
+
+def test_a_pull_over_the_same_bytes_changes_nothing(store: ArtifactStore, tmp_path: Path) -> None:
+    stored = store.put(str(write(tmp_path / "m", b"data")))
+    assert pull(store, stored, tmp_path / "back")
+    inode = (tmp_path / "back").stat().st_ino
+    assert not pull(store, stored, tmp_path / "back")
+    assert not pull(store, stored, tmp_path / "back", force=True)
+    assert (tmp_path / "back").stat().st_ino == inode
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("there", ["file", "folder", "link", "dangling link", "link to folder"])
+def test_an_existing_destination_is_kept_unless_forced(
+    store: ArtifactStore, tmp_path: Path, kind: str, there: str
+) -> None:
+    source = write(tmp_path / "m", b"data") if kind == "file" else write(tmp_path / "f" / "a", b"data").parent
+    stored = store.put(str(source))
+    place = tmp_path / "out" / "back"
+    write(tmp_path / "out" / "precious", b"precious")
+    write(tmp_path / "out" / "dir" / "inner", b"inner")
+    if there == "file":
+        place.write_bytes(b"old")
+    elif there == "folder":
+        write(place / "old", b"old")
+    else:
+        place.symlink_to({"link": "precious", "dangling link": "nowhere", "link to folder": "dir"}[there])
+    before = everything(tmp_path / "out") if there != "dangling link" else None
+    with pytest.raises(AlreadyExists) as caught:
+        pull(store, stored, place)
+    assert caught.value.hint == "--force replaces it; or name another destination"
+    assert before is None or everything(tmp_path / "out") == before
+    if kind == "file" and there == "folder":
+        return  # `mreg pull` puts a file into a folder
+    assert pull(store, stored, place, force=True)
+    assert not place.is_symlink()
+    assert (place if kind == "file" else place / "a").read_bytes() == b"data"
+    assert (tmp_path / "out" / "precious").read_bytes() == b"precious"
+    assert (tmp_path / "out" / "dir" / "inner").read_bytes() == b"inner"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["back", "dir", "precious"]
+
+
+def test_an_empty_folder_may_be_filled(store: ArtifactStore, tmp_path: Path) -> None:
+    stored = store.put(str(write(tmp_path / "f" / "a").parent))
+    (tmp_path / "back").mkdir()
+    assert pull(store, stored, tmp_path / "back")
+    assert everything(tmp_path / "back") == {"a": b"x"}
+
+
+@pytest.mark.parametrize("lacking", ["renameat2", "link"])
+def test_pull_does_without_calls_that_a_platform_lacks(
+    store: ArtifactStore, tmp_path: Path, lacking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(1, "not here")
+
+    if lacking == "link":
+        monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(destination_module, "_rename2", lambda *_: False)
+    for force in (False, True):
+        for kind in ("file", "folder"):
+            (tmp_path / str(force)).mkdir(exist_ok=True)
+            test_an_existing_destination_is_kept_unless_forced(store, tmp_path / str(force), kind, kind)
+            for path in ("out", "m", "f"):
+                (tmp_path / str(force) / path).rename(tmp_path / str(force) / f"{path}-{kind}") if (
+                    tmp_path / str(force) / path
+                ).exists() else None
+
+
+def test_a_destination_without_a_folder_is_not_found(store: ArtifactStore, tmp_path: Path) -> None:
+    stored = store.put(str(write(tmp_path / "m")))
+    with pytest.raises(NotFound) as caught:
+        pull(store, stored, tmp_path / "no" / "where")
+    assert caught.value.hint == f"mkdir -p {tmp_path / 'no'}"
+    with pytest.raises(NotFound):
+        pull(store, stored, tmp_path / "m" / "where")
+
+
+def _blob(root: Path, digest: Digest) -> Path:
+    path = root / blob_key(digest)
+    path.chmod(0o644)
+    return path
+
+
+DAMAGES = {
+    "flipped bit": lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:]),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "empty": lambda path: path.write_bytes(b""),
+    "extra bytes": lambda path: path.write_bytes(path.read_bytes() + b"x"),
+    "other content": lambda path: path.write_bytes(b"other"),
+    "missing": lambda path: path.unlink(),
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+    "link": lambda path: (path.rename(path.with_name("moved")), path.symlink_to("moved")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("what", ["file", "manifest", "file of folder"])
+def test_a_damaged_blob_is_named_and_never_given_out(
+    store: ArtifactStore, root: Path, tmp_path: Path, damage: str, what: str
+) -> None:
+    if what == "file":
+        stored = store.put(str(write(tmp_path / "m", b"data")))
+        blob = stored.digest
+    else:
+        write(tmp_path / "f" / "a", b"first")
+        stored = store.put(str(write(tmp_path / "f" / "b", b"data").parent))
+        blob = stored.digest if what == "manifest" else store.manifest(stored.digest).entries[1].digest
+    out = tmp_path / "out"
+    out.mkdir()
+    other = store.put(str(write(tmp_path / "other", b"fine")))
+    DAMAGES[damage](_blob(root, blob))
+    stream = BytesIO()
+    attempts = [
+        lambda: pull(store, stored, out / "back"),
+        lambda: pull(store, stored, out / "back", force=True),
+        lambda: store.verify(stored.digest, stored.kind, stored.size_bytes),
+    ]
+    if what == "file":
+        attempts.append(lambda: store.write_to(stored.digest, stored.size_bytes, stream))
+    for attempt in attempts:
+        with pytest.raises(Corrupt) as caught:
+            attempt()
+        assert blob.value in caught.value.message.replace("/", "")
+    assert list(out.iterdir()) == []
+    assert stream.getvalue() == b""
+    store.verify(other.digest, other.kind)
+
+
+def test_a_failed_pull_leaves_the_destination_untouched(store: ArtifactStore, root: Path, tmp_path: Path) -> None:
+    stored = store.put(str(write(tmp_path / "m", os.urandom(BIG))))
+    blob = _blob(root, stored.digest)
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    write(tmp_path / "out" / "back", b"old")
+    with pytest.raises(Corrupt):
+        pull(store, stored, tmp_path / "out" / "back", force=True)
+    assert everything(tmp_path / "out") == {"back": b"old"}
+
+
+HOSTILE_PATHS = ["../x", "/tmp/x", "a/../../x", "a\\..\\x"]
+
+
+@pytest.mark.parametrize("path", HOSTILE_PATHS)
+def test_a_hostile_manifest_writes_nothing(store: ArtifactStore, root: Path, tmp_path: Path, path: str) -> None:
+    zero = hashlib.sha256(b"").hexdigest()
+    text = (
+        f'{{"files":[{{"executable":false,"path":"{path}","sha256":"{zero}","size":0}}],"format":"mreg.manifest.v1"}}'
+    )
+    data = text.replace("\\", "\\\\").encode()
+    digest = Digest.sha256(hashlib.sha256(data).hexdigest())
+    write(root / blob_key(digest), data)
+    write(root / blob_key(Digest.sha256(zero)), b"")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(Corrupt):
+        store.pull(digest, ArtifactKind.FOLDER, 0, tmp_path / "out" / "back")
+    assert everything(tmp_path / "out") == {}
+
+
+def test_a_size_in_a_manifest_that_lies_is_found(store: ArtifactStore, root: Path, tmp_path: Path) -> None:
+    inner = store.put(str(write(tmp_path / "m", b"data")))
+    data = Manifest((ManifestEntry("a", 5, inner.digest),)).canonical()
+    digest = Digest.sha256(hashlib.sha256(data).hexdigest())
+    write(root / blob_key(digest), data)
+    with pytest.raises(Corrupt, match="it has 4 bytes in place of 5"):
+        store.pull(digest, ArtifactKind.FOLDER, 5, tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_leftovers_of_dead_pulls_are_removed_and_those_of_living_ones_kept(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    import fcntl
+
+    stored = store.put(str(write(tmp_path / "m")))
+    out = tmp_path / "out"
+    write(out / ".back.mreg-dead", b"half")
+    write(out / ".back.mreg-deadfolder" / "x", b"half")
+    living = write(out / ".back.mreg-living", b"half")
+    write(out / ".back.other", b"mine")
+    with living.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        pull(store, stored, out / "back")
+    assert sorted(path.name for path in out.iterdir()) == [".back.mreg-living", ".back.other", "back"]
+
+
+def test_two_pulls_to_one_destination_leave_one_whole_file(store: ArtifactStore, tmp_path: Path) -> None:
+    one = store.put(str(write(tmp_path / "1", b"1" * BIG)))
+    two = store.put(str(write(tmp_path / "2", b"2" * BIG)))
+    out = tmp_path / "out"
+    out.mkdir()
+    outcomes: list[object] = []
+
+    def work(stored: Stored) -> None:
+        try:
+            outcomes.append(pull(store, stored, out / "back"))
+        except AlreadyExists:
+            outcomes.append("exists")
+
+    threads = [threading.Thread(target=work, args=(stored,)) for stored in (one, two)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, outcomes)) == ["True", "exists"]
+    assert hashlib.sha256((out / "back").read_bytes()).hexdigest() in (one.digest.value, two.digest.value)
+    assert [path.name for path in out.iterdir()] == ["back"]

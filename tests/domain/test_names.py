@@ -1,0 +1,115 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef, check_alias
+from mreg.errors import BadInput
+
+PART = st.from_regex(r"[A-Za-z0-9._-]{1,12}", fullmatch=True).filter(lambda part: part not in (".", ".."))
+NAMES = st.builds(
+    lambda first, rest: ModelName("/".join([first, *rest])),
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True),
+    st.lists(PART, max_size=3),
+)
+
+
+def _is_alias(text: str) -> bool:
+    try:
+        return bool(check_alias(text))
+    except BadInput:
+        return False
+
+
+ALIASES = st.from_regex(r"[A-Za-z][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(_is_alias)
+BASES = st.one_of(
+    st.builds(lambda n: Selector(SelectorKind.NUMBER, str(n)), st.integers(1, 2**31 - 1)),
+    st.just(Selector(SelectorKind.LATEST)),
+    st.just(Selector(SelectorKind.BEST)),
+    st.sampled_from(["none", "staging", "production", "archived"]).map(lambda s: Selector(SelectorKind.STAGE, s)),
+    ALIASES.map(lambda alias: Selector(SelectorKind.ALIAS, alias)),
+    st.text("0123456789abcdef", min_size=8, max_size=64).map(lambda h: Selector(SelectorKind.DIGEST, f"sha256:{h}")),
+)
+SELECTORS = st.builds(lambda base, back: Selector(base.kind, base.value, back), BASES, st.integers(0, 1000))
+REFERENCES = st.builds(VersionRef, NAMES, st.none() | SELECTORS)
+
+
+@given(REFERENCES)
+def test_a_reference_is_what_its_text_means(reference: VersionRef) -> None:
+    assert VersionRef.parse(str(reference)) == reference
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_reference_or_bad_input(text: str) -> None:
+    try:
+        reference = VersionRef.parse(text)
+    except BadInput as error:
+        assert error.message.isprintable()
+    else:
+        assert VersionRef.parse(str(reference)) == reference
+
+
+HOSTILE = [
+    "", " ", "  ", "a" * 129, "..", "a/../b", "/etc/passwd", "C:\\x", "a\\b", "a//b", "-rf", "@", "a@", "a@@1", "a@0",
+    "a@-1", "a@1.5", "a@v", "a@01", "a@99999999999999999999", "a@production~0", "a@~1", "a\0", "a\n", "a\t", "a\x1b[2J",
+    "a\u202eb", "a\u200b", "[red]x[/red]", "%2e%2e", "%252e", "a;b", "a#b", "$(id)", "`id`", "a\udcff", "a@b\n", "a@é",
+    "a/", "a/.", "./a", "a@v0", "a@v01", "a@sha256:abc", "a@sha256:zzzzzzzz", "a@1~", "a@1~-1", "a@1~1~1",
+    "models:/", "models:/a", "models:/a/", "models:/../3", "a:", "a:0", "é", "a b", "a@production ", "a@ 3",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_reference_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        VersionRef.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("classifier", "classifier"),
+        ("classifier@3", "classifier@3"),
+        ("classifier@v3", "classifier@3"),
+        ("classifier@V3", "classifier@3"),
+        ("classifier:3", "classifier@3"),
+        ("classifier:production", "classifier@production"),
+        ("models:/classifier/3", "classifier@3"),
+        ("models:/classifier/Production", "classifier@production"),
+        ("models:/classifier@champion", "classifier@champion"),
+        ("classifier@PRODUCTION~2", "classifier@production~2"),
+        ("classifier@Latest", "classifier@latest"),
+        ("classifier@SHA256:ABCDEF01", "classifier@sha256:abcdef01"),
+        ("team/classifier@best", "team/classifier@best"),
+        ("CON", "CON"),
+        ("a" * 128, "a" * 128),
+    ],
+)
+def test_other_ways_to_write_a_reference_are_understood(text: str, meant: str) -> None:
+    assert str(VersionRef.parse(text)) == meant
+
+
+def test_names_that_differ_in_case_alone_are_two_models() -> None:
+    assert ModelName("Classifier") != ModelName("classifier")
+
+
+@pytest.mark.parametrize(
+    "alias", ["latest", "v3", "V3", "v", "7", "best", "production", "Staging", "NONE", "champ\n", "", "3a", "a" * 65]
+)
+def test_what_already_means_something_is_no_alias(alias: str) -> None:
+    with pytest.raises(BadInput):
+        check_alias(alias)
+
+
+def test_the_last_part_of_a_name_may_be_a_selector() -> None:
+    assert VersionRef.parse("classifier/3").split_last_part() == VersionRef.parse("classifier@3")
+    assert VersionRef.parse("classifier").split_last_part() is None
+    assert VersionRef.parse("a/b@3").split_last_part() is None
+
+
+def test_a_bad_name_says_what_is_good() -> None:
+    with pytest.raises(BadInput) as caught:
+        ModelName("a//b")
+    assert caught.value.message == "'a//b' is no model name"
+    assert (
+        caught.value.hint
+        == "use letters, digits, '.', '_', '-' and '/' between parts, beginning with a letter or digit"
+    )
