@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from mreg.domain.manifest import ManifestEntry
-from mreg.domain.metrics import Direction, MetricValue, Verdict, difference, direction, exact, parse_metric, percent
+from mreg.domain.metrics import (
+    EXACT,
+    Direction,
+    MetricValue,
+    Verdict,
+    difference,
+    direction,
+    exact,
+    parse_metric,
+    percent,
+)
 from mreg.domain.metrics import verdict as verdict_of
 from mreg.domain.model import ModelVersion
 from mreg.domain.text import nearest, quoted
@@ -86,7 +96,7 @@ def compare(
         metrics=tuple(_metric(name, first.metrics.get(name), second.metrics.get(name), directions) for name in names),
         changes=(
             *_changes("parameters", first.parameters, second.parameters),
-            *_changes("files", _files(first_files), _files(second_files)),
+            *_file_changes(first_files, second_files),
             *_changes("source", _source(first), _source(second)),
             *_changes("environment", first.source.environment, second.source.environment),
         ),
@@ -98,13 +108,15 @@ def _metric(
     name: str, first: MetricValue | None, second: MetricValue | None, directions: Mapping[str, str]
 ) -> MetricDifference:
     way = direction(name, directions)
-    both = first is not None and second is not None
+    delta, share = None, None
+    if first is not None and second is not None:
+        delta, share = difference(first, second), percent(first, second)
     return MetricDifference(
         name=name,
         first=first,
         second=second,
-        delta=difference(first, second) if first is not None and second is not None else None,
-        percent=percent(first, second) if both and first is not None and second is not None else None,
+        delta=delta,
+        percent=share,
         direction=way,
         verdict=verdict_of(first, second, way),
     )
@@ -116,11 +128,21 @@ def _changes(group: str, first: Mapping[str, str], second: Mapping[str, str]) ->
             yield Change(group=group, name=name, first=first.get(name), second=second.get(name))
 
 
-def _files(entries: Iterable[ManifestEntry]) -> Mapping[str, str]:
-    return {
-        entry.path: f"{entry.digest.value[:12]} {entry.size} B{' executable' if entry.executable else ''}"
-        for entry in entries
-    }
+def _file_changes(first: Iterable[ManifestEntry], second: Iterable[ManifestEntry]) -> Iterable[Change]:
+    before, after = {entry.path: entry for entry in first}, {entry.path: entry for entry in second}
+    for path in sorted({*before, *after}):
+        sides = before.get(path), after.get(path)
+        if sides[0] != sides[1]:
+            one, other = (_file(entry, 12) for entry in sides)
+            if one == other:  # 12 digits of two digests can be made equal; whole ones can't
+                one, other = (_file(entry, 64) for entry in sides)
+            yield Change(group="files", name=path, first=one, second=other)
+
+
+def _file(entry: ManifestEntry | None, digits: int) -> str | None:
+    if entry is None:
+        return None
+    return f"{entry.digest.value[:digits]} {entry.size} B{' executable' if entry.executable else ''}"
 
 
 def _source(version: ModelVersion) -> Mapping[str, str]:
@@ -171,16 +193,15 @@ class Tolerance:
             raise BadInput(
                 f"{quoted(amount)} is no tolerance", hint="write metric:0.01 or metric:5%, from 0 up"
             ) from None
-        return cls(metric=metric, amount=value / 100 if relative else value, relative=relative)
+        return cls(metric=metric, amount=EXACT.scaleb(value, -2) if relative else value, relative=relative)
 
     def allows(self, row: MetricDifference) -> bool:
         """Whether the second value is at most so much worse; a missing value or direction is never a pass."""
         if row.first is None or row.second is None or row.direction is None:
             return False
-        loss = exact(row.first) - exact(row.second)
-        if row.direction is Direction.LOWER:
-            loss = -loss
-        return loss <= (self.amount * abs(exact(row.first)) if self.relative else self.amount)
+        first, second = exact(row.first), exact(row.second)
+        worse = EXACT.subtract(first, second) if row.direction is Direction.HIGHER else EXACT.subtract(second, first)
+        return worse <= (EXACT.multiply(self.amount, first.copy_abs()) if self.relative else self.amount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

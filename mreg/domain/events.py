@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mreg.domain.model import ModelStage
+from mreg.errors import BadInput, Corrupt
 
 GENESIS = "0" * 64
 """What the first event names as the one before it."""
@@ -115,20 +116,36 @@ def chained(
 def stages_at(events: Iterable[Event]) -> dict[ModelStage, tuple[int, ...]]:
     """Which versions of a model were in which stage after these events of it, in order; empty stages are left out.
 
-    A version begins in None when it is pushed and is gone when it is deleted.
+    A version begins in None when it is pushed and is gone when it or its model is deleted. Events of other actions
+    change nothing.
+
+    Raises:
+        Corrupt: An event puts a version into a stage that there is not.
     """
     stage_of: dict[int, ModelStage] = {}
     for event in events:
+        if event.action == "model.deleted":
+            stage_of.clear()
         if event.version is None:
             continue
         if event.action == "version.pushed":
             stage_of[event.version] = ModelStage.NONE
         elif event.action == "version.stage_changed":
-            stage_of[event.version] = ModelStage(event.details["to"])
+            stage_of[event.version] = _stage_entered(event)
         elif event.action == "version.deleted":
             stage_of.pop(event.version, None)
     found = {stage: tuple(sorted(v for v, at in stage_of.items() if at is stage)) for stage in ModelStage}
     return {stage: versions for stage, versions in found.items() if versions}
+
+
+def _stage_entered(event: Event) -> ModelStage:
+    try:
+        return ModelStage.parse(str(event.details.get("to", "")))
+    except BadInput as error:
+        raise Corrupt(
+            f"audit event {event.seq} puts version {event.version} into no stage: {error.message}",
+            hint="mreg audit verify",
+        ) from error
 
 
 def first_broken(events: Iterable[Event]) -> int | None:
@@ -140,7 +157,16 @@ def first_broken(events: Iterable[Event]) -> int | None:
     expected = 1
     previous = GENESIS
     for event in events:
-        actual = event_hash(
+        if event.seq != expected or event.previous != previous or event.hash != _hash_again(event):
+            return expected
+        expected, previous = expected + 1, event.hash
+    return None
+
+
+def _hash_again(event: Event) -> str:
+    """The hash that the event should have; empty for one that nobody could have written (NaN, a lone surrogate)."""
+    try:
+        return event_hash(
             seq=event.seq,
             at=event.at,
             actor=event.actor,
@@ -151,7 +177,5 @@ def first_broken(events: Iterable[Event]) -> int | None:
             details=event.details,
             previous=event.previous,
         )
-        if event.seq != expected or event.previous != previous or event.hash != actual:
-            return expected
-        expected, previous = expected + 1, event.hash
-    return None
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return ""

@@ -142,9 +142,13 @@ def parse(text: str) -> Expression | None:
     Raises:
         BadInput: The text is no expression; the hint points at the character.
     """
-    if len(text) > LENGTH_LIMIT:
-        raise BadInput(f"the search expression has {len(text)} characters; the limit is {LENGTH_LIMIT}")
+    _check_length("search expression", text)
     return _Parser(text).whole() if text.strip() else None
+
+
+def _check_length(what: str, text: str) -> None:
+    if len(text) > LENGTH_LIMIT:
+        raise BadInput(f"the {what} has {len(text)} characters; the limit is {LENGTH_LIMIT}")
 
 
 def parse_sort(text: str) -> Sort:
@@ -153,6 +157,7 @@ def parse_sort(text: str) -> Sort:
     Raises:
         BadInput: The text names no field.
     """
+    _check_length("order", text)
     parser = _Parser(text.removeprefix("-"))
     field = parser.field()
     parser.end()
@@ -190,7 +195,7 @@ class _Parser:
         while at < end:
             match = _TOKEN.match(self.text, at)
             if not match or not match.lastgroup:
-                start = at + len(self.text[at:]) - len(self.text[at:].lstrip())
+                start = len(self.text) - len(self.text[at:].lstrip())
                 if self.text[start] in "'\"":
                     raise self.wrong("this string has no end", start)
                 raise self.wrong(f"{quoted(self.text[start])} means nothing here", start)
@@ -306,11 +311,16 @@ class _Parser:
     def several(self, field: Field) -> tuple[Literal, ...]:
         if not self.take("("):
             raise self.wrong("expected '(' after 'in'")
+        first = self.place
         values = [self.literal(field)]
         while self.take(","):
             values.append(self.literal(field))
         if not self.take(")"):
             raise self.wrong("expected ',' or ')'")
+        if any(isinstance(value, str) for value in values):
+            # One text among the numbers of a parameter makes all of them texts, as they were written.
+            written = [token.text for token in self.tokens[first : self.place] if token.kind == "number"]
+            return tuple(value if isinstance(value, str) else written.pop(0) for value in values)
         return tuple(values)
 
     def string(self) -> str:
@@ -334,7 +344,10 @@ class _Parser:
         if kind is FieldKind.NUMBER or (field.group == "params" and token.kind == "number"):
             if token.kind != "number":
                 raise self.wrong(f"{field} is a number and can't be compared with {quoted(text)}")
-            return parse_metric(str(field), text)
+            try:
+                return parse_metric(str(field), text)
+            except BadInput:
+                raise self.wrong(f"{quoted(text)} is no number that a 64-bit float can hold") from None
         try:
             if kind is FieldKind.STAGE:
                 return ModelStage.parse(text).value

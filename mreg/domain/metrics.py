@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import Enum
 from itertools import pairwise
 
@@ -18,6 +18,9 @@ WELL_KNOWN = ("accuracy", "f1_score", "precision", "recall", "latency_ms")
 
 DIGITS_LIMIT = 40
 """Characters of a number's text; no measured value needs more, and a longer one is a mistake or an attack."""
+
+EXACT = Context(prec=800, traps=[])
+"""Arithmetic in which no sum or product of two metrics is rounded, whatever context the caller's program has set."""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -83,13 +86,12 @@ def parse_metric(name: str, text: str) -> MetricValue:
     """
     if len(text) > DIGITS_LIMIT or not _NUMBER.fullmatch(text):
         raise _bad_metric(name, quoted(text))
-    if _INTEGER.fullmatch(text) and Decimal(text) != 0:
+    zero = not re.match(r"[+-]?[0.]*[1-9]", text)
+    if _INTEGER.fullmatch(text) and not (zero and text.startswith("-")):
         return check_metric(name, int(text))
     value = float(text)
-    if value == 0 and Decimal(text) != 0:
+    if value == 0 and not zero:
         raise _bad_metric(name, f"{quoted(text)}, which is too small for a 64-bit float")
-    if _INTEGER.fullmatch(text) and not text.startswith("-"):
-        return 0
     return check_metric(name, value)
 
 
@@ -101,37 +103,111 @@ def _bad_metric(name: str, what: str) -> BadInput:
 
 
 _HIGHER = frozenset(
-    "accuracy acc f1 f2 fbeta precision recall auc auroc auprc roc ap map mrr ndcg r2 bleu sacrebleu rouge rouge1 rouge2 "
-    "rougel rougelsum meteor chrf iou miou dice jaccard kappa mcc corrcoef sensitivity specificity psnr ssim throughput "
-    "hit hits silhouette correlation pearson pearsonr spearman spearmanr top1 top5".split()
+    "accuracy acc f1 f2 fbeta precision prec recall auc auroc auprc aucpr roc ap map mar mrr ndcg dcg r2 bleu sacrebleu "
+    "bleurt rouge rouge1 rouge2 rougel rougelsum meteor chrf bertscore comet mauve sari iou miou giou diou ciou dice "
+    "jaccard kappa mcc matthews corrcoef corr correlation concordance pearson pearsonr spearman spearmanr kendall "
+    "kendalltau sensitivity specificity tpr tnr ppv npv psnr ssim snr sdr pesq stoi throughput fps qps rps hit hits top1 "
+    "top5 silhouette calinski dunn fowlkes homogeneity completeness purity ari ami nmi elbo reward rewards".split()
 )
 _LOWER = frozenset(
-    "loss error err mae mse rmse msle rmsle mape smape mase perplexity ppl wer cer ter latency time duration fid brier "
-    "ece hinge nll crossentropy cost hamming eer bpb bpc ms seconds fpr fnr".split()
+    "loss losses logloss mlogloss nloglik error errors err merror mae mse rmse nrmse msle rmsle mape smape wape wmape "
+    "mase rmsse medae perplexity ppl wer cer ter latency runtime ttft tpot fid kid lpips dssim brier ece hinge nll "
+    "crossentropy logcosh deviance crps cost eer bpb bpc false fpr fnr fdr frr toxicity regret misclassification aic bic "
+    "davies bouldin fallout emissions hausdorff levenshtein wasserstein frechet".split()
 )
-_LOWER_PHRASES = (("false", "positive"), ("false", "negative"), ("cross", "entropy"), ("miss", "rate"))
-_HIGHER_PHRASES = (("true", "positive"), ("true", "negative"), ("average", "precision"))
+_HIGHER_PHRASES = frozenset(
+    tuple(phrase.split())
+    for phrase in (
+        "true positive, true positives, true negative, true negatives, exact match, explained variance, "
+        "cosine similarity, structural similarity, io u, intersection over, noise ratio, distortion ratio, mutual info, "
+        "mutual information, adjusted rand, rand score, rand index, panoptic quality, inception score, v measure, "
+        "f score, f measure, f beta, r squared, log likelihood, likelihood ratio, predictive value, success rate, "
+        "win rate, pass rate, pass at, pass k, pass 1, pass 10, pass 100, info preserved, chr f, per second, per sec, "
+        "per s, per minute, per min, per hour, per ms"
+    ).split(", ")
+)
+_LOWER_PHRASES = frozenset(
+    tuple(phrase.split())
+    for phrase in (
+        "cross entropy, log cosh, fall out, miss rate, failure rate, hallucination rate, absolute deviation, "
+        "edit distance, edit rate, hamming distance, minkowski distance, inception distance, ranked probability, "
+        "patch similarity, info lost, bits per, kl divergence, js divergence, leibler divergence, shannon divergence, "
+        "kullback leibler, peak memory, memory usage, memory used, model size, first token"
+    ).split(", ")
+)
+_WORK = frozenset(
+    "inference prediction predict training train fit score scoring response eval evaluation wall elapsed cpu gpu "
+    "processing decode decoding encode encoding load loading startup execution run step epoch request forward backward "
+    "search query build p50 p90 p95 p99 p999".split()
+)
+_TIME = frozenset("time times duration hours minutes seconds secs sec s ms us ns".split())
+_SPREAD = frozenset("std stdev stddev stderr var ci minus".split())
+"""With one of these anywhere, the name is of how sure a metric is, or of something taken away from it."""
+
+_OTHER = frozenset(
+    "scale scaler weight weights threshold thresholds thresh cutoff margin gap delta diff difference change improvement "
+    "reduction decrease increase savings target budget limit goal support shape version seed patience".split()
+)
+"""At the end, the name is of something about a metric (``loss_scale``, ``accuracy_threshold``)."""
+
+_AMOUNT = frozenset("time times duration size memory distance variance".split())
+"""At the end, the name is of an amount of which more may be better or worse, unless a phrase says more."""
+
+_SPLITS = frozenset(
+    "train training val valid validation test dev eval cv oof holdout mean avg average best final last overall macro "
+    "micro weighted fold".split()
+)
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*|[0-9]+")
 
 
 def direction(name: str, own: Mapping[str, str] | None = None) -> Direction | None:
     """Which way the metric is better: the model's own word first, else what its name says, else None.
 
     A name is read by its words (``val_loss``, ``test/f1-macro``, ``rougeL``, ``p95_latency_ms``); a word of a cost
-    (loss, error, latency ...) decides before a word of a merit (``accuracy_loss`` is a loss).
+    (loss, error, latency ...) decides before a word of a merit (``accuracy_loss`` is a loss), and ``neg`` in front
+    turns what follows round (``neg_mean_squared_error``, scikit-learn's way). Where a name can mean either, as
+    ``time``, ``size``, ``entropy``, ``distance`` or ``risk_score`` can, nothing is claimed.
     """
     if own and name in own:
         return Direction.parse(own[name])
-    words = [word.lower() for word in re.findall(r"[A-Z]*[a-z]*[0-9]*", name) if word]
-    words += [word.rstrip("0123456789") for word in words]
-    whole = re.sub(r"[^a-z0-9]", "", name.lower())
+    words = [word.lower() for word in _WORD.findall(name)]
+    spoken = [word for word in words if not word.isdigit()]
+    if not spoken or _SPREAD.intersection(spoken) or spoken[-1] in _OTHER:
+        return None
+    turned = False
+    while negation := _negation(words):
+        words = words[negation:]
+        turned = not turned
+    way = _way(words)
+    if way is None or not turned:
+        return way
+    return Direction.LOWER if way is Direction.HIGHER else Direction.HIGHER
+
+
+def _negation(words: list[str]) -> int:
+    """How many words a negation in front takes up, with the name of the split before it; 0 where there is none."""
+    place = next((place for place, word in enumerate(words) if word not in _SPLITS), 0)
+    negative = words[place : place + 1] in (["neg"], ["negative"])
+    return place + 1 if negative and words[place + 1 : place + 2] != ["predictive"] else 0
+
+
+def _way(words: list[str]) -> Direction | None:
     pairs = set(pairwise(words))
-    if pairs.intersection(_LOWER_PHRASES):
-        return Direction.LOWER
-    if pairs.intersection(_HIGHER_PHRASES):
+    known = {*words, *(word.rstrip("0123456789") for word in words)}
+    telling = [word for word in words if word not in _SPLITS and not word.isdigit()]
+    whole = "".join(word for word in words if word not in _SPLITS)
+    if known.intersection(("d2", "skill")):  # the share of an error that was explained
         return Direction.HIGHER
-    if _LOWER.intersection(words) or whole in _LOWER:
+    timed = any(first in _WORK and second in _TIME for first, second in pairs)
+    if timed or any(first in _TIME and second == "per" for first, second in pairs) or pairs & _LOWER_PHRASES:
         return Direction.LOWER
-    if _HIGHER.intersection(words) or whole in _HIGHER:
+    merit = bool(pairs & _HIGHER_PHRASES)
+    if telling and telling[-1] in _AMOUNT and not merit:
+        return None
+    if known & _LOWER or whole in _LOWER:
+        return Direction.LOWER
+    # A score is a merit where nothing says of what: it is what an estimator's own score() gives.
+    if merit or known & _HIGHER or whole in _HIGHER or telling in (["score"], ["em"]):
         return Direction.HIGHER
     return None
 
@@ -143,17 +219,18 @@ def exact(value: MetricValue) -> Decimal:
 
 def difference(first: MetricValue, second: MetricValue) -> MetricValue | None:
     """``second - first`` in decimal arithmetic; None where no 64-bit float can hold it."""
-    if isinstance(first, int) and isinstance(second, int):
-        return second - first
-    delta = float(exact(second) - exact(first))
-    return delta if abs(delta) < float("inf") else None
+    delta = float(EXACT.subtract(exact(second), exact(first)))
+    if abs(delta) == float("inf"):
+        return None
+    return second - first if isinstance(first, int) and isinstance(second, int) else delta
 
 
 def percent(first: MetricValue, second: MetricValue) -> float | None:
     """The change in percent of the first value's size; None where the first is 0 or the result is out of range."""
     if first == 0:
         return None
-    ratio = float((exact(second) - exact(first)) / abs(exact(first)) * 100)
+    delta = EXACT.subtract(exact(second), exact(first))
+    ratio = float(EXACT.scaleb(EXACT.divide(delta, exact(first).copy_abs()), 2))
     return ratio if abs(ratio) < float("inf") else None
 
 
@@ -161,11 +238,13 @@ def verdict(first: MetricValue | None, second: MetricValue | None, way: Directio
     """What the second value is, seen from the first."""
     if first is None or second is None:
         return Verdict.MISSING
-    if first == second:
+    # Of an integer and a float, what was written counts, as it does for their difference: 1e23 is 10**23.
+    before, after = exact(first), exact(second)
+    if before == after:
         return Verdict.SAME
     if way is None:
         return Verdict.UNKNOWN
-    return Verdict.BETTER if (second > first) == (way is Direction.HIGHER) else Verdict.WORSE
+    return Verdict.BETTER if (after > before) == (way is Direction.HIGHER) else Verdict.WORSE
 
 
 def primary_metric(chosen: str, present: Mapping[str, MetricValue]) -> str:

@@ -181,10 +181,8 @@ class VersionRef:
     @classmethod
     def _parse_mlflow(cls, text: str) -> VersionRef:
         path = text.removeprefix("models:/").lstrip("/")
-        if "@" in path:
-            return cls.parse(path)
-        name, slash, selector = path.rpartition("/")
-        if not slash:
+        name, between, selector = path.partition("@") if "@" in path else path.rpartition("/")
+        if not between:
             raise BadInput(f"{quoted(text)} names no version", hint=_REFERENCE_HINT)
         return cls(ModelName(name), Selector.parse(selector))
 

@@ -1,0 +1,436 @@
+"""What a catalog must do on every database."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mreg.catalog.catalog import Catalog, Reader
+from mreg.catalog.database import Database
+from mreg.catalog.writer import Writer
+from mreg.domain.digest import Digest
+from mreg.domain.events import first_broken
+from mreg.domain.expression import FIELDS, And, Compare, Expression, Field, FieldKind, Missing, Not, Or, Sort
+from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
+from mreg.domain.names import ModelName, Selector
+from mreg.errors import AlreadyExists, BadInput
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+M = ModelName("m")
+
+
+def artifact(number: int = 1) -> ModelArtifact:
+    digest = Digest.sha256(f"{number:064x}")
+    return ModelArtifact(
+        kind=ArtifactKind.FILE, name="m.pkl", path="", size_bytes=number, digest=digest, format="pickle"
+    )
+
+
+def push(writer: Writer, name: str = "m", number: int = 1, **fields: object) -> ModelVersion:
+    model = writer.model(ModelName(name)) or writer.register(name=ModelName(name))
+    return writer.add_version(model, artifact=artifact(number), **fields)  # type: ignore[arg-type]
+
+
+class CatalogContract(abc.ABC):
+    """Laws of `Catalog`, `Reader` and `Writer`."""
+
+    @abc.abstractmethod
+    def database(self, folder: Path) -> Database:
+        """A new, empty database of its own; the folder is empty and stays as long as it is needed."""
+
+    @pytest.fixture
+    def catalog(self, tmp_path: Path) -> Iterator[Catalog]:
+        catalog = Catalog(self.database(tmp_path), lambda digest: f"store:/{digest.value}")
+        yield catalog
+        assert first_broken(catalog.read(lambda reader: reader.events(newest_first=False))) is None
+        catalog.close()
+
+    def write(self, catalog: Catalog, fn: object, at: datetime = AT) -> object:
+        return catalog.write(fn, actor="me", at=at)  # type: ignore[arg-type, type-var]
+
+    def find(self, catalog: Catalog, selector: str, name: str = "m") -> int | None:
+        def look(reader: Reader) -> int | None:
+            model = reader.model(ModelName(name))
+            assert model is not None
+            version = reader.find(model, Selector.parse(selector))
+            return version.version if version else None
+
+        return catalog.read(look)
+
+    def test_a_version_comes_back_as_it_was_added(self, catalog: Catalog) -> None:
+        source = Source(git_commit="a" * 40, git_dirty=False, environment={"python": "3.11", "größe": "ü"})
+        fields = {
+            "description": "d\x1b[2J", "tags": {"b": "2", "a": "1"}, "parameters": {"lr": "0.1", "x": "[red]"},
+            "metrics": {"big": 2**60 + 1, "zero": -0.0, "tiny": 1e-300, "accuracy": 0.95}, "run_id": "r",
+            "experiment_id": "e", "source": source,
+        }  # fmt: skip
+        added = self.write(catalog, lambda writer: push(writer, **fields))
+        assert isinstance(added, ModelVersion)
+        assert self.find(catalog, "1") == 1
+        model = catalog.read(lambda reader: reader.model(M))
+        assert model is not None
+        (again,) = catalog.read(lambda reader: reader.versions(model))
+        assert again == added
+        for name, value in fields.items():
+            assert getattr(again, name) == value
+        assert str(again.metrics["zero"]) == "-0.0"
+        assert again.artifact.path == f"store:/{1:064x}"
+        assert (again.created_at, again.created_by, again.stage) == (AT, "me", ModelStage.NONE)
+
+    def test_numbers_are_consecutive_and_never_given_again(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> list[int]:
+            versions = [push(writer, number=number) for number in range(1, 4)]
+            writer.delete_version(versions[2])
+            return [*(version.version for version in versions), push(writer).version]
+
+        assert self.write(catalog, story) == [1, 2, 3, 4]
+
+    def test_a_model_deleted_and_registered_again_goes_on_counting(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> int:
+            push(writer)
+            push(writer)
+            model = writer.model(M)
+            assert model is not None
+            writer.delete_model(model)
+            assert writer.model(M) is None
+            return push(writer).version
+
+        assert self.write(catalog, story) == 3
+
+    def test_a_name_that_was_given_up_never_means_other_bytes(self, catalog: Catalog) -> None:
+        def renamed(writer: Writer, name: str, to: str) -> RegisteredModel:
+            model = writer.model(ModelName(name))
+            assert model is not None
+            return writer.rename(model, ModelName(to))
+
+        def story(writer: Writer) -> tuple[int, int]:
+            push(writer)
+            push(writer)
+            renamed(writer, "m", "n")
+            renamed(writer, "n", "m")
+            renamed(writer, "m", "n")
+            return push(writer, "m").version, push(writer, "n").version
+
+        assert self.write(catalog, story) == (3, 3)
+        with pytest.raises(AlreadyExists):
+            self.write(catalog, lambda writer: renamed(writer, "n", "m"))
+        self.write(catalog, lambda writer: renamed(writer, "m", "o"))
+        with pytest.raises(AlreadyExists) as caught:
+            self.write(catalog, lambda writer: renamed(writer, "n", "m"))
+        assert caught.value.message == "'m' was the name of another model until version 3"
+
+    def test_selectors_pick_what_they_say(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> None:
+            values = [0.5, 0.9, 0.7, 0.9, 0.1]
+            versions = [push(writer, number=place + 1, metrics={"accuracy": one}) for place, one in enumerate(values)]
+            for place in (0, 1, 2):
+                writer.change_stage(versions[place], ModelStage.PRODUCTION)
+                if place:
+                    writer.change_stage(versions[place - 1], ModelStage.ARCHIVED)
+            writer.set_alias(versions[0], "champ")
+            writer.set_alias(versions[3], "champ")
+            writer.change_stage(versions[4], ModelStage.ARCHIVED)
+
+        self.write(catalog, story)
+        expected = {
+            "1": 1, "v2": 2, "9": None, "latest": 4, "latest~1": 3, "latest~2": None, "best": 4, "best~1": 2,
+            "best~2": 1, "best~3": None, "production": 3, "production~1": 2, "production~2": 1, "production~3": None,
+            "staging": None, "champ": 4, "champ~1": 1, "champ~2": None, "3~1": 2, "3~2": 1, "3~3": None, "9~1": None,
+            f"sha256:{3:064x}": 3, "sha256:ffffffff": None, "other": None, "archived": 5,
+        }  # fmt: skip
+        assert {selector: self.find(catalog, selector) for selector in expected} == expected
+        with pytest.raises(BadInput, match="is the beginning of 5 digests of m"):
+            self.find(catalog, "sha256:00000000")
+
+    def test_a_rollback_goes_further_back_each_time(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> None:
+            versions = [push(writer, number=place) for place in (1, 2, 3)]
+            for place, version in enumerate(versions):
+                writer.change_stage(version, ModelStage.PRODUCTION)
+                if place:
+                    writer.change_stage(versions[place - 1], ModelStage.ARCHIVED)
+
+        self.write(catalog, story)
+
+        def back(writer: Writer) -> int:
+            model = writer.model(M)
+            assert model is not None
+            now = writer.in_stage(model, ModelStage.PRODUCTION)[0]
+            before = writer.find(model, Selector.parse("production~1"))
+            assert before is not None
+            writer.change_stage(now, ModelStage.ARCHIVED)
+            return writer.change_stage(before, ModelStage.PRODUCTION, returned=True).version
+
+        assert [self.write(catalog, back), self.write(catalog, back)] == [2, 1]
+        assert self.find(catalog, "production~1") is None
+
+    def test_what_left_a_stage_can_still_be_named(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> None:
+            version = writer.change_stage(push(writer), ModelStage.PRODUCTION)
+            writer.change_stage(version, ModelStage.ARCHIVED)
+
+        self.write(catalog, story)
+        assert self.find(catalog, "production") is None
+        assert self.find(catalog, "production~1") == 1
+
+    def test_deleted_versions_are_passed_over(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> None:
+            versions = [push(writer, number=place, parent=None) for place in (1, 2, 3)]
+            child = push(writer, number=4, parent=versions[1])
+            for version in versions:
+                writer.change_stage(version, ModelStage.PRODUCTION)
+            writer.set_alias(versions[1], "champ")
+            writer.delete_version(versions[1])
+            assert str(child.parent) == "m@2"
+
+        self.write(catalog, story)
+        assert self.find(catalog, "production~1") == 1
+        assert self.find(catalog, "3~1") == 1
+        assert self.find(catalog, "champ") is None
+        model = catalog.read(lambda reader: reader.model(M))
+        assert model is not None
+        assert (model.version_count, model.latest_version, model.aliases) == (3, 4, {})
+        newest = catalog.read(lambda reader: reader.versions(model, limit=1))[0]
+        assert str(newest.parent) == "m@2"
+        assert catalog.read(lambda reader: reader.children_of(reader.parent_of(newest.version_id) or 0)) == (
+            newest.version_id,
+        )
+
+    def test_every_change_is_an_event(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> None:
+            model = writer.register(name=M, description="d", tags={"a": "1"}, directions={"x": "lower"})
+            version = push(writer)
+            writer.change_stage(version, ModelStage.STAGING, because="why")
+            writer.set_alias(version, "champ")
+            writer.set_alias(version, "champ")
+            writer.edit_version(version, description="new", set_tags={"t": "1"})
+            writer.edit_model(model, remove_tags=("a",), primary_metric="auc", directions={"x": ""})
+            model = writer.rename(model, ModelName("n"))
+            writer.remove_alias(model, "champ")
+            writer.delete_model(model)
+
+        self.write(catalog, story)
+        events = catalog.read(lambda reader: reader.events(newest_first=False))
+        assert [event.action for event in events] == [
+            "model.registered", "version.pushed", "version.stage_changed", "alias.set", "version.edited",
+            "model.edited", "model.renamed", "alias.removed", "version.deleted", "model.deleted",
+        ]  # fmt: skip
+        assert events[5].details == {
+            "tags": [{"a": "1"}, {}],
+            "primary_metric": ["", "auc"],
+            "directions": [{"x": "lower"}, {}],
+        }
+        assert {event.actor for event in events} == {"me"}
+        assert len({event.model_id for event in events}) == 1
+
+    def test_the_list_shows_the_last_changed_first(self, catalog: Catalog) -> None:
+        for hour, name in enumerate(["a", "b", "c", "a"]):
+            metrics = {"accuracy": 0.9 + hour / 100}
+            self.write(catalog, lambda w, n=name, m=metrics: push(w, n, metrics=m), AT + timedelta(hours=hour))
+        summaries = catalog.read(lambda reader: reader.models())
+        assert [str(one.model.name) for one in summaries] == ["a", "c", "b"]
+        assert (summaries[0].metric, summaries[0].latest_value, summaries[0].production_value) == (
+            "accuracy",
+            0.93,
+            None,
+        )
+        assert len(catalog.read(lambda reader: reader.models(limit=2))) == 2
+
+    def test_names_complete_and_the_nearest_are_found(self, catalog: Catalog) -> None:
+        for name in ("classifier", "clusterer", "ranker"):
+            self.write(catalog, lambda w, n=name: push(w, n, metrics={f"{n}_score": 1, "accuracy": 1}))
+        assert catalog.read(lambda reader: reader.model_names("cl")) == ("classifier", "clusterer")
+        assert catalog.read(lambda reader: reader.near_names("clasifier"))[0] == "classifier"
+        assert catalog.read(lambda reader: reader.metric_names()) == (
+            "accuracy", "classifier_score", "clusterer_score", "ranker_score",
+        )  # fmt: skip
+        assert catalog.read(lambda reader: reader.metric_names("c")) == ("classifier_score", "clusterer_score")
+
+    # Search, against the plain meaning of expressions
+
+    STORY = (
+        (
+            "a",
+            {"accuracy": 0.5, "loss": 2},
+            {"team": "fraud"},
+            {"lr": "0.1", "opt": "adam"},
+            "run1",
+            "Staging",
+            ["champ"],
+        ),
+        ("a", {"accuracy": 0.9}, {"team": "mail", "draft": ""}, {"lr": "1e-1"}, "", "Production", []),
+        ("b", {"loss": -1, "accuracy": 0.9}, {}, {"lr": "big"}, "run2", "None", ["best-of-b", "other"]),
+        ("team/c", {}, {"team": "fraud"}, {}, "run1", "Archived", []),
+        ("B", {"accuracy": 1}, {"team": "Fraud"}, {"lr": "10"}, "", "None", []),
+    )
+
+    def _add(self, number: int, row: tuple[Any, ...], writer: Writer) -> None:
+        name, metrics, tags, parameters, run_id, stage, aliases = row
+        version = push(writer, name, number, metrics=metrics, tags=tags, parameters=parameters, run_id=run_id)
+        for alias in aliases:
+            version = writer.set_alias(version, alias)
+        if stage != "None":
+            writer.change_stage(version, ModelStage.parse(stage))
+
+    @pytest.fixture
+    def searched(self, tmp_path: Path) -> Iterator[Catalog]:
+        catalog = Catalog(self.database(tmp_path), lambda digest: digest.value)
+        for number, row in enumerate(self.STORY, 1):
+            self.write(catalog, partial(self._add, number, row), AT + timedelta(days=number))
+        yield catalog
+        catalog.close()
+
+    @settings(
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors], max_examples=250
+    )
+    @given(where=st.deferred(lambda: expressions()), sort=st.deferred(lambda: sorts()), limit=st.integers(1, 6))
+    def test_a_search_finds_what_the_expression_means(
+        self, searched: Catalog, where: Expression, sort: Sort | None, limit: int
+    ) -> None:
+        everything = searched.read(lambda reader: reader.search(None))
+        wanted = {str(version.reference) for version in everything if holds(where, version)}
+        found = searched.read(lambda reader: reader.search(where, sort=sort))
+        assert {str(version.reference) for version in found} == wanted
+        assert len(found) == len(wanted)
+        if sort is not None:
+            keys = [value_of(sort.field, version) for version in found]
+            present = [key for key in keys if key is not None]
+            assert keys[: len(present)] == present
+            if sort.field.group != "params":
+                assert present == sorted(present, reverse=sort.descending)  # type: ignore[type-var]
+        limited = searched.read(lambda reader: reader.search(where, sort=sort, limit=limit))
+        assert limited == found[:limit]
+
+
+def value_of(field: Field, version: ModelVersion) -> object:
+    """What a version has in a field, None for nothing; aliases give the first."""
+    if field.group:
+        return {"metrics": version.metrics, "params": version.parameters, "tags": version.tags}[field.group].get(
+            field.key
+        )
+    if field.key == "alias":
+        return min(version.aliases, default=None)
+    simple = {
+        "name": str(version.model_name), "stage": version.stage.value, "status": version.status.value,
+        "format": version.artifact.format, "size_bytes": version.artifact.size_bytes,
+        "checksum": version.artifact.digest.value, "git_commit": version.source.git_commit,
+        "git_branch": version.source.git_branch,
+    }  # fmt: skip
+    value = simple[field.key] if field.key in simple else getattr(version, field.key)
+    if isinstance(value, datetime):
+        from mreg.domain.events import time_text
+
+        return time_text(value)
+    return None if value == "" and field.kind is FieldKind.TEXT else value
+
+
+def holds(where: Expression, version: ModelVersion) -> bool:
+    """The plain meaning of an expression."""
+    if isinstance(where, And):
+        return all(holds(one, version) for one in where.operands)
+    if isinstance(where, Or):
+        return any(holds(one, version) for one in where.operands)
+    if isinstance(where, Not):
+        return not holds(where.operand, version)
+    if isinstance(where, Missing):
+        return value_of(where.field, version) is None
+    values = version.aliases if where.field == Field("", "alias") else [value_of(where.field, version)]
+    return any(_compares(where, value) for value in values if value is not None)
+
+
+def _compares(where: Compare, value: object) -> bool:
+    wanted = list(where.values)
+    if where.field.group == "params" and not isinstance(wanted[0], str):
+        try:
+            value = float(str(value))
+        except ValueError:
+            return False
+    if where.operator == "in":
+        return value in wanted
+    if where.operator == "like":
+        import fnmatch
+
+        return fnmatch.fnmatchcase(str(value).lower(), str(wanted[0]).lower().replace("%", "*").replace("_", "?"))
+    first: object = wanted[0]
+    return {
+        "=": lambda: value == first, "!=": lambda: value != first, "<": lambda: value < first,  # type: ignore[operator]
+        "<=": lambda: value <= first, ">": lambda: value > first, ">=": lambda: value >= first,  # type: ignore[operator]
+    }[where.operator]()  # fmt: skip
+
+
+FIELD = st.sampled_from(
+    [
+        Field("metrics", "accuracy"), Field("metrics", "loss"), Field("metrics", "none"), Field("tags", "team"),
+        Field("tags", "draft"), Field("params", "lr"), Field("params", "opt"),
+        *(Field("", name) for name in FIELDS if name not in ("updated_at", "deployed_at")),
+    ]
+)  # fmt: skip
+OPERATORS = ["=", "!=", "<", "<=", ">", ">="]
+TEXTS = st.sampled_from(
+    [
+        "fraud",
+        "Fraud",
+        "mail",
+        "a",
+        "b",
+        "team/c",
+        "run1",
+        "run2",
+        "champ",
+        "other",
+        "adam",
+        "pickle",
+        "%a%",
+        "r__1",
+        "",
+    ]
+)
+
+
+@st.composite
+def comparisons(draw: st.DrawFn) -> Expression:
+    field = draw(FIELD)
+    if field.kind is FieldKind.NUMBER or (field.group == "params" and draw(st.booleans())):
+        value = st.sampled_from([0.5, 0.9, 1, 2, -1, 0, 10, 0.1])
+    elif field.kind is FieldKind.STAGE:
+        value = st.sampled_from([stage.value for stage in ModelStage])
+    elif field.kind is FieldKind.STATUS:
+        value = st.sampled_from(["ready", "failed"])
+    elif field.kind is FieldKind.TIME:
+        value = st.sampled_from([f"2026-03-0{day}T12:00:00.000000Z" for day in range(1, 7)])
+    elif field.key == "checksum":
+        value = st.sampled_from([f"{number:064x}" for number in range(1, 7)])
+    else:
+        value = TEXTS
+    kind = draw(st.sampled_from(["compare", "compare", "compare", "in", "like", "missing"]))
+    if kind == "missing":
+        return Missing(field)
+    if kind == "in":
+        return Compare(field, "in", tuple(draw(st.lists(value, min_size=1, max_size=3))))
+    if kind == "like" and field.kind is FieldKind.TEXT and field.key != "checksum":
+        return Compare(field, "like", (draw(TEXTS),))
+    return Compare(field, draw(st.sampled_from(OPERATORS)), (draw(value),))
+
+
+def expressions() -> st.SearchStrategy[Expression]:
+    return st.recursive(
+        comparisons(),
+        lambda inner: st.one_of(
+            inner.map(Not),
+            st.lists(inner, min_size=2, max_size=3).map(lambda some: And(tuple(some))),
+            st.lists(inner, min_size=2, max_size=3).map(lambda some: Or(tuple(some))),
+        ),
+        max_leaves=5,
+    )
+
+
+def sorts() -> st.SearchStrategy[Sort | None]:
+    return st.none() | st.builds(Sort, FIELD, st.booleans())

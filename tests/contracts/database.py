@@ -1,0 +1,108 @@
+"""What every database must do; subclass it with ways to open one and the same place several times."""
+
+from __future__ import annotations
+
+import abc
+import threading
+
+import pytest
+
+from mreg.catalog.database import Connection, Database
+from mreg.errors import BadInput
+
+EVENT = {
+    "at": "2026-03-01T00:00:00.000000Z", "actor": "me", "action": "did", "model_id": 0, "model": "", "version": None,
+    "details": "{}", "previous": "", "hash": "",
+}  # fmt: skip
+
+
+def add_event(connection: Connection) -> int:
+    """Insert the next event by reading the last one: wrong in any order but one after the other."""
+    last = connection.one("events.last")
+    seq = int(str(last["seq"])) + 1 if last else 1
+    connection.run("events.insert", seq=seq, **EVENT)  # type: ignore[arg-type]
+    return seq
+
+
+def count(connection: Connection) -> int:
+    return len(connection.all("events.all", row_limit=10_000))
+
+
+class DatabaseContract(abc.ABC):
+    """Laws of `Database`."""
+
+    @abc.abstractmethod
+    def open(self) -> Database:
+        """Another client of the same place."""
+
+    def test_a_place_that_nobody_wrote_to_is_an_empty_catalog(self) -> None:
+        assert self.open().read(count) == 0
+
+    def test_what_one_wrote_another_reads(self) -> None:
+        one, other = self.open(), self.open()
+        assert other.read(count) == 0
+        assert one.write(add_event) == 1
+        assert other.read(count) == 1
+
+    def test_a_write_that_raises_has_changed_nothing(self) -> None:
+        database = self.open()
+        database.write(add_event)
+
+        def fail(connection: Connection) -> None:
+            add_event(connection)
+            raise BadInput("no")
+
+        for error in (BadInput,):
+            with pytest.raises(error):
+                database.write(fail)
+        assert database.read(count) == 1
+        assert database.write(add_event) == 2
+
+    def test_an_interrupt_in_the_middle_has_changed_nothing(self) -> None:
+        database = self.open()
+
+        def interrupt(connection: Connection) -> None:
+            add_event(connection)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            database.write(interrupt)
+        assert database.read(count) == 0
+
+    def test_a_read_sees_one_state(self) -> None:
+        one, other = self.open(), self.open()
+        one.write(add_event)
+
+        def twice(connection: Connection) -> tuple[int, int]:
+            before = count(connection)
+            thread = threading.Thread(target=lambda: one.write(add_event))
+            thread.start()
+            thread.join(20)
+            return before, count(connection)
+
+        assert other.read(twice) == (1, 1)
+        assert other.read(count) == 2
+
+    def test_writers_at_once_come_one_after_the_other(self) -> None:
+        seen: list[int] = []
+
+        def work() -> None:
+            database = self.open()
+            seen.extend(database.write(add_event) for _ in range(10))
+            database.close()
+
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(seen) == list(range(1, 61))
+        assert self.open().read(count) == 60
+
+    def test_closing_twice_is_closing_once_and_a_closed_one_opens_again(self) -> None:
+        database = self.open()
+        database.write(add_event)
+        database.close()
+        database.close()
+        assert database.read(count) == 1
+        database.close()

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mreg.catalog.database import Database
+from mreg.catalog.sqlite import SqliteDatabase
+from tests.contracts.database import DatabaseContract
+
+
+class TestSqliteDatabase(DatabaseContract):
+    @pytest.fixture(autouse=True)
+    def _place(self, tmp_path: Path):  # type: ignore[no-untyped-def]
+        self.path = tmp_path / "deep" / "catalog.db"
+        self.opened: list[Database] = []
+        yield
+        for database in self.opened:
+            database.close()
+
+    def open(self) -> Database:
+        self.opened.append(SqliteDatabase(self.path))
+        return self.opened[-1]
+
+    def test_reading_makes_nothing(self) -> None:
+        self.test_a_place_that_nobody_wrote_to_is_an_empty_catalog()
+        assert not self.path.parent.exists()
+
+    def test_nothing_is_left_beside_a_closed_catalog(self) -> None:
+        database = self.open()
+        self.test_what_one_wrote_another_reads()
+        database.close()
+        for one in self.opened:
+            one.close()
+        assert [path.name for path in self.path.parent.iterdir()] == ["catalog.db"]
