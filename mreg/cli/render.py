@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from mreg.cli.table import Cell, Rendering, Table, Toned, one
+from mreg.cli import reports
+from mreg.cli.table import Cell, Rendering, Table, Toned, one, stage_cell
 
 if TYPE_CHECKING:
-    from mreg.domain.comparison import Comparison
-    from mreg.domain.events import Event
-    from mreg.domain.lineage import Lineage
     from mreg.domain.model import ModelSummary, ModelVersion, RegisteredModel
     from mreg.domain.transition import StageChange
-    from mreg.profile.schema import Profile, ProfileEntry
-    from mreg.registry.edit import Deletion
     from mreg.registry.pull import Pulled
-    from mreg.registry.query import ModelVersions, StagesAt
-    from mreg.registry.upkeep import Check
+    from mreg.registry.query import ModelVersions
 
-STAGE_TONES = {"Production": "good", "Staging": "strong", "Archived": "dim"}
-VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
 BARS = "▁▂▃▄▅▆▇█"
 METRIC_COLUMNS = 6
 """Metrics shown beside each other in a version table of a person's terminal; programs get all."""
@@ -71,10 +63,6 @@ def _summaries(summaries: Sequence[ModelSummary]) -> Rendering:
     return one(Table(columns=columns, rows=tuple(rows)))
 
 
-def _stage(version: ModelVersion) -> Toned:
-    return Toned(version.stage.value, STAGE_TONES.get(version.stage.value, ""))
-
-
 def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str]:
     from mreg.domain.metrics import WELL_KNOWN
 
@@ -90,7 +78,7 @@ def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by
         rows.append(
             (
                 Toned(label, "strong"),
-                _stage(version),
+                stage_cell(version),
                 *(version.metrics.get(name) for name in names),
                 ", ".join(version.aliases),
                 version.artifact.format,
@@ -172,7 +160,7 @@ def _version(version: ModelVersion) -> Rendering:
     rows: list[tuple[Cell | Toned, ...]] = [
         ("model", str(version.model_name)),
         ("version", version.version),
-        ("stage", _stage(version)),
+        ("stage", stage_cell(version)),
         ("status", version.status.value),
         ("aliases", ", ".join(version.aliases)),
         ("description", version.description),
@@ -215,7 +203,7 @@ def pushed(version: ModelVersion) -> Rendering:
     sentence = f"{version.reference}: {artifact.size_bytes:,} bytes{files}, {artifact.format}, {artifact.digest}"
     return _line(
         ("reference", "stage", "format", "bytes", "checksum"),
-        (str(version.reference), _stage(version), artifact.format, artifact.size_bytes, str(artifact.digest)),
+        (str(version.reference), stage_cell(version), artifact.format, artifact.size_bytes, str(artifact.digest)),
         sentence,
     )
 
@@ -251,171 +239,17 @@ def _stage_change(change: StageChange) -> Rendering:
     archived = ", ".join(str(other.reference) for other in change.archived)
     return _line(
         ("reference", "stage", "before", "archived"),
-        (str(version.reference), _stage(version), change.before.value, archived),
+        (str(version.reference), stage_cell(version), change.before.value, archived),
         sentence + (f"; {archived} is archived" if archived else ""),
     )
-
-
-def _comparison(comparison: Comparison) -> Rendering:
-    first, second = comparison.first.reference, comparison.second.reference
-    metrics = tuple(
-        (
-            row.name,
-            row.first,
-            row.second,
-            _signed(row.delta),
-            f"{row.percent:+.2f} %" if row.percent is not None else None,
-            Toned(row.verdict.value, VERDICT_TONES.get(row.verdict.value, "")),
-        )
-        for row in comparison.metrics
-    )
-    tables = [
-        Table(
-            title=f"{first} against {second}",
-            columns=("metric", f">{first}", f">{second}", ">delta", ">percent", "verdict"),
-            rows=metrics,
-        )
-    ]
-    tables += [
-        Table(
-            title=group,
-            columns=("", str(first), str(second)),
-            rows=tuple((change.name, change.first, change.second) for change in changes),
-        )
-        for group, changes in groupby(comparison.changes, key=lambda change: change.group)
-    ]
-    flat_rows: list[tuple[Cell | Toned, ...]] = [
-        ("metrics", row.name, row.first, row.second, row.delta, row.percent, row.verdict.value)
-        for row in comparison.metrics
-    ]
-    flat_rows += [
-        (change.group, change.name, change.first, change.second, None, None, "differs") for change in comparison.changes
-    ]
-    columns = ("group", "name", str(first), str(second), "delta", "percent", "verdict")
-    return Rendering(
-        tables=tuple(tables),
-        flat=Table(columns=columns, rows=tuple(flat_rows)),
-        summary="The bytes of both are the same." if comparison.same_artifact else "",
-        marker=f"<!-- mreg compare {comparison.first.model_name} {comparison.second.model_name} -->",
-    )
-
-
-def _signed(delta: int | float | None) -> str | None:
-    return None if delta is None else (f"{delta:+d}" if isinstance(delta, int) else f"{delta:+.6g}")
-
-
-def _events(events: Sequence[Event]) -> Rendering:
-    rows = tuple(
-        (
-            event.seq,
-            event.at,
-            event.actor,
-            event.action,
-            f"{event.model}@{event.version}" if event.version else event.model,
-            _explained(event),
-        )
-        for event in events
-    )
-    return one(Table(columns=(">seq", "at", "actor", "action", "of", "details"), rows=rows))
-
-
-def _explained(event: Event) -> str:
-    details = event.details
-    if event.action == "version.stage_changed":
-        text = f"{details.get('from')} to {details.get('to')}"
-        if details.get("returned"):
-            text += ", by rollback"
-        if details.get("replaced_by"):
-            text += f", replaced by {event.model}@{details['replaced_by']}"
-        return f"{text}: {details['reason']}" if details.get("reason") else text
-    shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
-    return ", ".join(f"{key}={_compact(value)}" for key, value in shown.items())
-
-
-def _compact(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    from mreg.domain.events import details_text
-
-    return details_text({"": value})[4:-1]
-
-
-def _stages_at(found: StagesAt) -> Rendering:
-    rows = tuple(
-        (Toned(stage.value, STAGE_TONES.get(stage.value, "")), f"{found.model}@{version}")
-        for stage, versions in found.stages.items()
-        for version in versions
-    )
-    return one(Table(title=f"{found.model} at {found.at}", columns=("stage", "version"), rows=rows))
-
-
-def _lineage(lineage: Lineage) -> Rendering:
-    from mreg.domain.lineage import flatten
-
-    version = lineage.version
-    ancestors = [node for _, node in flatten(lineage.parents)][::-1]
-    depth = len(ancestors)
-    placed = [
-        *((place, node.reference, node.version, "parent") for place, node in enumerate(ancestors)),
-        (depth, version.reference, version, "itself"),
-        *((depth + 1 + below, node.reference, node.version, "child") for below, node in flatten(lineage.children)),
-    ]
-    flat: list[tuple[Cell | Toned, ...]] = []
-    drawn: list[tuple[Cell | Toned, ...]] = []
-    for level, reference, found, relation in placed:
-        stage = _stage(found) if found else Toned("deleted", "dim")
-        run = found.run_id if found else ""
-        commit = found.source.git_commit if found else ""
-        flat.append((level, relation, str(reference), stage, run, commit))
-        indent = "   " * (level - 1) + "└─ " if level else ""
-        label = Toned(f"{indent}{reference}", "strong" if relation == "itself" else "")
-        drawn.append((label, stage, run, commit[:12]))
-    return Rendering(
-        tables=(Table(columns=("version", "stage", "run", "commit"), rows=tuple(drawn)),),
-        flat=Table(columns=(">depth", "relation", "reference", "stage", "run", "commit"), rows=tuple(flat)),
-    )
-
-
-def _deletion(deletion: Deletion) -> Rendering:
-    rows = tuple((str(reference),) for reference in deletion.versions)
-    count = len(rows)
-    return Rendering(
-        tables=(),
-        flat=Table(columns=("reference",), rows=rows or ((str(deletion.reference),),)),
-        summary=f"{deletion.reference}: {count} version{'' if count == 1 else 's'}",
-    )
-
-
-def _profile(profile: Profile) -> Rendering:
-    from mreg.profile.schema import KEYS
-
-    rows = [
-        (key, getattr(profile, key), Toned(profile.origins.get(key, ""), "dim"))
-        for key in ("name", *KEYS)
-        if getattr(profile, key)
-    ]
-    return one(Table(title="", columns=("key", "value", "from"), rows=tuple(rows)))
-
-
-def _profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
-    rows = tuple((Toned(entry.name, "strong"), entry.active, Toned(entry.origin, "dim")) for entry in entries)
-    return one(Table(columns=("profile", "in use", "from"), rows=rows))
-
-
-def _checks(checks: Sequence[Check]) -> Rendering:
-    rows = tuple(
-        (check.name, check.place, Toned("failed", "bad") if check.error else Toned("works", "good"), check.error)
-        for check in checks
-    )
-    return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))
 
 
 _SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
     "ModelSummary": _summaries,
     "ModelVersion": _found,
-    "Event": _events,
-    "ProfileEntry": _profile_entries,
-    "Check": _checks,
+    "Event": reports.events,
+    "ProfileEntry": reports.profile_entries,
+    "Check": reports.checks,
 }
 
 _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
@@ -424,11 +258,11 @@ _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
     "ModelVersion": _version,
     "Pulled": _pulled,
     "StageChange": _stage_change,
-    "Comparison": _comparison,
-    "StagesAt": _stages_at,
-    "Lineage": _lineage,
-    "Deletion": _deletion,
-    "Profile": _profile,
+    "Comparison": reports.comparison,
+    "StagesAt": reports.stages_at,
+    "Lineage": reports.lineage,
+    "Deletion": reports.deletion,
+    "Profile": reports.profile,
 }
 
 _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {

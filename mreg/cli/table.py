@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mreg.domain.model import ModelVersion
+
+STAGE_TONES = {"Production": "good", "Staging": "strong", "Archived": "dim"}
 
 Cell = str | int | float | bool | datetime | None
 
@@ -15,6 +21,11 @@ class Toned:
 
     value: Cell
     tone: str
+
+
+def stage_cell(version: ModelVersion) -> Toned:
+    """The stage of a version."""
+    return Toned(version.stage.value, STAGE_TONES.get(version.stage.value, ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -70,6 +69,8 @@ def event_hash(
 
     Each event's hash covers the hash before it, so that editing, removing or reordering one breaks every later link.
     """
+    import hashlib  # here: reading commands have no need of it, and it is dear
+
     fields = [seq, time_text(at), actor, action, model_id, model, version, details_text(details), previous]
     return hashlib.sha256(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 

@@ -103,27 +103,28 @@ def _bad_metric(name: str, what: str) -> BadInput:
 
 
 _HIGHER = frozenset(
-    "accuracy acc f1 f2 fbeta precision prec recall auc auroc auprc aucpr roc ap map mar mrr ndcg dcg r2 bleu sacrebleu "
-    "bleurt rouge rouge1 rouge2 rougel rougelsum meteor chrf bertscore comet mauve sari iou miou giou diou ciou dice "
-    "jaccard kappa mcc matthews corrcoef corr correlation concordance pearson pearsonr spearman spearmanr kendall "
-    "kendalltau sensitivity specificity tpr tnr ppv npv psnr ssim snr sdr pesq stoi throughput fps qps rps hit hits top1 "
-    "top5 silhouette calinski dunn fowlkes homogeneity completeness purity ari ami nmi elbo reward rewards".split()
+    "accuracy acc f1 f2 fbeta precision prec recall auc auroc auprc aucpr roc ap map mar mrr ndcg dcg r2 bleu "
+    "sacrebleu bleurt rouge rouge1 rouge2 rougel rougelsum meteor chrf bertscore comet mauve sari iou miou giou diou "
+    "ciou dice jaccard kappa mcc matthews corrcoef corr correlation concordance pearson pearsonr spearman spearmanr "
+    "kendall kendalltau sensitivity specificity tpr tnr ppv npv psnr ssim snr sdr pesq stoi throughput fps qps rps "
+    "hit hits top1 top5 silhouette calinski dunn fowlkes homogeneity completeness purity ari ami nmi elbo reward "
+    "rewards".split()
 )
 _LOWER = frozenset(
     "loss losses logloss mlogloss nloglik error errors err merror mae mse rmse nrmse msle rmsle mape smape wape wmape "
     "mase rmsse medae perplexity ppl wer cer ter latency runtime ttft tpot fid kid lpips dssim brier ece hinge nll "
-    "crossentropy logcosh deviance crps cost eer bpb bpc false fpr fnr fdr frr toxicity regret misclassification aic bic "
-    "davies bouldin fallout emissions hausdorff levenshtein wasserstein frechet".split()
+    "crossentropy logcosh deviance crps cost eer bpb bpc false fpr fnr fdr frr toxicity regret misclassification aic "
+    "bic davies bouldin fallout emissions hausdorff levenshtein wasserstein frechet".split()
 )
 _HIGHER_PHRASES = frozenset(
     tuple(phrase.split())
     for phrase in (
         "true positive, true positives, true negative, true negatives, exact match, explained variance, "
-        "cosine similarity, structural similarity, io u, intersection over, noise ratio, distortion ratio, mutual info, "
-        "mutual information, adjusted rand, rand score, rand index, panoptic quality, inception score, v measure, "
-        "f score, f measure, f beta, r squared, log likelihood, likelihood ratio, predictive value, success rate, "
-        "win rate, pass rate, pass at, pass k, pass 1, pass 10, pass 100, info preserved, chr f, per second, per sec, "
-        "per s, per minute, per min, per hour, per ms"
+        "cosine similarity, structural similarity, io u, intersection over, noise ratio, distortion ratio, "
+        "mutual info, mutual information, adjusted rand, rand score, rand index, panoptic quality, "
+        "inception score, v measure, f score, f measure, f beta, r squared, log likelihood, likelihood ratio, "
+        "predictive value, success rate, win rate, pass rate, pass at, pass k, pass 1, pass 10, pass 100, "
+        "info preserved, chr f, per second, per sec, per s, per minute, per min, per hour, per ms"
     ).split(", ")
 )
 _LOWER_PHRASES = frozenset(
@@ -131,22 +132,23 @@ _LOWER_PHRASES = frozenset(
     for phrase in (
         "cross entropy, log cosh, fall out, miss rate, failure rate, hallucination rate, absolute deviation, "
         "edit distance, edit rate, hamming distance, minkowski distance, inception distance, ranked probability, "
-        "patch similarity, info lost, bits per, kl divergence, js divergence, leibler divergence, shannon divergence, "
-        "kullback leibler, peak memory, memory usage, memory used, model size, first token"
+        "patch similarity, info lost, bits per, kl divergence, js divergence, leibler divergence, "
+        "shannon divergence, kullback leibler, peak memory, memory usage, memory used, model size, first token"
     ).split(", ")
 )
 _WORK = frozenset(
     "inference prediction predict training train fit score scoring response eval evaluation wall elapsed cpu gpu "
-    "processing decode decoding encode encoding load loading startup execution run step epoch request forward backward "
-    "search query build p50 p90 p95 p99 p999".split()
+    "processing decode decoding encode encoding load loading startup execution run step epoch request forward "
+    "backward search query build p50 p90 p95 p99 p999".split()
 )
 _TIME = frozenset("time times duration hours minutes seconds secs sec s ms us ns".split())
 _SPREAD = frozenset("std stdev stddev stderr var ci minus".split())
 """With one of these anywhere, the name is of how sure a metric is, or of something taken away from it."""
 
 _OTHER = frozenset(
-    "scale scaler weight weights threshold thresholds thresh cutoff margin gap delta diff difference change improvement "
-    "reduction decrease increase savings target budget limit goal support shape version seed patience".split()
+    "scale scaler weight weights threshold thresholds thresh cutoff margin gap delta diff difference change "
+    "improvement reduction decrease increase savings target budget limit goal support shape version seed "
+    "patience".split()
 )
 """At the end, the name is of something about a metric (``loss_scale``, ``accuracy_threshold``)."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -89,16 +90,25 @@ def config_file(config: str | os.PathLike[str] | None, variables: Mapping[str, s
 
 def _user_folder(kind: str, variables: Mapping[str, str]) -> str:
     base = variables.get(f"XDG_{kind.upper()}_HOME", "")
-    if os.name == "posix" and os.path.isabs(base):
-        return os.path.join(base, "mreg")
+    if str(sys.platform) == "linux":  # str: mypy takes the name alone for a promise
+        # What platformdirs answers there (the XDG base directory specification), without the price of its import.
+        home = os.path.expanduser("~")
+        if os.path.isabs(base) or os.path.isabs(home):
+            own = os.path.join(home, ".config" if kind == "config" else ".local/share")
+            return os.path.join(base if os.path.isabs(base) else own, "mreg")
+        raise _no_home()
     import platformdirs
 
     try:
         return (platformdirs.user_config_dir if kind == "config" else platformdirs.user_data_dir)("mreg")
     except (RuntimeError, KeyError) as error:
-        raise Unavailable(
-            "no home folder can be found for the profile and the store", hint="set MREG_CATALOG and MREG_ARTIFACTS"
-        ) from error
+        raise _no_home() from error
+
+
+def _no_home() -> Unavailable:
+    return Unavailable(
+        "no home folder can be found for the profile and the store", hint="set HOME, or MREG_CATALOG and MREG_CONFIG"
+    )
 
 
 def read_profiles(file: str, *, required: bool) -> tuple[dict[str, Values], tuple[str, str] | None]:

@@ -1,5 +1,7 @@
 import hashlib
 import json
+import time
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -107,14 +109,123 @@ def test_a_manifest_that_is_not_as_mreg_writes_it_is_refused(change: object) -> 
         Manifest.parse(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
 
-@pytest.mark.parametrize(
-    "text", ["", "sha256", "sha256:", "sha256:" + "0" * 63, "sha256:" + "A" * 64, "md5:" + "0" * 64, "0" * 64]
+def entries_of(paths: list[str]) -> tuple[ManifestEntry, ...]:
+    return tuple(ManifestEntry(path, 1, ZERO) for path in paths)
+
+
+@given(manifests(), st.data())
+def test_no_edit_of_the_bytes_comes_through_as_the_same_manifest(manifest: Manifest, data: st.DataObject) -> None:
+    canonical = manifest.canonical()
+    start = data.draw(st.integers(0, len(canonical)))
+    end = data.draw(st.integers(start, min(len(canonical), start + 20)))
+    put = data.draw(
+        st.binary(max_size=12) | st.sampled_from([b" ", b"\n", b"0", b"../", b"\\u0061", b'"x":1,', b"-", b"1e3"])
+    )
+    changed = canonical[:start] + put + canonical[end:]
+    try:
+        found = Manifest.parse(changed)
+    except Corrupt as error:
+        assert error.message.startswith(
+            ("the manifest can't be used: ", "the manifest can't be read", "the manifest is ")
+        )
+    else:
+        assert found.canonical() == changed
+        assert (found == manifest) == (changed == canonical)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["path", "size", "x"]), inner, max_size=3)
+    ),
+    max_leaves=6,
 )
-def test_another_text_is_no_digest(text: str) -> None:
-    with pytest.raises(BadInput):
-        Digest.parse(text)
 
 
-@given(DIGESTS)
-def test_a_digest_is_what_its_text_says(digest: Digest) -> None:
-    assert Digest.parse(str(digest)) == digest
+@given(JSON, st.sampled_from(["files", "format", "entry", "path", "size", "sha256", "executable"]))
+def test_a_manifest_with_a_value_of_another_type_is_refused(value: object, place: str) -> None:
+    document = json.loads(Manifest(entries_of(["a"])).canonical())
+    if place == "entry":
+        document["files"][0] = value
+    elif place in document:
+        document[place] = value
+    else:
+        document["files"][0][place] = value
+    data = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    try:
+        assert Manifest.parse(data).canonical() == data
+    except Corrupt:
+        pass
+
+
+def test_a_manifest_nested_to_the_ground_is_refused() -> None:
+    for data in (b"[" * 100_000, b'{"format":' + b"[" * 100_000, b'{"files":' * 50_000):
+        with pytest.raises(Corrupt) as caught:
+            Manifest.parse(data)
+        assert caught.value.message == "the manifest can't be read"
+
+
+def test_sizes_that_no_file_can_have_are_refused() -> None:
+    with pytest.raises(BadInput) as caught:
+        ManifestEntry("a", 2**63, ZERO)
+    assert caught.value.message == f"the size of 'a' is beyond {2**63 - 1} bytes"
+    with pytest.raises(BadInput) as caught:
+        ManifestEntry("a", -1, ZERO)
+    assert caught.value.message == "the size of 'a' is negative"
+    with pytest.raises(BadInput) as caught:
+        Manifest((ManifestEntry("a", 2**63 - 1, ZERO), ManifestEntry("b", 1, ZERO)))
+    assert caught.value.message == f"the files are together larger than {2**63 - 1} bytes"
+    assert Manifest((ManifestEntry("a", 2**63 - 2, ZERO), ManifestEntry("b", 1, ZERO))).size == 2**63 - 1
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "A", "b", "a-", "é", "É", "a!"]), min_size=1, max_size=3).map("/".join),
+        max_size=6,
+    )
+)
+def test_files_stand_side_by_side_unless_one_takes_anothers_place(paths: list[str]) -> None:
+    def collide(one: str, other: str) -> bool:
+        first, second = one.lower(), other.lower()
+        return first == second or first.startswith(second + "/") or second.startswith(first + "/")
+
+    clash = any(collide(one, other) for place, one in enumerate(paths) for other in paths[:place])
+    try:
+        Manifest(entries_of(paths))
+    except BadInput:
+        assert clash
+    else:
+        assert not clash
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\:."), min_size=1, max_size=8))
+def test_names_equal_under_any_unicode_form_or_case_folding_are_refused(name: str) -> None:
+    twins = {unicodedata.normalize(form, name) for form in ("NFC", "NFD", "NFKC", "NFKD")} | {
+        name.casefold(),
+        name.lower(),
+    }
+    for twin in twins - {name}:
+        try:
+            entries = entries_of([name, twin])
+        except BadInput:
+            continue
+        with pytest.raises(BadInput):
+            Manifest(entries)
+
+
+def test_the_messages_name_both_files() -> None:
+    with pytest.raises(BadInput) as caught:
+        Manifest(entries_of(["README", "readme"]))
+    assert caught.value.message == "the files 'README' and 'readme' can't be told apart on every system"
+    assert caught.value.hint == "rename one of them"
+    with pytest.raises(BadInput) as caught:
+        Manifest(entries_of(["X", "x-y", "x/y/z"]))
+    assert caught.value.message == "'X' can't be both a file and the folder of 'x/y/z'"
+
+
+def test_very_deep_paths_cost_no_more_than_their_length() -> None:
+    deep = "/".join("a" for _ in range(2_000))
+    before = time.process_time()
+    manifest = Manifest(entries_of([f"{deep}/{number}" for number in range(1_000)]))
+    assert Manifest.parse(manifest.canonical()) == manifest
+    assert time.process_time() - before < 3

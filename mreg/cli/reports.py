@@ -1,0 +1,182 @@
+"""Tables of what is told of more than one thing: comparisons, histories, trees, profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from mreg.cli.table import STAGE_TONES, Cell, Rendering, Table, Toned, one, stage_cell
+
+if TYPE_CHECKING:
+    from mreg.domain.comparison import Comparison
+    from mreg.domain.events import Event
+    from mreg.domain.lineage import Lineage
+    from mreg.profile.schema import Profile, ProfileEntry
+    from mreg.registry.edit import Deletion
+    from mreg.registry.query import StagesAt
+    from mreg.registry.upkeep import Check
+
+VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
+
+
+def comparison(compared: Comparison) -> Rendering:
+    """Metrics with delta and verdict, then what else differs."""
+    first, second = compared.first.reference, compared.second.reference
+    metrics = tuple(
+        (
+            row.name,
+            row.first,
+            row.second,
+            _signed(row.delta),
+            f"{row.percent:+.2f} %" if row.percent is not None else None,
+            Toned(row.verdict.value, VERDICT_TONES.get(row.verdict.value, "")),
+        )
+        for row in compared.metrics
+    )
+    tables = [
+        Table(
+            title=f"{first} against {second}",
+            columns=("metric", f">{first}", f">{second}", ">delta", ">percent", "verdict"),
+            rows=metrics,
+        )
+    ]
+    tables += [
+        Table(
+            title=group,
+            columns=("", str(first), str(second)),
+            rows=tuple((change.name, change.first, change.second) for change in changes),
+        )
+        for group, changes in groupby(compared.changes, key=lambda change: change.group)
+    ]
+    flat_rows: list[tuple[Cell | Toned, ...]] = [
+        ("metrics", row.name, row.first, row.second, row.delta, row.percent, row.verdict.value)
+        for row in compared.metrics
+    ]
+    flat_rows += [
+        (change.group, change.name, change.first, change.second, None, None, "differs") for change in compared.changes
+    ]
+    columns = ("group", "name", str(first), str(second), "delta", "percent", "verdict")
+    return Rendering(
+        tables=tuple(tables),
+        flat=Table(columns=columns, rows=tuple(flat_rows)),
+        summary="The bytes of both are the same." if compared.same_artifact else "",
+        marker=f"<!-- mreg compare {compared.first.model_name} {compared.second.model_name} -->",
+    )
+
+
+def _signed(delta: int | float | None) -> str | None:
+    return None if delta is None else (f"{delta:+d}" if isinstance(delta, int) else f"{delta:+.6g}")
+
+
+def events(found: Sequence[Event]) -> Rendering:
+    """Events, each explained in a line."""
+    rows = tuple(
+        (
+            event.seq,
+            event.at,
+            event.actor,
+            event.action,
+            f"{event.model}@{event.version}" if event.version else event.model,
+            _explained(event),
+        )
+        for event in found
+    )
+    return one(Table(columns=(">seq", "at", "actor", "action", "of", "details"), rows=rows))
+
+
+def _explained(event: Event) -> str:
+    details = event.details
+    if event.action == "version.stage_changed":
+        text = f"{details.get('from')} to {details.get('to')}"
+        if details.get("returned"):
+            text += ", by rollback"
+        if details.get("replaced_by"):
+            text += f", replaced by {event.model}@{details['replaced_by']}"
+        return f"{text}: {details['reason']}" if details.get("reason") else text
+    shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
+    return ", ".join(f"{key}={_compact(value)}" for key, value in shown.items())
+
+
+def _compact(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    from mreg.domain.events import details_text
+
+    return details_text({"": value})[4:-1]
+
+
+def stages_at(found: StagesAt) -> Rendering:
+    """The versions by stage."""
+    rows = tuple(
+        (Toned(stage.value, STAGE_TONES.get(stage.value, "")), f"{found.model}@{version}")
+        for stage, versions in found.stages.items()
+        for version in versions
+    )
+    return one(Table(title=f"{found.model} at {found.at}", columns=("stage", "version"), rows=rows))
+
+
+def lineage(found: Lineage) -> Rendering:
+    """The tree: ancestors, the version itself, descendants."""
+    from mreg.domain.lineage import flatten
+
+    version = found.version
+    ancestors = [node for _, node in flatten(found.parents)][::-1]
+    depth = len(ancestors)
+    placed = [
+        *((place, node.reference, node.version, "parent") for place, node in enumerate(ancestors)),
+        (depth, version.reference, version, "itself"),
+        *((depth + 1 + below, node.reference, node.version, "child") for below, node in flatten(found.children)),
+    ]
+    flat: list[tuple[Cell | Toned, ...]] = []
+    drawn: list[tuple[Cell | Toned, ...]] = []
+    for level, reference, one_version, relation in placed:
+        stage = stage_cell(one_version) if one_version else Toned("deleted", "dim")
+        run = one_version.run_id if one_version else ""
+        commit = one_version.source.git_commit if one_version else ""
+        flat.append((level, relation, str(reference), stage, run, commit))
+        indent = "   " * (level - 1) + "└─ " if level else ""
+        label = Toned(f"{indent}{reference}", "strong" if relation == "itself" else "")
+        drawn.append((label, stage, run, commit[:12]))
+    return Rendering(
+        tables=(Table(columns=("version", "stage", "run", "commit"), rows=tuple(drawn)),),
+        flat=Table(columns=(">depth", "relation", "reference", "stage", "run", "commit"), rows=tuple(flat)),
+    )
+
+
+def deletion(found: Deletion) -> Rendering:
+    """What went, or would go."""
+    rows = tuple((str(reference),) for reference in found.versions)
+    count = len(rows)
+    return Rendering(
+        tables=(),
+        flat=Table(columns=("reference",), rows=rows or ((str(found.reference),),)),
+        summary=f"{found.reference}: {count} version{'' if count == 1 else 's'}",
+    )
+
+
+def profile(found: Profile) -> Rendering:
+    """Every value and from where it came."""
+    from mreg.profile.schema import KEYS
+
+    rows = [
+        (key, getattr(found, key), Toned(found.origins.get(key, ""), "dim"))
+        for key in ("name", *KEYS)
+        if getattr(found, key)
+    ]
+    return one(Table(title="", columns=("key", "value", "from"), rows=tuple(rows)))
+
+
+def profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
+    """The profiles that can be chosen."""
+    rows = tuple((Toned(entry.name, "strong"), entry.active, Toned(entry.origin, "dim")) for entry in entries)
+    return one(Table(columns=("profile", "in use", "from"), rows=rows))
+
+
+def checks(done: Sequence[Check]) -> Rendering:
+    """What was tried, and what came of it."""
+    rows = tuple(
+        (check.name, check.place, Toned("failed", "bad") if check.error else Toned("works", "good"), check.error)
+        for check in done
+    )
+    return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))

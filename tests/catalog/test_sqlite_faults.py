@@ -1,0 +1,265 @@
+"""A catalog file that is damaged, foreign, newer or out of reach: a clear error, and the file as it was."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mreg.catalog import sqlite
+from mreg.catalog.catalog import Catalog
+from mreg.catalog.sqlite import SCHEMA, SqliteDatabase, migration_statements
+from mreg.domain.events import first_broken
+from mreg.domain.names import ModelName
+from mreg.errors import Conflict, Corrupt, MregError, Unavailable
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def opened(path: Path, **options: float) -> Catalog:
+    return Catalog(SqliteDatabase(path, **options), str)
+
+
+def register(catalog: Catalog, name: str) -> None:
+    catalog.write(lambda writer: writer.register(name=ModelName(name)), actor="me", at=AT)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "catalog.db"
+    catalog = opened(path)
+    for number in range(40):
+        register(catalog, f"model{number}")
+    catalog.close()
+    return path
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def overwrite_pages(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for page in range(1, len(data) // 4096):
+        data[page * 4096 : page * 4096 + 200] = b"\xff" * 200
+    path.write_bytes(data)
+
+
+def foreign(path: Path) -> None:
+    path.unlink()
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE mine (x)")
+    raw.close()
+
+
+def newer(path: Path) -> None:
+    with sqlite3.connect(path) as raw:
+        raw.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    raw.close()
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES = {
+    "not sqlite": (lambda path: path.write_text("x" * 5000), Corrupt, "the catalog {} is no SQLite file"),
+    "zero bytes": (lambda path: path.write_bytes(b""), Corrupt, "the catalog {} is empty, which no catalog ever is"),
+    "cut": (cut, Corrupt, "the catalog {} is damaged: database disk image is malformed"),
+    "pages overwritten": (overwrite_pages, Corrupt, "the catalog {} is damaged: database disk image is malformed"),
+    "foreign": (foreign, Corrupt, "{} is a SQLite file, but not an mreg catalog"),
+    "newer": (
+        newer,
+        Unavailable,
+        f"the catalog {{}} has schema {SCHEMA + 1}, newer than this mreg understands ({SCHEMA})",
+    ),
+    "folder": (folder, Unavailable, "the catalog {} is a folder"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("action", ["read", "write"])
+def test_a_damaged_catalog_is_told_and_left_as_it_is(path: Path, damage: str, action: str) -> None:
+    do, error, message = DAMAGES[damage]
+    do(path)
+    before = None if path.is_dir() else path.read_bytes()
+    catalog = opened(path)
+    with pytest.raises(error) as caught:
+        if action == "read":
+            catalog.read(lambda reader: (reader.models(), reader.events()))
+        else:
+            register(catalog, "another")
+    catalog.close()
+    assert caught.value.message == message.format(path)
+    assert caught.value.hint
+    assert before is None or path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == ["catalog.db"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE events SET actor = 'x' WHERE seq = 7",
+        "DELETE FROM events WHERE seq = 7",
+        "UPDATE events SET details = '{}' WHERE seq = 7",
+        "UPDATE events SET seq = 1000 WHERE seq = 7",
+    ],
+)
+def test_an_edited_audit_row_is_found(path: Path, edit: str) -> None:
+    with sqlite3.connect(path) as raw:
+        raw.execute(edit)
+    raw.close()
+    catalog = opened(path)
+    assert first_broken(catalog.read(lambda reader: reader.events(newest_first=False))) == 7
+    catalog.close()
+
+
+def test_a_link_to_nothing_and_a_file_in_the_way_are_told(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "file").write_text("x")
+    for path, message in (
+        (tmp_path / "link", "is a link to nothing"),
+        (tmp_path / "file" / "catalog.db", "a part of its path is a file"),
+    ):
+        with pytest.raises(Unavailable, match=message):
+            register(opened(path), "m")
+
+
+def test_a_writer_that_waits_too_long_changes_nothing(path: Path) -> None:
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    catalog = opened(path, busy_seconds=0.2)
+    with pytest.raises(Conflict) as caught:
+        register(catalog, "another")
+    assert caught.value.message == f"the catalog {path} is busy: others were writing for 0.2 s"
+    assert catalog.read(lambda reader: reader.model(ModelName("another"))) is None
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    register(catalog, "another")
+    catalog.close()
+
+
+def as_nobody(work: Callable[[], list[object]]) -> list[object]:
+    """What a piece of work gives when somebody without any rights does it: in a fork, since only root can become them."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            answer = work()
+        except BaseException as error:
+            answer = [repr(error)]
+        os.write(writing, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as stream:
+        answer = json.loads(stream.read())
+    os.waitpid(child, 0)
+    return answer
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs another user, which only root can become")
+@pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
+@pytest.mark.parametrize("log", [True, False])
+def test_a_catalog_that_may_not_be_written_can_be_read(path: Path, log: bool) -> None:
+    for parent in path.parents:
+        if parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    path.chmod(0o444)
+    writer = opened(path)
+    if log:  # a writer is there, and with it a log that a reader must heed
+        register(writer, "pending")
+
+    def look() -> list[object]:
+        catalog = opened(path)
+        answer: list[object] = [len(catalog.read(lambda reader: reader.models()))]
+        try:
+            register(catalog, "another")
+        except Unavailable as error:
+            answer.append(error.message)
+        return answer
+
+    found = as_nobody(look)
+    writer.close()
+    if log and found[0] != 41:
+        assert "can't be used" in str(found[0])  # refused rather than read without what is pending
+    else:
+        assert found == [41 if log else 40, f"the catalog {path} can't be used: it can't be written"]
+
+
+def test_a_migration_that_is_killed_leaves_the_schema_before_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = migration_statements
+
+    def killed(number: int):  # type: ignore[no-untyped-def]
+        if number <= SCHEMA:
+            yield from real(number)
+            return
+        yield "CREATE TABLE half (x)"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sqlite, "SCHEMA", SCHEMA + 1)
+    monkeypatch.setattr(sqlite, "migration_statements", killed)
+    with pytest.raises(KeyboardInterrupt):
+        opened(path).read(lambda reader: reader.models())
+    monkeypatch.undo()
+    catalog = opened(path)
+    assert len(catalog.read(lambda reader: reader.models())) == 40
+    catalog.close()
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
+    raw.close()
+
+
+def _make(path: str, name: str, barrier: object) -> None:
+    barrier.wait()  # type: ignore[attr-defined]
+    catalog = opened(Path(path))
+    register(catalog, name)
+    catalog.close()
+
+
+def test_many_processes_make_one_catalog(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(8)
+    path = tmp_path / "new" / "catalog.db"
+    workers = [context.Process(target=_make, args=(str(path), f"m{number}", barrier)) for number in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 8
+    catalog = opened(path)
+    assert len(catalog.read(lambda reader: reader.models())) == 8
+    assert first_broken(catalog.read(lambda reader: reader.events(newest_first=False))) is None
+    catalog.close()
+    assert [one.name for one in path.parent.iterdir()] == ["catalog.db"]
+
+
+def test_it_is_made_on_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(1, "not here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    catalog = opened(tmp_path / "catalog.db")
+    register(catalog, "m")
+    catalog.close()
+    assert [one.name for one in tmp_path.iterdir()] == ["catalog.db"]
+
+
+def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(MregError):
+        register(opened(tmp_path / "file" / "deep" / "catalog.db"), "m")
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_the_number_of_the_schema_is_that_of_the_last_migration() -> None:
+    files = sorted(path.name for path in (Path(sqlite.__file__).parent / "migrations").glob("*.sql"))
+    assert [int(name[:4]) for name in files] == list(range(1, SCHEMA + 1))

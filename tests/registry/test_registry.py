@@ -1,0 +1,325 @@
+"""The Python API: every operation, on the default store."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.domain.events import first_broken
+from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
+from mreg.registry.query import ModelVersions
+
+
+def push(registry: mreg.Registry, number: int = 1, name: str = "classifier", **options: object) -> ModelVersion:
+    path = Path(f"m{number}.pkl")
+    path.write_bytes(b"\x80\x04" + str(number).encode() + b".")
+    return registry.push(path, name=name, **options)  # type: ignore[arg-type]
+
+
+def stages(registry: mreg.Registry, name: str = "classifier") -> dict[int, str]:
+    found = registry.show(name)
+    assert isinstance(found, ModelVersions)
+    return {version.version: version.stage.value for version in found.versions}
+
+
+def chain_is_whole(registry: mreg.Registry) -> bool:
+    return registry._session.catalog.read(lambda r: first_broken(r.events(newest_first=False))) is None
+
+
+def test_the_training_script_of_the_readme_works(registry: mreg.Registry, tmp_path: Path) -> None:
+    version = push(registry, metrics={"accuracy": 0.95}, parameters={"lr": 0.1}, tags={"team": "fraud"})
+    assert str(version.reference) == "classifier@1"
+    assert version.parameters == {"lr": "0.1"}
+    assert version.created_by == "tester"
+    assert version.artifact.format == "pickle"
+    change = registry.promote("classifier@1", to="Production")
+    assert (change.version.stage, change.before) == (ModelStage.PRODUCTION, ModelStage.NONE)
+    pulled = registry.pull("classifier@production", tmp_path / "model.pkl")
+    assert (tmp_path / "model.pkl").read_bytes() == b"\x80\x041."
+    assert not pulled.unchanged
+    assert registry.pull("classifier@1", tmp_path / "model.pkl").unchanged
+    stream = BytesIO()
+    registry.stream("classifier", stream)
+    assert stream.getvalue() == b"\x80\x041."
+
+
+def test_promotion_takes_the_road_and_archives_what_it_replaces(registry: mreg.Registry) -> None:
+    for number in (1, 2):
+        push(registry, number)
+    registry.promote("classifier@1")
+    registry.promote("classifier@1")
+    registry.promote("classifier@2")
+    assert stages(registry) == {1: "Production", 2: "Staging"}
+    change = registry.promote("classifier@2")
+    assert [str(version.reference) for version in change.archived] == ["classifier@1"]
+    assert stages(registry) == {1: "Archived", 2: "Production"}
+    assert change.version.deployed_at is not None
+
+
+def test_a_promotion_that_is_repeated_changes_nothing(registry: mreg.Registry) -> None:
+    push(registry)
+    registry.promote("classifier@1", to="production")
+    events = len(registry.history("classifier"))
+    assert not registry.promote("classifier@1", to="production").changed
+    assert len(registry.history("classifier")) == events
+
+
+def test_a_promotion_never_empties_production_unasked(registry: mreg.Registry) -> None:
+    push(registry)
+    registry.promote("classifier@1", to="production")
+    with pytest.raises(mreg.NotAllowed) as caught:
+        registry.promote("classifier@1")
+    assert caught.value.message == "classifier@1 is in Production, and its next step would archive it"
+    assert caught.value.hint == "if that is meant: mreg archive classifier@1"
+    assert registry.promote("classifier@1", leave_production=True).version.stage is ModelStage.ARCHIVED
+    with pytest.raises(mreg.NotAllowed, match="where the road ends"):
+        registry.promote("classifier@1")
+
+
+def test_existing_versions_stay_if_that_is_asked(registry: mreg.Registry) -> None:
+    for number in (1, 2):
+        push(registry, number)
+        registry.promote(f"classifier@{number}", to="production", keep_existing=True)
+    assert stages(registry) == {1: "Production", 2: "Production"}
+    push(registry, 3, stage="production")
+    assert stages(registry) == {1: "Archived", 2: "Archived", 3: "Production"}
+
+
+def test_a_rollback_verifies_goes_back_and_further_back(registry: mreg.Registry) -> None:
+    for number in (1, 2, 3):
+        push(registry, number, stage="production")
+    assert registry.rollback("classifier").version.version == 2
+    assert registry.rollback("classifier", reason="again").version.version == 1
+    with pytest.raises(mreg.NotFound) as caught:
+        registry.rollback("classifier")
+    assert caught.value.message == "nothing was in Production before for classifier"
+    assert registry.rollback("classifier", to="classifier@3").version.version == 3
+    blob = Path(registry.version("classifier@1").artifact.path.removeprefix("file://"))
+    blob.chmod(0o644)
+    blob.write_bytes(b"damaged")
+    before = stages(registry)
+    with pytest.raises(mreg.Corrupt, match="classifier@1: the blob sha256:"):
+        registry.rollback("classifier", to="classifier@1")
+    assert stages(registry) == before
+
+
+def test_references_resolve_as_written(registry: mreg.Registry) -> None:
+    push(registry, 1, aliases=["champ"], stage="production", metrics={"accuracy": 0.9})
+    push(registry, 2, metrics={"accuracy": 0.8})
+    wanted = {
+        "classifier": 2, "classifier@1": 1, "classifier:1": 1, "classifier/1": 1, "models:/classifier/1": 1,
+        "classifier@latest": 2, "classifier@best": 1, "classifier@production": 1, "classifier@champ": 1,
+        "classifier/production": 1, "classifier@latest~1": 1,
+    }  # fmt: skip
+    assert {text: registry.version(text).version for text in wanted} == wanted
+    push(registry, 3, name="classifier/1")
+    assert str(registry.version("classifier/1").reference) == "classifier/1@1"
+
+
+@pytest.mark.parametrize(
+    ("reference", "message", "hint"),
+    [
+        ("clasifier", "there is no model 'clasifier'", "did you mean classifier?"),
+        ("zzz", "there is no model 'zzz'", "mreg list shows the models there are"),
+        ("classifier@7", "classifier has no version 7", "mreg show classifier lists its versions"),
+        ("classifier@chmp", "classifier has no alias 'chmp'", "did you mean classifier@champ?"),
+        ("classifier@staging", "no version of classifier is in Staging", "mreg promote classifier@latest --to Staging"),
+        ("classifier@best", "no version of classifier has the metric by which it would be best", "mreg edit classifier --primary-metric METRIC"),
+        ("classifier@latest~5", "nothing was 5 back from classifier@latest", "mreg show classifier lists its versions"),
+        ("empty@latest", "empty has no versions", "mreg push PATH --name empty"),
+    ],
+)  # fmt: skip
+def test_a_reference_that_names_nothing_says_what_is_near(
+    registry: mreg.Registry, reference: str, message: str, hint: str
+) -> None:
+    push(registry, aliases=["champ"])
+    registry.register("empty")
+    with pytest.raises(mreg.NotFound) as caught:
+        registry.version(reference)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_what_is_said_of_models_and_versions_can_be_changed(registry: mreg.Registry) -> None:
+    model = registry.register("classifier", description="d", tags={"a": "1"}, primary_metric="auc")
+    with pytest.raises(mreg.AlreadyExists):
+        registry.register("classifier")
+    push(registry, 1)
+    push(registry, 2)
+    model = registry.edit("classifier", description="new", directions={"cost": "lower"}, primary_metric="")
+    assert isinstance(model, RegisteredModel)
+    assert (model.description, model.directions, model.primary_metric) == ("new", {"cost": "lower"}, "")
+    version = registry.edit("classifier@2", description="two", parent="classifier@1", run_id="r")
+    assert isinstance(version, ModelVersion)
+    assert (version.description, str(version.parent), version.run_id) == ("two", "classifier@1", "r")
+    with pytest.raises(mreg.NotAllowed) as caught:
+        registry.edit("classifier@1", parent="classifier@2")
+    assert caught.value.message == "classifier@2 can't be the parent of classifier@1, from which it descends"
+    version = registry.edit("classifier@2", parent="")
+    assert isinstance(version, ModelVersion)
+    assert version.parent is None
+    for reference, change in (("classifier", {"run_id": "r"}), ("classifier@1", {"primary_metric": "auc"})):
+        with pytest.raises(mreg.BadInput):
+            registry.edit(reference, **change)  # type: ignore[arg-type]
+    assert registry.tag("classifier@1", add={"x": "y"}).tags == {"x": "y"}
+    assert registry.tag("classifier", add={"b": "2"}, remove=["a"]).tags == {"b": "2"}
+    with pytest.raises(mreg.NotFound):
+        registry.tag("classifier", remove=["a"])
+    assert registry.set_alias("classifier@1", "champ").aliases == ("champ",)
+    assert registry.set_alias("classifier@2", "champ").aliases == ("champ",)
+    assert registry.version("classifier@1").aliases == ()
+    assert registry.remove_alias("classifier", "champ").aliases == {}
+    assert str(registry.rename("classifier", "team/classifier").name) == "team/classifier"
+    assert len(registry.history("team/classifier")) > 8
+    assert chain_is_whole(registry)
+
+
+def test_what_is_in_use_is_not_deleted_unless_forced(registry: mreg.Registry) -> None:
+    push(registry, 1, stage="production")
+    push(registry, 2)
+    for reference in ("classifier@1", "classifier"):
+        with pytest.raises(mreg.NotAllowed, match="classifier@1 is in Production"):
+            registry.delete(reference)
+    assert [str(one) for one in registry.delete("classifier@2").versions] == ["classifier@2"]
+    assert push(registry, 3).version == 3
+    assert registry.history("classifier@2")[0].action == "version.deleted"
+    plan = registry.delete("classifier", force=True, dry_run=True)
+    assert [str(one) for one in plan.versions] == ["classifier@1", "classifier@3"]
+    assert registry.models()
+    registry.delete("classifier", force=True)
+    assert registry.models() == ()
+    assert push(registry, 4).version == 4
+    assert chain_is_whole(registry)
+
+
+def test_lineage_crosses_models_and_survives_deletion(registry: mreg.Registry) -> None:
+    push(registry, 1, name="base")
+    push(registry, 2, name="tuned", parent="base@1")
+    push(registry, 3, name="tuned", parent="tuned@1")
+    push(registry, 4, name="merged", parent="tuned@1")
+    registry.delete("tuned@1")
+    lineage = registry.lineage("tuned@2")
+    assert [str(node.reference) for node in lineage.parents] == ["tuned@1"]
+    assert lineage.parents[0].version is None
+    assert [str(node.reference) for node in lineage.parents[0].related] == ["base@1"]
+    below = registry.lineage("base@1").children
+    assert [[str(one.reference) for one in node.related] for node in below] == [["tuned@2", "merged@1"]]
+
+
+def test_a_long_chain_of_parents_is_shown_whole(registry: mreg.Registry) -> None:
+    from mreg.wire import wire
+
+    push(registry, 0, name="chain")
+
+    def grow(writer):  # type: ignore[no-untyped-def]
+        version = writer.version(writer.model(mreg.domain.names.ModelName("chain")), 1)  # type: ignore[attr-defined]
+        for _ in range(1500):
+            version = writer.add_version(writer.model(version.model_name), artifact=version.artifact, parent=version)
+
+    registry._session.write(grow)
+    assert len(wire(registry.lineage("chain@1501"))["parents"]) == 1500
+    assert len(wire(registry.lineage("chain@1"))["children"]) == 1500
+
+
+def test_what_was_where_at_a_time_is_replayed(registry: mreg.Registry) -> None:
+    from mreg.domain.events import time_text
+
+    push(registry, 1, stage="production")
+    then = time_text(registry.history("classifier")[0].at)
+    push(registry, 2, stage="production")
+    assert registry.stages_at("classifier", then).stages == {ModelStage.PRODUCTION: (1,)}
+    assert registry.stages_at("classifier", "2030-01-01").stages == {
+        ModelStage.PRODUCTION: (2,),
+        ModelStage.ARCHIVED: (1,),
+    }
+
+
+def test_a_push_that_is_wrong_in_any_way_makes_nothing(registry: mreg.Registry, model_file: Path) -> None:
+    wrong: list[dict[str, object]] = [
+        {"metrics": {"accuracy": float("nan")}}, {"metrics": {"": 1}}, {"metrics": {f"m{n}": 1 for n in range(1001)}},
+        {"parameters": {"a=b": 1}}, {"tags": {"a": "x" * 5001}}, {"aliases": ["latest"]}, {"stage": "prod"},
+        {"description": "x" * 20_001}, {"run_id": "a\nb"}, {"parent": "nobody@1"}, {"parent": "@"}, {"name": "../x"},
+    ]  # fmt: skip
+    for options in wrong:
+        with pytest.raises(mreg.MregError):
+            registry.push(model_file, **{"name": "m", **options})  # type: ignore[arg-type]
+    assert registry.models() == ()
+    assert list(Path(os.environ["HOME"]).rglob("*")) == []
+
+
+def test_notices_say_what_was_taken(model_file: Path) -> None:
+    heard: list[str] = []
+    (model_file.parent / "fraud").mkdir()
+    model_file.rename(model_file.parent / "fraud" / "model.pkl")
+    with mreg.open_registry(notice=heard.append) as registry:
+        registry.push(model_file.parent / "fraud" / "model.pkl")
+        registry.pull("fraud")
+    assert heard == ["model fraud (from the folder fraud); --name gives another", "fraud is fraud@1"]
+
+
+# Promises under concurrency
+
+
+def _push_many(home: str, folder: str, worker: int, count: int) -> None:
+    os.environ.update(HOME=home, MREG_USER=f"w{worker}")
+    os.chdir(folder)
+    path = Path(f"m{worker}.bin")
+    with mreg.open_registry() as registry:
+        for number in range(count):
+            path.write_bytes(f"{worker} {number}".encode())
+            registry.push(path, name="crowd")
+
+
+def test_pushes_at_once_give_consecutive_numbers(registry: mreg.Registry) -> None:
+    context = multiprocessing.get_context("spawn")
+    arguments = (os.environ["HOME"], os.getcwd())
+    workers = [context.Process(target=_push_many, args=(*arguments, worker, 6)) for worker in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 6
+    assert sorted(stages(registry, "crowd")) == list(range(1, 37))
+    assert [event.action for event in registry.history("crowd")].count("model.registered") == 1
+    assert chain_is_whole(registry)
+
+
+def _promote_many(home: str, worker: int, rounds: int, barrier: object) -> None:
+    os.environ.update(HOME=home, MREG_USER=f"w{worker}")
+    with mreg.open_registry() as registry:
+        for number in range(rounds):
+            barrier.wait()  # type: ignore[attr-defined]
+            registry.promote(f"classifier@{2 * number + worker}", to="Production")
+            barrier.wait()  # type: ignore[attr-defined]
+            if worker == 1:
+                assert list(stages(registry).values()).count("Production") == 1
+            barrier.wait()  # type: ignore[attr-defined]
+
+
+def test_two_are_never_in_production_whatever_races(registry: mreg.Registry) -> None:
+    for number in range(1, 121):
+        push(registry, number)
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    home = os.environ["HOME"]
+    workers = [context.Process(target=_promote_many, args=(home, worker, 60, barrier)) for worker in (1, 2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    in_production: set[int] = set()
+    for event in reversed(registry.history("classifier")):
+        if event.action == "version.stage_changed":
+            assert event.version is not None
+            if event.details["to"] == "Production":
+                assert in_production == set()
+                in_production.add(event.version)
+            elif event.details["from"] == "Production":
+                in_production.discard(event.version)
+    assert len(in_production) == 1
+    assert chain_is_whole(registry)

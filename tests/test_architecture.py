@@ -1,0 +1,155 @@
+"""The house as architecture.md draws it: who may import whom, and what stays out."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "mreg"
+MODULES = sorted(ROOT.rglob("*.py"))
+LEVELS = {
+    "errors": set(),
+    "domain": {"errors"},
+    "documents": {"errors", "domain"},
+    "profile": {"errors", "domain", "documents"},
+    "catalog": {"errors", "domain"},
+    "artifacts": {"errors", "domain"},
+    "registry": {"errors", "domain", "catalog", "artifacts", "profile"},
+    "wire": {"errors", "domain", "registry", "profile"},
+    "cli": {"errors", "domain", "documents", "profile", "registry", "wire"},
+}
+"""What each room may import beside itself."""
+
+ONLY_IN = {
+    "typer": "cli", "rich": "cli", "plotext": "cli", "matplotlib": "cli", "yaml": "documents", "sqlite3": "catalog",
+    "boto3": "artifacts", "fastapi": "server", "platformdirs": "profile", "subprocess": "registry",
+}  # fmt: skip
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Names of imported modules, and whether they are for type checking only."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in typing_only
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module or "", id(node) in typing_only
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_obey_the_arrows(path: Path) -> None:
+    here = room(path)
+    if here in ("__init__", "__main__"):
+        return
+    for name, typing_only in imports(path):
+        top, _, rest = name.partition(".")
+        if top == "mreg" and rest:
+            there = rest.split(".")[0]
+            assert there == here or there in LEVELS[here] or (typing_only and here == "wire"), f"{here} imports {name}"
+        elif top in ONLY_IN and not typing_only:
+            assert here == ONLY_IN[top], f"{here} imports {name}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room(path) == "domain"], ids=lambda path: path.name)
+def test_the_domain_is_pure(path: Path) -> None:
+    names = {name.split(".")[0] for name, _ in imports(path)}
+    assert not names & {"os", "sys", "time", "io", "pathlib", "random", "secrets", "logging", "subprocess", "threading"}
+    assert not re.search(r"\b(?<!no I/)(open|print|input)\((?!\))|\.now\(|\.today\(|os\.environ", path.read_text())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_has_at_most_some_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 420
+
+
+def test_nothing_runs_what_it_is_given() -> None:
+    for path in MODULES:
+        text = path.read_text()
+        found = re.search(
+            r"^\s*(import|from) (click|pickle|joblib|torch|marshal|shelve)\b|shell=True|yaml\.load\(|\beval\(|\bexec\(",
+            text,
+            re.MULTILINE,
+        )
+        assert not found, f"{path}: {found}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_everything_public_has_a_docstring(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    if path.name != "__main__.py":
+        assert ast.get_docstring(tree), path
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"{path}: {node.name}"
+            inherited = {
+                "SqliteConnection",
+                "SqliteDatabase",
+                "LocalBackend",
+                "LocalStagedBlob",
+                "CommandGroup",
+                "CompareCommand",
+            }
+            for member in node.body if isinstance(node, ast.ClassDef) else []:
+                if (
+                    isinstance(member, ast.FunctionDef)
+                    and not member.name.startswith("_")
+                    and node.name not in inherited
+                ):
+                    assert ast.get_docstring(member), f"{path}: {node.name}.{member.name}"
+
+
+COMMANDS = {
+    "--version": ["--version"],
+    "show": ["show", "m@1", "--json"],
+    "list": ["list"],
+    "push": ["push", "model.pkl", "--name", "m", "--accuracy", "0.9"],
+    "promote": ["promote", "m@1", "--to", "production"],
+    "pull": ["pull", "m@1", "out.pkl"],
+    "compare": ["compare", "m", "1", "1", "--json"],
+}
+HEAVY = "boto3 botocore rich yaml psycopg asyncio pydantic logging concurrent matplotlib plotext http ssl email tempfile".split()
+ALLOWED = {"push": {"subprocess"}}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_imports_only_what_it_uses(name: str) -> None:
+    code = (
+        "import sys\nfrom mreg.cli.app import run\n"
+        "code = run(sys.argv[1:])\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+        "sys.exit(code)"
+    )
+    Path("model.pkl").write_bytes(b"\x80\x04K\x01.")
+    if name not in ("--version", "push"):
+        subprocess.run([sys.executable, "-m", "mreg", *COMMANDS["push"]], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code, *COMMANDS[name]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.split("\n")[-2].split())
+    plain = subprocess.run(
+        [sys.executable, "-c", "import sys, typer\nprint(*{name.split('.')[0] for name in sys.modules})"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    own = loaded - set(plain.stdout.split())
+    assert own & set(HEAVY) <= ALLOWED.get(name, set())
+    if name == "--version":
+        assert own <= {"mreg", "__future__"}
+    if name in ("show", "list", "promote"):
+        assert "hashlib" not in own or name == "promote"
