@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mreg.domain.comparison import Comparison, Tolerance, compare, regressions
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
-from mreg.domain.metrics import Verdict
+from mreg.domain.metrics import EXACT, Verdict, exact
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelVersion, Source
 from mreg.domain.names import ModelName
 from mreg.errors import BadInput
@@ -110,3 +110,150 @@ def test_parameters_files_source_and_environment_that_differ_are_listed() -> Non
         ("environment", "python"),
     ]
     assert not found.same_artifact
+
+
+MIRROR = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
+
+
+@given(METRICS, METRICS)
+def test_a_comparison_the_other_way_says_the_opposite(first: dict[str, float], second: dict[str, float]) -> None:
+    there = {row.name: row for row in compared(first, second).metrics}
+    back = {row.name: row for row in compared(second, first).metrics}
+    assert there.keys() == back.keys()
+    for name, row in there.items():
+        assert back[name].verdict is MIRROR.get(row.verdict, row.verdict)
+        assert (back[name].first, back[name].second) == (row.second, row.first)
+        assert back[name].direction is row.direction
+        assert (row.delta is None) == (row.verdict is Verdict.MISSING)
+        if row.delta is not None:
+            assert back[name].delta == -row.delta
+
+
+PLAIN = st.dictionaries(st.sampled_from(["lr", "epochs", "é", ""]), st.sampled_from(["1", "2", ""]))
+
+
+@given(PLAIN, PLAIN)
+def test_changes_the_other_way_are_the_same_with_sides_turned(first: dict[str, str], second: dict[str, str]) -> None:
+    one, other = version(1, {}, parameters=first), version(2, {}, parameters=second)
+    there = compare(one, other, directions={}).changes
+    back = compare(other, one, directions={}).changes
+    assert [(row.name, row.first, row.second) for row in there] == [(row.name, row.second, row.first) for row in back]
+    assert {row.name for row in there} == {name for name in {*first, *second} if first.get(name) != second.get(name)}
+
+
+def test_files_whose_digests_begin_alike_still_differ() -> None:
+    other = Digest.sha256("0" * 63 + "1")
+    found = compare(
+        version(1, {}),
+        version(2, {}, other),
+        directions={},
+        first_files=[ManifestEntry("w", 1, ZERO)],
+        second_files=[ManifestEntry("w", 1, other)],
+    )
+    assert [(one.name, one.first, one.second) for one in found.changes] == [
+        ("w", f"{'0' * 64} 1 B", f"{'0' * 63}1 1 B")
+    ]
+
+
+def test_an_executable_bit_is_a_difference() -> None:
+    found = compare(
+        version(1, {}),
+        version(2, {}),
+        directions={},
+        first_files=[ManifestEntry("run", 1, ZERO)],
+        second_files=[ManifestEntry("run", 1, ZERO, True), ManifestEntry("new", 2, ONE)],
+    )
+    assert [(one.group, one.name, one.first, one.second) for one in found.changes] == [
+        ("files", "new", None, f"{'1' * 12} 2 B"),
+        ("files", "run", f"{'0' * 12} 1 B", f"{'0' * 12} 1 B executable"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dirty", "other", "shown"),
+    [(True, False, ("changed files", "clean")), (None, False, (None, "clean")), (True, None, ("changed files", None))],
+)
+def test_the_state_of_the_repository_is_a_difference(dirty: bool | None, other: bool | None, shown: object) -> None:
+    found = compare(
+        version(1, {}, source=Source(git_dirty=dirty)), version(2, {}, source=Source(git_dirty=other)), directions={}
+    )
+    assert [(one.name, (one.first, one.second)) for one in found.changes] == [("git_state", shown)]
+
+
+@given(st.integers(0, 10**6), st.integers(0, 6), st.sampled_from(["", "accuracy", "recall@5", "a:b"]), st.booleans())
+def test_a_tolerance_is_what_its_text_says(digits: int, places: int, metric: str, relative: bool) -> None:
+    amount = Decimal(digits).scaleb(-places)
+    found = Tolerance.parse(f"{metric}:{amount:f}{'%' if relative else ''}")
+    assert (found.metric, found.relative) == (metric, relative)
+    assert found.amount == Decimal(repr(float(amount))) / (100 if relative else 1)
+
+
+def test_a_tolerance_without_an_amount_is_none() -> None:
+    assert Tolerance.parse("") == Tolerance()
+    assert Tolerance.parse("accuracy") == Tolerance(metric="accuracy")
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_tolerance_or_bad_input(text: str) -> None:
+    try:
+        assert Tolerance.parse(text).amount >= 0
+    except BadInput as error:
+        assert error.message.endswith(" is no tolerance")
+        assert error.hint == "write metric:0.01 or metric:5%, from 0 up"
+
+
+NUMBERS = st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(NUMBERS, NUMBERS, st.sampled_from(["accuracy", "loss"]), st.booleans())
+def test_without_tolerance_what_is_not_worse_is_allowed(first: float, second: float, name: str, relative: bool) -> None:
+    (row,) = compared({name: first}, {name: second}).metrics
+    assert Tolerance(relative=relative).allows(row) == (row.verdict is not Verdict.WORSE)
+
+
+@given(NUMBERS, NUMBERS, st.sampled_from(["accuracy", "loss"]))
+def test_a_tolerance_of_the_very_loss_allows_it_and_nothing_less_does(first: float, second: float, name: str) -> None:
+    (row,) = compared({name: first}, {name: second}).metrics
+    if row.verdict is Verdict.WORSE:
+        loss = EXACT.subtract(exact(first), exact(second)).copy_abs()
+        assert Tolerance(amount=loss).allows(row)
+        assert not Tolerance(amount=EXACT.multiply(loss, Decimal("0.999999"))).allows(row)
+
+
+@given(st.integers(1, 10**6), st.integers(0, 300), st.integers(0, 300), st.sampled_from(["accuracy", "loss"]))
+def test_a_relative_tolerance_is_of_the_first_values_size(size: int, loss: int, allowed: int, name: str) -> None:
+    worse = size * (100 - loss) if name == "accuracy" else size * (100 + loss)
+    (row,) = compared({name: size * 100}, {name: worse}).metrics
+    assert Tolerance.parse(f"{name}:{allowed}%").allows(row) == (loss <= allowed)
+
+
+def test_what_has_no_direction_or_lacks_a_side_never_passes() -> None:
+    generous = Tolerance(amount=Decimal(10**9))
+    rows = compared({"accuracy": 1, "foo": 1}, {"foo": 1, "loss": 1}).metrics
+    assert [generous.allows(row) for row in rows] == [False, False, False]
+
+
+@given(METRICS, METRICS)
+def test_regressions_are_what_is_worse_or_missing_and_can_be_judged(
+    first: dict[str, float], second: dict[str, float]
+) -> None:
+    found = compared(first, second)
+    judged = {row.name for row in found.metrics if row.direction and row.verdict in (Verdict.WORSE, Verdict.MISSING)}
+    assert {one.metric.name for one in regressions(found, [Tolerance()])} == judged
+    assert regressions(found, []) == ()
+
+
+def test_the_reasons_and_refusals_are_said_whole() -> None:
+    found = compared({"accuracy": 0.9, "foo": 1}, {"accuracy": 0.8, "foo": 1})
+    assert [one.reason for one in regressions(found, [Tolerance()])] == ["worse than the tolerance allows"]
+    for text, message, hint in [
+        ("acuracy", "neither version has the metric 'acuracy'", "did you mean accuracy?"),
+        ("zzz", "neither version has the metric 'zzz'", "they have: accuracy, foo"),
+        ("foo", "whether a higher 'foo' is better is not known", "mreg edit m --direction foo=higher"),
+    ]:
+        with pytest.raises(BadInput) as caught:
+            regressions(found, [Tolerance.parse(text)])
+        assert (caught.value.message, caught.value.hint) == (message, hint)
+    with pytest.raises(BadInput) as caught:
+        regressions(compared({}, {}), [Tolerance.parse("accuracy")])
+    assert caught.value.hint == "they have: no metrics"

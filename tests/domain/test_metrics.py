@@ -1,15 +1,19 @@
+import decimal
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mreg.domain.metrics import (
+    EXACT,
     Direction,
     Verdict,
     check_metric,
     difference,
-    direction,
+    exact,
     parse_metric,
     percent,
     primary_metric,
@@ -94,40 +98,161 @@ def test_a_difference_is_finite_or_absent(first: float, second: float) -> None:
         assert value is None or isinstance(value, int) or math.isfinite(value)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["accuracy", "val_accuracy", "acc", "f1_score", "f1", "f1-macro", "precision", "recall", "auc", "roc_auc", "AUROC",
-     "r2", "r2_score", "bleu", "sacrebleu", "rouge1", "rougeL", "rouge_l", "mAP", "ndcg@10", "ndcg", "mcc", "iou",
-     "test/f1_macro", "eval_accuracy", "top5_accuracy", "average_precision", "psnr", "ssim", "balanced_accuracy_score",
-     "true_positive_rate", "throughput", "matthews_corrcoef", "cohen_kappa", "hit_rate", "mrr"],
-)  # fmt: skip
-def test_more_of_a_merit_is_better(name: str) -> None:
-    assert direction(name) is Direction.HIGHER
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["loss", "val_loss", "train/loss", "accuracy_loss", "error", "error_rate", "mae", "mse", "rmse", "RMSE", "mape",
-     "mean_squared_error", "log_loss", "perplexity", "ppl", "wer", "cer", "latency", "latency_ms", "p95_latency_ms",
-     "eval_loss", "cross_entropy", "brier_score", "fid", "false_positive_rate", "hinge_loss", "nll", "inference_time"],
-)  # fmt: skip
-def test_more_of_a_cost_is_worse(name: str) -> None:
-    assert direction(name) is Direction.LOWER
-
-
-@pytest.mark.parametrize(
-    "name", ["epochs", "n_samples", "support", "threshold", "step", "foo", "learning_rate", "params"]
-)
-def test_nothing_is_claimed_of_an_unknown_metric(name: str) -> None:
-    assert direction(name) is None
-
-
-def test_the_models_own_word_wins() -> None:
-    assert direction("accuracy", {"accuracy": "lower"}) is Direction.LOWER
-
-
 def test_the_primary_metric_is_chosen_else_well_known_else_the_first() -> None:
     assert primary_metric("auc", {"accuracy": 1}) == "auc"
     assert primary_metric("", {"zeta": 1, "recall": 1, "f1_score": 1}) == "f1_score"
     assert primary_metric("", {"zeta": 1, "beta": 1}) == "beta"
     assert primary_metric("", {}) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nan", "the metric 'accuracy' can't be 'nan'"),
+        ("", "the metric 'accuracy' can't be ''"),
+        ("0x10", "the metric 'accuracy' can't be '0x10'"),
+        ("1_000", "the metric 'accuracy' can't be '1_000'"),
+        ("1,5", "the metric 'accuracy' can't be '1,5'"),
+        ("1\x1b[2J", "the metric 'accuracy' can't be '1\\x1b[2J'"),
+        ("1e999", "the metric 'accuracy' can't be inf"),
+        ("-1e999", "the metric 'accuracy' can't be -inf"),
+        ("1e-400", "the metric 'accuracy' can't be '1e-400', which is too small for a 64-bit float"),
+        ("9" * 10_000, f"the metric 'accuracy' can't be '{'9' * 60}...{'9' * 17}'"),
+        ("1e99999999999999999999999", "the metric 'accuracy' can't be inf"),
+        (
+            "1e-99999999999999999999999",
+            "the metric 'accuracy' can't be '1e-99999999999999999999999', which is too small for a 64-bit float",
+        ),
+    ],
+)
+def test_a_refused_number_is_named_with_the_next_step(text: str, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_metric("accuracy", text)
+    assert caught.value.message == message
+    assert caught.value.hint == "give a finite decimal number: --metric accuracy=0.95"
+
+
+@given(st.text(max_size=12) | st.from_regex(r"[+-]?[0-9]{0,30}\.?[0-9]{0,30}([eE][+-]?[0-9]{1,30})?", fullmatch=True))
+def test_any_text_is_a_finite_number_or_bad_input(text: str) -> None:
+    try:
+        value = parse_metric("m", text)
+    except BadInput as error:
+        assert error.message.isprintable()
+    else:
+        assert math.isfinite(value)
+        assert (value == 0) == (set("123456789").isdisjoint(text.lower().partition("e")[0]))
+
+
+@pytest.mark.parametrize(("text", "shown"), [("-0.0", "-0.0"), ("-0", "-0.0"), ("+0", "0"), ("007", "7"), ("0e99", "0.0"),
+    ("0e9999999999999999999999999", "0.0"), ("-1e-300", "-1e-300"), (f"-{2**60 + 1}", f"-{2**60 + 1}")])  # fmt: skip
+def test_small_large_and_signed_numbers_are_fine(text: str, shown: str) -> None:
+    assert repr(parse_metric("m", text)) == shown
+
+
+@given(VALUES)
+def test_a_checked_value_is_the_value(value: float) -> None:
+    found = check_metric("m", value)
+    assert (type(found), repr(found)) == (type(value), repr(value))
+
+
+class Worded(int):
+    """An integer that calls itself something else."""
+
+    def __repr__(self) -> str:
+        return "seven"
+
+
+def test_subclasses_of_numbers_become_plain_ones() -> None:
+    assert type(check_metric("m", Worded(7))) is int
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "the metric 'm' can't be 'None'"),
+        (True, "the metric 'm' can't be 'True'"),
+        ("0.9", "the metric 'm' can't be '0.9'"),
+        ([1, 2], "the metric 'm' can't be '[1, 2]'"),
+        (Decimal(1), "the metric 'm' can't be '1'"),
+        (Fraction(1, 2), "the metric 'm' can't be '1/2'"),
+        (1j, "the metric 'm' can't be '1j'"),
+        (float("nan"), "the metric 'm' can't be nan"),
+        (float("-inf"), "the metric 'm' can't be -inf"),
+        (10**400, "the metric 'm' can't be an integer beyond the range of a float"),
+    ],
+)
+def test_a_value_that_is_no_finite_number_is_named(value: object, message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_metric("m", value)
+    assert (caught.value.message, caught.value.hint) == (message, "give a finite decimal number: --metric m=0.95")
+
+
+@given(VALUES, VALUES)
+def test_a_difference_the_other_way_is_its_opposite(first: float, second: float) -> None:
+    there, back = difference(first, second), difference(second, first)
+    assert (there is None and back is None) or (there is not None and back is not None and there == -back)
+
+
+@given(VALUES, VALUES)
+def test_difference_percent_and_verdict_agree(first: float, second: float) -> None:
+    delta, share = difference(first, second), percent(first, second)
+    judged = verdict(first, second, Direction.HIGHER)
+    sign = {Verdict.BETTER: 1, Verdict.WORSE: -1, Verdict.SAME: 0}[judged]
+    if delta is not None:
+        assert (delta > 0) - (delta < 0) == sign
+    if share is not None and share != 0:
+        assert (share > 0) - (share < 0) == sign
+    assert (share is None) if first == 0 else (share is not None or abs(exact(second)) > abs(exact(first)))
+
+
+@given(st.decimals(-1000, 1000, places=6), st.decimals(-1000, 1000, places=6))
+def test_a_difference_of_decimals_is_the_decimal_that_a_person_computes(first: Decimal, second: Decimal) -> None:
+    assert difference(float(first), float(second)) == float(second - first)
+    if first:
+        assert percent(float(first), float(second)) == pytest.approx(float((second - first) / abs(first) * 100))
+
+
+@given(VALUES)
+def test_nothing_differs_from_itself(value: float) -> None:
+    assert difference(value, value) == 0
+    assert verdict(value, value, None) is Verdict.SAME
+    assert percent(value, value) == (None if value == 0 else 0)
+
+
+@given(VALUES, VALUES, VALUES, st.sampled_from(Direction))
+def test_better_than_better_is_better(first: float, second: float, third: float, way: Direction) -> None:
+    fine = (Verdict.BETTER, Verdict.SAME)
+    if verdict(first, second, way) in fine and verdict(second, third, way) in fine:
+        assert verdict(first, third, way) in fine
+
+
+def test_an_integer_and_a_float_of_the_same_writing_are_the_same() -> None:
+    assert verdict(1e23, 10**23, Direction.HIGHER) is Verdict.SAME
+    assert difference(1e23, 10**23) == 0
+    assert verdict(0.0, -0.0, Direction.HIGHER) is Verdict.SAME
+    assert verdict(1, 1.0, None) is Verdict.SAME
+
+
+def test_a_difference_of_integers_beyond_a_float_is_absent() -> None:
+    large = int(1.7e308)
+    assert difference(-large, large) is None
+    assert difference(2**70, 2**70 + 1) == 1
+
+
+def test_the_callers_decimal_context_changes_nothing() -> None:
+    with decimal.localcontext(prec=2, traps=[decimal.Inexact, decimal.Rounded]):
+        assert difference(0.12345, 0.54321) == 0.41976
+        assert percent(3.0, 4.0) == pytest.approx(100 / 3)
+        assert verdict(0.12345, 0.12346, Direction.LOWER) is Verdict.WORSE
+
+
+@given(VALUES, VALUES)
+def test_sums_of_metrics_are_not_rounded(first: float, second: float) -> None:
+    found = EXACT.subtract(exact(second), exact(first))
+    assert Fraction(found) == Fraction(exact(second)) - Fraction(exact(first))
+
+
+@given(st.dictionaries(st.sampled_from(["accuracy", "recall", "loss", "zeta"]), st.just(1)))
+def test_the_primary_metric_is_one_that_is_there(present: dict[str, float]) -> None:
+    assert primary_metric("", present) in (present or [""])
+    assert primary_metric("auc", present) == "auc"

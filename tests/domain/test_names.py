@@ -113,3 +113,117 @@ def test_a_bad_name_says_what_is_good() -> None:
         caught.value.hint
         == "use letters, digits, '.', '_', '-' and '/' between parts, beginning with a letter or digit"
     )
+
+
+NAME_HINT = "use letters, digits, '.', '_', '-' and '/' between parts, beginning with a letter or digit"
+SELECTOR_HINT = "use a number, latest, best, a stage, an alias or sha256:DIGEST, with ~N for N back"
+REFERENCE_HINT = "write name, name@3, name@production, name@latest, name@ALIAS or name@sha256:DIGEST"
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("", "the model name is empty", "name the model, such as classifier or team/classifier"),
+        (" ", "' ' is no model name", NAME_HINT),
+        ("a" * 129, f"the model name '{'a' * 60}...{'a' * 17}' has 129 characters; the limit is 128", ""),
+        ("a/../b", "'a/../b' is no model name", NAME_HINT),
+        ("-rf", "'-rf' is no model name", NAME_HINT),
+        ("$(id)", "'$(id)' is no model name", NAME_HINT),
+        ("[red]x[/red]", "'[red]x[/red]' is no model name", NAME_HINT),
+        ("a\x1b[2J", "'a\\x1b[2J' is no model name", NAME_HINT),
+        ("a\u202eb", "'a\\u202eb' is no model name", NAME_HINT),
+        ("a\udcff", "'a\\udcff' is no model name", NAME_HINT),
+        ("C:\\x", "'\\x' selects no version", SELECTOR_HINT),
+        ("@", "'@' names no model", REFERENCE_HINT),
+        ("@3", "'@3' names no model", REFERENCE_HINT),
+        (":3", "':3' names no model", REFERENCE_HINT),
+        ("a@", "'' selects no version", SELECTOR_HINT),
+        ("a@@1", "'@1' selects no version", SELECTOR_HINT),
+        ("a@0", "'0' selects no version", SELECTOR_HINT),
+        ("a@01", "'01' selects no version", SELECTOR_HINT),
+        ("a@2147483648", "'2147483648' selects no version", SELECTOR_HINT),
+        ("a@99999999999999999999", "'99999999999999999999' selects no version", SELECTOR_HINT),
+        ("a@production~0", "'production~0' selects no version", SELECTOR_HINT),
+        ("a@1~1000001", "'1~1000001' selects no version", SELECTOR_HINT),
+        ("a@~1", "'~1' selects no version", SELECTOR_HINT),
+        ("a@v", "'v' selects no version", SELECTOR_HINT),
+        ("a@champ\n", "'champ\\n' selects no version", SELECTOR_HINT),
+        ("models:/a", "'models:/a' names no version", REFERENCE_HINT),
+        ("models:/@3", "the model name is empty", "name the model, such as classifier or team/classifier"),
+        ("models:/a@b/3", "'b/3' selects no version", SELECTOR_HINT),
+    ],
+)
+def test_a_refused_reference_is_named_with_the_next_step(text: str, message: str, hint: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        VersionRef.parse(text)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize("text", ["models:/" * 5_000 + "a@1", "a@" * 5_000, "a/" * 50_000, "a:" * 5_000, "a~" * 5_000])
+def test_a_reference_that_repeats_itself_is_refused_at_once(text: str) -> None:
+    with pytest.raises(BadInput):
+        VersionRef.parse(text)
+
+
+@pytest.mark.parametrize("device", ["CON", "nul", "PRN.txt", "com1", "LPT9", "aux/model"])
+def test_the_devices_of_windows_are_names_as_any_other(device: str) -> None:
+    assert str(VersionRef.parse(f"{device}@1")) == f"{device}@1"
+
+
+@given(st.text(max_size=20) | st.from_regex(r"[A-Za-z0-9/._-]{1,20}\n?", fullmatch=True))
+def test_any_text_is_a_model_name_or_bad_input(text: str) -> None:
+    try:
+        name = ModelName(text)
+    except BadInput as error:
+        assert error.message.isprintable()
+    else:
+        assert str(name) == text
+        assert text.isascii()
+        assert text[0].isalnum()
+        assert not {"", ".", ".."}.intersection(text.split("/"))
+
+
+@given(SELECTORS)
+def test_a_selector_is_what_its_text_means(selector: Selector) -> None:
+    assert Selector.parse(str(selector)) == selector
+
+
+@given(SELECTORS.filter(lambda selector: selector.kind is not SelectorKind.ALIAS))
+def test_case_means_nothing_but_in_an_alias(selector: Selector) -> None:
+    assert Selector.parse(str(selector).upper()) == selector
+
+
+@given(ALIASES)
+def test_an_alias_selects_by_itself_and_by_nothing_else(alias: str) -> None:
+    assert Selector.parse(alias) == Selector(SelectorKind.ALIAS, alias)
+
+
+@given(REFERENCES)
+def test_the_other_ways_to_write_a_reference_mean_the_same(reference: VersionRef) -> None:
+    if reference.selector is not None:
+        assert VersionRef.parse(f"{reference.name}:{reference.selector}") == reference
+        assert VersionRef.parse(f"models:/{reference.name}/{reference.selector}") == reference
+        assert VersionRef.parse(f"models:/{reference.name}@{reference.selector}") == reference
+        slashed = f"{reference.name}/{reference.selector}"
+        try:
+            bare = VersionRef(ModelName(slashed))
+        except BadInput:
+            return  # too long, or a selector of characters that no name has
+        assert bare.split_last_part() == reference
+
+
+@pytest.mark.parametrize("alias", ["latest", "Best", "v", "v3", "V0", "7", "production", "Staging", "NONE", "archived"])
+def test_an_alias_that_is_taken_says_so(alias: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_alias(alias)
+    assert caught.value.message == f"'{alias}' can't be an alias: it already means something in a reference"
+
+
+@pytest.mark.parametrize(
+    "alias", ["", " ", "champ\n", "3a", "a" * 65, "a@b", "a~1", "a/b", "-a", ".a", "é", "a b", "a:b"]
+)
+def test_a_text_that_is_no_alias_says_what_is(alias: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        check_alias(alias)
+    assert caught.value.message.endswith(" is no alias")
+    assert caught.value.hint == "use 1 to 64 letters, digits, '.', '_', '-', beginning with a letter"
