@@ -149,6 +149,9 @@ def root_command() -> CommandGroup:
     )
 
 
+INTERRUPTED = 130
+
+
 class Terminated(BaseException):
     """SIGTERM came; unwinds like Ctrl-C, so that nothing is left half done."""
 
@@ -165,7 +168,10 @@ def run(arguments: Sequence[str]) -> int:
     previous = signal.signal(signal.SIGTERM, _terminate) if hasattr(signal, "SIGTERM") else None
     try:
         code = root_command().main(list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation)
-        sys.stdout and sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        if code == INTERRUPTED:  # Typer has taken the interrupt and said nothing
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
         return 141

@@ -28,17 +28,18 @@ EXIT_CODES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.NotAllowed, 1),
     (errors.MregError, 1),
 )
-INTERRUPTED = 130
 TERMINATED = 143
 PIPE_CLOSED = 141
 
 
 def report(error: BaseException, invocation: Invocation) -> int:
     """Say on standard error what failed and what to do next; the exit code."""
-    from mreg.cli.app import Terminated
+    from mreg.cli.app import INTERRUPTED, Terminated
 
     if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1
+        # Typer's way to end where the reader of a pipe went away.
+        gone = isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE
+        return PIPE_CLOSED if gone else (error.code if isinstance(error.code, int) else 1)
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -55,7 +56,7 @@ def report(error: BaseException, invocation: Invocation) -> int:
         _say(error.message, error.hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     if isinstance(error, typer.TyperException):
-        message, hint = _usage(error)
+        message, hint = _usage(error, invocation.words)
         _say(message, hint, "usage", invocation)
         return 2
     return _unknown(error, invocation)
@@ -95,17 +96,17 @@ def _encodable(text: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _usage(error: typer.TyperException) -> tuple[str, str]:
+def _usage(error: typer.TyperException, words: Sequence[str]) -> tuple[str, str]:
     option = getattr(error, "option_name", "")
     if type(error).__name__ == "NoSuchOption" and option:
-        return _unknown_option(error, option)
+        return _unknown_option(error, option, words)
     message = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path} --help shows how it is used" if context is not None else "mreg --help"
     return message[:1].lower() + message[1:], hint
 
 
-def _unknown_option(error: typer.TyperException, option: str) -> tuple[str, str]:
+def _unknown_option(error: typer.TyperException, option: str, typed: Sequence[str]) -> tuple[str, str]:
     context = getattr(error, "ctx", None)
     known = [name for param in context.command.params for name in param.opts] if context is not None else []
     command = context.command_path if context is not None else "mreg"
@@ -113,7 +114,7 @@ def _unknown_option(error: typer.TyperException, option: str) -> tuple[str, str]
     words = [name.removeprefix("--") for name in known if name.startswith("--")]
     near = [f"--{word}" for word in nearest(option.lstrip("-"), words, 1)]
     if "--metric" in known and option.startswith("--"):
-        value = _value_after(option)
+        value = _value_after(option, typed)
         name = option.removeprefix("--").replace("-", "_")
         as_metric = f"--metric {printable(name)}={printable(value)}"
         if near and not _is_number(value):
@@ -129,8 +130,7 @@ def _unknown_option(error: typer.TyperException, option: str) -> tuple[str, str]
     return f"there is no option {quoted(option)}", hint
 
 
-def _value_after(option: str) -> str:
-    words = sys.argv
+def _value_after(option: str, words: Sequence[str]) -> str:
     for place, word in enumerate(words):
         if word == option:
             return words[place + 1] if place + 1 < len(words) else ""

@@ -22,6 +22,7 @@ class Invocation:
         self.profile: str | None = None
         self.config: str | None = None
         self.debug = False
+        self.words: Sequence[str] = ()
         self._output: Output | None = None
         self._registry: Registry | None = None
 
@@ -29,6 +30,7 @@ class Invocation:
     def of_words(cls, words: Sequence[str]) -> Invocation:
         """What can be told before the words are parsed, so that a usage error, too, is told as JSON or traced."""
         invocation = cls()
+        invocation.words = words
         invocation.as_json = "--json" in words or "--format=json" in words
         invocation.debug = "--debug" in words
         return invocation

@@ -26,7 +26,7 @@ from enum import Enum
 
 from mreg.domain.metrics import MetricValue, parse_metric
 from mreg.domain.model import ModelStage, ModelStatus
-from mreg.domain.text import nearest, quoted
+from mreg.domain.text import nearest, printable, quoted
 from mreg.errors import BadInput
 
 LENGTH_LIMIT = 4_000
@@ -210,7 +210,7 @@ class _Parser:
         start = max(0, place - 40)
         shown = "".join(char if char.isprintable() else " " for char in self.text[start : place + 40])
         return BadInput(
-            f"{what}, at character {place + 1} of the expression",
+            f"{printable(what)}, at character {place + 1} of the expression",
             hint=f"{shown}\n{' ' * (place - start)}^",
             position=place + 1,
         )
@@ -295,7 +295,9 @@ class _Parser:
         negated = self.take("not")
         if self.take("like"):
             if field.kind is FieldKind.NUMBER:
-                raise self.wrong(f"{field} is a number, and 'like' compares text", self.tokens[self.place - 1].at)
+                raise self.wrong(
+                    f"{printable(str(field))} is a number, and 'like' compares text", self.tokens[self.place - 1].at
+                )
             found: Expression = Compare(field, "like", (self.string(),))
         elif self.take("in"):
             found = Compare(field, "in", self.several(field))
@@ -304,7 +306,7 @@ class _Parser:
         else:
             operator = self.tokens[self.place].text
             if not self.take("=", "==", "!=", "<>", "<", "<=", ">", ">="):
-                raise self.wrong(f"expected a comparison after {field}, such as '=' or '>'")
+                raise self.wrong(f"expected a comparison after {printable(str(field))}, such as '=' or '>'")
             found = Compare(field, {"==": "=", "<>": "!="}.get(operator, operator), (self.literal(field),))
         return Not(found) if negated else found
 
@@ -343,7 +345,7 @@ class _Parser:
         kind = field.kind
         if kind is FieldKind.NUMBER or (field.group == "params" and token.kind == "number"):
             if token.kind != "number":
-                raise self.wrong(f"{field} is a number and can't be compared with {quoted(text)}")
+                raise self.wrong(f"{printable(str(field))} is a number and can't be compared with {quoted(text)}")
             try:
                 return parse_metric(str(field), text)
             except BadInput:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
-from mreg.profile.load import BUILT_IN, NAME, PROJECT_FILE, _location, config_file, read_profiles
+from mreg.profile.load import BUILT_IN, NAME, PROJECT_FILE, config_file, location, read_profiles
 from mreg.profile.schema import KEYS
 
 
@@ -28,7 +28,7 @@ def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLi
             near = nearest(key, KEYS, 1)
             raise BadProfile(f"the key {quoted(key)} is unknown", hint=f"did you mean {near[0]}?" if near else "")
         if "${" not in value:
-            _location(key, value, os.getcwd())
+            location(key, value, None)
     file = config_file(config, os.environ)
 
     def change(text: str) -> str:

@@ -60,7 +60,7 @@ def load_profile(
         raise NotFound(f"there is no profile {quoted(name)} ({origin})", hint=hint, kind="profile", name=name)
     given = {"catalog": catalog, "artifacts": artifacts, "user": user}
     layers: list[Values] = [
-        {key: (_location(key, value, os.getcwd()), "flag") for key, value in given.items() if value},
+        {key: (location(key, value, None), "flag") for key, value in given.items() if value},
         _variables(variables),
         {key: value for key, value in project.items() if key != "profile"},
         _filled(profiles.get(name, {}), variables),
@@ -196,12 +196,16 @@ def _filled(values: Values, variables: Mapping[str, str]) -> Values:
             return variables[match[1]]
 
         filled = re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text)
-        found[key] = (_location(key, filled, folder, origin), origin)
+        found[key] = (location(key, filled, folder, origin), origin)
     return found
 
 
-def _location(key: str, value: str, folder: str, origin: str = "") -> str:
-    """The value; of a place, its URL checked or its path made absolute."""
+def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
+    """The value; of a place, its URL checked or its path made absolute from a folder (None: the working folder).
+
+    Raises:
+        BadProfile: It can't be such a value.
+    """
     where = f"{origin}: " if origin else ""
     if "\0" in value or not value.isprintable():
         raise BadProfile(f"{where}the value of {key} has characters that can't be printed")
@@ -224,7 +228,13 @@ def _location(key: str, value: str, folder: str, origin: str = "") -> str:
         raise BadProfile(f"{where}endpoint_url must begin with https:// or http://")
     if not value:
         raise BadProfile(f"{where}the {key} is empty")
-    return os.path.normpath(os.path.join(folder, os.path.expanduser(value)))
+    path = os.path.expanduser(value)
+    if not os.path.isabs(path):
+        try:
+            path = os.path.join(os.getcwd() if folder is None else folder, path)
+        except OSError:
+            raise BadProfile(f"{where}the {key} is relative, and the working folder is gone") from None
+    return os.path.normpath(path)
 
 
 def _variables(variables: Mapping[str, str]) -> Values:
@@ -232,7 +242,7 @@ def _variables(variables: Mapping[str, str]) -> Values:
     for key in KEYS:
         name = f"MREG_{key.upper()}"
         if variables.get(name):
-            found[key] = (_location(key, variables[name], os.getcwd(), name), name)
+            found[key] = (location(key, variables[name], None, name), name)
     return found
 
 
@@ -309,7 +319,7 @@ def project_values() -> Values:
             raise BadProfile(f"{origin}: variables are not filled in a project file", hint="write the value out")
         if key in ("catalog", "artifacts") and "://" not in text:
             _check_inside(key, text, os.path.dirname(file), origin)
-        values[key] = (_location(key, text, os.path.dirname(file), origin), origin)
+        values[key] = (location(key, text, os.path.dirname(file), origin), origin)
     return values
 
 

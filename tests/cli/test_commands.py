@@ -1,0 +1,384 @@
+"""Every command as it is typed: what it prints in each format, and how it exits."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Done, Mreg
+
+
+@pytest.fixture
+def story(command: Mreg) -> Mreg:
+    """Two versions of classifier, the first in Production, and an empty model."""
+    Path("model.pkl").write_bytes(b"\x80\x04K\x01.")
+    command("push", "model.pkl", "-n", "classifier", "--accuracy", "0.91", "--latency-ms", "12", "--param", "lr=0.1")
+    Path("model.pkl").write_bytes(b"\x80\x04K\x02.")
+    command(
+        "push", "model.pkl", "-n", "classifier", "--accuracy", "0.95", "--metric", "auc=0.99", "--latency-ms", "20",
+        "--param", "lr=0.2", "--tag", "team=fraud", "--alias", "champ", "--parent", "classifier@1",
+    )  # fmt: skip
+    command("promote", "classifier", "1", "--to", "production")
+    command("register", "ranker", "--description", "ranks")
+    return command
+
+
+def rows(done: Done) -> list[list[str]]:
+    return [line.split("\t") for line in done.out.splitlines()]
+
+
+READING = [
+    ["list"], ["show", "classifier"], ["show", "classifier@1"], ["show", "classifier", "2"], ["search"],
+    ["search", "metrics.accuracy > 0.9"], ["compare", "classifier", "1", "2"], ["compare", "classifier"],
+    ["history", "classifier"], ["history", "classifier@2"], ["history", "classifier", "--at", "2099-01-01"],
+    ["lineage", "classifier@2"], ["profile", "list"], ["profile", "show"], ["profile", "check"],
+    ["delete", "classifier@2", "--dry-run"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_reading_command_speaks_every_format(story: Mreg, words: list[str]) -> None:
+    parsed = json.loads(story(*words, "--json").out)
+    assert parsed == json.loads(story("--format", "json", *words).out)
+    plain = story(*words)
+    assert plain.code == 0
+    table = rows(plain)
+    assert len({len(row) for row in table}) == 1
+    assert "\x1b" not in plain.out
+    assert next(csv.reader(io.StringIO(story(*words, "--format", "csv").out))) == table[0]
+    drawn = story(*words, "--format", "table")
+    assert drawn.code == 0
+    assert drawn.out
+    assert "\x1b" not in drawn.out
+    assert story(*words, "--format", "md").code == 0
+    assert all(" " not in line for line in story(*words, "-q").out.splitlines() if words[0] != "profile")
+
+
+CHANGING = [
+    ["register", "new"], ["push", "model.pkl", "-n", "classifier"], ["pull", "classifier@1", "out.pkl"],
+    ["promote", "classifier@2"], ["archive", "classifier@1"], ["alias", "classifier@1", "old"],
+    ["alias", "classifier", "--remove", "champ"], ["tag", "classifier@1", "a=b"], ["tag", "classifier", "a=b"],
+    ["edit", "classifier", "--description", "x"], ["edit", "classifier", "2", "--run-id", "r"],
+    ["rename", "classifier", "clf"], ["delete", "classifier@2", "--yes"],
+    ["rollback", "classifier", "--to", "classifier@2"], ["init"], ["profile", "use", "local"],
+    ["profile", "add", "here", "--catalog", "c.db"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["plain", "json", "csv", "md", "table", "quiet"])
+@pytest.mark.parametrize("words", CHANGING, ids=" ".join)
+def test_a_changing_command_speaks_every_format(story: Mreg, words: list[str], form: str) -> None:
+    done = story(*words, *(["-q"] if form == "quiet" else ["--format", form]))
+    assert done.code == 0, done.err
+    assert done.out
+    if form == "json":
+        json.loads(done.out)
+
+
+def test_the_version_is_told(story: Mreg) -> None:
+    import mreg
+
+    assert story("--version") == Done(0, f"mreg {mreg.__version__}\n", "")
+
+
+def test_a_plain_list_is_tab_separated_and_whole(story: Mreg) -> None:
+    (header, first, second) = rows(story("list"))
+    assert header == [
+        "model",
+        "latest",
+        "metric",
+        "latest value",
+        "staging",
+        "production",
+        "production value",
+        "versions",
+        "updated",
+    ]
+    assert {first[0], second[0]} == {"classifier", "ranker"}
+    line = first if first[0] == "classifier" else second
+    assert line[1:8] == ["2", "accuracy", "0.95", "", "1", "0.91", "2"]
+
+
+def test_an_empty_list_is_empty_and_no_error(command: Mreg) -> None:
+    assert command("list", "--json") == Done(0, "[]\n", "")
+    assert command("search", "version > 1", "--json") == Done(0, "[]\n", "")
+    assert command("list", "-q") == Done(0, "", "")
+    assert command("list").code == 0
+
+
+def test_compare_shows_delta_percent_and_verdict(story: Mreg) -> None:
+    table = rows(story("compare", "classifier", "1", "2"))
+    assert table[0] == ["group", "name", "classifier@1", "classifier@2", "delta", "percent", "verdict"]
+    found = {row[1]: row[2:] for row in table if row[0] == "metrics"}
+    assert found["accuracy"] == ["0.91", "0.95", "0.04", "4.395604395604396", "better"]
+    assert found["latency_ms"] == ["12", "20", "8", "66.66666666666667", "worse"]
+    assert found["auc"] == ["", "0.99", "", "", "missing"]
+    assert ["parameters", "lr", "0.1", "0.2", "", "", "differs"] in table
+
+
+def test_compare_json_has_the_keys_of_the_http_api(story: Mreg) -> None:
+    parsed = json.loads(story("compare", "classifier", "1", "2", "--json").out)
+    assert parsed["metric_diff"] == {"accuracy": 0.04, "auc": None, "latency_ms": 8}
+    for side, number in (("version_a", 1), ("version_b", 2)):
+        assert parsed[side]["version"] == number
+        assert set(parsed[side]) >= {"metrics", "parameters"}
+
+
+def test_compare_markdown_begins_with_a_marker(story: Mreg) -> None:
+    text = story("compare", "classifier", "1", "2", "--format", "md").out
+    assert text.startswith(
+        "<!-- mreg compare classifier classifier -->\n### classifier&#64;1 against classifier&#64;2\n"
+    )
+    assert "| accuracy | 0.91 | 0.95 | +0.04 | +4.40 % | better |" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "code"),
+    [
+        ([], 0),
+        (["--fail-on-regression"], 3),
+        (["--fail-on-regression", "accuracy"], 0),
+        (["--fail-on-regression", "accuracy:0.01"], 0),
+        (["--fail-on-regression", "latency_ms"], 3),
+        (["--fail-on-regression", "latency_ms:7"], 3),
+        (["--fail-on-regression", "latency_ms:8"], 0),
+        (["--fail-on-regression", "latency_ms:66%"], 3),
+        (["--fail-on-regression", "latency_ms:67%"], 0),
+        (["--fail-on-regression", "auc"], 3),
+        (["--fail-on-regression", "acuracy"], 2),
+        (["--fail-on-regression", "accuracy:x"], 2),
+        (["--fail-on-regression=accuracy"], 0),
+    ],
+    ids=str,
+)
+def test_compare_exits_3_on_a_regression_alone(story: Mreg, flags: list[str], code: int) -> None:
+    done = story("compare", "classifier", "1", "2", *flags)
+    assert done.code == code
+    if code == 3:
+        assert done.out  # the comparison is shown all the same
+        assert "error: classifier@2 is a regression of classifier@1" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sides"),
+    [
+        (["classifier", "1", "2"], ("classifier@1", "classifier@2")),
+        (["classifier", "production", "latest"], ("classifier@1", "classifier@2")),
+        (["classifier@2", "classifier@1"], ("classifier@2", "classifier@1")),
+        (["classifier"], ("classifier@1", "classifier@2")),
+        (["classifier", "2"], ("classifier@1", "classifier@2")),
+        (["classifier@2", "1"], ("classifier@2", "classifier@1")),
+        (["classifier@champ", "@1"], ("classifier@2", "classifier@1")),
+    ],
+)
+def test_compare_understands_every_way_to_name_two_versions(
+    story: Mreg, words: list[str], sides: tuple[str, str]
+) -> None:
+    assert tuple(story("compare", *words, "-q").out.split()) == sides
+
+
+def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = story("compare", "classifier", "--ci")
+    assert (done.code, "GITHUB_OUTPUT and GITHUB_STEP_SUMMARY is not set" in done.err) == (2, True)
+    for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.setenv(name, str(Path(name).resolve()))
+    assert story("compare", "classifier", "--ci", "--fail-on-regression", "latency_ms").code == 3
+    assert Path("GITHUB_OUTPUT").read_text() == (
+        "reference_a=classifier@1\nreference_b=classifier@2\nregression=true\nregressed=latency_ms\n"
+    )
+    assert Path("GITHUB_STEP_SUMMARY").read_text().startswith("<!-- mreg compare")
+    assert story("push", "model.pkl", "-n", "classifier", "--ci").code == 0
+    assert "reference=classifier@3\n" in Path("GITHUB_OUTPUT").read_text()
+
+
+# Usage errors
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["shw"], 2, "error: there is no command 'shw'\n  did you mean mreg show?\n"),
+        (["push", "x", "--auc", "0.97"], 2, "error: there is no option '--auc'\n  for a metric write --metric auc=0.97\n"),
+        (["push", "x", "--acuracy", "0.97"], 2, "error: there is no option '--acuracy'\n  did you mean --accuracy, or the metric --metric acuracy=0.97?\n"),
+        (["push", "x", "--nmae", "y"], 2, "error: there is no option '--nmae'\n  did you mean --name? mreg push --help shows all\n"),
+        (["show"], 2, "error: missing argument 'REF'\n  mreg show --help shows how it is used\n"),
+        (["list", "--format", "xml"], 2, "error: there is no output format 'xml'\n  use table, plain, json, csv, md\n"),
+        (["list", "--limit", "0"], 2, None),
+        (["list", "--limit", "x"], 2, None),
+        (["show", "a@@1"], 2, None),
+        (["show", "nobody"], 4, "error: there is no model 'nobody'\n  mreg list shows the models there are\n"),
+        (["show", "classifier@9"], 4, "error: classifier has no version 9\n  mreg show classifier lists its versions\n"),
+        (["promote", "classifier@1", "--to", "prod"], 2, "error: 'prod' is no stage\n  did you mean Production?\n"),
+        (["promote", "classifier@1"], 2, "error: this asks first: archive classifier@1, so that it leaves Production?\n  nobody can answer here; add --yes if it is meant\n"),
+        (["delete", "classifier@2"], 2, "error: this asks first: delete classifier@2 for good?\n  nobody can answer here; add --yes if it is meant\n"),
+        (["delete", "classifier", "--yes"], 1, "error: classifier@1 is in Production\n  mreg archive classifier@1 first, or --force\n"),
+        (["archive", "classifier"], 1, "error: classifier is a model, and this needs one version\n  say which: classifier@3, classifier@latest or classifier@staging\n"),
+        (["push", "model.pkl", "-n", "c", "--metric", "auc"], 2, "error: 'auc' is no metric\n  write it as --metric name=value\n"),
+        (["push", "model.pkl", "-n", "c", "--metric", "accuracy=1", "--accuracy", "1"], 2, "error: the metric 'accuracy' is given twice\n  give it once: by flag or in a file\n"),
+        (["push", "model.pkl", "-n", "c", "--accuracy", "nan"], 2, "error: the metric 'accuracy' can't be 'nan'\n  give a finite decimal number: --metric accuracy=0.95\n"),
+        (["push", "nowhere.pkl"], 4, "error: 'nowhere.pkl' does not exist\n  check the path\n"),
+        (["pull", "classifier", "3"], 2, "error: '3' reads like a version and stands where the destination does\n  mreg pull classifier@3; or, for a file of that name: mreg pull classifier ./3\n"),
+        (["pull", "classifier@1", "no/where"], 4, None),
+        (["pull", "classifier@1", "--stdout", "x"], 2, None),
+        (["register", "classifier"], 7, "error: the model 'classifier' exists already\n  mreg show classifier, or mreg edit classifier\n"),
+        (["register", "a@3"], 2, "error: 'a@3' names a version, and this needs a model\n  write a\n"),
+        (["rename", "classifier", "ranker"], 7, None),
+        (["alias", "classifier@1", "latest"], 2, None),
+        (["alias", "classifier@1"], 2, None),
+        (["tag", "classifier"], 2, None),
+        (["tag", "a=b"], 2, None),
+        (["edit", "classifier"], 2, "error: nothing to change is given\n  mreg edit --help lists what can be changed\n"),
+        (["search", "accuracy > 1"], 2, "error: there is no field 'accuracy'; did you mean metrics.accuracy?, at character 1 of the expression\n  accuracy > 1\n  ^\n"),
+        (["search", "--sort", "x"], 2, None),
+        (["compare", "classifier", "1", "2", "3"], 2, None),
+        (["history", "classifier", "--at", "yesterday"], 2, None),
+        (["history", "classifier@1", "--at", "2026-01-01"], 2, None),
+        (["show", "classifier@1", "--plot", "accuracy"], 2, None),
+        (["show", "classifier", "--plot", "acuracy"], 4, None),
+        (["show", "classifier", "--plot-file", "x.pdf"], 2, None),
+        (["list", "--profile", "nobody"], 4, "error: there is no profile 'nobody' (--profile)\n  there are: local\n"),
+        (["list", "--config", "nowhere.yaml"], 4, None),
+        (["completion", "tcsh"], 2, None),
+        (["profile", "shw"], 2, "error: there is no command 'shw'\n  did you mean mreg show?\n"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_a_mistake_has_its_exit_code_and_its_next_step(
+    story: Mreg, words: list[str], code: int, message: str | None
+) -> None:
+    before = story("history", "classifier", "--json").out + story("list", "--json").out
+    done = story(*words)
+    assert (done.code, done.out) == (code, "")
+    lines = [line for line in done.err.splitlines() if not line.startswith("model ")]
+    assert lines[0].startswith("error: ")
+    if message is not None:
+        assert "\n".join(lines) + "\n" == message.replace("mreg show?\n", "mreg show?\n")
+    assert story("history", "classifier", "--json").out + story("list", "--json").out == before
+
+
+@pytest.mark.parametrize("words", [["show", "nobody"], ["push", "--nope"], ["shw"], ["list", "--format", "xml"]])
+def test_with_json_an_error_is_an_object(command: Mreg, words: list[str]) -> None:
+    done = command(*words, "--json")
+    parsed = json.loads(done.err)
+    assert set(parsed) >= {"code", "message", "hint"}
+    assert done.out == ""
+
+
+def test_an_unknown_failure_says_how_to_see_its_traceback(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mreg.registry import query
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("boom")
+
+    monkeypatch.setattr(query, "models", fail)
+    done = command("list")
+    assert (done.code, done.err) == (
+        1,
+        "error: unexpected ZeroDivisionError: boom\n  add --debug to see the traceback, and report it as a bug of mreg\n",
+    )
+    assert "Traceback" in command("list", "--debug").err
+
+
+@pytest.mark.parametrize("words", [[], ["push"], ["profile"], ["profile", "add"]])
+def test_help_shows_examples(command: Mreg, words: list[str]) -> None:
+    done = command(*words, "--help")
+    assert done.code == 0
+    assert "Examples:" in done.out or words == ["profile"]
+
+
+# Hostile texts
+
+
+HOSTILE = "\x1b[31m[bold]x[/bold]\x1b]8;;http://evil\x07\r\n| a | <script> `x` @all =1+1\u202e"
+
+
+@pytest.mark.parametrize("form", ["plain", "table", "md", "csv"])
+def test_nothing_stored_is_obeyed(command: Mreg, form: str) -> None:
+    Path("model.pkl").write_bytes(b"x")
+    done = command(
+        "push", "model.pkl", "-n", "m", "--description", HOSTILE, "--tag", f"t={HOSTILE}", "--param", f"p={HOSTILE}",
+        "--metric", "[red]a|b[/red]<b>=1", "--format", form,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    Path("model.pkl").write_bytes(b"y")
+    command("push", "model.pkl", "-n", "m", "--param", "p==1+1")
+    command("edit", "m", "--description", HOSTILE)
+    command("promote", "m@1", "--reason", HOSTILE)
+    for words in (["show", "m"], ["show", "m@1"], ["compare", "m", "1", "2"], ["history", "m"], ["search"], ["list"]):
+        done = command(*words, "--format", form)
+        assert done.code == 0, done.err
+        for char in "\x1b\r\x07\u202e":
+            assert char not in done.out + done.err
+        if form == "md":
+            assert "<script>" not in done.out
+            assert "<b>" not in done.out
+            assert "@all" not in done.out
+        if form == "csv":
+            for row in csv.reader(io.StringIO(done.out)):
+                assert not any(cell.startswith(("=", "+", "@")) for cell in row)
+
+
+def test_data_survives_a_terminal_that_can_not_show_it(process: Mreg) -> None:
+    Path("model.pkl").write_bytes(b"x")
+    environment = {**os.environ, "LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    for form in ("plain", "table", "md"):
+        done = process("push", "model.pkl", "-n", "m", "--tag", "größe=ü", "--format", form, env=environment)
+        assert done.code == 0, done.err
+        done = process("show", "m@1", "--format", form, env=environment)
+        assert done.code == 0, done.err
+        assert "gr\\xf6\\xdfe" in done.out.replace("\\\\", "\\") or form == "md"
+
+
+# What a push takes
+
+
+def test_push_reads_metrics_and_parameters_from_files(command: Mreg) -> None:
+    Path("m.json").write_text('{"accuracy": 0.5, "n": 9007199254740993}')
+    Path("m.yaml").write_text("auc: 0.9\nloss: 1e-3\n")
+    Path("p.yaml").write_text("model:\n  depth: 3\n  name: no\nlist: [1, a]\nflag: true\n")
+    Path("model.pkl").write_bytes(b"x")
+    done = command("push", "model.pkl", "-n", "m", "--metrics-file", "m.json", "--metrics-file", "m.yaml",
+                   "--params-file", "p.yaml", "--param", "x=1", "--json")  # fmt: skip
+    parsed = json.loads(done.out)
+    assert parsed["metrics"] == {"accuracy": 0.5, "auc": 0.9, "loss": 0.001, "n": 9007199254740993}
+    assert parsed["parameters"] == {"flag": "true", "list": '[1,"a"]', "model.depth": "3", "model.name": "no", "x": "1"}
+
+
+def test_stdout_gives_the_bytes_alone(process: Mreg) -> None:
+    Path("model.pkl").write_bytes(b"\x00\x01data")
+    process("push", "model.pkl", "-n", "m")
+    done = process("pull", "m", "--stdout")
+    assert (done.code, done.out) == (0, "\x00\x01data")
+
+
+def test_a_file_goes_into_a_folder_under_its_own_name(command: Mreg) -> None:
+    Path("model.pkl").write_bytes(b"x")
+    command("push", "model.pkl", "-n", "m")
+    Path("out").mkdir()
+    assert command("pull", "m@1", "out").code == 0
+    assert Path("out/model.pkl").read_bytes() == b"x"
+    Path("out/model.pkl").write_bytes(b"old")
+    assert command("pull", "m@1", "out").code == 7
+    assert command("pull", "m@1", "out", "--force").code == 0
+    assert Path("out/model.pkl").read_bytes() == b"x"
+
+
+def test_a_trend_is_drawn_and_written(story: Mreg) -> None:
+    done = story("show", "classifier", "--plot", "accuracy")
+    assert (done.code, "accuracy of classifier" in done.out) == (0, True)
+    for ending, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("html", b"<!doctype html>")):
+        done = story("show", "classifier", "--plot-file", f"x.{ending}")
+        assert done.code == 0, done.err
+        assert Path(f"x.{ending}").read_bytes().startswith(start)
+    assert sorted(path.name for path in Path().glob("x.*")) == ["x.html", "x.png", "x.svg"]
+
+
+def test_quiet_says_nothing_but_references(story: Mreg) -> None:
+    Path("x.pkl").write_bytes(b"y")
+    assert story("push", "x.pkl", "-q") == Done(0, "x@1\n", "")
+    assert story("promote", "classifier@champ", "-q") == Done(0, "classifier@2\n", "")
