@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 import mreg
 from mreg.cli import app
@@ -18,26 +20,61 @@ from mreg.cli import app
 FULL = bool(os.environ.get("MREG_TEST_FULL"))
 """Whether the long fault campaigns run whole, and not only a seeded share of them."""
 
-settings.register_profile("mreg", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
-settings.load_profile("mreg")
+IN_CI = bool(os.environ.get("CI"))
+"""Whether continuous integration runs them: then what Hypothesis makes up is the same each time."""
 
-SCRUBBED = ("MREG_", "AWS_", "GIT_", "GITHUB_", "GITLAB_", "CI_", "CIRCLE", "BUILDKITE", "BUILD_", "XDG_", "_MREG")
+ROOT = Path(__file__).parent.parent
+
+set_hypothesis_home_dir(ROOT / ".hypothesis")  # each test has a working folder of its own
+settings.register_profile(
+    "default", deadline=None, derandomize=IN_CI, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("default")
+
+SCRUBBED = (
+    "MREG_", "_MREG", "_TYPER", "AWS_", "GIT_", "GITHUB_", "GITLAB_", "CI_", "CIRCLE", "BUILDKITE", "BUILD_", "JENKINS_",
+    "XDG_", "MLFLOW_", "WANDB_",
+)  # fmt: skip
+SCRUBBED_NAMES = (
+    "CI", "VIRTUAL_ENV", "CONDA_PREFIX", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES",
+    "PYTHONDONTWRITEBYTECODE",
+)  # fmt: skip
+GIT_CONFIG = {"user.name": "A Tester", "user.email": "tester@example.com", "init.defaultBranch": "main",
+              "commit.gpgSign": "false"}  # fmt: skip
+"""What git is told by variables: enough to commit, without a file."""
+
+
+def _scrub(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if (name.startswith(SCRUBBED) or name in SCRUBBED_NAMES) and not name.startswith("MREG_TEST_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder in which each test has a person's; what serves several tests is started without the variables, too."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _scrub(monkeypatch)
+        yield tmp_path_factory.mktemp("people")
 
 
 @pytest.fixture(autouse=True)
-def _a_person_of_the_tests(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path_factory.mktemp("home")
-    for name in list(os.environ):
-        if name.startswith(SCRUBBED) and name != "MREG_TEST_FULL":
-            monkeypatch.delenv(name)
-    for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "PYTHONDONTWRITEBYTECODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(home))
+def _a_person_of_the_tests(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _scrub(monkeypatch)
+    person = tempfile.mkdtemp(dir=people)  # tmp_path_factory looks through all earlier ones each time
+    for folder in ("home", "here"):
+        os.mkdir(os.path.join(person, folder))
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, os.path.join(person, "home"))
     monkeypatch.setenv("MREG_USER", "tester")
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(GIT_CONFIG)))
+    for place, (key, value) in enumerate(GIT_CONFIG.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{place}", key)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{place}", value)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+    monkeypatch.chdir(os.path.join(person, "here"))
 
 
 @pytest.fixture

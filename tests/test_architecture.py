@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
 import subprocess
 import sys
@@ -20,16 +22,33 @@ LEVELS = {
     "profile": {"errors", "domain", "documents"},
     "catalog": {"errors", "domain"},
     "artifacts": {"errors", "domain"},
-    "registry": {"errors", "domain", "catalog", "artifacts", "profile"},
+    "hooks": {"errors", "domain", "wire"},
+    "registry": {"errors", "domain", "catalog", "artifacts", "hooks", "profile"},
     "wire": {"errors", "domain", "registry", "profile"},
     "cli": {"errors", "domain", "documents", "profile", "registry", "wire"},
+    "server": {"errors", "domain", "profile", "registry", "wire"},
 }
-"""What each room may import beside itself."""
+"""What each room may import beside itself, at its top or within a function."""
 
 ONLY_IN = {
-    "typer": "cli", "rich": "cli", "plotext": "cli", "matplotlib": "cli", "yaml": "documents", "sqlite3": "catalog",
-    "boto3": "artifacts", "fastapi": "server", "platformdirs": "profile", "subprocess": "registry",
-}  # fmt: skip
+    "typer": ("cli",),
+    "rich": ("cli",),
+    "plotext": ("cli",),
+    "matplotlib": ("cli",),
+    "fastapi": ("server",),
+    "starlette": ("server",),
+    "uvicorn": ("server",),
+    "yaml": ("documents",),
+    "platformdirs": ("profile",),
+    "subprocess": ("registry/git", "hooks"),
+    "sqlite3": ("catalog",),
+    "psycopg": ("catalog/postgresql",),
+    "boto3": ("artifacts/s3", "catalog/bucket"),
+    "botocore": ("artifacts/s3", "catalog/bucket"),
+}
+"""Where alone a package may be imported: a room, or one module of it."""
+
+NEVER = {"click", "pickle", "cloudpickle", "dill", "joblib", "torch", "marshal", "shelve", "sqlalchemy"}
 
 
 def room(path: Path) -> str:
@@ -64,8 +83,28 @@ def test_imports_obey_the_arrows(path: Path) -> None:
         if top == "mreg" and rest:
             there = rest.split(".")[0]
             assert there == here or there in LEVELS[here] or (typing_only and here == "wire"), f"{here} imports {name}"
-        elif top in ONLY_IN and not typing_only:
-            assert here == ONLY_IN[top], f"{here} imports {name}"
+        elif top in ONLY_IN:
+            module = path.relative_to(ROOT).with_suffix("").as_posix()
+            assert any(module == place or module.startswith(f"{place}/") for place in ONLY_IN[top]), f"imports {name}"
+        assert top not in NEVER, f"{here} imports {name}"
+
+
+def test_only_the_opening_of_a_registry_reads_the_profile() -> None:
+    readers = {
+        path.name
+        for path in MODULES
+        if room(path) == "registry"
+        for name, typing_only in imports(path)
+        if name.startswith("mreg.profile") and not typing_only
+    }
+    assert readers <= {"open.py"}
+
+
+@pytest.mark.parametrize("source", ["import mreg.catalog.sqlite", "def f():\n    from mreg.catalog import sqlite"])
+def test_an_import_against_the_arrows_is_seen_also_within_a_function(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    assert [name.startswith("mreg.catalog") for name, _ in imports(path)] == [True]
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if room(path) == "domain"], ids=lambda path: path.name)
@@ -77,17 +116,13 @@ def test_the_domain_is_pure(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_room_has_at_most_some_400_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 420
+    assert len(path.read_text().splitlines()) <= 400
 
 
 def test_nothing_runs_what_it_is_given() -> None:
     for path in MODULES:
         text = path.read_text()
-        found = re.search(
-            r"^\s*(import|from) (click|pickle|joblib|torch|marshal|shelve)\b|shell=True|yaml\.load\(|\beval\(|\bexec\(",
-            text,
-            re.MULTILINE,
-        )
+        found = re.search(r"shell=True|yaml\.(unsafe_)?load\(|\beval\(|\bexec\(|os\.(system|popen)\(", text)
         assert not found, f"{path}: {found}"
 
 
@@ -97,23 +132,21 @@ def test_everything_public_has_a_docstring(path: Path) -> None:
     if path.name != "__main__.py":
         assert ast.get_docstring(tree), path
     for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
-            assert ast.get_docstring(node), f"{path}: {node.name}"
-            inherited = {
-                "SqliteConnection",
-                "SqliteDatabase",
-                "LocalBackend",
-                "LocalStagedBlob",
-                "CommandGroup",
-                "CompareCommand",
-            }
-            for member in node.body if isinstance(node, ast.ClassDef) else []:
-                if (
-                    isinstance(member, ast.FunctionDef)
-                    and not member.name.startswith("_")
-                    and node.name not in inherited
-                ):
-                    assert ast.get_docstring(member), f"{path}: {node.name}.{member.name}"
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        assert ast.get_docstring(node), f"{path}: {node.name}"
+        for member in node.body if isinstance(node, ast.ClassDef) else []:
+            if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and not member.name.startswith("_"):
+                # A method keeps the promise of the contract that it implements, and inherits its words.
+                documented = ast.get_docstring(member) or inherits_promise(path, node.name, member.name)
+                assert documented, f"{path}: {node.name}.{member.name}"
+
+
+def inherits_promise(path: Path, holder: str, member: str) -> bool:
+    """Whether a base class says what a method does, or the method is one that a framework calls."""
+    module = importlib.import_module(".".join(path.relative_to(ROOT.parent).with_suffix("").parts))
+    above = [base for base in getattr(module, holder).__mro__[1:] if member in vars(base)]
+    return any(inspect.getdoc(vars(base)[member]) or not base.__module__.startswith("mreg") for base in above)
 
 
 COMMANDS = {

@@ -214,6 +214,8 @@ def test_the_longest_text_of_any_kind_is_read_or_refused_at_once(piece: str) -> 
         ("name like x", "expected a text in quotes, at character 11 of the expression", "name like x\n          ^"),
         ("name", "expected a comparison after name, such as '=' or '>', at character 5 of the expression", "name\n    ^"),
         ("= 1", "expected a field such as metrics.accuracy, tags.team or stage, at character 1 of the expression", "= 1\n^"),
+        ("tags.'\x1b[2J' ", "expected a comparison after tags.\\x1b[2J, such as '=' or '>', at character 13 of the expression",
+         "tags.' [2J' \n            ^"),
         ("status = done", "'done' is no status, at character 10 of the expression", "status = done\n         ^"),
         ("tags.x = a\x1b[2J", "'\\x1b' means nothing here, at character 11 of the expression", "tags.x = a [2J\n          ^"),
     ],
