@@ -6,6 +6,7 @@ objects), NaN and infinities, anything nested deeper than `DEPTH_LIMIT`, larger 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -72,13 +73,16 @@ def _bytes(place: str, what: str) -> bytes:
         descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         raise NotFound(f"the {what} {quoted(place)} does not exist", hint="check the path", kind="file") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise Unavailable(f"the {what} {quoted(place)} can't be read: {reason}") from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BadInput(f"the {what} {quoted(place)} is a link that leads to itself") from error
+        raise Unavailable(f"the {what} {quoted(place)} can't be read: {error.strerror}") from error
+    except ValueError:
+        raise BadInput(f"{quoted(place)} is no path") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadInput(f"the {what} {quoted(place)} is no regular file")
     with os.fdopen(descriptor, "rb") as stream:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise BadInput(f"the {what} {quoted(place)} is no regular file")
         data = stream.read(SIZE_LIMIT + 1)
     if len(data) > SIZE_LIMIT:
         raise BadInput(f"the {what} {quoted(place)} is larger than {SIZE_LIMIT >> 20} MiB")

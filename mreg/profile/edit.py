@@ -36,10 +36,11 @@ def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLi
         if name in profiles:
             raise AlreadyExists(f"the profile {quoted(name)} exists already", hint=f"edit {file}")
         # A place that the person gave relative to where they stand must not become relative to the file.
-        block = [f"  {name}:" + ("" if values else " {}")]
-        block += [f"    {key}: {_quoted(_from_here(key, value))}" for key, value in values.items()]
         lines = text.splitlines()
         head = next((place for place, line in enumerate(lines) if line.split("#")[0].rstrip() == "profiles:"), None)
+        indent = _indent(lines[head + 1 :]) if head is not None else "  "
+        block = [f"{indent}{_quoted(name)}:" + ("" if values else " {}")]
+        block += [f"{indent * 2}{key}: {_quoted(_from_here(key, value))}" for key, value in values.items()]
         if head is None:
             if profiles:
                 raise BadProfile(f"{file}: profiles are written in a way that can't be added to", hint=f"edit {file}")
@@ -69,7 +70,7 @@ def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> s
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
             raise NotFound(f"there is no profile {quoted(name)}", hint=hint, kind="profile", name=name)
         lines = [line for line in text.splitlines() if not line.startswith("default:")]
-        return "\n".join([f"default: {name}", *lines]) + "\n"
+        return "\n".join([f"default: {_quoted(name)}", *lines]) + "\n"
 
     _rewrite(file, change)
     return file
@@ -92,8 +93,8 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
     lines = [
         "# Read by mreg in this folder and below. It may choose a profile and a model, and say where the catalog and",
         "# the artifacts are, below this folder or in a bucket. Everything else belongs into your own profile file.",
-        f"model: {model}" if model else "# model: classifier",
-        f"profile: {profile}" if profile else "# profile: team",
+        f"model: {_quoted(model)}" if model else "# model: classifier",
+        f"profile: {_quoted(profile)}" if profile else "# profile: team",
         *(["catalog: .mreg/catalog.db", "artifacts: .mreg/artifacts"] if local else ["# catalog: .mreg/catalog.db"]),
     ]
     try:
@@ -105,6 +106,12 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines) + "\n")
     return file
+
+
+def _indent(lines: list[str]) -> str:
+    """How far the profiles of a file are indented, as its first one is."""
+    first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    return first[: len(first) - len(first.lstrip(" "))] or "  "
 
 
 def _from_here(key: str, value: str) -> str:

@@ -214,10 +214,10 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
     if "://" in value:
         scheme, _, rest = value.partition("://")
         login = rest.partition("/")[0].rpartition("@")[0]
-        if ":" in login:
+        if ":" in login or (login and scheme != "postgresql"):
             # Never with the value: it holds a secret.
             raise BadProfile(
-                f"{where}the {key} has a password in its URL",
+                f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
                 hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
             )
         known = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "endpoint_url": ("http", "https")}[key]
@@ -307,7 +307,7 @@ def project_values() -> Values:
     values: Values = {}
     for key, node in _mapping(_document(file), file, "a project file").items():
         origin = _origin(file, node)
-        if key in ("hooks", "profiles", "default", "user", "aws_profile"):
+        if key in ("hooks", "profiles", "default", *KEYS) and key not in PROJECT_KEYS:
             raise BadProfile(
                 f"{origin}: {key} can't be set in a project file, which may come with somebody else's repository",
                 hint="put it into your own file: mreg profile list says where that is",

@@ -17,7 +17,7 @@ KEYS: dict[str, str] = {
 }
 """What a profile may say."""
 
-PROJECT_KEYS = ("profile", "model", "catalog", "artifacts", "endpoint_url", "region")
+PROJECT_KEYS = ("profile", "model", "catalog", "artifacts")
 """What a project file (``mreg.yaml``, found by walking up) may say."""
 
 
@@ -49,7 +49,7 @@ class ProfileEntry:
     """A profile that can be chosen.
 
     Attributes:
-        origin: The file and line that define it, or ``built in``.
+        origin: The file that defines it, or ``built in``.
         active: Whether it is the one in use here and now.
     """
 

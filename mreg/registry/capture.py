@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mreg.domain.model import Source
-from mreg.registry.git import DirtyCheck, find_repository, head, remote, settings, without_secrets
+from mreg.registry.git import DirtyCheck, find_repository, head, read_text, remote, settings, without_secrets
 
 FRAMEWORKS = frozenset(
     "accelerate catboost diffusers fastai flax gluonts jax joblib keras lightgbm mlflow numpy onnx onnxruntime pandas "
@@ -35,23 +35,31 @@ _CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "C
 
 
 class Capture:
-    """The surroundings of a push, found out while its bytes are moved."""
+    """The surroundings of a push, found out while its bytes are moved; a context manager that stops looking."""
 
     def __init__(self, folder: str, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._repository = find_repository(folder)
         self._dirty = DirtyCheck(self._repository) if self._repository else None
 
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._dirty:
+            self._dirty.close()
+
     def result(self) -> tuple[Source, str]:
         """From where the version comes, and the CI run's id (empty outside CI)."""
         run_id, run_url = ci_run(self._environ)
         commit, branch = head(self._repository) if self._repository else ("", "")
+        dirty = self._dirty.result() if self._dirty else None
         return (
             Source(
                 git_commit=commit,
                 git_branch=_line(branch),
                 git_remote=_line(remote(self._repository)) if self._repository else "",
-                git_dirty=self._dirty.result() if self._dirty and commit else None,
+                git_dirty=dirty if commit else None,
                 run_url=run_url,
                 environment=MappingProxyType(environment(self._environ)),
             ),
@@ -115,11 +123,10 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _venv_python(folder: str) -> str:
-    with contextlib.suppress(OSError), open(os.path.join(folder, "pyvenv.cfg"), encoding="utf-8") as stream:
-        match = re.search(r"^version(?:_info)?\s*=\s*([0-9.]+)", stream.read(10_000), re.MULTILINE)
-        if match:
-            return match[1]
-    return ""
+    match = re.search(
+        r"^version(?:_info)?\s*=\s*([0-9.]+)", read_text(os.path.join(folder, "pyvenv.cfg")), re.MULTILINE
+    )
+    return match[1] if match else ""
 
 
 def actor(chosen: str, environ: Mapping[str, str] | None = None) -> str:

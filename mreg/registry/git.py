@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from dataclasses import dataclass
 
 STATUS_SECONDS = 5.0
@@ -40,9 +41,9 @@ def find_repository(folder: str) -> Repository | None:
         if os.path.isdir(dot_git):
             return Repository(current, dot_git, dot_git)
         if os.path.isfile(dot_git):
-            pointed = _read(dot_git).removeprefix("gitdir:").strip()
+            pointed = read_text(dot_git).removeprefix("gitdir:").strip()
             git_folder = os.path.normpath(os.path.join(current, pointed))
-            common = _read(os.path.join(git_folder, "commondir")).strip()
+            common = read_text(os.path.join(git_folder, "commondir")).strip()
             return Repository(current, git_folder, os.path.normpath(os.path.join(git_folder, common or ".")))
         parent = os.path.dirname(current)
         if parent == current:
@@ -50,17 +51,23 @@ def find_repository(folder: str) -> Repository | None:
         current = parent
 
 
-def _read(path: str) -> str:
+def read_text(path: str) -> str:
+    """The text of a file, empty where there is none; a pipe in its place must not be waited for."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as stream:
-            return stream.read(1 << 20)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError):
         return ""
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        return os.read(descriptor, 1 << 20).decode("utf-8", "replace")
+    finally:
+        os.close(descriptor)
 
 
 def head(repository: Repository) -> tuple[str, str]:
     """The full hash of HEAD and its branch; empty where there is none (no commit yet, detached)."""
-    text = _read(os.path.join(repository.git_folder, "HEAD")).strip()
+    text = read_text(os.path.join(repository.git_folder, "HEAD")).strip()
     if not text.startswith("ref:"):
         return (text, "") if _HASH.fullmatch(text) else ("", "")
     ref = text.removeprefix("ref:").strip()
@@ -68,10 +75,10 @@ def head(repository: Repository) -> tuple[str, str]:
     if ".." in ref.split("/"):
         return "", ""
     for folder in (repository.git_folder, repository.common):
-        found = _read(os.path.join(folder, ref)).strip()
+        found = read_text(os.path.join(folder, ref)).strip()
         if _HASH.fullmatch(found):
             return found, branch
-    for line in _read(os.path.join(repository.common, "packed-refs")).splitlines():
+    for line in read_text(os.path.join(repository.common, "packed-refs")).splitlines():
         commit, _, name = line.partition(" ")
         if name == ref and _HASH.fullmatch(commit):
             return commit, branch
@@ -82,7 +89,7 @@ def settings(path: str) -> dict[str, str]:
     """The values of a git configuration file by ``section.key`` or ``section.name.key``; a later one wins."""
     found: dict[str, str] = {}
     section = ""
-    for line in _read(path).splitlines():
+    for line in read_text(path).splitlines():
         line = line.strip()
         match = re.fullmatch(r'\[([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\]', line)
         if match:
@@ -108,7 +115,9 @@ def without_secrets(url: str) -> str:
     """The URL without what could be a secret in it: user and password, query, fragment."""
     scheme, separator, rest = url.partition("://")
     if not separator:
-        return url  # user@host:path names a login, not a password; local paths have neither
+        # user@host:path names a login; user:token@host:path would hold a secret; local paths have neither.
+        login, at, rest = url.partition("@")
+        return rest if at and ":" in login else url
     place, slash, path = rest.partition("/")
     return f"{scheme}://{place.rpartition('@')[2]}{slash}{re.split('[?#]', path)[0]}"
 
@@ -118,8 +127,9 @@ class DirtyCheck:
 
     def __init__(self, repository: Repository) -> None:
         self._process = None
-        config = settings(os.path.join(repository.common, "config"))
-        if any(key.startswith(("filter.", "include")) for key in config):
+        places = (os.path.join(repository.common, "config"), os.path.join(repository.git_folder, "config.worktree"))
+        text = "".join(read_text(place) for place in places).lower()
+        if "filter" in text or "include" in text:
             return  # a filter is a command of the repository's, and git would run it; an include may bring one
         import subprocess
 
@@ -141,7 +151,12 @@ class DirtyCheck:
         try:
             output, _ = self._process.communicate(timeout=STATUS_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+            self.close()
             return None
         return bool(output.strip()) if self._process.returncode == 0 else None
+
+    def close(self) -> None:
+        """Ask no longer; does nothing after `result`."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()

@@ -57,8 +57,9 @@ def _candidates(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _stem(name: str) -> str:
-    # Every ending: model.tar.gz is a model; but a leading dot is part of the name, and v1.2 is no ending.
-    return re.sub(r"(?:\.[A-Za-z][A-Za-z0-9]*)+$", "", name) or name
+    # Every ending: fraud.tar.gz is fraud; but in v1.2 the 2 is no ending.
+    stem = name.lstrip(".")
+    return re.sub(r"(?:\.[A-Za-z][A-Za-z0-9]*)+$", "", stem) or stem
 
 
 def _says_nothing(stem: str) -> bool:

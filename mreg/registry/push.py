@@ -90,9 +90,9 @@ def push(
     target = ModelStage.parse(stage) if isinstance(stage, str) else stage
     made_from = as_reference(parent) if parent is not None else None
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
-    capture = begin_capture(place)
-    stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
-    source, run_id = capture.result()
+    with begin_capture(place) as capture:
+        stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
+        source, run_id = capture.result()
     artifact = ModelArtifact(
         kind=stored.kind,
         name=artifact_name,

@@ -1,0 +1,134 @@
+"""SIGKILL at random instants: the catalog stays consistent, and no version is there without its bytes."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.domain.events import first_broken
+from mreg.domain.model import ModelVersion
+from mreg.registry.query import ModelVersions
+from tests.conftest import FULL
+
+ROUNDS = 200 if FULL else 24
+SEED = 20260301
+
+
+def check(registry: mreg.Registry) -> list[ModelVersion]:
+    """Every promise that must hold between any two commands; the versions of the model."""
+    path = registry.profile.catalog
+    raw = sqlite3.connect(path)
+    assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+    raw.close()
+    session = registry._session
+    events = session.catalog.read(lambda reader: reader.events(newest_first=False))
+    assert first_broken(events) is None
+    shown = registry.show("m")
+    assert isinstance(shown, ModelVersions)
+    versions = list(shown.versions)
+    assert sorted(version.version for version in versions) == list(range(1, len(versions) + 1))
+    assert [event.action for event in events].count("version.pushed") == len(versions)
+    assert [version.stage.value for version in versions].count("Production") <= 1
+    store = session.artifacts()
+    for version in versions:
+        store.verify(version.artifact.digest, version.artifact.kind, version.artifact.size_bytes)
+    return versions
+
+
+def killed(words: list[str], delay: float) -> int:
+    """Run a command and kill it after some seconds; its exit code where it was faster."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "mreg", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        return running.wait(delay)
+    except subprocess.TimeoutExpired:
+        running.send_signal(signal.SIGKILL)
+        return running.wait()
+
+
+def duration(words: list[str]) -> float:
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-m", "mreg", *words], check=True, capture_output=True)
+    return time.monotonic() - began
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_a_killed_push_promote_or_pull_leaves_everything_consistent() -> None:
+    chance = random.Random(SEED)
+    Path("file.bin").write_bytes(os.urandom(100))
+    folder = Path("folder")
+    folder.mkdir()
+    for number in range(40):
+        (folder / str(number)).write_bytes(os.urandom(2000))
+    Path("big.bin").write_bytes(os.urandom(24 << 20))
+    seconds = {what: duration(["push", what, "-n", "m"]) for what in ("file.bin", "folder", "big.bin")}
+    seconds["promote"] = duration(["promote", "m@1", "--to", "production"])
+    out = Path("out")
+    out.mkdir()
+    died = {"push": 0, "promote": 0, "pull": 0}
+    with mreg.open_registry() as registry:
+        reported = len(check(registry))
+        for number in range(ROUNDS):
+            action = ("push", "promote", "pull")[number % 3]
+            if action == "push":
+                what = chance.choice(["file.bin", "folder", "big.bin"])
+                changing = folder / "0" if what == "folder" else Path(what)
+                with changing.open("r+b") as stream:
+                    stream.write(os.urandom(16))
+                code = killed(["push", what, "-n", "m"], chance.uniform(0, 1.2) * seconds[what])
+                reported += code == 0
+            elif action == "promote":
+                version = chance.randint(1, reported)
+                code = killed(
+                    ["promote", f"m@{version}", "--to", "production"], chance.uniform(0, 1.2) * seconds["promote"]
+                )
+            else:
+                version = chance.randint(1, reported)
+                destination = out / f"pulled-{number % 7}"
+                code = killed(
+                    ["pull", f"m@{version}", str(destination), "--force"], chance.uniform(0, 1.2) * seconds["big.bin"]
+                )
+                if destination.exists():
+                    there = (
+                        registry.pull(candidate.reference, destination).unchanged
+                        if candidate.artifact.size_bytes == _size(destination)
+                        and _same(registry, candidate, destination)
+                        else False
+                        for candidate in check(registry)
+                    )
+                    assert any(there), "something half done is at a destination"
+            died[action] += code != 0
+            found = len(check(registry))
+            # What was reported done is there; what was killed may have been done before it could say so.
+            assert found >= reported
+            reported = found
+        assert all(count > 0 for count in died.values()), died
+        leftovers = [path for path in out.iterdir() if path.name.startswith(".")]
+        for number in range(7):
+            registry.pull("m@1", out / f"pulled-{number}", force=True)
+        assert [path for path in out.iterdir() if path.name.startswith(".")] == [], leftovers
+
+
+def _size(path: Path) -> int:
+    return (
+        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    )
+
+
+def _same(registry: mreg.Registry, version: ModelVersion, destination: Path) -> bool:
+    try:
+        return registry.pull(version.reference, destination).unchanged
+    except mreg.AlreadyExists:
+        return False

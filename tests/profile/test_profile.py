@@ -1,0 +1,270 @@
+"""Where things are: precedence, origins, and what a file may not say."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mreg.errors import AlreadyExists, BadProfile, MregError, NotFound
+from mreg.profile.edit import add_profile, init_project, use_profile
+from mreg.profile.load import list_profiles, load_profile
+from mreg.profile.schema import Profile
+from tests.conftest import Mreg
+
+
+def user_file(text: str) -> Path:
+    path = Path(os.environ["HOME"]) / ".config" / "mreg" / "config.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_without_anything_it_is_the_users_data_folder() -> None:
+    home = os.environ["HOME"]
+    profile = load_profile()
+    assert (profile.name, profile.catalog, profile.artifacts) == (
+        "local", f"{home}/.local/share/mreg/catalog.db", f"{home}/.local/share/mreg/artifacts",
+    )  # fmt: skip
+    assert profile.origins["catalog"] == "default"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the rule that stands for platformdirs is Linux's")
+@pytest.mark.parametrize(
+    "variables", [{}, {"XDG_DATA_HOME": "/x/data", "XDG_CONFIG_HOME": "/x/config"}, {"XDG_DATA_HOME": "relative"}]
+)
+def test_the_folders_are_those_of_platformdirs(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import platformdirs
+
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if variables.get("XDG_DATA_HOME") != "relative":  # the specification says to ignore a relative one
+        assert load_profile().catalog == f"{platformdirs.user_data_dir('mreg')}/catalog.db"
+    assert os.path.isabs(load_profile().catalog)
+
+
+def test_a_flag_beats_a_variable_beats_the_project_beats_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = user_file(
+        "default: nas\nprofiles:\n  nas:\n    catalog: /nas/c.db\n    artifacts: /nas/a\n    model: user\n    user: me\n"
+    )
+    monkeypatch.delenv("MREG_USER")
+    profile = load_profile()
+    assert (profile.name, profile.catalog, profile.model, profile.user) == ("nas", "/nas/c.db", "user", "me")
+    assert profile.origins["model"] == f"{file}, line 6"
+    project = Path("mreg.yaml").resolve()
+    project.write_text("# mine\nmodel: project\n")
+    assert (load_profile().model, load_profile().origins["model"]) == ("project", f"{project}, line 2")
+    monkeypatch.setenv("MREG_MODEL", "variable")
+    assert (load_profile().model, load_profile().origins["model"]) == ("variable", "MREG_MODEL")
+    assert load_profile(catalog="/flag/c.db").catalog == "/flag/c.db"
+    assert load_profile(catalog="/flag/c.db").artifacts == "/nas/a"
+    Path("deep/er").mkdir(parents=True)
+    monkeypatch.chdir("deep/er")
+    monkeypatch.delenv("MREG_MODEL")
+    assert load_profile().model == "project"
+
+
+def test_one_place_alone_brings_the_other_beside_it() -> None:
+    assert load_profile(catalog="/x/c.db").artifacts == "/x/artifacts"
+    assert load_profile(artifacts="/x/a").catalog == "/x/catalog.db"
+    with pytest.raises(BadProfile):
+        load_profile(artifacts="s3://bucket/x")
+    with pytest.raises(BadProfile):
+        load_profile(catalog="postgresql://db/x")
+
+
+def test_relative_places_are_relative_to_the_file_that_says_them() -> None:
+    file = user_file("profiles:\n  p:\n    catalog: c.db\n    artifacts: ~/a\n")
+    profile = load_profile(profile="p")
+    assert profile.catalog == str(file.parent / "c.db")
+    assert profile.artifacts == f"{os.environ['HOME']}/a"
+
+
+def test_variables_are_filled_in_the_users_file_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = user_file("profiles:\n  p:\n    catalog: ${WHERE}/c.db\n    user: ${WHO}\n")
+    monkeypatch.setenv("WHERE", "/there")
+    with pytest.raises(BadProfile) as caught:
+        load_profile(profile="p")
+    assert caught.value.message == f"{file}, line 4: the variable WHO is not set"
+    monkeypatch.setenv("WHO", "you")
+    assert load_profile(profile="p").catalog == "/there/c.db"
+    Path("mreg.yaml").write_text("model: ${WHO}\n")
+    with pytest.raises(BadProfile, match="variables are not filled in a project file"):
+        load_profile()
+
+
+BAD_USER_FILES = [
+    ("- 1\n", "line 1: a profile file must be a mapping", None),
+    ("profles: {}\n", "line 1: the key 'profles' is unknown", "did you mean profiles?"),
+    ("profiles:\n  p:\n    catlog: x\n", "line 3: the key 'catlog' is unknown", "did you mean catalog?"),
+    ("profiles:\n  p:\n    catalog: [x]\n", "line 3: catalog must be a text", None),
+    ("profiles:\n  p: x\n", "line 2: a profile must be a mapping", None),
+    ("profiles:\n  p: {}\n  p: {}\n", "line 3: the key 'p' is given twice", None),
+    (
+        "profiles:\n\tp: {}\n",
+        "line 2: no YAML: found character '\\t' that cannot start any token",
+        "indent with spaces",
+    ),
+    ("profiles:\n  ../p: {}\n", "line 2: '../p' can't be a profile's name", None),
+    ("a: !!python/object/apply:os.system [id]\n", "line 1: the tag", None),
+    (
+        "profiles:\n  p:\n    catalog: postgresql://me:secret@db/x\n    artifacts: /a\n",
+        "line 3: the catalog has a password in its URL",
+        None,
+    ),
+    ("profiles:\n  p:\n    catalog: http://x\n    artifacts: /a\n", "line 3: the catalog can't be at http://", None),
+    ("profiles:\n  p:\n    endpoint_url: https://secret@x\n", "line 3: the endpoint_url has a login in its URL", None),
+    ("profiles:\n  p:\n    endpoint_url: x\n", "line 3: endpoint_url must begin with https:// or http://", None),
+    (
+        'profiles:\n  p:\n    catalog: "a\\e[2J"\n',
+        "line 3: the value of catalog has characters that can't be printed",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message", "hint"), BAD_USER_FILES, ids=range(len(BAD_USER_FILES)))
+def test_a_broken_profile_file_is_exit_2_with_file_and_line(
+    command: Mreg, text: str, message: str, hint: str | None
+) -> None:
+    file = user_file(text)
+    done = command("list", "--profile", "p")
+    assert done.code == 2
+    assert str(file) in done.err
+    assert message in done.err
+    assert "secret" not in done.err
+    assert hint is None or hint in done.err
+
+
+def test_files_that_are_no_profile_files_are_told(command: Mreg) -> None:
+    file = user_file("")
+    assert command("list").code == 0
+    file.unlink()
+    file.symlink_to(file)
+    assert command("list").code == 2
+    file.unlink()
+    file.mkdir()
+    assert command("list").code == 2
+    file.rmdir()
+    with file.open("wb") as stream:
+        stream.truncate(100 << 20)
+    assert command("list").code == 2
+    file.write_bytes(b"\xff")
+    assert command("list").code == 2
+    assert command("list", "--config", "/nowhere.yaml").code == 4
+
+
+def test_an_unknown_profile_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    user_file("default: tema\nprofiles:\n  team: {}\n")
+    with pytest.raises(NotFound) as caught:
+        load_profile()
+    assert caught.value.hint == "did you mean team?"
+    monkeypatch.setenv("MREG_PROFILE", "x")
+    with pytest.raises(NotFound) as caught:
+        load_profile()
+    assert caught.value.message == "there is no profile 'x' (MREG_PROFILE)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "hooks:\n  - command: [rm]\n",
+            "hooks can't be set in a project file, which may come with somebody else's repository",
+        ),
+        ("profiles: {}\n", "profiles can't be set in a project file"),
+        ("endpoint_url: https://evil.example\n", "endpoint_url can't be set in a project file"),
+        ("user: root\n", "user can't be set in a project file"),
+        ("aws_profile: x\n", "aws_profile can't be set in a project file"),
+        ("modle: x\n", "the key 'modle' is unknown"),
+        ("catalog: /etc/x\n", "the catalog of a project file must be below"),
+        ("artifacts: ../../x\n", "the artifacts of a project file must be below"),
+        ("artifacts: ~/.ssh\n", "the artifacts of a project file must be below"),
+        ("artifacts: out/../../x\n", "the artifacts of a project file must be below"),
+        ("artifacts: link/x\n", "the artifacts of a project file must be below"),
+        ("artifacts: .\n", "the artifacts of a project file must be below"),
+        ("artifacts: s3://me:secret@x/y\n", "the artifacts has a password in its URL"),
+    ],
+)
+def test_a_project_file_can_not_lead_out_of_its_folder_or_run_anything(text: str, message: str) -> None:
+    Path("link").symlink_to("/etc")
+    Path("mreg.yaml").write_text(text)
+    with pytest.raises(BadProfile) as caught:
+        load_profile()
+    assert message in caught.value.message
+    assert "secret" not in caught.value.message + caught.value.hint
+
+
+def test_a_project_may_keep_its_own_store(command: Mreg) -> None:
+    assert command("init", "--local", "--model", "mine").code == 0
+    Path("model.pkl").write_bytes(b"x")
+    assert command("push", "model.pkl", "-q").out == "mine@1\n"
+    assert Path(".mreg/catalog.db").is_file()
+    assert Path(".mreg/artifacts/blobs").is_dir()
+    done = command("init")
+    assert (done.code, "exists already" in done.err) == (7, True)
+    assert command("init", "--model", "../x").code == 2
+
+
+def test_profiles_are_added_used_and_listed(command: Mreg) -> None:
+    user_file("# mine\nprofiles:\n  team: {}  # keep me\n")
+    file = add_profile("nas", {"catalog": "here/c.db", "user": "a: #b"})
+    text = Path(file).read_text()
+    assert "# mine" in text
+    assert "# keep me" in text
+    profile = load_profile(profile="nas")
+    assert (profile.catalog, profile.user) == (str(Path("here/c.db").resolve()), "tester")
+    with pytest.raises(AlreadyExists):
+        add_profile("nas", {})
+    with pytest.raises(BadProfile):
+        add_profile("../x", {})
+    with pytest.raises(BadProfile):
+        add_profile("x", {"catalog": "postgresql://a:secret@x/y"})
+    use_profile("nas")
+    assert load_profile().name == "nas"
+    use_profile("team")
+    assert [(one.name, one.active) for one in list_profiles()] == [("local", False), ("nas", False), ("team", True)]
+    with pytest.raises(NotFound):
+        use_profile("tean")
+    assert Path(file).stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in Path(file).parent.iterdir()) == ["config.yaml"]
+
+
+@pytest.mark.parametrize("name", ["null", "true", "123", "1e5"])
+def test_a_name_that_yaml_could_take_for_something_else_is_a_name(name: str) -> None:
+    user_file("profiles:\n    team:\n        user: x\n")
+    add_profile(name, {"user": "y"})
+    use_profile(name)
+    assert load_profile().name == name
+
+
+def test_the_first_profile_makes_the_file() -> None:
+    add_profile("one", {})
+    add_profile("two", {"catalog": "/x/c.db"})
+    assert [one.name for one in list_profiles()] == ["local", "two", "one"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(text=st.text("profilesdutac:{}[]- \n\t#&*!'\"${}/~.x1", max_size=60))
+def test_any_text_is_a_profile_file_or_a_clear_error(text: str) -> None:
+    user_file(text)
+    try:
+        assert isinstance(load_profile(), Profile)
+    except MregError as error:
+        assert error.message.isprintable()
+    user_file("")
+    Path("mreg.yaml").write_text(text)
+    try:
+        assert isinstance(load_profile(), Profile)
+    except MregError as error:
+        assert error.message.isprintable()
+    Path("mreg.yaml").unlink()
+
+
+def test_init_in_a_folder_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MregError):
+        init_project(str(tmp_path / "none"))

@@ -1,0 +1,104 @@
+"""The strict reader: what people hand in is read exactly, or refused with its place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mreg.documents import SIZE_LIMIT, read_document, read_metrics, read_parameters
+from mreg.errors import BadInput, MregError, NotFound
+
+
+def written(name: str, text: str | bytes) -> Path:
+    path = Path(name)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+    return path
+
+
+BAD = {
+    "m.yaml": [
+        ("a: 1\na: 2\n", "'m.yaml', line 2: the key 'a' is given twice"),
+        ("a: &x 1\nb: *x\n", "'m.yaml', line 1: anchors and aliases are not allowed"),
+        (
+            "a: !!python/object:os.system 1\n",
+            "'m.yaml', line 1: the tag 'tag:yaml.org,2002:python/object:os.system' is not allowed",
+        ),
+        ("a:\n\t- 1\n", "'m.yaml', line 2: no YAML: found character '\\t' that cannot start any token"),
+        ("- 1\n", "'m.yaml', line 1: metrics are a mapping of names to values"),
+        ("a:\n  b: 1\n", "'m.yaml', line 1: 'a' is a mapping, and metrics are numbers"),
+        ("a: .nan\n", "'m.yaml', line 1: the metric 'a' is '.nan', which is no number"),
+        ("a: 0x10\n", "'m.yaml', line 1: the metric 'a' is '0x10', which is no number"),
+        ("a: 1_000\n", "'m.yaml', line 1: the metric 'a' is '1_000', which is no number"),
+        ("a: 1:30\n", "'m.yaml', line 1: the metric 'a' is '1:30', which is no number"),
+        ("a: true\n", "'m.yaml', line 1: the metric 'a' is 'true', which is no number"),
+        ("a: '1'\n", "'m.yaml', line 1: the metric 'a' is '1', which is no number"),
+        ("a: [1]\n", "'m.yaml', line 1: the metric 'a' is a list, which is no number"),
+        ("a: 1e999\n", "the metric 'a' can't be inf"),
+        ("a=b: 1\n", "the metric name 'a=b' can't be used"),
+        ("[a]: 1\n", "'m.yaml', line 1: a key must be a text"),
+        (b"a: \xff\n", "'m.yaml', line 1: not UTF-8"),
+        ("[" * 100, "'m.yaml', line 1: nested deeper than 30"),
+        ("a: 1\n--- \nb: 1\n", None),
+        ("\x00", None),
+        ("a: {", None),
+        (b"x" * (SIZE_LIMIT + 1), "the metrics file 'm.yaml' is larger than 4 MiB"),
+    ],
+    "m.json": [
+        ('{"a": 1, "a": 2}', "'m.json': the key 'a' is given twice"),
+        ('{"a": NaN}', "'m.json': NaN is no JSON number"),
+        ('{"a": -Infinity}', "'m.json': -Infinity is no JSON number"),
+        ('{"a": 1,\n}', None),
+        ("", None),
+        ("[" * 100_000, "'m.json': nested too deeply"),
+        ('{"a": ' + "[" * 50 + "]" * 50 + "}", "'m.json': nested deeper than 30"),
+        ('{"a": "\\u0000"}', None),
+        ('{"a": ' + "9" * 10_000 + "}", None),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "text", "message"), [(name, *case) for name, cases in BAD.items() for case in cases], ids=range(sum(map(len, BAD.values()))))  # fmt: skip
+def test_what_is_no_metrics_file_is_refused_with_its_place(name: str, text: str | bytes, message: str | None) -> None:
+    with pytest.raises(BadInput) as caught:
+        read_metrics(written(name, text))
+    assert caught.value.message.isprintable()
+    if message is not None:
+        assert caught.value.message == message
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    for path, error in (
+        (tmp_path, BadInput), (tmp_path / "fifo", BadInput), (Path("/dev/zero"), BadInput),
+        (tmp_path / "none", NotFound), (tmp_path / "loop", MregError),
+    ):  # fmt: skip
+        with pytest.raises(error):
+            read_metrics(path)
+
+
+def test_numbers_come_as_they_are_written() -> None:
+    assert read_metrics(written("m.yaml", "a: 0.95\nb: -1\nc: 1e-300\nd: 9007199254740993\n# end\n")) == {
+        "a": 0.95, "b": -1, "c": 1e-300, "d": 9007199254740993,
+    }  # fmt: skip
+    assert read_metrics(written("m.json", '\ufeff{"a": 0.95, "d": 9007199254740993}')) == {"a": 0.95, "d": 2**53 + 1}
+
+
+def test_yaml_1_1_traps_are_texts() -> None:
+    text = "country: no\nswitch: on\ntime: 1:30\noctal: 010\nnothing: ~\nempty:\ndate: 2026-03-01\n"
+    assert read_parameters(written("p.yaml", text)) == {
+        "country": "no", "switch": "on", "time": "1:30", "octal": "010", "nothing": "~", "empty": "", "date": "2026-03-01",
+    }  # fmt: skip
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_bad_input(data: bytes) -> None:
+    for name in ("any.yaml", "any.json"):
+        try:
+            read_document(written(name, data))
+        except BadInput as error:
+            assert error.message.isprintable()
