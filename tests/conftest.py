@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -121,7 +122,7 @@ def command(capfd: pytest.CaptureFixture[str]) -> Mreg:
 def process() -> Mreg:
     """Runs one command line as a process of its own."""
 
-    def run(*words: str, **options: object) -> Done:
+    def run(*words: str, **options: Any) -> Done:
         done = subprocess.run(
             [sys.executable, "-m", "mreg", *map(str, words)], capture_output=True, check=False, timeout=120, **options
         )

@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ def test_a_chain_as_written_is_whole(length: int) -> None:
     assert first_broken(chain(length)) is None
 
 
-FIELDS = {"actor": "you", "action": "undid", "model": "x", "version": 2, "details": {"n": -1}, "model_id": 9,
+FIELDS: dict[str, Any] = {"actor": "you", "action": "undid", "model": "x", "version": 2, "details": {"n": -1}, "model_id": 9,
           "at": AT + timedelta(microseconds=1), "hash": "f" * 64, "previous": "e" * 64, "seq": 99}  # fmt: skip
 
 
@@ -128,7 +129,7 @@ def test_any_edit_removal_swap_copy_or_graft_is_found(
     if way == "edit":
         field = data.draw(st.sampled_from(["seq", "at", "actor", "action", "model_id", "model", "version", "details"]))
         values = {"seq": st.integers(1, 9), "at": AWARE, "details": DETAILS, "model_id": st.integers(0, 9)}
-        value = data.draw(values.get(field, st.none() | st.integers(1, 9) if field == "version" else TEXTS))
+        value: Any = data.draw(values.get(field, st.none() | st.integers(1, 9) if field == "version" else TEXTS))
         forged[place] = replace(forged[place], **{field: value})
     elif way == "remove":
         del forged[place]

@@ -180,7 +180,7 @@ def test_any_damage_to_an_expression_is_understood_or_bad_input(expression: Expr
             lines = error.hint.split("\n")
             assert len(lines) == 2
             assert lines[0].isprintable()
-            assert 1 <= error.details["position"] <= len(text) + len(put) + 1
+            assert error.details["position"] in range(1, len(text) + len(put) + 2)
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,7 @@ def test_a_difference_of_integers_beyond_a_float_is_absent() -> None:
 
 
 def test_the_callers_decimal_context_changes_nothing() -> None:
-    with decimal.localcontext(prec=2, traps=[decimal.Inexact, decimal.Rounded]):
+    with decimal.localcontext(decimal.Context(prec=2, traps=[decimal.Inexact, decimal.Rounded])):
         assert difference(0.12345, 0.54321) == 0.41976
         assert percent(3.0, 4.0) == pytest.approx(100 / 3)
         assert verdict(0.12345, 0.12346, Direction.LOWER) is Verdict.WORSE

@@ -75,8 +75,8 @@ def test_the_reference_of_a_version_means_that_version(number: int) -> None:
 
 def test_a_new_version_is_ready_in_no_stage_and_has_nothing_that_was_not_given() -> None:
     assert (VERSION.stage, VERSION.status) == (ModelStage.NONE, ModelStatus.READY)
-    assert dict(VERSION.metrics) == dict(VERSION.parameters) == dict(VERSION.tags) == {}
-    assert VERSION.parent is VERSION.deployed_at is VERSION.source.git_dirty is None
+    assert [*VERSION.metrics, *VERSION.parameters, *VERSION.tags, *VERSION.aliases] == []
+    assert (VERSION.parent, VERSION.deployed_at, VERSION.source.git_dirty) == (None, None, None)
 
 
 @pytest.mark.parametrize("value", [VERSION, MODEL, ARTIFACT, Source()], ids=lambda value: type(value).__name__)
