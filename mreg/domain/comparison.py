@@ -8,13 +8,13 @@ from decimal import Decimal
 
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.metrics import (
-    EXACT,
     Direction,
     MetricValue,
     Verdict,
     difference,
     direction,
     exact,
+    exact_arithmetic,
     parse_metric,
     percent,
 )
@@ -193,15 +193,19 @@ class Tolerance:
             raise BadInput(
                 f"{quoted(amount)} is no tolerance", hint="write metric:0.01 or metric:5%, from 0 up"
             ) from None
-        return cls(metric=metric, amount=EXACT.scaleb(value, -2) if relative else value, relative=relative)
+        return cls(metric=metric, amount=exact_arithmetic().scaleb(value, -2) if relative else value, relative=relative)
 
     def allows(self, row: MetricDifference) -> bool:
         """Whether the second value is at most so much worse; a missing value or direction is never a pass."""
         if row.first is None or row.second is None or row.direction is None:
             return False
         first, second = exact(row.first), exact(row.second)
-        worse = EXACT.subtract(first, second) if row.direction is Direction.HIGHER else EXACT.subtract(second, first)
-        return worse <= (EXACT.multiply(self.amount, first.copy_abs()) if self.relative else self.amount)
+        if row.direction is Direction.LOWER:
+            first, second = second, first
+        allowed = self.amount
+        if self.relative:
+            allowed = exact_arithmetic().multiply(self.amount, exact(row.first).copy_abs())
+        return exact_arithmetic().subtract(first, second) <= allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

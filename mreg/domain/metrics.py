@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Context, Decimal
 from enum import Enum
+from functools import cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
+
+if TYPE_CHECKING:
+    from decimal import Context, Decimal
 
 MetricValue = int | float
 
@@ -18,9 +22,6 @@ WELL_KNOWN = ("accuracy", "f1_score", "precision", "recall", "latency_ms")
 
 DIGITS_LIMIT = 40
 """Characters of a number's text; no measured value needs more, and a longer one is a mistake or an attack."""
-
-EXACT = Context(prec=800, traps=[])
-"""Arithmetic in which no sum or product of two metrics is rounded, whatever context the caller's program has set."""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -159,7 +160,7 @@ _SPLITS = frozenset(
     "train training val valid validation test dev eval cv oof holdout mean avg average best final last overall macro "
     "micro weighted fold".split()
 )
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*|[0-9]+")
+_WORD = r"[A-Z]+(?=[A-Z][a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*|[0-9]+"
 
 
 def direction(name: str, own: Mapping[str, str] | None = None) -> Direction | None:
@@ -172,7 +173,7 @@ def direction(name: str, own: Mapping[str, str] | None = None) -> Direction | No
     """
     if own and name in own:
         return Direction.parse(own[name])
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in re.findall(_WORD, name)]
     spoken = [word for word in words if not word.isdigit()]
     if not spoken or _SPREAD.intersection(spoken) or spoken[-1] in _OTHER:
         return None
@@ -214,14 +215,24 @@ def _way(words: list[str]) -> Direction | None:
     return None
 
 
+@cache
+def exact_arithmetic() -> Context:
+    """Arithmetic that rounds no sum or product of two metrics, whatever context the caller's program has set."""
+    from decimal import Context  # a millisecond that only what compares has to pay
+
+    return Context(prec=800, traps=[])
+
+
 def exact(value: MetricValue) -> Decimal:
     """The value as the decimal number that was written, so that 0.95 - 0.94 is 0.01 and not 0.010000000000000009."""
+    from decimal import Decimal
+
     return Decimal(repr(value))
 
 
 def difference(first: MetricValue, second: MetricValue) -> MetricValue | None:
     """``second - first`` in decimal arithmetic; None where no 64-bit float can hold it."""
-    delta = float(EXACT.subtract(exact(second), exact(first)))
+    delta = float(exact_arithmetic().subtract(exact(second), exact(first)))
     if abs(delta) == float("inf"):
         return None
     return second - first if isinstance(first, int) and isinstance(second, int) else delta
@@ -231,8 +242,9 @@ def percent(first: MetricValue, second: MetricValue) -> float | None:
     """The change in percent of the first value's size; None where the first is 0 or the result is out of range."""
     if first == 0:
         return None
-    delta = EXACT.subtract(exact(second), exact(first))
-    ratio = float(EXACT.scaleb(EXACT.divide(delta, exact(first).copy_abs()), 2))
+    context = exact_arithmetic()
+    delta = context.subtract(exact(second), exact(first))
+    ratio = float(context.scaleb(context.divide(delta, exact(first).copy_abs()), 2))
     return ratio if abs(ratio) < float("inf") else None
 
 

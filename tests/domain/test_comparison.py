@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mreg.domain.comparison import Comparison, Tolerance, compare, regressions
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
-from mreg.domain.metrics import EXACT, Verdict, exact
+from mreg.domain.metrics import Verdict, exact, exact_arithmetic
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelVersion, Source
 from mreg.domain.names import ModelName
 from mreg.errors import BadInput
@@ -215,9 +215,9 @@ def test_without_tolerance_what_is_not_worse_is_allowed(first: float, second: fl
 def test_a_tolerance_of_the_very_loss_allows_it_and_nothing_less_does(first: float, second: float, name: str) -> None:
     (row,) = compared({name: first}, {name: second}).metrics
     if row.verdict is Verdict.WORSE:
-        loss = EXACT.subtract(exact(first), exact(second)).copy_abs()
+        loss = exact_arithmetic().subtract(exact(first), exact(second)).copy_abs()
         assert Tolerance(amount=loss).allows(row)
-        assert not Tolerance(amount=EXACT.multiply(loss, Decimal("0.999999"))).allows(row)
+        assert not Tolerance(amount=exact_arithmetic().multiply(loss, Decimal("0.999999"))).allows(row)
 
 
 @given(st.integers(1, 10**6), st.integers(0, 300), st.integers(0, 300), st.sampled_from(["accuracy", "loss"]))

@@ -274,3 +274,16 @@ def test_a_stage_that_there_is_not_is_found_as_damage(details: dict[str, object]
         stages_at([event])
     assert caught.value.message == f"audit event 1 puts version 3 into no stage: {said} is no stage"
     assert caught.value.hint == "mreg audit verify"
+
+
+@given(st.integers(-3, 9), st.integers(0, 3))
+def test_a_number_left_out_is_found_though_the_hashes_fit(gap: int, place: int) -> None:
+    events = chain(4)
+    for number in range(place, 4):
+        last = events[number - 1] if number else None
+        told_anew = chained(last, at=AT, actor="me", action="did", details={})
+        if number == place:
+            fields = {name: getattr(told_anew, name) for name in Event.__slots__ if name not in ("seq", "hash")}
+            told_anew = replace(told_anew, seq=gap, hash=event_hash(seq=gap, **fields))
+        events[number] = told_anew
+    assert first_broken(events) == (None if gap == place + 1 else place + 1)

@@ -266,3 +266,12 @@ def test_any_text_is_a_time_or_bad_input(text: str) -> None:
 def test_a_time_outside_the_calendar_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
         parse_time(text)
+
+
+def test_depth_counts_what_is_nested_and_not_what_is_long() -> None:
+    many = parse(" or ".join(["not (version=1)"] * 150))
+    assert isinstance(many, Or)
+    assert len(many.operands) == 150
+    assert parse("(" * 49 + "version = 1" + ")" * 49) == parse("version = 1")
+    with pytest.raises(BadInput):
+        parse("(" * 50 + "version = 1" + ")" * 50)
