@@ -171,7 +171,7 @@ def _comparison(term: Compare, values: dict[str, Value]) -> str:
         return f"v.stage {test}"
     place = _PLACES.get(field.key, f"v.{field.key}")
     if term.operator == "like":
-        return f"(lower({place}) {test})"
+        return f"(coalesce({place}, '') <> '' AND lower({place}) {test})"
     if field.kind is FieldKind.TEXT:
         # An empty text is an absent one. The function keeps an index from being walked that is not in the wanted order.
         return f"(coalesce({place}, '') <> '' AND coalesce({place}, '') {test})"
