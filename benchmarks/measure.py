@@ -85,11 +85,17 @@ def run(command: Sequence[str], **settings: object) -> float:
     return time.perf_counter() - began
 
 
-def in_turn(works: Sequence[Callable[[], float]], rounds: int) -> list[float]:
-    """The median seconds of each work, all of them run in turn so that a slow moment hits each alike; one warm-up."""
+def in_turn(works: Sequence[Callable[[], float]], rounds: int, *, settle: bool = False) -> list[float]:
+    """The median seconds of each work, all of them run in turn so that a slow moment hits each alike; one warm-up.
+
+    Args:
+        settle: Each begins with a quiet disk: what one left to be written must not be paid by the next one's fsync.
+    """
     times: list[list[float]] = [[] for _ in works]
     for number in range(rounds + 1):
         for place, work in enumerate(works):
+            if settle:
+                os.sync()
             seconds = work()
             if number:
                 times[place].append(seconds)

@@ -130,12 +130,11 @@ class ArtifactStore:
     def _hash(self, file: SourceFile, moved: Callable[[int], None]) -> Digest:
         from mreg.artifacts.source import read_chunks
 
-        def counted() -> Iterator[bytes]:
+        with Hashing(file.size) as hashing:
             for chunk in read_chunks(file):
-                yield chunk
+                hashing.add(chunk)
                 moved(len(chunk))
-
-        return hashed(counted())
+            return hashing.digest()
 
     def _check_room(self, size: int) -> None:
         room = self._backend.room

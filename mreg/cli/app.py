@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from mreg.cli.invocation import Invocation
+from mreg.cli.completion import complete_profile
+from mreg.cli.invocation import FORMATS, Invocation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,10 +104,20 @@ def shared_options() -> list[TyperOption]:
         return TyperOption(param_decls=declarations, help=help, callback=keep, expose_value=False, **settings)
 
     return [
-        option(["output_format", "--format"], "table, plain, json, csv or md.", metavar="FORMAT"),
+        option(
+            ["output_format", "--format"],
+            "table, plain, json, csv or md.",
+            metavar="FORMAT",
+            autocompletion=lambda *_: list(FORMATS),
+        ),
         option(["as_json", "--json"], "Short for --format json.", is_flag=True),
         option(["quiet", "--quiet", "-q"], "Print references only.", is_flag=True),
-        option(["profile", "--profile"], "Use this profile. [env: MREG_PROFILE]", metavar="NAME"),
+        option(
+            ["profile", "--profile"],
+            "Use this profile. [env: MREG_PROFILE]",
+            metavar="NAME",
+            autocompletion=complete_profile,
+        ),
         option(["config", "--config"], "Read profiles from this file. [env: MREG_CONFIG]", metavar="FILE"),
         option(["debug", "--debug"], "Show the traceback of an unknown failure.", is_flag=True),
     ]
@@ -165,6 +176,10 @@ def run(arguments: Sequence[str]) -> int:
     import signal
 
     invocation = Invocation.of_words(arguments)
+    if "_MREG_COMPLETE" in os.environ:
+        from typer.completion import completion_init
+
+        completion_init()
     previous = signal.signal(signal.SIGTERM, _terminate) if hasattr(signal, "SIGTERM") else None
     try:
         code = root_command().main(list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation)

@@ -48,7 +48,8 @@ def _models(ctx: typer.Context, incomplete: str) -> Iterable[str]:
 def _aliases(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
     from mreg.cli.app import invocation_of
 
-    return invocation_of(ctx).registry.model(str(ctx.params["reference_text"])).aliases
+    name = ctx.params.get("reference_text") or next(iter(ctx.args), "")
+    return invocation_of(ctx).registry.model(str(name)).aliases
 
 
 def _metrics(ctx: typer.Context, incomplete: str) -> Iterable[str]:
@@ -109,7 +110,67 @@ def completion(
 
 
 def script(shell: str) -> str:
-    """The completion script of a shell, as ``completions/`` holds it."""
-    from typer._completion_shared import get_completion_script
+    """The completion script of a shell, as ``completions/`` holds it; what fails in it stays silent."""
+    return _SCRIPTS[shell]
 
-    return get_completion_script(prog_name="mreg", complete_var="_MREG_COMPLETE", shell=shell) + "\n"
+
+# Every script hands the words up to the cursor to mreg itself, in the form that Typer understands from bash, and gets a
+# word a line. Nothing that comes back is evaluated.
+
+_BASH = r"""# Completion of mreg for bash. Made by `mreg completion bash`.
+_mreg() {
+    local line=${COMP_LINE:0:COMP_POINT} breaks= char word rest
+    local -a typed
+    IFS=$' \t\n' read -ra typed <<<"$line"
+    [[ $line == *[[:space:]] ]] && typed+=("")
+    word=${typed[${#typed[@]}-1]}
+    mapfile -t COMPREPLY < <(
+        COMP_WORDS=$line COMP_CWORD=$((${#typed[@]} - 1)) _MREG_COMPLETE=complete_bash "$1" 2>/dev/null
+    )
+    # Readline breaks words at these, and replaces only what stands behind the last one.
+    for char in @ : =; do
+        [[ $COMP_WORDBREAKS == *"$char"* ]] && breaks+=$char
+    done
+    if [[ -n $breaks && $word == *["$breaks"]* ]]; then
+        rest=${word##*["$breaks"]}
+        # An @ that begins a word it takes along.
+        [[ ${word%"$rest"} == *@ ]] && rest=@$rest
+        COMPREPLY=("${COMPREPLY[@]#"${word%"$rest"}"}")
+    fi
+}
+complete -o default -F _mreg mreg
+"""
+
+_ZSH = r"""#compdef mreg
+# Completion of mreg for zsh. Made by `mreg completion zsh`.
+_mreg() {
+    local -a found
+    found=("${(@f)$(
+        COMP_WORDS="${(j: :)words[1,CURRENT]}" COMP_CWORD=$((CURRENT - 1)) _MREG_COMPLETE=complete_bash \
+            $words[1] 2>/dev/null
+    )}")
+    found=(${found:#})
+    if (( $#found )); then
+        compadd -- $found
+    else
+        _files
+    fi
+}
+if [[ $funcstack[1] == _mreg ]]; then
+    _mreg "$@"
+else
+    compdef _mreg mreg
+fi
+"""
+
+_FISH = r"""# Completion of mreg for fish. Made by `mreg completion fish`.
+function __mreg_complete
+    set -l typed (commandline -opc)
+    set -l current (commandline -ct)
+    COMP_WORDS="$typed $current" COMP_CWORD=(count $typed) _MREG_COMPLETE=complete_bash $typed[1] 2>/dev/null
+end
+complete --command mreg --no-files --arguments "(__mreg_complete)"
+complete --command mreg --force-files --condition "__fish_seen_subcommand_from push pull"
+"""
+
+_SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}

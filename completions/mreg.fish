@@ -1,0 +1,8 @@
+# Completion of mreg for fish. Made by `mreg completion fish`.
+function __mreg_complete
+    set -l typed (commandline -opc)
+    set -l current (commandline -ct)
+    COMP_WORDS="$typed $current" COMP_CWORD=(count $typed) _MREG_COMPLETE=complete_bash $typed[1] 2>/dev/null
+end
+complete --command mreg --no-files --arguments "(__mreg_complete)"
+complete --command mreg --force-files --condition "__fish_seen_subcommand_from push pull"
