@@ -177,7 +177,7 @@ def run(arguments: Sequence[str]) -> int:
 
     invocation = Invocation.of_words(arguments)
     if "_MREG_COMPLETE" in os.environ:
-        from typer.completion import completion_init
+        from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
     previous = signal.signal(signal.SIGTERM, _terminate) if hasattr(signal, "SIGTERM") else None

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from mreg.registry.query import ModelVersions
 
 BARS = "▁▂▃▄▅▆▇█"
-METRIC_COLUMNS = 6
-"""Metrics shown beside each other in a version table of a person's terminal; programs get all."""
 
 
 def render(value: object) -> Rendering:
@@ -60,7 +58,7 @@ def _summaries(summaries: Sequence[ModelSummary]) -> Rendering:
         "model", ">latest", "metric", ">latest value", ">staging", ">production", ">production value", ">versions",
         "updated",
     )  # fmt: skip
-    return one(Table(columns=columns, rows=tuple(rows)))
+    return one(Table(columns=columns, rows=tuple(rows), optional=("updated", ">versions", ">staging")))
 
 
 def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str]:
@@ -91,13 +89,13 @@ def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by
         by if by == "reference" else f">{by}", "stage", *(f">{name}" for name in names), "aliases", "format", ">bytes",
         "created", "by",
     )  # fmt: skip
-    return Table(title=title, columns=columns, rows=tuple(rows))
+    optional = ("format", *(f">{name}" for name in reversed(names[1:])), "by", ">bytes")
+    return Table(title=title, columns=columns, rows=tuple(rows), optional=optional)
 
 
 def _found(versions: Sequence[ModelVersion]) -> Rendering:
     names = _metric_names(versions)
-    flat = _version_table(versions, names, by="reference")
-    return Rendering(tables=(_version_table(versions, names[:METRIC_COLUMNS], by="reference"),), flat=flat)
+    return one(_version_table(versions, names, by="reference"))
 
 
 def _model_facts(model: RegisteredModel) -> list[tuple[Cell | Toned, ...]]:
@@ -136,13 +134,9 @@ def _model_versions(found: ModelVersions) -> Rendering:
     if len(values) > 1:
         line = f"{sparkline([float(value) for value in values])}  {found.metric} {values[0]:.6g} to {values[-1]:.6g}"
         facts.append(("trend", line))
-    return Rendering(
-        tables=(
-            Table(title=str(found.model.name), columns=("field", "value"), rows=tuple(facts), facts=True),
-            _version_table(found.versions, names[:METRIC_COLUMNS], by="version"),
-        ),
-        flat=_version_table(found.versions, names, by="version"),
-    )
+    versions = _version_table(found.versions, names, by="version")
+    about = Table(title=str(found.model.name), columns=("field", "value"), rows=tuple(facts), facts=True)
+    return Rendering(tables=(about, versions), flat=versions)
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:

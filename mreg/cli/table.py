@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -36,13 +36,23 @@ class Table:
         title: What it is of; empty for none.
         columns: Names; right-aligned where they begin with ``>``, which is not shown.
         facts: Two columns, name and value, whose column names say nothing to a person.
-        tree: The first column is indented text and keeps its leading spaces.
+        optional: Columns that a narrow terminal may leave out, the first to go first; programs get all.
     """
 
     title: str = ""
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell | Toned, ...], ...]
     facts: bool = False
+    optional: tuple[str, ...] = ()
+
+    def without(self, column: str) -> Table:
+        """The table without one of its columns."""
+        place = self.columns.index(column)
+        return replace(
+            self,
+            columns=self.columns[:place] + self.columns[place + 1 :],
+            rows=tuple(row[:place] + row[place + 1 :] for row in self.rows),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

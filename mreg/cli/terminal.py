@@ -13,6 +13,9 @@ from rich.text import Text
 from mreg.cli.table import Cell, Rendering, Table, Toned, short
 from mreg.domain.text import printable
 
+GAP = 3
+"""Characters between two columns."""
+
 TONES = {"good": "green", "bad": "red", "dim": "dim", "strong": "bold"}
 
 
@@ -42,16 +45,32 @@ def print_rendering(rendering: Rendering) -> None:
     out = console()
     ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     for place, table in enumerate(rendering.tables):
-        if place:
+        if place and rendering.tables[place - 1].facts:
             out.print()
         if table.title:
             out.print(_text(table.title, "bold", ascii_only=ascii_only))
         if table.rows:
-            out.print(_drawn(table, ascii_only=ascii_only))
+            fitting, left_out = _fitting(table, out.width)
+            out.print(_drawn(fitting, ascii_only=ascii_only))
+            if left_out:
+                note = f"{', '.join(left_out)}: not shown in {out.width} columns; --format plain has all"
+                out.print(_text(note, "dim", ascii_only=ascii_only))
         elif not table.facts:
             out.print(Text("nothing", style="dim"))
     if rendering.summary:
         out.print(_text(rendering.summary, "", ascii_only=ascii_only))
+
+
+def _fitting(table: Table, width: int) -> tuple[Table, list[str]]:
+    """The table without as many of its optional columns as it takes to fit, and their names."""
+    left_out: list[str] = []
+    for column in table.optional:
+        cells = zip(table.names, *([printable(short(cell)) for cell in row] for row in table.rows), strict=True)
+        if sum(max(map(len, texts)) + GAP for texts in cells) <= width:
+            break
+        table = table.without(column)
+        left_out.append(column.removeprefix(">"))
+    return table, left_out[::-1]
 
 
 def _drawn(table: Table, *, ascii_only: bool) -> RichTable:

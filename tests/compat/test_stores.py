@@ -1,0 +1,48 @@
+"""Stores that past releases wrote; they must open for ever.
+
+``schema-N`` was written by the commands of the release of that schema and is never changed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.catalog.sqlite import SCHEMA
+from mreg.domain.events import first_broken
+from mreg.domain.model import ModelStage
+
+HERE = Path(__file__).parent
+STORES = sorted(HERE.glob("schema-*"))
+
+
+def test_there_is_a_store_of_every_schema() -> None:
+    assert [store.name for store in STORES] == [f"schema-{number}" for number in range(1, SCHEMA + 1)]
+
+
+@pytest.mark.parametrize("store", STORES, ids=lambda path: path.name)
+def test_a_store_of_a_past_release_opens_and_goes_on(store: Path, tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path / "store")
+    with mreg.open_registry(catalog=str(tmp_path / "store/catalog.db")) as registry:
+        model = registry.model("classifier")
+        assert (model.description, model.tags, model.directions) == (
+            "of schema 1",
+            {"team": "fraud"},
+            {"cost": "lower"},
+        )
+        assert (model.production_version, model.aliases, model.version_count) == (1, {"champ": 2}, 2)
+        second = registry.version("classifier@champ")
+        assert (second.metrics, second.tags, str(second.parent)) == ({"accuracy": 0.95}, {"a": "b"}, "classifier@1")
+        registry.pull("classifier@2", tmp_path / "out")
+        assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {
+            "a": "one\n", "b": "two\n", "c": "three\n",
+        }  # fmt: skip
+        events = registry._session.catalog.read(lambda reader: reader.events(newest_first=False))
+        assert first_broken(events) is None
+        assert events[0].actor == "ada"
+        (tmp_path / "new.pkl").write_bytes(b"x")
+        assert registry.push(tmp_path / "new.pkl", name="classifier", stage="production").version == 4
+        assert registry.version("classifier@1").stage is ModelStage.ARCHIVED

@@ -1,0 +1,176 @@
+"""What the examples and the README say is what happens."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mreg
+from tests.conftest import Mreg
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = ROOT / "examples"
+README = (ROOT / "README.md").read_text()
+BIN = str(Path(sys.executable).parent)
+
+
+@pytest.fixture(autouse=True)
+def _mreg_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
+
+
+def shell(script: str, **variables: str) -> str:
+    done = subprocess.run(
+        ["sh", "-euc", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **variables},
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_quickstart_runs_the_main_job_in_a_copy(tmp_path: Path) -> None:
+    for name in ("examples", "mreg", "pyproject.toml", "README.md", "LICENSE"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path / name)
+    # What is tested here is the script; installing by pip into an empty environment would need the network.
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    out = shell(f"sh {tmp_path}/examples/quickstart.sh")
+    assert "$ mreg rollback digits --reason too slow in the shop" in out
+    assert out.endswith("Done. Everything above ran against a store of its own, which is gone again.\n")
+    assert not list(Path(os.environ["HOME"]).rglob("catalog.db"))
+
+
+def test_a_model_is_trained_and_pushed() -> None:
+    out = shell(f'"{sys.executable}" {EXAMPLES}/train_and_push.py; "{sys.executable}" {EXAMPLES}/train_and_push.py')
+    assert "tumours@1 is in Production" in out
+    assert "accuracy" in out
+    assert "tumours@1 stays in Production" in out
+    with mreg.open_registry() as registry:
+        version = registry.version("tumours@1")
+        assert version.metrics["accuracy"] > 0.9
+        assert version.artifact.format == "pickle"
+        assert "scikit-learn" in version.source.environment
+
+
+def ci_lines(file: str) -> list[str]:
+    """The lines of a CI file that call mreg."""
+    lines = re.findall(r"^\s*(?:- )?(?:run: )?(mreg .+)$", (EXAMPLES / file).read_text(), re.MULTILINE)
+    return [line for line in lines if not line.startswith("mreg is")]
+
+
+@pytest.mark.parametrize(
+    ("file", "variables"),
+    [
+        ("github-actions.yml", {"GITHUB_REF_NAME": "main", "GITHUB_RUN_ID": "77"}),
+        ("gitlab-ci.yml", {"CI_COMMIT_REF_NAME": "main", "CI_PIPELINE_ID": "78"}),
+    ],
+)
+def test_the_lines_of_a_ci_job_work(file: str, variables: dict[str, str], tmp_path: Path) -> None:
+    lines = ci_lines(file)
+    assert len(lines) >= 4
+    variables = {
+        **variables,
+        "GITHUB_OUTPUT": str(tmp_path / "output"),
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
+    }
+    shutil.copy(EXAMPLES / "models/logistic/model.joblib", "model.pkl")
+    shutil.copy(EXAMPLES / "models/logistic/metrics.json", "metrics.json")
+    Path("deployed").mkdir()
+    shell("mreg push model.pkl --name classifier --metrics-file metrics.json --stage production")
+    shutil.copy(EXAMPLES / "models/svm/model.joblib", "model.pkl")
+    shutil.copy(EXAMPLES / "models/svm/metrics.json", "metrics.json")
+    shell("\n".join(lines), **variables)
+    with mreg.open_registry() as registry:
+        version = registry.version("classifier@production")
+        assert version.version == 2
+        assert version.tags == {"branch": "main"}
+        assert version.run_id in ("github:77", "gitlab:78")
+    if file.startswith("gitlab"):
+        assert Path("deployed/model.pkl").read_bytes() == Path("model.pkl").read_bytes()
+    else:
+        assert "reference=classifier@2\n" in (tmp_path / "output").read_text()
+
+
+def test_the_review_shows_what_compare_prints() -> None:
+    for name in ("logistic", "svm"):
+        folder = EXAMPLES / "models" / name
+        shell(
+            f"mreg push {folder}/model.joblib -n digits --metrics-file {folder}/metrics.json --params-file {folder}/params.json -q"
+        )
+    printed = shell("mreg compare digits 1 2 --format md")
+    assert printed in (EXAMPLES / "review.md").read_text()
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    Path("model.pkl").write_bytes(b"\x80\x04K\x01.")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "accuracy 0.95 0.95 same\n"), done.stderr
+
+
+def readme_lines() -> list[str]:
+    """Every mreg line of the README's shell blocks, comments cut."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("mreg ")]
+
+
+def test_every_line_of_the_readme_works(process: Mreg) -> None:
+    lines = readme_lines()
+    assert len(lines) > 25
+    Path("metrics.json").write_text('{"accuracy": 0.96, "latency_ms": 12, "f1_score": 0.9}')
+    Path("params.yaml").write_text("lr: 0.1\n")
+    Path("checkpoints").mkdir()
+    Path("checkpoints/model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    Path("models").mkdir()
+    for number, (name, extra) in enumerate(
+        [("base-llm", ""), ("base-llm", ""), ("base", ""), *[("classifier", "")] * 4, *[("other", "")] * 7]
+    ):
+        Path("model.pkl").write_text(str(number))
+        assert process("push", "model.pkl", "-n", name, "--accuracy", "0.9", "--latency-ms", "20").code == 0, extra
+    for version in ("1", "2"):
+        process("promote", f"classifier@{version}", "--to", "production")
+    process("promote", "classifier@4", "--to", "staging")
+    for number, line in enumerate(lines):
+        Path("model.pkl").write_text(f"line {number}")
+        if line.startswith(("mreg rename", "mreg delete")):
+            line += " --yes" if "delete" in line else ""
+        if line.startswith(("mreg pull classifier@champion", "mreg compare classifier@3 other@7")):
+            process("alias", "classifier@3", "champion")
+        if line.startswith("mreg profile"):
+            line = line.replace("/mnt/nas", os.environ["HOME"])
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+        allowed = {0, 3} if "--fail-on-regression" in line else {0}
+        assert done.returncode in allowed, f"{line}\n{done.stdout}{done.stderr}"
+
+
+def test_the_console_of_the_readme_shows_commands_that_exist() -> None:
+    from mreg.cli.app import COMMANDS
+
+    for line in re.findall(r"^\$ mreg (\S+)", README, re.MULTILINE):
+        assert line in COMMANDS
+    assert shlex.split("mreg push x")
+
+
+def test_the_benchmarks_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "startup", "catalog", "concurrency"],
+        capture_output=True, text=True, check=False, cwd=ROOT, timeout=250,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "mreg show NAME@1 --json" in done.stdout
+    assert "all 20 numbers once and consecutive, 0 times 'database is locked'" in done.stdout

@@ -1,0 +1,73 @@
+"""docs/json.md and mreg.wire say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from mreg import wire
+from tests.conftest import Mreg
+
+PAGE = (Path(__file__).parent.parent / "docs" / "json.md").read_text()
+SECTIONS = {
+    match[1]: re.findall(r"^\| `(\w+)` \|", match[2], re.MULTILINE)
+    for match in re.finditer(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+}
+MORE = {"ModelSummary": "Model", "ModelVersions": "Model", "Pulled": "ModelVersion", "StageChange": "ModelVersion"}
+"""Sections that add keys to another one's."""
+
+COMMANDS = {
+    "Model": ["register", "new"],
+    "ModelSummary": ["list"],
+    "ModelVersions": ["show", "m"],
+    "ModelVersion": ["show", "m@1"],
+    "Pulled": ["pull", "m@1", "out"],
+    "StageChange": ["promote", "m@1"],
+    "Comparison": ["compare", "m", "1", "2"],
+    "Event": ["history", "m"],
+    "StagesAt": ["history", "m", "--at", "2099-01-01"],
+    "Lineage": ["lineage", "m@1"],
+    "Deletion": ["delete", "m@2", "--dry-run"],
+    "Profile": ["profile", "show"],
+    "ProfileEntry": ["profile", "list"],
+    "Check": ["profile", "check"],
+}
+
+
+def test_every_value_that_is_written_has_a_section() -> None:
+    names = {"RegisteredModel": "Model"}
+    assert set(SECTIONS) == {names.get(name, name) for name in wire._WRITERS}
+    assert set(SECTIONS) == {*COMMANDS, "Regression"}
+
+
+@pytest.mark.parametrize("section", COMMANDS)
+def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -> None:
+    for number in (1, 2):
+        Path("model.pkl").write_bytes(b"x" * number)
+        command("push", "model.pkl", "-n", "m", "--accuracy", "0.9", "--param", f"n={number}")
+    parsed = json.loads(command(*COMMANDS[section], "--json").out)
+    one = parsed[0] if isinstance(parsed, list) else parsed
+    assert list(one) == [*SECTIONS.get(MORE.get(section, ""), []), *SECTIONS[section]]
+
+
+def test_inner_keys_are_named_too(command: Mreg) -> None:
+    Path("model.pkl").write_bytes(b"x")
+    command("push", "model.pkl", "-n", "m", "--accuracy", "0.9")
+    version = json.loads(command("show", "m@1", "--json").out)
+    comparison = json.loads(command("compare", "m", "1", "1", "--json").out)
+    for inner in (version["artifact"], version["source"], comparison["metrics"][0]):
+        for key in inner:
+            assert f"`{key}`" in PAGE
+
+
+def test_a_regression_is_told_in_the_details(command: Mreg) -> None:
+    for value in ("0.9", "0.8"):
+        Path("model.pkl").write_text(value)
+        command("push", "model.pkl", "-n", "m", "--accuracy", value)
+    done = command("compare", "m", "1", "2", "--fail-on-regression", "--json")
+    (regression,) = json.loads(done.err)["details"]["regressions"]
+    assert regression["reason"] == "worse than the tolerance allows"
+    assert (regression["name"], regression["verdict"]) == ("accuracy", "worse")
