@@ -151,6 +151,10 @@ def test_every_line_of_the_readme_works(process: Mreg) -> None:
             line += " --yes" if "delete" in line else ""
         if line.startswith(("mreg pull classifier@champion", "mreg compare classifier@3 other@7")):
             process("alias", "classifier@3", "champion")
+        if line.startswith("mreg pull"):
+            Path("model.pkl").unlink()
+        if line == "mreg delete classifier@2 --yes":
+            process("archive", "classifier@2")
         if line.startswith("mreg profile"):
             line = line.replace("/mnt/nas", os.environ["HOME"])
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
