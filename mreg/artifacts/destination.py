@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg.artifacts.hashing import Hashing, hashed, stream_chunks
-from mreg.artifacts.local import CREATE, READ, sync_all
+from mreg.artifacts.local import CREATE, READ, sync_all, thoroughly
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, NotFound, Unavailable
@@ -172,7 +172,7 @@ class Destination:
         try:
             yield partial
         finally:
-            _remove(partial)
+            thoroughly(lambda: _remove(partial))
 
     def _create(self, partial: str, mode: int) -> int:
         descriptor = os.open(partial, CREATE, mode)

@@ -30,16 +30,18 @@ COPY_BYTES = 1 << 20
 
 
 class LocalStagedBlob(StagedBlob):
-    """A file under ``tmp`` that has no name yet."""
+    """A file under ``tmp`` that has no name yet; made by the first write, so that no interrupt can come between the
+    making and the ``with`` that removes it."""
 
     def __init__(self, backend: LocalBackend) -> None:
         self.backend = backend
         self.path = backend.temporary()
-        with backend.translated("written"):
-            self.descriptor = os.open(self.path, CREATE, 0o444)
+        self.descriptor = -1
 
     def write(self, chunk: bytes | memoryview) -> None:
         with self.backend.translated("written"):
+            if self.descriptor < 0:
+                self.descriptor = os.open(self.path, CREATE, 0o444)
             view = memoryview(chunk)
             while view:
                 view = view[os.write(self.descriptor, view) :]
@@ -55,9 +57,12 @@ class LocalStagedBlob(StagedBlob):
                 self.descriptor = -1
 
     def discard(self) -> None:
-        self.close(durable=False)
+        thoroughly(self._discard)
+
+    def _discard(self) -> None:
         with contextlib.suppress(OSError):
             os.unlink(self.path)
+        self.close(durable=False)
 
 
 class LocalBackend(BlobBackend):
@@ -124,6 +129,7 @@ class LocalBackend(BlobBackend):
             else:
                 staged = stack.enter_context(contextlib.closing(_Discarding(self.stage()))).staged
                 self._fill(staged, source)
+            staged.write(b"")  # an empty blob is a file, too
             with self.translated("written"):
                 staged.close(durable=True)
                 new = self._link(staged.path, key)
@@ -164,11 +170,7 @@ class LocalBackend(BlobBackend):
                 sync_all(folder)
                 return new
         finally:
-            for path in written.values():
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
+            thoroughly(lambda: _remove_folder(folder, written.values()))
 
     def renew(self, key: str) -> bool:
         place = self._place(key)
@@ -238,6 +240,27 @@ class LocalBackend(BlobBackend):
     def delete(self, key: str) -> None:
         with self.translated("removed", f"the blob {key}"), contextlib.suppress(FileNotFoundError):
             os.unlink(self._place(key))
+
+
+def thoroughly(clean: Callable[[], None]) -> None:
+    """Clean up to the end, also where Ctrl-C or SIGTERM comes in the middle; that is raised afterwards.
+
+    Args:
+        clean: May be run twice.
+    """
+    try:
+        clean()
+    except BaseException:
+        clean()
+        raise
+
+
+def _remove_folder(folder: str, files: Iterable[str]) -> None:
+    for path in files:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
 
 
 class _Discarding:

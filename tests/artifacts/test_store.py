@@ -57,7 +57,11 @@ def write(path: Path, data: bytes = b"x") -> Path:
 
 
 FILES = st.dictionaries(
-    st.lists(st.text("abcéß._-1 ", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join),
+    st.lists(
+        st.text("abcéß._-1 ", min_size=1, max_size=6).filter(lambda part: part not in (".", "..")),
+        min_size=1,
+        max_size=3,
+    ).map("/".join),
     st.tuples(st.binary(max_size=60), st.booleans()),
     min_size=1,
     max_size=6,
@@ -299,6 +303,37 @@ def test_many_at_once_push_the_same_bytes(store: ArtifactStore, root: Path, tmp_
     assert len({one.digest for one in stored}) == 1
     assert sum(one.new_files for one in stored) == 1
     assert list((root / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["small file", "large file", "folder", "pull"])
+def test_an_interrupt_in_the_middle_of_cleaning_up_leaves_nothing(
+    store: ArtifactStore, root: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    small = write(tmp_path / "small", b"x")
+    stored = store.put(str(write(tmp_path / "first", b"first")))
+    write(tmp_path / "large", os.urandom(BIG))
+    for number in range(5):
+        write(tmp_path / "folder" / str(number), os.urandom(9))
+    real = os.unlink
+    came = []
+
+    def interrupt_once(path: str) -> None:
+        if not came:
+            came.append(path)
+            raise KeyboardInterrupt
+        real(path)
+
+    monkeypatch.setattr(os, "unlink", interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        if what == "pull":
+            pull(store, stored, out / "back")
+        else:
+            store.put(str({"small file": small, "large file": tmp_path / "large", "folder": tmp_path / "folder"}[what]))
+    assert came
+    assert list((root / "tmp").iterdir()) == []
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
 
 
 # Pull

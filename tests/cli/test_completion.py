@@ -23,11 +23,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWa
 
 
 def needs(shell: str) -> str:
-    """The shell's program; in CI a missing one is a failure and not a skip."""
+    """The shell's program; where it is missing the test is skipped, and in CI a skip fails the run."""
     program = shutil.which(shell)
     if program is None:
-        if os.environ.get("MREG_TEST_CI"):
-            pytest.fail(f"{shell} is not installed")
         pytest.skip(f"{shell} is not installed")
     return program
 
