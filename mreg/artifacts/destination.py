@@ -7,18 +7,19 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import BinaryIO
 
-from mreg.artifacts.hashing import Hashing, hashed, stream_chunks
+from mreg.artifacts.hashing import Hashing, damaged, hashed, stream_chunks
 from mreg.artifacts.local import CREATE, READ, sync_all, thoroughly
+from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, NotFound, Unavailable
 
-if TYPE_CHECKING:
-    from mreg.artifacts.store import ArtifactStore
-    from mreg.domain.digest import Digest
+OpenBlob = Callable[[Digest, int], AbstractContextManager[BinaryIO]]
+"""Gives the bytes of a blob, whose size is checked and whose digest is not yet."""
 
 CHUNK_BYTES = 2 << 20
 RENAME_NOREPLACE = 1
@@ -40,7 +41,7 @@ class Destination:
         self._prefix = f".{os.path.basename(self._path)[:40]}.mreg-"
 
     def receive_file(
-        self, store: ArtifactStore, digest: Digest, size: int, *, force: bool, moved: Callable[[int], None]
+        self, open_blob: OpenBlob, digest: Digest, size: int, *, force: bool, moved: Callable[[int], None]
     ) -> bool:
         """Make the file; False where the very same bytes stood there."""
         if self._occupied(force=force, same=lambda: self._same_file(self._path, digest, size)):
@@ -48,7 +49,7 @@ class Destination:
         with self._translated(), self._partial(size) as partial:
             descriptor = self._create(partial, 0o666)
             try:
-                self._copy(store, digest, size, descriptor, moved)
+                self._copy(open_blob, digest, size, descriptor, moved)
                 os.fsync(descriptor)
                 if force:
                     os.replace(partial, self._path)
@@ -60,7 +61,7 @@ class Destination:
         return True
 
     def receive_folder(
-        self, store: ArtifactStore, entries: Sequence[ManifestEntry], *, force: bool, moved: Callable[[int], None]
+        self, open_blob: OpenBlob, entries: Sequence[ManifestEntry], *, force: bool, moved: Callable[[int], None]
     ) -> bool:
         """Make the folder; False where the very same files stood there."""
         if self._occupied(force=force, same=lambda: self._same_folder(entries)):
@@ -80,7 +81,7 @@ class Destination:
                         os.path.join(partial, entry.path), CREATE, 0o777 if entry.executable else 0o666
                     )
                     try:
-                        self._copy(store, entry.digest, entry.size, descriptor, moved)
+                        self._copy(open_blob, entry.digest, entry.size, descriptor, moved)
                     finally:
                         os.close(descriptor)
                 sync_all(partial)
@@ -91,11 +92,9 @@ class Destination:
         return True
 
     def _copy(
-        self, store: ArtifactStore, digest: Digest, size: int, descriptor: int, moved: Callable[[int], None]
+        self, open_blob: OpenBlob, digest: Digest, size: int, descriptor: int, moved: Callable[[int], None]
     ) -> None:
-        from mreg.artifacts.store import damaged
-
-        with store.open_blob(digest, size) as source, Hashing(size) as hashing:
+        with open_blob(digest, size) as source, Hashing(size) as hashing:
             for chunk in stream_chunks(source, CHUNK_BYTES):
                 hashing.add(chunk)
                 view = memoryview(chunk)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from mreg.domain.digest import Digest
+from mreg.errors import Corrupt
 
 AHEAD = 4
 """Chunks that may wait for hashing: memory stays bounded, and neither side waits at each chunk."""
@@ -90,3 +91,10 @@ def stream_chunks(stream: object, chunk_bytes: int) -> Iterator[bytes]:
     """The chunks of an open stream up to its end."""
     while chunk := stream.read(chunk_bytes):  # type: ignore[attr-defined]
         yield chunk
+
+
+def damaged(digest: Digest, how: str = "its bytes have another SHA-256") -> Corrupt:
+    """The error for a blob that is not what its name says."""
+    return Corrupt(
+        f"the blob {digest} is damaged: {how}", hint="push the model again from its source", digest=str(digest)
+    )

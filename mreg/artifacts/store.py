@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.artifacts.backend import BlobBackend
-from mreg.artifacts.hashing import Hashing, digest_of, hashed, stream_chunks
+from mreg.artifacts.hashing import Hashing, damaged, digest_of, hashed, stream_chunks
 from mreg.artifacts.layout import blob_key
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest, ManifestEntry
@@ -300,9 +300,9 @@ class ArtifactStore:
             )
         moved = _told(progress, size)
         if kind is ArtifactKind.FILE:
-            return Destination(destination).receive_file(self, digest, size, force=force, moved=moved)
+            return Destination(destination).receive_file(self.open_blob, digest, size, force=force, moved=moved)
         entries = self.manifest(digest).entries
-        return Destination(destination).receive_folder(self, entries, force=force, moved=moved)
+        return Destination(destination).receive_folder(self.open_blob, entries, force=force, moved=moved)
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
         """Write a file's bytes to a stream, after all of them were verified.
@@ -321,13 +321,6 @@ class ArtifactStore:
 
 
 _NO_DIGEST = Digest.sha256("0" * 64)
-
-
-def damaged(digest: Digest, how: str = "its bytes have another SHA-256") -> Corrupt:
-    """The error for a blob that is not what its name says."""
-    return Corrupt(
-        f"the blob {digest} is damaged: {how}", hint="push the model again from its source", digest=str(digest)
-    )
 
 
 def _empty(path: str, how: str) -> BadInput:

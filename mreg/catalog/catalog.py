@@ -1,30 +1,19 @@
-"""Catalog: operations in domain terms, over named statements on any database."""
+"""Catalog: the metadata of a registry, read and written in domain terms on any database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from mreg.catalog.database import Connection, Database, Row
-from mreg.catalog.rows import number, read_event, read_metric, read_model, read_version
+from mreg.catalog.database import Database
+from mreg.catalog.reader import Reader
 from mreg.domain.digest import Digest
-from mreg.domain.metrics import WELL_KNOWN, MetricValue
-from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
-from mreg.domain.names import ModelName, Selector, VersionRef
 
 if TYPE_CHECKING:
     from mreg.catalog.writer import Writer
-    from mreg.domain.events import Event
-    from mreg.domain.expression import Expression, Sort
 
 T = TypeVar("T")
-
-ALL = 2**62
-"""A limit that no table reaches."""
-
-CHUNK = 500
-"""Versions whose belongings are read by one statement."""
 
 
 class Catalog:
@@ -48,231 +37,10 @@ class Catalog:
 
         ``fn`` may be run more than once and must have no effect but its calls; where it raises, nothing has changed.
         """
-        from mreg.catalog.writer import Writer
+        from mreg.catalog.writer import Writer  # here: reading commands have no need of it
 
         return self._database.write(lambda connection: fn(Writer(connection, self._locate, actor=actor, at=at)))
 
     def close(self) -> None:
         """Let go of files and connections; does nothing a second time."""
         self._database.close()
-
-
-class Reader:
-    """Questions to the catalog within one transaction."""
-
-    def __init__(self, connection: Connection, locate: Callable[[Digest], str]) -> None:
-        self._connection = connection
-        self._locate = locate
-
-    # Models
-
-    def model(self, name: ModelName) -> RegisteredModel | None:
-        """The model of that name, or None."""
-        row = self._connection.one("models.by_name", name=str(name))
-        return None if row is None else self._model(row)
-
-    def _model(self, row: Row) -> RegisteredModel:
-        one, model_id = self._connection, row["model_id"]
-        return read_model(
-            row,
-            tags=one.all("models.tags", model_id=model_id),
-            directions=one.all("models.directions", model_id=model_id),
-            aliases=one.all("models.aliases", model_id=model_id),
-            latest=_number(one.one("versions.latest", model_id=model_id, back=0)),
-            staging=_number(one.one("versions.last_in_stage", model_id=model_id, stage=ModelStage.STAGING.value)),
-            production=_number(one.one("versions.last_in_stage", model_id=model_id, stage=ModelStage.PRODUCTION.value)),
-        )
-
-    def models(self, *, limit: int | None = None) -> tuple[ModelSummary, ...]:
-        """Every model with the metric that speaks for it, the one that changed last first."""
-        rows = self._connection.all("models.by_update", row_limit=ALL if limit is None else limit)
-        return tuple(self._summary(self._model(row)) for row in rows)
-
-    def _summary(self, model: RegisteredModel) -> ModelSummary:
-        metric = self.judging_metric(model)
-        return ModelSummary(
-            model=model,
-            metric=metric,
-            latest_value=self._metric_of(model, model.latest_version, metric),
-            production_value=self._metric_of(model, model.production_version, metric),
-        )
-
-    def judging_metric(self, model: RegisteredModel) -> str:
-        """The metric that speaks for a model: its own choice, else the first well-known one that a version has."""
-        if model.primary_metric:
-            return model.primary_metric
-        for name in WELL_KNOWN:
-            if self._connection.one("versions.has_metric", model_id=model.model_id, metric=name):
-                return name
-        row = self._connection.one("versions.first_metric", model_id=model.model_id)
-        return str(row["name"]) if row else ""
-
-    def _metric_of(self, model: RegisteredModel, version: int | None, metric: str) -> MetricValue | None:
-        if version is None or not metric:
-            return None
-        row = self._connection.one("versions.metric_of", model_id=model.model_id, version=version, metric=metric)
-        return read_metric(str(row["exact"])) if row else None
-
-    def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
-        """Names of models that begin with a text, sorted."""
-        rows = self._connection.all(
-            "models.names_from", first=prefix, beyond=_beyond(prefix), row_limit=ALL if limit is None else limit
-        )
-        return tuple(str(row["name"]) for row in rows)
-
-    def near_names(self, name: str) -> tuple[str, ...]:
-        """Names that the given one was probably meant to be; looks at some hundreds of neighbours, not at all names."""
-        from mreg.domain.text import nearest
-
-        around = self._connection.all("models.names_around", name=name, row_limit=200)
-        recent = self._connection.all("models.by_update", row_limit=200)
-        return nearest(name, {str(row["name"]) for row in (*around, *recent)})
-
-    def metric_names(self, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
-        """Names of metrics that any version has and that begin with a text, sorted."""
-        rows = self._connection.all("versions.metric_names", first=prefix, beyond=_beyond(prefix), row_limit=limit)
-        return tuple(str(row["name"]) for row in rows)
-
-    # Versions
-
-    def versions(self, model: RegisteredModel, *, limit: int | None = None) -> tuple[ModelVersion, ...]:
-        """The versions of a model, newest first, with a constant number of statements for some hundreds of them."""
-        return self._versions(
-            self._connection.all(
-                "versions.of_model", model_id=model.model_id, row_limit=ALL if limit is None else limit
-            )
-        )
-
-    def version(self, model: RegisteredModel, number: int) -> ModelVersion | None:
-        """The version of that number, or None."""
-        rows = self._connection.all("versions.by_number", model_id=model.model_id, version=number)
-        return next(iter(self._versions(rows)), None)
-
-    def version_by_id(self, version_id: int) -> ModelVersion | None:
-        """The version of that id, of whatever model, or None."""
-        return next(iter(self._versions(self._connection.all("versions.by_id", version_id=version_id))), None)
-
-    def in_stage(self, model: RegisteredModel, stage: ModelStage) -> tuple[ModelVersion, ...]:
-        """The versions that are in a stage, the one that entered last first."""
-        rows = self._connection.all("versions.in_stage", model_id=model.model_id, stage=stage.value)
-        return self._versions(rows)
-
-    def find(self, model: RegisteredModel, selector: Selector) -> ModelVersion | None:
-        """The version that a selector picks, or None.
-
-        Raises:
-            BadInput: The beginning of a digest fits versions of different bytes.
-        """
-        from mreg.catalog.selecting import select
-
-        number = select(self._connection, model, selector, self.judging_metric)
-        return None if number is None else self.version(model, number)
-
-    def search(
-        self, where: Expression | None, *, sort: Sort | None = None, limit: int | None = None
-    ) -> tuple[ModelVersion, ...]:
-        """Versions over all models for which an expression holds, newest first unless sorted."""
-        from mreg.catalog.search import find_versions
-
-        return self._versions(find_versions(self._connection, where, sort, ALL if limit is None else limit))
-
-    def _versions(self, rows: Sequence[Row]) -> tuple[ModelVersion, ...]:
-        found: list[ModelVersion] = []
-        parents: dict[int, VersionRef | None] = {}
-        for start in range(0, len(rows), CHUNK):
-            chunk = rows[start : start + CHUNK]
-            belongings = self._belongings([number(row, "version_id") for row in chunk])
-            for row in chunk:
-                metrics, parameters, tags, aliases = (belongings.get((row["version_id"], kind), {}) for kind in "mpta")
-                parent_id = row["parent_id"]
-                if isinstance(parent_id, int) and parent_id not in parents:
-                    parents[parent_id] = self._reference(parent_id)
-                found.append(
-                    read_version(
-                        row,
-                        metrics=metrics,
-                        parameters=parameters,
-                        tags=tags,
-                        aliases=tuple(aliases),
-                        parent=parents[parent_id] if isinstance(parent_id, int) else None,
-                        locate=self._locate,
-                    )
-                )
-        return tuple(found)
-
-    def _belongings(self, ids: Sequence[int]) -> dict[tuple[object, str], dict[str, str]]:
-        """Metrics (m), parameters (p), tags (t) and aliases (a) by version, each a mapping in the order of names."""
-        marks = ", ".join(f":v{place}" for place in range(len(ids)))
-        sql = (
-            f"SELECT 'm' AS kind, version_id, name, exact AS value FROM metrics WHERE version_id IN ({marks}) "
-            f"UNION ALL SELECT 'p', version_id, name, value FROM parameters WHERE version_id IN ({marks}) "
-            f"UNION ALL SELECT 't', version_id, name, value FROM version_tags WHERE version_id IN ({marks}) "
-            f"UNION ALL SELECT 'a', version_id, alias, '' FROM aliases WHERE version_id IN ({marks}) "
-            "ORDER BY 1, 2, 3"
-        )
-        found: dict[tuple[object, str], dict[str, str]] = {}
-        for row in self._connection.query(sql, {f"v{place}": one for place, one in enumerate(ids)}) if ids else ():
-            found.setdefault((row["version_id"], str(row["kind"])), {})[str(row["name"])] = str(row["value"])
-        return found
-
-    def _reference(self, version_id: int) -> VersionRef | None:
-        row = self._connection.one("versions.by_id", version_id=version_id)
-        if row is None:
-            return self.deleted(version_id)
-        return VersionRef(ModelName(str(row["model_name"])), Selector.number(number(row, "version")))
-
-    def deleted(self, version_id: int) -> VersionRef | None:
-        """The reference that a deleted version had, or None where no such version was deleted."""
-        row = self._connection.one("versions.deleted", version_id=version_id)
-        if row is None:
-            return None
-        return VersionRef(ModelName(str(row["model_name"])), Selector.number(number(row, "version")))
-
-    def parent_of(self, version_id: int) -> int | None:
-        """The id of a version's parent, also of a deleted version's, or None."""
-        row = self._connection.one("versions.parent", version_id=version_id)
-        parent = row["parent_id"] if row else None
-        return parent if isinstance(parent, int) else None
-
-    def children_of(self, version_id: int) -> tuple[int, ...]:
-        """The ids of the versions made from a version, deleted ones too, oldest first."""
-        return tuple(
-            number(row, "version_id") for row in self._connection.all("versions.children", version_id=version_id)
-        )
-
-    def has_size(self, size_bytes: int) -> bool:
-        """Whether any artifact has exactly so many bytes, so that the same bytes may be stored already."""
-        return self._connection.one("versions.has_size", size_bytes=size_bytes) is not None
-
-    # Events
-
-    def events(
-        self,
-        *,
-        model: RegisteredModel | None = None,
-        version: int | None = None,
-        limit: int | None = None,
-        newest_first: bool = True,
-    ) -> tuple[Event, ...]:
-        """Events of the whole catalog, of a model, or of one of its version numbers, deleted ones too."""
-        order = "_newest_first" if newest_first else ""
-        rows: Iterable[Row]
-        most = ALL if limit is None else limit
-        if model is None:
-            rows = self._connection.all(f"events.all{order}", row_limit=most)
-        elif version is None:
-            rows = self._connection.all(f"events.of_model{order}", model_id=model.model_id, row_limit=most)
-        else:
-            rows = self._connection.all(
-                f"events.of_version{order}", model_id=model.model_id, version=version, row_limit=most
-            )
-        return tuple(read_event(row) for row in rows)
-
-
-def _number(row: Row | None) -> int | None:
-    return None if row is None else number(row, "version")
-
-
-def _beyond(prefix: str) -> str:
-    """A text after every text that begins with the prefix."""
-    return f"{prefix}\U0010ffff"

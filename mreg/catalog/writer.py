@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
-from mreg.catalog.catalog import Reader
 from mreg.catalog.database import Connection
+from mreg.catalog.reader import Reader
 from mreg.catalog.rows import event_values, metric_values, number, parameter_number, read_event, source_values
 from mreg.domain.digest import Digest
 from mreg.domain.events import Event, chained, time_text

@@ -14,11 +14,11 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from mreg.cli.completion import complete_profile
-from mreg.cli.invocation import FORMATS, Invocation
+from mreg.cli.invocation import FORMATS, Invocation, invocation_of
+from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, terminate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import FrameType
 
 COMMANDS = {
     "register": ("models", "register"),
@@ -123,14 +123,6 @@ def shared_options() -> list[TyperOption]:
     ]
 
 
-def invocation_of(ctx: typer.Context) -> Invocation:
-    """What this run of ``mreg`` was asked for beside its command."""
-    root = ctx.find_root()
-    if not isinstance(root.obj, Invocation):
-        root.obj = Invocation()
-    return root.obj
-
-
 def _print_version(ctx: typer.Context, _param: object, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from mreg import __version__
@@ -160,17 +152,6 @@ def root_command() -> CommandGroup:
     )
 
 
-INTERRUPTED = 130
-
-
-class Terminated(BaseException):
-    """SIGTERM came; unwinds like Ctrl-C, so that nothing is left half done."""
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and give its exit code; the only place where failures are caught."""
     import signal
@@ -180,7 +161,7 @@ def run(arguments: Sequence[str]) -> int:
         from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
-    previous = signal.signal(signal.SIGTERM, _terminate) if hasattr(signal, "SIGTERM") else None
+    previous = signal.signal(signal.SIGTERM, terminate) if hasattr(signal, "SIGTERM") else None
     try:
         code = root_command().main(list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation)
         if sys.stdout is not None:
@@ -189,7 +170,7 @@ def run(arguments: Sequence[str]) -> int:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
-        return 141
+        return PIPE_CLOSED
     except BaseException as error:  # noqa: BLE001  every failure ends here as a message and an exit code
         from mreg.cli.failures import report
 
@@ -208,5 +189,5 @@ def main() -> NoReturn:
     except OSError:
         # The reader went away or the disk is full; what could be said was said. The interpreter must not try again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = code or 141
+        code = code or PIPE_CLOSED
     sys.exit(code)

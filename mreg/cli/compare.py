@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.core import TyperCommand
 
-from mreg.cli.app import invocation_of
 from mreg.cli.arguments import two_references
 from mreg.cli.completion import complete_reference
+from mreg.cli.invocation import invocation_of
 from mreg.errors import GateFailed
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def _quietly(offer: Callable[[typer.Context, str], Iterable[str]]) -> Completer:
 
 
 def _references(ctx: typer.Context, incomplete: str) -> Iterable[str]:
-    from mreg.cli.app import invocation_of
+    from mreg.cli.invocation import invocation_of
 
     words = ctx.params.get("words") or []
     registry = invocation_of(ctx).registry
@@ -40,20 +40,20 @@ def _references(ctx: typer.Context, incomplete: str) -> Iterable[str]:
 
 
 def _models(ctx: typer.Context, incomplete: str) -> Iterable[str]:
-    from mreg.cli.app import invocation_of
+    from mreg.cli.invocation import invocation_of
 
     return [word for word in invocation_of(ctx).registry.completions(incomplete) if "@" not in word]
 
 
 def _aliases(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
-    from mreg.cli.app import invocation_of
+    from mreg.cli.invocation import invocation_of
 
     name = ctx.params.get("reference_text") or next(iter(ctx.args), "")
     return invocation_of(ctx).registry.model(str(name)).aliases
 
 
 def _metrics(ctx: typer.Context, incomplete: str) -> Iterable[str]:
-    from mreg.cli.app import invocation_of
+    from mreg.cli.invocation import invocation_of
 
     return invocation_of(ctx).registry.metric_names(incomplete)
 
@@ -72,7 +72,7 @@ def _stages(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG0
 
 
 def _profiles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
-    from mreg.cli.app import invocation_of
+    from mreg.cli.invocation import invocation_of
     from mreg.profile.load import list_profiles
 
     return [profile.name for profile in list_profiles(config=invocation_of(ctx).config)]

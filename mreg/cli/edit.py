@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.app import invocation_of
 from mreg.cli.arguments import model_name, pairs, reference
 from mreg.cli.completion import complete_alias, complete_reference
+from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Description, Directions, DryRun, ModelArgument, PrimaryMetric, ReferenceWords, Yes
 from mreg.domain.text import quoted
 from mreg.errors import BadInput

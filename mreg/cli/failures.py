@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mreg import errors
+from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
 from mreg.domain.text import nearest, printable, quoted
 
 if TYPE_CHECKING:
@@ -28,14 +29,10 @@ EXIT_CODES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.NotAllowed, 1),
     (errors.MregError, 1),
 )
-TERMINATED = 143
-PIPE_CLOSED = 141
 
 
 def report(error: BaseException, invocation: Invocation) -> int:
     """Say on standard error what failed and what to do next; the exit code."""
-    from mreg.cli.app import INTERRUPTED, Terminated
-
     if isinstance(error, SystemExit):
         # Typer's way to end where the reader of a pipe went away.
         gone = isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.app import invocation_of
 from mreg.cli.arguments import reference
+from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ReferenceWords
 from mreg.errors import BadInput
 

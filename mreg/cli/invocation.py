@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import typer
+
     from mreg.cli.output import Output
     from mreg.registry.registry import Registry
 
@@ -72,3 +74,11 @@ class Invocation:
         """Let go of the registry, if one was opened."""
         if self._registry is not None:
             self._registry.close()
+
+
+def invocation_of(ctx: typer.Context) -> Invocation:
+    """What this run of ``mreg`` was asked for beside its command."""
+    root = ctx.find_root()
+    if not isinstance(root.obj, Invocation):
+        root.obj = Invocation()
+    return root.obj

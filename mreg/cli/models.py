@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.app import invocation_of
 from mreg.cli.arguments import model_name, pairs
 from mreg.cli.completion import complete_field
+from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Description, Directions, Limit, PrimaryMetric, Tags
 
 

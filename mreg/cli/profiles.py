@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.app import invocation_of
 from mreg.cli.completion import complete_profile
+from mreg.cli.invocation import invocation_of
 from mreg.errors import Unavailable
 
 PROFILE_COMMANDS = {

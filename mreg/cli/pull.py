@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.app import invocation_of
+from mreg.cli.invocation import invocation_of
 from mreg.cli.options import ReferenceArgument
 from mreg.domain.names import Selector, SelectorKind, VersionRef
 from mreg.domain.text import quoted

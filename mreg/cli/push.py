@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from mreg.cli.app import invocation_of
 from mreg.cli.arguments import pairs
 from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage
+from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Description, Tags
 from mreg.errors import BadInput
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.app import invocation_of
 from mreg.cli.arguments import reference
 from mreg.cli.completion import complete_metric
+from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ReferenceWords
 
 

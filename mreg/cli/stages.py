@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.app import invocation_of
 from mreg.cli.arguments import model_name, reference
+from mreg.cli.invocation import invocation_of
 from mreg.cli.options import ModelArgument, Reason, ReferenceWords, StageOption, Yes
 from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef

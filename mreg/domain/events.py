@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mreg.domain.model import ModelStage
@@ -53,25 +53,17 @@ def details_text(details: Mapping[str, object]) -> str:
     return json.dumps(dict(details), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def event_hash(
-    *,
-    seq: int,
-    at: datetime,
-    actor: str,
-    action: str,
-    model_id: int,
-    model: str,
-    version: int | None,
-    details: Mapping[str, object],
-    previous: str,
-) -> str:
-    """SHA-256 in hex over the JSON array of the fields in this order, time and details in their one text form.
+def event_hash(event: Event) -> str:
+    """SHA-256 in hex over the JSON array of the event's fields but its hash, time and details in their one text form.
 
     Each event's hash covers the hash before it, so that editing, removing or reordering one breaks every later link.
     """
     import hashlib  # here: reading commands have no need of it, and it is dear
 
-    fields = [seq, time_text(at), actor, action, model_id, model, version, details_text(details), previous]
+    fields = [
+        event.seq, time_text(event.at), event.actor, event.action, event.model_id, event.model, event.version,
+        details_text(event.details), event.previous,
+    ]  # fmt: skip
     return hashlib.sha256(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
 
@@ -87,10 +79,8 @@ def chained(
     version: int | None = None,
 ) -> Event:
     """The event that follows the last one (None: the first of a catalog)."""
-    seq = last.seq + 1 if last else 1
-    previous = last.hash if last else GENESIS
-    digest = event_hash(
-        seq=seq,
+    event = Event(
+        seq=last.seq + 1 if last else 1,
         at=at,
         actor=actor,
         action=action,
@@ -98,20 +88,10 @@ def chained(
         model=model,
         version=version,
         details=details,
-        previous=previous,
+        previous=last.hash if last else GENESIS,
+        hash="",
     )
-    return Event(
-        seq=seq,
-        at=at,
-        actor=actor,
-        action=action,
-        model_id=model_id,
-        model=model,
-        version=version,
-        details=details,
-        previous=previous,
-        hash=digest,
-    )
+    return replace(event, hash=event_hash(event))
 
 
 def stages_at(events: Iterable[Event]) -> dict[ModelStage, tuple[int, ...]]:
@@ -167,16 +147,6 @@ def first_broken(events: Iterable[Event]) -> int | None:
 def _hash_again(event: Event) -> str:
     """The hash that the event should have; empty for one that nobody could have written (NaN, a lone surrogate)."""
     try:
-        return event_hash(
-            seq=event.seq,
-            at=event.at,
-            actor=event.actor,
-            action=event.action,
-            model_id=event.model_id,
-            model=event.model,
-            version=event.version,
-            details=event.details,
-            previous=event.previous,
-        )
+        return event_hash(event)
     except (ValueError, TypeError, OverflowError, RecursionError):
         return ""

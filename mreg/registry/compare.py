@@ -13,7 +13,7 @@ from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.session import Session
 
 if TYPE_CHECKING:
-    from mreg.catalog.catalog import Reader
+    from mreg.catalog.reader import Reader
 
 
 def compare(session: Session, first: VersionRef | str, second: VersionRef | str | None = None) -> Comparison:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from mreg.catalog.catalog import Reader
+from mreg.catalog.reader import Reader
 from mreg.catalog.writer import Writer
 from mreg.domain.lineage import would_cycle
 from mreg.domain.metrics import Direction

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mreg.catalog.catalog import Reader
+from mreg.catalog.reader import Reader
 from mreg.domain.lineage import Lineage, LineageNode
 from mreg.domain.names import VersionRef
 from mreg.registry.references import as_reference, find_version

@@ -12,7 +12,7 @@ from mreg.errors import Conflict, NotAllowed, NotFound
 from mreg.registry.references import as_reference, concerning, find_model, find_version
 
 if TYPE_CHECKING:
-    from mreg.catalog.catalog import Reader
+    from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.registry.session import Session
 

@@ -18,7 +18,7 @@ from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_version
 
 if TYPE_CHECKING:
-    from mreg.catalog.catalog import Reader
+    from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.registry.session import Session
 

@@ -13,7 +13,7 @@ from mreg.registry.references import as_reference, find, find_model, find_versio
 from mreg.registry.session import Session
 
 if TYPE_CHECKING:
-    from mreg.catalog.catalog import Reader
+    from mreg.catalog.reader import Reader
 
 COMPLETIONS_LIMIT = 200
 """Names or versions offered at once; more would fill a person's screen."""

@@ -11,7 +11,7 @@ from mreg.domain.text import nearest, quoted
 from mreg.errors import Corrupt, NotFound
 
 if TYPE_CHECKING:
-    from mreg.catalog.catalog import Reader
+    from mreg.catalog.reader import Reader
     from mreg.domain.model import ModelVersion, RegisteredModel
 
 LATEST = Selector(SelectorKind.LATEST)

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mreg.catalog.catalog import Catalog, Reader
+from mreg.catalog.catalog import Catalog
 from mreg.catalog.database import Database
+from mreg.catalog.reader import Reader
 from mreg.catalog.writer import Writer
 from mreg.domain.digest import Digest
 from mreg.domain.events import first_broken
