@@ -96,7 +96,9 @@ def test_a_killed_push_promote_or_pull_leaves_everything_consistent() -> None:
                 )
             else:
                 version = chance.randint(1, reported)
-                destination = out / f"pulled-{number % 7}"
+                # A name for each kind: a file pulled to an existing folder would go into it.
+                kind = registry.version(f"m@{version}").artifact.kind.value
+                destination = out / f"{kind}-{number % 7}"
                 code = killed(
                     ["pull", f"m@{version}", str(destination), "--force"], chance.uniform(0, 1.2) * seconds["big.bin"]
                 )
@@ -116,8 +118,10 @@ def test_a_killed_push_promote_or_pull_leaves_everything_consistent() -> None:
             reported = found
         assert all(count > 0 for count in died.values()), died
         leftovers = [path for path in out.iterdir() if path.name.startswith(".")]
-        for number in range(7):
-            registry.pull("m@1", out / f"pulled-{number}", force=True)
+        for leftover in leftovers:  # the next pull to the same destination removes it
+            name = leftover.name[1:].split(".mreg-")[0]
+            wanted = next(version for version in check(registry) if name.startswith(version.artifact.kind.value))
+            registry.pull(wanted.reference, out / name, force=True)
         assert [path for path in out.iterdir() if path.name.startswith(".")] == [], leftovers
 
 
