@@ -1,0 +1,120 @@
+"""Many processes that do everything at once: afterwards the audit trail explains the catalog, and no promise is broken."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.domain.events import first_broken, stages_at
+from mreg.domain.model import ModelStage
+from mreg.registry.query import ModelVersions
+from tests.conftest import FULL
+
+WORKERS, STEPS = (8, 120) if FULL else (4, 30)
+NAMES = ("m", "n")
+
+
+def live(home: str, folder: str, seed: int) -> None:
+    """One process's life: whatever chance picks; what the registry refuses in its own words is fine."""
+    os.environ.update(HOME=home, MREG_USER=f"w{seed}")
+    os.chdir(folder)
+    chance = random.Random(seed)
+    path = Path(f"f{seed}")
+    with mreg.open_registry() as registry:
+        for step in range(STEPS):
+            name = chance.choice(NAMES)
+            some = f"{name}@{chance.randint(1, 12)}"
+            path.write_text(f"{seed} {step}" if chance.random() < 0.7 else "the same")
+            action = chance.choice(
+                ["push", "push", "push", "promote", "promote", "production", "archive", "rollback", "alias", "delete",
+                 "rename", "tag", "edit", "pull", "show"]
+            )  # fmt: skip
+            try:
+                if action == "push":
+                    registry.push(path, name=name, stage=chance.choice([None, None, "staging", "production"]))
+                elif action == "promote":
+                    registry.promote(some)
+                elif action == "production":
+                    registry.promote(some, to="production")
+                elif action == "archive":
+                    registry.archive(some)
+                elif action == "rollback":
+                    registry.rollback(name)
+                elif action == "alias":
+                    registry.set_alias(some, chance.choice(["champ", "old"]))
+                elif action == "delete":
+                    registry.delete(some, force=chance.random() < 0.3)
+                elif action == "rename":
+                    registry.rename(name, chance.choice([*NAMES, "o"]))
+                elif action == "tag":
+                    registry.tag(some, add={"by": str(seed)})
+                elif action == "edit":
+                    registry.edit(some, parent=f"{chance.choice(NAMES)}@{chance.randint(1, 12)}")
+                elif action == "pull":
+                    pulled = registry.pull(some, f"out{seed}-{step}")
+                    assert pulled.destination.read_bytes()
+                else:
+                    shown = registry.show(name)
+                    assert isinstance(shown, ModelVersions)
+                    for stage in (ModelStage.STAGING, ModelStage.PRODUCTION):
+                        assert [version.stage for version in shown.versions].count(stage) <= 1
+            except (mreg.NotFound, mreg.NotAllowed, mreg.AlreadyExists, mreg.Conflict):
+                pass
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_a_crowd_leaves_a_catalog_that_its_audit_trail_explains(registry: mreg.Registry) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [
+        context.Process(target=live, args=(os.environ["HOME"], os.getcwd(), seed)) for seed in range(1, WORKERS + 1)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * WORKERS
+    session = registry._session
+    events = session.catalog.read(lambda reader: reader.events(newest_first=False))
+    assert first_broken(events) is None
+    assert len(events) > WORKERS * STEPS / 4  # much was done, and not only refused
+    raw = sqlite3.connect(registry.profile.catalog)
+    assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert raw.execute("SELECT model_id FROM models WHERE version_count <> (SELECT count(*) FROM versions WHERE versions.model_id = models.model_id)").fetchall() == []  # fmt: skip
+    raw.close()
+    # A number under a name was given once, and two were never in a stage at the same time.
+    given: set[tuple[str, int]] = set()
+    there: dict[tuple[int, str], set[int]] = {}
+    for event in events:
+        if event.action == "version.pushed":
+            assert event.version is not None
+            assert (event.model, event.version) not in given
+            given.add((event.model, event.version))
+        elif event.action == "version.stage_changed":
+            assert event.version is not None
+            there.setdefault((event.model_id, str(event.details["from"])), set()).discard(event.version)
+            entered = there.setdefault((event.model_id, str(event.details["to"])), set())
+            entered.add(event.version)
+            if event.details["to"] in ("Staging", "Production"):
+                assert len(entered) == 1
+        elif event.action == "version.deleted":
+            for versions in (there[key] for key in there if key[0] == event.model_id):
+                versions.discard(event.version or 0)
+    # What is there is what the events say.
+    for summary in registry.models():
+        shown = registry.show(summary.model.name.value)
+        assert isinstance(shown, ModelVersions)
+        now: dict[ModelStage, tuple[int, ...]] = {}
+        for version in reversed(shown.versions):
+            now[version.stage] = (*now.get(version.stage, ()), version.version)
+            session.artifacts().verify(version.artifact.digest, version.artifact.kind, version.artifact.size_bytes)
+        mine = [event for event in events if event.model_id == summary.model.model_id]
+        assert stages_at(mine) == now
+    assert list(Path(registry.profile.artifacts, "tmp").iterdir()) == []
