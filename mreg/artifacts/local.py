@@ -166,7 +166,7 @@ class LocalBackend(BlobBackend):
                 if not written:
                     return 0
                 sync_all(folder)
-                new = sum(self._link(path, key) for key, path in written.items())
+                new = sum(self._link(path, key, durably=False) for key, path in written.items())
                 sync_all(folder)
                 return new
         finally:
@@ -187,13 +187,20 @@ class LocalBackend(BlobBackend):
             os.utime(place)
         return True
 
-    def _link(self, path: str, key: str) -> bool:
-        """Give a durable file the blob's name; False where the name was taken meanwhile, by the same bytes."""
+    def _link(self, path: str, key: str, *, durably: bool = True) -> bool:
+        """Give a durable file the blob's name; False where the name was taken meanwhile, by the same bytes.
+
+        Args:
+            durably: Bring folders that are made to the disk, one by one; not where everything will be, at once.
+        """
         place = self._place(key)
         try:
             return _link_or_rename(path, place)
         except FileNotFoundError:
-            _make_folders(os.path.dirname(place))
+            if durably:
+                _make_folders(os.path.dirname(place))
+            else:
+                os.makedirs(os.path.dirname(place), exist_ok=True)
             return _link_or_rename(path, place)
 
     def open(self, key: str, start: int = 0) -> BinaryIO:
