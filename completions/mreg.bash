@@ -8,6 +8,8 @@ _mreg() {
     mapfile -t COMPREPLY < <(
         COMP_WORDS=$line COMP_CWORD=$((${#typed[@]} - 1)) _MREG_COMPLETE=complete_bash "$1" 2>/dev/null
     )
+    # Without an offer the shell's own completion of files comes in.
+    [[ ${#COMPREPLY[@]} == 1 && -z ${COMPREPLY[0]} ]] && COMPREPLY=() && return
     # Readline breaks words at these, and replaces only what stands behind the last one.
     for char in @ : =; do
         [[ $COMP_WORDBREAKS == *"$char"* ]] && breaks+=$char

@@ -13,7 +13,7 @@ from mreg.artifacts.backend import BlobBackend
 from mreg.artifacts.hashing import Hashing, damaged, digest_of, hashed, stream_chunks
 from mreg.artifacts.layout import blob_key
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import Manifest, ManifestEntry
+from mreg.domain.manifest import Manifest, ManifestEntry, check_together
 from mreg.domain.model import ArtifactKind
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
@@ -152,7 +152,7 @@ class ArtifactStore:
         if size == 0:
             raise _empty(path, "has no files" if not files else "has only files of 0 bytes")
         # Refused before a byte is moved where two names can't stand side by side.
-        Manifest(tuple(ManifestEntry(file.name, file.size, _NO_DIGEST, file.executable) for file in files))
+        check_together(file.name for file in files)
         moved = _told(progress, size)
         digests, new_files = self._put_files(files, known_sizes, moved)
         if [(file.name, file.mark) for file in files] != [(file.name, file.mark) for file in source_folder(path)]:
@@ -318,9 +318,6 @@ class ArtifactStore:
             stream.flush()
             if hashing.digest() != digest:
                 raise damaged(digest)
-
-
-_NO_DIGEST = Digest.sha256("0" * 64)
 
 
 def _empty(path: str, how: str) -> BadInput:

@@ -123,6 +123,11 @@ class Reader:
         rows = self._connection.all("versions.in_stage", model_id=model.model_id, stage=stage.value)
         return self._versions(rows)
 
+    def was_in_stage(self, model: RegisteredModel, version: int, stage: ModelStage) -> bool:
+        """Whether a version ever entered a stage."""
+        row = self._connection.one("versions.was_in_stage", model_id=model.model_id, version=version, stage=stage.value)
+        return row is not None
+
     def find(self, model: RegisteredModel, selector: Selector) -> ModelVersion | None:
         """The version that a selector picks, or None.
 

@@ -30,8 +30,8 @@ def reference(words: Sequence[str]) -> VersionRef:
 def two_references(words: Sequence[str]) -> tuple[VersionRef, VersionRef | None]:
     """The two sides that the words of ``compare`` mean.
 
-    ``classifier 1 2``; ``a@3 b@7``; ``a@3 production`` (of the same model); ``classifier 2`` (production against 2);
-    ``classifier`` (no second: production against latest); ``a b`` (the latest of two models).
+    ``classifier 1 2``; ``a@3 b@7``; ``a@3 production`` (of the same model); ``a b`` (the latest of two models). One
+    version alone, ``classifier``, ``classifier@2`` or ``classifier 2``, comes without a second.
 
     Raises:
         BadInput: The words mean no two versions.
@@ -48,8 +48,9 @@ def two_references(words: Sequence[str]) -> tuple[VersionRef, VersionRef | None]
     selector = _plain_selector(words[1])
     if selector is None:
         return first, VersionRef.parse(words[1])
-    production = Selector(SelectorKind.STAGE, "production")
-    return VersionRef(first.name, first.selector or production), VersionRef(first.name, selector)
+    if first.selector is None:
+        return VersionRef(first.name, selector), None
+    return first, VersionRef(first.name, selector)
 
 
 def _plain_selector(word: str) -> Selector | None:

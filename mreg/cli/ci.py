@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelVersion
 
 
+FILES = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
+
+
 def write_push(version: ModelVersion) -> None:
     """Outputs reference, model, version, checksum, and a summary with the version's table.
 
@@ -58,17 +61,26 @@ def write_comparison(comparison: Comparison, *, failed: list[str]) -> None:
     )
 
 
-def _append(outputs: Mapping[str, str], summary: str) -> None:
-    paths = {name: os.environ.get(name, "") for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
-    missing = [name for name, path in paths.items() if not path]
+def check_step() -> None:
+    """Nothing, in a GitHub Actions step; told before a command does anything.
+
+    Raises:
+        BadInput: This is no such step.
+    """
+    missing = [name for name in FILES if not os.environ.get(name)]
     if missing:
+        lacking = f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} not set"
         raise BadInput(
-            f"--ci writes for a GitHub Actions step, and {' and '.join(missing)} is not set",
+            f"--ci writes for a GitHub Actions step, and here {lacking}",
             hint="leave --ci out here; --format md and --json work everywhere",
         )
+
+
+def _append(outputs: Mapping[str, str], summary: str) -> None:
+    check_step()
     # Every value is one line of our own words and names, so that none can begin another output.
     lines = "".join(f"{name}={value}\n" for name, value in outputs.items())
-    for path, text in ((paths["GITHUB_OUTPUT"], lines), (paths["GITHUB_STEP_SUMMARY"], summary)):
+    for path, text in zip((os.environ[name] for name in FILES), (lines, summary), strict=True):
         try:
             with open(path, "a", encoding="utf-8") as stream:
                 stream.write(text)

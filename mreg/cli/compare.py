@@ -37,8 +37,9 @@ def compare(
 ) -> None:
     """Compare two versions: metrics with delta, percent and verdict; parameters, files, source, environment.
 
-    A name alone compares what is in Production with the latest. The exit code is 0 whatever differs, unless
-    --fail-on-regression asks: then a metric that is worse than its tolerance, or that one side lacks, exits 3.
+    One version alone is compared with what is in Production; a name alone means its latest. The exit code is 0
+    whatever differs, unless --fail-on-regression asks: then a metric that is worse than its tolerance, or that one side
+    lacks, exits 3.
 
     Examples:
 
@@ -51,13 +52,15 @@ def compare(
     run = invocation_of(ctx)
     from mreg.domain.comparison import Tolerance, regressions
 
+    if ci:
+        from mreg.cli.ci import check_step, write_comparison
+
+        check_step()
     rules = [Tolerance.parse(text) for text in fail_on_regression or ()]
     comparison = run.registry.compare(*two_references(words))
     found = regressions(comparison, rules)
     run.output.result(comparison)
     if ci:
-        from mreg.cli.ci import write_comparison
-
         write_comparison(comparison, failed=[one.metric.name for one in found])
     if found:
         raise _failure(comparison, found)
@@ -79,11 +82,15 @@ class CompareCommand(TyperCommand):
 compare.command_class = CompareCommand  # type: ignore[attr-defined]
 
 
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value)
+
+
 def _failure(comparison: Comparison, found: object) -> GateFailed:
     from mreg.wire import wire
 
     listed = "; ".join(
-        f"{one.metric.name} {one.metric.first} to {one.metric.second} ({one.reason})"
+        f"{one.metric.name} {_shown(one.metric.first)} to {_shown(one.metric.second)} ({one.reason})"
         for one in found  # type: ignore[attr-defined]
     )
     return GateFailed(

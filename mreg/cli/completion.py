@@ -48,7 +48,7 @@ def _models(ctx: typer.Context, incomplete: str) -> Iterable[str]:
 def _aliases(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
     from mreg.cli.invocation import invocation_of
 
-    name = ctx.params.get("reference_text") or next(iter(ctx.args), "")
+    name = next(iter(ctx.params.get("words") or ctx.args), "")
     return invocation_of(ctx).registry.model(str(name)).aliases
 
 
@@ -127,6 +127,8 @@ _mreg() {
     mapfile -t COMPREPLY < <(
         COMP_WORDS=$line COMP_CWORD=$((${#typed[@]} - 1)) _MREG_COMPLETE=complete_bash "$1" 2>/dev/null
     )
+    # Without an offer the shell's own completion of files comes in.
+    [[ ${#COMPREPLY[@]} == 1 && -z ${COMPREPLY[0]} ]] && COMPREPLY=() && return
     # Readline breaks words at these, and replaces only what stands behind the last one.
     for char in @ : =; do
         [[ $COMP_WORDBREAKS == *"$char"* ]] && breaks+=$char

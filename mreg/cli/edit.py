@@ -10,17 +10,19 @@ from mreg.cli.arguments import model_name, pairs, reference
 from mreg.cli.completion import complete_alias, complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Description, Directions, DryRun, ModelArgument, PrimaryMetric, ReferenceWords, Yes
-from mreg.domain.text import quoted
 from mreg.errors import BadInput
 
 
 def alias(
     ctx: typer.Context,
-    reference_text: Annotated[
-        str,
-        typer.Argument(metavar="REF", help="The version; with --remove, the model.", autocompletion=complete_reference),
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="REF [ALIAS]",
+            help="The version and the name it gets; with --remove, the model.",
+            autocompletion=complete_reference,
+        ),
     ],
-    name: Annotated[str | None, typer.Argument(metavar="ALIAS", help="The name it gets.")] = None,
     remove: Annotated[
         str | None,
         typer.Option("--remove", metavar="ALIAS", help="Take this alias away.", autocompletion=complete_alias),
@@ -36,13 +38,13 @@ def alias(
     """
     run = invocation_of(ctx)
     if remove is not None:
-        if name is not None:
+        if len(words) > 1:
             raise BadInput("an alias to set and one to remove exclude each other", hint="give one of them")
-        run.output.result(run.registry.remove_alias(model_name(reference_text), remove))
+        run.output.result(run.registry.remove_alias(model_name(words[0]), remove))
         return
-    if name is None:
-        raise BadInput("no alias is given", hint=f"mreg alias {reference_text} champion, or --remove champion")
-    run.output.result(run.registry.set_alias(reference_text, name))
+    if len(words) < 2:
+        raise BadInput("no alias is given", hint=f"mreg alias {words[0]} champion, or --remove champion")
+    run.output.result(run.registry.set_alias(reference(words[:-1]), words[-1]))
 
 
 def tag(
@@ -156,5 +158,6 @@ def delete(
         run.output.confirm(f"delete {what} for good?", yes=yes)
         # What was shown is what goes: a version that a reference means by now may be another one.
         plan = run.registry.delete(plan.reference, force=force)
-    run.output.note(f"{'would delete' if dry_run else 'deleted'} {quoted(str(plan.reference))}")
+    if dry_run:
+        run.output.note("this would be deleted; nothing was changed")
     run.output.result(plan)

@@ -40,6 +40,8 @@ def report(error: BaseException, invocation: Invocation) -> int:
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write("\n" if sys.stderr.isatty() else "")  # the terminal has written ^C
         _say("interrupted; nothing was left half done", "", "interrupted", invocation)
         return INTERRUPTED
     if isinstance(error, Terminated):
@@ -52,6 +54,10 @@ def report(error: BaseException, invocation: Invocation) -> int:
     if isinstance(error, errors.MregError):
         _say(error.message, error.hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+    if type(error).__name__ == "NoArgsIsHelpError":
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(_encodable(str(error)) + "\n")
+        return 2
     if isinstance(error, typer.TyperException):
         message, hint = _usage(error, invocation.words)
         _say(message, hint, "usage", invocation)
@@ -100,6 +106,8 @@ def _usage(error: typer.TyperException, words: Sequence[str]) -> tuple[str, str]
     message = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path} --help shows how it is used" if context is not None else "mreg --help"
+    if "unexpected extra argument" in message:
+        hint = f"a version is one word, such as classifier@3; {hint}"
     return message[:1].lower() + message[1:], hint
 
 

@@ -50,8 +50,10 @@ def list_models(ctx: typer.Context, limit: Limit = None) -> None:
       mreg list
       mreg list --limit 20 --json
     """
+    from mreg.cli.render import summaries
+
     run = invocation_of(ctx)
-    run.output.result(run.registry.models(limit=limit))
+    run.output.result(run.registry.models(limit=limit), summaries)
 
 
 def search(
@@ -77,5 +79,7 @@ def search(
       mreg search "metrics.accuracy > 0.9 and tags.team = 'fraud' and stage = 'Staging'"
       mreg search "name like 'team/%' and created_at > '2026-03-01'" --sort -metrics.accuracy --limit 10
     """
+    from mreg.cli.render import found
+
     run = invocation_of(ctx)
-    run.output.result(run.registry.search(expression, sort=sort, limit=limit))
+    run.output.result(run.registry.search(expression, sort=sort, limit=limit), found)

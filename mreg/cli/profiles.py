@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mreg.cli.completion import complete_profile
-from mreg.cli.invocation import invocation_of
+from mreg.cli.invocation import Invocation, invocation_of
 from mreg.errors import Unavailable
 
 PROFILE_COMMANDS = {
@@ -72,7 +72,20 @@ def use_profile(ctx: typer.Context, name: ProfileName) -> None:
     run = invocation_of(ctx)
     file = use(name, config=run.config)
     run.output.note(f"{name} is the default now, in {file}")
-    run.output.result(load_profile(profile=name, config=run.config))
+    _tell_what_overrides(run)
+    run.output.result(load_profile(profile=name, config=run.config, alone=True))
+
+
+def _tell_what_overrides(run: Invocation) -> None:
+    from mreg.profile.load import project_file, project_values
+    from mreg.profile.schema import KEYS
+
+    said = [key for key in project_values() if key in ("profile", "catalog", "artifacts")]
+    if said:
+        run.output.warn(f"here {project_file()} has its own word: {', '.join(said)}")
+    variables = [f"MREG_{key.upper()}" for key in ("profile", *KEYS) if os.environ.get(f"MREG_{key.upper()}")]
+    if variables:
+        run.output.warn(f"in this environment {', '.join(variables)} come first")
 
 
 def add_profile(
@@ -101,7 +114,7 @@ def add_profile(
     given = {"catalog": catalog, "artifacts": artifacts, "model": model, "user": user}
     file = add(name, {key: value for key, value in given.items() if value is not None}, config=run.config)
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
-    run.output.result(load_profile(profile=name, config=run.config))
+    run.output.result(load_profile(profile=name, config=run.config, alone=True))
 
 
 def check_profile(

@@ -42,6 +42,11 @@ def pull(
             raise BadInput("--stdout and a destination exclude each other", hint="give one of them")
         if sys.stdout is None:
             raise BadInput("standard output is closed")
+        if sys.stdout.isatty():
+            raise BadInput(
+                "the bytes of a model are not for a terminal",
+                hint=f"send them on: mreg pull {reference} --stdout | ..., or name a file: mreg pull {reference} DEST",
+            )
         sys.stdout.flush()
         run.registry.stream(reference, sys.stdout.buffer)
         return

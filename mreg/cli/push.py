@@ -82,6 +82,10 @@ def push(
     from mreg.cli.render import pushed
 
     run = invocation_of(ctx)
+    if ci:
+        from mreg.cli.ci import check_step, write_push
+
+        check_step()
     known = {
         "accuracy": accuracy,
         "f1_score": f1_score,
@@ -108,8 +112,6 @@ def push(
         )
     run.output.result(version, pushed)
     if ci:
-        from mreg.cli.ci import write_push
-
         write_push(version)
 
 

@@ -37,9 +37,10 @@ def _sequence(values: Sequence[Any]) -> Rendering:
     return _SEQUENCES[type(values[0]).__name__](values)
 
 
-def _summaries(summaries: Sequence[ModelSummary]) -> Rendering:
+def summaries(values: Sequence[ModelSummary]) -> Rendering:
+    """Models, one a row."""
     rows = []
-    for summary in summaries:
+    for summary in values:
         model = summary.model
         rows.append(
             (
@@ -58,7 +59,13 @@ def _summaries(summaries: Sequence[ModelSummary]) -> Rendering:
         "model", ">latest", "metric", ">latest value", ">staging", ">production", ">production value", ">versions",
         "updated",
     )  # fmt: skip
-    return one(Table(columns=columns, rows=tuple(rows), optional=("updated", ">versions", ">staging")))
+    return one(
+        Table(
+            columns=columns,
+            rows=tuple(rows),
+            optional=("updated", ">versions", ">staging", "metric", ">latest value", ">production value"),
+        )
+    )
 
 
 def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str]:
@@ -89,11 +96,12 @@ def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by
         by if by == "reference" else f">{by}", "stage", *(f">{name}" for name in names), "aliases", "format", ">bytes",
         "created", "by",
     )  # fmt: skip
-    optional = ("format", *(f">{name}" for name in reversed(names[1:])), "by", ">bytes")
+    optional = ("format", *(f">{name}" for name in reversed(names[1:])), "by", ">bytes", "created", "aliases")
     return Table(title=title, columns=columns, rows=tuple(rows), optional=optional)
 
 
-def _found(versions: Sequence[ModelVersion]) -> Rendering:
+def found(versions: Sequence[ModelVersion]) -> Rendering:
+    """Versions of any models, one a row."""
     names = _metric_names(versions)
     return one(_version_table(versions, names, by="reference"))
 
@@ -136,7 +144,7 @@ def _model_versions(found: ModelVersions) -> Rendering:
         facts.append(("trend", line))
     versions = _version_table(found.versions, names, by="version")
     about = Table(title=str(found.model.name), columns=("field", "value"), rows=tuple(facts), facts=True)
-    return Rendering(tables=(about, versions), flat=versions)
+    return Rendering(tables=(about, versions), flat=versions if versions.rows else _model(found.model).flat)
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
@@ -239,8 +247,8 @@ def _stage_change(change: StageChange) -> Rendering:
 
 
 _SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
-    "ModelSummary": _summaries,
-    "ModelVersion": _found,
+    "ModelSummary": summaries,
+    "ModelVersion": found,
     "Event": reports.events,
     "ProfileEntry": reports.profile_entries,
     "Check": reports.checks,

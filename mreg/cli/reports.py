@@ -94,16 +94,26 @@ def _explained(event: Event) -> str:
         if details.get("replaced_by"):
             text += f", replaced by {event.model}@{details['replaced_by']}"
         return f"{text}: {details['reason']}" if details.get("reason") else text
+    if event.action == "version.pushed":
+        metrics = details.get("metrics")
+        numbers = [f"{name}={value}" for name, value in metrics.items()] if isinstance(metrics, dict) else []
+        parent = [f"from {details['parent']}"] if details.get("parent") else []
+        return ", ".join([str(details.get("checksum"))[:19], f"{details.get('size_bytes')} bytes", *parent, *numbers])
     shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
-    return ", ".join(f"{key}={_compact(value)}" for key, value in shown.items())
+    return ", ".join(f"{key} {_change(value)}" for key, value in shown.items())
+
+
+def _change(value: object) -> str:
+    """A detail in words; of an edit, what it was and what it became."""
+    if isinstance(value, list) and len(value) == 2:
+        return f"{_compact(value[0])} to {_compact(value[1])}"
+    return _compact(value)
 
 
 def _compact(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    from mreg.domain.events import details_text
-
-    return details_text({"": value})[4:-1]
+    if isinstance(value, dict):
+        return " ".join(f"{key}={one}" for key, one in value.items()) or "nothing"
+    return str(value) or "nothing"
 
 
 def stages_at(found: StagesAt) -> Rendering:
@@ -151,7 +161,7 @@ def deletion(found: Deletion) -> Rendering:
     return Rendering(
         tables=(),
         flat=Table(columns=("reference",), rows=rows or ((str(found.reference),),)),
-        summary=f"{found.reference}: {count} version{'' if count == 1 else 's'}",
+        summary=f"{found.reference}, {count} version{'' if count == 1 else 's'} in all",
     )
 
 

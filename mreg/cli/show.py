@@ -41,8 +41,9 @@ def show(
     """
     run = invocation_of(ctx)
     found = run.registry.show(reference(words), limit=limit)
-    if plot is None and plot_file is None:
+    if run.output.format == "json" or (plot is None and plot_file is None):
         run.output.result(found)
+    if plot is None and plot_file is None:
         return
     from mreg.cli.plot import draw, trend, write
 
@@ -50,5 +51,5 @@ def show(
     if plot_file is not None:
         write(points, plot_file)
         run.output.note(f"wrote {plot_file}")
-    else:
+    elif run.output.format != "json":
         draw(points)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mreg.domain.model import ModelStage
+from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt
 
 GENESIS = "0" * 64
@@ -46,6 +47,21 @@ class Event:
 def time_text(at: datetime) -> str:
     """The time as ISO 8601 in UTC with microseconds and ``Z``; equal lengths, so that text order is time order."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def parse_time(text: str) -> str:
+    """The time of ISO 8601 (``2026-03-01``, ``2026-03-01T12:00``, ``...Z``, ``...+02:00``) in its one stored form.
+
+    Without a zone it is read as UTC.
+
+    Raises:
+        BadInput: The text is no such time.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+        return time_text(at if at.tzinfo else at.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise BadInput(f"{quoted(text)} is no time", hint="write it as 2026-03-01 or 2026-03-01T12:00Z") from None
 
 
 def details_text(details: Mapping[str, object]) -> str:

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from mreg.domain.events import parse_time
 from mreg.domain.metrics import MetricValue, parse_metric
 from mreg.domain.model import ModelStage, ModelStatus
 from mreg.domain.text import nearest, printable, quoted
@@ -64,7 +65,16 @@ FIELDS: dict[str, FieldKind] = {
 }
 """Fields of every version; metrics, params and tags have keys beside."""
 
-_GROUPS = {"metrics": "metrics", "metric": "metrics", "params": "params", "parameters": "params", "tags": "tags"}
+_GROUPS = {
+    "metrics": "metrics",
+    "metric": "metrics",
+    "params": "params",
+    "parameters": "params",
+    "param": "params",
+    "parameter": "params",
+    "tags": "tags",
+    "tag": "tags",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,15 @@ class Sort:
 
     field: Field
     descending: bool = False
+
+
+def metrics_of(where: Expression) -> tuple[str, ...]:
+    """The metrics that an expression asks for, each once."""
+    if isinstance(where, (And, Or)):
+        return tuple(dict.fromkeys(name for one in where.operands for name in metrics_of(one)))
+    if isinstance(where, Not):
+        return metrics_of(where.operand)
+    return (where.field.key,) if where.field.group == "metrics" else ()
 
 
 def parse(text: str) -> Expression | None:
@@ -362,22 +381,3 @@ class _Parser:
         except ValueError:
             raise self.wrong(f"{quoted(text)} is no status") from None
         return text
-
-
-def parse_time(text: str) -> str:
-    """The time of ISO 8601 (``2026-03-01``, ``2026-03-01T12:00``, ``...Z``, ``...+02:00``) in its one stored form.
-
-    Without a zone it is read as UTC.
-
-    Raises:
-        BadInput: The text is no such time.
-    """
-    from datetime import UTC, datetime
-
-    from mreg.domain.events import time_text
-
-    try:
-        at = datetime.fromisoformat(text)
-        return time_text(at if at.tzinfo else at.replace(tzinfo=UTC))
-    except (ValueError, OverflowError):
-        raise BadInput(f"{quoted(text)} is no time", hint="write it as 2026-03-01 or 2026-03-01T12:00Z") from None

@@ -10,7 +10,9 @@ Equal folders give equal bytes, so a folder's artifact is deduplicated like a fi
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,6 +24,9 @@ FORMAT = "mreg.manifest.v1"
 FILES_LIMIT = 1_000_000
 PATH_LIMIT = 4_096
 PART_LIMIT = 255
+
+_PLAIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_. -]*/)*[A-Za-z0-9_][A-Za-z0-9_. -]*")
+"""Paths of which one look tells that nothing is wrong with them; most are such."""
 SIZE_LIMIT = 2**63 - 1
 """Bytes of all files together; what a catalog's integer and a file system's offset can hold."""
 
@@ -56,6 +61,8 @@ def check_path(path: str) -> str:
     Raises:
         BadInput: It could leave the folder, can't be written everywhere, or holds a control character.
     """
+    if len(path) <= PART_LIMIT and _PLAIN.fullmatch(path):
+        return path
     parts = path.split("/")
     good = (
         path.isprintable()
@@ -72,6 +79,29 @@ def check_path(path: str) -> str:
     if len(encoded) > PATH_LIMIT or any(len(part.encode()) > PART_LIMIT for part in parts):
         raise BadInput(f"the file name {quoted(path)} is too long", hint=f"keep paths under {PATH_LIMIT} bytes")
     return path
+
+
+def check_together(paths: Iterable[str]) -> None:
+    """Nothing, if files of these names can stand side by side in one folder everywhere.
+
+    Raises:
+        BadInput: Two are equal once case and Unicode form are folded, or one is the folder of another.
+    """
+    seen: dict[str, str] = {}
+    for path in paths:
+        folded = _folded(path)
+        if folded in seen:
+            raise BadInput(
+                f"the files {quoted(seen[folded])} and {quoted(path)} can't be told apart on every system",
+                hint="rename one of them",
+            )
+        seen[folded] = path
+    # With the separator below every other character, what stands in a folder follows it at once: one look at each
+    # neighbour does, and a path of thousands of parts costs no more than its length.
+    order = sorted(seen, key=lambda folded: folded.replace("/", "\0"))
+    for folded, following in pairwise(order):
+        if following.startswith(f"{folded}/"):
+            raise BadInput(f"{quoted(seen[folded])} can't be both a file and the folder of {quoted(seen[following])}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +122,7 @@ class Manifest:
         if len(self.entries) > FILES_LIMIT:
             raise BadInput(f"the folder has {len(self.entries)} files; the limit is {FILES_LIMIT}")
         object.__setattr__(self, "entries", tuple(sorted(self.entries, key=lambda entry: entry.path.encode())))
-        seen: dict[str, str] = {}
-        for entry in self.entries:
-            folded = _folded(entry.path)
-            if folded in seen:
-                raise BadInput(
-                    f"the files {quoted(seen[folded])} and {quoted(entry.path)} can't be told apart on every system",
-                    hint="rename one of them",
-                )
-            seen[folded] = entry.path
-        # With the separator below every other character, what stands in a folder follows it at once: one look at each
-        # neighbour does, and a path of thousands of parts costs no more than its length.
-        order = sorted(seen, key=lambda folded: folded.replace("/", "\0"))
-        for folded, following in pairwise(order):
-            if following.startswith(f"{folded}/"):
-                raise BadInput(
-                    f"{quoted(seen[folded])} can't be both a file and the folder of {quoted(seen[following])}"
-                )
+        check_together(entry.path for entry in self.entries)
         if self.size > SIZE_LIMIT:
             raise BadInput(f"the files are together larger than {SIZE_LIMIT} bytes")
 

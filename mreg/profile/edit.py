@@ -105,7 +105,18 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
         raise Unavailable(f"{quoted(file, 200)} can't be made: {error.strerror}") from error
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines) + "\n")
+    if local:
+        _keep_out_of_git(os.path.join(os.path.dirname(file), ".mreg"))
     return file
+
+
+def _keep_out_of_git(folder: str) -> None:
+    """A store is not for a commit; where git's word can't be written the store works all the same."""
+    with contextlib.suppress(OSError):
+        os.makedirs(folder, exist_ok=True)
+        descriptor = os.open(os.path.join(folder, ".gitignore"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write("*\n")
 
 
 def _indent(lines: list[str]) -> str:

@@ -35,6 +35,7 @@ def load_profile(
     artifacts: str | None = None,
     user: str | None = None,
     environ: Mapping[str, str] | None = None,
+    alone: bool = False,
 ) -> Profile:
     """The profile that holds here and now; nothing is made.
 
@@ -43,13 +44,14 @@ def load_profile(
         config: The profile file in place of MREG_CONFIG or the user's.
         catalog: In place of every other source, as artifacts and user.
         environ: In place of the process's variables.
+        alone: What the profile itself says, whatever variables and the project file say here.
 
     Raises:
         BadProfile: A file is broken or says something unknown; the message has file and line.
         NotFound: There is no such profile, or the file that was named does not exist.
     """
     variables = os.environ if environ is None else environ
-    project = project_values()
+    project = {} if alone else project_values()
     file = config_file(config, variables)
     profiles, default = read_profiles(file, required=_is_named(config, variables))
     name, origin = _chosen_name(profile, variables, project, default)
@@ -61,7 +63,7 @@ def load_profile(
     given = {"catalog": catalog, "artifacts": artifacts, "user": user}
     layers: list[Values] = [
         {key: (location(key, value, None), "flag") for key, value in given.items() if value},
-        _variables(variables),
+        {} if alone else _variables(variables),
         {key: value for key, value in project.items() if key != "profile"},
         _filled(profiles.get(name, {}), variables),
     ]

@@ -9,7 +9,7 @@ from mreg.domain.comparison import compare as compare_versions
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef
-from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.references import as_reference, find, find_model, find_version
 from mreg.registry.session import Session
 
 if TYPE_CHECKING:
@@ -20,17 +20,19 @@ def compare(session: Session, first: VersionRef | str, second: VersionRef | str 
     """The comparison of two versions, of one model or of two, both seen at one moment.
 
     Args:
-        first: Which version; where it is a bare name and there is no second, what is in Production of that model.
-        second: Which version; None for the latest of the first's model.
+        first: Which version; a bare name means the latest.
+        second: Which version; None: then the first is the second, and is compared with what is in Production.
 
     Raises:
         NotFound: There is no such model or version.
         Corrupt: The list of a folder's files is damaged.
     """
     one = as_reference(first)
-    if second is None and one.selector is None and one.split_last_part() is None:
-        one = VersionRef(one.name, Selector(SelectorKind.STAGE, "production"))
-    other = as_reference(second) if second is not None else VersionRef(one.name)
+    other = as_reference(second) if second is not None else one
+    if second is None:
+        split = one.split_last_part() if one.selector is None else None
+        name = session.catalog.read(lambda reader: find(reader, one))[0].name if split else one.name
+        one = VersionRef(name, Selector(SelectorKind.STAGE, "production"))
 
     def both(reader: Reader) -> tuple[ModelVersion, ModelVersion, dict[str, str]]:
         left, right = find_version(reader, one), find_version(reader, other)
@@ -45,6 +47,8 @@ def compare(session: Session, first: VersionRef | str, second: VersionRef | str 
     for wanted, found in ((one, left), (other, right)):
         if str(wanted) != str(found.reference):
             session.notice(f"{wanted} is {found.reference}")
+    if left.version_id == right.version_id:
+        session.notice(f"both are {left.reference}: there is nothing to compare")
     same = left.artifact.digest == right.artifact.digest and left.artifact.kind is right.artifact.kind
     return compare_versions(
         left,

@@ -151,6 +151,7 @@ def rollback(
 
     Raises:
         NotFound: There is no such model, or nothing was in the stage before.
+        NotAllowed: The version to go back to was never in the stage.
         Corrupt: The bytes of the version that would come back are damaged; nothing was changed.
         Conflict: The stage changed while the bytes were verified.
     """
@@ -160,9 +161,15 @@ def rollback(
     check_text("reason", reason)
 
     def choose(reader: Reader) -> ModelVersion:
-        find_model(reader, model_name)
+        model = find_model(reader, model_name)
         try:
-            return find_version(reader, wanted)
+            version = find_version(reader, wanted)
+            if version.model_name != model.name or not reader.was_in_stage(model, version.version, target):
+                raise NotAllowed(
+                    f"{version.reference} was never in {target.value} of {model.name}, so there is no way back to it",
+                    hint=f"mreg promote {version.reference} --to {target.value}",
+                )
+            return version
         except NotFound as error:
             if to is not None:
                 raise

@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
-from mreg.errors import BadInput
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, NotFound
 from mreg.registry.references import as_reference, concerning, find_version
 from mreg.registry.session import Session
 
@@ -59,6 +60,10 @@ def pull(
         session.notice(f"{wanted} is {version.reference}")
     artifact = version.artifact
     target = Path(os.path.abspath(os.fspath(destination))) if destination is not None else Path.cwd() / artifact.name
+    if destination is not None and os.fspath(destination).endswith("/") and not target.is_dir():
+        raise NotFound(
+            f"the folder {quoted(str(target), 200)} does not exist", hint=f"mkdir -p {target}", kind="folder"
+        )
     if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
         target = target / artifact.name
     with concerning(version):

@@ -109,11 +109,22 @@ def search(
     Raises:
         BadInput: The expression or the field can't be understood; the hint points at the character.
     """
-    from mreg.domain.expression import parse, parse_sort
+    from mreg.domain.expression import metrics_of, parse, parse_sort
+    from mreg.domain.text import nearest
 
     where = parse(expression)
     order = parse_sort(sort) if sort else None
-    return session.catalog.read(lambda reader: reader.search(where, sort=order, limit=limit))
+
+    def look(reader: Reader) -> tuple[tuple[ModelVersion, ...], list[str]]:
+        found = reader.search(where, sort=order, limit=limit)
+        asked = metrics_of(where) if where is not None and not found else ()
+        return found, [name for name in asked if name not in reader.metric_names(name, limit=1)]
+
+    found, unknown = session.catalog.read(look)
+    for name in unknown:
+        near = nearest(name, session.catalog.read(lambda reader: reader.metric_names()), 1)
+        session.notice(f"no version has the metric {name}" + (f"; did you mean {near[0]}?" if near else ""))
+    return found
 
 
 def history(session: Session, reference: VersionRef | str, *, limit: int | None = None) -> tuple[Event, ...]:
@@ -150,9 +161,8 @@ def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
         NotFound: There is no such model.
         BadInput: The time can't be read.
     """
+    from mreg.domain.events import parse_time, time_text
     from mreg.domain.events import stages_at as replay
-    from mreg.domain.events import time_text
-    from mreg.domain.expression import parse_time
 
     wanted = name if isinstance(name, ModelName) else ModelName(name)
     moment = parse_time(at)

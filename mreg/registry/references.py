@@ -82,6 +82,12 @@ def _no_version(model: RegisteredModel, selector: Selector) -> NotFound:
     if model.version_count == 0:
         message = f"{name} has no versions"
         hint = f"mreg push PATH --name {name}"
+    elif selector.back and selector.kind is SelectorKind.STAGE:
+        stage = selector.value.capitalize()
+        message = (
+            f"{stage} of {name} does not go back that far: {Selector(selector.kind, selector.value, selector.back)}"
+        )
+        hint = f"mreg history {name} shows what was there"
     elif selector.back:
         message = f"nothing was {selector.back} back from {name}@{Selector(selector.kind, selector.value)}"
     elif selector.kind is SelectorKind.STAGE:

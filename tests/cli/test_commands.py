@@ -65,7 +65,7 @@ CHANGING = [
     ["alias", "classifier", "--remove", "champ"], ["tag", "classifier@1", "a=b"], ["tag", "classifier", "a=b"],
     ["edit", "classifier", "--description", "x"], ["edit", "classifier", "2", "--run-id", "r"],
     ["rename", "classifier", "clf"], ["delete", "classifier@2", "--yes"],
-    ["rollback", "classifier", "--to", "classifier@2"], ["init"], ["profile", "use", "local"],
+    ["rollback", "classifier", "--to", "classifier@1"], ["alias", "classifier", "1", "old"], ["init"], ["profile", "use", "local"],
     ["profile", "add", "here", "--catalog", "c.db"],
 ]  # fmt: skip
 
@@ -172,6 +172,8 @@ def test_compare_exits_3_on_a_regression_alone(story: Mreg, flags: list[str], co
         (["classifier@2", "classifier@1"], ("classifier@2", "classifier@1")),
         (["classifier"], ("classifier@1", "classifier@2")),
         (["classifier", "2"], ("classifier@1", "classifier@2")),
+        (["classifier@2"], ("classifier@1", "classifier@2")),
+        (["classifier/2"], ("classifier@1", "classifier@2")),
         (["classifier@2", "1"], ("classifier@2", "classifier@1")),
         (["classifier@champ", "@1"], ("classifier@2", "classifier@1")),
     ],
@@ -184,7 +186,9 @@ def test_compare_understands_every_way_to_name_two_versions(
 
 def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
     done = story("compare", "classifier", "--ci")
-    assert (done.code, "GITHUB_OUTPUT and GITHUB_STEP_SUMMARY is not set" in done.err) == (2, True)
+    assert (done.code, done.out, "GITHUB_OUTPUT and GITHUB_STEP_SUMMARY are not set" in done.err) == (2, "", True)
+    assert story("push", "model.pkl", "-n", "classifier", "--ci").code == 2
+    assert len(story("show", "classifier", "-q").out.split()) == 2
     for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
         monkeypatch.setenv(name, str(Path(name).resolve()))
     assert story("compare", "classifier", "--ci", "--fail-on-regression", "latency_ms").code == 3
@@ -382,3 +386,59 @@ def test_quiet_says_nothing_but_references(story: Mreg) -> None:
     Path("x.pkl").write_bytes(b"y")
     assert story("push", "x.pkl", "-q") == Done(0, "x@1\n", "")
     assert story("promote", "classifier@champ", "-q") == Done(0, "classifier@2\n", "")
+
+
+def test_mreg_alone_shows_its_help(command: Mreg) -> None:
+    for words in ((), ("profile",)):
+        done = command(*words)
+        assert done.code == 2
+        assert done.err.startswith("Usage: mreg")
+        assert "\n\nCommands:\n" in done.err
+
+
+def test_a_rollback_goes_nowhere_new(story: Mreg) -> None:
+    done = story("rollback", "classifier", "--to", "classifier@2")
+    assert (done.code, done.err) == (
+        1,
+        "error: classifier@2 was never in Production of classifier, so there is no way back to it\n"
+        "  mreg promote classifier@2 --to Production\n",
+    )
+
+
+def test_a_folder_that_is_named_as_one_must_exist(story: Mreg) -> None:
+    assert story("pull", "classifier@1", "deployed/").code == 4
+    assert not Path("deployed").exists()
+    Path("deployed").mkdir()
+    assert story("pull", "classifier@1", "deployed/").code == 0
+    assert Path("deployed/model.pkl").is_file()
+
+
+def test_a_version_against_itself_is_told(story: Mreg) -> None:
+    assert "both are classifier@1: there is nothing to compare" in story("compare", "classifier@1").err
+
+
+def test_an_empty_table_has_the_columns_of_a_full_one(command: Mreg) -> None:
+    empty = command("list", "--format", "csv").out, command("search", "--format", "csv").out
+    Path("model.pkl").write_bytes(b"x")
+    command("push", "model.pkl", "-n", "m")
+    full = command("list", "--format", "csv").out, command("search", "--format", "csv").out
+    assert empty == (full[0].splitlines()[0] + "\n", full[1].splitlines()[0] + "\n")
+
+
+def test_a_metric_that_no_version_has_is_told(story: Mreg) -> None:
+    done = story("search", "metrics.acuracy > 0.5 or tag.team = nobody")
+    assert "no version has the metric acuracy; did you mean accuracy?" in done.err
+
+
+def test_a_store_of_a_project_stays_out_of_git(command: Mreg) -> None:
+    command("init", "--local")
+    assert Path(".mreg/.gitignore").read_text() == "*\n"
+
+
+def test_a_profile_is_shown_as_it_is_and_what_overrides_it_is_told(command: Mreg) -> None:
+    command("init", "--local")
+    done = command("profile", "add", "nas", "--catalog", "/nas/c.db", "--json")
+    assert json.loads(done.out)["catalog"] == "/nas/c.db"
+    done = command("profile", "use", "nas")
+    assert "mreg.yaml has its own word: catalog, artifacts" in done.err
+    assert "MREG_USER come first" in done.err

@@ -88,6 +88,12 @@ def test_references_complete_and_then_work(shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_files_complete_where_a_file_is_meant(shell: str) -> None:
+    screen = typed(shell, "mreg push mode\t -n fromshell -q")
+    assert "fromshell@1" in screen, screen
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_no_error_reaches_the_prompt(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Path("broken.yaml")
     broken.write_text("profiles: [")

@@ -90,6 +90,12 @@ def test_a_command_that_destroys_asks_on_a_terminal(process: Mreg) -> None:
     assert "classifier@1 is in Archived (was Production)" in text
 
 
+def test_the_bytes_of_a_model_are_not_for_a_terminal() -> None:
+    code, text = on_a_terminal("pull", "classifier@1", "--stdout")
+    assert code == 2
+    assert "the bytes of a model are not for a terminal" in text
+
+
 def test_a_closed_pipe_ends_it_quietly() -> None:
     for _ in range(5):
         done = subprocess.run(

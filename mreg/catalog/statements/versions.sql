@@ -43,6 +43,9 @@ SELECT version FROM alias_changes WHERE model_id = :model_id AND alias = :alias 
 -- name: stage_history
 SELECT version, returned FROM stage_changes WHERE model_id = :model_id AND to_stage = :stage ORDER BY seq
 
+-- name: was_in_stage
+SELECT 1 FROM stage_changes WHERE model_id = :model_id AND to_stage = :stage AND version = :version LIMIT 1
+
 -- name: by_digest
 SELECT v.version, a.digest FROM artifacts a JOIN versions v ON v.artifact_id = a.artifact_id
 WHERE a.digest >= :first AND a.digest < :beyond AND v.model_id = :model_id ORDER BY v.version DESC
