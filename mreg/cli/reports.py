@@ -39,6 +39,7 @@ def comparison(compared: Comparison) -> Rendering:
             title=f"{first} against {second}",
             columns=("metric", f">{first}", f">{second}", ">delta", ">percent", "verdict"),
             rows=metrics,
+            optional=(">percent", ">delta"),
         )
     ]
     tables += [
@@ -82,7 +83,8 @@ def events(found: Sequence[Event]) -> Rendering:
         )
         for event in found
     )
-    return one(Table(columns=(">seq", "at", "actor", "action", "of", "details"), rows=rows))
+    columns = (">seq", "at", "actor", "action", "of", "details")
+    return one(Table(columns=columns, rows=rows, optional=(">seq", "actor") if len(rows) > 1 else ()))
 
 
 def _explained(event: Event) -> str:
