@@ -70,6 +70,7 @@ def _gto(folder: Path, command: str, _model: Path, rounds: int) -> Iterator[Figu
     numbers = iter(range(1, 1000))
 
     def register() -> float:
+        subprocess.run(["git", "commit", "-q", "--allow-empty", "-m", "next"], cwd=repository, check=True)
         return run([command, "register", "peer", "--version", f"v0.0.{next(numbers)}"], cwd=repository)
 
     yield Figure(name="gto register (a tag, no bytes)", value=in_turn([register], rounds)[0], unit="s")
@@ -79,7 +80,9 @@ def _repository(folder: Path) -> Path:
     folder.mkdir()
     for words in (
         ["init", "-q"],
-        ["-c", "user.name=b", "-c", "user.email=b@example", "commit", "-q", "--allow-empty", "-m", "first"],
+        ["config", "user.name", "b"],
+        ["config", "user.email", "b@example.com"],
+        ["commit", "-q", "--allow-empty", "-m", "first"],
     ):
         subprocess.run(["git", *words], cwd=folder, check=True)
     return folder
