@@ -213,10 +213,8 @@ class SqliteDatabase(Database):
     def _journal_mode(self) -> str:
         return "WAL"
 
-    def _unreachable(self, why: str) -> Unavailable:
-        return Unavailable(
-            f"the catalog {self._path} can't be used: {why}", hint="mend its permissions, or see mreg profile list"
-        )
+    def _unreachable(self, why: str, hint: str = "mend its permissions, or see mreg profile list") -> Unavailable:
+        return Unavailable(f"the catalog {self._path} can't be used: {why}", hint=hint)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -238,11 +236,13 @@ class SqliteDatabase(Database):
             what = "is no SQLite file" if code == sqlite3.SQLITE_NOTADB else f"is damaged: {error}"
             return Corrupt(f"the catalog {self._path} {what}", hint="restore it from a backup; the artifacts are kept")
         if code == sqlite3.SQLITE_FULL:
-            return self._unreachable("the disk is full")
+            return self._unreachable("the disk is full", "free some space there; nothing was changed")
         if code == sqlite3.SQLITE_READONLY:
             return self._unreachable("it can't be written")
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
-            return self._unreachable(str(error))
+        if code == sqlite3.SQLITE_IOERR:
+            return self._unreachable(str(error), "is the disk full or failing? nothing was changed")
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            return self._unreachable(str(error), "may its folder be written? or see mreg profile list")
         return Corrupt(
             f"the catalog {self._path} does not answer as a catalog does: {error}",
             hint="restore it from a backup; the artifacts are kept",

@@ -67,7 +67,7 @@ class ByteProgress:
         rate = done / seconds if seconds else 0.0
         left = f", {(total - done) / rate:.0f} s left" if rate else ""
         share = f"{100 * done // total} %" if total else "0 %"
-        text = f"{self.label}: {share}, {done / 1e6:.0f} of {total / 1e6:.0f} MB, {rate / 1e6:.0f} MB/s{left}"
+        text = f"{self.label}: {share}, {_bytes(done)} of {_bytes(total)}, {_bytes(rate)}/s{left}"
         print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
@@ -75,3 +75,11 @@ class ByteProgress:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
