@@ -161,7 +161,9 @@ def run(arguments: Sequence[str]) -> int:
         from typer.completion import completion_init  # type: ignore[attr-defined]
 
         completion_init()
-    previous = signal.signal(signal.SIGTERM, terminate) if hasattr(signal, "SIGTERM") else None
+    previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's background job stays deaf to Ctrl-C
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = root_command().main(list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation)
         if sys.stdout is not None:
@@ -176,8 +178,8 @@ def run(arguments: Sequence[str]) -> int:
 
         return report(error, invocation)
     finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def main() -> NoReturn:
