@@ -17,6 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 import mreg
 from mreg.cli import app
+from tests.servers import WRITER, Place, S3Server, new_place
 
 FULL = bool(os.environ.get("MREG_TEST_FULL"))
 """Whether the long fault campaigns run whole, and not only a seeded share of them."""
@@ -76,6 +77,24 @@ def _a_person_of_the_tests(people: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.chdir(os.path.join(person, "here"))
+
+
+@pytest.fixture(scope="session")
+def s3_server(people: Path) -> Iterator[S3Server]:
+    """A real S3 server, one for each process that runs tests."""
+    server = S3Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def place(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """An empty place in a bucket, and in the environment the credentials of one who may read and write there."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return new_place(s3_server)
 
 
 @pytest.fixture

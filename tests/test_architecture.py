@@ -20,10 +20,11 @@ LEVELS = {
     "domain": {"errors"},
     "documents": {"errors", "domain"},
     "profile": {"errors", "domain", "documents"},
+    "s3": {"errors", "domain"},
     "catalog": {"errors", "domain"},
-    "artifacts": {"errors", "domain"},
+    "artifacts": {"errors", "domain", "s3"},
     "hooks": {"errors", "domain", "wire"},
-    "registry": {"errors", "domain", "catalog", "artifacts", "hooks", "profile"},
+    "registry": {"errors", "domain", "s3", "catalog", "artifacts", "hooks", "profile"},
     "wire": {"errors", "domain", "registry", "profile"},
     "cli": {"errors", "domain", "documents", "profile", "registry", "wire"},
     "server": {"errors", "domain", "profile", "registry", "wire"},
@@ -43,8 +44,8 @@ ONLY_IN = {
     "subprocess": ("registry/git", "hooks"),
     "sqlite3": ("catalog",),
     "psycopg": ("catalog/postgresql",),
-    "boto3": ("artifacts/s3", "catalog/bucket"),
-    "botocore": ("artifacts/s3", "catalog/bucket"),
+    "boto3": (),
+    "botocore": ("s3", "artifacts/s3", "catalog/bucket"),
 }
 """Where alone a package may be imported: a room, or one module of it."""
 

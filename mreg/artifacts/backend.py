@@ -7,11 +7,13 @@ verifying, batching) is in `mreg.artifacts.store.ArtifactStore` above it.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
+
+from mreg.domain.digest import Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,16 +22,48 @@ class Abilities:
 
     Attributes:
         stages: Bytes can be written before their key is known (`BlobBackend.stage`), so that one reading pass both
-            hashes and stores. Where False, a caller hashes first and then calls `put_if_absent`.
+            hashes and stores. Where False a caller hashes first, and large blobs go in parts (`BlobBackend.parts`).
+        remote: Each call is a round trip over a network: it pays to have several under way, to keep what a cut pull
+            has received, and to keep blobs in a cache.
     """
 
     stages: bool
+    remote: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobStat:
     """What is known of a blob without reading it: its size in bytes, and when it was last put (aware UTC)."""
 
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A blob that is wanted, from some byte on.
+
+    Attributes:
+        size: Of the whole blob.
+        start: Where to begin: what is before is there already.
+    """
+
+    digest: Digest
+    size: int
+    start: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """Bytes on their way in under no key.
+
+    Attributes:
+        name: By which the backend knows them.
+        size: In bytes, as far as they arrived.
+        modified: When something of it last arrived, as far as the backend can tell (aware UTC).
+    """
+
+    name: str
     size: int
     modified: datetime
 
@@ -57,6 +91,50 @@ class StagedBlob(abc.ABC):
 
     def __exit__(self, *_: object) -> None:
         self.discard()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a large blob: its bytes in a local file, and what they were when they were hashed.
+
+    Attributes:
+        number: From 1 on.
+        start: Where it begins in the blob.
+        digest: What `BlobParts.put` holds the bytes against, since the file may have changed meanwhile.
+    """
+
+    number: int
+    start: int
+    size: int
+    digest: Digest
+
+
+class BlobParts(abc.ABC):
+    """A large blob on its way in, part by part, invisible under its key until `complete`.
+
+    It survives the process: opened again for the same key, it still has the parts that arrived. Parts may be put from
+    several threads at once, and by several processes, since equal keys mean equal bytes.
+    """
+
+    @abc.abstractmethod
+    def has(self, part: Part, data: BinaryIO) -> bool:
+        """Whether exactly this part arrived earlier.
+
+        Args:
+            data: The part's bytes, read where the backend has no better way to compare.
+        """
+
+    @abc.abstractmethod
+    def put(self, part: Part, data: BinaryIO) -> None:
+        """Send a part, read from its beginning; what another part of this number held is replaced.
+
+        Raises:
+            Conflict: The bytes are not those of ``part.digest`` any more.
+        """
+
+    @abc.abstractmethod
+    def complete(self, parts: Sequence[Part]) -> bool:
+        """Make the blob of all its parts durable under its key; True if it was this call that did."""
 
 
 class BlobBackend(abc.ABC):
@@ -88,16 +166,19 @@ class BlobBackend(abc.ABC):
         """Room for bytes whose key is not known yet; only where ``abilities.stages``."""
 
     @abc.abstractmethod
-    def put_if_absent(self, key: str, source: bytes | Path | StagedBlob) -> bool:
+    def parts(self, key: str) -> BlobParts:
+        """Room for a large blob whose key is known; only where not ``abilities.stages``."""
+
+    @abc.abstractmethod
+    def put_if_absent(self, key: str, source: bytes | StagedBlob) -> bool:
         """Make the bytes durable under the key, whole or not at all; True if it was this call that did.
 
         When it returns, the bytes survive power loss. Of many callers at once one gets True; the others get False
-        and the blob is then complete and durable all the same. An existing blob is never overwritten, but counts as
-        put anew (`BlobStat.modified`), so that a collector of garbage knows that somebody has just relied on it.
+        and the blob is then complete and durable all the same. An existing blob is never overwritten.
 
         Args:
             key: The blob's key.
-            source: Bytes in memory, a local file that is streamed, or what this backend staged.
+            source: Bytes in memory, or what this backend staged.
         """
 
     @abc.abstractmethod
@@ -108,12 +189,11 @@ class BlobBackend(abc.ABC):
         """
 
     @abc.abstractmethod
-    def renew(self, key: str) -> bool:
-        """Whether the blob is there; if so it counts as put anew, as in `put_if_absent`, and stays."""
+    def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
+        """The blob's bytes from ``start`` on, as a reader to be closed by the caller.
 
-    @abc.abstractmethod
-    def open(self, key: str, start: int = 0) -> BinaryIO:
-        """The blob's bytes from ``start`` on, as an unbuffered or buffered reader to be closed by the caller.
+        Args:
+            length: How many bytes are wanted; where they are fewer the reader ends early, and None is all.
 
         Raises:
             NotFound: There is no such blob.
@@ -130,3 +210,11 @@ class BlobBackend(abc.ABC):
     @abc.abstractmethod
     def delete(self, key: str) -> None:
         """Remove the blob; does nothing where there is none."""
+
+    @abc.abstractmethod
+    def unfinished(self) -> Iterator[Unfinished]:
+        """What is on its way in, or was when its process died."""
+
+    @abc.abstractmethod
+    def discard(self, unfinished: Unfinished) -> None:
+        """Remove what is on its way in; does nothing where it is gone."""

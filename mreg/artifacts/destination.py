@@ -6,103 +6,181 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from mreg.artifacts.hashing import Hashing, damaged, hashed, stream_chunks
-from mreg.artifacts.local import CREATE, READ, sync_all, thoroughly
+from mreg.artifacts.backend import Wanted
+from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, hashed, stream_chunks
+from mreg.artifacts.local import CREATE, NOFOLLOW, READ, sync_all
+from mreg.artifacts.partial import partial, remove, size_of
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.text import quoted
-from mreg.errors import AlreadyExists, NotFound, Unavailable
+from mreg.errors import AlreadyExists, Corrupt, NotFound, Unavailable
 
-OpenBlob = Callable[[Digest, int], AbstractContextManager[BinaryIO]]
-"""Gives the bytes of a blob, whose size is checked and whose digest is not yet."""
+Fetch = Callable[[Sequence[Wanted]], Generator[Iterator[bytes]]]
+"""Gives for each blob in turn its chunks, whose digest and size are not checked yet; closed where it is left early."""
 
-CHUNK_BYTES = 2 << 20
+UPDATE = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
 """Flags of Linux's renameat2(2)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What came of a pull.
+
+    Attributes:
+        unchanged: The very same bytes stood there already, so that nothing was written.
+        kept_bytes: How many had arrived with an earlier pull that was cut.
+    """
+
+    unchanged: bool = False
+    kept_bytes: int = 0
+
+
 class Destination:
     """A file or folder to be made.
 
-    What is written meanwhile stands beside it as ``.NAME.mreg-...``, locked by its process; what a killed one left is
-    removed by the next pull to the same destination.
+    What is written meanwhile stands beside it as ``.NAME.mreg-...``, locked by its process. Where ``resumable``, a
+    pull that is cut leaves it there for the next one to the same destination, which goes on from it; everything else
+    that dead pulls left is removed by the next.
+
+    Args:
+        fetch: Where the bytes come from.
+        keep: Told of each blob that was received and verified, and the file that it is in.
+        moved: Told of bytes that need not be fetched.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        fetch: Fetch,
+        *,
+        resumable: bool = False,
+        keep: Callable[[Digest, str], None] = lambda _digest, _path: None,
+        moved: Callable[[int], None] = lambda _count: None,
+    ) -> None:
         self._path = str(path)
         self._folder = os.path.dirname(self._path)
         # Cut so that the longest names, too, leave room for ours.
         self._prefix = f".{os.path.basename(self._path)[:40]}.mreg-"
+        self._fetch = fetch
+        self._resumable = resumable
+        self._keep = keep
+        self._moved = moved
+        self._kept = 0
 
-    def receive_file(
-        self, open_blob: OpenBlob, digest: Digest, size: int, *, force: bool, moved: Callable[[int], None]
-    ) -> bool:
-        """Make the file; False where the very same bytes stood there."""
+    def receive_file(self, digest: Digest, size: int, *, force: bool) -> Received:
+        """Make the file, verified."""
         if self._occupied(force=force, same=lambda: self._same_file(self._path, digest, size)):
-            return False
-        with self._translated(), self._partial(size) as partial:
-            descriptor = self._create(partial, 0o666)
-            try:
-                self._copy(open_blob, digest, size, descriptor, moved)
-                os.fsync(descriptor)
-                if force:
-                    os.replace(partial, self._path)
-                else:
-                    self._link(partial)
-            finally:
-                os.close(descriptor)
+            return Received(unchanged=True)
+        with self._translated(), self._partial(digest, size, _make_file) as (path, descriptor):
+            hashing, start = self._found(descriptor, size)
+            fault = self._copy_one(digest, size, descriptor, hashing, start)
+            if fault is not None and start:  # what was kept may have been damaged: once more, from the beginning
+                self._moved(-size)
+                fault = self._copy_one(digest, size, descriptor, Hashing(size), 0)
+            if fault is not None:
+                raise fault
+            os.fsync(descriptor)
+            self._keep(digest, path)
+            if force:
+                os.replace(path, self._path)
+            else:
+                self._link(path)
             self._sync()
-        return True
+        return Received(kept_bytes=self._kept)
 
-    def receive_folder(
-        self, open_blob: OpenBlob, entries: Sequence[ManifestEntry], *, force: bool, moved: Callable[[int], None]
-    ) -> bool:
-        """Make the folder; False where the very same files stood there."""
+    def receive_folder(self, digest: Digest, entries: Sequence[ManifestEntry], *, force: bool) -> Received:
+        """Make the folder of a manifest, every file verified."""
         if self._occupied(force=force, same=lambda: self._same_folder(entries)):
-            return False
-        with self._translated(), self._partial(sum(entry.size for entry in entries)) as partial:
-            os.mkdir(partial)
-            lock = os.open(partial, os.O_RDONLY)
-            try:
-                _lock(lock)
-                made = {""}
-                for entry in entries:
-                    folder = entry.path.rpartition("/")[0]
-                    if folder not in made:
-                        os.makedirs(os.path.join(partial, folder), exist_ok=True)
-                        made.add(folder)
-                    descriptor = os.open(
-                        os.path.join(partial, entry.path), CREATE, 0o777 if entry.executable else 0o666
-                    )
-                    try:
-                        self._copy(open_blob, entry.digest, entry.size, descriptor, moved)
-                    finally:
-                        os.close(descriptor)
-                sync_all(partial)
-                self._rename_folder(partial, force=force)
-            finally:
-                os.close(lock)
+            return Received(unchanged=True)
+        size = sum(entry.size for entry in entries)
+        with self._translated(), self._partial(digest, size, _make_folder) as (path, _):
+            self._receive_entries(path, self._missing(path, entries))
+            sync_all(path)
+            self._rename_folder(path, force=force)
             self._sync()
-        return True
+        return Received(kept_bytes=self._kept)
+
+    def _receive_entries(self, root: str, entries: Sequence[ManifestEntry]) -> None:
+        made = {""}
+        with closing(self._fetch([Wanted(entry.digest, entry.size) for entry in entries])) as blobs:
+            for entry, chunks in zip(entries, blobs, strict=True):
+                folder = entry.path.rpartition("/")[0]
+                if folder not in made:
+                    os.makedirs(os.path.join(root, folder), exist_ok=True)
+                    made.add(folder)
+                path = os.path.join(root, entry.path)
+                descriptor = os.open(path, CREATE, 0o777 if entry.executable else 0o666)
+                try:
+                    fault = self._copy(chunks, entry.digest, entry.size, descriptor, Hashing(entry.size), 0)
+                    if fault is not None:
+                        raise fault
+                finally:
+                    os.close(descriptor)
+                self._keep(entry.digest, path)
+
+    def _missing(self, root: str, entries: Sequence[ManifestEntry]) -> list[ManifestEntry]:
+        """The entries that an earlier pull did not bring whole; everything else is removed from the partial folder."""
+        there = _names_below(root)
+        if not there:
+            return list(entries)
+        missing = []
+        for entry in entries:
+            path = os.path.join(root, entry.path)
+            if entry.path in there and self._same_file(path, entry.digest, entry.size, entry.executable):
+                there.discard(entry.path)
+                self._found_already(entry.size)
+            else:
+                missing.append(entry)
+        for name in there:
+            os.unlink(os.path.join(root, name))
+        return missing
+
+    def _found(self, descriptor: int, size: int) -> tuple[Hashing, int]:
+        """What of a file an earlier pull brought, hashed, and how much that is."""
+        there = os.fstat(descriptor).st_size
+        if there > size:
+            os.ftruncate(descriptor, 0)
+            there = 0
+        hashing = Hashing(size)
+        for start in range(0, there, CHUNK_BYTES):
+            hashing.add(os.pread(descriptor, min(CHUNK_BYTES, there - start), start))
+        self._found_already(there)
+        return hashing, there
+
+    def _found_already(self, count: int) -> None:
+        self._kept += count
+        self._moved(count)
+
+    def _copy_one(self, digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int) -> Corrupt | None:
+        with closing(self._fetch([Wanted(digest, size, start)])) as blobs:
+            return self._copy(next(blobs), digest, size, descriptor, hashing, start)
 
     def _copy(
-        self, open_blob: OpenBlob, digest: Digest, size: int, descriptor: int, moved: Callable[[int], None]
-    ) -> None:
-        with open_blob(digest, size) as source, Hashing(size) as hashing:
-            for chunk in stream_chunks(source, CHUNK_BYTES):
+        self, chunks: Iterator[bytes], digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int
+    ) -> Corrupt | None:
+        """Write the chunks from a place on, hashing what is written; the fault, if they are not the blob's."""
+        place = start
+        os.ftruncate(descriptor, start)
+        os.lseek(descriptor, start, os.SEEK_SET)
+        with hashing:
+            for chunk in chunks:
                 hashing.add(chunk)
                 view = memoryview(chunk)
                 while view:
                     view = view[os.write(descriptor, view) :]
-                moved(len(chunk))
-            if hashing.digest() != digest:
-                raise damaged(digest)
+                place += len(chunk)
+                if place > size:
+                    return damaged(digest, f"it has more than {size} bytes")
+            if place < size:
+                return damaged(digest, f"it has {place} bytes in place of {size}")
+            return None if hashing.digest() == digest else damaged(digest)
 
     def _occupied(self, *, force: bool, same: Callable[[], bool]) -> bool:
         """Whether the destination is as it should be already.
@@ -145,76 +223,43 @@ class Destination:
     def _same_folder(self, entries: Sequence[ManifestEntry]) -> bool:
         if os.path.islink(self._path) or not os.path.isdir(self._path):
             return False
-        here = {
-            os.path.relpath(os.path.join(folder, name), self._path).replace(os.sep, "/")
-            for folder, folders, names in os.walk(self._path)
-            for name in (*names, *(one for one in folders if os.path.islink(os.path.join(folder, one))))
-        }
-        return here == {entry.path for entry in entries} and all(
+        return _names_below(self._path) == {entry.path for entry in entries} and all(
             self._same_file(os.path.join(self._path, entry.path), entry.digest, entry.size, entry.executable)
             for entry in entries
         )
 
     @contextlib.contextmanager
-    def _partial(self, size: int) -> Iterator[str]:
-        """A name beside the destination that is gone afterwards, whatever happened."""
-        self._remove_leftovers()
-        if hasattr(os, "statvfs"):
-            found = os.statvfs(self._folder)
-            room = found.f_bavail * found.f_frsize
-            if size > room:
-                raise Unavailable(
-                    f"{size} bytes do not fit beside {quoted(self._path)}, where there is room for {room}",
-                    hint="free some space there, or name another destination",
-                )
-        partial = os.path.join(self._folder, f"{self._prefix}{os.urandom(6).hex()}")
-        try:
-            yield partial
-        finally:
-            thoroughly(lambda: _remove(partial))
+    def _partial(self, digest: Digest, size: int, make: Callable[[str], int]) -> Iterator[tuple[str, int]]:
+        """What stands beside the destination meanwhile, and its descriptor; see `mreg.artifacts.partial`."""
+        with partial(self._folder, self._prefix, digest, make, resumable=self._resumable) as (path, descriptor):
+            if hasattr(os, "statvfs"):
+                found = os.statvfs(self._folder)
+                room = found.f_bavail * found.f_frsize + size_of(path)
+                if size > room:
+                    raise Unavailable(
+                        f"{size} bytes do not fit beside {quoted(self._path)}, where there is room for {room}",
+                        hint="free some space there, or name another destination",
+                    )
+            yield path, descriptor
 
-    def _create(self, partial: str, mode: int) -> int:
-        descriptor = os.open(partial, CREATE, mode)
-        _lock(descriptor)
-        return descriptor
-
-    def _remove_leftovers(self) -> None:
-        """Remove what killed pulls to this destination left: what no living process holds locked."""
+    def _link(self, path: str) -> None:
         try:
-            import fcntl
-        except ImportError:
-            return
-        with contextlib.suppress(OSError):
-            for name in os.listdir(self._folder):
-                if not name.startswith(self._prefix):
-                    continue
-                leftover = os.path.join(self._folder, name)
-                with contextlib.suppress(OSError):
-                    descriptor = os.open(leftover, READ | getattr(os, "O_NOFOLLOW", 0))
-                    try:
-                        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                        _remove(leftover)
-                    finally:
-                        os.close(descriptor)
-
-    def _link(self, partial: str) -> None:
-        try:
-            os.link(partial, self._path)
+            os.link(path, self._path)
         except FileExistsError:
             raise self._taken() from None
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 raise
             # A file system without links.
-            if _rename2(partial, self._path, RENAME_NOREPLACE):
+            if _rename2(path, self._path, RENAME_NOREPLACE):
                 return
             if os.path.lexists(self._path):
                 raise self._taken() from None
-            os.rename(partial, self._path)
+            os.rename(path, self._path)
 
-    def _rename_folder(self, partial: str, *, force: bool) -> None:
+    def _rename_folder(self, path: str, *, force: bool) -> None:
         try:
-            os.rename(partial, self._path)  # succeeds where nothing or an empty folder is
+            os.rename(path, self._path)  # succeeds where nothing or an empty folder is
             return
         except OSError as error:
             taken = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
@@ -222,16 +267,16 @@ class Destination:
                 raise
             if not force:
                 raise self._taken() from None
-        if _rename2(partial, self._path, RENAME_EXCHANGE):
+        if _rename2(path, self._path, RENAME_EXCHANGE):
             return  # what was there now has the partial name, and is removed with it
         aside = os.path.join(self._folder, f"{self._prefix}{os.urandom(6).hex()}")
         os.rename(self._path, aside)
         try:
-            os.rename(partial, self._path)
+            os.rename(path, self._path)
         except BaseException:
             os.rename(aside, self._path)
             raise
-        _remove(aside)
+        remove(aside)
 
     def _sync(self) -> None:
         with contextlib.suppress(PermissionError):  # Windows opens no folders
@@ -253,22 +298,23 @@ class Destination:
             ) from error
 
 
-def _lock(descriptor: int) -> None:
-    with contextlib.suppress(ImportError, OSError):
-        import fcntl
+def _names_below(root: str) -> set[str]:
+    """The paths, in a folder, of everything in it that is no folder."""
+    return {
+        os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
+        for folder, folders, names in os.walk(root)
+        for name in (*names, *(one for one in folders if os.path.islink(os.path.join(folder, one))))
+    }
 
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+def _make_file(path: str) -> int:
+    return os.open(path, UPDATE, 0o666)
 
 
-def _remove(path: str) -> None:
-    """Remove a file, a link or a whole folder, if it is there."""
-    with contextlib.suppress(OSError):
-        if os.path.isdir(path) and not os.path.islink(path):
-            import shutil
-
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+def _make_folder(path: str) -> int:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path)
+    return os.open(path, os.O_RDONLY | NOFOLLOW)
 
 
 def _rename2(source: str, target: str, flags: int) -> bool:

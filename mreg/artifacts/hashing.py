@@ -6,9 +6,13 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from mreg.domain.digest import Digest
 from mreg.errors import Corrupt
+
+CHUNK_BYTES = 2 << 20
+"""Large enough that hashing and writing are not held up by Python, small enough to stay in the cache."""
 
 AHEAD = 4
 """Chunks that may wait for hashing: memory stays bounded, and neither side waits at each chunk."""
@@ -40,13 +44,16 @@ class Hashing:
     def add(self, chunk: bytes) -> None:
         """Hash a chunk, soon; waits where too many wait already."""
         if self._thread is None:
-            self._hash.update(chunk)
+            self._update(chunk)
             return
         with self._changed:
             while len(self._waiting) >= AHEAD:
                 self._changed.wait()
             self._waiting.append(chunk)
             self._changed.notify_all()
+
+    def _update(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
 
     def _work(self) -> None:
         while True:
@@ -55,7 +62,7 @@ class Hashing:
                     self._changed.wait()
                 chunk = self._waiting[0]
             if chunk is not None:
-                self._hash.update(chunk)
+                self._update(chunk)
             with self._changed:
                 self._waiting.popleft()
                 self._changed.notify_all()
@@ -79,6 +86,37 @@ class Hashing:
         return Digest.sha256(self._hash.hexdigest())
 
 
+class PartHashing(Hashing):
+    """Hashes each part of what is added by itself."""
+
+    def __init__(self, size: int, part_bytes: int) -> None:
+        self._part_bytes = part_bytes
+        self._filled = 0
+        self._parts: list[Digest] = []
+        super().__init__(size)
+
+    def _update(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            piece = view[: self._part_bytes - self._filled]
+            self._hash.update(piece)
+            self._filled += len(piece)
+            view = view[len(piece) :]
+            if self._filled == self._part_bytes:
+                self._end_part()
+
+    def _end_part(self) -> None:
+        self._parts.append(Digest.sha256(self._hash.hexdigest()))
+        self._hash, self._filled = hashlib.sha256(), 0
+
+    def digests(self) -> list[Digest]:
+        """The digests of the parts, the last of which may be shorter."""
+        self.__exit__()
+        if self._filled:
+            self._end_part()
+        return self._parts
+
+
 def hashed(chunks: Iterable[bytes]) -> Digest:
     """The digest of some chunks."""
     found = hashlib.sha256()
@@ -87,14 +125,17 @@ def hashed(chunks: Iterable[bytes]) -> Digest:
     return Digest.sha256(found.hexdigest())
 
 
-def stream_chunks(stream: object, chunk_bytes: int) -> Iterator[bytes]:
+def stream_chunks(stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
     """The chunks of an open stream up to its end."""
-    while chunk := stream.read(chunk_bytes):  # type: ignore[attr-defined]
+    while chunk := stream.read(chunk_bytes):
         yield chunk
+
+
+def missing(digest: Digest, store: str) -> Corrupt:
+    """The error for a blob that should be in a store and is not."""
+    return Corrupt(f"the blob {digest} is missing from {store}", digest=str(digest))
 
 
 def damaged(digest: Digest, how: str = "its bytes have another SHA-256") -> Corrupt:
     """The error for a blob that is not what its name says."""
-    return Corrupt(
-        f"the blob {digest} is damaged: {how}", hint="push the model again from its source", digest=str(digest)
-    )
+    return Corrupt(f"the blob {digest} is damaged: {how}", digest=str(digest))

@@ -13,20 +13,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mreg.artifacts.backend import Abilities, BlobBackend, BlobStat, StagedBlob
+from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, StagedBlob, Unfinished
 from mreg.errors import Corrupt, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
-COPY_BYTES = 1 << 20
 
 
 class LocalStagedBlob(StagedBlob):
@@ -68,7 +71,7 @@ class LocalStagedBlob(StagedBlob):
 class LocalBackend(BlobBackend):
     """Blobs in a folder that the first put makes; a folder that is not there yet is an empty store."""
 
-    abilities = Abilities(stages=True)
+    abilities = Abilities(stages=True, remote=False)
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.abspath(root)
@@ -120,31 +123,28 @@ class LocalBackend(BlobBackend):
     def stage(self) -> LocalStagedBlob:
         return LocalStagedBlob(self)
 
-    def put_if_absent(self, key: str, source: bytes | Path | StagedBlob) -> bool:
-        if self.renew(key):
-            return False
-        with contextlib.ExitStack() as stack:
-            if isinstance(source, LocalStagedBlob):
-                staged = source
-            else:
-                staged = stack.enter_context(contextlib.closing(_Discarding(self.stage()))).staged
-                self._fill(staged, source)
-            staged.write(b"")  # an empty blob is a file, too
-            with self.translated("written"):
-                staged.close(durable=True)
-                new = self._link(staged.path, key)
-                _sync_folder(os.path.dirname(self._place(key)))
-        return new
+    def parts(self, key: str) -> BlobParts:  # noqa: ARG002  there are none
+        raise TypeError("this backend stages")
 
-    def _fill(self, staged: LocalStagedBlob, source: bytes | Path | StagedBlob) -> None:
+    def put_if_absent(self, key: str, source: bytes | StagedBlob) -> bool:
+        if self._is_there(key):
+            return False
         if isinstance(source, bytes):
-            staged.write(source)
-            return
-        if not isinstance(source, Path):
+            staged = self.stage()
+            with staged:
+                staged.write(source)
+                return self._put(key, staged)
+        if not isinstance(source, LocalStagedBlob):
             raise TypeError("a blob that another backend staged")
-        with self.translated("written"), source.open("rb", buffering=0) as stream:
-            while chunk := stream.read(COPY_BYTES):
-                staged.write(chunk)
+        return self._put(key, source)
+
+    def _put(self, key: str, staged: LocalStagedBlob) -> bool:
+        staged.write(b"")  # an empty blob is a file, too
+        with self.translated("written"):
+            staged.close(durable=True)
+            new = self._link(staged.path, key)
+            _sync_folder(os.path.dirname(self._place(key)))
+        return new
 
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
         folder = self.temporary()
@@ -153,7 +153,7 @@ class LocalBackend(BlobBackend):
             with self.translated("written"):
                 os.mkdir(folder)
                 for key, data in blobs:
-                    if key in written or self.renew(key):
+                    if key in written or self._is_there(key):
                         continue
                     path = os.path.join(folder, str(len(written)))
                     written[key] = path
@@ -172,10 +172,9 @@ class LocalBackend(BlobBackend):
         finally:
             thoroughly(lambda: _remove_folder(folder, written.values()))
 
-    def renew(self, key: str) -> bool:
-        place = self._place(key)
+    def _is_there(self, key: str) -> bool:
         try:
-            found = os.lstat(place)
+            found = os.lstat(self._place(key))
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
@@ -183,8 +182,6 @@ class LocalBackend(BlobBackend):
                 raise error
         if not stat.S_ISREG(found.st_mode):
             raise Corrupt(f"the place of the blob {key} in {self._root} is taken by something that is no file")
-        with contextlib.suppress(OSError):  # somebody else's blob in a shared store: its own age must do
-            os.utime(place)
         return True
 
     def _link(self, path: str, key: str, *, durably: bool = True) -> bool:
@@ -203,7 +200,7 @@ class LocalBackend(BlobBackend):
                 os.makedirs(os.path.dirname(place), exist_ok=True)
             return _link_or_rename(path, place)
 
-    def open(self, key: str, start: int = 0) -> BinaryIO:
+    def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
         place = self._place(key)
         try:
             descriptor = os.open(place, READ | NOFOLLOW)
@@ -219,7 +216,8 @@ class LocalBackend(BlobBackend):
                 raise Corrupt(f"the place of the blob {key} in {self._root} is taken by something that is no file")
             if start:
                 os.lseek(descriptor, start, os.SEEK_SET)
-            return os.fdopen(descriptor, "rb", buffering=0)
+            stream = os.fdopen(descriptor, "rb", buffering=0)
+            return stream if length is None else cast("BinaryIO", Bounded(stream, length))
         except BaseException:
             os.close(descriptor)
             raise
@@ -248,6 +246,24 @@ class LocalBackend(BlobBackend):
         with self.translated("removed", f"the blob {key}"), contextlib.suppress(FileNotFoundError):
             os.unlink(self._place(key))
 
+    def unfinished(self) -> Iterator[Unfinished]:
+        with self.translated("read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for entry in os.scandir(os.path.join(self._root, "tmp")):
+                with contextlib.suppress(FileNotFoundError):  # it has got its name, or was removed
+                    found = entry.stat(follow_symlinks=False)
+                    size = found.st_size
+                    if entry.is_dir(follow_symlinks=False):
+                        size = sum(one.stat(follow_symlinks=False).st_size for one in os.scandir(entry.path))
+                    yield Unfinished(name=entry.name, size=size, modified=datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def discard(self, unfinished: Unfinished) -> None:
+        path = os.path.join(self._root, "tmp", os.path.basename(unfinished.name))
+        with self.translated("removed", unfinished.name), contextlib.suppress(FileNotFoundError):
+            if os.path.isdir(path) and not os.path.islink(path):
+                _remove_folder(path, [entry.path for entry in os.scandir(path)])
+            else:
+                os.unlink(path)
+
 
 def thoroughly(clean: Callable[[], None]) -> None:
     """Clean up to the end, also where Ctrl-C or SIGTERM comes in the middle; that is raised afterwards.
@@ -270,12 +286,25 @@ def _remove_folder(folder: str, files: Iterable[str]) -> None:
         os.rmdir(folder)
 
 
-class _Discarding:
-    def __init__(self, staged: LocalStagedBlob) -> None:
-        self.staged = staged
+class Bounded(io.RawIOBase):
+    """The first bytes of a stream, and no more."""
+
+    def __init__(self, stream: io.RawIOBase | BinaryIO, length: int) -> None:
+        self._stream = stream
+        self._left = length
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)[: self._left]
+        count = self._stream.readinto(view) or 0 if view else 0  # type: ignore[union-attr]
+        self._left -= count
+        return count
 
     def close(self) -> None:
-        self.staged.discard()
+        self._stream.close()
+        super().close()
 
 
 def _stat(found: os.stat_result) -> BlobStat:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mreg.artifacts.hashing import CHUNK_BYTES
 from mreg.artifacts.local import NOFOLLOW, READ
 from mreg.domain.manifest import FILES_LIMIT, check_path
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Conflict, NotFound, Unavailable
 
-CHUNK_BYTES = 2 << 20
-"""Large enough that hashing and writing are not held up by Python, small enough to stay in the cache."""
+SECTION_CHUNK = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +125,7 @@ def read_chunks(file: SourceFile, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator
         Conflict: It changed, grew, shrank or vanished; raised before the last chunk is taken for the end.
         Unavailable: It can't be read.
     """
-    try:
-        descriptor = os.open(file.path, READ | NOFOLLOW)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            raise changed(file.name) from error
-        raise _unreadable(file.name, error) from error
-    try:
-        if _mark(os.fstat(descriptor)) != file.mark:
-            raise changed(file.name)
+    with unchanged(file) as descriptor:
         left = file.size
         while left > 0:
             try:
@@ -142,7 +136,76 @@ def read_chunks(file: SourceFile, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator
                 raise changed(file.name)
             left -= len(chunk)
             yield chunk
-        if _mark(os.fstat(descriptor)) != file.mark or os.read(descriptor, 1):
+        if os.read(descriptor, 1):
+            raise changed(file.name)
+
+
+@contextlib.contextmanager
+def unchanged(file: SourceFile) -> Iterator[int]:
+    """The file open for reading, which must be as it was when it was looked at, before and after.
+
+    Raises:
+        Conflict: It is not.
+        Unavailable: It can't be opened.
+    """
+    try:
+        descriptor = os.open(file.path, READ | NOFOLLOW)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise changed(file.name) from error
+        raise _unreadable(file.name, error) from error
+    try:
+        if _mark(os.fstat(descriptor)) != file.mark:
+            raise changed(file.name)
+        yield descriptor
+        if _mark(os.fstat(descriptor)) != file.mark:
             raise changed(file.name)
     finally:
         os.close(descriptor)
+
+
+class FileSection(io.RawIOBase):
+    """A section of an open file as a stream of its own, which tells how much of it was read for the first time.
+
+    Several may read one file at once, also when it was closed elsewhere. `read` gives up to `SECTION_CHUNK` bytes
+    whatever smaller count is asked for: a sender that asks for 16 KiB at a time would spend its time on asking.
+    """
+
+    def __init__(self, descriptor: int, start: int, size: int, moved: Callable[[int], None] | None = None) -> None:
+        self._descriptor = os.dup(descriptor)
+        self._start = start
+        self._size = size
+        self._place = self._told = 0
+        self._moved = moved
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        return self._size
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
+        return self._place
+
+    def read(self, count: int | None = -1) -> bytes:
+        wanted = self._size - self._place
+        if count is not None and count >= 0:
+            wanted = min(wanted, max(count, SECTION_CHUNK) if count else 0)
+        data = os.pread(self._descriptor, wanted, self._start + self._place) if wanted > 0 else b""
+        self._place += len(data)
+        if self._moved is not None and self._place > self._told:
+            self._moved(self._place - self._told)
+            self._told = self._place
+        return data

@@ -3,61 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mreg.artifacts.backend import BlobBackend
-from mreg.artifacts.hashing import Hashing, damaged, digest_of, hashed, stream_chunks
+from mreg.artifacts.backend import BlobBackend, Wanted
+from mreg.artifacts.hashing import Hashing, damaged, digest_of, missing, stream_chunks
 from mreg.artifacts.layout import blob_key
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import Manifest, ManifestEntry, check_together
+from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind
 from mreg.domain.text import quoted
-from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
+from mreg.errors import BadInput, Corrupt, MregError, NotFound
 
 if TYPE_CHECKING:
-    from mreg.artifacts.source import SourceFile
-
-Progress = Callable[[int, int], None]
-"""Told now and then how many bytes of how many are done."""
-
-SMALL_BYTES = 4 << 20
-"""Files up to this size are read whole, hashed in memory, and put many at a time."""
-
-BATCH_BYTES = 32 << 20
-BATCH_FILES = 10_000
-MANIFEST_BYTES = 1 << 30
-"""No manifest of `mreg.domain.manifest.FILES_LIMIT` files is larger."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """An artifact that is in the store, durable and verified.
-
-    Attributes:
-        digest: Of the file, or of the folder's manifest.
-        size_bytes: Of the file, or of all files of the folder.
-        new_files: How many blobs the store did not have yet, a folder's manifest left out.
-    """
-
-    kind: ArtifactKind
-    digest: Digest
-    size_bytes: int
-    file_count: int
-    new_files: int
+    from mreg.artifacts.cache import BlobCache
+    from mreg.artifacts.destination import Received
+    from mreg.artifacts.progress import Progress
+    from mreg.artifacts.upload import Stored
 
 
 class ArtifactStore:
     """Artifacts in a backend: files are blobs, folders are manifests, and equal bytes are kept once.
 
     Everything that is given back was hashed on its way, and everything that is reported stored is durable.
+
+    Args:
+        cache: Holds what was pulled, so that it is fetched once.
     """
 
-    def __init__(self, backend: BlobBackend) -> None:
+    def __init__(self, backend: BlobBackend, cache: BlobCache | None = None) -> None:
         self._backend = backend
+        self._cache = cache
 
     # Putting
 
@@ -79,128 +57,15 @@ class ArtifactStore:
             Conflict: It changed while it was read.
             Unavailable: It can't be read, or the store can't be written.
         """
-        from mreg.artifacts.source import source_file
+        from mreg.artifacts.upload import Upload
 
         if self._backend.overlaps(Path(os.path.realpath(path))):
             raise BadInput(
                 f"{quoted(path)} overlaps the artifact store {self._backend.url}",
                 hint="push the model from where it was made",
             )
-        if os.path.isdir(path):
-            return self._put_folder(path, known_sizes, progress)
-        file = source_file(path)
-        if file.size == 0:
-            raise _empty(path, "has 0 bytes")
-        digest, new = self._put_file(file, known_sizes, _told(progress, file.size))
-        return Stored(
-            kind=ArtifactKind.FILE,
-            digest=digest,
-            size_bytes=file.size,
-            file_count=1,
-            new_files=int(new),
-        )
-
-    def _put_file(
-        self, file: SourceFile, known_sizes: Container[int], moved: Callable[[int], None]
-    ) -> tuple[Digest, bool]:
-        from mreg.artifacts.source import read_chunks
-
-        if file.size <= SMALL_BYTES:
-            data = b"".join(read_chunks(file))
-            moved(len(data))
-            digest = digest_of(data)
-            return digest, self._backend.put_if_absent(blob_key(digest), data)
-        if file.size in known_sizes or not self._backend.abilities.stages:
-            digest = self._hash(file, moved)
-            if self._backend.renew(blob_key(digest)):
-                return digest, False
-            if not self._backend.abilities.stages:
-                self._check_room(file.size)
-                return digest, self._backend.put_if_absent(blob_key(digest), Path(file.path))
-            moved(-file.size)
-        self._check_room(file.size)
-        with self._backend.stage() as staged, Hashing(file.size) as hashing:
-            for chunk in read_chunks(file):
-                hashing.add(chunk)
-                staged.write(chunk)
-                moved(len(chunk))
-            digest = hashing.digest()
-            return digest, self._backend.put_if_absent(blob_key(digest), staged)
-
-    def _hash(self, file: SourceFile, moved: Callable[[int], None]) -> Digest:
-        from mreg.artifacts.source import read_chunks
-
-        with Hashing(file.size) as hashing:
-            for chunk in read_chunks(file):
-                hashing.add(chunk)
-                moved(len(chunk))
-            return hashing.digest()
-
-    def _check_room(self, size: int) -> None:
-        room = self._backend.room
-        if room is not None and size > room:
-            raise Unavailable(
-                f"{size} bytes do not fit into {self._backend.url}, which has room for {room}",
-                hint="free some space there, or name another store: mreg profile list",
-            )
-
-    def _put_folder(self, path: str, known_sizes: Container[int], progress: Progress | None) -> Stored:
-        from mreg.artifacts.source import changed, source_folder
-
-        files = source_folder(path)
-        size = sum(file.size for file in files)
-        if size == 0:
-            raise _empty(path, "has no files" if not files else "has only files of 0 bytes")
-        # Refused before a byte is moved where two names can't stand side by side.
-        check_together(file.name for file in files)
-        moved = _told(progress, size)
-        digests, new_files = self._put_files(files, known_sizes, moved)
-        if [(file.name, file.mark) for file in files] != [(file.name, file.mark) for file in source_folder(path)]:
-            raise changed(path)
-        manifest = Manifest(
-            tuple(
-                ManifestEntry(file.name, file.size, digest, file.executable)
-                for file, digest in zip(files, digests, strict=True)
-            )
-        )
-        data = manifest.canonical()
-        digest = digest_of(data)
-        self._backend.put_if_absent(blob_key(digest), data)
-        return Stored(
-            kind=ArtifactKind.FOLDER, digest=digest, size_bytes=size, file_count=len(files), new_files=new_files
-        )
-
-    def _put_files(
-        self, files: list[SourceFile], known_sizes: Container[int], moved: Callable[[int], None]
-    ) -> tuple[list[Digest], int]:
-        """The digests of files in their order, and how many blobs were new; small ones go many at a time."""
-        from mreg.artifacts.source import read_chunks
-
-        digests: list[Digest] = []
-        batch: dict[str, bytes] = {}
-        batch_bytes = new_files = 0
-
-        def flush() -> int:
-            self._check_room(batch_bytes)
-            new = self._backend.put_many_if_absent(batch.items())
-            batch.clear()
-            return new
-
-        for file in files:
-            if file.size > SMALL_BYTES:
-                digest, new = self._put_file(file, known_sizes, moved)
-                new_files += int(new)
-            else:
-                data = b"".join(read_chunks(file))
-                digest = digest_of(data)
-                batch[blob_key(digest)] = data
-                batch_bytes += len(data)
-                moved(len(data))
-                if batch_bytes >= BATCH_BYTES or len(batch) >= BATCH_FILES:
-                    new_files += flush()
-                    batch_bytes = 0
-            digests.append(digest)
-        return digests, new_files + flush()
+        with self._explaining():
+            return Upload(self._backend, known_sizes, progress).put(path)
 
     def probe(self) -> None:
         """Write, read and remove a blob of random bytes.
@@ -213,28 +78,54 @@ class ArtifactStore:
         digest = digest_of(data)
         self._backend.put_if_absent(blob_key(digest), data)
         try:
-            self._verify_blob(digest, len(data))
+            self.verify(digest, ArtifactKind.FILE, len(data))
         finally:
             self._backend.delete(blob_key(digest))
 
     # Giving back
 
-    @contextmanager
-    def open_blob(self, digest: Digest, size: int | None = None) -> Iterator[BinaryIO]:
-        """A blob's bytes, not verified yet; only its size is, where it is given.
+    def _fetch(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[bytes]]:
+        """For each blob in turn its chunks, not verified; of a blob that is too long at least one byte too many.
 
         Raises:
-            Corrupt: It is missing, or of another size.
+            Corrupt: A blob is missing.
         """
+        if self._backend.abilities.remote:
+            from mreg.artifacts.download import fetched
+
+            return fetched(self._backend, wanted, moved)
+        return (self._chunks(one, moved) for one in wanted)
+
+    def _fetch_or_find(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[bytes]]:
+        """`_fetch`, but for what the cache has."""
+        cache = self._cache
+        if cache is None:
+            return self._fetch(wanted, moved)
+
+        def found() -> Generator[Iterator[bytes]]:
+            absent = [one for one in wanted if one.digest not in cache]
+            with closing(self._fetch(absent, moved)) as fetched:
+                for one in wanted:
+                    if absent and one is absent[0]:
+                        absent.pop(0)
+                        yield next(fetched)
+                    elif (stream := cache.open(one.digest)) is not None:
+                        yield _rest(stream, one.start, moved)
+                    else:  # removed or found damaged since
+                        with closing(self._fetch([one], moved)) as again:
+                            yield next(again)
+
+        return found()
+
+    def _chunks(self, wanted: Wanted, moved: Callable[[int], None]) -> Iterator[bytes]:
         try:
-            stream = self._backend.open(blob_key(digest))
+            stream = self._backend.open(blob_key(wanted.digest), wanted.start)
         except NotFound as error:
-            raise Corrupt(f"the blob {digest} is missing from {self._backend.url}", digest=str(digest)) from error
+            raise missing(wanted.digest, self._backend.url) from error
         with closing(stream):
-            found = self._backend.stat(blob_key(digest)) if size is not None else None
-            if found is not None and found.size != size:
-                raise damaged(digest, f"it has {found.size} bytes in place of {size}")
-            yield stream
+            for chunk in stream_chunks(stream):
+                moved(len(chunk))
+                yield chunk
 
     def manifest(self, digest: Digest) -> Manifest:
         """The manifest of a folder, verified.
@@ -242,32 +133,44 @@ class ArtifactStore:
         Raises:
             Corrupt: It is missing, damaged or hostile.
         """
-        with self.open_blob(digest) as stream:
-            data = b"".join(stream_chunks(stream, SMALL_BYTES))
-        if digest_of(data) != digest:
-            raise damaged(digest)
-        return Manifest.parse(data)
+        cached = self._cache.open(digest) if self._cache is not None else None
+        with self._explaining():
+            data = b"".join(_rest(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold))
+            if digest_of(data) != digest:
+                raise damaged(digest)
+            if self._cache is not None:
+                self._cache.keep(digest, data)
+            return Manifest.parse(data)
 
-    def verify(self, digest: Digest, kind: ArtifactKind, size: int | None = None) -> None:
+    def verify(self, digest: Digest, kind: ArtifactKind, size: int) -> None:
         """Read every byte of an artifact against its digests.
 
         Raises:
             Corrupt: A blob is missing or damaged; the message names it.
             Unavailable: A blob can't be read.
         """
-        if kind is ArtifactKind.FILE:
-            self._verify_blob(digest, size)
-            return
-        checked: set[Digest] = set()
-        for entry in self.manifest(digest).entries:
-            if entry.digest not in checked:
-                self._verify_blob(entry.digest, entry.size)
-                checked.add(entry.digest)
+        sizes = {digest: size}
+        if kind is ArtifactKind.FOLDER:
+            sizes = {entry.digest: entry.size for entry in self.manifest(digest).entries}
+        with self._explaining():
+            wanted = [Wanted(blob, size) for blob, size in sizes.items()]
+            with closing(self._fetch(wanted, _untold)) as blobs:
+                for one, chunks in zip(wanted, blobs, strict=True):
+                    _check(one, chunks)
 
-    def _verify_blob(self, digest: Digest, size: int | None) -> None:
-        with self.open_blob(digest, size) as stream:
-            if hashed(stream_chunks(stream, SMALL_BYTES)) != digest:
-                raise damaged(digest)
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """`Corrupt` errors of blobs, with the way out: a push alone would find the damaged blob there and keep it."""
+        try:
+            yield
+        except Corrupt as error:
+            if "digest" in error.details and not error.hint:
+                key = blob_key(Digest.parse(str(error.details["digest"])))
+                with suppress(MregError):
+                    there = self._backend.stat(key) is not None
+                    first = f"remove {self._backend.url}/{key}, then " if there else ""
+                    error.hint = f"{first}push the model again from its source"
+            raise
 
     def pull(
         self,
@@ -278,11 +181,12 @@ class ArtifactStore:
         *,
         force: bool = False,
         progress: Progress | None = None,
-    ) -> bool:
-        """Write an artifact to a destination, all or nothing; False where the very same bytes stood there already.
+    ) -> Received:
+        """Write an artifact to a destination, all or nothing.
 
         What was written is hashed on its way to the disk; the destination appears by one rename. Without ``force``
-        nothing that is there is touched.
+        nothing that is there is touched. Over a network a pull that is cut leaves what arrived hidden beside the
+        destination, and the next one goes on from it.
 
         Raises:
             AlreadyExists: Something else is at the destination.
@@ -292,17 +196,29 @@ class ArtifactStore:
             Unavailable: The store can't be read, or the destination can't be written.
         """
         from mreg.artifacts.destination import Destination
+        from mreg.artifacts.progress import told
 
         if self._backend.overlaps(Path(os.path.realpath(destination))):
             raise BadInput(
                 f"{quoted(str(destination))} overlaps the artifact store {self._backend.url}",
                 hint="pull to another place",
             )
-        moved = _told(progress, size)
-        if kind is ArtifactKind.FILE:
-            return Destination(destination).receive_file(self.open_blob, digest, size, force=force, moved=moved)
-        entries = self.manifest(digest).entries
-        return Destination(destination).receive_folder(self.open_blob, entries, force=force, moved=moved)
+        moved = told(progress, size)
+        place = Destination(
+            destination,
+            lambda wanted: self._fetch_or_find(wanted, moved),
+            resumable=self._backend.abilities.remote,
+            keep=self._cache.keep if self._cache is not None else lambda _digest, _path: None,
+            moved=moved,
+        )
+        with self._explaining():
+            if kind is ArtifactKind.FILE:
+                received = place.receive_file(digest, size, force=force)
+            else:
+                received = place.receive_folder(digest, self.manifest(digest).entries, force=force)
+        if self._cache is not None:
+            self._cache.trim()
+        return received
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
         """Write a file's bytes to a stream, after all of them were verified.
@@ -310,29 +226,46 @@ class ArtifactStore:
         Raises:
             Corrupt: They are damaged, and nothing was written; or they changed since they were verified.
         """
-        self._verify_blob(digest, size)
-        with self.open_blob(digest, size) as source, Hashing(size) as hashing:
-            for chunk in stream_chunks(source, 1 << 20):
-                hashing.add(chunk)
-                stream.write(chunk)
+        from tempfile import TemporaryFile
+
+        wanted = Wanted(digest, size)
+        with self._explaining(), TemporaryFile() as copy:
+            if self._backend.abilities.remote:  # not to be fetched twice
+                with closing(self._fetch_or_find([wanted], _untold)) as blobs:
+                    _check(wanted, next(blobs), copy.write)
+                copy.seek(0)
+                stream.writelines(stream_chunks(copy))
+            else:
+                _check(wanted, self._chunks(wanted, _untold))
+                _check(wanted, self._chunks(wanted, _untold), stream.write)
             stream.flush()
-            if hashing.digest() != digest:
-                raise damaged(digest)
 
 
-def _empty(path: str, how: str) -> BadInput:
-    return BadInput(f"{quoted(path)} {how}, and an empty artifact is no model", hint="check what wrote it")
+def _untold(_count: int) -> None:
+    """Nobody wants to know."""
 
 
-def _told(progress: Progress | None, total: int) -> Callable[[int], None]:
-    """Something to tell of each move, that tells the progress how far all is."""
-    if progress is None:
-        return lambda _count: None
-    done = 0
+def _rest(stream: BinaryIO, start: int, moved: Callable[[int], None]) -> Iterator[bytes]:
+    with closing(stream):
+        stream.seek(start)
+        for chunk in stream_chunks(stream):
+            moved(len(chunk))
+            yield chunk
 
-    def moved(count: int) -> None:
-        nonlocal done
-        done += count
-        progress(done, total)
 
-    return moved
+def _check(wanted: Wanted, chunks: Iterable[bytes], take: Callable[[bytes], object] = lambda _chunk: None) -> None:
+    """Hold the chunks of a whole blob against its digest, and give them on as they come.
+
+    Raises:
+        Corrupt: They are another blob's, found when all were given.
+    """
+    count = 0
+    with Hashing(wanted.size) as hashing:
+        for chunk in chunks:
+            hashing.add(chunk)
+            take(chunk)
+            count += len(chunk)
+        if count != wanted.size:
+            raise damaged(wanted.digest, f"it has {count} bytes in place of {wanted.size}")
+        if hashing.digest() != wanted.digest:
+            raise damaged(wanted.digest)

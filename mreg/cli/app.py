@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from mreg.cli.completion import complete_profile
 from mreg.cli.invocation import FORMATS, Invocation, invocation_of
-from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, terminate
+from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, terminate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,6 +185,8 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> NoReturn:
     """The entry point: run the command line of this process and leave with its exit code."""
     code = run(sys.argv[1:])
+    if code in (INTERRUPTED, TERMINATED):
+        os._exit(code)  # a thread may wait for a network that does not answer; all is said and nothing half done
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

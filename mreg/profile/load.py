@@ -23,6 +23,11 @@ PROJECT_FILE = "mreg.yaml"
 BUILT_IN = "local"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+SIZE = re.compile(r"[\d.]+ *[A-Za-z]*$")
+"""What is meant for the size of a cache, and not for its folder."""
+
+SCHEMES = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}
+
 Values = dict[str, tuple[str, str]]
 """Value and origin by key."""
 
@@ -87,22 +92,27 @@ def config_file(config: str | os.PathLike[str] | None, variables: Mapping[str, s
     """The file with profiles: the one named, MREG_CONFIG's, or the user's, whether it exists or not."""
     if config or variables.get("MREG_CONFIG"):
         return os.path.abspath(os.path.expanduser(os.fspath(config or variables["MREG_CONFIG"])))
-    return os.path.join(_user_folder("config", variables), "config.yaml")
+    return os.path.join(user_folder("config", variables), "config.yaml")
 
 
-def _user_folder(kind: str, variables: Mapping[str, str]) -> str:
+def user_folder(kind: str, variables: Mapping[str, str]) -> str:
+    """The user's folder for ``config``, ``data`` or ``cache`` of mreg.
+
+    Raises:
+        Unavailable: No home folder can be found.
+    """
     base = variables.get(f"XDG_{kind.upper()}_HOME", "")
     if str(sys.platform) == "linux":  # str: mypy takes the name alone for a promise
         # What platformdirs answers there (the XDG base directory specification), without the price of its import.
         home = os.path.expanduser("~")
         if os.path.isabs(base) or os.path.isabs(home):
-            own = os.path.join(home, ".config" if kind == "config" else ".local/share")
+            own = os.path.join(home, {"config": ".config", "data": ".local/share", "cache": ".cache"}[kind])
             return os.path.join(base if os.path.isabs(base) else own, "mreg")
         raise _no_home()
     import platformdirs
 
     try:
-        return (platformdirs.user_config_dir if kind == "config" else platformdirs.user_data_dir)("mreg")
+        return str(getattr(platformdirs, f"user_{kind}_dir")("mreg"))
     except (RuntimeError, KeyError) as error:
         raise _no_home() from error
 
@@ -211,7 +221,7 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
     where = f"{origin}: " if origin else ""
     if "\0" in value or not value.isprintable():
         raise BadProfile(f"{where}the value of {key} has characters that can't be printed")
-    if key not in ("catalog", "artifacts", "endpoint_url"):
+    if key not in ("catalog", "artifacts", "endpoint_url", "cache") or (key == "cache" and SIZE.match(value)):
         return value
     if "://" in value:
         scheme, _, rest = value.partition("://")
@@ -222,9 +232,11 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
                 f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
                 hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
             )
-        known = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "endpoint_url": ("http", "https")}[key]
+        known = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}[
+            key
+        ]
         if scheme not in known:
-            raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=f"use {' or '.join(known)}, or a path")
+            raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=f"use {' or '.join([*known, 'a path'])}")
         return value
     if key == "endpoint_url":
         raise BadProfile(f"{where}endpoint_url must begin with https:// or http://")
@@ -276,7 +288,7 @@ def _pair_locations(values: Values, variables: Mapping[str, str]) -> None:
             )
         values["catalog"] = (os.path.join(os.path.dirname(artifacts[0]), "catalog.db"), "beside the artifacts")
     elif not catalog:
-        folder = _user_folder("data", variables)
+        folder = user_folder("data", variables)
         values["catalog"] = (os.path.join(folder, "catalog.db"), "default")
         values["artifacts"] = (os.path.join(folder, "artifacts"), "default")
 

@@ -12,6 +12,7 @@ KEYS: dict[str, str] = {
     "region": "region of the bucket",
     "aws_profile": "profile of the AWS configuration whose credentials are used",
     "addressing_style": "auto, path or virtual",
+    "cache": "cache of what is pulled from a bucket: a size such as 20GB, or a folder",
     "model": "the model of a push without a name",
     "user": "who acts, in the audit trail",
 }
@@ -39,6 +40,7 @@ class Profile:
     region: str = ""
     aws_profile: str = ""
     addressing_style: str = ""
+    cache: str = ""
     model: str = ""
     user: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)

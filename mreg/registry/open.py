@@ -55,20 +55,18 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
     from mreg.catalog.catalog import Catalog
     from mreg.catalog.sqlite import SqliteDatabase
 
-    for what, place in (("catalog", profile.catalog), ("artifacts", profile.artifacts)):
-        if "://" in place:
-            raise Unavailable(
-                f"this mreg can't keep {what} at {place}", hint=f"give a folder or file for {what} in the profile"
-            )
-    root = Path(profile.artifacts).as_uri()
+    if "://" in profile.catalog:
+        raise Unavailable(
+            f"this mreg can't keep the catalog at {profile.catalog}", hint="give a file for catalog in the profile"
+        )
+    tell = notice or (lambda _text: None)
+    in_bucket = "://" in profile.artifacts
+    root = profile.artifacts.rstrip("/") if in_bucket else Path(profile.artifacts).as_uri()
     store: list[ArtifactStore] = []
 
     def artifact_store() -> ArtifactStore:
         if not store:
-            from mreg.artifacts.local import LocalBackend
-            from mreg.artifacts.store import ArtifactStore
-
-            store.append(ArtifactStore(LocalBackend(Path(profile.artifacts))))
+            store.append(_store_in_bucket(profile, tell) if in_bucket else _store_in_folder(profile))
         return store[0]
 
     def locate(digest: Digest) -> str:
@@ -89,6 +87,30 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
             artifacts=artifact_store,
             actor=actor,
             now=lambda: datetime.now(UTC),
-            notice=notice or (lambda _text: None),
+            notice=tell,
         )
     )
+
+
+def _store_in_folder(profile: Profile) -> ArtifactStore:
+    from mreg.artifacts.local import LocalBackend
+    from mreg.artifacts.store import ArtifactStore
+
+    return ArtifactStore(LocalBackend(Path(profile.artifacts)))
+
+
+def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> ArtifactStore:
+    from mreg.artifacts.cache import BlobCache
+    from mreg.artifacts.s3 import S3Backend
+    from mreg.artifacts.store import ArtifactStore
+    from mreg.profile.cache import cache_place
+    from mreg.s3.bucket import Bucket, BucketSettings
+
+    settings = BucketSettings(
+        endpoint_url=profile.endpoint_url,
+        region=profile.region,
+        aws_profile=profile.aws_profile,
+        addressing_style=profile.addressing_style,
+    )
+    cache = BlobCache(*cache_place(profile.cache)) if profile.cache else None
+    return ArtifactStore(S3Backend(Bucket(profile.artifacts, settings, notice)), cache)

@@ -67,10 +67,12 @@ def pull(
     if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
         target = target / artifact.name
     with concerning(version):
-        written = session.artifacts().pull(
+        received = session.artifacts().pull(
             artifact.digest, artifact.kind, artifact.size_bytes, target, force=force, progress=progress
         )
-    return Pulled(version=version, destination=target, unchanged=not written)
+    if received.kept_bytes:
+        session.notice(f"{received.kept_bytes} bytes of {artifact.size_bytes} had arrived before and were kept")
+    return Pulled(version=version, destination=target, unchanged=received.unchanged)
 
 
 def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> ModelVersion:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from mreg.artifacts import destination as destination_module
 from mreg.artifacts.layout import blob_key
 from mreg.artifacts.local import LocalBackend
-from mreg.artifacts.store import ArtifactStore, Stored
+from mreg.artifacts.store import ArtifactStore
+from mreg.artifacts.upload import Stored
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest, ManifestEntry
 from mreg.domain.model import ArtifactKind
@@ -47,7 +48,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
 
 
 def pull(store: ArtifactStore, stored: Stored, destination: Path, **options: bool) -> bool:
-    return store.pull(stored.digest, stored.kind, stored.size_bytes, destination, **options)
+    return not store.pull(stored.digest, stored.kind, stored.size_bytes, destination, **options).unchanged
 
 
 def write(path: Path, data: bytes = b"x") -> Path:
@@ -463,7 +464,7 @@ def test_a_damaged_blob_is_named_and_never_given_out(
         assert blob.value in caught.value.message.replace("/", "")
     assert list(out.iterdir()) == []
     assert stream.getvalue() == b""
-    store.verify(other.digest, other.kind)
+    store.verify(other.digest, other.kind, other.size_bytes)
 
 
 def test_a_failed_pull_leaves_the_destination_untouched(store: ArtifactStore, root: Path, tmp_path: Path) -> None:

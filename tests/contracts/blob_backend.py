@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import abc
 import hashlib
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mreg.artifacts.backend import BlobBackend
-from mreg.errors import NotFound
+from mreg.artifacts.backend import BlobBackend, Part
+from mreg.artifacts.parts import measured
+from mreg.artifacts.source import source_file
+from mreg.errors import Conflict, NotFound
 
 
 def key_of(data: bytes) -> str:
     """A key as `ArtifactStore` makes it."""
     value = hashlib.sha256(data).hexdigest()
     return f"blobs/sha256/{value[:2]}/{value[2:]}"
+
+
+def file_and_parts(folder: Path, data: bytes) -> tuple[Path, tuple[Part, ...]]:
+    """A file of some bytes, and its parts as a push measures them."""
+    path = folder / "large.bin"
+    path.write_bytes(data)
+    return path, measured(source_file(str(path)), lambda _count: None)[1]
+
+
+def section(path: Path, part: Part) -> BinaryIO:
+    """A part's bytes as they are in the file now."""
+    return io.BytesIO(path.read_bytes()[part.start : part.start + part.size])
 
 
 class BlobBackendContract(abc.ABC):
@@ -48,17 +64,6 @@ class BlobBackendContract(abc.ABC):
         assert self.raw(backend, "blobs/sha256/aa/bb") == b"first"
         assert self.leftovers(backend) == []
 
-    def test_putting_again_counts_as_put_anew(self, backend: BlobBackend) -> None:
-        backend.put_if_absent(key_of(b"x"), b"x")
-        before = backend.stat(key_of(b"x"))
-        backend.put_if_absent(key_of(b"x"), b"x")
-        after = backend.stat(key_of(b"x"))
-        assert before is not None
-        assert after is not None
-        assert after.modified >= before.modified
-        assert backend.renew(key_of(b"x"))
-        assert not backend.renew(key_of(b"y"))
-
     def test_an_absent_blob_is_not_found(self, backend: BlobBackend) -> None:
         assert backend.stat(key_of(b"x")) is None
         with pytest.raises(NotFound):
@@ -72,13 +77,19 @@ class BlobBackendContract(abc.ABC):
             assert stream.read() == b"llo"
         with backend.open(key_of(b"hello"), 5) as stream:
             assert stream.read() == b""
+        with backend.open(key_of(b"hello"), 1, 3) as stream:
+            assert stream.read() == b"ell"
+        with backend.open(key_of(b"hello"), 4, 9) as stream:
+            assert stream.read() == b"o"
+        with backend.open(key_of(b"hello"), 5, 1) as stream:
+            assert stream.read() == b""
 
-    def test_a_file_is_put_as_it_is(self, backend: BlobBackend, tmp_path: Path) -> None:
-        data = b"0123456789" * 300_000
-        (tmp_path / "big").write_bytes(data)
-        assert backend.put_if_absent(key_of(data), tmp_path / "big")
-        assert self.raw(backend, key_of(data)) == data
-        assert self.leftovers(backend) == []
+    def test_an_empty_blob_is_a_blob(self, backend: BlobBackend) -> None:
+        assert backend.put_if_absent(key_of(b""), b"")
+        assert self.raw(backend, key_of(b"")) == b""
+        for length in (None, 1):
+            with backend.open(key_of(b""), 0, length) as stream:
+                assert stream.read() == b""
 
     def test_many_are_put_and_the_new_ones_counted(self, backend: BlobBackend) -> None:
         backend.put_if_absent(key_of(b"0"), b"0")
@@ -109,11 +120,13 @@ class BlobBackendContract(abc.ABC):
         assert self.raw(backend, key_of(data)) == data
         assert self.leftovers(backend) == []
 
+
+class StagingContract(BlobBackendContract):
+    """Laws of a backend that takes bytes before their key is known."""
+
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
     @given(chunks=st.lists(st.binary(max_size=50), max_size=5))
     def test_staged_bytes_appear_whole_under_their_key(self, backend: BlobBackend, chunks: list[bytes]) -> None:
-        if not backend.abilities.stages:
-            return
         data = b"".join(chunks)
         with backend.stage() as staged:
             for chunk in chunks:
@@ -123,9 +136,73 @@ class BlobBackendContract(abc.ABC):
         assert self.leftovers(backend) == []
 
     def test_what_was_staged_and_not_put_is_gone(self, backend: BlobBackend) -> None:
-        if not backend.abilities.stages:
-            return
         with backend.stage() as staged:
             staged.write(b"x")
         assert self.leftovers(backend) == []
         assert list(backend.list("blobs/")) == []
+
+    def test_what_is_unfinished_can_be_discarded(self, backend: BlobBackend) -> None:
+        with backend.stage() as staged:
+            staged.write(b"x" * 1000)
+            found = list(backend.unfinished())
+            assert [one.size for one in found] == [1000]
+            assert found[0].modified.tzinfo is not None
+            backend.discard(found[0])
+            backend.discard(found[0])
+            assert list(backend.unfinished()) == []
+
+
+class PartsContract(BlobBackendContract):
+    """Laws of a backend that takes large blobs in parts."""
+
+    def test_parts_appear_as_one_blob_when_all_are_there(self, backend: BlobBackend, tmp_path: Path) -> None:
+        data = b"0123456789" * 1_200_000
+        file, parts = file_and_parts(tmp_path, data)
+        key = key_of(data)
+        upload = backend.parts(key)
+        for part in reversed(parts):
+            upload.put(part, section(file, part))
+            assert backend.stat(key) is None
+        assert list(backend.list("blobs/")) == []
+        assert upload.complete(parts)
+        assert self.raw(backend, key) == data
+        assert self.leftovers(backend) == []
+
+    def test_parts_that_arrived_are_found_by_the_next(self, backend: BlobBackend, tmp_path: Path) -> None:
+        data = b"abcdefghij" * 1_200_000
+        file, parts = file_and_parts(tmp_path, data)
+        key = key_of(data)
+        backend.parts(key).put(parts[1], section(file, parts[1]))
+        again = backend.parts(key)
+        assert [again.has(part, section(file, part)) for part in parts] == [False, True]
+        other = Part(2, parts[1].start, parts[1].size, parts[0].digest)
+        assert not again.has(other, section(file, parts[0]))
+        again.put(parts[0], section(file, parts[0]))
+        assert again.complete(parts)
+        assert not backend.parts(key).complete(parts)
+        assert self.raw(backend, key) == data
+
+    def test_a_part_that_changed_is_refused(self, backend: BlobBackend, tmp_path: Path) -> None:
+        data = b"klmnopqrst" * 1_200_000
+        file, parts = file_and_parts(tmp_path, data)
+        upload = backend.parts(key_of(data))
+        file.write_bytes(b"x" * len(data))
+        with pytest.raises(Conflict):
+            upload.put(parts[0], section(file, parts[0]))
+        assert backend.stat(key_of(data)) is None
+
+    def test_what_is_unfinished_can_be_discarded(self, backend: BlobBackend, tmp_path: Path) -> None:
+        data = b"uvwxyz0123" * 1_200_000
+        file, parts = file_and_parts(tmp_path, data)
+        upload = backend.parts(key_of(data))
+        upload.put(parts[0], section(file, parts[0]))
+        found = list(backend.unfinished())
+        assert [one.size for one in found] == [parts[0].size]
+        assert found[0].modified.tzinfo is not None
+        backend.discard(found[0])
+        backend.discard(found[0])
+        assert list(backend.unfinished()) == []
+        with pytest.raises(Conflict):
+            upload.put(parts[1], section(file, parts[1]))
+        with pytest.raises(Conflict):
+            upload.complete(parts)

@@ -11,10 +11,10 @@ import pytest
 from mreg.artifacts.backend import BlobBackend
 from mreg.artifacts.local import LocalBackend
 from mreg.errors import Corrupt, Unavailable
-from tests.contracts.blob_backend import BlobBackendContract, key_of
+from tests.contracts.blob_backend import StagingContract, key_of
 
 
-class TestLocalBackend(BlobBackendContract):
+class TestLocalBackend(StagingContract):
     @pytest.fixture
     def backend(self, tmp_path: Path) -> LocalBackend:
         return LocalBackend(tmp_path / "store")

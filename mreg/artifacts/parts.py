@@ -1,0 +1,82 @@
+"""Large files on their way to a backend that must know their key first: hashed, then sent in parts side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import BinaryIO, cast
+
+from mreg.artifacts.backend import BlobBackend, Part
+from mreg.artifacts.hashing import Hashing, PartHashing
+from mreg.artifacts.parallel import Stoppable, in_order
+from mreg.artifacts.source import FileSection, SourceFile, read_chunks, unchanged
+from mreg.domain.digest import Digest
+
+PART_BYTES = 8 << 20
+PARTS_LIMIT = 10_000
+"""No store takes more parts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+
+AT_ONCE = 8
+"""Parts on their way at once; they are read as they are sent, so that memory does not grow with them."""
+
+
+def part_bytes(size: int) -> int:
+    """How large the parts of a blob are; by its size alone, so that a later push finds the parts of an earlier one."""
+    mebibyte = 1 << 20
+    least = -(-size // PARTS_LIMIT)
+    return max(PART_BYTES, -(-least // mebibyte) * mebibyte)
+
+
+def measured(file: SourceFile, moved: Callable[[int], None]) -> tuple[Digest, tuple[Part, ...]]:
+    """The digest of a file, and its parts with theirs; one reading pass.
+
+    Raises:
+        Conflict: It changed while it was read.
+        Unavailable: It can't be read.
+    """
+    step = part_bytes(file.size)
+    whole, pieces = Hashing(file.size), PartHashing(file.size, step)
+    with whole, pieces:
+        for chunk in read_chunks(file):
+            whole.add(chunk)
+            pieces.add(chunk)
+            moved(len(chunk))
+        return whole.digest(), tuple(
+            Part(number + 1, number * step, min(step, file.size - number * step), digest)
+            for number, digest in enumerate(pieces.digests())
+        )
+
+
+def put_parts(
+    backend: BlobBackend, key: str, file: SourceFile, parts: tuple[Part, ...], moved: Callable[[int], None]
+) -> tuple[bool, int]:
+    """Send the parts that are not there yet and make the blob of all; whether this call made it, and the bytes found.
+
+    A crash leaves the parts that arrived, and the next call for the same key goes on from them.
+
+    Raises:
+        Conflict: The file is not what its parts' digests say any more.
+        Unavailable: The store can't be written.
+    """
+    upload = backend.parts(key)
+    told = Stoppable(moved)
+    with unchanged(file) as descriptor:
+
+        def section(part: Part, hear: Callable[[int], None] | None = None) -> closing[BinaryIO]:
+            return closing(cast("BinaryIO", FileSection(descriptor, part.start, part.size, hear)))
+
+        def send(part: Part) -> None:
+            with section(part, told) as data:
+                upload.put(part, data)
+
+        missing = []
+        for part in parts:
+            with section(part) as data:
+                if upload.has(part, data):
+                    moved(part.size)
+                else:
+                    missing.append(part)
+        with closing(in_order(send, missing, at_once=AT_ONCE)) as sent, told:
+            for _ in sent:
+                pass
+    return upload.complete(parts), sum(part.size for part in parts) - sum(part.size for part in missing)

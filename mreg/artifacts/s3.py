@@ -1,0 +1,241 @@
+"""Blobs in an S3 bucket.
+
+::
+
+    s3://bucket/prefix/blobs/sha256/ab/cdef...   a blob
+    multipart uploads of such keys               large blobs on their way in
+
+An object of S3 appears whole or not at all, and is durable when the store says that it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, BinaryIO
+
+from botocore.exceptions import ClientError
+
+from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, Part, StagedBlob, Unfinished
+from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
+from mreg.artifacts.parallel import in_order
+from mreg.errors import Conflict, NotFound
+from mreg.s3.bucket import Bucket
+from mreg.s3.failures import code_of, status_of
+
+SMALL_AT_ONCE = 16
+BUDGET_BYTES = 64 << 20
+
+
+WRONG_DIGEST = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
+GONE = "NoSuchUpload"
+
+
+class S3Parts(BlobParts):
+    """A multipart upload: of those of this key the one with the most parts, or a new one once a part is sent."""
+
+    def __init__(self, bucket: Bucket, key: str) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._upload = ""
+        self._there: dict[int, dict[str, Any]] = {}
+        self._beginning = threading.Lock()
+        for upload in _uploads(bucket, key):
+            if upload["Key"] == bucket.key(key):
+                there = {part["PartNumber"]: part for part in _parts(bucket, upload)}
+                if not self._upload or len(there) > len(self._there):
+                    self._upload, self._there = upload["UploadId"], there
+        self._etags = {number: str(part["ETag"]) for number, part in self._there.items()}
+
+    def has(self, part: Part, data: BinaryIO) -> bool:
+        found = self._there.get(part.number)
+        if found is None or found["Size"] != part.size:
+            return False
+        checksum = self._bucket.checksum(part.digest).get("ChecksumSHA256")
+        if checksum is not None and "ChecksumSHA256" in found:
+            return bool(found["ChecksumSHA256"] == checksum)
+        # The entity tag of a part is its MD5, unless the store encrypts it with a key of its own.
+        md5 = hashlib.md5(usedforsecurity=False)
+        while chunk := data.read(1 << 20):
+            md5.update(chunk)
+        return bool(found["ETag"].strip('"') == md5.hexdigest())
+
+    def put(self, part: Part, data: BinaryIO) -> None:
+        try:
+            sent = self._bucket.call(
+                "upload_part",
+                expected=lambda error: code_of(error) in (*WRONG_DIGEST, GONE),
+                Key=self._bucket.key(self._key),
+                UploadId=self._begun(),
+                PartNumber=part.number,
+                Body=data,
+                ContentLength=part.size,
+                **self._bucket.checksum(part.digest),
+            )
+        except ClientError as error:
+            if code_of(error) in WRONG_DIGEST:
+                raise _changed() from error
+            if self._bucket.stat(self._key) is None:
+                raise Conflict("the upload was discarded meanwhile", hint="push again") from error
+            return  # another push of the same bytes is through with it
+        if "ChecksumSHA256" not in sent:  # a store that does not look at sums
+            data.seek(0)
+            if hashed(stream_chunks(data)) != part.digest:
+                raise _changed()
+        self._etags[part.number] = sent["ETag"]
+
+    def _begun(self) -> str:
+        with self._beginning:
+            if not self._upload:
+                words: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.checksums else {}
+                made = self._bucket.call("create_multipart_upload", Key=self._bucket.key(self._key), **words)
+                self._upload = made["UploadId"]
+            return self._upload
+
+    def complete(self, parts: Sequence[Part]) -> bool:
+        try:
+            if all(part.number in self._etags for part in parts):
+                self._complete(parts)
+                return True
+        except ClientError as error:
+            if not self._is_there(parts):
+                raise self._bucket.patience.translated(error) from error
+            _abort(self._bucket, self._bucket.key(self._key), self._upload)
+            return False
+        if not self._is_there(parts):
+            raise Conflict("the upload was discarded meanwhile", hint="push again")
+        return False
+
+    def _complete(self, parts: Sequence[Part]) -> None:
+        listed = [
+            {"PartNumber": part.number, "ETag": self._etags[part.number], **self._bucket.checksum(part.digest)}
+            for part in parts
+        ]
+        words: dict[str, Any] = {"MultipartUpload": {"Parts": listed}, **self._bucket.if_absent}
+        try:
+            self._bucket.call(
+                "complete_multipart_upload",
+                # 404: the answer to an earlier call was lost; 412 and 409: another push of the same bytes was faster.
+                expected=lambda error: status_of(error) in (404, 409, 412, 501) and code_of(error) != "NoSuchBucket",
+                Key=self._bucket.key(self._key),
+                UploadId=self._upload,
+                **words,
+            )
+        except ClientError as error:
+            if status_of(error) != 501:
+                raise
+            self._bucket.forget_conditions()
+            self._complete(parts)
+
+    def _is_there(self, parts: Sequence[Part]) -> bool:
+        found = self._bucket.stat(self._key)
+        return found is not None and found.size == sum(part.size for part in parts)
+
+
+class S3Backend(BlobBackend):
+    """Blobs in a bucket, under a prefix."""
+
+    abilities = Abilities(stages=False, remote=True)
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    @property
+    def url(self) -> str:
+        return self._bucket.url
+
+    def stage(self) -> StagedBlob:
+        raise TypeError("this backend takes parts")
+
+    def parts(self, key: str) -> S3Parts:
+        return S3Parts(self._bucket, key)
+
+    def put_if_absent(self, key: str, source: bytes | StagedBlob) -> bool:
+        if not isinstance(source, bytes):
+            raise TypeError("a blob that another backend staged")
+        return self._bucket.put(key, source, digest_of(source), if_absent=True)
+
+    def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
+        seen: set[str] = set()
+
+        def once() -> Iterator[tuple[str, bytes]]:
+            for key, data in blobs:
+                if key not in seen:
+                    seen.add(key)
+                    yield key, data
+
+        return sum(
+            in_order(
+                lambda blob: self.put_if_absent(*blob),
+                once(),
+                at_once=SMALL_AT_ONCE,
+                size=lambda blob: len(blob[1]),
+                budget=BUDGET_BYTES,
+            )
+        )
+
+    def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
+        stream = self._bucket.open(key, start, length)
+        if stream is None:
+            raise NotFound(f"the blob {key} is not in {self.url}")
+        return stream
+
+    def stat(self, key: str) -> BlobStat | None:
+        found = self._bucket.stat(key)
+        return None if found is None else BlobStat(size=found.size, modified=found.modified)
+
+    def list(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
+        for key, found in self._bucket.list(prefix):
+            yield key, BlobStat(size=found.size, modified=found.modified)
+
+    def delete(self, key: str) -> None:
+        self._bucket.delete(key)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        for upload in _uploads(self._bucket, "blobs/"):
+            parts = list(_parts(self._bucket, upload))
+            yield Unfinished(
+                name=f"{upload['Key']} {upload['UploadId']}",
+                size=sum(part["Size"] for part in parts),
+                modified=max([upload["Initiated"], *(part["LastModified"] for part in parts)]),
+            )
+
+    def discard(self, unfinished: Unfinished) -> None:
+        key, _, upload = unfinished.name.rpartition(" ")
+        _abort(self._bucket, key, upload)
+
+
+def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
+    words: dict[str, Any] = {"Prefix": bucket.key(prefix)}
+    while True:
+        page = bucket.call("list_multipart_uploads", **words)
+        yield from page.get("Uploads", ())
+        if not page.get("IsTruncated"):
+            return
+        words.update(KeyMarker=page["NextKeyMarker"], UploadIdMarker=page["NextUploadIdMarker"])
+
+
+def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    words: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
+    while True:
+        try:
+            page = bucket.call("list_parts", expected=lambda error: code_of(error) == GONE, **words)
+        except ClientError:
+            return  # completed or aborted meanwhile
+        yield from page.get("Parts", ())
+        if not page.get("IsTruncated"):
+            return
+        words["PartNumberMarker"] = page["NextPartNumberMarker"]
+
+
+def _abort(bucket: Bucket, key: str, upload: str) -> None:
+    with contextlib.suppress(ClientError):
+        bucket.call("abort_multipart_upload", expected=lambda error: status_of(error) == 404, Key=key, UploadId=upload)
+
+
+def _changed() -> Conflict:
+    return Conflict(
+        "the file changed while it was read, so that no version was made", hint="push again once it is finished"
+    )

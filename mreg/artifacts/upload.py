@@ -1,0 +1,207 @@
+"""Files and folders on their way into a backend, each read exactly once where that can be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Container, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from mreg.artifacts.backend import BlobBackend
+from mreg.artifacts.hashing import Hashing, damaged, digest_of
+from mreg.artifacts.layout import blob_key
+from mreg.artifacts.progress import Progress, told
+from mreg.artifacts.source import SourceFile, changed, read_chunks, source_file, source_folder
+from mreg.domain.digest import Digest
+from mreg.domain.manifest import Manifest, ManifestEntry, check_together
+from mreg.domain.model import ArtifactKind
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, Unavailable
+
+SMALL_BYTES = 4 << 20
+"""Files up to this size are read whole, hashed in memory, and put many at a time."""
+
+LARGE_AT_ONCE = 2
+"""Large files on their way at once over a network: one is hashed while another is sent, in parts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An artifact that is in the store, durable and verified.
+
+    Attributes:
+        digest: Of the file, or of the folder's manifest.
+        size_bytes: Of the file, or of all files of the folder.
+        new_files: How many blobs the store did not have yet, a folder's manifest left out.
+        kept_bytes: How many bytes of them had arrived with an earlier put that was cut.
+    """
+
+    kind: ArtifactKind
+    digest: Digest
+    size_bytes: int
+    file_count: int
+    new_files: int
+    kept_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    digest: Digest
+    new: bool
+    kept_bytes: int = 0
+
+
+class Upload:
+    """One push of a file or folder; see `mreg.artifacts.store.ArtifactStore.put`."""
+
+    def __init__(self, backend: BlobBackend, known_sizes: Container[int], progress: Progress | None) -> None:
+        self._backend = backend
+        self._known_sizes = known_sizes
+        self._progress = progress
+
+    def put(self, path: str) -> Stored:
+        """Store the file or folder; durable, blobs before their manifest, when this returns."""
+        if os.path.isdir(path):
+            return self._put_folder(path)
+        file = source_file(path)
+        if file.size == 0:
+            raise _empty(path, "has 0 bytes")
+        put = self._put_file(file, told(self._progress, file.size))
+        return Stored(
+            kind=ArtifactKind.FILE,
+            digest=put.digest,
+            size_bytes=file.size,
+            file_count=1,
+            new_files=int(put.new),
+            kept_bytes=put.kept_bytes,
+        )
+
+    def _put_file(self, file: SourceFile, moved: Callable[[int], None]) -> _Put:
+
+        if file.size <= SMALL_BYTES:
+            data = b"".join(read_chunks(file))
+            digest = digest_of(data)
+            new = self._backend.put_if_absent(blob_key(digest), data)
+            moved(len(data))
+            return _Put(digest, new)
+        if not self._backend.abilities.stages:
+            return self._put_parts(file, moved)
+        if file.size in self._known_sizes:
+            digest = self._hash(file, moved)
+            if self._is_there(digest, file.size):
+                return _Put(digest, new=False)
+            moved(-file.size)
+        self._check_room(file.size)
+        with self._backend.stage() as staged, Hashing(file.size) as hashing:
+            for chunk in read_chunks(file):
+                hashing.add(chunk)
+                staged.write(chunk)
+                moved(len(chunk))
+            digest = hashing.digest()
+            return _Put(digest, self._backend.put_if_absent(blob_key(digest), staged))
+
+    def _put_parts(self, file: SourceFile, moved: Callable[[int], None]) -> _Put:
+
+        from mreg.artifacts.parts import measured, put_parts
+
+        digest, parts = measured(file, moved)
+        if self._is_there(digest, file.size):
+            return _Put(digest, new=False)
+        moved(-file.size)
+        new, kept_bytes = put_parts(self._backend, blob_key(digest), file, parts, moved)
+        return _Put(digest, new, kept_bytes)
+
+    def _is_there(self, digest: Digest, size: int) -> bool:
+        """Whether the store has the blob; its size is held against what it should be.
+
+        Raises:
+            Corrupt: It has another size.
+        """
+        found = self._backend.stat(blob_key(digest))
+        if found is not None and found.size != size:
+            raise damaged(digest, f"it has {found.size} bytes in place of {size}")
+        return found is not None
+
+    def _hash(self, file: SourceFile, moved: Callable[[int], None]) -> Digest:
+
+        with Hashing(file.size) as hashing:
+            for chunk in read_chunks(file):
+                hashing.add(chunk)
+                moved(len(chunk))
+            return hashing.digest()
+
+    def _check_room(self, size: int) -> None:
+        room = self._backend.room
+        if room is not None and size > room:
+            raise Unavailable(
+                f"{size} bytes do not fit into {self._backend.url}, which has room for {room}",
+                hint="free some space there, or name another store: mreg profile list",
+            )
+
+    def _put_folder(self, path: str) -> Stored:
+
+        files = source_folder(path)
+        size = sum(file.size for file in files)
+        if size == 0:
+            raise _empty(path, "has no files" if not files else "has only files of 0 bytes")
+        # Refused before a byte is moved where two names can't stand side by side.
+        check_together(file.name for file in files)
+        moved = told(self._progress, size)
+        digests, new_files, kept_bytes = self._put_files(files, moved)
+        if [(file.name, file.mark) for file in files] != [(file.name, file.mark) for file in source_folder(path)]:
+            raise changed(path)
+        manifest = Manifest(
+            tuple(ManifestEntry(file.name, file.size, digests[file.name], file.executable) for file in files)
+        )
+        data = manifest.canonical()
+        digest = digest_of(data)
+        self._backend.put_if_absent(blob_key(digest), data)
+        return Stored(
+            kind=ArtifactKind.FOLDER,
+            digest=digest,
+            size_bytes=size,
+            file_count=len(files),
+            new_files=new_files,
+            kept_bytes=kept_bytes,
+        )
+
+    def _put_files(self, files: list[SourceFile], moved: Callable[[int], None]) -> tuple[dict[str, Digest], int, int]:
+        """Digests by name, how many blobs were new, and how many bytes had arrived earlier.
+
+        Small files go many at a time; over a network large ones go at the same time, a few at once.
+        """
+
+        large = [file for file in files if file.size > SMALL_BYTES]
+        small = [file for file in files if file.size <= SMALL_BYTES]
+        self._check_room(sum(file.size for file in small if file.size not in self._known_sizes))
+        if not self._backend.abilities.remote:
+            puts = [self._put_file(file, moved) for file in large]
+            digests, new = self._put_small(small, moved)
+        else:
+            from mreg.artifacts.parallel import Stoppable, in_order
+
+            hear = Stoppable(moved)
+            under_way = in_order(lambda file: self._put_parts(file, hear), large, at_once=LARGE_AT_ONCE)
+            with closing(under_way), hear:
+                digests, new = self._put_small(small, hear)
+                puts = list(under_way)
+        digests.update((file.name, put.digest) for file, put in zip(large, puts, strict=True))
+        return digests, new + sum(put.new for put in puts), sum(put.kept_bytes for put in puts)
+
+    def _put_small(self, files: list[SourceFile], moved: Callable[[int], None]) -> tuple[dict[str, Digest], int]:
+
+        digests: dict[str, Digest] = {}
+
+        def blobs() -> Iterator[tuple[str, bytes]]:
+            for file in files:
+                data = b"".join(read_chunks(file))
+                digests[file.name] = digest_of(data)
+                yield blob_key(digests[file.name]), data
+                moved(len(data))
+
+        new = self._backend.put_many_if_absent(blobs())
+        return digests, new
+
+
+def _empty(path: str, how: str) -> BadInput:
+    return BadInput(f"{quoted(path)} {how}, and an empty artifact is no model", hint="check what wrote it")

@@ -1,0 +1,208 @@
+"""One bucket: its objects, each call a round trip, repeated where it fails in passing."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.session import Session
+
+from mreg.domain.digest import Digest
+from mreg.errors import BadProfile
+from mreg.s3.failures import code_of, status_of
+from mreg.s3.patience import FAILURES, Patience
+from mreg.s3.reading import ObjectReader
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+"""How long an answer may take to begin, or to go on. AWS keeps a connection alive while it joins parts."""
+
+CONNECTIONS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketSettings:
+    """How a bucket is reached; empty text where the AWS configuration or the default decides."""
+
+    endpoint_url: str = ""
+    region: str = ""
+    aws_profile: str = ""
+    addressing_style: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectStat:
+    """What is known of an object without reading it: bytes, when it was put (aware UTC), its entity tag."""
+
+    size: int
+    modified: datetime
+    etag: str
+
+
+class Bucket:
+    """The objects of one bucket under one prefix; safe for threads. Nothing is called before it must be.
+
+    Credentials come by botocore's ordinary chain and are never seen here. Failures come out as `MregError`.
+
+    Args:
+        url: ``s3://bucket/prefix``.
+        notice: Told where a store is waited for.
+    """
+
+    def __init__(self, url: str, settings: BucketSettings, notice: Callable[[str], None]) -> None:
+        parts = urlsplit(url)
+        self.name = parts.netloc
+        self.prefix = parts.path.strip("/")
+        if not self.name:
+            raise BadProfile(f"{url} names no bucket", hint="write s3://bucket/prefix")
+        self.url = f"s3://{self.name}/{self.prefix}".rstrip("/")
+        self._settings = settings
+        self.patience = Patience(self.url, settings.endpoint_url or "AWS", notice)
+        self._conditions = True
+
+    @cached_property
+    def client(self) -> Any:
+        """botocore's client, made when it is first needed."""
+        settings = self._settings
+        try:
+            session = Session(profile=settings.aws_profile or None)
+            style = settings.addressing_style or ("path" if settings.endpoint_url else "auto")
+            signing = {"payload_signing_enabled": False} if self._wants_checksums(session) else {}
+            client = session.create_client(
+                "s3",
+                endpoint_url=settings.endpoint_url or None,
+                region_name=settings.region or session.get_config_variable("region") or "us-east-1",
+                config=Config(
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=READ_SECONDS,
+                    max_pool_connections=CONNECTIONS,
+                    retries={"mode": "standard", "total_max_attempts": 2},
+                    user_agent_extra="mreg",
+                    # Stores of one's own seldom have a name in DNS for each bucket. Where a checksum, which is signed,
+                    # covers the content, the signature need not hash it once more.
+                    s3={"addressing_style": style, **signing},
+                ),
+            )
+        except (*FAILURES, ValueError) as error:
+            raise self.patience.translated(error) from error
+        self.patience.endpoint = client.meta.endpoint_url
+        return client
+
+    @staticmethod
+    def _wants_checksums(session: Session) -> bool:
+        return bool(session.get_config_variable("request_checksum_calculation") != "when_required")
+
+    @property
+    def checksums(self) -> bool:
+        """Whether the store is asked to check SHA-256 sums; ``AWS_REQUEST_CHECKSUM_CALCULATION`` can say no.
+
+        Then the signature, which covers a SHA-256 of the content, protects what is sent.
+        """
+        return bool(self.client.meta.config.request_checksum_calculation != "when_required")
+
+    @property
+    def if_absent(self) -> dict[str, Any]:
+        """The arguments that make a write fail where the object exists; empty where the store does not know them."""
+        return {"IfNoneMatch": "*"} if self._conditions else {}
+
+    def forget_conditions(self) -> None:
+        """The store said that it does not know conditional writes."""
+        self._conditions = False
+
+    def checksum(self, digest: Digest) -> dict[str, Any]:
+        """The arguments by which a store holds content against a digest."""
+        if not self.checksums:
+            return {}
+        return {"ChecksumSHA256": base64.b64encode(bytes.fromhex(digest.value)).decode()}
+
+    def call(
+        self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **words: Any
+    ) -> Any:
+        """One operation of the client on this bucket, repeated where it fails in passing."""
+        method = getattr(self.client, operation)
+        return self.patience.run(lambda: method(Bucket=self.name, **words), expected=expected)
+
+    def key(self, key: str) -> str:
+        """The object's name in the bucket."""
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def put(self, key: str, data: bytes, digest: Digest, *, if_absent: bool = False) -> bool:
+        """Make the object, whole or not at all; False where it was there and ``if_absent``.
+
+        A store that does not know the condition is asked first, and then overwritten if two come at once.
+        """
+        words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
+        if not if_absent:
+            self.call("put_object", **words)
+            return True
+        if not self._conditions:
+            return self._put_unconditionally(key, words)
+        try:
+            self.call("put_object", expected=_is_condition, **self.if_absent, **words)
+        except ClientError as error:
+            if status_of(error) == 412:
+                return False
+            if status_of(error) == 501 or code_of(error) in ("NotImplemented", "InvalidArgument"):
+                self.forget_conditions()
+                return self._put_unconditionally(key, words)
+            # 409: another's put of the same key is under way; when it is through this one finds it there.
+            return self.put(key, data, digest, if_absent=True)
+        return True
+
+    def _put_unconditionally(self, key: str, words: dict[str, Any]) -> bool:
+        if self.stat(key) is not None:
+            return False
+        self.call("put_object", **words)
+        return True
+
+    def stat(self, key: str) -> ObjectStat | None:
+        """What is known of an object, None where there is none."""
+        try:
+            found = self.call("head_object", expected=_is_missing, Key=self.key(key))
+        except ClientError:
+            return None
+        return ObjectStat(size=found["ContentLength"], modified=found["LastModified"], etag=found["ETag"])
+
+    def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO | None:
+        """An object's bytes; None where there is none. A connection that breaks is taken up again where it broke."""
+        reader = ObjectReader(self.patience, lambda place, count: self._get(key, place, count), start, length)
+        return cast("BinaryIO", reader) if reader.found else None
+
+    def _get(self, key: str, start: int, length: int | None) -> Any:
+        words: dict[str, Any] = {"Key": self.key(key)}
+        if length is not None:
+            words["Range"] = f"bytes={start}-{start + length - 1}"
+        elif start:
+            words["Range"] = f"bytes={start}-"
+        return self.client.get_object(Bucket=self.name, **words)["Body"]
+
+    def list(self, prefix: str) -> Iterator[tuple[str, ObjectStat]]:
+        """Every object whose key begins with the prefix."""
+        words: dict[str, Any] = {"Prefix": self.key(prefix)}
+        while True:
+            page = self.call("list_objects_v2", **words)
+            for found in page.get("Contents", ()):
+                key = found["Key"].removeprefix(f"{self.prefix}/" if self.prefix else "")
+                yield key, ObjectStat(size=found["Size"], modified=found["LastModified"], etag=found["ETag"])
+            if not page.get("IsTruncated"):
+                return
+            words["ContinuationToken"] = page["NextContinuationToken"]
+
+    def delete(self, key: str) -> None:
+        """Remove an object; does nothing where there is none."""
+        self.call("delete_object", Key=self.key(key))
+
+
+def _is_condition(error: Exception) -> bool:
+    return status_of(error) in (409, 412, 501) or code_of(error) in ("NotImplemented", "InvalidArgument")
+
+
+def _is_missing(error: Exception) -> bool:
+    return status_of(error) == 404 and code_of(error) != "NoSuchBucket"

@@ -1,0 +1,94 @@
+"""Reading an object through connections that may break."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from mreg.s3.failures import code_of, status_of
+from mreg.s3.patience import Patience
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+Get = Callable[[int, int | None], Any]
+"""Gives the body of an answer with the bytes from a place on, as many as said or all."""
+
+
+class ObjectReader(io.RawIOBase):
+    """The bytes of an object as a stream; where its connection breaks it is taken up again from the next byte.
+
+    Attributes:
+        found: Whether there is such an object.
+    """
+
+    def __init__(self, patience: Patience, get: Get, start: int, length: int | None) -> None:
+        self._patience = patience
+        self._get = get
+        self._place = start
+        self._end = None if length is None else start + length
+        self._body: Any | None = None
+        self._ended = False
+        self.found = True
+        try:
+            patience.run(self._open, expected=_is_missing)
+        except ClientError:
+            self.found = False
+
+    def _open(self) -> None:
+        length = None if self._end is None else self._end - self._place
+        if length == 0:
+            self._ended = True
+            return
+        try:
+            self._body = self._get(self._place, length)
+        except ClientError as error:
+            if code_of(error) != "InvalidRange" and status_of(error) != 416:
+                raise
+            self._ended = True  # the object ends before
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, count: int | None = -1) -> bytes:
+        if count is None or count < 0:
+            return self.readall()
+        return self._patience.run(lambda: self._read(count))
+
+    def _read(self, count: int) -> bytes:
+        if self._ended:
+            return b""
+        if self._body is None:
+            self._open()
+        if self._body is None:
+            return b""
+        try:
+            data: bytes = self._body.read(count)
+        except Exception:
+            self._drop()
+            raise
+        self._place += len(data)
+        self._ended = not data and count > 0
+        return data
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def _drop(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+
+def _is_missing(error: Exception) -> bool:
+    return code_of(error) in ("NoSuchKey", "404")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from botocore.exceptions import ClientError
+
+from mreg.artifacts.backend import BlobBackend
+from mreg.artifacts.s3 import S3Backend
+from mreg.s3.bucket import Bucket, BucketSettings
+from tests.contracts.blob_backend import PartsContract, key_of
+from tests.servers import Place
+
+
+def backend_at(place: Place, **settings: str) -> S3Backend:
+    return S3Backend(Bucket(place.url, BucketSettings(endpoint_url=place.endpoint, **settings), lambda _text: None))
+
+
+class TestS3Backend(PartsContract):
+    @pytest.fixture
+    def backend(self, place: Place) -> Iterator[S3Backend]:
+        self.place = place
+        return backend_at(place)
+
+    def raw(self, backend: BlobBackend, key: str) -> bytes | None:
+        try:
+            return self.place.read(key)
+        except ClientError:
+            return None
+
+    def leftovers(self, backend: BlobBackend) -> list[str]:
+        return self.place.uploads()
+
+
+class TestS3BackendWithoutConditions(TestS3Backend):
+    """A store that does not know If-None-Match."""
+
+    @pytest.fixture
+    def backend(self, place: Place) -> Iterator[S3Backend]:
+        self.place = place
+        backend = backend_at(place)
+        backend._bucket.forget_conditions()
+        return backend
+
+    def test_of_many_at_once_one_puts(self, backend: BlobBackend) -> None:
+        data = b"same" * 10_000
+        assert backend.put_if_absent(key_of(data), data)
+        assert not backend.put_if_absent(key_of(data), data)
+
+
+class TestS3BackendWithoutChecksums(TestS3Backend):
+    """A store that is not to be asked for checksums: the signature covers what is sent."""
+
+    @pytest.fixture
+    def backend(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Backend]:
+        monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+        self.place = place
+        backend = backend_at(place)
+        assert not backend._bucket.checksums
+        return backend

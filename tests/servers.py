@@ -1,0 +1,189 @@
+"""Real servers for the tests, each from a Python package."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+BUCKET = "models"
+ADMIN = ("admin", "secret-of-admin")
+WRITER = ("writer", "secret-of-writer")
+READER = ("reader", "secret-of-reader")
+IDENTITIES = {
+    ADMIN: ["Admin", "Read", "Write", "List"],
+    # What the README's policy for people who push says, in this store's words; nothing outside the bucket.
+    WRITER: [f"Read:{BUCKET}", f"Write:{BUCKET}", f"List:{BUCKET}"],
+    READER: [f"Read:{BUCKET}", f"List:{BUCKET}"],
+}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, each with the one 10,000 above it, which SeaweedFS takes for itself."""
+    found: list[int] = []
+    held: list[socket.socket] = []
+    try:
+        while len(found) < count:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1] % 30000 + 20000
+            both = [socket.socket(), socket.socket()]
+            try:
+                for one, number in zip(both, (port, port + 10000), strict=True):
+                    one.bind(("127.0.0.1", number))
+            except OSError:
+                for one in both:
+                    one.close()
+                continue
+            held += both
+            found.append(port)
+    finally:
+        for one in held:
+            one.close()
+    return found
+
+
+@dataclass
+class S3Server:
+    """SeaweedFS with one bucket; started when it is first needed, stopped and started again as a test likes."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="mreg-seaweedfs-")))
+    ports: list[int] = field(default_factory=lambda: free_ports(4))
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Return once it answers; a port that somebody took meanwhile is changed for another."""
+        identities = [
+            {"name": key, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+            for (key, secret), actions in IDENTITIES.items()
+        ]
+        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        (self.folder / "data").mkdir(exist_ok=True)
+        for _ in range(3):
+            self._spawn()
+            if self._answers():
+                return
+            self.kill()
+            self.ports = free_ports(4)
+        raise RuntimeError((self.folder / "log").read_text()[-2000:])
+
+    def _spawn(self) -> None:
+        s3, master, volume, filer = self.ports
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    Path(sys.executable).with_name("weed"), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+                    f"-dir={self.folder / 'data'}", "-s3", f"-s3.port={s3}", f"-s3.config={self.folder / 's3.json'}",
+                    f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
+                    "-master.volumeSizeLimitMB=1024", "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0",
+                ],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
+            )  # fmt: skip
+
+    def _answers(self) -> bool:
+        client = self.client(ADMIN)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                return False
+            try:
+                if BUCKET not in [found["Name"] for found in client.list_buckets()["Buckets"]]:
+                    client.create_bucket(Bucket=BUCKET)
+                client.put_object(Bucket=BUCKET, Key="ready", Body=b"x")
+                client.delete_object(Bucket=BUCKET, Key="ready")
+                return True
+            except Exception:
+                time.sleep(0.2)
+        return False
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> None:
+        """End it and remove what it kept."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def client(self, who: tuple[str, str] = ADMIN) -> Any:
+        """A client of boto3, around everything that is tested."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=who[0],
+            aws_secret_access_key=who[1],
+            region_name="us-east-1",
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, s3={"addressing_style": "path"}),
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """A prefix in the bucket of a running server, a test's own."""
+
+    server: S3Server
+    prefix: str
+
+    @property
+    def url(self) -> str:
+        return f"s3://{BUCKET}/{self.prefix}"
+
+    @property
+    def endpoint(self) -> str:
+        return self.server.endpoint
+
+    def keys(self, below: str = "") -> list[str]:
+        """What is there, by names under the prefix."""
+        found: list[str] = []
+        for page in (
+            self.server.client()
+            .get_paginator("list_objects_v2")
+            .paginate(Bucket=BUCKET, Prefix=f"{self.prefix}/{below}")
+        ):
+            found += [item["Key"].removeprefix(f"{self.prefix}/") for item in page.get("Contents", ())]
+        return found
+
+    def read(self, key: str) -> bytes:
+        return bytes(self.server.client().get_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")["Body"].read())
+
+    def write(self, key: str, data: bytes) -> None:
+        self.server.client().put_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}", Body=data)
+
+    def delete(self, key: str) -> None:
+        self.server.client().delete_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")
+
+    def uploads(self) -> list[str]:
+        """Names of what is on its way in."""
+        found = self.server.client().list_multipart_uploads(Bucket=BUCKET, Prefix=f"{self.prefix}/")
+        return [upload["Key"].removeprefix(f"{self.prefix}/") for upload in found.get("Uploads", ())]
+
+
+def new_place(server: S3Server) -> Place:
+    """A prefix that nobody has used."""
+    return Place(server, f"test-{os.urandom(6).hex()}")
