@@ -246,6 +246,7 @@ def _check(check: Check) -> Wire:
         "ok": not check.error,
         "error": check.error or None,
         "hint": check.hint or None,
+        "lacks": check.lacks or None,
     }
 
 

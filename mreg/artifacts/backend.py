@@ -157,6 +157,11 @@ class BlobBackend(abc.ABC):
         """Bytes that can still be put, None where that is not known."""
         return None
 
+    @property
+    def conditional(self) -> bool:
+        """Whether a put of what is there is refused by the store itself, as far as is known from what was put."""
+        return True
+
     def overlaps(self, path: Path) -> bool:  # noqa: ARG002  only a folder can
         """Whether a local path lies in what this backend keeps, or holds it; the path has no links in it."""
         return False

@@ -12,13 +12,13 @@ from mreg.artifacts.hashing import missing
 from mreg.artifacts.layout import blob_key
 from mreg.artifacts.parallel import Stoppable, in_order
 from mreg.domain.digest import Digest
-from mreg.errors import NotFound
+from mreg.errors import MregError, NotFound, Unavailable
 
-RANGE_BYTES = 8 << 20
+RANGE_BYTES = 4 << 20
 READ_BYTES = 256 << 10
 AT_ONCE = 16
-BUDGET_BYTES = 64 << 20
-"""What is held in memory until its turn comes."""
+BUDGET_BYTES = 40 << 20
+"""What is held in memory until its turn comes; also what a cut may lose, since ranges are kept in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,19 @@ class _Piece:
     digest: Digest
     start: int
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    """The bytes of a piece, as many as came before a failure."""
+
+    data: bytes
+    failure: MregError | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        yield self.data
+        if self.failure is not None:
+            raise self.failure
 
 
 def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[bytes]]:
@@ -39,7 +52,7 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
     """
     told = Stoppable(moved)
 
-    def fetch(piece: _Piece) -> bytes:
+    def fetch(piece: _Piece) -> _Arrived:
         received: list[bytes] = []
         try:
             with closing(backend.open(blob_key(piece.digest), piece.start, piece.length)) as stream:
@@ -48,7 +61,9 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
                     told(len(chunk))
         except NotFound as error:
             raise missing(piece.digest, backend.url) from error
-        return b"".join(received)
+        except Unavailable as error:
+            return _Arrived(b"".join(received), error)
+        return _Arrived(b"".join(received))
 
     pieces = [list(_pieces(one)) for one in wanted]
     under_way = in_order(
@@ -56,7 +71,7 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
     )
     with closing(under_way) as results, told:
         for of_one in pieces:
-            yield (next(results) for _ in of_one)
+            yield (chunk for _ in of_one for chunk in next(results).chunks())
 
 
 def _pieces(wanted: Wanted) -> Iterator[_Piece]:

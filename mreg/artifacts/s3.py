@@ -146,6 +146,10 @@ class S3Backend(BlobBackend):
     def url(self) -> str:
         return self._bucket.url
 
+    @property
+    def conditional(self) -> bool:
+        return bool(self._bucket.if_absent)
+
     def stage(self) -> StagedBlob:
         raise TypeError("this backend takes parts")
 

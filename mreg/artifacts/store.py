@@ -20,6 +20,7 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound
 if TYPE_CHECKING:
     from mreg.artifacts.cache import BlobCache
     from mreg.artifacts.destination import Received
+    from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.upload import Stored
 
@@ -67,20 +68,11 @@ class ArtifactStore:
         with self._explaining():
             return Upload(self._backend, known_sizes, progress).put(path)
 
-    def probe(self) -> None:
-        """Write, read and remove a blob of random bytes.
+    def probing(self) -> Iterator[Step]:
+        """What can be tried of the store; see `mreg.artifacts.probe.probing`."""
+        from mreg.artifacts.probe import probing
 
-        Raises:
-            Unavailable: One of these is not possible.
-            Corrupt: Other bytes came back.
-        """
-        data = os.urandom(64)
-        digest = digest_of(data)
-        self._backend.put_if_absent(blob_key(digest), data)
-        try:
-            self.verify(digest, ArtifactKind.FILE, len(data))
-        finally:
-            self._backend.delete(blob_key(digest))
+        return probing(self._backend)
 
     # Giving back
 
@@ -104,7 +96,7 @@ class ArtifactStore:
 
         def found() -> Generator[Iterator[bytes]]:
             absent = [one for one in wanted if one.digest not in cache]
-            with closing(self._fetch(absent, moved)) as fetched:
+            with closing(self._fetch(tuple(absent), moved)) as fetched:
                 for one in wanted:
                     if absent and one is absent[0]:
                         absent.pop(0)

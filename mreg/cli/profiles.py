@@ -93,7 +93,21 @@ def add_profile(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new profile.")],
     catalog: Annotated[str | None, typer.Option("--catalog", metavar="FILE", help="Where the catalog is.")] = None,
     artifacts: Annotated[
-        str | None, typer.Option("--artifacts", metavar="FOLDER", help="Where the artifacts are.")
+        str | None, typer.Option("--artifacts", metavar="PLACE", help="A folder, or s3://bucket/prefix.")
+    ] = None,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option("--endpoint-url", metavar="URL", help="Address of an S3 store that is not AWS's."),
+    ] = None,
+    region: Annotated[str | None, typer.Option("--region", metavar="NAME", help="Region of the bucket.")] = None,
+    aws_profile: Annotated[
+        str | None, typer.Option("--aws-profile", metavar="NAME", help="AWS profile whose credentials are used.")
+    ] = None,
+    addressing_style: Annotated[
+        str | None, typer.Option("--addressing-style", metavar="STYLE", help="auto, path or virtual.")
+    ] = None,
+    cache: Annotated[
+        str | None, typer.Option("--cache", metavar="SIZE|FOLDER", help="Keep what is pulled from a bucket here.")
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", metavar="NAME", help="The model of a push without one.")
@@ -106,13 +120,32 @@ def add_profile(
 
     \b
       mreg profile add nas --catalog /mnt/nas/mreg/catalog.db --artifacts /mnt/nas/mreg/artifacts
+      mreg profile add team --artifacts s3://ml-models/registry --region eu-central-1
+      mreg profile add minio --artifacts s3://models --endpoint-url https://minio.example:9000 --cache 20GB
+
+    Credentials are never written: they come from the AWS configuration and environment.
     """
     from mreg.profile.edit import add_profile as add
+    from mreg.profile.edit import own_catalog
     from mreg.profile.load import load_profile
 
     run = invocation_of(ctx)
-    given = {"catalog": catalog, "artifacts": artifacts, "model": model, "user": user}
-    file = add(name, {key: value for key, value in given.items() if value is not None}, config=run.config)
+    given = {
+        "catalog": catalog,
+        "artifacts": artifacts,
+        "endpoint_url": endpoint_url,
+        "region": region,
+        "aws_profile": aws_profile,
+        "addressing_style": addressing_style,
+        "cache": cache,
+        "model": model,
+        "user": user,
+    }
+    values = {key: value for key, value in given.items() if value is not None}
+    if artifacts is not None and "://" in artifacts and catalog is None:
+        values["catalog"] = own_catalog(name)
+        run.output.note(f"its catalog is a file of yours, {values['catalog']}; --catalog names one that others share")
+    file = add(name, values, config=run.config)
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
     run.output.result(load_profile(profile=name, config=run.config, alone=True))
 
@@ -124,12 +157,15 @@ def check_profile(
         typer.Argument(metavar="NAME", help="The profile; else the one in use.", autocompletion=complete_profile),
     ] = None,
 ) -> None:
-    """Read the catalog, and write, read and remove a probe in the artifact store.
+    """Try all that mreg does with the catalog and the artifact store, and say what works and what the store lacks.
+
+    A probe is written, read and removed.
 
     Examples:
 
     \b
       mreg profile check
+      mreg profile check team
     """
     run = invocation_of(ctx)
     run.profile = name or run.profile

@@ -185,10 +185,13 @@ def profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
     return one(Table(columns=("profile", "in use", "from"), rows=rows))
 
 
+def _outcome(check: Check) -> Toned:
+    if check.error:
+        return Toned("failed", "bad")
+    return Toned("lacks", "strong") if check.lacks else Toned("works", "good")
+
+
 def checks(done: Sequence[Check]) -> Rendering:
     """What was tried, and what came of it."""
-    rows = tuple(
-        (check.name, check.place, Toned("failed", "bad") if check.error else Toned("works", "good"), check.error)
-        for check in done
-    )
+    rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in done)
     return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))

@@ -94,9 +94,7 @@ def push(
         stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()
     if stored.kept_bytes:
-        session.notice(
-            f"{stored.kept_bytes} bytes of {stored.size_bytes} had arrived with an earlier push and were kept"
-        )
+        session.notice(f"{stored.kept_bytes} bytes of {stored.size_bytes} had arrived before and were kept")
     artifact = ModelArtifact(
         kind=stored.kind,
         name=artifact_name,

@@ -16,8 +16,8 @@ from botocore.session import Session
 
 from mreg.domain.digest import Digest
 from mreg.errors import BadProfile
-from mreg.s3.failures import code_of, status_of
-from mreg.s3.patience import FAILURES, Patience
+from mreg.s3.failures import FAILURES, code_of, status_of
+from mreg.s3.patience import Patience
 from mreg.s3.reading import ObjectReader
 
 CONNECT_SECONDS = 10

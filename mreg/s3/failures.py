@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from mreg.errors import BadProfile, Conflict, MregError, Unavailable
 
@@ -15,7 +16,7 @@ CREDENTIAL_SOURCES = (
 
 THROTTLED = {
     "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded",
-    "TooManyRequests", "RequestThrottled", "429",
+    "TooManyRequests", "RequestThrottled", "429", "503",
 }  # fmt: skip
 PASSING = {"InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "500", "502", "503", "504"}
 LOST = (
@@ -27,6 +28,9 @@ LOST = (
     boto.IncompleteReadError,
 )
 """A connection that did not come about, or broke."""
+
+FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError)
+"""All that botocore raises where a request fails."""
 
 KEYS_HINT = "check the credentials that are in use: aws sts get-caller-identity, or the keys of this store"
 
@@ -107,7 +111,7 @@ def translated(error: Exception, url: str, endpoint: str) -> MregError:
             f"the proxy on the way to {endpoint} can't be reached: {_reason(error)}",
             hint="check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
-    if isinstance(error, boto.ResponseParserError):
+    if isinstance(error, ResponseParserError):
         return Unavailable(
             f"{endpoint} gave an answer that is no S3 store's",
             hint="check endpoint_url in the profile, and whether a proxy stands between: HTTPS_PROXY, NO_PROXY",
@@ -144,6 +148,8 @@ def _answered(error: boto.ClientError, url: str, endpoint: str) -> MregError:
     if code in WORDS:
         words, hint = WORDS[code]
         return Unavailable(f"{url} can't be used: {words} ({code})", hint=hint)
+    if status >= 500 and code.isdecimal():
+        return Unavailable(f"{endpoint} has trouble of its own (HTTP {status})", hint="try again later")
     if not code or code.isdecimal():
         return Unavailable(
             f"{endpoint} gave an answer that is no S3 store's (HTTP {status})",

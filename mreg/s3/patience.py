@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from mreg.errors import MregError
-from mreg.s3.failures import passing, throttled, translated
+from mreg.s3.failures import FAILURES, passing, throttled, translated
 
 T = TypeVar("T")
 
@@ -22,8 +20,6 @@ SECONDS = 60.0
 
 LONGEST_PAUSE = 5.0
 SAID_AFTER = 2.0
-
-FAILURES = (BotoCoreError, ClientError)
 
 
 class Patience:

@@ -1,0 +1,81 @@
+"""Trying out a backend: each thing that mreg does with one, by a probe that is gone afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from io import BytesIO
+
+from mreg.artifacts.backend import BlobBackend, Part
+from mreg.artifacts.hashing import damaged, digest_of
+from mreg.artifacts.layout import blob_key
+from mreg.errors import MregError
+
+PART_BYTES = 5 << 20
+"""No store takes smaller parts before the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+
+Step = tuple[str, Callable[[], str]]
+"""What is tried, and what tries it: gives what the backend lacks, or nothing."""
+
+
+def probing(backend: BlobBackend) -> Iterator[Step]:
+    """What to try, in order; each step needs those before it. What was written is removed when the iterator is closed.
+
+    The functions raise `mreg.errors.MregError` where something does not work.
+    """
+    data = os.urandom(64)
+    digest = digest_of(data)
+    key = blob_key(digest)
+
+    def look() -> str:
+        next(backend.list("blobs/"), None)
+        return ""
+
+    written = []
+
+    def write() -> str:
+        written.append(key)
+        backend.put_if_absent(key, data)
+        return ""
+
+    def read() -> str:
+        with contextlib.closing(backend.open(key)) as stream:
+            if stream.read() != data:
+                raise damaged(digest)
+        return ""
+
+    def write_again() -> str:
+        if backend.put_if_absent(key, data) or not backend.conditional:
+            return "it does not know If-None-Match: bytes that two push at once are sent twice, and nothing is lost"
+        return ""
+
+    def write_parts() -> str:
+        body = os.urandom(64) * (PART_BYTES // 64)
+        large = digest_of(body)
+        upload = backend.parts(blob_key(large))
+        part = Part(1, 0, len(body), large)
+        try:
+            upload.put(part, BytesIO(body))
+            resumes = backend.parts(blob_key(large)).has(part, BytesIO(body))
+            upload.complete([part])
+        finally:
+            backend.delete(blob_key(large))
+        return "" if resumes else "it does not tell which parts it has: a push that was cut begins anew"
+
+    def remove() -> str:
+        backend.delete(written.pop())
+        return ""
+
+    try:
+        yield "list", look
+        yield "write a probe", write
+        yield "read it back", read
+        yield "write only where nothing is", write_again
+        if not backend.abilities.stages:
+            yield "send a large file in parts", write_parts
+        yield "remove the probe", remove
+    finally:
+        with contextlib.suppress(MregError):
+            for one in written:
+                backend.delete(one)

@@ -1,0 +1,202 @@
+"""A TCP proxy between a client and a real server, that does what a bad network does."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+SLOW_DOWN = (
+    "503 Slow Down",
+    "application/xml",
+    '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>',
+)
+
+
+class Proxy:
+    """Passes everything on, until it is told otherwise.
+
+    Attributes:
+        delay: Seconds that each connection waits before its first byte is passed on.
+        cut_up_after: Bytes towards the server after which the connection in use breaks, once.
+        cut_down_after: The same of bytes towards the client.
+        cut_for_good: After a cut every further connection breaks at once.
+        answer: Status, content type and body to give to a request in place of passing it on; None passes it on.
+        lose_answer: Whether the answer to a request, by its first line, is to be lost after the server gave it.
+        requests: First lines of all requests passed on or answered.
+        up: Bytes passed on towards the server.
+        down: Bytes passed on towards the client.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.delay = 0.0
+        self.cut_up_after: int | None = None
+        self.cut_down_after: int | None = None
+        self.cut_for_good = False
+        self.answer: Callable[[str], tuple[str, str, str] | None] = lambda _line: None
+        self.lose_answer: Callable[[str], bool] = lambda _line: False
+        self.requests: list[str] = []
+        self.up = self.down = 0
+        self.broken = False
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._listener: socket.socket | None = None
+        self.port = 0
+        self.start()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Take connections, on the same port as before."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen(64)
+        self.port = listener.getsockname()[1]
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Refuse connections and break those that are open."""
+        if self._listener is not None:
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+        with self._lock:
+            for one in list(self._open):
+                _reset(one)
+
+    def heal(self) -> None:
+        """Pass everything on again."""
+        with self._lock:
+            self.cut_up_after = self.cut_down_after = None
+            self.cut_for_good = self.broken = False
+            self.delay = 0.0
+            self.up = self.down = 0
+            self.answer = lambda _line: None
+            self.lose_answer = lambda _line: False
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        if self.broken:
+            _reset(client)
+            return
+        try:
+            server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+            server.settimeout(None)
+        except OSError:
+            _reset(client)
+            return
+        with self._lock:
+            self._open |= {client, server}
+            if self.broken:
+                _reset(client)
+                _reset(server)
+        losing = threading.Event()
+        upward = threading.Thread(target=self._upward, args=(client, server, losing), daemon=True)
+        upward.start()
+        self._downward(client, server, losing)
+        upward.join(1)
+        with self._lock:
+            self._open -= {client, server}
+        for one in (client, server):
+            one.close()
+
+    def _upward(self, client: socket.socket, server: socket.socket, losing: threading.Event) -> None:
+        time.sleep(self.delay)
+        with contextlib.suppress(OSError):
+            while data := client.recv(65536):
+                for line in _request_lines(data):
+                    self.requests.append(line)
+                    answer = self.answer(line)
+                    if answer is not None:
+                        _answer(client, data, answer)
+                        return
+                    losing.clear()
+                    if self.lose_answer(line):
+                        losing.set()
+                if not self._pass(data, server, "up"):
+                    _reset(client)
+                    _reset(server)
+                    return
+            server.shutdown(socket.SHUT_WR)
+
+    def _downward(self, client: socket.socket, server: socket.socket, losing: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(65536):
+                if losing.is_set() and not data.startswith(b"HTTP/1.1 100"):
+                    _reset(client)
+                    return
+                if not self._pass(data, client, "down"):
+                    _reset(client)
+                    _reset(server)
+                    return
+            client.shutdown(socket.SHUT_WR)
+
+    def _pass(self, data: bytes, to: socket.socket, way: str) -> bool:
+        with self._lock:
+            limit = self.cut_up_after if way == "up" else self.cut_down_after
+            passed = self.up if way == "up" else self.down
+            cut = limit is not None and passed + len(data) >= limit
+            if cut:
+                data = data[: max(0, (limit or 0) - passed)]
+                self.cut_up_after = self.cut_down_after = None
+                if self.cut_for_good:
+                    self.broken = True
+                    for one in list(self._open):
+                        _reset(one)
+            if way == "up":
+                self.up += len(data)
+            else:
+                self.down += len(data)
+        if data:
+            to.sendall(data)
+        return not cut
+
+
+def _request_lines(data: bytes) -> Iterator[str]:
+    for match in re.finditer(rb"(?:GET|PUT|POST|HEAD|DELETE) /[^\r\n]* HTTP/1\.[01](?=\r\n)", data[:4096]):
+        yield match[0].decode("latin-1")
+
+
+def _answer(client: socket.socket, head: bytes, answer: tuple[str, str, str]) -> None:
+    """Take the rest of a request and answer it."""
+    status, kind, body = answer
+    while b"\r\n\r\n" not in head:
+        head += client.recv(65536)
+    start, _, rest = head.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *(\d+)", start)
+    left = (int(length[1]) if length else 0) - len(rest)
+    if b"100-continue" in start.lower():
+        left = 0
+    while left > 0 and (more := client.recv(65536)):
+        left -= len(more)
+    text = "" if start.startswith(b"HEAD") else body
+    client.sendall(
+        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{text}".encode()
+    )
+    client.shutdown(socket.SHUT_WR)
+
+
+def _reset(one: socket.socket) -> None:
+    """Break a connection, so that the other side sees a reset and no end."""
+    with contextlib.suppress(OSError):
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        one.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):
+        one.close()
