@@ -13,12 +13,13 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import catalog_scale, concurrency, files, peers, startup
+from benchmarks import bucket, catalog_scale, concurrency, files, peers, startup
 from benchmarks.measure import Figure, workspace
 
 GROUPS = {
     "startup": startup.measure,
     "files": files.measure,
+    "bucket": bucket.measure,
     "catalog": catalog_scale.measure,
     "concurrency": concurrency.measure,
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mreg.registry.edit import Deletion
     from mreg.registry.pull import Pulled
     from mreg.registry.query import ModelVersions, StagesAt
-    from mreg.registry.upkeep import Check
+    from mreg.registry.upkeep import Check, Garbage
 
 Wire = dict[str, Any]
 
@@ -250,6 +250,16 @@ def _check(check: Check) -> Wire:
     }
 
 
+def _garbage(garbage: Garbage) -> Wire:
+    return {
+        "place": garbage.place,
+        "name": garbage.name,
+        "size_bytes": garbage.size_bytes,
+        "modified": _time(garbage.modified),
+        "removed": garbage.removed,
+    }
+
+
 _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "RegisteredModel": _model,
     "ModelSummary": _summary,
@@ -266,4 +276,5 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "Profile": _profile,
     "ProfileEntry": _profile_entry,
     "Check": _check,
+    "Garbage": _garbage,
 }

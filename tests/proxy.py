@@ -22,11 +22,13 @@ class Proxy:
 
     Attributes:
         delay: Seconds that each connection waits before its first byte is passed on.
+        latency: Seconds that each request waits before it is passed on.
         cut_up_after: Bytes towards the server after which the connection in use breaks, once.
         cut_down_after: The same of bytes towards the client.
         cut_for_good: After a cut every further connection breaks at once.
         answer: Status, content type and body to give to a request in place of passing it on; None passes it on.
         lose_answer: Whether the answer to a request, by its first line, is to be lost after the server gave it.
+        head: What came last towards the server: at a request, its head.
         requests: First lines of all requests passed on or answered.
         up: Bytes passed on towards the server.
         down: Bytes passed on towards the client.
@@ -34,12 +36,13 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self.target = port
-        self.delay = 0.0
+        self.delay = self.latency = 0.0
         self.cut_up_after: int | None = None
         self.cut_down_after: int | None = None
         self.cut_for_good = False
         self.answer: Callable[[str], tuple[str, str, str] | None] = lambda _line: None
         self.lose_answer: Callable[[str], bool] = lambda _line: False
+        self.head = b""
         self.requests: list[str] = []
         self.up = self.down = 0
         self.broken = False
@@ -121,7 +124,11 @@ class Proxy:
         time.sleep(self.delay)
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
-                for line in _request_lines(data):
+                lines = list(_request_lines(data))
+                if lines and self.latency:
+                    time.sleep(self.latency)
+                self.head = data
+                for line in lines:
                     self.requests.append(line)
                     answer = self.answer(line)
                     if answer is not None:

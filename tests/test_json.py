@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -34,6 +35,7 @@ COMMANDS = {
     "Profile": ["profile", "show"],
     "ProfileEntry": ["profile", "list"],
     "Check": ["profile", "check"],
+    "Garbage": ["gc", "--grace", "0s"],
 }
 
 
@@ -48,6 +50,7 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
     for number in (1, 2):
         Path("model.pkl").write_bytes(b"x" * number)
         command("push", "model.pkl", "-n", "m", "--accuracy", "0.9", "--param", f"n={number}")
+    (Path(os.environ["HOME"]) / ".local/share/mreg/artifacts/tmp/left").write_bytes(b"by a killed push")
     parsed = json.loads(command(*COMMANDS[section], "--json").out)
     one = parsed[0] if isinstance(parsed, list) else parsed
     assert list(one) == [*SECTIONS.get(MORE.get(section, ""), []), *SECTIONS[section]]

@@ -39,6 +39,10 @@ class BlobStat:
     modified: datetime
 
 
+Chunk = bytes | memoryview
+"""Some bytes; those of a view are good only until the next chunk is taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A blob that is wanted, from some byte on.

@@ -11,22 +11,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from mreg.artifacts.backend import Wanted
+from mreg.artifacts.backend import Chunk, Wanted
 from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, hashed, stream_chunks
-from mreg.artifacts.local import CREATE, NOFOLLOW, READ, sync_all
+from mreg.artifacts.linux import RENAME_EXCHANGE, RENAME_NOREPLACE, begin_sync, rename2, sync_all
+from mreg.artifacts.local import CREATE, NOFOLLOW, READ
 from mreg.artifacts.partial import partial, remove, size_of
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Corrupt, NotFound, Unavailable
 
-Fetch = Callable[[Sequence[Wanted]], Generator[Iterator[bytes]]]
+Fetch = Callable[[Sequence[Wanted]], Generator[Iterator[Chunk]]]
 """Gives for each blob in turn its chunks, whose digest and size are not checked yet; closed where it is left early."""
 
 UPDATE = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
-RENAME_NOREPLACE = 1
-RENAME_EXCHANGE = 2
-"""Flags of Linux's renameat2(2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +161,7 @@ class Destination:
             return self._copy(next(blobs), digest, size, descriptor, hashing, start)
 
     def _copy(
-        self, chunks: Iterator[bytes], digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int
+        self, chunks: Iterator[Chunk], digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int
     ) -> Corrupt | None:
         """Write the chunks from a place on, hashing what is written; the fault, if they are not the blob's."""
         place = start
@@ -175,7 +173,10 @@ class Destination:
                 view = memoryview(chunk)
                 while view:
                     view = view[os.write(descriptor, view) :]
+                begin_sync(descriptor, place, len(chunk))
                 place += len(chunk)
+                if isinstance(chunk, memoryview):
+                    hashing.settle()
                 if place > size:
                     return damaged(digest, f"it has more than {size} bytes")
             if place < size:
@@ -251,7 +252,7 @@ class Destination:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 raise
             # A file system without links.
-            if _rename2(path, self._path, RENAME_NOREPLACE):
+            if rename2(path, self._path, RENAME_NOREPLACE):
                 return
             if os.path.lexists(self._path):
                 raise self._taken() from None
@@ -267,7 +268,7 @@ class Destination:
                 raise
             if not force:
                 raise self._taken() from None
-        if _rename2(path, self._path, RENAME_EXCHANGE):
+        if rename2(path, self._path, RENAME_EXCHANGE):
             return  # what was there now has the partial name, and is removed with it
         aside = os.path.join(self._folder, f"{self._prefix}{os.urandom(6).hex()}")
         os.rename(self._path, aside)
@@ -315,15 +316,3 @@ def _make_folder(path: str) -> int:
     with contextlib.suppress(FileExistsError):
         os.mkdir(path)
     return os.open(path, os.O_RDONLY | NOFOLLOW)
-
-
-def _rename2(source: str, target: str, flags: int) -> bool:
-    """Linux's renameat2; False where there is none or it refuses."""
-    try:
-        import ctypes
-
-        function = ctypes.CDLL(None, use_errno=True).renameat2
-    except (ImportError, AttributeError, OSError, TypeError):
-        return False
-    at_cwd = -100
-    return bool(function(at_cwd, os.fsencode(source), at_cwd, os.fsencode(target), flags) == 0)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
+from queue import Empty, SimpleQueue
 
-from mreg.artifacts.backend import BlobBackend, Wanted
+from mreg.artifacts.backend import BlobBackend, Chunk, Wanted
 from mreg.artifacts.hashing import missing
 from mreg.artifacts.layout import blob_key
 from mreg.artifacts.parallel import Stoppable, in_order
 from mreg.domain.digest import Digest
 from mreg.errors import MregError, NotFound, Unavailable
 
-RANGE_BYTES = 4 << 20
+RANGE_BYTES = 8 << 20
 READ_BYTES = 256 << 10
 AT_ONCE = 16
-BUDGET_BYTES = 40 << 20
+BUDGET_BYTES = 64 << 20
 """What is held in memory until its turn comes; also what a cut may lose, since ranges are kept in their order."""
 
 
@@ -32,38 +33,64 @@ class _Piece:
 class _Arrived:
     """The bytes of a piece, as many as came before a failure."""
 
-    data: bytes
-    failure: MregError | None = None
-
-    def chunks(self) -> Iterator[bytes]:
-        yield self.data
-        if self.failure is not None:
-            raise self.failure
+    buffer: bytearray
+    count: int
+    failure: MregError | None
 
 
-def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[bytes]]:
+class _Buffers:
+    """Memory that pieces come into, used again and again: touching new memory costs as much as the network near by."""
+
+    def __init__(self) -> None:
+        self._free: SimpleQueue[bytearray] = SimpleQueue()
+
+    def take(self, size: int) -> bytearray:
+        if size > RANGE_BYTES // 2:
+            with suppress(Empty):
+                return self._free.get_nowait()
+            return bytearray(RANGE_BYTES + 1)
+        return bytearray(size)
+
+    def give_back(self, buffer: bytearray) -> None:
+        if len(buffer) > RANGE_BYTES:
+            self._free.put(buffer)
+
+
+def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
     """For each blob in turn its chunks, of which there may be one byte more than it should have.
 
-    The chunks of one must be taken before the next blob is; close the iterator where that is not done.
+    A chunk is good until the next is taken, and the chunks of one blob must be taken before the next blob is; close the
+    iterator where that is not done.
 
     Raises:
         Corrupt: A blob is missing.
         Unavailable: It can't be read.
     """
     told = Stoppable(moved)
+    buffers = _Buffers()
 
     def fetch(piece: _Piece) -> _Arrived:
-        received: list[bytes] = []
+        buffer = buffers.take(piece.length)
+        view = memoryview(buffer)
+        count, failure = 0, None
         try:
             with closing(backend.open(blob_key(piece.digest), piece.start, piece.length)) as stream:
-                while chunk := stream.read(READ_BYTES):
-                    received.append(chunk)
-                    told(len(chunk))
+                while more := stream.readinto(view[count : min(count + READ_BYTES, piece.length)]):  # type: ignore[attr-defined]
+                    count += more
+                    told(more)
         except NotFound as error:
             raise missing(piece.digest, backend.url) from error
         except Unavailable as error:
-            return _Arrived(b"".join(received), error)
-        return _Arrived(b"".join(received))
+            failure = error
+        return _Arrived(buffer, count, failure)
+
+    def chunks(pieces: int) -> Iterator[Chunk]:
+        for _ in range(pieces):
+            arrived = next(results)
+            yield memoryview(arrived.buffer)[: arrived.count]
+            if arrived.failure is not None:
+                raise arrived.failure
+            buffers.give_back(arrived.buffer)
 
     pieces = [list(_pieces(one)) for one in wanted]
     under_way = in_order(
@@ -71,7 +98,7 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
     )
     with closing(under_way) as results, told:
         for of_one in pieces:
-            yield (chunk for _ in of_one for chunk in next(results).chunks())
+            yield chunks(len(of_one))
 
 
 def _pieces(wanted: Wanted) -> Iterator[_Piece]:

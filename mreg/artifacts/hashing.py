@@ -34,15 +34,15 @@ class Hashing:
 
     def __init__(self, size: int) -> None:
         self._hash = hashlib.sha256()
-        self._waiting: deque[bytes | None] = deque()
+        self._waiting: deque[bytes | memoryview | None] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         if size >= THREAD_BYTES:
             self._thread = threading.Thread(target=self._work, daemon=True)
             self._thread.start()
 
-    def add(self, chunk: bytes) -> None:
-        """Hash a chunk, soon; waits where too many wait already."""
+    def add(self, chunk: bytes | memoryview) -> None:
+        """Hash a chunk, soon; waits where too many wait already. A view must last until `settle`."""
         if self._thread is None:
             self._update(chunk)
             return
@@ -52,7 +52,14 @@ class Hashing:
             self._waiting.append(chunk)
             self._changed.notify_all()
 
-    def _update(self, chunk: bytes) -> None:
+    def settle(self) -> None:
+        """Wait until everything that was added is hashed."""
+        if self._thread is not None:
+            with self._changed:
+                while self._waiting:
+                    self._changed.wait()
+
+    def _update(self, chunk: bytes | memoryview) -> None:
         self._hash.update(chunk)
 
     def _work(self) -> None:
@@ -95,7 +102,7 @@ class PartHashing(Hashing):
         self._parts: list[Digest] = []
         super().__init__(size)
 
-    def _update(self, chunk: bytes) -> None:
+    def _update(self, chunk: bytes | memoryview) -> None:
         view = memoryview(chunk)
         while view:
             piece = view[: self._part_bytes - self._filled]

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, StagedBlob, Unfinished
+from mreg.artifacts.linux import sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ class LocalBackend(BlobBackend):
         while pending:
             folder = pending.pop()
             with self.translated("read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                for entry in os.scandir(self._place(folder) if folder else self._root):
+                for entry in _entries(self._place(folder) if folder else self._root):
                     key = f"{folder}/{entry.name}" if folder else entry.name
                     if entry.is_dir(follow_symlinks=False) and (prefix.startswith(key) or key.startswith(prefix)):
                         pending.append(key)
@@ -248,19 +249,19 @@ class LocalBackend(BlobBackend):
 
     def unfinished(self) -> Iterator[Unfinished]:
         with self.translated("read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for entry in os.scandir(os.path.join(self._root, "tmp")):
+            for entry in _entries(os.path.join(self._root, "tmp")):
                 with contextlib.suppress(FileNotFoundError):  # it has got its name, or was removed
                     found = entry.stat(follow_symlinks=False)
                     size = found.st_size
                     if entry.is_dir(follow_symlinks=False):
-                        size = sum(one.stat(follow_symlinks=False).st_size for one in os.scandir(entry.path))
+                        size = sum(one.stat(follow_symlinks=False).st_size for one in _entries(entry.path))
                     yield Unfinished(name=entry.name, size=size, modified=datetime.fromtimestamp(found.st_mtime, UTC))
 
     def discard(self, unfinished: Unfinished) -> None:
         path = os.path.join(self._root, "tmp", os.path.basename(unfinished.name))
         with self.translated("removed", unfinished.name), contextlib.suppress(FileNotFoundError):
             if os.path.isdir(path) and not os.path.islink(path):
-                _remove_folder(path, [entry.path for entry in os.scandir(path)])
+                _remove_folder(path, [entry.path for entry in _entries(path)])
             else:
                 os.unlink(path)
 
@@ -307,6 +308,11 @@ class Bounded(io.RawIOBase):
         super().close()
 
 
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
 def _stat(found: os.stat_result) -> BlobStat:
     return BlobStat(size=found.st_size, modified=datetime.fromtimestamp(found.st_mtime, UTC))
 
@@ -351,29 +357,3 @@ def _sync_folder(folder: str) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def sync_all(folder: str) -> None:
-    """Bring everything on a folder's file system to the disk: one call for thousands of files.
-
-    Where there is no ``syncfs`` (it is Linux's), ``sync`` does the same for every file system.
-    """
-    function = _syncfs()
-    if function is not None:
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            if function(descriptor) == 0:
-                return
-        finally:
-            os.close(descriptor)
-    if hasattr(os, "sync"):
-        os.sync()
-
-
-def _syncfs() -> Callable[[int], int] | None:
-    try:
-        import ctypes
-
-        return cast("Callable[[int], int]", ctypes.CDLL(None, use_errno=True).syncfs)
-    except (ImportError, AttributeError, OSError, TypeError):
-        return None

@@ -25,7 +25,7 @@ from mreg.errors import Conflict, NotFound
 from mreg.s3.bucket import Bucket
 from mreg.s3.failures import code_of, status_of
 
-SMALL_AT_ONCE = 16
+SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
 
 
@@ -64,7 +64,7 @@ class S3Parts(BlobParts):
 
     def put(self, part: Part, data: BinaryIO) -> None:
         try:
-            sent = self._bucket.call(
+            answer = self._bucket.call(
                 "upload_part",
                 expected=lambda error: code_of(error) in (*WRONG_DIGEST, GONE),
                 Key=self._bucket.key(self._key),
@@ -80,6 +80,7 @@ class S3Parts(BlobParts):
             if self._bucket.stat(self._key) is None:
                 raise Conflict("the upload was discarded meanwhile", hint="push again") from error
             return  # another push of the same bytes is through with it
+        sent = self._bucket.genuine(answer)
         if "ChecksumSHA256" not in sent:  # a store that does not look at sums
             data.seek(0)
             if hashed(stream_chunks(data)) != part.digest:

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mreg.artifacts.backend import BlobBackend, Wanted
+from mreg.artifacts.backend import BlobBackend, Chunk, Unfinished, Wanted
 from mreg.artifacts.hashing import Hashing, damaged, digest_of, missing, stream_chunks
 from mreg.artifacts.layout import blob_key
 from mreg.domain.digest import Digest
@@ -74,9 +74,17 @@ class ArtifactStore:
 
         return probing(self._backend)
 
+    def unfinished(self) -> Iterator[Unfinished]:
+        """What is on its way in, or was when its process died."""
+        return self._backend.unfinished()
+
+    def discard(self, unfinished: Unfinished) -> None:
+        """Remove what is on its way in; a push that lives fails then, and no version is made."""
+        self._backend.discard(unfinished)
+
     # Giving back
 
-    def _fetch(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[bytes]]:
+    def _fetch(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
         """For each blob in turn its chunks, not verified; of a blob that is too long at least one byte too many.
 
         Raises:
@@ -88,13 +96,13 @@ class ArtifactStore:
             return fetched(self._backend, wanted, moved)
         return (self._chunks(one, moved) for one in wanted)
 
-    def _fetch_or_find(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[bytes]]:
+    def _fetch_or_find(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
         """`_fetch`, but for what the cache has."""
         cache = self._cache
         if cache is None:
             return self._fetch(wanted, moved)
 
-        def found() -> Generator[Iterator[bytes]]:
+        def found() -> Generator[Iterator[Chunk]]:
             absent = [one for one in wanted if one.digest not in cache]
             with closing(self._fetch(tuple(absent), moved)) as fetched:
                 for one in wanted:
@@ -245,7 +253,7 @@ def _rest(stream: BinaryIO, start: int, moved: Callable[[int], None]) -> Iterato
             yield chunk
 
 
-def _check(wanted: Wanted, chunks: Iterable[bytes], take: Callable[[bytes], object] = lambda _chunk: None) -> None:
+def _check(wanted: Wanted, chunks: Iterable[Chunk], take: Callable[[Chunk], object] = lambda _chunk: None) -> None:
     """Hold the chunks of a whole blob against its digest, and give them on as they come.
 
     Raises:
@@ -257,6 +265,8 @@ def _check(wanted: Wanted, chunks: Iterable[bytes], take: Callable[[bytes], obje
             hashing.add(chunk)
             take(chunk)
             count += len(chunk)
+            if isinstance(chunk, memoryview):
+                hashing.settle()
         if count != wanted.size:
             raise damaged(wanted.digest, f"it has {count} bytes in place of {wanted.size}")
         if hashing.digest() != wanted.digest:

@@ -38,6 +38,7 @@ COMMANDS = {
     "edit": ("edit", "edit"),
     "rename": ("edit", "rename"),
     "delete": ("edit", "delete"),
+    "gc": ("upkeep", "collect"),
     "profile": ("profiles", "PROFILE_COMMANDS"),
     "init": ("profiles", "init"),
     "completion": ("completion", "completion"),

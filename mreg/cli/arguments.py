@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import quoted
@@ -90,3 +91,16 @@ def model_name(word: str) -> ModelName:
     if "@" in word:
         raise BadInput(f"{quoted(word)} names a version, and this needs a model", hint=f"write {word.split('@')[0]}")
     return ModelName(word)
+
+
+def duration(word: str) -> timedelta:
+    """The time that a word such as ``24h`` says.
+
+    Raises:
+        BadInput: It says none.
+    """
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    number, unit = word[:-1], word[-1:]
+    if unit not in units or not (number.isascii() and number.isdecimal()) or len(number) > 6:
+        raise BadInput(f"{quoted(word)} is no time", hint="write it as 90m, 24h or 7d")
+    return timedelta(**{units[unit]: int(number)})

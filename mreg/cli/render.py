@@ -252,6 +252,7 @@ _SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
     "Event": reports.events,
     "ProfileEntry": reports.profile_entries,
     "Check": reports.checks,
+    "Garbage": reports.garbage,
 }
 
 _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
@@ -282,4 +283,5 @@ _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
     "Profile": lambda profile: [profile.name],
     "ProfileEntry": lambda entry: [entry.name],
     "Check": lambda check: [check.place],
+    "Garbage": lambda garbage: [garbage.name],
 }

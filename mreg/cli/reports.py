@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mreg.profile.schema import Profile, ProfileEntry
     from mreg.registry.edit import Deletion
     from mreg.registry.query import StagesAt
-    from mreg.registry.upkeep import Check
+    from mreg.registry.upkeep import Check, Garbage
 
 VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
 
@@ -183,6 +183,14 @@ def profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
     """The profiles that can be chosen."""
     rows = tuple((Toned(entry.name, "strong"), entry.active, Toned(entry.origin, "dim")) for entry in entries)
     return one(Table(columns=("profile", "in use", "from"), rows=rows))
+
+
+def garbage(found: Sequence[Garbage]) -> Rendering:
+    """What killed pushes left, and how much it is."""
+    rows = tuple((one.name, one.size_bytes, one.modified, one.removed) for one in found)
+    table = Table(columns=("what", ">bytes", "modified", "removed"), rows=rows)
+    total = sum(one.size_bytes for one in found)
+    return Rendering(tables=(table,), flat=table, summary=f"{len(found)} left by killed pushes, {total:,} bytes")
 
 
 def _outcome(check: Check) -> Toned:

@@ -10,6 +10,8 @@ from mreg.domain.names import ModelName, VersionRef
 from mreg.registry.session import Session
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from mreg.domain.comparison import Comparison
     from mreg.domain.events import Event
     from mreg.domain.lineage import Lineage
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from mreg.registry.edit import Deletion
     from mreg.registry.pull import Pulled
     from mreg.registry.query import ModelVersions, StagesAt
-    from mreg.registry.upkeep import Check
+    from mreg.registry.upkeep import Check, Garbage
 
 Reference = VersionRef | str
 Name = ModelName | str
@@ -291,6 +293,12 @@ class Registry:
         from mreg.registry.query import completions
 
         return completions(self._session, prefix)
+
+    def collect(self, *, grace: timedelta | None = None, remove: bool = False) -> tuple[Garbage, ...]:
+        """What killed pushes left in the store; see `mreg.registry.upkeep.collect`."""
+        from mreg.registry.upkeep import GRACE, collect
+
+        return collect(self._session, grace=GRACE if grace is None else grace, remove=remove)
 
     def check(self) -> tuple[Check, ...]:
         """Whether catalog and store can be used; see `mreg.registry.upkeep.check`."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from mreg.errors import MregError
+from mreg.errors import BadInput, MregError
 from mreg.registry.session import Session
+
+GRACE = timedelta(hours=24)
+"""No push takes longer between two parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,56 @@ class Check:
     error: str = ""
     hint: str = ""
     lacks: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Garbage:
+    """What a killed push left in the artifact store.
+
+    Attributes:
+        place: The store's URL.
+        name: By which the store knows it.
+        size_bytes: As far as it arrived.
+        modified: When something of it last arrived.
+        removed: Whether it is gone now.
+    """
+
+    place: str
+    name: str
+    size_bytes: int
+    modified: datetime
+    removed: bool
+
+
+def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False) -> tuple[Garbage, ...]:
+    """What killed pushes left on its way into the store; only looked at unless ``remove``.
+
+    Args:
+        grace: What changed within this time is left alone: it may belong to a push that lives.
+
+    Raises:
+        BadInput: The grace period is negative.
+        Unavailable: The store can't be read or written.
+    """
+    if grace < timedelta(0):
+        raise BadInput("a grace period can't be negative")
+    store = session.artifacts()
+    before = session.now() - grace
+    found = []
+    for one in store.unfinished():
+        if one.modified <= before:
+            if remove:
+                store.discard(one)
+            found.append(
+                Garbage(
+                    place=session.profile.artifacts,
+                    name=one.name,
+                    size_bytes=one.size,
+                    modified=one.modified,
+                    removed=remove,
+                )
+            )
+    return tuple(found)
 
 
 def check(session: Session) -> tuple[Check, ...]:

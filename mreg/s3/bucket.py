@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from io import BytesIO
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
@@ -16,7 +17,8 @@ from botocore.session import Session
 
 from mreg.domain.digest import Digest
 from mreg.errors import BadProfile
-from mreg.s3.failures import FAILURES, code_of, status_of
+from mreg.s3.express import SMALL_BYTES, Express
+from mreg.s3.failures import FAILURES, code_of, foreign, passing, status_of
 from mreg.s3.patience import Patience
 from mreg.s3.reading import ObjectReader
 
@@ -66,34 +68,45 @@ class Bucket:
         self._settings = settings
         self.patience = Patience(self.url, settings.endpoint_url or "AWS", notice)
         self._conditions = True
+        self._connecting = threading.Lock()
+        self._connection: tuple[Any, Express] | None = None
 
-    @cached_property
+    @property
     def client(self) -> Any:
         """botocore's client, made when it is first needed."""
+        return self._connected()[0]
+
+    def _connected(self) -> tuple[Any, Express]:
+        with self._connecting:
+            if self._connection is None:
+                try:
+                    session = Session(profile=self._settings.aws_profile or None)
+                    client = self._connect(session)
+                    self._connection = client, Express(client, session, self.name, CONNECTIONS)
+                except (*FAILURES, ValueError) as error:
+                    raise self.patience.translated(error) from error
+                self.patience.endpoint = client.meta.endpoint_url
+            return self._connection
+
+    def _connect(self, session: Session) -> Any:
         settings = self._settings
-        try:
-            session = Session(profile=settings.aws_profile or None)
-            style = settings.addressing_style or ("path" if settings.endpoint_url else "auto")
-            signing = {"payload_signing_enabled": False} if self._wants_checksums(session) else {}
-            client = session.create_client(
-                "s3",
-                endpoint_url=settings.endpoint_url or None,
-                region_name=settings.region or session.get_config_variable("region") or "us-east-1",
-                config=Config(
-                    connect_timeout=CONNECT_SECONDS,
-                    read_timeout=READ_SECONDS,
-                    max_pool_connections=CONNECTIONS,
-                    retries={"mode": "standard", "total_max_attempts": 2},
-                    user_agent_extra="mreg",
-                    # Stores of one's own seldom have a name in DNS for each bucket. Where a checksum, which is signed,
-                    # covers the content, the signature need not hash it once more.
-                    s3={"addressing_style": style, **signing},
-                ),
-            )
-        except (*FAILURES, ValueError) as error:
-            raise self.patience.translated(error) from error
-        self.patience.endpoint = client.meta.endpoint_url
-        return client
+        style = settings.addressing_style or ("path" if settings.endpoint_url else "auto")
+        signing = {"payload_signing_enabled": False} if self._wants_checksums(session) else {}
+        return session.create_client(
+            "s3",
+            endpoint_url=settings.endpoint_url or None,
+            region_name=settings.region or session.get_config_variable("region") or "us-east-1",
+            config=Config(
+                connect_timeout=CONNECT_SECONDS,
+                read_timeout=READ_SECONDS,
+                max_pool_connections=CONNECTIONS,
+                retries={"mode": "standard", "total_max_attempts": 2},
+                user_agent_extra="mreg",
+                # Stores of one's own seldom have a name in DNS for each bucket. Where a checksum, which is signed,
+                # covers the content, the signature need not hash it once more.
+                s3={"addressing_style": style, **signing},
+            ),
+        )
 
     @staticmethod
     def _wants_checksums(session: Session) -> bool:
@@ -140,12 +153,17 @@ class Bucket:
         """
         words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         if not if_absent:
-            self.call("put_object", **words)
+            self._put(words)
             return True
         if not self._conditions:
             return self._put_unconditionally(key, words)
+        if len(data) <= SMALL_BYTES and self.checksums:
+            sum_header = {"x-amz-checksum-sha256": words["ChecksumSHA256"]}
+            status = self._connected()[1].put(words["Key"], data, {"If-None-Match": "*", **sum_header})
+            if status:
+                return status == 200
         try:
-            self.call("put_object", expected=_is_condition, **self.if_absent, **words)
+            self._put(self.if_absent | words, expected=_is_condition)
         except ClientError as error:
             if status_of(error) == 412:
                 return False
@@ -159,19 +177,40 @@ class Bucket:
     def _put_unconditionally(self, key: str, words: dict[str, Any]) -> bool:
         if self.stat(key) is not None:
             return False
-        self.call("put_object", **words)
+        self._put(words)
         return True
+
+    def _put(self, words: dict[str, Any], *, expected: Callable[[Exception], bool] = lambda _error: False) -> None:
+        self.genuine(self.call("put_object", expected=expected, **words))
+
+    def genuine(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer, if it is a store's by its entity tag, and not a page that a proxy gave with status 200.
+
+        Raises:
+            Unavailable: It is not.
+        """
+        if "ETag" not in answer:
+            raise foreign(self.patience.endpoint)
+        return answer
 
     def stat(self, key: str) -> ObjectStat | None:
         """What is known of an object, None where there is none."""
         try:
-            found = self.call("head_object", expected=_is_missing, Key=self.key(key))
-        except ClientError:
-            return None
+            found = self.genuine(self.call("head_object", expected=_is_mute, Key=self.key(key)))
+        except ClientError as error:
+            if _is_missing(error):
+                return None
+            # The answer to a HEAD has no words; that to a GET has.
+            self.call("get_object", Key=self.key(key), Range="bytes=0-0")["Body"].close()
+            raise self.patience.translated(error) from error
         return ObjectStat(size=found["ContentLength"], modified=found["LastModified"], etag=found["ETag"])
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO | None:
         """An object's bytes; None where there is none. A connection that breaks is taken up again where it broke."""
+        if length is not None and length <= SMALL_BYTES:
+            data = self._connected()[1].get(self.key(key), start, length)
+            if data is not None:
+                return BytesIO(data)
         reader = ObjectReader(self.patience, lambda place, count: self._get(key, place, count), start, length)
         return cast("BinaryIO", reader) if reader.found else None
 
@@ -202,6 +241,10 @@ class Bucket:
 
 def _is_condition(error: Exception) -> bool:
     return status_of(error) in (409, 412, 501) or code_of(error) in ("NotImplemented", "InvalidArgument")
+
+
+def _is_mute(error: Exception) -> bool:
+    return _is_missing(error) or (code_of(error).isdecimal() and not passing(error))
 
 
 def _is_missing(error: Exception) -> bool:

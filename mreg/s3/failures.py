@@ -112,10 +112,7 @@ def translated(error: Exception, url: str, endpoint: str) -> MregError:
             hint="check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
     if isinstance(error, ResponseParserError):
-        return Unavailable(
-            f"{endpoint} gave an answer that is no S3 store's",
-            hint="check endpoint_url in the profile, and whether a proxy stands between: HTTPS_PROXY, NO_PROXY",
-        )
+        return foreign(endpoint)
     if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError, ValueError)):
         return BadProfile(
             f"{url} can't be used: {_reason(error)}", hint="check artifacts, endpoint_url and region in the profile"
@@ -125,6 +122,14 @@ def translated(error: Exception, url: str, endpoint: str) -> MregError:
     if isinstance(error, boto.EndpointConnectionError):
         return _lost(f"{endpoint} can't be reached", error)
     return _lost(f"the connection to {endpoint} broke", error)
+
+
+def foreign(endpoint: str, what: str = "") -> Unavailable:
+    """The error for an answer that looks well and is not a store's: a proxy's page, say."""
+    return Unavailable(
+        f"{endpoint} gave an answer that is no S3 store's{what}",
+        hint="check endpoint_url in the profile, and whether a proxy stands between: HTTPS_PROXY, NO_PROXY",
+    )
 
 
 def _lost(what: str, error: Exception) -> Unavailable:
@@ -148,13 +153,10 @@ def _answered(error: boto.ClientError, url: str, endpoint: str) -> MregError:
     if code in WORDS:
         words, hint = WORDS[code]
         return Unavailable(f"{url} can't be used: {words} ({code})", hint=hint)
-    if status >= 500 and code.isdecimal():
+    if status >= 500 and status != 501 and code.isdecimal():
         return Unavailable(f"{endpoint} has trouble of its own (HTTP {status})", hint="try again later")
     if not code or code.isdecimal():
-        return Unavailable(
-            f"{endpoint} gave an answer that is no S3 store's (HTTP {status})",
-            hint="check endpoint_url in the profile, and whether a proxy stands between: HTTPS_PROXY, NO_PROXY",
-        )
+        return foreign(endpoint, f" (HTTP {status})")
     message = str(error.response.get("Error", {}).get("Message", "")).strip().rstrip(".")
     return Unavailable(f"{url} can't be used: {message or code} ({code})", hint="mreg profile check tries each step")
 
@@ -165,7 +167,7 @@ def _reason(error: BaseException) -> str:
     inner = getattr(error, "kwargs", {}).get("error")
     while isinstance(inner, BaseException) and inner is not seen:
         seen, inner = inner, getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
-    text = str(seen) or type(seen).__name__
+    text = getattr(seen, "strerror", None) or str(seen) or type(seen).__name__
     return text.rpartition(": ")[2].strip("'\").") or text
 
 

@@ -53,32 +53,25 @@ class ObjectReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def read(self, count: int | None = -1) -> bytes:
-        if count is None or count < 0:
-            return self.readall()
-        return self._patience.run(lambda: self._read(count))
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        return self._patience.run(lambda: self._readinto(view))
 
-    def _read(self, count: int) -> bytes:
+    def _readinto(self, view: memoryview) -> int:
         if self._ended:
-            return b""
+            return 0
         if self._body is None:
             self._open()
         if self._body is None:
-            return b""
+            return 0
         try:
-            data: bytes = self._body.read(count)
+            count: int = self._body.readinto(view)
         except Exception:
             self._drop()
             raise
-        self._place += len(data)
-        self._ended = not data and count > 0
-        return data
-
-    def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer)
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
+        self._place += count
+        self._ended = not count and len(view) > 0
+        return count
 
     def _drop(self) -> None:
         if self._body is not None:

@@ -396,7 +396,7 @@ def test_pull_does_without_calls_that_a_platform_lacks(
 
     if lacking == "link":
         monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(destination_module, "_rename2", lambda *_: False)
+    monkeypatch.setattr(destination_module, "rename2", lambda *_: False)
     for force in (False, True):
         for kind in ("file", "folder"):
             (tmp_path / str(force)).mkdir(exist_ok=True)

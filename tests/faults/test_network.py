@@ -26,6 +26,8 @@ SEED = 20261123
 PART = 8 << 20
 SIZE = 3 * PART + 12_345
 POINTS = range(20)
+BUFFERED = 7_000_000
+"""What the systems on both sides may hold of a connection, which a reset throws away."""
 
 
 @pytest.fixture
@@ -135,7 +137,7 @@ def test_a_download_that_is_cut_for_good_leaves_nothing_in_sight_and_is_resumed(
             registry.pull("m@1", tmp_path / "out")
         assert nothing_in_sight(tmp_path)
         kept = sum(path.stat().st_size for path in tmp_path.iterdir())
-        assert kept >= proxy.down - 600_000 or proxy.down < PART + 600_000
+        assert kept >= proxy.down - BUFFERED or proxy.down < PART + BUFFERED
         assert ("the same command goes on from there" in caught.value.hint) == bool(kept)
         assert kept == 0 or kept >= PART
         settle()

@@ -14,6 +14,7 @@ import pytest
 
 import mreg
 from tests.conftest import Mreg
+from tests.servers import Place
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples"
@@ -52,6 +53,24 @@ def test_the_quickstart_runs_the_main_job_in_a_copy(tmp_path: Path) -> None:
     assert "$ mreg rollback digits --reason too slow in the shop" in out
     assert out.endswith("Done. Everything above ran against a store of its own, which is gone again.\n")
     assert not list(Path(os.environ["HOME"]).rglob("catalog.db"))
+
+
+def test_the_quickstart_runs_on_a_bucket_too(place: Place, tmp_path: Path) -> None:
+    profiles = tmp_path / "profiles.yaml"
+    profiles.write_text(
+        f"profiles:\n  s3:\n    catalog: catalog.db\n    artifacts: {place.url}\n    endpoint_url: {place.endpoint}\n"
+    )
+    shutil.copytree(EXAMPLES, tmp_path / "copy" / "examples")
+    (tmp_path / "copy" / ".venv").symlink_to(Path(sys.prefix))
+    out = shell(f"sh {tmp_path}/copy/examples/quickstart.sh", MREG_QUICKSTART_PROFILE="s3", MREG_CONFIG=str(profiles))
+    assert "$ mreg rollback digits --reason too slow in the shop" in out
+    assert len(place.keys("blobs/")) == 2
+
+
+def test_two_people_share_a_bucket() -> None:
+    out = shell(f"sh {EXAMPLES}/shared-bucket.sh", MREG_EXAMPLE_BIN=BIN)
+    assert "grace$ mreg compare digits 1 2" in out
+    assert out.endswith("Done. The store and everything in it is gone again.\n")
 
 
 def test_a_model_is_trained_and_pushed() -> None:

@@ -1,0 +1,78 @@
+"""Small objects without the client's price of a request.
+
+botocore's client spends more processor time on a request (its model, its rules of endpoints, its hooks) than a store
+near by does on a small object. Here the same signing and the same connections are used without all that. Whatever is
+not a plain success or a plain refusal is left to the client with its repeats and errors: this is a first try alone.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import quote
+
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+
+SMALL_BYTES = 1 << 20
+"""Up to this size the price of a request is felt."""
+
+
+class Express:
+    """First tries at small objects of one bucket; safe for threads.
+
+    Args:
+        client: Says where the bucket is and how it is signed for.
+        session: Has the credentials, and the certificates that are trusted.
+    """
+
+    def __init__(self, client: Any, session: Any, bucket: str, connections: int) -> None:
+        config = client.meta.config
+        self._config = config
+        self._region = client.meta.region_name
+        self._credentials = session.get_credentials()
+        self._base = ""
+        self._usable = self._credentials is not None
+        if not self._usable:
+            return
+        signed = client.generate_presigned_url("head_object", Params={"Bucket": bucket, "Key": "x"})
+        self._base = signed.partition("?")[0].removesuffix("x")
+        self._http = URLLib3Session(
+            verify=session.get_config_variable("ca_bundle") or True,
+            proxies=get_environ_proxies(self._base),
+            timeout=(config.connect_timeout, config.read_timeout),
+            max_pool_connections=connections,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+
+    def put(self, key: str, data: bytes, headers: dict[str, str]) -> int:
+        """The status of a PUT: 200, 412, or 0 where the client must do it, also where no S3 store said so."""
+        answer = self._send("PUT", key, headers, data)
+        if answer is not None and answer.status_code == 200 and "etag" in answer.headers:
+            return 200
+        if answer is not None and answer.status_code == 412 and b"PreconditionFailed" in answer.content:
+            return 412
+        return 0
+
+    def get(self, key: str, start: int, length: int) -> bytes | None:
+        """Some bytes of an object; None where the client must fetch them."""
+        headers = {"Range": f"bytes={start}-{start + length - 1}"} if length else {}
+        answer = self._send("GET", key, headers, None)
+        return bytes(answer.content) if answer is not None and answer.status_code in (200, 206) else None
+
+    def _send(self, method: str, key: str, headers: dict[str, str], data: bytes | None) -> Any:
+        if not self._usable:
+            return None
+        request = AWSRequest(method=method, url=self._base + quote(key, safe="/~"), headers=headers, data=data)
+        request.context["client_config"] = self._config
+        try:
+            S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
+            answer = self._http.send(request.prepare())
+        except BotoCoreError:
+            return None
+        if answer.status_code in (301, 307, 308, 400, 403):
+            self._usable = False  # the client knows more of this store than is known here
+        return answer
