@@ -13,11 +13,14 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mreg.domain.metrics import MetricValue, parse_metric
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_value, quoted
 from mreg.errors import BadInput, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from mreg.domain.policy import Policy
 
 SIZE_LIMIT = 4 << 20
 """Bytes of a document."""
@@ -244,6 +247,42 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     _flatten(_mapping(node, path, "parameters"), "", found, path)
     return found
+
+
+def read_policy(path: str | os.PathLike[str]) -> Policy:
+    """The policy of a file.
+
+    Raises:
+        NotFound, Unavailable: There is no such file, or it can't be read.
+        BadInput: It says something unknown or impossible; the message has the line.
+    """
+    from mreg.domain.policy import parse_policy
+
+    node = read_document(path, what="policy file")
+    try:
+        return parse_policy(_plain(node))
+    except BadInput as error:
+        keys = error.details.pop("path", [])
+        for key in keys if isinstance(keys, list) else []:
+            if isinstance(node.value, dict):
+                node = node.value.get(key, node)
+            elif isinstance(node.value, list):
+                node = node.value[int(key)]
+        raise BadInput(f"{at(path, node)}: {error.message}", hint=error.hint, **error.details) from error
+
+
+def _plain(node: Node) -> object:
+    """The node as Python's own values, numbers that are not whole as texts."""
+    if isinstance(node.value, dict):
+        return {key: _plain(one) for key, one in node.value.items()}
+    if isinstance(node.value, list):
+        return [_plain(one) for one in node.value]
+    if node.value.kind == "null":
+        return None
+    if node.value.kind == "boolean":
+        return node.value.text == "true"
+    whole = node.value.kind == "number" and len(node.value.text) < 10 and node.value.text.lstrip("+-").isdecimal()
+    return int(node.value.text) if whole else node.value.text
 
 
 def _mapping(node: Node, path: str | os.PathLike[str], what: str) -> Mapping[str, Node]:

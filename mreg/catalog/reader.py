@@ -27,18 +27,18 @@ class Reader:
     """Questions to the catalog within one transaction."""
 
     def __init__(self, connection: Connection, locate: Callable[[Digest], str]) -> None:
-        self._connection = connection
+        self.connection = connection
         self._locate = locate
 
     # Models
 
     def model(self, name: ModelName) -> RegisteredModel | None:
         """The model of that name, or None."""
-        row = self._connection.one("models.by_name", name=str(name))
+        row = self.connection.one("models.by_name", name=str(name))
         return None if row is None else self._model(row)
 
     def _model(self, row: Row) -> RegisteredModel:
-        one, model_id = self._connection, row["model_id"]
+        one, model_id = self.connection, row["model_id"]
         return read_model(
             row,
             tags=one.all("models.tags", model_id=model_id),
@@ -51,7 +51,7 @@ class Reader:
 
     def models(self, *, limit: int | None = None) -> tuple[ModelSummary, ...]:
         """Every model with the metric that speaks for it, the one that changed last first."""
-        rows = self._connection.all("models.by_update", row_limit=ALL if limit is None else limit)
+        rows = self.connection.all("models.by_update", row_limit=ALL if limit is None else limit)
         return tuple(self._summary(self._model(row)) for row in rows)
 
     def _summary(self, model: RegisteredModel) -> ModelSummary:
@@ -68,20 +68,20 @@ class Reader:
         if model.primary_metric:
             return model.primary_metric
         for name in WELL_KNOWN:
-            if self._connection.one("versions.has_metric", model_id=model.model_id, metric=name):
+            if self.connection.one("versions.has_metric", model_id=model.model_id, metric=name):
                 return name
-        row = self._connection.one("versions.first_metric", model_id=model.model_id)
+        row = self.connection.one("versions.first_metric", model_id=model.model_id)
         return str(row["name"]) if row else ""
 
     def _metric_of(self, model: RegisteredModel, version: int | None, metric: str) -> MetricValue | None:
         if version is None or not metric:
             return None
-        row = self._connection.one("versions.metric_of", model_id=model.model_id, version=version, metric=metric)
+        row = self.connection.one("versions.metric_of", model_id=model.model_id, version=version, metric=metric)
         return read_metric(str(row["exact"])) if row else None
 
     def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Names of models that begin with a text, sorted."""
-        rows = self._connection.all(
+        rows = self.connection.all(
             "models.names_from", first=prefix, beyond=_beyond(prefix), row_limit=ALL if limit is None else limit
         )
         return tuple(str(row["name"]) for row in rows)
@@ -90,13 +90,13 @@ class Reader:
         """Names that the given one was probably meant to be; looks at some hundreds of neighbours, not at all names."""
         from mreg.domain.text import nearest
 
-        around = self._connection.all("models.names_around", name=name, row_limit=200)
-        recent = self._connection.all("models.by_update", row_limit=200)
+        around = self.connection.all("models.names_around", name=name, row_limit=200)
+        recent = self.connection.all("models.by_update", row_limit=200)
         return nearest(name, {str(row["name"]) for row in (*around, *recent)})
 
     def metric_names(self, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
         """Names of metrics that any version has and that begin with a text, sorted."""
-        rows = self._connection.all("versions.metric_names", first=prefix, beyond=_beyond(prefix), row_limit=limit)
+        rows = self.connection.all("versions.metric_names", first=prefix, beyond=_beyond(prefix), row_limit=limit)
         return tuple(str(row["name"]) for row in rows)
 
     # Versions
@@ -104,28 +104,26 @@ class Reader:
     def versions(self, model: RegisteredModel, *, limit: int | None = None) -> tuple[ModelVersion, ...]:
         """The versions of a model, newest first, with a constant number of statements for some hundreds of them."""
         return self._versions(
-            self._connection.all(
-                "versions.of_model", model_id=model.model_id, row_limit=ALL if limit is None else limit
-            )
+            self.connection.all("versions.of_model", model_id=model.model_id, row_limit=ALL if limit is None else limit)
         )
 
     def version(self, model: RegisteredModel, number: int) -> ModelVersion | None:
         """The version of that number, or None."""
-        rows = self._connection.all("versions.by_number", model_id=model.model_id, version=number)
+        rows = self.connection.all("versions.by_number", model_id=model.model_id, version=number)
         return next(iter(self._versions(rows)), None)
 
     def version_by_id(self, version_id: int) -> ModelVersion | None:
         """The version of that id, of whatever model, or None."""
-        return next(iter(self._versions(self._connection.all("versions.by_id", version_id=version_id))), None)
+        return next(iter(self._versions(self.connection.all("versions.by_id", version_id=version_id))), None)
 
     def in_stage(self, model: RegisteredModel, stage: ModelStage) -> tuple[ModelVersion, ...]:
         """The versions that are in a stage, the one that entered last first."""
-        rows = self._connection.all("versions.in_stage", model_id=model.model_id, stage=stage.value)
+        rows = self.connection.all("versions.in_stage", model_id=model.model_id, stage=stage.value)
         return self._versions(rows)
 
     def was_in_stage(self, model: RegisteredModel, version: int, stage: ModelStage) -> bool:
         """Whether a version ever entered a stage."""
-        row = self._connection.one("versions.was_in_stage", model_id=model.model_id, version=version, stage=stage.value)
+        row = self.connection.one("versions.was_in_stage", model_id=model.model_id, version=version, stage=stage.value)
         return row is not None
 
     def find(self, model: RegisteredModel, selector: Selector) -> ModelVersion | None:
@@ -136,7 +134,7 @@ class Reader:
         """
         from mreg.catalog.selecting import select
 
-        number = select(self._connection, model, selector, self.judging_metric)
+        number = select(self.connection, model, selector, self.judging_metric)
         return None if number is None else self.version(model, number)
 
     def search(
@@ -145,7 +143,7 @@ class Reader:
         """Versions over all models for which an expression holds, newest first unless sorted."""
         from mreg.catalog.search import find_versions
 
-        return self._versions(find_versions(self._connection, where, sort, ALL if limit is None else limit))
+        return self._versions(find_versions(self.connection, where, sort, ALL if limit is None else limit))
 
     def _versions(self, rows: Sequence[Row]) -> tuple[ModelVersion, ...]:
         found: list[ModelVersion] = []
@@ -182,38 +180,38 @@ class Reader:
             "ORDER BY 1, 2, 3"
         )
         found: dict[tuple[object, str], dict[str, str]] = {}
-        for row in self._connection.query(sql, {f"v{place}": one for place, one in enumerate(ids)}) if ids else ():
+        for row in self.connection.query(sql, {f"v{place}": one for place, one in enumerate(ids)}) if ids else ():
             found.setdefault((row["version_id"], str(row["kind"])), {})[str(row["name"])] = str(row["value"])
         return found
 
     def _reference(self, version_id: int) -> VersionRef | None:
-        row = self._connection.one("versions.by_id", version_id=version_id)
+        row = self.connection.one("versions.by_id", version_id=version_id)
         if row is None:
             return self.deleted(version_id)
         return VersionRef(ModelName(str(row["model_name"])), Selector.number(number(row, "version")))
 
     def deleted(self, version_id: int) -> VersionRef | None:
         """The reference that a deleted version had, or None where no such version was deleted."""
-        row = self._connection.one("versions.deleted", version_id=version_id)
+        row = self.connection.one("versions.deleted", version_id=version_id)
         if row is None:
             return None
         return VersionRef(ModelName(str(row["model_name"])), Selector.number(number(row, "version")))
 
     def parent_of(self, version_id: int) -> int | None:
         """The id of a version's parent, also of a deleted version's, or None."""
-        row = self._connection.one("versions.parent", version_id=version_id)
+        row = self.connection.one("versions.parent", version_id=version_id)
         parent = row["parent_id"] if row else None
         return parent if isinstance(parent, int) else None
 
     def children_of(self, version_id: int) -> tuple[int, ...]:
         """The ids of the versions made from a version, deleted ones too, oldest first."""
         return tuple(
-            number(row, "version_id") for row in self._connection.all("versions.children", version_id=version_id)
+            number(row, "version_id") for row in self.connection.all("versions.children", version_id=version_id)
         )
 
     def has_size(self, size_bytes: int) -> bool:
         """Whether any artifact has exactly so many bytes, so that the same bytes may be stored already."""
-        return self._connection.one("versions.has_size", size_bytes=size_bytes) is not None
+        return self.connection.one("versions.has_size", size_bytes=size_bytes) is not None
 
     # Events
 
@@ -230,11 +228,11 @@ class Reader:
         rows: Iterable[Row]
         most = ALL if limit is None else limit
         if model is None:
-            rows = self._connection.all(f"events.all{order}", row_limit=most)
+            rows = self.connection.all(f"events.all{order}", row_limit=most)
         elif version is None:
-            rows = self._connection.all(f"events.of_model{order}", model_id=model.model_id, row_limit=most)
+            rows = self.connection.all(f"events.of_model{order}", model_id=model.model_id, row_limit=most)
         else:
-            rows = self._connection.all(
+            rows = self.connection.all(
                 f"events.of_version{order}", model_id=model.model_id, version=version, row_limit=most
             )
         return tuple(read_event(row) for row in rows)

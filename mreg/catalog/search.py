@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.rows import number
-from mreg.domain.expression import And, Compare, Expression, Field, FieldKind, Literal, Missing, Not, Or, Sort
+from mreg.domain.expression import And, Compare, Expression, Field, FieldKind, Literal, Missing, Not, Or, Relative, Sort
 
 FEW = 2_000
 """Rows that are cheaper to look at and sort than to walk past."""
@@ -192,6 +192,8 @@ def _belonging_test(term: Compare, values: dict[str, Value], prefix: str) -> tup
 def _test(operator: str, wanted: Sequence[Literal], values: dict[str, Value], prefix: str, field: Field) -> str:
     names = []
     for place, value in enumerate(wanted):
+        if isinstance(value, Relative):
+            raise TypeError("only gates compare with other versions")
         text = value.removeprefix("sha256:") if field.key == "checksum" and isinstance(value, str) else value
         # SQLite's integers have 64 bits; metrics are compared as floats anyway.
         stored: Value = float(text) if isinstance(text, int) else text

@@ -25,32 +25,33 @@ class Writer(Reader):
 
     def __init__(self, connection: Connection, locate: Callable[[Digest], str], *, actor: str, at: datetime) -> None:
         super().__init__(connection, locate)
-        self._actor = actor
+        self.actor = actor
         self._at = at
-        self._time = time_text(at)
+        self.time = time_text(at)
         self._last: Event | None = None
 
-    def _record(
-        self, action: str, model: RegisteredModel, details: Mapping[str, object], version: int | None = None
+    def record(
+        self, action: str, model: RegisteredModel | None, details: Mapping[str, object], version: int | None = None
     ) -> int:
-        """Chain an event to the last one; its seq."""
+        """Chain an event to the last one; its seq. None is no model's."""
         if self._last is None:
-            row = self._connection.one("events.last")
+            row = self.connection.one("events.last")
             self._last = read_event(row) if row else None
         self._last = chained(
             self._last,
             at=self._at,
-            actor=self._actor,
+            actor=self.actor,
             action=action,
-            model_id=model.model_id,
-            model=str(model.name),
+            model_id=model.model_id if model else 0,
+            model=str(model.name) if model else "",
             version=version,
             details=details,
         )
-        self._connection.run("events.insert", **event_values(self._last))
+        self.connection.run("events.insert", **event_values(self._last))
         return self._last.seq
 
-    def _model_again(self, name: ModelName) -> RegisteredModel:
+    def model_again(self, name: ModelName) -> RegisteredModel:
+        """The model as it is now."""
         model = self.model(name)
         if model is None:
             raise Corrupt(f"the catalog lost the model {quoted(str(name))} while it was changed")
@@ -78,27 +79,27 @@ class Writer(Reader):
         Raises:
             AlreadyExists: There is a model of that name.
         """
-        if self._connection.one("models.by_name", name=str(name)):
+        if self.connection.one("models.by_name", name=str(name)):
             raise AlreadyExists(
                 f"the model {quoted(str(name))} exists already", hint=f"mreg show {name}, or mreg edit {name}"
             )
-        before = self._connection.one("models.given_up", name=str(name))
-        model_id = self._connection.insert(
+        before = self.connection.one("models.given_up", name=str(name))
+        model_id = self.connection.insert(
             "models.insert",
             name=str(name),
             description=description,
             primary_metric=primary_metric,
             last_version=before["last_version"] if before else 0,
-            at=self._time,
-            actor=self._actor,
+            at=self.time,
+            actor=self.actor,
         )
-        self._connection.run("models.take_back", name=str(name))
+        self.connection.run("models.take_back", name=str(name))
         for key, value in (tags or {}).items():
-            self._connection.run("models.set_tag", model_id=model_id, name=key, value=value)
+            self.connection.run("models.set_tag", model_id=model_id, name=key, value=value)
         for metric, way in (directions or {}).items():
-            self._connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
-        model = self._model_again(name)
-        self._record(
+            self.connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
+        model = self.model_again(name)
+        self.record(
             "model.registered",
             model,
             {
@@ -122,25 +123,25 @@ class Writer(Reader):
     ) -> RegisteredModel:
         """Change what is said of a model; None leaves a field as it is, an empty direction takes it back."""
         model_id = model.model_id
-        self._connection.run(
+        self.connection.run(
             "models.update",
             model_id=model_id,
             description=model.description if description is None else description,
             primary_metric=model.primary_metric if primary_metric is None else primary_metric,
-            at=self._time,
+            at=self.time,
         )
         for key, value in (set_tags or {}).items():
-            self._connection.run("models.set_tag", model_id=model_id, name=key, value=value)
+            self.connection.run("models.set_tag", model_id=model_id, name=key, value=value)
         for key in remove_tags:
-            self._connection.run("models.remove_tag", model_id=model_id, name=key)
+            self.connection.run("models.remove_tag", model_id=model_id, name=key)
         for metric, way in (directions or {}).items():
             if way:
-                self._connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
+                self.connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
             else:
-                self._connection.run("models.remove_direction", model_id=model_id, name=metric)
-        after = self._model_again(model.name)
+                self.connection.run("models.remove_direction", model_id=model_id, name=metric)
+        after = self.model_again(model.name)
         fields = ("description", "tags", "directions", "primary_metric")
-        self._record("model.edited", model, _changes(model, after, fields))
+        self.record("model.edited", model, _changes(model, after, fields))
         return after
 
     def rename(self, model: RegisteredModel, to: ModelName) -> RegisteredModel:
@@ -151,33 +152,34 @@ class Writer(Reader):
         """
         if to == model.name:
             return model
-        if self._connection.one("models.by_name", name=str(to)):
+        if self.connection.one("models.by_name", name=str(to)):
             raise AlreadyExists(f"the model {quoted(str(to))} exists already", hint="choose another name")
-        row = self._connection.one("models.by_id", model_id=model.model_id)
+        row = self.connection.one("models.by_id", model_id=model.model_id)
         last = number(row, "last_version") if row else 0
-        before = self._connection.one("models.given_up", name=str(to))
+        before = self.connection.one("models.given_up", name=str(to))
         if before and before["model_id"] != model.model_id and last:
             raise AlreadyExists(
                 f"{quoted(str(to))} was the name of another model until version {number(before, 'last_version')}",
                 hint=f"{to}@1 would come to mean other bytes; choose another name",
             )
         used = max(last, number(before, "last_version") if before else 0)
-        self._connection.run("models.rename", model_id=model.model_id, name=str(to), last_version=used, at=self._time)
-        self._connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
-        self._connection.run("models.take_back", name=str(to))
-        after = self._model_again(to)
-        self._record("model.renamed", model, {"to": str(to)})
+        self.connection.run("models.rename", model_id=model.model_id, name=str(to), last_version=used, at=self.time)
+        self.connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
+        self.connection.run("models.take_back", name=str(to))
+        after = self.model_again(to)
+        self.record("model.renamed", model, {"to": str(to)})
         return after
 
     def delete_model(self, model: RegisteredModel) -> None:
         """Delete a model with its versions; its events stay, and its numbers are not given again under its name."""
         for version in reversed(self.versions(model)):
             self.delete_version(version)
-        row = self._connection.one("models.by_id", model_id=model.model_id)
+        row = self.connection.one("models.by_id", model_id=model.model_id)
         last = row["last_version"] if row else 0
-        self._connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
-        self._record("model.deleted", model, {"last_version": last})
-        self._connection.run("models.delete", model_id=model.model_id)
+        self.connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
+        self.record("model.deleted", model, {"last_version": last})
+        self.connection.run("policies.remove", model_id=model.model_id)
+        self.connection.run("models.delete", model_id=model.model_id)
 
     # Versions
 
@@ -196,7 +198,7 @@ class Writer(Reader):
         source: Source | None = None,
     ) -> ModelVersion:
         """Add the next version of a model; its bytes must be durable by now."""
-        row = self._connection.one("models.by_id", model_id=model.model_id)
+        row = self.connection.one("models.by_id", model_id=model.model_id)
         given = number(row, "last_version") + 1 if row else 1
         details = {
             "checksum": str(artifact.digest),
@@ -206,8 +208,8 @@ class Writer(Reader):
             "run_id": run_id,
             "parent": str(parent.reference) if parent else "",
         }
-        seq = self._record("version.pushed", model, details, given)
-        version_id = self._connection.insert(
+        seq = self.record("version.pushed", model, details, given)
+        version_id = self.connection.insert(
             "versions.insert",
             model_id=model.model_id,
             version=given,
@@ -219,18 +221,18 @@ class Writer(Reader):
             run_id=run_id,
             experiment_id=experiment_id,
             parent_id=parent.version_id if parent else None,
-            at=self._time,
-            actor=self._actor,
+            at=self.time,
+            actor=self.actor,
             **source_values(source or Source()),
         )
-        self._connection.run_many(
+        self.connection.run_many(
             "versions.insert_metric",
             [
                 {"version_id": version_id, "model_id": model.model_id, **metric_values(name, value)}
                 for name, value in (metrics or {}).items()
             ],
         )
-        self._connection.run_many(
+        self.connection.run_many(
             "versions.insert_parameter",
             [
                 {"version_id": version_id, "name": name, "value": value, "number": parameter_number(value)}
@@ -238,18 +240,18 @@ class Writer(Reader):
             ],
         )
         for key, value in (tags or {}).items():
-            self._connection.run("versions.set_tag", version_id=version_id, name=key, value=value)
-        self._connection.run("models.add_version", model_id=model.model_id, version=given, at=self._time)
+            self.connection.run("versions.set_tag", version_id=version_id, name=key, value=value)
+        self.connection.run("models.add_version", model_id=model.model_id, version=given, at=self.time)
         version = self.version_by_id(version_id)
         if version is None:
             raise Corrupt(f"the catalog lost version {given} of {model.name} while it was added")
         return version
 
     def _artifact_id(self, artifact: ModelArtifact) -> int:
-        found = self._connection.one("versions.artifact", digest=artifact.digest.value, kind=artifact.kind.value)
+        found = self.connection.one("versions.artifact", digest=artifact.digest.value, kind=artifact.kind.value)
         if found:
             return number(found, "artifact_id")
-        return self._connection.insert(
+        return self.connection.insert(
             "versions.insert_artifact",
             kind=artifact.kind.value,
             digest=artifact.digest.value,
@@ -265,21 +267,27 @@ class Writer(Reader):
         returned: bool = False,
         because: str = "",
         replaced_by: int | None = None,
+        assessment: Mapping[str, object] | None = None,
     ) -> ModelVersion:
-        """Put a version into a stage, whatever it was in; which others must leave is decided above."""
-        model = self._model_again(version.model_name)
+        """Put a version into a stage, whatever it was in; which others must leave is decided above.
+
+        Args:
+            assessment: What the policy said to it, for the audit trail.
+        """
+        model = self.model_again(version.model_name)
         details = {
             "from": version.stage.value,
             "to": to.value,
             "reason": because,
             "returned": returned,
             "replaced_by": replaced_by,
+            **({"policy": assessment} if assessment else {}),
         }
-        seq = self._record("version.stage_changed", model, details, version.version)
-        self._connection.run(
-            "versions.change_stage", version_id=version.version_id, stage=to.value, seq=seq, at=self._time
+        seq = self.record("version.stage_changed", model, details, version.version)
+        self.connection.run(
+            "versions.change_stage", version_id=version.version_id, stage=to.value, seq=seq, at=self.time
         )
-        self._connection.run(
+        self.connection.run(
             "versions.insert_stage_change",
             seq=seq,
             model_id=model.model_id,
@@ -288,7 +296,7 @@ class Writer(Reader):
             to_stage=to.value,
             returned=int(returned),
         )
-        self._connection.run("models.touch", model_id=model.model_id, at=self._time)
+        self.connection.run("models.touch", model_id=model.model_id, at=self.time)
         return self._version_again(version)
 
     def edit_version(
@@ -305,55 +313,53 @@ class Writer(Reader):
     ) -> ModelVersion:
         """Change what is said of a version; None leaves a field as it is."""
         kept = None if remove_parent else self.parent_of(version.version_id)
-        self._connection.run(
+        self.connection.run(
             "versions.update",
             version_id=version.version_id,
             description=version.description if description is None else description,
             run_id=version.run_id if run_id is None else run_id,
             experiment_id=version.experiment_id if experiment_id is None else experiment_id,
             parent_id=parent.version_id if parent else kept,
-            at=self._time,
+            at=self.time,
         )
         for key, value in (set_tags or {}).items():
-            self._connection.run("versions.set_tag", version_id=version.version_id, name=key, value=value)
+            self.connection.run("versions.set_tag", version_id=version.version_id, name=key, value=value)
         for key in remove_tags:
-            self._connection.run("versions.remove_tag", version_id=version.version_id, name=key)
+            self.connection.run("versions.remove_tag", version_id=version.version_id, name=key)
         after = self._version_again(version)
         fields = ("description", "tags", "run_id", "experiment_id", "parent")
-        model = self._model_again(version.model_name)
-        self._record("version.edited", model, _changes(version, after, fields), version.version)
-        self._connection.run("models.touch", model_id=model.model_id, at=self._time)
+        model = self.model_again(version.model_name)
+        self.record("version.edited", model, _changes(version, after, fields), version.version)
+        self.connection.run("models.touch", model_id=model.model_id, at=self.time)
         return after
 
     def set_alias(self, version: ModelVersion, alias: str) -> ModelVersion:
         """Point an alias to a version, wherever in the model it pointed before."""
-        model = self._model_again(version.model_name)
+        model = self.model_again(version.model_name)
         before = model.aliases.get(alias)
         if before == version.version:
             return version
-        self._connection.run("versions.set_alias", model_id=model.model_id, alias=alias, version_id=version.version_id)
-        seq = self._record("alias.set", model, {"alias": alias, "before": before}, version.version)
-        self._connection.run(
+        self.connection.run("versions.set_alias", model_id=model.model_id, alias=alias, version_id=version.version_id)
+        seq = self.record("alias.set", model, {"alias": alias, "before": before}, version.version)
+        self.connection.run(
             "versions.insert_alias_change", seq=seq, model_id=model.model_id, alias=alias, version=version.version
         )
-        self._connection.run("models.touch", model_id=model.model_id, at=self._time)
+        self.connection.run("models.touch", model_id=model.model_id, at=self.time)
         return self._version_again(version)
 
     def remove_alias(self, model: RegisteredModel, alias: str) -> None:
         """Take an alias away; that it was there has been seen to."""
-        self._connection.run("versions.remove_alias", model_id=model.model_id, alias=alias)
-        seq = self._record("alias.removed", model, {"alias": alias}, model.aliases.get(alias))
-        self._connection.run(
-            "versions.insert_alias_change", seq=seq, model_id=model.model_id, alias=alias, version=None
-        )
-        self._connection.run("models.touch", model_id=model.model_id, at=self._time)
+        self.connection.run("versions.remove_alias", model_id=model.model_id, alias=alias)
+        seq = self.record("alias.removed", model, {"alias": alias}, model.aliases.get(alias))
+        self.connection.run("versions.insert_alias_change", seq=seq, model_id=model.model_id, alias=alias, version=None)
+        self.connection.run("models.touch", model_id=model.model_id, at=self.time)
 
     def delete_version(self, version: ModelVersion) -> None:
         """Delete a version; its events stay and its number is not given again."""
-        model = self._model_again(version.model_name)
+        model = self.model_again(version.model_name)
         for alias in version.aliases:
             self.remove_alias(model, alias)
-        self._connection.run(
+        self.connection.run(
             "versions.bury",
             version_id=version.version_id,
             model_id=model.model_id,
@@ -361,13 +367,13 @@ class Writer(Reader):
             version=version.version,
             parent_id=self.parent_of(version.version_id),
             digest=version.artifact.digest.value,
-            at=self._time,
+            at=self.time,
         )
-        self._connection.run("versions.delete", version_id=version.version_id)
-        self._connection.run("versions.delete_unused_artifact", artifact_id=version.artifact.artifact_id)
-        self._connection.run("models.lose_version", model_id=model.model_id, at=self._time)
+        self.connection.run("versions.delete", version_id=version.version_id)
+        self.connection.run("versions.delete_unused_artifact", artifact_id=version.artifact.artifact_id)
+        self.connection.run("models.lose_version", model_id=model.model_id, at=self.time)
         details = {"checksum": str(version.artifact.digest), "stage": version.stage.value}
-        self._record("version.deleted", model, details, version.version)
+        self.record("version.deleted", model, details, version.version)
 
 
 def _changes(before: object, after: object, fields: Collection[str]) -> dict[str, object]:

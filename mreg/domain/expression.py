@@ -14,24 +14,20 @@ Grammar, case-insensitive words, strings in single or double quotes::
     literal  = number | string | word
 
 A comparison with something that a version does not have is false, and so is its negation by ``!=``; ``is null`` asks
-for that. Errors point at the character.
+for that. `mreg.domain.parsing` reads it; errors point at the character.
+
+The gates of a policy are written in the same language, where a field that is none of the others is a metric
+(``accuracy >= 0.9``) and a metric may be held against that of the version in a stage or under an alias::
+
+    literal  = ... | place "." key [ "*" number ] [ ( "+" | "-" ) number ]      production.accuracy - 0.005
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from mreg.domain.events import parse_time
-from mreg.domain.metrics import MetricValue, parse_metric
-from mreg.domain.model import ModelStage, ModelStatus
-from mreg.domain.text import nearest, printable, quoted
-from mreg.errors import BadInput
-
-LENGTH_LIMIT = 4_000
-DEPTH_LIMIT = 50
+from mreg.domain.metrics import MetricValue
 
 
 class FieldKind(Enum):
@@ -65,7 +61,7 @@ FIELDS: dict[str, FieldKind] = {
 }
 """Fields of every version; metrics, params and tags have keys beside."""
 
-_GROUPS = {
+GROUPS = {
     "metrics": "metrics",
     "metric": "metrics",
     "params": "params",
@@ -95,7 +91,29 @@ class Field:
         return f"{self.group}.{self.key}" if self.group else self.key
 
 
-Literal = MetricValue | str
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A metric of the version that is in a stage or under an alias now, times a factor and plus an offset.
+
+    Attributes:
+        place: A stage's value, or an alias.
+    """
+
+    place: str
+    metric: str
+    factor: MetricValue = 1
+    offset: MetricValue = 0
+
+    def __str__(self) -> str:
+        text = f"{self.place.lower()}.{self.metric}"
+        if self.factor != 1:
+            text += f" * {self.factor}"
+        if self.offset:
+            text += f" {'-' if self.offset < 0 else '+'} {abs(self.offset)}"
+        return text
+
+
+Literal = MetricValue | str | Relative
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,232 +170,6 @@ def metrics_of(where: Expression) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for one in where.operands for name in metrics_of(one)))
     if isinstance(where, Not):
         return metrics_of(where.operand)
-    return (where.field.key,) if where.field.group == "metrics" else ()
-
-
-def parse(text: str) -> Expression | None:
-    """The expression that a text means, None for an empty one (every version).
-
-    Raises:
-        BadInput: The text is no expression; the hint points at the character.
-    """
-    _check_length("search expression", text)
-    return _Parser(text).whole() if text.strip() else None
-
-
-def _check_length(what: str, text: str) -> None:
-    if len(text) > LENGTH_LIMIT:
-        raise BadInput(f"the {what} has {len(text)} characters; the limit is {LENGTH_LIMIT}")
-
-
-def parse_sort(text: str) -> Sort:
-    """The order that ``created_at`` or ``-metrics.accuracy`` means.
-
-    Raises:
-        BadInput: The text names no field.
-    """
-    _check_length("order", text)
-    parser = _Parser(text.removeprefix("-"))
-    field = parser.field()
-    parser.end()
-    return Sort(field, text.startswith("-"))
-
-
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_.:-]))"
-    r"|(?P<string>'(?:[^'])*'|\"(?:[^\"])*\")"
-    r"|(?P<word>[A-Za-z0-9_][A-Za-z0-9_./:-]*)"
-    r"|(?P<sign><=|>=|!=|==|<>|[=<>(),.]))"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    at: int
-
-
-class _Parser:
-    """Recursive descent over the tokens of one text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens = self._tokens()
-        self.place = 0
-        self.depth = 0
-
-    def _tokens(self) -> Sequence[_Token]:
-        tokens = []
-        at = 0
-        end = len(self.text.rstrip())
-        while at < end:
-            match = _TOKEN.match(self.text, at)
-            if not match or not match.lastgroup:
-                start = len(self.text) - len(self.text[at:].lstrip())
-                if self.text[start] in "'\"":
-                    raise self.wrong("this string has no end", start)
-                raise self.wrong(f"{quoted(self.text[start])} means nothing here", start)
-            tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
-            at = match.end()
-        tokens.append(_Token("end", "", len(self.text)))
-        return tokens
-
-    def wrong(self, what: str, at: int | None = None) -> BadInput:
-        """The error that points at a character, the present token's where none is given."""
-        place = self.tokens[self.place].at if at is None else at
-        start = max(0, place - 40)
-        shown = "".join(char if char.isprintable() else " " for char in self.text[start : place + 40])
-        return BadInput(
-            f"{printable(what)}, at character {place + 1} of the expression",
-            hint=f"{shown}\n{' ' * (place - start)}^",
-            position=place + 1,
-        )
-
-    def peek(self, *words: str) -> bool:
-        token = self.tokens[self.place]
-        return token.kind in ("word", "sign") and token.text.lower() in words
-
-    def take(self, *words: str) -> bool:
-        if self.peek(*words):
-            self.place += 1
-            return True
-        return False
-
-    def whole(self) -> Expression:
-        expression = self.any()
-        self.end()
-        return expression
-
-    def end(self) -> None:
-        if self.tokens[self.place].kind != "end":
-            raise self.wrong(f"expected 'and', 'or' or the end, not {quoted(self.tokens[self.place].text)}")
-
-    def any(self) -> Expression:
-        operands = [self.every()]
-        while self.take("or"):
-            operands.append(self.every())
-        return operands[0] if len(operands) == 1 else Or(tuple(operands))
-
-    def every(self) -> Expression:
-        operands = [self.test()]
-        while self.take("and"):
-            operands.append(self.test())
-        return operands[0] if len(operands) == 1 else And(tuple(operands))
-
-    def test(self) -> Expression:
-        self.depth += 1
-        if self.depth > DEPTH_LIMIT:
-            raise self.wrong(f"nested deeper than {DEPTH_LIMIT}")
-        try:
-            if self.take("not"):
-                return Not(self.test())
-            if self.take("("):
-                inner = self.any()
-                if not self.take(")"):
-                    raise self.wrong("expected ')'")
-                return inner
-            return self.compare()
-        finally:
-            self.depth -= 1
-
-    def field(self) -> Field:
-        token = self.tokens[self.place]
-        if token.kind != "word":
-            raise self.wrong("expected a field such as metrics.accuracy, tags.team or stage")
-        self.place += 1
-        group, dot, key = token.text.partition(".")
-        if group.lower() in _GROUPS:
-            following = self.tokens[self.place]
-            if (not dot and self.take(".")) or (dot and not key):
-                following = self.tokens[self.place]
-                if following.kind != "string":
-                    raise self.wrong(f"expected a key after {quoted(group + '.')}")
-                self.place += 1
-                key = following.text[1:-1]
-            if not key:
-                raise self.wrong(f"{quoted(group)} needs a key, such as {group}.accuracy", token.at)
-            return Field(_GROUPS[group.lower()], key)
-        name = {"model": "name", "digest": "checksum", "size": "size_bytes"}.get(token.text.lower(), token.text.lower())
-        if name not in FIELDS:
-            near = next(iter(nearest(token.text, FIELDS, 1)), f"metrics.{token.text}")
-            raise self.wrong(f"there is no field {quoted(token.text)}; did you mean {near}?", token.at)
-        return Field("", name)
-
-    def compare(self) -> Expression:
-        field = self.field()
-        if self.take("is"):
-            negated = self.take("not")
-            if not self.take("null"):
-                raise self.wrong("expected 'null'")
-            return Not(Missing(field)) if negated else Missing(field)
-        negated = self.take("not")
-        if self.take("like"):
-            if field.kind is FieldKind.NUMBER:
-                raise self.wrong(
-                    f"{printable(str(field))} is a number, and 'like' compares text", self.tokens[self.place - 1].at
-                )
-            found: Expression = Compare(field, "like", (self.string(),))
-        elif self.take("in"):
-            found = Compare(field, "in", self.several(field))
-        elif negated:
-            raise self.wrong("expected 'like' or 'in' after 'not'")
-        else:
-            operator = self.tokens[self.place].text
-            if not self.take("=", "==", "!=", "<>", "<", "<=", ">", ">="):
-                raise self.wrong(f"expected a comparison after {printable(str(field))}, such as '=' or '>'")
-            found = Compare(field, {"==": "=", "<>": "!="}.get(operator, operator), (self.literal(field),))
-        return Not(found) if negated else found
-
-    def several(self, field: Field) -> tuple[Literal, ...]:
-        if not self.take("("):
-            raise self.wrong("expected '(' after 'in'")
-        first = self.place
-        values = [self.literal(field)]
-        while self.take(","):
-            values.append(self.literal(field))
-        if not self.take(")"):
-            raise self.wrong("expected ',' or ')'")
-        if any(isinstance(value, str) for value in values):
-            # One text among the numbers of a parameter makes all of them texts, as they were written.
-            written = [token.text for token in self.tokens[first : self.place] if token.kind == "number"]
-            return tuple(value if isinstance(value, str) else written.pop(0) for value in values)
-        return tuple(values)
-
-    def string(self) -> str:
-        token = self.tokens[self.place]
-        if token.kind != "string":
-            raise self.wrong("expected a text in quotes")
-        self.place += 1
-        return token.text[1:-1]
-
-    def literal(self, field: Field) -> Literal:
-        token = self.tokens[self.place]
-        if token.kind not in ("number", "string", "word"):
-            raise self.wrong("expected a value")
-        text = token.text[1:-1] if token.kind == "string" else token.text
-        value = self._value(field, token, text)
-        self.place += 1
-        return value
-
-    def _value(self, field: Field, token: _Token, text: str) -> Literal:
-        kind = field.kind
-        if kind is FieldKind.NUMBER or (field.group == "params" and token.kind == "number"):
-            if token.kind != "number":
-                raise self.wrong(f"{printable(str(field))} is a number and can't be compared with {quoted(text)}")
-            try:
-                return parse_metric(str(field), text)
-            except BadInput:
-                raise self.wrong(f"{quoted(text)} is no number that a 64-bit float can hold") from None
-        try:
-            if kind is FieldKind.STAGE:
-                return ModelStage.parse(text).value
-            if kind is FieldKind.STATUS:
-                return ModelStatus(text.lower()).value
-            if kind is FieldKind.TIME:
-                return parse_time(text)
-        except BadInput as error:
-            raise self.wrong(f"{error.message} ({error.hint})") from None
-        except ValueError:
-            raise self.wrong(f"{quoted(text)} is no status") from None
-        return text
+    own = (where.field.key,) if where.field.group == "metrics" else ()
+    against = where.values if isinstance(where, Compare) else ()
+    return tuple(dict.fromkeys((*own, *(value.metric for value in against if isinstance(value, Relative)))))

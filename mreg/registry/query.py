@@ -109,7 +109,8 @@ def search(
     Raises:
         BadInput: The expression or the field can't be understood; the hint points at the character.
     """
-    from mreg.domain.expression import metrics_of, parse, parse_sort
+    from mreg.domain.expression import metrics_of
+    from mreg.domain.parsing import parse, parse_sort
     from mreg.domain.text import nearest
 
     where = parse(expression)

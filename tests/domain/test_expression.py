@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from mreg.domain.events import time_text
 from mreg.domain.expression import (
     FIELDS,
-    LENGTH_LIMIT,
     And,
     Compare,
     Expression,
@@ -19,11 +18,9 @@ from mreg.domain.expression import (
     Not,
     Or,
     Sort,
-    parse,
-    parse_sort,
-    parse_time,
 )
 from mreg.domain.model import ModelStage, ModelStatus
+from mreg.domain.parsing import LENGTH_LIMIT, parse, parse_sort, parse_time
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 

@@ -1,0 +1,181 @@
+"""Whether a version passes a gate: an expression held against what the version has, each comparison shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from mreg.domain.events import time_text
+from mreg.domain.expression import And, Compare, Expression, Field, Missing, Not, Or, Relative
+from mreg.domain.metrics import exact, exact_arithmetic
+from mreg.domain.model import ModelVersion
+
+Occupant = Callable[[str], ModelVersion | None]
+"""Gives the version that is in a stage or under an alias now, None where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """A gate and what came of it.
+
+    Attributes:
+        gate: As it was written.
+        passed: Whether the version may pass.
+        found: What the version has of what the gate asks for, such as ``accuracy 0.91``.
+        bound: What it is held against, such as ``production.accuracy - 0.005 = 0.905``; empty where the gate says it.
+    """
+
+    gate: str
+    passed: bool
+    found: str
+    bound: str = ""
+
+
+def evaluate(text: str, gate: Expression, version: ModelVersion, occupant: Occupant) -> GateResult:
+    """Hold a version against a gate.
+
+    A comparison of something that the version lacks fails, and so does its negation. A comparison with a stage or an
+    alias that no other version has passes, since there is nothing to be worse than; with one whose version lacks the
+    metric it fails.
+
+    Args:
+        text: The gate as it was written.
+    """
+    judged = _Judgement(version, occupant)
+    passed = judged.judge(gate) is True
+    found = dict.fromkeys(f"{field.key} {_shown(judged.value(field))}" for field in _fields(gate))
+    return GateResult(gate=text, passed=passed, found=", ".join(found), bound=", ".join(judged.bounds))
+
+
+class _Judgement:
+    """Three-valued, since a comparison of what is missing is neither true nor is its negation."""
+
+    def __init__(self, version: ModelVersion, occupant: Occupant) -> None:
+        self.version = version
+        self.occupant = occupant
+        self.bounds: list[str] = []
+
+    def judge(self, gate: Expression) -> bool | None:
+        if isinstance(gate, (And, Or)):
+            results = [self.judge(one) for one in gate.operands]
+            decided = isinstance(gate, Or)
+            if decided in results:
+                return decided
+            return None if None in results else not decided
+        if isinstance(gate, Not):
+            result = self.judge(gate.operand)
+            return None if result is None else not result
+        if isinstance(gate, Missing):
+            return self.value(gate.field) in (None, "", ())
+        return self._compare(gate)
+
+    def _compare(self, gate: Compare) -> bool | None:
+        value = self.value(gate.field)
+        wanted = gate.values[0]
+        if isinstance(wanted, Relative):
+            return self._against(gate.operator, value, wanted)
+        if value is None or value == () or value == "":
+            return None
+        if isinstance(value, tuple):  # of several aliases any may be meant
+            return any(_holds(gate.operator, one, gate.values) for one in value)
+        if gate.field.group == "params" and not isinstance(wanted, str):
+            number = _number(str(value))
+            return None if number is None else _holds(gate.operator, number, gate.values)
+        return _holds(gate.operator, value, gate.values)
+
+    def _against(self, operator: str, value: object, wanted: Relative) -> bool | None:
+        other = self.occupant(wanted.place)
+        if other is None or other.version_id == self.version.version_id:
+            self.bounds.append(f"{wanted}: nothing else is in {wanted.place}")
+            return True
+        metric = other.metrics.get(wanted.metric)
+        if metric is None:
+            self.bounds.append(f"{wanted}: {other.reference} has no {wanted.metric}")
+            return None
+        context = exact_arithmetic()
+        bound = context.add(context.multiply(exact(metric), exact(wanted.factor)), exact(wanted.offset))
+        self.bounds.append(f"{wanted} = {bound.normalize():f} of {other.reference}")
+        if value is None or isinstance(value, (str, tuple)):
+            return None
+        return _ordered(operator, _exact(value), bound)
+
+    def value(self, field: Field) -> object:
+        version = self.version
+        if field.group:
+            groups = {"metrics": version.metrics, "params": version.parameters, "tags": version.tags}
+            return groups[field.group].get(field.key)
+        values: dict[str, object] = {
+            "name": str(version.model_name),
+            "version": version.version,
+            "stage": version.stage.value,
+            "status": version.status.value,
+            "description": version.description,
+            "alias": tuple(version.aliases),
+            "run_id": version.run_id,
+            "experiment_id": version.experiment_id,
+            "format": version.artifact.format,
+            "size_bytes": version.artifact.size_bytes,
+            "checksum": version.artifact.digest.value,
+            "git_commit": version.source.git_commit,
+            "git_branch": version.source.git_branch,
+            "created_by": version.created_by,
+            "created_at": time_text(version.created_at),
+            "updated_at": time_text(version.updated_at),
+            "deployed_at": time_text(version.deployed_at) if version.deployed_at else None,
+        }
+        return values[field.key]
+
+
+def _fields(gate: Expression) -> Iterator[Field]:
+    if isinstance(gate, (And, Or)):
+        for one in gate.operands:
+            yield from _fields(one)
+    elif isinstance(gate, Not):
+        yield from _fields(gate.operand)
+    else:
+        yield gate.field
+
+
+def _shown(value: object) -> str:
+    if value is None or value in ("", ()):
+        return "is missing"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except ArithmeticError:
+        return None
+    return number if number.is_finite() else None
+
+
+def _exact(value: object) -> Decimal:
+    if isinstance(value, Decimal):
+        return value
+    return exact(value if isinstance(value, (int, float)) else float(str(value)))
+
+
+def _holds(operator: str, value: object, wanted: tuple[object, ...]) -> bool:
+    if operator == "in":
+        return any(_holds("=", value, (one,)) for one in wanted)
+    bound = wanted[0]
+    if operator == "like":
+        pattern = "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in str(bound))
+        return re.fullmatch(pattern, str(value), re.IGNORECASE | re.DOTALL) is not None
+    if not isinstance(value, str) and not isinstance(bound, str):
+        return _ordered(operator, _exact(value), _exact(bound))
+    return _ordered(operator, str(value), str(bound).removeprefix("sha256:"))
+
+
+def _ordered(operator: str, first: object, second: object) -> bool:
+    if operator in ("=", "!="):
+        return (first == second) == (operator == "=")
+    if isinstance(first, Decimal) and isinstance(second, Decimal):
+        order = first.compare(second)
+        sign = int(order)
+    else:
+        sign = (str(first) > str(second)) - (str(first) < str(second))
+    return {"<": sign < 0, "<=": sign <= 0, ">": sign > 0, ">=": sign >= 0}[operator]
