@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
     from mreg.domain.comparison import Change, Comparison, MetricDifference, Regression
     from mreg.domain.events import Event
+    from mreg.domain.gates import GateResult
     from mreg.domain.lineage import Lineage, LineageNode
     from mreg.domain.model import ModelArtifact, ModelSummary, ModelVersion, RegisteredModel, Source
+    from mreg.domain.policy import Assessment, Decision
     from mreg.domain.transition import StageChange
     from mreg.profile.schema import Profile, ProfileEntry
+    from mreg.registry.approve import Decided, Waiting
+    from mreg.registry.audit import AuditReport, Why
     from mreg.registry.edit import Deletion
+    from mreg.registry.policy import ModelPolicy, Standing
+    from mreg.registry.promote import Plan
     from mreg.registry.pull import Pulled
     from mreg.registry.query import ModelVersions, StagesAt
     from mreg.registry.upkeep import Check, Garbage
@@ -260,6 +266,80 @@ def _garbage(garbage: Garbage) -> Wire:
     }
 
 
+def _gate(gate: GateResult) -> Wire:
+    return {"gate": gate.gate, "passed": gate.passed, "found": gate.found, "bound": gate.bound or None}
+
+
+def _decision(decision: Decision) -> Wire:
+    return {
+        "target": decision.target,
+        "person": decision.person,
+        "approved": decision.approved,
+        "comment": decision.comment,
+        "checksum": str(decision.digest),
+        "at": _time(decision.at),
+    }
+
+
+def _assessment(found: Assessment) -> Wire:
+    return {
+        "target": found.target,
+        "passed": found.passed,
+        "must_come_from": found.wrong_stage.value if found.wrong_stage else None,
+        "gates": [_gate(gate) for gate in found.gates],
+        "approvals_needed": found.needed,
+        "approved_by": list(found.approved_by),
+        "may_approve": list(found.may_approve),
+        "rejected_by": [_decision(one) for one in found.rejected_by],
+        "override_allowed": found.override,
+    }
+
+
+def _model_policy(found: ModelPolicy) -> Wire:
+    from mreg.domain.policy import policy_document
+
+    return {"model": found.model or None, "own": found.own, "policy": policy_document(found.policy)}
+
+
+def _standing(found: Standing | Waiting) -> Wire:
+    return {"reference": str(found.version.reference), **_assessment(found.assessment)}
+
+
+def _decided(found: Decided) -> Wire:
+    return {
+        "reference": str(found.version.reference),
+        "stage": found.version.stage.value,
+        "person": found.person,
+        "decision": found.decision,
+        **_assessment(found.assessment),
+    }
+
+
+def _plan(plan: Plan) -> Wire:
+    return {
+        "reference": str(plan.version.reference),
+        "stage": plan.version.stage.value,
+        "allowed": plan.allowed,
+        "stays": plan.stays,
+        "archived": [str(other.reference) for other in plan.archived],
+        **_assessment(plan.assessment),
+    }
+
+
+def _audit_report(report: AuditReport) -> Wire:
+    return {"events": report.events, "last_hash": report.last_hash or None}
+
+
+def _why(found: Why) -> Wire:
+    return {
+        "version": _version(found.version),
+        "entered": _event(found.entered) if found.entered else None,
+        "decisions": [_decision(one) for one in found.decisions],
+        "before": str(found.before.reference) if found.before else None,
+        "metrics": [_metric_difference(row) for row in found.comparison.metrics] if found.comparison else [],
+    }
+
+
 _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "RegisteredModel": _model,
     "ModelSummary": _summary,
@@ -277,4 +357,11 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "ProfileEntry": _profile_entry,
     "Check": _check,
     "Garbage": _garbage,
+    "ModelPolicy": _model_policy,
+    "Standing": _standing,
+    "Waiting": _standing,
+    "Decided": _decided,
+    "Plan": _plan,
+    "AuditReport": _audit_report,
+    "Why": _why,
 }

@@ -20,6 +20,9 @@ SECTIONS = {
 MORE = {"ModelSummary": "Model", "ModelVersions": "Model", "Pulled": "ModelVersion", "StageChange": "ModelVersion"}
 """Sections that add keys to another one's."""
 
+ASSESSED = ("Standing", "Waiting", "Decided", "Plan")
+"""Sections whose values end with the keys of an assessment."""
+
 COMMANDS = {
     "Model": ["register", "new"],
     "ModelSummary": ["list"],
@@ -36,13 +39,20 @@ COMMANDS = {
     "ProfileEntry": ["profile", "list"],
     "Check": ["profile", "check"],
     "Garbage": ["gc", "--grace", "0s"],
+    "ModelPolicy": ["policy", "show"],
+    "Standing": ["policy", "check", "policy.yaml"],
+    "Waiting": ["approvals"],
+    "Decided": ["approve", "m@1"],
+    "Plan": ["promote", "m@1", "--plan"],
+    "AuditReport": ["audit", "verify"],
+    "Why": ["why", "m@1"],
 }
 
 
 def test_every_value_that_is_written_has_a_section() -> None:
     names = {"RegisteredModel": "Model"}
-    assert set(SECTIONS) == {names.get(name, name) for name in wire._WRITERS}
-    assert set(SECTIONS) == {*COMMANDS, "Regression"}
+    assert set(SECTIONS) == {names.get(name, name) for name in wire._WRITERS} | {"Assessment", "Decision"}
+    assert set(SECTIONS) == {*COMMANDS, "Regression", "Assessment", "Decision"}
 
 
 @pytest.mark.parametrize("section", COMMANDS)
@@ -51,9 +61,14 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
         Path("model.pkl").write_bytes(b"x" * number)
         command("push", "model.pkl", "-n", "m", "--accuracy", "0.9", "--param", f"n={number}")
     (Path(os.environ["HOME"]) / ".local/share/mreg/artifacts/tmp/left").write_bytes(b"by a killed push")
+    if section in ("Standing", "Waiting"):
+        Path("policy.yaml").write_text("Staging: {approvals: 1}\nProduction: {approvals: 1}")
+        command("promote", "m@1", "--to", "production")
+        command("policy", "apply", "policy.yaml")
     parsed = json.loads(command(*COMMANDS[section], "--json").out)
     one = parsed[0] if isinstance(parsed, list) else parsed
-    assert list(one) == [*SECTIONS.get(MORE.get(section, ""), []), *SECTIONS[section]]
+    last = SECTIONS["Assessment"] if section in ASSESSED else []
+    assert list(one) == [*SECTIONS.get(MORE.get(section, ""), []), *SECTIONS[section], *last]
 
 
 def test_inner_keys_are_named_too(command: Mreg) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mreg.catalog.database import Connection, Row
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ALL = 2**62
 """A limit that no table reaches."""
+
+PAGE = 5_000
+"""Events that are read by one statement."""
 
 CHUNK = 500
 """Versions whose belongings are read by one statement."""
@@ -236,6 +239,25 @@ class Reader:
                 f"events.of_version{order}", model_id=model.model_id, version=version, row_limit=most
             )
         return tuple(read_event(row) for row in rows)
+
+    def all_events(self) -> Iterator[Event]:
+        """Every event of the catalog, oldest first, a page at a time."""
+        seq = -1
+        while rows := self.connection.all("events.after", seq=seq, row_limit=PAGE):
+            yield from (read_event(row) for row in rows)
+            seq = number(rows[-1], "seq")
+
+    def staged(self) -> dict[tuple[int, int], str]:
+        """The stage of every version that is in one, by its model's id and its number."""
+        return {
+            (number(row, "model_id"), number(row, "version")): str(row["stage"])
+            for row in self.connection.all("versions.staged")
+        }
+
+    def name_of(self, model_id: int) -> str:
+        """The name of a model by its id, of one that is gone the id."""
+        row = self.connection.one("models.by_id", model_id=model_id)
+        return str(row["name"]) if row else f"model {model_id}"
 
 
 def _number(row: Row | None) -> int | None:

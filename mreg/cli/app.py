@@ -31,7 +31,13 @@ COMMANDS = {
     "promote": ("stages", "promote"),
     "archive": ("stages", "archive"),
     "rollback": ("stages", "rollback"),
+    "approve": ("policies", "approve"),
+    "reject": ("policies", "reject"),
+    "approvals": ("policies", "approvals"),
+    "policy": ("policies", "POLICY_COMMANDS"),
     "history": ("history", "history"),
+    "why": ("history", "why"),
+    "audit": ("history", "AUDIT_COMMANDS"),
     "lineage": ("history", "lineage"),
     "alias": ("edit", "alias"),
     "tag": ("edit", "tag"),
@@ -89,7 +95,11 @@ def subgroup(name: str, table: dict[str, tuple[str, str]]) -> TyperGroup:
     return group
 
 
-HELP_OF_GROUPS = {"profile": "Where models are kept, and from where each value came."}
+HELP_OF_GROUPS = {
+    "audit": "Whether the audit trail is what was written.",
+    "policy": "What a version must have before it enters a stage.",
+    "profile": "Where models are kept, and from where each value came.",
+}
 
 
 def shared_options() -> list[TyperOption]:

@@ -7,29 +7,44 @@ from typing import Annotated
 import typer
 
 from mreg.cli.arguments import reference
+from mreg.cli.completion import complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ReferenceWords
 from mreg.errors import BadInput
 
+AUDIT_COMMANDS = {"verify": ("history", "verify")}
+"""Module of this package and name in it, by command of ``mreg audit``."""
+
 
 def history(
     ctx: typer.Context,
-    words: ReferenceWords,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[REF]", help="A model or a version; without one, everything.", autocompletion=complete_reference
+        ),
+    ] = None,
     limit: Limit = None,
     at: Annotated[
         str | None, typer.Option("--at", metavar="TIME", help="What was in each stage at that time (ISO 8601; UTC).")
     ] = None,
 ) -> None:
-    """Show who did what when to a model or a version, newest first.
+    """Show who did what when to a model, to a version or to anything, newest first.
 
     Examples:
 
     \b
       mreg history classifier
       mreg history classifier@3 --limit 5
+      mreg history --limit 20
       mreg history classifier --at 2026-03-01T12:00
     """
     run = invocation_of(ctx)
+    if not words:
+        if at is not None:
+            raise BadInput("--at asks for the stages of a model", hint=f"mreg history NAME --at {at}")
+        run.output.result(run.registry.history(limit=limit))
+        return
     wanted = reference(words)
     if at is None:
         run.output.result(run.registry.history(wanted, limit=limit))
@@ -50,3 +65,31 @@ def lineage(ctx: typer.Context, words: ReferenceWords) -> None:
     """
     run = invocation_of(ctx)
     run.output.result(run.registry.lineage(reference(words)))
+
+
+def why(ctx: typer.Context, words: ReferenceWords) -> None:
+    """Show in one screen why a version is where it is: who put it there, gates, approvals, and what it replaced.
+
+    Examples:
+
+    \b
+      mreg why classifier@production
+      mreg why classifier 3 --json
+    """
+    run = invocation_of(ctx)
+    run.output.result(run.registry.why(reference(words)))
+
+
+def verify(ctx: typer.Context) -> None:
+    """Walk the hash chain of the audit trail; the first event that is not what was written is exit 6.
+
+    Events that were cut off its end are seen only by who kept the last hash.
+
+    Examples:
+
+    \b
+      mreg audit verify
+      mreg audit verify -q > last-hash.txt
+    """
+    run = invocation_of(ctx)
+    run.output.result(run.registry.verify_audit())

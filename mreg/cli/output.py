@@ -66,6 +66,10 @@ class Output:
         else:
             self._print("".join(f"{line}\n" for line in plain_lines(rendering.flat)))
 
+    def lines(self, rendering: Rendering) -> None:
+        """Print the one column of a rendering as it is, without its name."""
+        self._print("".join(f"{printable(str(row[0]))}\n" for row in rendering.flat.rows))
+
     def _print(self, text: str) -> None:
         if sys.stdout is None:
             raise OSError(9, "standard output is closed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mreg.cli import reports
+from mreg.cli import policy_reports, reports
 from mreg.cli.table import Cell, Rendering, Table, Toned, one, stage_cell
 
 if TYPE_CHECKING:
@@ -253,6 +253,8 @@ _SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
     "ProfileEntry": reports.profile_entries,
     "Check": reports.checks,
     "Garbage": reports.garbage,
+    "Standing": policy_reports.standings,
+    "Waiting": policy_reports.standings,
 }
 
 _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
@@ -266,6 +268,11 @@ _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
     "Lineage": reports.lineage,
     "Deletion": reports.deletion,
     "Profile": reports.profile,
+    "ModelPolicy": policy_reports.model_policy,
+    "Plan": policy_reports.plan,
+    "Decided": policy_reports.decided,
+    "AuditReport": policy_reports.audit_report,
+    "Why": policy_reports.why,
 }
 
 _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
@@ -284,4 +291,11 @@ _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
     "ProfileEntry": lambda entry: [entry.name],
     "Check": lambda check: [check.place],
     "Garbage": lambda garbage: [garbage.name],
+    "ModelPolicy": lambda found: [found.model],
+    "Standing": lambda found: [str(found.version.reference)],
+    "Waiting": lambda found: [str(found.version.reference)],
+    "Plan": lambda found: [str(found.version.reference)],
+    "Decided": lambda found: [str(found.version.reference)],
+    "AuditReport": lambda report: [report.last_hash],
+    "Why": lambda found: [str(found.version.reference)],
 }

@@ -101,8 +101,18 @@ def _explained(event: Event) -> str:
         numbers = [f"{name}={value}" for name, value in metrics.items()] if isinstance(metrics, dict) else []
         parent = [f"from {details['parent']}"] if details.get("parent") else []
         return ", ".join([str(details.get("checksum"))[:19], f"{details.get('size_bytes')} bytes", *parent, *numbers])
+    if event.action in ("version.approved", "version.rejected", "version.decision_withdrawn", "policy.overridden"):
+        said = details.get("comment") or details.get("reason")
+        return f"for {details.get('target')}" + (f": {said}" if said else "")
+    if event.action == "policy.changed":
+        before, after = details.get("before"), details.get("after")
+        return f"{_rules(before)} to {_rules(after)}"
     shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
     return ", ".join(f"{key} {_change(value)}" for key, value in shown.items())
+
+
+def _rules(document: object) -> str:
+    return f"rules for {', '.join(document)}" if isinstance(document, dict) and document else "no policy"
 
 
 def _change(value: object) -> str:

@@ -16,6 +16,10 @@ def show(
     ctx: typer.Context,
     words: ReferenceWords,
     limit: Limit = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="What a stage or an alias meant at that time (ISO 8601; UTC)."),
+    ] = None,
     plot: Annotated[
         str | None,
         typer.Option(
@@ -37,9 +41,13 @@ def show(
       mreg show classifier
       mreg show classifier 3
       mreg show classifier@production --json
+      mreg show classifier@production --at 2026-03-01T12:00
       mreg show classifier --plot accuracy --plot-file accuracy.svg
     """
     run = invocation_of(ctx)
+    if at is not None:
+        run.output.result(run.registry.version_at(reference(words), at))
+        return
     found = run.registry.show(reference(words), limit=limit)
     if run.output.format == "json" or (plot is None and plot_file is None):
         run.output.result(found)

@@ -21,23 +21,39 @@ def promote(
         bool, typer.Option("--keep-existing", help="Leave other versions in the stage as well.")
     ] = False,
     reason: Reason = "",
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show what would be done and what stands in its way; change nothing.")
+    ] = False,
+    override: Annotated[
+        str,
+        typer.Option("--override", metavar="REASON", help="Do it against the policy, where it allows that; audited."),
+    ] = "",
     yes: Yes = False,
 ) -> None:
     """Move a version to the next stage of None, Staging, Production, Archived, or to the one named.
 
-    The version that was in Staging or Production is archived in the same step.
+    The version that was in Staging or Production is archived in the same step. The policy is heeded: a failed gate is
+    exit 3, a missing approval or a rejection exit 5.
 
     Examples:
 
     \b
       mreg promote classifier 3
       mreg promote classifier@3 --to production --reason "beats 2 on the holdout"
+      mreg promote classifier@3 --to production --plan
     """
     run = invocation_of(ctx)
     wanted = reference(words)
+    if plan:
+        run.output.result(run.registry.plan(wanted, to, keep_existing=keep_existing))
+        return
     if to is None:
         _confirm_leaving_production(ctx, wanted, yes=yes)
-    change = run.registry.promote(wanted, to, keep_existing=keep_existing, leave_production=to is None, reason=reason)
+    change = run.registry.promote(
+        wanted, to, keep_existing=keep_existing, leave_production=to is None, reason=reason, override=override
+    )
+    if override:
+        run.output.warn(f"the policy was overridden, and the audit trail says so: {override}")
     run.output.result(change)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
+from mreg.domain.policy import Assessment
 from mreg.domain.text import check_text
 from mreg.domain.transition import EXCLUSIVE, StageChange, next_stage
 from mreg.errors import Conflict, NotAllowed, NotFound
+from mreg.registry.admission import assessment_of, heed
 from mreg.registry.references import as_reference, concerning, find_model, find_version
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ def promote(
     keep_existing: bool = False,
     leave_production: bool = False,
     reason: str = "",
+    override: str = "",
 ) -> StageChange:
     """Move a version to a stage, and in the same transaction archive the version that it replaces there.
 
@@ -37,22 +41,76 @@ def promote(
         keep_existing: Leave other versions in the stage, which then holds several.
         leave_production: The step from Production to Archived, which leaves no version in use, is meant.
         reason: Why, for the audit trail.
+        override: Why the policy is not to be heeded, where it allows that; loud in the audit trail.
 
     Raises:
         NotFound: There is no such model or version.
-        NotAllowed: The road has no next step, or the next step would take a version out of Production unasked.
+        NotAllowed: The road has no next step, the next step would take a version out of Production unasked, or the
+            policy wants the version to come from another stage or does not allow to be overridden.
+        GateFailed: A gate of the policy does not hold; ``details["gates"]`` has each.
+        ApprovalMissing: The policy asks for approvals that are not there, or somebody rejected the version.
         BadInput: The reference, stage or reason can't be used.
     """
     wanted = as_reference(reference)
     target = ModelStage.parse(to) if isinstance(to, str) else to
     check_text("reason", reason)
+    check_text("override", override)
 
     def move(writer: Writer) -> StageChange:
         version = find_version(writer, wanted)
         stage = target or _next_step(version, leave_production=leave_production)
-        return enter_stage(writer, version, stage, keep_existing=keep_existing, reason=reason)
+        return enter_stage(writer, version, stage, keep_existing=keep_existing, reason=reason, override=override)
 
     return session.write(move)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What promote would do now.
+
+    Attributes:
+        stage: The stage that the version would enter.
+        assessment: What the policy says to it.
+        archived: The versions that would have to leave the stage for it.
+        stays: Whether the version is in the stage already, so that nothing would be done.
+    """
+
+    version: ModelVersion
+    stage: ModelStage
+    assessment: Assessment
+    archived: tuple[ModelVersion, ...]
+    stays: bool
+
+    @property
+    def allowed(self) -> bool:
+        """Whether promote would succeed."""
+        return self.stays or self.assessment.passed
+
+
+def plan(
+    session: Session, reference: VersionRef | str, to: ModelStage | str | None = None, *, keep_existing: bool = False
+) -> Plan:
+    """What `promote` would do, and what stands in its way; changes nothing.
+
+    Raises:
+        NotFound: There is no such model or version.
+        NotAllowed: The road has no next step.
+    """
+    wanted = as_reference(reference)
+    target = ModelStage.parse(to) if isinstance(to, str) else to
+
+    def look(reader: Reader) -> Plan:
+        version = find_version(reader, wanted)
+        stage = target or _next_step(version, leave_production=True)
+        return Plan(
+            version=version,
+            stage=stage,
+            assessment=assessment_of(reader, version, stage.value),
+            archived=() if keep_existing else _replaced(reader, version, stage),
+            stays=version.stage is stage,
+        )
+
+    return session.catalog.read(look)
 
 
 def _next_step(version: ModelVersion, *, leave_production: bool) -> ModelStage:
@@ -81,19 +139,36 @@ def enter_stage(
     keep_existing: bool = False,
     reason: str = "",
     returned: bool = False,
+    override: str = "",
+    unchecked: bool = False,
 ) -> StageChange:
-    """Move a version to a stage within a transaction, archiving those it replaces; the one place where that is done."""
-    exclusive = stage in EXCLUSIVE and not keep_existing
-    leaving = writer.in_stage(find_model(writer, version.model_name), stage) if exclusive else ()
+    """Move a version to a stage within a transaction, archiving those it replaces; the one place where that is done.
+
+    The policy is heeded here, in the transaction that changes the stage. Of what it asks, a version that returns by a
+    rollback must only not be rejected: it was let in once, and a bad one in Production must be got rid of at once.
+
+    Args:
+        unchecked: Whatever the policy says: for what the policy itself demands.
+    """
+    before = version.stage
+    said: dict[str, object] = {}
+    if not unchecked and (before is not stage or returned):
+        said = heed(writer, version, stage.value, returned=returned, override=override)
     archived = tuple(
         writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version)
-        for other in leaving
-        if other.version_id != version.version_id
+        for other in (() if keep_existing else _replaced(writer, version, stage))
     )
-    before = version.stage
     if before is not stage or returned:
-        version = writer.change_stage(version, stage, returned=returned, because=reason)
+        version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=said)
     return StageChange(version=version, before=before, archived=archived)
+
+
+def _replaced(reader: Reader, version: ModelVersion, stage: ModelStage) -> tuple[ModelVersion, ...]:
+    """The versions that must leave a stage for this one."""
+    if stage not in EXCLUSIVE:
+        return ()
+    there = reader.in_stage(find_model(reader, version.model_name), stage)
+    return tuple(other for other in there if other.version_id != version.version_id)
 
 
 def archive(session: Session, reference: VersionRef | str, *, reason: str = "") -> StageChange:

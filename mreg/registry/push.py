@@ -14,6 +14,7 @@ from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVers
 from mreg.domain.names import ModelName, VersionRef, check_alias
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value
 from mreg.errors import BadInput, Corrupt, Unavailable
+from mreg.registry.admission import take_alias
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_version
 
@@ -120,7 +121,7 @@ def push(
             source=source,
         )
         for alias in attachments.aliases:
-            version = writer.set_alias(version, alias)
+            version = take_alias(writer, version, alias)
         if target is None or target is ModelStage.NONE:
             return version, ()
         change = enter_stage(writer, version, target, reason="pushed into the stage")

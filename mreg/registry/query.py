@@ -128,14 +128,18 @@ def search(
     return found
 
 
-def history(session: Session, reference: VersionRef | str, *, limit: int | None = None) -> tuple[Event, ...]:
-    """What happened to a model or to one version, newest first; also of a version that was deleted.
+def history(
+    session: Session, reference: VersionRef | str | None = None, *, limit: int | None = None
+) -> tuple[Event, ...]:
+    """What happened to a model, to one version (also to one that was deleted) or to anything, newest first.
 
     Raises:
         NotFound: There is no such model or version, and never was.
     """
     from mreg.domain.names import SelectorKind
 
+    if reference is None:
+        return session.catalog.read(lambda reader: reader.events(limit=limit))
     wanted = as_reference(reference)
 
     def look(reader: Reader) -> tuple[Event, ...]:

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from mreg.domain.lineage import Lineage
     from mreg.domain.metrics import Direction, MetricValue
     from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
+    from mreg.domain.policy import Policy
     from mreg.domain.transition import StageChange
     from mreg.profile.schema import Profile
+    from mreg.registry.approve import Decided, Waiting
+    from mreg.registry.audit import AuditReport, Why
     from mreg.registry.edit import Deletion
+    from mreg.registry.policy import ModelPolicy, Standing
+    from mreg.registry.promote import Plan
     from mreg.registry.pull import Pulled
     from mreg.registry.query import ModelVersions, StagesAt
     from mreg.registry.upkeep import Check, Garbage
@@ -186,6 +191,7 @@ class Registry:
         keep_existing: bool = False,
         leave_production: bool = False,
         reason: str = "",
+        override: str = "",
     ) -> StageChange:
         """Move a version to a stage, or a step up the road; see `mreg.registry.promote.promote`."""
         from mreg.registry.promote import promote
@@ -197,6 +203,7 @@ class Registry:
             keep_existing=keep_existing,
             leave_production=leave_production,
             reason=reason,
+            override=override,
         )
 
     def archive(self, reference: Reference, *, reason: str = "") -> StageChange:
@@ -270,7 +277,7 @@ class Registry:
 
         return delete(self._session, reference, force=force, dry_run=dry_run)
 
-    def history(self, reference: Reference, *, limit: int | None = None) -> tuple[Event, ...]:
+    def history(self, reference: Reference | None = None, *, limit: int | None = None) -> tuple[Event, ...]:
         """What happened to a model or version, newest first; see `mreg.registry.query.history`."""
         from mreg.registry.query import history
 
@@ -293,6 +300,72 @@ class Registry:
         from mreg.registry.query import completions
 
         return completions(self._session, prefix)
+
+    def plan(self, reference: Reference, to: ModelStage | str | None = None, *, keep_existing: bool = False) -> Plan:
+        """What `promote` would do, and what stands in its way; see `mreg.registry.promote.plan`."""
+        from mreg.registry.promote import plan
+
+        return plan(self._session, reference, to, keep_existing=keep_existing)
+
+    def policy(self, name: Name | None = None) -> ModelPolicy:
+        """The policy that holds for a model, or the default; see `mreg.registry.policy.show_policy`."""
+        from mreg.registry.policy import show_policy
+
+        return show_policy(self._session, name)
+
+    def apply_policy(self, policy: Policy | None, name: Name | None = None) -> ModelPolicy:
+        """Make a policy a model's own, or the default; see `mreg.registry.policy.apply_policy`."""
+        from mreg.registry.policy import apply_policy
+
+        return apply_policy(self._session, policy, name)
+
+    def check_policy(self, policy: Policy, name: Name | None = None) -> tuple[Standing, ...]:
+        """How versions in use stand to a policy; see `mreg.registry.policy.check_policy`."""
+        from mreg.registry.policy import check_policy
+
+        return check_policy(self._session, policy, name)
+
+    def approve(self, reference: Reference, *, to: str = "Production", comment: str = "") -> Decided:
+        """Approve a version; see `mreg.registry.approve.approve`."""
+        from mreg.registry.approve import approve
+
+        return approve(self._session, reference, to=to, comment=comment)
+
+    def reject(self, reference: Reference, *, reason: str, to: str = "Production") -> Decided:
+        """Reject a version; see `mreg.registry.approve.reject`."""
+        from mreg.registry.approve import reject
+
+        return reject(self._session, reference, to=to, reason=reason)
+
+    def withdraw_decision(self, reference: Reference, *, to: str = "Production") -> Decided:
+        """Take one's decision back; see `mreg.registry.approve.withdraw_decision`."""
+        from mreg.registry.approve import withdraw_decision
+
+        return withdraw_decision(self._session, reference, to=to)
+
+    def approvals(self) -> tuple[Waiting, ...]:
+        """What waits for decisions; see `mreg.registry.approve.approvals`."""
+        from mreg.registry.approve import approvals
+
+        return approvals(self._session)
+
+    def verify_audit(self) -> AuditReport:
+        """Walk the hash chain; see `mreg.registry.audit.verify_audit`."""
+        from mreg.registry.audit import verify_audit
+
+        return verify_audit(self._session)
+
+    def why(self, reference: Reference) -> Why:
+        """Why a version is where it is; see `mreg.registry.audit.why`."""
+        from mreg.registry.audit import why
+
+        return why(self._session, reference)
+
+    def version_at(self, reference: Reference, at: str) -> ModelVersion:
+        """What a stage or an alias meant at a time; see `mreg.registry.audit.version_at`."""
+        from mreg.registry.audit import version_at
+
+        return version_at(self._session, reference, at)
 
     def collect(self, *, grace: timedelta | None = None, remove: bool = False) -> tuple[Garbage, ...]:
         """What killed pushes left in the store; see `mreg.registry.upkeep.collect`."""

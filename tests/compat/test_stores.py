@@ -46,3 +46,15 @@ def test_a_store_of_a_past_release_opens_and_goes_on(store: Path, tmp_path: Path
         (tmp_path / "new.pkl").write_bytes(b"x")
         assert registry.push(tmp_path / "new.pkl", name="classifier", stage="production").version == 4
         assert registry.version("classifier@1").stage is ModelStage.ARCHIVED
+
+
+def test_policies_and_decisions_of_a_past_release_hold(tmp_path: Path) -> None:
+    shutil.copytree(HERE / "schema-2", tmp_path / "store")
+    with mreg.open_registry(catalog=str(tmp_path / "store/catalog.db"), user="lin") as registry:
+        policy = registry.policy("classifier").policy
+        assert (policy.rules["Production"].override, policy.rules["best-of-all"].approvals) == (True, 1)
+        with pytest.raises(mreg.ApprovalMissing):
+            registry.set_alias("classifier@2", "best-of-all")
+        (decision,) = registry.why("classifier@1").decisions
+        assert (decision.target, decision.person, decision.comment) == ("Staging", "grace", "fine")
+        registry.verify_audit()

@@ -22,3 +22,6 @@ SELECT * FROM events WHERE model_id = :model_id AND version = :version ORDER BY 
 
 -- name: of_version_newest_first
 SELECT * FROM events WHERE model_id = :model_id AND version = :version ORDER BY seq DESC LIMIT :row_limit
+
+-- name: after
+SELECT * FROM events WHERE seq > :seq ORDER BY seq LIMIT :row_limit

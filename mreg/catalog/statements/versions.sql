@@ -170,3 +170,6 @@ VALUES (:version_id, :model_id, :model_name, :version, :parent_id, :digest, :at)
 
 -- name: delete
 DELETE FROM versions WHERE version_id = :version_id
+
+-- name: staged
+SELECT model_id, version, stage FROM versions WHERE stage <> 'None'

@@ -1,0 +1,214 @@
+"""Decisions of people on versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mreg.catalog.decisions import decide, decisions_on, policy_for, withdraw
+from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
+from mreg.domain.names import VersionRef
+from mreg.domain.policy import NO_RULE, Assessment, Decision, Rule, counts
+from mreg.domain.text import check_text
+from mreg.domain.transition import ROAD
+from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
+from mreg.registry.admission import assessment_of, no_such_target, occupants
+from mreg.registry.promote import enter_stage, named_version
+from mreg.registry.references import as_reference, find_model, find_version
+
+if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
+    from mreg.catalog.writer import Writer
+    from mreg.registry.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What a decision did.
+
+    Attributes:
+        person: Whose it is.
+        decision: approved, rejected or withdrawn.
+        assessment: What the policy says to the version for the target now.
+    """
+
+    version: ModelVersion
+    person: str
+    decision: str
+    assessment: Assessment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A version that waits for decisions."""
+
+    version: ModelVersion
+    assessment: Assessment
+
+
+def approve(
+    session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value, comment: str = ""
+) -> Decided:
+    """Approve a version for a stage or an alias; replaces what the same person decided on it before.
+
+    An approval belongs to the version and its bytes. It moves nothing: promote does, once the policy is content.
+
+    Raises:
+        NotFound: There is no such version or target.
+        ApprovalMissing: This person's approval would not count: the policy names others, or it is their own push.
+        NotAllowed: The version is archived, or is in the target already.
+    """
+    check_text("comment", comment)
+
+    def work(writer: Writer) -> Decided:
+        version, model, target, rule = _looked_up(writer, reference, to)
+        if version.stage is ModelStage.ARCHIVED:
+            raise NotAllowed(
+                f"{version.reference} is archived, and archived versions are not approved",
+                hint=f"bring it back first: mreg promote {version.reference} --to staging",
+            )
+        if version.version_id in {one.version_id for one in occupants(writer, model, target)}:
+            raise NotAllowed(f"{version.reference} is in {target} already", hint=f"mreg why {version.reference}")
+        _check_counts(rule, writer.actor, version, target)
+        if _standing(writer, version, target) != (True, comment):
+            decide(writer, version, target, approved=True, comment=comment)
+        return _result(writer, version, "approved", target)
+
+    return session.write(work)
+
+
+def reject(
+    session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value, reason: str
+) -> Decided:
+    """Reject a version for a stage or an alias, with a reason; one that is beyond Staging goes back there.
+
+    The rejection stands until the same person approves the version or takes the decision back.
+
+    Raises:
+        NotFound: There is no such version or target.
+        BadInput: There is no reason.
+        ApprovalMissing: The policy names others.
+        NotAllowed: The version is archived.
+    """
+    if not reason.strip():
+        raise BadInput("a rejection needs a reason", hint='add --reason "..."')
+    check_text("reason", reason)
+
+    def work(writer: Writer) -> Decided:
+        version, _, target, rule = _looked_up(writer, reference, to)
+        if version.stage is ModelStage.ARCHIVED:
+            raise NotAllowed(f"{version.reference} is archived, and there is nothing to reject")
+        if rule.approvers and writer.actor not in rule.approvers:
+            raise _not_entitled(rule, writer.actor, version, target)
+        if _standing(writer, version, target) != (False, reason):
+            decide(writer, version, target, approved=False, comment=reason)
+        if version.stage is ModelStage.PRODUCTION and target == version.stage.value:
+            version = enter_stage(
+                writer, version, ModelStage.STAGING, keep_existing=True, reason=f"rejected: {reason}", unchecked=True
+            ).version
+        return _result(writer, version, "rejected", target)
+
+    return session.write(work)
+
+
+def withdraw_decision(
+    session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value
+) -> Decided:
+    """Take one's own decision on a version back.
+
+    Raises:
+        NotFound: There is no such version or target, or this person has not decided on it.
+    """
+
+    def work(writer: Writer) -> Decided:
+        version, _, target, _ = _looked_up(writer, reference, to)
+        if _standing(writer, version, target) is None:
+            raise NotFound(
+                f"{writer.actor} has decided nothing on {version.reference} for {target}",
+                hint=f"mreg history {version.reference}",
+            )
+        withdraw(writer, version, target)
+        return _result(writer, version, "withdrawn", target)
+
+    return session.write(work)
+
+
+def approvals(session: Session) -> tuple[Waiting, ...]:
+    """The versions that wait for decisions: where the policy asks for approvals, those a step before.
+
+    A version waits for a stage while it is where the rule says that it must come from (else in the stage before on the
+    road), and for an alias while it is the latest and in use.
+    """
+
+    def look(reader: Reader) -> tuple[Waiting, ...]:
+        found = []
+        for summary in reader.models():
+            policy = policy_for(reader, summary.model)
+            for target, rule in policy.rules.items():
+                if not rule.approvals:
+                    continue
+                for version in _candidates(reader, summary.model, target, rule):
+                    assessment = assessment_of(reader, version, target, policy)
+                    if assessment.missing or assessment.rejected_by:
+                        found.append(Waiting(version=version, assessment=assessment))
+        return tuple(found)
+
+    return session.catalog.read(look)
+
+
+def _candidates(reader: Reader, model: RegisteredModel, target: str, rule: Rule) -> tuple[ModelVersion, ...]:
+    stage = next((stage for stage in ModelStage if stage.value == target), None)
+    if rule.came_from is not None:
+        return reader.in_stage(model, rule.came_from)
+    if stage is not None:
+        return reader.in_stage(model, ROAD[ROAD.index(stage) - 1])
+    current = {one.version_id for one in occupants(reader, model, target)}
+    return tuple(one for one in reader.versions(model, limit=1) if one.version_id not in current)
+
+
+def _looked_up(writer: Writer, reference: VersionRef | str, to: str) -> tuple[ModelVersion, RegisteredModel, str, Rule]:
+    version = find_version(writer, named_version(as_reference(reference)))
+    model = find_model(writer, version.model_name)
+    policy = policy_for(writer, model)
+    target = next((stage.value for stage in ModelStage if stage.value.lower() == to.lower()), to)
+    if target not in policy.rules and target not in {stage.value for stage in ModelStage if stage.value != "None"}:
+        raise no_such_target(to, model)
+    return version, model, target, policy.rules.get(target, NO_RULE)
+
+
+def _standing(writer: Writer, version: ModelVersion, target: str) -> tuple[bool, str] | None:
+    """What the actor has decided on the version so far."""
+    mine: list[Decision] = [
+        one for one in decisions_on(writer, version) if one.target == target and one.person == writer.actor
+    ]
+    return (mine[0].approved, mine[0].comment) if mine else None
+
+
+def _check_counts(rule: Rule, person: str, version: ModelVersion, target: str) -> None:
+    if counts(rule, person, version):
+        return
+    if rule.approvers and person not in rule.approvers:
+        raise _not_entitled(rule, person, version, target)
+    if rule.approvals:
+        raise ApprovalMissing(
+            f"{person} pushed {version.reference}, and the policy does not count one's own approval",
+            hint="ask somebody else",
+            target=target,
+        )
+
+
+def _not_entitled(rule: Rule, person: str, version: ModelVersion, target: str) -> ApprovalMissing:
+    return ApprovalMissing(
+        f"{person} may not decide on {version.reference} for {target}",
+        hint=f"the policy names {', '.join(rule.approvers)}",
+        target=target,
+    )
+
+
+def _result(writer: Writer, version: ModelVersion, decision: str, target: str) -> Decided:
+    return Decided(
+        version=version,
+        person=writer.actor,
+        decision=decision,
+        assessment=assessment_of(writer, version, target),
+    )

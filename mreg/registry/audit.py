@@ -1,0 +1,191 @@
+"""The audit trail: verified, and read for why things are as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mreg.catalog.decisions import decisions_on
+from mreg.domain.events import Event, first_broken, parse_time, stages_at, time_text
+from mreg.domain.model import ModelStage, ModelVersion
+from mreg.domain.names import Selector, SelectorKind, VersionRef
+from mreg.domain.policy import Decision
+from mreg.errors import BadInput, Corrupt, NotFound
+from mreg.registry.references import as_reference, find, find_model, find_version
+
+if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
+    from mreg.domain.comparison import Comparison
+    from mreg.registry.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReport:
+    """A trail that is whole.
+
+    Attributes:
+        last_hash: Of the last event; who keeps it elsewhere sees later whether events were cut off the end.
+    """
+
+    events: int
+    last_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Why a version is where it is.
+
+    Attributes:
+        entered: The event by which it entered its stage, with what the policy said then; None where it never moved.
+        decisions: What people decided on it, as it stands.
+        before: The version that was in the stage before; None where nothing was.
+        comparison: Its metrics against that one's.
+    """
+
+    version: ModelVersion
+    entered: Event | None
+    decisions: tuple[Decision, ...]
+    before: ModelVersion | None
+    comparison: Comparison | None
+
+
+def verify_audit(session: Session) -> AuditReport:
+    """Walk the hash chain from the first event to the last, and hold the stages of all versions against it.
+
+    Raises:
+        Corrupt: An event was edited, is missing or is out of its place, the first of them named; or a version is not
+            where the trail leaves it.
+    """
+
+    def look(reader: Reader) -> AuditReport:
+        count, last = 0, ""
+        staged: dict[tuple[int, int], str] = {}
+
+        def counted() -> Iterator[Event]:
+            nonlocal count, last
+            for event in reader.all_events():
+                count, last = count + 1, event.hash
+                _follow(staged, event)
+                yield event
+
+        broken = first_broken(counted())
+        if broken is not None:
+            raise Corrupt(
+                f"audit event {broken} is not what it was when it was written, or is missing",
+                hint="what is after it can't be trusted either; compare with a backup of the catalog",
+                seq=broken,
+            )
+        _check_stages(reader, staged)
+        return AuditReport(events=count, last_hash=last)
+
+    return session.catalog.read(look)
+
+
+def _follow(staged: dict[tuple[int, int], str], event: Event) -> None:
+    if event.action == "version.stage_changed" and event.version is not None:
+        staged[event.model_id, event.version] = str(event.details.get("to"))
+    elif event.action == "version.deleted" and event.version is not None:
+        staged.pop((event.model_id, event.version), None)
+
+
+def _check_stages(reader: Reader, staged: dict[tuple[int, int], str]) -> None:
+    told = {key: stage for key, stage in staged.items() if stage != ModelStage.NONE.value}
+    found = reader.staged()
+    for key in sorted(told.keys() | found.keys()):
+        if told.get(key) != found.get(key):
+            name = reader.name_of(key[0])
+            raise Corrupt(
+                f"{name}@{key[1]} is in {found.get(key, 'None')} in the catalog, and the audit trail leaves it in "
+                f"{told.get(key, 'None')}",
+                hint=f"mreg history {name}@{key[1]}",
+                model=name,
+                version=key[1],
+            )
+
+
+def why(session: Session, reference: VersionRef | str) -> Why:
+    """Why a version is where it is: who put it there, what the policy said, and how it compares with what was before.
+
+    Raises:
+        NotFound: There is no such model or version.
+    """
+    from mreg.registry.compare import compare
+
+    wanted = as_reference(reference)
+
+    def look(reader: Reader) -> tuple[ModelVersion, Event | None, tuple[Decision, ...], ModelVersion | None]:
+        version = find_version(reader, wanted)
+        model = find_model(reader, version.model_name)
+        events = reader.events(model=model, version=version.version)
+        entered = next(
+            (
+                event
+                for event in events
+                if event.action == "version.stage_changed" and event.details.get("to") == version.stage.value
+            ),
+            None,
+        )
+        before = None
+        if version.stage in (ModelStage.STAGING, ModelStage.PRODUCTION):
+            before = reader.find(model, Selector(SelectorKind.STAGE, version.stage.value.lower(), 1))
+        return version, entered, decisions_on(reader, version), before
+
+    version, entered, decisions, before = session.catalog.read(look)
+    if str(wanted) != str(version.reference):
+        session.notice(f"{wanted} is {version.reference}")
+    return Why(
+        version=version,
+        entered=entered,
+        decisions=decisions,
+        before=before,
+        comparison=compare(session, before.reference, version.reference) if before is not None else None,
+    )
+
+
+def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelVersion:
+    """The version that a stage or an alias meant at a time, as it is now.
+
+    Args:
+        reference: ``name@stage`` or ``name@alias``.
+        at: ISO 8601; UTC where it names no zone.
+
+    Raises:
+        NotFound: There is no such model, or the stage or alias meant nothing then, or the version is deleted since.
+        BadInput: The time can't be read, or the reference names neither stage nor alias.
+    """
+    wanted = as_reference(reference)
+    moment = parse_time(at)
+
+    def look(reader: Reader) -> ModelVersion:
+        model, selector = find(reader, wanted)
+        if selector is None or selector.kind not in (SelectorKind.STAGE, SelectorKind.ALIAS) or selector.back:
+            raise BadInput("--at asks for a stage or an alias of a model", hint=f"mreg show {model.name}@production")
+        past = [event for event in reader.events(model=model, newest_first=False) if time_text(event.at) <= moment]
+        number = _meant(past, selector)
+        found = reader.version(model, number) if number is not None else None
+        if found is None:
+            what = f"version {number}, which is deleted since" if number is not None else "nothing"
+            raise NotFound(
+                f"{wanted} was {what} at {moment}", hint=f"mreg history {model.name} --at {at}", kind="version"
+            )
+        return found
+
+    return session.catalog.read(look)
+
+
+def _meant(past: list[Event], selector: Selector) -> int | None:
+    if selector.kind is SelectorKind.STAGE:
+        stage = ModelStage.parse(selector.value)
+        entered = [
+            event.version
+            for event in past
+            if event.action == "version.stage_changed" and event.details.get("to") == stage.value
+        ]
+        there = stages_at(past).get(stage, ())
+        return next((version for version in reversed(entered) if version in there), there[-1] if there else None)
+    number = None
+    for event in past:
+        if event.details.get("alias") == selector.value:
+            number = event.version if event.action == "alias.set" else None
+    return number

@@ -1,0 +1,110 @@
+"""Policies: seen, changed, and held against what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mreg.catalog.decisions import own_policy, policy_for, set_policy
+from mreg.domain.model import ModelVersion, RegisteredModel
+from mreg.domain.names import ModelName
+from mreg.domain.policy import Assessment, Policy, metrics_asked_for
+from mreg.registry.admission import assessment_of, occupants
+from mreg.registry.references import find_model
+
+if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
+    from mreg.catalog.writer import Writer
+    from mreg.registry.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPolicy:
+    """A policy and whose it is.
+
+    Attributes:
+        model: The model that was asked for; empty: the default of all models.
+        own: Whether the model has it itself, and not by the default.
+    """
+
+    model: str
+    own: bool
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How a version that is in a target stands to a policy's rule for it."""
+
+    version: ModelVersion
+    assessment: Assessment
+
+
+def show_policy(session: Session, name: ModelName | str | None = None) -> ModelPolicy:
+    """The policy that holds for a model, or the default of all.
+
+    Raises:
+        NotFound: There is no such model.
+    """
+    wanted = ModelName(name) if isinstance(name, str) else name
+
+    def look(reader: Reader) -> ModelPolicy:
+        if wanted is None:
+            default = own_policy(reader, None)
+            return ModelPolicy(model="", own=default is not None, policy=default or Policy())
+        model = find_model(reader, wanted)
+        own = own_policy(reader, model)
+        return ModelPolicy(model=str(model.name), own=own is not None, policy=policy_for(reader, model))
+
+    return session.catalog.read(look)
+
+
+def apply_policy(session: Session, policy: Policy | None, name: ModelName | str | None = None) -> ModelPolicy:
+    """Make a policy a model's own or the default of all; None takes it away.
+
+    It holds for stage changes from then on, and changes nothing that is in a stage already.
+
+    Raises:
+        NotFound: There is no such model.
+    """
+    wanted = ModelName(name) if isinstance(name, str) else name
+    _warn_of_unknown_metrics(session, policy)
+
+    def change(writer: Writer) -> None:
+        set_policy(writer, find_model(writer, wanted) if wanted is not None else None, policy)
+
+    session.write(change)
+    return show_policy(session, wanted)
+
+
+def check_policy(session: Session, policy: Policy, name: ModelName | str | None = None) -> tuple[Standing, ...]:
+    """How the versions that are in a stage or under an alias now stand to a policy that is not applied yet.
+
+    Raises:
+        NotFound: There is no such model.
+    """
+    wanted = ModelName(name) if isinstance(name, str) else name
+    _warn_of_unknown_metrics(session, policy)
+
+    def look(reader: Reader) -> tuple[Standing, ...]:
+        if wanted is not None:
+            models: tuple[RegisteredModel, ...] = (find_model(reader, wanted),)
+        else:
+            models = tuple(one.model for one in reader.models() if own_policy(reader, one.model) is None)
+        return tuple(
+            Standing(version=version, assessment=assessment_of(reader, version, target, policy, entered=True))
+            for model in models
+            for target in policy.rules
+            for version in occupants(reader, model, target)
+        )
+
+    return session.catalog.read(look)
+
+
+def _warn_of_unknown_metrics(session: Session, policy: Policy | None) -> None:
+    asked = metrics_asked_for(policy) if policy is not None else ()
+    unknown = session.catalog.read(
+        lambda reader: [metric for metric in asked if metric not in reader.metric_names(metric, limit=1)]
+    )
+    for metric in unknown:
+        session.notice(f"no version has the metric {metric} yet, which a gate asks for")

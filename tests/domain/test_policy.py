@@ -1,0 +1,226 @@
+"""Policies: what they may say, and what they say to a version."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mreg.domain.digest import Digest
+from mreg.domain.expression import Compare, Field, Relative
+from mreg.domain.gates import evaluate
+from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
+from mreg.domain.names import ModelName
+from mreg.domain.parsing import parse_gate
+from mreg.domain.policy import Decision, Policy, Rule, assess, parse_policy, policy_document, policy_yaml
+from mreg.errors import BadInput
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+def version(number: int = 2, stage: str = "Staging", digest: str = "a", **metrics: float) -> ModelVersion:
+    return ModelVersion(
+        version_id=number,
+        model_name=ModelName("m"),
+        version=number,
+        stage=ModelStage.parse(stage),
+        artifact=ModelArtifact(
+            kind=ArtifactKind.FILE, name="m", path="", size_bytes=10, digest=Digest.sha256(digest * 64), file_count=1,
+            format="pickle",
+        ),
+        metrics=metrics,
+        parameters={"lr": "0.1", "loss": "mse"},
+        tags={"team": "fraud"},
+        created_at=NOW,
+        updated_at=NOW,
+        created_by="ada",
+    )  # fmt: skip
+
+
+def passes(gate: str, found: ModelVersion, **places: ModelVersion) -> bool:
+    return evaluate(gate, parse_gate(gate), found, places.get).passed
+
+
+GATES = [
+    ("accuracy >= 0.9", {"accuracy": 0.9}, True),
+    ("accuracy >= 0.9", {"accuracy": 0.8999999999}, False),
+    ("accuracy >= 0.9", {}, False),
+    ("not accuracy >= 0.9", {}, False),
+    ("accuracy != 0.9", {}, False),
+    ("accuracy < 0.5 or loss <= 1", {"loss": 1}, True),
+    ("accuracy < 0.5 or loss <= 1", {"accuracy": 0.6}, False),
+    ("accuracy >= 0.9 and loss <= 1", {"accuracy": 0.95}, False),
+    ("metrics.accuracy > 0.5 and tags.team = 'fraud'", {"accuracy": 0.6}, True),
+    ("tags.team = 'risk'", {}, False),
+    ("tags.owner is not null", {}, False),
+    ("params.lr <= 0.1", {}, True),
+    ("params.loss = 'mse' and format = 'pickle' and size_bytes < 11", {}, True),
+    ("params.loss < 3", {}, False),
+    ("created_by in ('ada', 'grace')", {}, True),
+    ("format like 'pick%'", {}, True),
+    ("stage = staging", {}, True),
+    ("metrics.'val/f1' >= 0.5", {"val/f1": 0.5}, True),
+]
+
+
+@pytest.mark.parametrize(("gate", "metrics", "expected"), GATES)
+def test_a_gate_holds_or_fails(gate: str, metrics: dict[str, float], expected: bool) -> None:
+    assert passes(gate, version(**metrics)) is expected
+
+
+RELATIVE = [
+    ("accuracy >= production.accuracy - 0.005", 0.905, 0.91, True),
+    ("accuracy >= production.accuracy - 0.005", 0.9049999, 0.91, False),
+    ("accuracy >= production.accuracy -0.005", 0.905, 0.91, True),
+    ("accuracy > production.accuracy", 0.91, 0.91, False),
+    ("accuracy >= production.accuracy * 0.99", 0.9009, 0.91, True),
+    ("accuracy >= production.accuracy * 0.99 + 0.001", 0.9009, 0.91, False),
+    ("accuracy >= Production.accuracy", 0.91, 0.91, True),
+    ("accuracy >= champion.accuracy", 0.1, 0.91, True),
+    ("accuracy >= production.other", 0.91, 0.91, False),
+]
+
+
+@pytest.mark.parametrize(("gate", "mine", "theirs", "expected"), RELATIVE)
+def test_a_gate_may_look_at_what_is_there(gate: str, mine: float, theirs: float, expected: bool) -> None:
+    assert passes(gate, version(accuracy=mine), Production=version(1, accuracy=theirs)) is expected
+
+
+def test_where_nothing_is_there_is_nothing_to_be_worse_than() -> None:
+    result = evaluate("a >= production.a", parse_gate("a >= production.a"), version(a=1.0), lambda _place: None)
+    assert (result.passed, result.found, result.bound) == (True, "a 1.0", "production.a: nothing else is in Production")
+
+
+def test_the_result_shows_value_and_bound() -> None:
+    gate = "accuracy >= production.accuracy - 0.005"
+    result = evaluate(gate, parse_gate(gate), version(accuracy=0.9), {"Production": version(1, accuracy=0.91)}.get)
+    assert (result.found, result.bound) == ("accuracy 0.9", "production.accuracy - 0.005 = 0.905 of m@1")
+
+
+def test_a_gate_is_an_expression_with_a_relative_bound() -> None:
+    assert parse_gate("accuracy >= production.accuracy - 0.005") == Compare(
+        Field("metrics", "accuracy"), ">=", (Relative("Production", "accuracy", 1, -0.005),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "at"),
+    [
+        ("", None), ("accuracy", 9), ("accuracy >=", 12), (">= 1", 1), ("accuracy >= nan", 13), ("accuracy >= 1e999", 13),
+        ("accuracy >= production.", 13), ("accuracy >= latest.accuracy", 13), ("accuracy >= production.accuracy *", 34),
+        ("accuracy >= production.accuracy - x", 35), ("accuracy >= 0.9;", 16), ("accuracy >= $(id)", 13),
+        ("(" * 1000 + "a > 1" + ")" * 1000, 51), ("a > 1 " * 3000, None), ("__import__('os') > 1", 11),
+    ],
+)  # fmt: skip
+def test_a_broken_gate_is_refused_at_its_character(gate: str, at: int | None) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_gate(gate)
+    if at is not None:
+        assert f"at character {at} of" in caught.value.message
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_gate_or_bad_input(text: str) -> None:
+    try:
+        gate = parse_gate(text)
+    except BadInput:
+        return
+    evaluate(text, gate, version(a=1.0), lambda _place: version(1, a=1.0))
+
+
+RULES = st.builds(
+    Rule,
+    came_from=st.one_of(st.none(), st.sampled_from(ModelStage)),
+    gates=st.lists(st.sampled_from([gate for gate, *_ in GATES + RELATIVE]), max_size=3).map(tuple),
+    approvals=st.integers(0, 2),
+    approvers=st.sampled_from([(), ("ada", "grace"), ("ada", "é", "x y")]),
+    own_approval=st.booleans(),
+    override=st.booleans(),
+)
+POLICIES = st.builds(
+    Policy, st.dictionaries(st.sampled_from(["Staging", "Production", "Archived", "champion"]), RULES, max_size=3)
+)
+
+
+@given(POLICIES)
+def test_a_policy_is_what_its_document_says(policy: Policy) -> None:
+    assert parse_policy(policy_document(policy)) == policy
+
+
+@given(POLICIES)
+def test_a_policy_is_what_its_yaml_says(policy: Policy) -> None:
+    import tempfile
+    from pathlib import Path
+
+    from mreg.documents import read_policy
+
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "p.yaml").write_text(policy_yaml(policy) or "{}", encoding="utf-8")
+        assert read_policy(Path(folder) / "p.yaml") == policy
+
+
+WRONG = [
+    ([], "a policy must be a mapping", []),
+    ({"Prod": {}}, "'Prod' is no stage that a policy can be for", ["Prod"]),
+    ({"None": {}}, "'None' is no stage that a policy can be for", ["None"]),
+    ({"Production": {}, "production": {}}, "Production is given twice", ["production"]),
+    ({"Production": []}, "Production must be a mapping", ["Production"]),
+    ({"Production": {"gate": []}}, "the key 'gate' is unknown", ["Production", "gate"]),
+    ({"Production": {"gates": "a > 1"}}, "gates must be a list of texts", ["Production", "gates"]),
+    ({"Production": {"gates": ["a >"]}}, "expected a value, at character 4", ["Production", "gates", "0"]),
+    ({"Production": {"approvals": -1}}, "approvals must be a whole number", ["Production", "approvals"]),
+    ({"Production": {"approvals": True}}, "approvals must be a whole number", ["Production", "approvals"]),
+    (
+        {"Production": {"approvals": 3, "approvers": ["a"]}},
+        "3 approvals can't come from 1",
+        ["Production", "approvals"],
+    ),
+    ({"Production": {"approvers": ["a", "a"]}}, "an approver is named twice", ["Production", "approvers"]),
+    ({"Production": {"approvers": ["a\nb"]}}, "", ["Production", "approvers"]),
+    ({"Production": {"from": "Somewhere"}}, "", ["Production", "from"]),
+    ({"Production": {"own_approval": "yes"}}, "own_approval must be true or false", ["Production", "own_approval"]),
+    ({"aliases": {"latest": {}}}, "", ["aliases", "latest"]),
+    ({"aliases": []}, "aliases must be a mapping", ["aliases"]),
+    ({"Production": {"gates": ["a > 1"] * 101}}, "101 gates are too many", ["Production", "gates"]),
+]
+
+
+@pytest.mark.parametrize(("document", "words", "path"), WRONG)
+def test_an_impossible_policy_is_refused_where_it_is_wrong(document: object, words: str, path: list[str]) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_policy(document)
+    assert words in caught.value.message
+    assert caught.value.details["path"] == path
+
+
+def decision(person: str, *, approved: bool = True, target: str = "Production", digest: str = "a") -> Decision:
+    return Decision(
+        target=target, person=person, approved=approved, comment="", digest=Digest.sha256(digest * 64), at=NOW
+    )
+
+
+COUNTED = [
+    (Rule(approvals=1), [decision("grace")], True),
+    (Rule(approvals=1), [decision("ada")], False),
+    (Rule(approvals=1, own_approval=True), [decision("ada")], True),
+    (Rule(approvals=2), [decision("grace")], False),
+    (Rule(approvals=2), [decision("grace"), decision("lin")], True),
+    (Rule(approvals=1, approvers=("lead",)), [decision("grace")], False),
+    (Rule(approvals=1, approvers=("lead",)), [decision("lead")], True),
+    (Rule(approvals=1, approvers=("ada", "lead")), [decision("ada")], False),
+    (Rule(approvals=1), [decision("grace", digest="b")], False),
+    (Rule(approvals=1), [decision("grace", target="Staging")], False),
+    (Rule(approvals=1), [decision("grace"), decision("lin", approved=False)], False),
+    (Rule(), [decision("lin", approved=False)], False),
+    (Rule(), [decision("lin", approved=False, target="Staging")], True),
+    (Rule(came_from=ModelStage.STAGING), [], True),
+    (Rule(came_from=ModelStage.NONE), [], False),
+]
+
+
+@pytest.mark.parametrize(("rule", "decisions", "passed"), COUNTED)
+def test_approvals_are_counted_as_the_rule_says(rule: Rule, decisions: list[Decision], passed: bool) -> None:
+    found = assess(Policy({"Production": rule}), "Production", version(), decisions, lambda _place: None)
+    assert found.passed is passed

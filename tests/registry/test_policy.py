@@ -1,0 +1,360 @@
+"""Policies and decisions in a registry: heeded in the transaction that changes the stage, and all of it audited."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.domain.events import Event
+from mreg.domain.model import ModelStage
+from mreg.domain.policy import Policy, Rule
+from tests.conftest import FULL, Done, Mreg
+
+POLICY = """
+Production:
+  from: Staging
+  gates: ["accuracy >= 0.9", "accuracy >= production.accuracy - 0.005"]
+  approvals: 1
+  approvers: [lead, risk]
+  override: false
+"""
+
+As = Callable[..., Done]
+
+
+@pytest.fixture
+def person(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> As:
+    """Runs a command as somebody."""
+
+    def run(name: str, *words: str) -> Done:
+        monkeypatch.setenv("MREG_USER", name)
+        return command(*words)
+
+    return run
+
+
+@pytest.fixture
+def policy(person: As) -> Iterator[As]:
+    """Two versions of m, the first in Production and the second in Staging, under POLICY."""
+    for number, accuracy in ((1, 0.93), (2, 0.95), (3, 0.9)):
+        Path("model").write_text(str(number))
+        assert person("ada", "push", "model", "-n", "m", "--accuracy", str(accuracy)).code == 0
+    assert person("ada", "promote", "m@1", "--to", "production").code == 0
+    assert person("ada", "promote", "m@2").code == 0
+    Path("policy.yaml").write_text(POLICY)
+    assert person("ada", "policy", "apply", "policy.yaml").code == 0
+    return person
+
+
+def stages(command: Mreg) -> dict[int, str]:
+    versions = json.loads(command("show", "m", "--json").out)["versions"]
+    return {one["version"]: one["stage"] for one in versions}
+
+
+def test_the_road_with_a_policy(policy: As, command: Mreg) -> None:
+    done = policy("ada", "promote", "m@2")
+    assert (done.code, done.err) == (
+        5, "error: m@2 has 0 of 1 approvals for Production\n  lead, risk may give it: mreg approve m@2\n",
+    )  # fmt: skip
+    done = policy("grace", "approve", "m@2")
+    assert (done.code, done.err) == (
+        5,
+        "error: grace may not decide on m@2 for Production\n  the policy names lead, risk\n",
+    )
+    assert policy("lead", "approve", "m@2", "-m", "checked").code == 0
+    assert policy("ada", "promote", "m@2", "--reason", "better").code == 0
+    assert stages(command) == {1: "Archived", 2: "Production", 3: "None"}
+    done = policy("ada", "promote", "m@3", "--to", "production")
+    assert (done.code, done.err.splitlines()[0]) == (
+        1, "error: m@3 is in None, and the policy lets only versions from Staging into Production",
+    )  # fmt: skip
+    assert policy("ada", "promote", "m@3").code == 0
+    assert policy("lead", "approve", "m@3").code == 0
+    done = policy("ada", "promote", "m@3")
+    assert (done.code, done.err) == (
+        3,
+        "error: m@3 does not pass a gate of Production\n"
+        "  accuracy >= production.accuracy - 0.005: accuracy 0.9, and production.accuracy - 0.005 = 0.945 of m@2\n",
+    )
+    assert stages(command) == {1: "Archived", 2: "Production", 3: "Staging"}
+    shown = json.loads(command("why", "m@production", "--json").out)
+    assert shown["entered"]["actor"] == "ada"
+    assert shown["entered"]["details"]["policy"]["approved_by"] == ["lead"]
+    assert [gate["passed"] for gate in shown["entered"]["details"]["policy"]["gates"]] == [True, True]
+    assert shown["before"] == "m@1"
+    assert "approval of lead\tfor Production: checked" in command("why", "m@production").out
+    assert command("audit", "verify").code == 0
+
+
+def test_a_plan_shows_everything_and_changes_nothing(policy: As, command: Mreg) -> None:
+    before = command("history").out
+    done = policy("ada", "promote", "m@2", "--plan")
+    assert done.code == 0
+    assert [line.split("\t")[1] for line in done.out.splitlines()[1:]] == ["passed", "passed", "failed", "would"]
+    found = json.loads(policy("ada", "promote", "m@2", "--plan", "--json").out)
+    assert (found["allowed"], found["archived"], found["may_approve"]) == (False, ["m@1"], ["lead", "risk"])
+    assert (
+        "| 1 approval | failed | 0 by nobody yet; lead, risk may |"
+        in policy("ada", "promote", "m@2", "--plan", "--format", "md").out
+    )
+    assert command("history").out == before
+
+
+def test_a_push_straight_into_a_stage_heeds_the_policy(policy: As, command: Mreg) -> None:
+    Path("model").write_text("4")
+    done = policy("ada", "push", "model", "-n", "m", "--accuracy", "0.99", "--stage", "production")
+    assert done.code == 1
+    assert len(stages(command)) == 3
+
+
+def test_an_override_needs_to_be_allowed_and_is_loud(policy: As, command: Mreg) -> None:
+    done = policy("ada", "promote", "m@2", "--override", "the shop is down")
+    assert (done.code, "does not allow to be overridden" in done.err) == (1, True)
+    Path("policy.yaml").write_text(POLICY.replace("override: false", "override: true"))
+    assert policy("ada", "policy", "apply", "policy.yaml").code == 0
+    done = policy("ada", "promote", "m@2", "--override", "the shop is down")
+    assert done.code == 0
+    assert "the policy was overridden, and the audit trail says so: the shop is down" in done.err
+    assert "policy.overridden\tm@2\tfor Production: the shop is down" in command("history", "m").out
+    assert "policy overridden\tthe shop is down" in command("why", "m@2").out
+    assert policy("ada", "promote", "m@2", "--to", "staging", "--override", "x").code == 2
+
+
+def test_one_may_not_approve_ones_own_push(person: As) -> None:
+    Path("model").write_text("1")
+    person("ada", "push", "model", "-n", "m")
+    Path("policy.yaml").write_text("Staging: {approvals: 2}\n")
+    person("ada", "policy", "apply", "policy.yaml", "--model", "m")
+    done = person("ada", "approve", "m@1", "--to", "staging")
+    assert (done.code, done.err) == (
+        5, "error: ada pushed m@1, and the policy does not count one's own approval\n  ask somebody else\n",
+    )  # fmt: skip
+    for name, given in (("lin", 1), ("lin", 1), ("grace", 2)):
+        done = person(name, "approve", "m@1", "--to", "staging", "--json")
+        assert json.loads(done.out)["approved_by"] == ["lin", "grace"][:given]
+    assert person("lin", "approve", "m@1", "--to", "staging", "--withdraw").code == 0
+    assert person("lin", "approve", "m@1", "--to", "staging", "--withdraw").code == 4
+    assert person("ada", "promote", "m@1").code == 5
+    assert person("lin", "approve", "m@1", "--to", "staging").code == 0
+    assert person("ada", "promote", "m@1").code == 0
+
+
+def test_a_rejection_stands_until_it_is_taken_back(policy: As, command: Mreg) -> None:
+    assert policy("lead", "approve", "m@2").code == 0
+    assert policy("risk", "reject", "m@2").code == 2
+    assert policy("risk", "reject", "m@2", "--reason", "biased").code == 0
+    done = policy("ada", "promote", "m@2")
+    assert (done.code, done.err.splitlines()[0]) == (5, "error: m@2 was rejected for Production by risk: biased")
+    assert "m@2\tProduction\tno rejection\tfailed\trisk: biased" in command("approvals").out
+    assert policy("risk", "approve", "m@2").code == 0
+    assert policy("ada", "promote", "m@2").code == 0
+    assert policy("risk", "reject", "m@2", "--reason", "late").code == 2  # it would leave Production: asks
+    assert policy("risk", "reject", "m@2", "--reason", "late", "--yes").code == 0
+    assert stages(command) == {1: "Archived", 2: "Staging", 3: "None"}
+    assert policy("ada", "rollback", "m", "--to", "m@2").code == 5
+
+
+def test_what_waits_is_listed_with_who_may_decide(policy: As) -> None:
+    done = policy("ada", "approvals")
+    assert done.out.splitlines()[1:] == [
+        "m@2\tProduction\taccuracy >= 0.9\tpassed\taccuracy 0.95",
+        "m@2\tProduction\taccuracy >= production.accuracy - 0.005\tpassed\taccuracy 0.95; production.accuracy - 0.005 = 0.925 of m@1",
+        "m@2\tProduction\t1 approval\tfailed\t0 by nobody yet; lead, risk may",
+    ]  # fmt: skip
+    policy("lead", "approve", "m@2")
+    assert json.loads(policy("ada", "approvals", "--json").out) == []
+
+
+def test_archived_versions_are_not_approved(policy: As) -> None:
+    policy("ada", "archive", "m@2")
+    done = policy("lead", "approve", "m@2")
+    assert (done.code, done.err.splitlines()[0]) == (
+        1, "error: m@2 is archived, and archived versions are not approved",
+    )  # fmt: skip
+    assert policy("lead", "approve", "m@1").code == 1
+    assert policy("lead", "approve", "m@9").code == 4
+    assert policy("lead", "approve", "m").code == 1
+    assert policy("lead", "approve", "m@3", "--to", "nowhere").code == 4
+
+
+def test_an_alias_is_protected_alike(person: As) -> None:
+    for number in (1, 2):
+        Path("model").write_text(str(number))
+        person("ada", "push", "model", "-n", "m", "--accuracy", f"0.9{number}")
+    Path("policy.yaml").write_text("aliases: {champion: {gates: [accuracy >= champion.accuracy], approvals: 1}}\n")
+    assert person("ada", "policy", "apply", "policy.yaml").code == 0
+    assert person("ada", "alias", "m@2", "champion").code == 5
+    assert person("lin", "approve", "m@2", "--to", "champion").code == 0
+    assert person("ada", "alias", "m@2", "champion").code == 0
+    assert person("lin", "approve", "m@1", "--to", "champion").code == 0
+    assert person("ada", "alias", "m@1", "champion").code == 3
+    Path("model").write_text("3")
+    assert person("ada", "push", "model", "-n", "m", "--alias", "champion").code == 3
+    assert person("ada", "alias", "m@2", "champion").code == 0
+
+
+def test_a_models_own_policy_comes_before_the_default(person: As, command: Mreg) -> None:
+    Path("model").write_text("1")
+    person("ada", "push", "model", "-n", "m")
+    Path("default.yaml").write_text("Production: {gates: [accuracy > 0.5]}\n")
+    Path("own.yaml").write_text("Production: {}\n")
+    done = person("ada", "policy", "apply", "default.yaml")
+    assert "no version has the metric accuracy yet" in done.err
+    assert person("ada", "promote", "m@1", "--to", "production").code == 3
+    assert person("ada", "policy", "apply", "own.yaml", "--model", "m").code == 0
+    assert person("ada", "promote", "m@1", "--to", "production").code == 0
+    assert person("ada", "policy", "remove", "--model", "m").code == 2
+    assert person("ada", "policy", "remove", "--model", "m", "--yes").code == 0
+    shown = json.loads(command("policy", "show", "--model", "m", "--json").out)
+    assert (shown["own"], list(shown["policy"])) == (False, ["Production"])
+    Path("again.yaml").write_text(command("policy", "show").out)
+    assert person("ada", "policy", "apply", "again.yaml").code == 0
+    changes = [json.loads(command("history", "--json").out)[place]["details"] for place in (0,)]
+    assert changes[0] == {"before": {"Production": {"approvals": 0, "approvers": [], "from": None, "gates": [], "own_approval": False, "override": False}}, "after": None}  # fmt: skip
+
+
+def test_a_check_of_a_policy_applies_nothing(policy: As, command: Mreg) -> None:
+    before = command("history").out
+    Path("strict.yaml").write_text("Production: {gates: [accuracy >= 0.94]}\n")
+    done = policy("ada", "policy", "check", "strict.yaml")
+    assert done.out.splitlines()[1:] == ["m@1\tProduction\taccuracy >= 0.94\tfailed\taccuracy 0.93"]
+    assert command("history").out == before
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Production:\n  gates:\n    - accuracy >= 0.9\n    - accuracy >\n", "'policy.yaml', line 4: expected a value"),
+        ("Production:\n  gate: []\n", "'policy.yaml', line 2: the key 'gate' is unknown\n  did you mean gates?"),
+        ("Prodction: {}\n", "'policy.yaml', line 1: 'Prodction' is no stage that a policy can be for\n  did you mean Production?"),
+        ("Production: {approvals: 1.5}\n", "'policy.yaml', line 1: approvals must be a whole number"),
+        ("- a\n", "'policy.yaml', line 1: a policy must be a mapping"),
+        ("Production: &a {}\nStaging: *a\n", "policy.yaml"),
+        ("Production: !!python/object:os.system {}\n", "policy.yaml"),
+    ],
+)  # fmt: skip
+def test_a_broken_policy_file_is_refused_with_its_line(text: str, words: str, person: As) -> None:
+    Path("policy.yaml").write_text(text)
+    for verb in ("apply", "check"):
+        done = person("ada", "policy", verb, "policy.yaml")
+        assert done.code == 2
+        assert words in done.err
+    assert person("ada", "history").out.count("policy") == 0
+
+
+def test_what_was_in_production_then(policy: As, command: Mreg) -> None:
+    then = json.loads(command("history", "--json").out)[0]["at"]
+    time.sleep(0.01)
+    policy("lead", "approve", "m@2")
+    policy("ada", "promote", "m@2")
+    assert command("show", "m@production", "-q").out == "m@2\n"
+    assert command("show", "m@production", "--at", then, "-q").out == "m@1\n"
+    assert command("show", "m@production", "--at", "2000-01-01").code == 4
+    assert command("show", "m@3", "--at", then).code == 2
+    assert command("history", "m", "--at", then, "--json").code == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE events SET actor = 'mallory' WHERE seq = 4", "audit event 4 is not what it was"),
+        ("UPDATE events SET details = '{}' WHERE seq = 2", "audit event 2 is not what it was"),
+        ("DELETE FROM events WHERE seq = 3", "audit event 3 is not what it was"),
+        ("UPDATE versions SET stage = 'Production' WHERE version = 3", "m@3 is in Production in the catalog, and the audit"),
+        ("UPDATE versions SET stage = 'None' WHERE version = 1", "m@1 is in None in the catalog, and the audit"),
+    ],
+)  # fmt: skip
+def test_a_changed_catalog_is_found_by_its_audit_trail(statement: str, words: str, policy: As, command: Mreg) -> None:
+    assert command("audit", "verify").code == 0
+    raw = sqlite3.connect(Path.home() / ".local/share/mreg/catalog.db")
+    with raw:
+        raw.execute("PRAGMA foreign_keys=OFF")
+        raw.execute(statement)
+    raw.close()
+    done = command("audit", "verify")
+    assert (done.code, words in done.err) == (6, True), done.err
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_no_state_breaks_the_policy_in_force_at_its_moment() -> None:
+    """Processes promote, approve, reject and change the policy at once; the audit trail explains every state."""
+    chance = random.Random(20261123)
+    with mreg.open_registry(user="ada") as registry:
+        for number in range(1, 5):
+            Path("model").write_text(str(number))
+            registry.push("model", name="m", metrics={"accuracy": 0.9 + number / 100})
+        strict = Policy({"Production": Rule(gates=("accuracy >= 0.92",), approvals=1, approvers=("lead", "risk"))})
+        registry.apply_policy(strict)
+        Path("strict.yaml").write_text(
+            "Production: {gates: [accuracy >= 0.92], approvals: 1, approvers: [lead, risk]}\n"
+        )
+        Path("loose.yaml").write_text("Production: {gates: [accuracy >= 0.91]}\n")
+        for _ in range(20 if FULL else 4):
+            running = []
+            for _ in range(6):
+                version = f"m@{chance.randint(1, 4)}"
+                user, words = chance.choice([
+                    ("ada", ["promote", version, "--to", "production"]),
+                    ("ada", ["promote", version, "--to", "staging"]),
+                    ("lead", ["approve", version]),
+                    ("lead", ["approve", version, "--withdraw"]),
+                    ("risk", ["reject", version, "--reason", "no", "--yes"]),
+                    ("risk", ["reject", version, "--withdraw"]),
+                    ("ada", ["policy", "apply", chance.choice(["strict.yaml", "loose.yaml"])]),
+                    ("ada", ["rollback", "m"]),
+                ])  # fmt: skip
+                running.append(
+                    subprocess.Popen(
+                        ["env", f"MREG_USER={user}", sys.executable, "-m", "mreg", *words],
+                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                    )
+                )  # fmt: skip
+            for one in running:
+                _, said = one.communicate(timeout=120)
+                assert one.returncode in (0, 1, 3, 4, 5), said
+        assert registry.verify_audit().events > 8
+        events = registry.history()[::-1]
+        follow(events)
+        present = {one.version: one.stage for one in registry.show("m").versions}  # type: ignore[union-attr]
+        assert list(present.values()).count(ModelStage.PRODUCTION) <= 1
+
+
+def follow(events: tuple[Event, ...]) -> None:
+    """Replay the trail with a policy and decisions of plain values; every entry into Production must be allowed."""
+    accuracy = {number: 0.9 + number / 100 for number in range(1, 5)}
+    rule: dict[str, object] = {}
+    approved: set[tuple[int, str]] = set()
+    rejected: set[tuple[int, str]] = set()
+    for event in events:
+        key = (event.version or 0, event.actor)
+        if event.action == "policy.changed":
+            after = event.details["after"]
+            assert isinstance(after, dict)
+            rule = after["Production"]
+        elif event.action == "version.approved":
+            approved.add(key)
+            rejected.discard(key)
+        elif event.action == "version.rejected":
+            rejected.add(key)
+            approved.discard(key)
+        elif event.action == "version.decision_withdrawn":
+            approved.discard(key)
+            rejected.discard(key)
+        elif event.action == "version.stage_changed" and event.details["to"] == "Production":
+            assert not [one for one in rejected if one[0] == event.version]
+            if event.details["returned"]:
+                continue
+            bound = 0.92 if rule["approvals"] else 0.91
+            assert accuracy[event.version or 0] >= bound
+            given = [one for one in approved if one[0] == event.version and one[1] in ("lead", "risk")]
+            assert len(given) >= int(str(rule["approvals"]))
