@@ -260,7 +260,7 @@ def read_policy(path: str | os.PathLike[str]) -> Policy:
 
     node = read_document(path, what="policy file")
     try:
-        return parse_policy(_plain(node))
+        return parse_policy(plain(node))
     except BadInput as error:
         keys = error.details.pop("path", [])
         for key in keys if isinstance(keys, list) else []:
@@ -271,12 +271,12 @@ def read_policy(path: str | os.PathLike[str]) -> Policy:
         raise BadInput(f"{at(path, node)}: {error.message}", hint=error.hint, **error.details) from error
 
 
-def _plain(node: Node) -> object:
+def plain(node: Node) -> object:
     """The node as Python's own values, numbers that are not whole as texts."""
     if isinstance(node.value, dict):
-        return {key: _plain(one) for key, one in node.value.items()}
+        return {key: plain(one) for key, one in node.value.items()}
     if isinstance(node.value, list):
-        return [_plain(one) for one in node.value]
+        return [plain(one) for one in node.value]
     if node.value.kind == "null":
         return None
     if node.value.kind == "boolean":

@@ -11,6 +11,7 @@
     ├── NotAllowed      the rules of the registry forbid it as things stand
     ├── GateFailed      a metric gate or a regression check said no
     ├── ApprovalMissing nobody entitled has approved, or somebody has rejected
+    ├── DeploymentFailed a hook failed after the change that set it off was made
     ├── Corrupt         bytes, catalog or audit trail are not what they should be
     └── Unavailable     a catalog, a store or a file can't be reached, or permission is refused
 
@@ -88,6 +89,12 @@ class ApprovalMissing(MregError):
     """The step needs approvals that it does not have, or it was rejected."""
 
     code = "approval_missing"
+
+
+class DeploymentFailed(MregError):
+    """A hook failed; unlike with every other error, the change that set it off is made."""
+
+    code = "deployment_failed"
 
 
 class Corrupt(MregError):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mreg.domain.comparison import Change, Comparison, MetricDifference, Regression
     from mreg.domain.events import Event
     from mreg.domain.gates import GateResult
+    from mreg.domain.hook import Deployment
     from mreg.domain.lineage import Lineage, LineageNode
     from mreg.domain.model import ModelArtifact, ModelSummary, ModelVersion, RegisteredModel, Source
     from mreg.domain.policy import Assessment, Decision
@@ -322,6 +323,7 @@ def _plan(plan: Plan) -> Wire:
         "allowed": plan.allowed,
         "stays": plan.stays,
         "archived": [str(other.reference) for other in plan.archived],
+        "hooks": list(plan.hooks),
         **_assessment(plan.assessment),
     }
 
@@ -337,6 +339,26 @@ def _why(found: Why) -> Wire:
         "decisions": [_decision(one) for one in found.decisions],
         "before": str(found.before.reference) if found.before else None,
         "metrics": [_metric_difference(row) for row in found.comparison.metrics] if found.comparison else [],
+    }
+
+
+def _deployment(deployment: Deployment) -> Wire:
+    event = deployment.event
+    return {
+        "deployment_id": deployment.deployment_id,
+        "key": deployment.key,
+        "hook": deployment.hook,
+        "reference": f"{event.model}@{event.version}" if event.version is not None else event.model or None,
+        "action": event.action,
+        "stage": deployment.stage or None,
+        "status": deployment.status.value,
+        "attempts": deployment.attempts,
+        "outcome": deployment.outcome,
+        "output": deployment.output,
+        "created_at": _time(deployment.created_at),
+        "started_at": _time(deployment.started_at),
+        "ended_at": _time(deployment.ended_at),
+        "event_seq": event.seq,
     }
 
 
@@ -357,6 +379,7 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "ProfileEntry": _profile_entry,
     "Check": _check,
     "Garbage": _garbage,
+    "Deployment": _deployment,
     "ModelPolicy": _model_policy,
     "Standing": _standing,
     "Waiting": _standing,

@@ -39,6 +39,7 @@ COMMANDS = {
     "ProfileEntry": ["profile", "list"],
     "Check": ["profile", "check"],
     "Garbage": ["gc", "--grace", "0s"],
+    "Deployment": ["deployments", "m"],
     "ModelPolicy": ["policy", "show"],
     "Standing": ["policy", "check", "policy.yaml"],
     "Waiting": ["approvals"],
@@ -61,6 +62,9 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
         Path("model.pkl").write_bytes(b"x" * number)
         command("push", "model.pkl", "-n", "m", "--accuracy", "0.9", "--param", f"n={number}")
     (Path(os.environ["HOME"]) / ".local/share/mreg/artifacts/tmp/left").write_bytes(b"by a killed push")
+    if section == "Deployment":
+        Path("config.yaml").write_text("profiles: {local: {hooks: [{stage: Staging, command: ['true']}]}}")
+        command("promote", "m@1", "--config", "config.yaml")
     if section in ("Standing", "Waiting"):
         Path("policy.yaml").write_text("Staging: {approvals: 1}\nProduction: {approvals: 1}")
         command("promote", "m@1", "--to", "production")

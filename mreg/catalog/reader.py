@@ -254,6 +254,11 @@ class Reader:
             for row in self.connection.all("versions.staged")
         }
 
+    def model_by_id(self, model_id: int) -> RegisteredModel | None:
+        """The model of an id, or None where it is gone."""
+        row = self.connection.one("models.by_id", model_id=model_id)
+        return self._model(row) if row else None
+
     def name_of(self, model_id: int) -> str:
         """The name of a model by its id, of one that is gone the id."""
         row = self.connection.one("models.by_id", model_id=model_id)

@@ -24,7 +24,7 @@ T = TypeVar("T")
 APPLICATION_ID = 0x6D726567
 """``mreg`` in ASCII, in the file's header: by this a catalog is told from other SQLite files."""
 
-SCHEMA = 2
+SCHEMA = 3
 """The schema that this release writes; the number of the last migration."""
 
 BUSY_SECONDS = 60.0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from mreg.catalog.changes import changes
 from mreg.catalog.database import Connection
 from mreg.catalog.reader import Reader
 from mreg.catalog.rows import event_values, metric_values, number, parameter_number, read_event, source_values
@@ -16,6 +18,9 @@ from mreg.domain.names import ModelName
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Corrupt
 
+if TYPE_CHECKING:
+    from mreg.domain.hook import Hook
+
 
 class Writer(Reader):
     """Changes within one transaction, and questions that see them.
@@ -23,8 +28,17 @@ class Writer(Reader):
     Every method writes an event of what it did in the same transaction: there is no way to change without one.
     """
 
-    def __init__(self, connection: Connection, locate: Callable[[Digest], str], *, actor: str, at: datetime) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        locate: Callable[[Digest], str],
+        *,
+        actor: str,
+        at: datetime,
+        hooks: tuple[Hook, ...] = (),
+    ) -> None:
         super().__init__(connection, locate)
+        self.hooks = hooks
         self.actor = actor
         self._at = at
         self.time = time_text(at)
@@ -48,6 +62,10 @@ class Writer(Reader):
             details=details,
         )
         self.connection.run("events.insert", **event_values(self._last))
+        if self.hooks:
+            from mreg.catalog.deployments import enqueue
+
+            enqueue(self, self._last)
         return self._last.seq
 
     def model_again(self, name: ModelName) -> RegisteredModel:
@@ -141,7 +159,7 @@ class Writer(Reader):
                 self.connection.run("models.remove_direction", model_id=model_id, name=metric)
         after = self.model_again(model.name)
         fields = ("description", "tags", "directions", "primary_metric")
-        self.record("model.edited", model, _changes(model, after, fields))
+        self.record("model.edited", model, changes(model, after, fields))
         return after
 
     def rename(self, model: RegisteredModel, to: ModelName) -> RegisteredModel:
@@ -283,6 +301,7 @@ class Writer(Reader):
             "replaced_by": replaced_by,
             **({"policy": assessment} if assessment else {}),
         }
+        self.connection.run("versions.leave_stage", version_id=version.version_id)
         seq = self.record("version.stage_changed", model, details, version.version)
         self.connection.run(
             "versions.change_stage", version_id=version.version_id, stage=to.value, seq=seq, at=self.time
@@ -329,7 +348,7 @@ class Writer(Reader):
         after = self._version_again(version)
         fields = ("description", "tags", "run_id", "experiment_id", "parent")
         model = self.model_again(version.model_name)
-        self.record("version.edited", model, _changes(version, after, fields), version.version)
+        self.record("version.edited", model, changes(version, after, fields), version.version)
         self.connection.run("models.touch", model_id=model.model_id, at=self.time)
         return after
 
@@ -374,15 +393,3 @@ class Writer(Reader):
         self.connection.run("models.lose_version", model_id=model.model_id, at=self.time)
         details = {"checksum": str(version.artifact.digest), "stage": version.stage.value}
         self.record("version.deleted", model, details, version.version)
-
-
-def _changes(before: object, after: object, fields: Collection[str]) -> dict[str, object]:
-    """``{field: [before, after]}`` of the fields that differ, JSON-ready."""
-    pairs = {field: (getattr(before, field), getattr(after, field)) for field in fields}
-    return {field: [_plain(old), _plain(new)] for field, (old, new) in pairs.items() if old != new}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return "" if value is None else str(value)

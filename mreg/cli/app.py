@@ -35,6 +35,8 @@ COMMANDS = {
     "reject": ("policies", "reject"),
     "approvals": ("policies", "approvals"),
     "policy": ("policies", "POLICY_COMMANDS"),
+    "deploy": ("deploy", "deploy"),
+    "deployments": ("deploy", "deployments"),
     "history": ("history", "history"),
     "why": ("history", "why"),
     "audit": ("history", "AUDIT_COMMANDS"),
@@ -181,6 +183,7 @@ def run(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
         if code == INTERRUPTED:  # Typer has taken the interrupt and said nothing
             raise KeyboardInterrupt
+        invocation.check_deployments()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
         return PIPE_CLOSED

@@ -27,6 +27,7 @@ EXIT_CODES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.Conflict, 7),
     (errors.Unavailable, 8),
     (errors.NotAllowed, 1),
+    (errors.DeploymentFailed, 1),
     (errors.MregError, 1),
 )
 

@@ -70,6 +70,23 @@ class Invocation:
             self._registry = open_registry(self.profile, config=self.config, notice=output.note)
         return self._registry
 
+    def check_deployments(self) -> None:
+        """Nothing, if every hook that this command set off succeeded.
+
+        Raises:
+            DeploymentFailed: One did not; what was changed stays changed.
+        """
+        failed = [one for one in self._registry.delivered if one.status.value == "failed"] if self._registry else []
+        if failed:
+            from mreg.errors import DeploymentFailed
+
+            event = failed[0].event
+            raise DeploymentFailed(
+                f"the hook {failed[0].hook} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
+                hint=f"the change was made before; what the hook said: mreg deployments {event.model or 'NAME'}",
+                deployments=[one.key for one in failed],
+            )
+
     def close(self) -> None:
         """Let go of the registry, if one was opened."""
         if self._registry is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mreg.cli.table import Cell, Rendering, Table, Toned, stage_cell
 
 if TYPE_CHECKING:
+    from mreg.domain.hook import Deployment
     from mreg.domain.policy import Assessment
     from mreg.registry.approve import Decided, Waiting
     from mreg.registry.audit import AuditReport, Why
@@ -67,6 +68,7 @@ def plan(found: Plan) -> Rendering:
     reference, stage = found.version.reference, found.assessment.target
     steps = _steps(found.assessment)
     steps += [(f"archive {other.reference}", Toned("would", "dim"), f"it is in {stage}") for other in found.archived]
+    steps += [(f"hook {name}", Toned("would", "dim"), "it runs after the change") for name in found.hooks]
     if found.stays:
         summary = f"{reference} is in {stage} already; promote would do nothing."
     elif found.allowed:
@@ -110,6 +112,27 @@ def decided(found: Decided) -> Rendering:
         assessment.needed,
     )
     return Rendering(tables=(), flat=Table(columns=columns, rows=(row,)), summary=sentence)
+
+
+def deployments(found: Sequence[Deployment]) -> Rendering:
+    """What changes set off."""
+    tones = {"deployed": "good", "failed": "bad"}
+    rows = tuple(
+        (
+            one.deployment_id,
+            f"{one.event.model}@{one.event.version}" if one.event.version is not None else one.event.model,
+            one.stage or one.event.action,
+            one.hook,
+            Toned(one.status.value, tones.get(one.status.value, "strong")),
+            one.outcome,
+            one.ended_at or one.started_at or one.created_at,
+            (one.output.strip().splitlines() or [""])[-1],
+        )
+        for one in found
+    )
+    columns = (">id", "of", "for", "hook", "status", ">outcome", "at", "end of its output")
+    table = Table(columns=columns, rows=rows, optional=(">id", "at"))
+    return Rendering(tables=(table,), flat=table)
 
 
 def audit_report(report: AuditReport) -> Rendering:

@@ -253,6 +253,7 @@ _SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
     "ProfileEntry": reports.profile_entries,
     "Check": reports.checks,
     "Garbage": reports.garbage,
+    "Deployment": policy_reports.deployments,
     "Standing": policy_reports.standings,
     "Waiting": policy_reports.standings,
 }
@@ -291,6 +292,7 @@ _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
     "ProfileEntry": lambda entry: [entry.name],
     "Check": lambda check: [check.place],
     "Garbage": lambda garbage: [garbage.name],
+    "Deployment": lambda one: [one.key],
     "ModelPolicy": lambda found: [found.model],
     "Standing": lambda found: [str(found.version.reference)],
     "Waiting": lambda found: [str(found.version.reference)],

@@ -32,7 +32,7 @@ def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLi
     file = config_file(config, os.environ)
 
     def change(text: str) -> str:
-        profiles, _ = read_profiles(file, required=False)
+        profiles, _, _ = read_profiles(file, required=False)
         if name in profiles:
             raise AlreadyExists(f"the profile {quoted(name)} exists already", hint=f"edit {file}")
         # A place that the person gave relative to where they stand must not become relative to the file.
@@ -72,7 +72,7 @@ def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> s
     file = config_file(config, os.environ)
 
     def change(text: str) -> str:
-        profiles, _ = read_profiles(file, required=False)
+        profiles, _, _ = read_profiles(file, required=False)
         known = sorted({*profiles, BUILT_IN})
         if name not in known:
             near = nearest(name, known, 1)

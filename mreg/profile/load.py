@@ -18,6 +18,7 @@ from mreg.profile.schema import KEYS, PROJECT_KEYS, Profile, ProfileEntry
 
 if TYPE_CHECKING:
     from mreg.documents import Node
+    from mreg.domain.hook import Hook
 
 PROJECT_FILE = "mreg.yaml"
 BUILT_IN = "local"
@@ -58,7 +59,7 @@ def load_profile(
     variables = os.environ if environ is None else environ
     project = {} if alone else project_values()
     file = config_file(config, variables)
-    profiles, default = read_profiles(file, required=_is_named(config, variables))
+    profiles, default, hooks = read_profiles(file, required=_is_named(config, variables))
     name, origin = _chosen_name(profile, variables, project, default)
     if name not in profiles and name != BUILT_IN:
         known = sorted({*profiles, BUILT_IN})
@@ -80,6 +81,7 @@ def load_profile(
     _pair_locations(values, variables)
     return Profile(
         **{key: value for key, (value, _) in values.items()},
+        hooks=hooks.get(name, ()),
         origins={key: origin for key, (_, origin) in values.items()},
     )
 
@@ -123,18 +125,21 @@ def _no_home() -> Unavailable:
     )
 
 
-def read_profiles(file: str, *, required: bool) -> tuple[dict[str, Values], tuple[str, str] | None]:
-    """The profiles of a file, unfilled, and its default with its origin.
+def read_profiles(
+    file: str, *, required: bool
+) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
+    """The profiles of a file, unfilled, its default with its origin, and the hooks by profile.
 
     Raises:
         BadProfile: The file is broken or says something unknown.
         NotFound: It does not exist and was named.
     """
     if not required and not os.path.lexists(file):
-        return {}, None
+        return {}, None, {}
     root = _document(file)
     profiles: dict[str, Values] = {}
     default: tuple[str, str] | None = None
+    hooks: dict[str, tuple[Hook, ...]] = {}
     for key, node in _mapping(root, file, "a profile file").items():
         if key == "default":
             default = (_text(key, node, file), _origin(file, node))
@@ -143,9 +148,11 @@ def read_profiles(file: str, *, required: bool) -> tuple[dict[str, Values], tupl
                 if not NAME.fullmatch(name):
                     raise BadProfile(f"{_origin(file, inner)}: {quoted(name)} can't be a profile's name")
                 profiles[name] = _profile_values(inner, file)
+                if "hooks" in _mapping(inner, file, "a profile"):
+                    hooks[name] = _hooks(_mapping(inner, file, "a profile")["hooks"], file)
         else:
             raise _unknown_key(key, ("default", "profiles"), file, node)
-    return profiles, default
+    return profiles, default, hooks
 
 
 def _document(file: str) -> Node:
@@ -188,10 +195,27 @@ def _unknown_key(key: str, known: tuple[str, ...], file: str, node: Node) -> Bad
 def _profile_values(node: Node, file: str) -> Values:
     values: Values = {}
     for key, inner in _mapping(node, file, "a profile").items():
+        if key == "hooks":
+            continue
         if key not in KEYS:
-            raise _unknown_key(key, tuple(KEYS), file, inner)
+            raise _unknown_key(key, (*KEYS, "hooks"), file, inner)
         values[key] = (_text(key, inner, file), _origin(file, inner))
     return values
+
+
+def _hooks(node: Node, file: str) -> tuple[Hook, ...]:
+    from mreg.documents import plain
+    from mreg.domain.hook import parse_hooks
+
+    try:
+        return parse_hooks(plain(node), os.path.dirname(file))
+    except BadProfile:
+        raise
+    except BadInput as error:
+        place = error.details.get("place")
+        if isinstance(place, int) and isinstance(node.value, list):
+            node = node.value[place]
+        raise BadProfile(f"{_origin(file, node)}: {error.message}", hint=error.hint) from error
 
 
 def _filled(values: Values, variables: Mapping[str, str]) -> Values:
@@ -355,7 +379,7 @@ def list_profiles(
 ) -> tuple[ProfileEntry, ...]:
     """Every profile that can be chosen, the built-in one first."""
     file = config_file(config, os.environ)
-    profiles, default = read_profiles(file, required=_is_named(config, os.environ))
+    profiles, default, _ = read_profiles(file, required=_is_named(config, os.environ))
     active, _ = _chosen_name(profile, os.environ, project_values(), default)
     entries = (
         [] if BUILT_IN in profiles else [ProfileEntry(name=BUILT_IN, origin="built in", active=active == BUILT_IN)]

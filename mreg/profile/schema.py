@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mreg.domain.hook import Hook
 
 KEYS: dict[str, str] = {
     "catalog": "where the catalog is: a file",
@@ -30,6 +34,7 @@ class Profile:
         name: Of the profile.
         catalog: A file's absolute path, or a URL.
         artifacts: A folder's absolute path, or a URL.
+        hooks: What changes set off.
         origins: Where each value came from, by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
     """
 
@@ -43,6 +48,7 @@ class Profile:
     cache: str = ""
     model: str = ""
     user: str = ""
+    hooks: tuple[Hook, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -87,6 +87,7 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
             artifacts=artifact_store,
             actor=actor,
             now=lambda: datetime.now(UTC),
+            hooks=profile.hooks,
             notice=tell,
         )
     )

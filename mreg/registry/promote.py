@@ -73,6 +73,7 @@ class Plan:
         assessment: What the policy says to it.
         archived: The versions that would have to leave the stage for it.
         stays: Whether the version is in the stage already, so that nothing would be done.
+        hooks: Names of the hooks that the change would set off.
     """
 
     version: ModelVersion
@@ -80,6 +81,7 @@ class Plan:
     assessment: Assessment
     archived: tuple[ModelVersion, ...]
     stays: bool
+    hooks: tuple[str, ...]
 
     @property
     def allowed(self) -> bool:
@@ -108,6 +110,12 @@ def plan(
             assessment=assessment_of(reader, version, stage.value),
             archived=() if keep_existing else _replaced(reader, version, stage),
             stays=version.stage is stage,
+            hooks=tuple(
+                hook.name
+                for hook in session.hooks
+                if version.stage is not stage
+                and hook.wants("version.stage_changed", str(version.model_name), stage.value)
+            ),
         )
 
     return session.catalog.read(look)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mreg.domain.comparison import Comparison
     from mreg.domain.events import Event
+    from mreg.domain.hook import Deployment
     from mreg.domain.lineage import Lineage
     from mreg.domain.metrics import Direction, MetricValue
     from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
@@ -99,11 +100,7 @@ class Registry:
     ) -> ModelVersion:
         """Store a file or folder as the next version of a model; see `mreg.registry.push.push`.
 
-        Args:
-            path: The file or folder.
-            name: The model; None to find a name as the command does (`mreg.registry.naming`), with a notice.
-            parameters: Values are kept as text.
-            progress: Told how many bytes of how many are stored.
+        Without a name one is found as the command finds it (`mreg.registry.naming`), with a notice.
         """
         from mreg.registry.push import Attachments, push, target_model
 
@@ -366,6 +363,23 @@ class Registry:
         from mreg.registry.audit import version_at
 
         return version_at(self._session, reference, at)
+
+    def deploy(self, reference: Reference | None = None) -> tuple[Deployment, ...]:
+        """Run the hooks of a version's stage again, or those that wait; see `mreg.registry.deploy`."""
+        from mreg.registry.deploy import deliver, deploy
+
+        return deliver(self._session) if reference is None else deploy(self._session, reference)
+
+    def deployments(self, name: Name, *, limit: int = 100) -> tuple[Deployment, ...]:
+        """What changes of a model set off; see `mreg.registry.deploy.deployments`."""
+        from mreg.registry.deploy import deployments
+
+        return deployments(self._session, name, limit=limit)
+
+    @property
+    def delivered(self) -> tuple[Deployment, ...]:
+        """The hooks that this registry has run so far."""
+        return tuple(self._session.delivered)
 
     def collect(self, *, grace: timedelta | None = None, remove: bool = False) -> tuple[Garbage, ...]:
         """What killed pushes left in the store; see `mreg.registry.upkeep.collect`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.catalog import Catalog
     from mreg.catalog.writer import Writer
+    from mreg.domain.hook import Deployment, Hook
     from mreg.profile.schema import Profile
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ class Session:
         artifacts: Gives the artifact store; a function, since most commands never touch the bytes.
         actor: Gives the name that events carry; a function, since reading commands need none.
         now: The clock, aware UTC.
+        hooks: What changes set off, from the user's own profile.
+        delivered: Deployments that this session has brought to their end.
         notice: Takes what a person should know beside the result: what a reference resolved to, a warning.
     """
 
@@ -34,6 +37,21 @@ class Session:
     now: Callable[[], datetime]
     notice: Callable[[str], None]
 
+    hooks: tuple[Hook, ...] = ()
+    delivered: list[Deployment] = field(default_factory=list)
+
     def write(self, fn: Callable[[Writer], T]) -> T:
-        """What ``fn`` gives in one transaction, with this session's actor and time in its events."""
+        """What ``fn`` gives in one transaction, with this session's actor and time in its events.
+
+        The hooks that it sets off are run when it is durable; what came of them is in `delivered`.
+        """
+        value = self.catalog.write(fn, actor=self.actor(), at=self.now(), hooks=self.hooks)
+        if self.hooks:
+            from mreg.registry.deploy import deliver
+
+            deliver(self)
+        return value
+
+    def write_quietly(self, fn: Callable[[Writer], T]) -> T:
+        """`write` without hooks: for what hooks themselves do to the catalog."""
         return self.catalog.write(fn, actor=self.actor(), at=self.now())

@@ -58,3 +58,10 @@ def test_policies_and_decisions_of_a_past_release_hold(tmp_path: Path) -> None:
         (decision,) = registry.why("classifier@1").decisions
         assert (decision.target, decision.person, decision.comment) == ("Staging", "grace", "fine")
         registry.verify_audit()
+
+
+def test_deployments_of_a_past_release_are_there(tmp_path: Path) -> None:
+    shutil.copytree(HERE / "schema-3", tmp_path / "store")
+    with mreg.open_registry(catalog=str(tmp_path / "store/catalog.db")) as registry:
+        (deployment,) = registry.deployments("classifier")
+        assert (deployment.hook, deployment.status.value, deployment.output) == ("deploy", "deployed", "deployed")

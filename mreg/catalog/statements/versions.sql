@@ -137,6 +137,9 @@ ON CONFLICT (version_id, name) DO UPDATE SET value = excluded.value
 -- name: remove_tag
 DELETE FROM version_tags WHERE version_id = :version_id AND name = :name
 
+-- name: leave_stage
+UPDATE versions SET status = 'ready' WHERE version_id = :version_id
+
 -- name: change_stage
 UPDATE versions SET stage = :stage, stage_seq = :seq, updated_at = :at,
     deployed_at = CASE WHEN :stage = 'Production' THEN :at ELSE deployed_at END

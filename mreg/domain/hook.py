@@ -1,0 +1,241 @@
+"""Hooks: what a change sets off, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
+
+from mreg.domain.events import Event
+from mreg.domain.model import ModelStage
+from mreg.domain.text import nearest, quoted
+from mreg.errors import BadInput
+
+KEYS = ("name", "on", "stage", "models", "command", "webhook", "secret_env", "timeout", "on_failure")
+ACTIONS = (
+    "model.registered", "model.edited", "model.renamed", "model.deleted", "version.pushed", "version.edited",
+    "version.deleted", "version.stage_changed", "version.approved", "version.rejected", "version.decision_withdrawn",
+    "alias.set", "alias.removed", "policy.changed", "policy.overridden",
+)  # fmt: skip
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+HOOKS_LIMIT = 50
+DEFAULT_SECONDS = 300.0
+LONGEST_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """What to do when something happens: run a command or call a webhook.
+
+    Attributes:
+        name: By which the catalog remembers it; unique in a profile.
+        actions: On which actions, where no stages are given.
+        stages: On which stages being entered.
+        models: A pattern for the model's name, with ``*`` and ``?``.
+        command: A program and its arguments; never a shell's line.
+        webhook: An address, in place of a command.
+        secret_env: The variable that holds the secret by which a webhook's body is signed.
+        timeout: Seconds that it may take.
+        roll_back: Whether a stage change whose hook failed is to be undone.
+        folder: Where the command runs: that of the file which defines the hook.
+    """
+
+    name: str
+    actions: tuple[str, ...] = ()
+    stages: tuple[ModelStage, ...] = ()
+    models: str = "*"
+    command: tuple[str, ...] = ()
+    webhook: str = ""
+    secret_env: str = ""
+    timeout: float = DEFAULT_SECONDS
+    roll_back: bool = False
+    folder: str = ""
+
+    def wants(self, action: str, model: str, stage: str) -> bool:
+        """Whether something that happened sets it off.
+
+        Args:
+            stage: The stage that was entered; empty where none was.
+        """
+        if not fnmatchcase(model, self.models):
+            return False
+        if self.stages:
+            return action == "version.stage_changed" and stage in {one.value for one in self.stages}
+        return action in self.actions
+
+
+class DeploymentStatus(Enum):
+    """How far a deployment is."""
+
+    PENDING = "pending"
+    """Written down with the change that set it off, and not begun."""
+    DEPLOYING = "deploying"
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A hook that was set off.
+
+    Attributes:
+        deployment_id: Number in the catalog.
+        key: Stable over every try of it, for receivers that must not act twice.
+        event: The event that set it off.
+        outcome: The command's exit status or the webhook's HTTP status; None where there was none.
+        output: The end of what it said.
+    """
+
+    deployment_id: int
+    key: str
+    hook: str
+    event: Event
+    status: DeploymentStatus
+    attempts: int = 0
+    outcome: int | None = None
+    output: str = ""
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def stage(self) -> str:
+        """The stage that was entered; empty where none was."""
+        return stage_entered(self.event)
+
+
+def stage_entered(event: Event) -> str:
+    """The stage that an event put a version into; empty where it did something else."""
+    return str(event.details.get("to", "")) if event.action == "version.stage_changed" else ""
+
+
+def parse_hooks(document: object, folder: str) -> tuple[Hook, ...]:
+    """The hooks that a list of mappings says.
+
+    Raises:
+        BadInput: It says something unknown or impossible; ``details["place"]`` is the hook's in the list.
+    """
+    if document is None:
+        return ()
+    if not isinstance(document, Sequence) or isinstance(document, str):
+        raise BadInput("hooks must be a list", hint="see the README's page on hooks")
+    if len(document) > HOOKS_LIMIT:
+        raise BadInput(f"{len(document)} hooks are too many; the limit is {HOOKS_LIMIT}")
+    hooks = []
+    for place, one in enumerate(document):
+        try:
+            hooks.append(_hook(one, folder))
+        except BadInput as error:
+            error.details["place"] = place
+            raise
+    names = [hook.name for hook in hooks]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(f"two hooks are called {quoted(twice)}", hint="give each a name of its own")
+    return tuple(hooks)
+
+
+def _hook(document: object, folder: str) -> Hook:
+    if not isinstance(document, Mapping):
+        raise BadInput("a hook must be a mapping", hint="see the README's page on hooks")
+    for key in document:
+        if key not in KEYS:
+            near = nearest(str(key), KEYS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(KEYS)}"
+            raise BadInput(f"the key {quoted(str(key))} of a hook is unknown", hint=hint)
+    command = _texts(document.get("command"), "command")
+    webhook = _text(document.get("webhook"), "webhook")
+    if bool(command) == bool(webhook):
+        raise BadInput("a hook needs a command or a webhook, and one of them alone")
+    if isinstance(document.get("command"), str):
+        raise BadInput(
+            "the command of a hook must be a list of its words, since no shell reads it",
+            hint='write command: ["sh", "deploy.sh"]',
+        )
+    if any("\0" in word for word in command):
+        raise BadInput("the command of a hook has a NUL in it")
+    webhook = _checked_webhook(webhook)
+    name = _text(document.get("name"), "name") or _usual_name(command, webhook)
+    if not NAME.fullmatch(name):
+        raise BadInput(f"{quoted(name)} can't be a hook's name", hint="use letters, digits, '.', '_' and '-'")
+    stages = tuple(ModelStage.parse(one) for one in _texts(document.get("stage"), "stage"))
+    actions = _texts(document.get("on"), "on")
+    for action in actions:
+        if action not in ACTIONS:
+            near = nearest(action, ACTIONS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(ACTIONS)}"
+            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=hint)
+    if bool(stages) == bool(actions):
+        raise BadInput(f"the hook {name} needs a stage or an action to be set off by", hint="write stage: Production")
+    on_failure = _text(document.get("on_failure"), "on_failure") or "keep"
+    if on_failure not in ("keep", "rollback"):
+        raise BadInput(f"on_failure of the hook {name} must be keep or rollback")
+    secret_env = _text(document.get("secret_env"), "secret_env")
+    if secret_env and not VARIABLE.fullmatch(secret_env):
+        raise BadInput(f"secret_env of the hook {name} must be the name of a variable, and not the secret itself")
+    return Hook(
+        name=name,
+        actions=actions,
+        stages=stages,
+        models=_text(document.get("models"), "models") or "*",
+        command=command,
+        webhook=webhook,
+        secret_env=secret_env,
+        timeout=_seconds(document.get("timeout", DEFAULT_SECONDS), name),
+        roll_back=on_failure == "rollback",
+        folder=folder,
+    )
+
+
+def _usual_name(command: tuple[str, ...], webhook: str) -> str:
+    if webhook:
+        return urlsplit(webhook).hostname or "webhook"
+    return command[0].rpartition("/")[2] or "command"
+
+
+def _checked_webhook(address: str) -> str:
+    if not address:
+        return ""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0 and address.isprintable()
+    except ValueError:
+        usable = False
+    if not usable or " " in address:
+        raise BadInput("the webhook of a hook must be an address that begins with https:// or http://")
+    if parts.username or parts.password:
+        raise BadInput("the webhook of a hook has a login in it", hint="sign its body instead: secret_env: VARIABLE")
+    return address
+
+
+def _text(value: object, key: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadInput(f"{key} of a hook must be a text")
+    return value
+
+
+def _texts(value: object, key: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, Sequence) or not value or not all(isinstance(one, str) for one in value):
+        raise BadInput(f"{key} of a hook must be a list of texts")
+    return tuple(value)
+
+
+def _seconds(value: object, name: str) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0.0
+    if isinstance(value, bool) or not 0 < seconds <= LONGEST_SECONDS:
+        raise BadInput(f"timeout of the hook {name} must be seconds from 1 to {LONGEST_SECONDS:.0f}")
+    return seconds

@@ -1,0 +1,1 @@
+"""What a change sets off: commands and webhooks."""

@@ -1,0 +1,109 @@
+"""Running the command of a hook: an argument list, never a shell, for a bounded time and with bounded output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from typing import IO
+
+from mreg.domain.hook import Deployment, Hook
+from mreg.hooks.message import message, reference
+from mreg.hooks.outcome import OUTPUT_BYTES, Outcome
+
+TERMINATION_SECONDS = 5.0
+"""How long a command has to end after SIGTERM, before SIGKILL."""
+
+
+def run_command(hook: Hook, deployment: Deployment) -> Outcome:
+    """Run the command in the folder of the file that defines it, with what happened on its standard input.
+
+    The variables ``MREG_EVENT``, ``MREG_HOOK``, ``MREG_DEPLOYMENT``, ``MREG_EVENT_MODEL``, ``MREG_VERSION``,
+    ``MREG_REFERENCE`` and ``MREG_STAGE`` say it in short. After the timeout the command and all that it started are
+    told to end, and then killed. Never raises for what the command does.
+    """
+    event = deployment.event
+    variables = {
+        "MREG_EVENT": event.action,
+        "MREG_HOOK": hook.name,
+        "MREG_DEPLOYMENT": deployment.key,
+        "MREG_REFERENCE": reference(deployment),
+        "MREG_VERSION": "" if event.version is None else str(event.version),
+        "MREG_STAGE": deployment.stage,
+        # MREG_MODEL would be the model of a push that the hook makes itself.
+        "MREG_EVENT_MODEL": event.model,
+    }
+    try:
+        running = subprocess.Popen(
+            hook.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=hook.folder or None,
+            env={**os.environ, **variables},
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Outcome(succeeded=False, code=None, output=f"{hook.command[0]} can't be run: {reason}")
+    tail = _Tail(running.stdout)
+    feeding = threading.Thread(target=_feed, args=(running, message(deployment)), daemon=True)
+    feeding.start()
+    try:
+        code: int | None = running.wait(hook.timeout)
+    except subprocess.TimeoutExpired:
+        code = None
+    finally:
+        _end(running)
+    tail.finish()
+    if code is None:
+        return Outcome(succeeded=False, code=None, output=f"{tail.text()}\ntimed out after {hook.timeout:g} s".lstrip())
+    return Outcome(succeeded=code == 0, code=code, output=tail.text())
+
+
+def _feed(running: subprocess.Popen[bytes], data: bytes) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        if running.stdin is not None:
+            running.stdin.write(data)
+            running.stdin.close()
+
+
+def _end(running: subprocess.Popen[bytes]) -> None:
+    """Tell everything that the command started to end; what it left running after its own end is left alone."""
+    if running.poll() is not None:
+        return
+    for number, seconds in ((signal.SIGTERM, TERMINATION_SECONDS), (signal.SIGKILL, None)):
+        with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(running.pid, number)
+            else:
+                running.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(seconds)
+            return
+
+
+class _Tail:
+    """The end of a stream, read on a thread so that who writes is never held up."""
+
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        self._stream = stream
+        self._kept = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while self._stream is not None and (chunk := os.read(self._stream.fileno(), 65536)):
+                self._kept = (self._kept + chunk)[-OUTPUT_BYTES:]
+
+    def finish(self) -> None:
+        """Take what is there; a process that the command left behind may hold the stream open for ever."""
+        self._thread.join(1.0)
+        if not self._thread.is_alive() and self._stream is not None:
+            self._stream.close()
+
+    def text(self) -> str:
+        return self._kept.decode("utf-8", "replace").strip()

@@ -1,0 +1,17 @@
+"""Doing what a hook says."""
+
+from __future__ import annotations
+
+from mreg.domain.hook import Deployment, Hook
+from mreg.hooks.outcome import Outcome
+
+
+def dispatch(hook: Hook, deployment: Deployment) -> Outcome:
+    """Run the hook's command or call its webhook; never raises for what these do."""
+    if hook.command:
+        from mreg.hooks.command import run_command
+
+        return run_command(hook, deployment)
+    from mreg.hooks.webhook import call_webhook
+
+    return call_webhook(hook, deployment)

@@ -1,0 +1,121 @@
+"""Calling the webhook of a hook, signed as Standard Webhooks has it.
+
+The convention: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import hmac
+import http.client
+import os
+import random
+import ssl
+import time
+from urllib.parse import urlsplit
+
+from mreg.domain.hook import Deployment, Hook
+from mreg.hooks.message import message
+from mreg.hooks.outcome import OUTPUT_BYTES, Outcome
+
+TRIES = 4
+LONGEST_ANSWER = 64 << 10
+"""More of an answer is not read."""
+
+AGAIN = (408, 425, 429, 500, 502, 503, 504)
+"""Statuses after which the same call may succeed."""
+
+
+def call_webhook(hook: Hook, deployment: Deployment) -> Outcome:
+    """Send what happened, a few times with growing pauses where the receiver can't be reached or asks for it.
+
+    Redirects are not followed: they could lead the event anywhere. The signature covers id, time and body; receivers
+    that keep the id act once whatever comes twice. Never raises for what the receiver does.
+    """
+    body = message(deployment)
+    secret = os.environ.get(hook.secret_env, "") if hook.secret_env else ""
+    if hook.secret_env and not secret:
+        return Outcome(succeeded=False, code=None, output=f"the variable {hook.secret_env} with its secret is not set")
+    try:
+        key = _key(secret)
+    except ValueError:
+        return Outcome(succeeded=False, code=None, output=f"the secret in {hook.secret_env} is no base64")
+    deadline = time.monotonic() + hook.timeout
+    pause = 0.5
+    outcome = Outcome(succeeded=False, code=None, output="")
+    for number in range(TRIES):
+        outcome, again = _once(hook.webhook, _headers(deployment.key, body, key), body, deadline)
+        left = deadline - time.monotonic()
+        if not again or number == TRIES - 1 or left <= pause:
+            break
+        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  so that not all come at once
+        pause *= 3
+    return outcome
+
+
+def _key(secret: str) -> bytes:
+    if secret.startswith("whsec_"):
+        try:
+            return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except binascii.Error as error:
+            raise ValueError from error
+    return secret.encode()
+
+
+def _headers(key: str, body: bytes, secret: bytes) -> dict[str, str]:
+    now = str(int(time.time()))
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "mreg",
+        "webhook-id": key,
+        "webhook-timestamp": now,
+    }
+    if secret:
+        signed = hmac.new(secret, f"{key}.{now}.".encode() + body, hashlib.sha256).digest()
+        headers["webhook-signature"] = "v1," + base64.b64encode(signed).decode()
+    return headers
+
+
+def _once(address: str, headers: dict[str, str], body: bytes, deadline: float) -> tuple[Outcome, bool]:
+    """One call, and whether another may succeed."""
+    parts = urlsplit(address)
+    left = max(0.1, deadline - time.monotonic())
+    host = parts.hostname or ""
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(host, parts.port, timeout=min(left, 30), context=context)
+    else:
+        connection = http.client.HTTPConnection(host, parts.port, timeout=min(left, 30))
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    with contextlib.closing(connection):
+        try:
+            connection.request("POST", target, body=body, headers=headers)
+            answer = connection.getresponse()
+            said = _read(answer, connection, deadline)
+        except TimeoutError:
+            return Outcome(succeeded=False, code=None, output="it did not answer in time"), True
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return Outcome(succeeded=False, code=None, output=f"it can't be reached: {reason}"), True
+    succeeded = 200 <= answer.status < 300
+    if 300 <= answer.status < 400:
+        said = f"it redirects, and redirects are not followed\n{said}".rstrip()
+    return Outcome(succeeded=succeeded, code=answer.status, output=said), answer.status in AGAIN
+
+
+def _read(answer: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float) -> str:
+    """The beginning of an answer; one that drips is not waited for beyond the deadline."""
+    said = b""
+    with contextlib.suppress(TimeoutError, http.client.HTTPException, OSError):
+        while len(said) < LONGEST_ANSWER and time.monotonic() < deadline:
+            if connection.sock is not None:
+                connection.sock.settimeout(max(0.1, min(5.0, deadline - time.monotonic())))
+            chunk = answer.read1(4096)
+            if not chunk:
+                break
+            said += chunk
+    return said[:OUTPUT_BYTES].decode("utf-8", "replace").strip()

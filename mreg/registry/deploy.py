@@ -1,0 +1,146 @@
+"""Deployments: hooks that changes set off, run after the change is durable and again where that is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mreg.catalog.deployments import claim, deployments_of, enqueue_one, finish, open_deployments
+from mreg.domain.hook import Deployment, DeploymentStatus, Hook
+from mreg.domain.names import ModelName, VersionRef
+from mreg.errors import MregError, NotAllowed
+from mreg.registry.references import as_reference, find_model, find_version
+
+if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
+    from mreg.catalog.writer import Writer
+    from mreg.registry.session import Session
+
+GRACE_SECONDS = 60.0
+"""After a hook's timeout and this, the process that ran it is taken for dead."""
+
+
+def deliver(session: Session) -> tuple[Deployment, ...]:
+    """Run the hooks of this profile that wait, also those of processes that died; at least once each.
+
+    A hook is run by whose profile has it: the catalog keeps its name alone, so that nobody's commands are run by
+    somebody else. What fails stays failed until it is asked for again, and undoes its stage change where the hook says
+    so. A crash leaves the deployment to the next who delivers, under the same key.
+    """
+    done: list[Deployment] = []
+    for hook in session.hooks:
+        for deployment in _open(session, hook):
+            finished = _run(session, hook, deployment)
+            if finished is not None:
+                done.append(finished)
+    session.delivered.extend(done)
+    return tuple(done)
+
+
+def _open(session: Session, hook: Hook) -> tuple[Deployment, ...]:
+    return session.catalog.read(lambda reader: open_deployments(reader, hook.name, session.now()))
+
+
+def _run(session: Session, hook: Hook, deployment: Deployment) -> Deployment | None:
+    from mreg.hooks.dispatch import dispatch
+
+    def take(writer: Writer) -> Deployment | None:
+        return claim(writer, deployment, session.now(), hook.timeout + GRACE_SECONDS)
+
+    mine = session.write_quietly(take)
+    if mine is None:
+        return None
+    outcome = dispatch(hook, mine)
+    finished = session.write_quietly(
+        lambda writer: finish(writer, mine, succeeded=outcome.succeeded, outcome=outcome.code, output=outcome.output)
+    )
+    if not outcome.succeeded:
+        session.notice(f"the hook {hook.name} failed for {_about(mine)}: {_in_short(finished)}")
+        if hook.roll_back:
+            _roll_back(session, hook, finished)
+    return finished
+
+
+def _about(deployment: Deployment) -> str:
+    event = deployment.event
+    what = f"{event.model}@{event.version}" if event.version is not None else event.model or event.action
+    return f"{what} in {deployment.stage}" if deployment.stage else what
+
+
+def _in_short(deployment: Deployment) -> str:
+    last = deployment.output.strip().splitlines()[-1:] or ["it said nothing"]
+    return last[0] if deployment.outcome is None else f"{deployment.outcome}, {last[0]}"
+
+
+def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
+    """Undo a stage change, unless that was a way back already or something else has come since."""
+    from mreg.domain.model import ModelStage
+    from mreg.registry.promote import rollback
+
+    event = deployment.event
+    if not deployment.stage or event.details.get("returned") or deployment.stage not in ("Staging", "Production"):
+        return
+    stage = ModelStage.parse(deployment.stage)
+
+    def still_there(reader: Reader) -> bool:
+        model = reader.model(ModelName(event.model))
+        return model is not None and event.version in {one.version for one in reader.in_stage(model, stage)}
+
+    if not session.catalog.read(still_there):
+        return
+    try:
+        change = rollback(session, event.model, stage=stage, reason=f"the hook {hook.name} failed")
+        session.notice(f"{change.version.reference} is back in {stage.value}")
+    except MregError as error:
+        session.notice(f"{_about(deployment)} could not be rolled back: {error.message}")
+
+
+def deploy(session: Session, reference: VersionRef | str) -> tuple[Deployment, ...]:
+    """Run the hooks of a version's stage again.
+
+    Raises:
+        NotFound: There is no such model or version.
+        NotAllowed: The version is in no stage, or this profile has no hook for it.
+    """
+    wanted = as_reference(reference)
+
+    def request(writer: Writer) -> None:
+        version = find_version(writer, wanted)
+        model = find_model(writer, version.model_name)
+        hooks = [
+            one for one in session.hooks if one.wants("version.stage_changed", str(model.name), version.stage.value)
+        ]
+        entered = next(
+            (
+                event
+                for event in writer.events(model=model, version=version.version)
+                if event.action == "version.stage_changed" and event.details.get("to") == version.stage.value
+            ),
+            None,
+        )
+        if not hooks or entered is None:
+            raise NotAllowed(
+                f"no hook of the profile {session.profile.name} is for {version.reference} in {version.stage.value}",
+                hint="hooks are defined in your own profile file: mreg profile list says where that is",
+            )
+        for hook in hooks:
+            enqueue_one(writer, entered, hook.name)
+        names = [hook.name for hook in hooks]
+        writer.record("deployment.requested", model, {"hooks": names, "of": entered.seq}, version.version)
+
+    session.write_quietly(request)
+    return deliver(session)
+
+
+def deployments(session: Session, name: ModelName | str, *, limit: int = 100) -> tuple[Deployment, ...]:
+    """What changes of a model set off, newest first.
+
+    Raises:
+        NotFound: There is no such model.
+    """
+    wanted = name if isinstance(name, ModelName) else ModelName(name)
+    return session.catalog.read(lambda reader: deployments_of(reader, find_model(reader, wanted), limit))
+
+
+def failed(done: tuple[Deployment, ...] | list[Deployment]) -> list[Deployment]:
+    """Those that failed."""
+    return [one for one in done if one.status is DeploymentStatus.FAILED]

@@ -1,0 +1,391 @@
+"""Hooks: what a change sets off is run once it is durable, bounded in time and output, and never lost."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mreg
+from mreg.domain.hook import parse_hooks
+from mreg.errors import BadInput
+from mreg.hooks import command as command_module
+from mreg.registry import deploy as deploy_module
+from tests.conftest import Mreg
+
+
+def hooks(*texts: str) -> None:
+    """Write a profile file with hooks, each a YAML flow mapping."""
+    Path("config.yaml").write_text(
+        "default: here\nprofiles:\n  here:\n    catalog: catalog.db\n    hooks:\n"
+        + "".join(f"      - {text}\n" for text in texts)
+    )
+    os.environ["MREG_CONFIG"] = str(Path("config.yaml").absolute())
+
+
+@pytest.fixture
+def pushed(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> Mreg:
+    """Three versions of m, by a profile without hooks."""
+    monkeypatch.setenv("MREG_CONFIG", "")
+    monkeypatch.setenv("MREG_CATALOG", str(Path("catalog.db").absolute()))
+    for number in (1, 2, 3):
+        Path("model").write_text(str(number))
+        assert command("push", "model", "-n", "m").code == 0
+    return command
+
+
+def told(command: Mreg) -> list[dict[str, Any]]:
+    return list(json.loads(command("deployments", "m", "--json").out))
+
+
+def test_a_command_is_told_what_happened(pushed: Mreg) -> None:
+    hooks("{name: deploy, stage: Production, command: [sh, -c, 'cat > in.json; env | grep ^MREG_ > env; echo done']}")
+    done = pushed("promote", "m@1", "--to", "production")
+    assert done.code == 0
+    said = json.loads(Path("in.json").read_text())
+    assert (said["type"], said["data"]["reference"], said["data"]["stage"]) == (
+        "version.stage_changed", "m@1", "Production",
+    )  # fmt: skip
+    assert said["data"]["event"]["details"]["from"] == "None"
+    variables = dict(line.split("=", 1) for line in Path("env").read_text().splitlines())
+    assert variables["MREG_REFERENCE"] == "m@1"
+    assert (variables["MREG_STAGE"], variables["MREG_VERSION"], variables["MREG_EVENT_MODEL"]) == (
+        "Production",
+        "1",
+        "m",
+    )
+    (deployment,) = told(pushed)
+    assert (deployment["status"], deployment["outcome"], deployment["output"]) == ("deployed", 0, "done")
+    assert deployment["key"] == said["data"]["id"] == variables["MREG_DEPLOYMENT"]
+    assert json.loads(pushed("show", "m@1", "--json").out)["status"] == "deployed"
+    assert pushed("audit", "verify").code == 0
+
+
+def test_a_hook_is_for_its_models_stages_and_actions(pushed: Mreg) -> None:
+    hooks(
+        "{name: staging, stage: staging, command: [sh, -c, 'echo staging $MREG_REFERENCE >> log']}",
+        "{name: both, stage: [Production, Archived], models: 'm*', command: [sh, -c, 'echo both $MREG_REFERENCE >> log']}",
+        "{name: other, stage: Production, models: 'x*', command: [sh, -c, 'echo other >> log']}",
+        "{name: approved, on: [version.approved, alias.set], command: [sh, -c, 'echo $MREG_EVENT >> log']}",
+    )
+    pushed("promote", "m@1")
+    pushed("promote", "m@1", "--to", "production")
+    pushed("promote", "m@2", "--to", "production")
+    pushed("approve", "m@3", "--to", "staging")
+    pushed("alias", "m@3", "champion")
+    assert Path("log").read_text().splitlines() == [
+        "staging m@1", "both m@1", "both m@1", "both m@2", "version.approved", "alias.set",
+    ]  # fmt: skip
+
+
+def test_a_hook_that_fails_keeps_the_change_and_is_said(pushed: Mreg) -> None:
+    hooks("{name: deploy, stage: Production, command: [sh, -c, 'echo on the way; echo no room >&2; exit 7']}")
+    done = pushed("promote", "m@1", "--to", "production")
+    assert done.code == 1
+    assert done.out.splitlines()[1].startswith("m@1\tProduction")
+    assert "the hook deploy failed for m@1 in Production: 7, no room\n" in done.err
+    assert "error: the hook deploy failed\n  the change was made before" in done.err
+    shown = json.loads(pushed("show", "m@1", "--json").out)
+    assert (shown["stage"], shown["status"]) == ("Production", "failed")
+    hooks("{name: deploy, stage: Production, command: ['true']}")
+    assert pushed("deploy", "m@1").code == 0
+    assert [(one["status"], one["attempts"]) for one in told(pushed)] == [("deployed", 1), ("failed", 1)]
+    assert json.loads(pushed("show", "m@1", "--json").out)["status"] == "failed"  # of what entering the stage set off
+
+
+def test_a_failure_may_roll_the_change_back_once(pushed: Mreg) -> None:
+    hooks("{name: deploy, stage: Production, on_failure: rollback, command: [sh, -c, '[ $MREG_VERSION = 1 ]']}")
+    assert pushed("promote", "m@1", "--to", "production").code == 0
+    done = pushed("promote", "m@2", "--to", "production")
+    assert done.code == 1
+    assert "m@1 is back in Production" in done.err
+    assert pushed("show", "m@production", "-q").out == "m@1\n"
+    assert [(one["reference"], one["status"]) for one in told(pushed)] == [
+        ("m@1", "deployed"), ("m@2", "failed"), ("m@1", "deployed"),
+    ]  # fmt: skip
+    hooks("{name: deploy, stage: Production, on_failure: rollback, command: ['false']}")
+    assert pushed("promote", "m@3", "--to", "production").code == 1
+    assert pushed("show", "m@production", "-q").out == "m@1\n"
+
+
+COMMANDS = {
+    "does not exist": ("[/no/such/program]", None, "/no/such/program can't be run: No such file or directory"),
+    "is no program": ("[./config.yaml]", None, "./config.yaml can't be run: Permission denied"),
+    "hangs": ("[sleep, '100']", None, "timed out after 1 s"),
+    "ignores SIGTERM": (
+        "[sh, -c, 'trap \"\" TERM; echo deaf; while :; do sleep 1; done']",
+        None,
+        "timed out after 1 s",
+    ),
+    "dies": ("[sh, -c, 'kill -9 $$']", -9, ""),
+    "does not read": ("[sh, -c, 'exec 0<&-; echo fine; exit 3']", 3, "fine"),
+    "prints a lot": (
+        "[sh, -c, 'head -c 300000000 /dev/zero | tr \"\\\\0\" x; echo; echo the end; exit 1']",
+        1,
+        "the end",
+    ),
+    "prints escapes": ("[sh, -c, 'printf \"\\\\033[2Jx\\\\n\"; exit 1']", 1, "\x1b[2Jx"),
+}
+
+
+@pytest.mark.parametrize("what", COMMANDS)
+def test_a_command_can_not_hold_mreg_up_or_harm_it(what: str, pushed: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command_module, "TERMINATION_SECONDS", 0.5)
+    words, outcome, output = COMMANDS[what]
+    seconds = 60 if what == "prints a lot" else 1
+    hooks(f"{{name: deploy, stage: Production, timeout: {seconds}, command: {words}}}")
+    began = time.monotonic()
+    done = pushed("promote", "m@1", "--to", "production")
+    assert done.code == 1
+    assert time.monotonic() - began < 30
+    (deployment,) = told(pushed)
+    assert (deployment["status"], deployment["outcome"]) == ("failed", outcome)
+    assert deployment["output"].splitlines()[-1:] == output.splitlines()
+    assert len(deployment["output"]) < 9_000
+    assert "\x1b" not in done.err + pushed("deployments", "m").out
+
+
+def test_what_a_killed_promote_set_off_is_run_by_the_next(pushed: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    hooks("{name: deploy, stage: Production, command: [sh, -c, 'echo $MREG_DEPLOYMENT $MREG_REFERENCE >> log']}")
+    with monkeypatch.context() as dying:
+        dying.setattr(deploy_module, "deliver", lambda _session: ())
+        assert pushed("promote", "m@1", "--to", "production").code == 0
+    assert [one["status"] for one in told(pushed)] == ["pending"]
+    assert json.loads(pushed("show", "m@1", "--json").out)["status"] == "deploying"
+    assert pushed("deploy", "--pending").code == 0
+    assert pushed("deploy", "--pending").out.count("\n") == 1
+    assert [line.split()[1] for line in Path("log").read_text().splitlines()] == ["m@1"]
+    assert [one["status"] for one in told(pushed)] == ["deployed"]
+
+
+def test_a_hook_whose_process_was_killed_is_run_again_under_the_same_key(pushed: Mreg, process: Mreg) -> None:
+    hooks("{name: deploy, stage: Production, command: [sh, -c, 'echo $MREG_DEPLOYMENT >> log; [ -e go ] || sleep 60']}")
+    running = subprocess.Popen([sys.executable, "-m", "mreg", "promote", "m@1", "--to", "production"])
+    while not Path("log").exists():
+        time.sleep(0.02)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert pushed("show", "m@production", "-q").out == "m@1\n"
+    Path("go").touch()
+    assert pushed("deploy", "--pending").out.count("\n") == 1  # it may still be alive
+    raw = sqlite3.connect("catalog.db")
+    with raw:
+        raw.execute("UPDATE deployments SET claimed_until = '2026-01-01T00:00:00.000000Z'")
+    raw.close()
+    assert process("tag", "m@2", "a=b").code == 0  # any change by one who has the hook
+    keys = Path("log").read_text().split()
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert [(one["status"], one["attempts"]) for one in told(pushed)] == [("deployed", 2)]
+
+
+def test_who_does_not_have_the_hook_does_not_run_it(pushed: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    hooks("{name: deploy, stage: Production, command: [touch, ran]}")
+    with monkeypatch.context() as dying:
+        dying.setattr(deploy_module, "deliver", lambda _session: ())
+        pushed("promote", "m@1", "--to", "production")
+    hooks("{name: another, stage: Production, command: ['true']}")
+    assert pushed("deploy", "--pending").code == 0
+    assert not Path("ran").exists()
+    assert [one["status"] for one in told(pushed)] == ["pending"]
+    done = pushed("deploy", "m@2")
+    assert (done.code, "no hook of the profile here is for m@2" in done.err) == (1, True)
+
+
+def test_a_project_file_can_not_have_hooks(pushed: Mreg) -> None:
+    Path("mreg.yaml").write_text("hooks: [{stage: Production, command: [touch, ran]}]\n")
+    done = pushed("promote", "m@1", "--to", "production")
+    assert done.code == 2
+    assert "hooks can't be set in a project file" in done.err
+    assert not Path("ran").exists()
+
+
+def test_two_processes_run_a_hook_once(pushed: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    hooks("{name: deploy, stage: Production, command: [sh, -c, 'echo x >> log; sleep 0.5']}")
+    with monkeypatch.context() as dying:
+        dying.setattr(deploy_module, "deliver", lambda _session: ())
+        pushed("promote", "m@1", "--to", "production")
+    running = [subprocess.Popen([sys.executable, "-m", "mreg", "deploy", "--pending", "-q"]) for _ in range(4)]
+    assert [one.wait(60) for one in running] == [0, 0, 0, 0]
+    assert Path("log").read_text() == "x\n"
+
+
+# Webhooks
+
+
+class Receiver:
+    """A server that answers as a test says, and keeps what it got."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, dict[str, str], bytes]] = []
+        self.answer: Callable[[BaseHTTPRequestHandler], None] = lambda handler: _say(handler, 200, b"thanks")
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.got.append((self.path, {key.lower(): value for key, value in self.headers.items()}, body))
+                receiver.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+def _say(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+    handler.send_response(status)
+    for key, value in headers.items():
+        handler.send_header(key, value)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.server.shutdown()
+    receiver.server.server_close()
+
+
+def test_a_webhook_is_signed_as_the_convention_says(
+    pushed: Mreg, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = base64.b64encode(b"0123456789abcdef01234567").decode()
+    monkeypatch.setenv("HOOK_SECRET", f"whsec_{secret}")
+    hooks(f"{{stage: Production, webhook: '{receiver.url}/hook?x=1', secret_env: HOOK_SECRET}}")
+    assert pushed("promote", "m@1", "--to", "production").code == 0
+    ((path, headers, body),) = receiver.got
+    assert path == "/hook?x=1"
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = base64.b64encode(hmac.new(base64.b64decode(secret), signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert abs(int(headers["webhook-timestamp"]) - time.time()) < 60
+    assert json.loads(body)["data"]["reference"] == "m@1"
+    (deployment,) = told(pushed)
+    assert (deployment["hook"], deployment["outcome"], deployment["output"]) == ("127.0.0.1", 200, "thanks")
+    assert secret not in Path("catalog.db").read_bytes().decode("latin-1")
+
+
+def test_a_webhook_is_tried_again_with_the_same_id(pushed: Mreg, receiver: Receiver) -> None:
+    hooks(f"{{name: w, stage: Production, webhook: '{receiver.url}'}}")
+    receiver.answer = lambda handler: _say(handler, 503 if len(receiver.got) < 3 else 204)
+    assert pushed("promote", "m@1", "--to", "production").code == 0
+    assert len(receiver.got) == 3
+    assert len({(headers["webhook-id"], body) for _, headers, body in receiver.got}) == 1
+
+
+def _drip(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(200):
+        handler.wfile.write(b".")
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
+ANSWERS: dict[str, tuple[Callable[[BaseHTTPRequestHandler], None], int | None, str]] = {
+    "refuses": (lambda handler: _say(handler, 400, b"no"), 400, "no"),
+    "redirects": (lambda handler: _say(handler, 302, b"", Location="file:///etc/passwd"), 302, "it redirects"),
+    "elsewhere": (lambda handler: _say(handler, 307, b"", Location="http://169.254.169.254/"), 307, "it redirects"),
+    "garbage": (lambda handler: handler.wfile.write(b"what?\r\n\r\n"), None, "it can't be reached"),
+    "hangs": (lambda _handler: time.sleep(5), None, "it did not answer in time"),
+    "hangs up": (lambda handler: handler.connection.close(), None, "it can't be reached"),
+    "a lot": (lambda handler: _say(handler, 400, b"x" * 50_000_000), 400, "xxxx"),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_a_receiver_can_not_hold_mreg_up_or_lead_it_astray(what: str, pushed: Mreg, receiver: Receiver) -> None:
+    receiver.answer, outcome, words = ANSWERS[what]
+    hooks(f"{{name: w, stage: Production, timeout: 2, webhook: '{receiver.url}'}}")
+    began = time.monotonic()
+    done = pushed("promote", "m@1", "--to", "production")
+    assert done.code == 1
+    assert time.monotonic() - began < 15
+    (deployment,) = told(pushed)
+    assert (deployment["status"], deployment["outcome"]) == ("failed", outcome)
+    assert words in deployment["output"]
+    assert len(deployment["output"]) < 9_000
+    assert all(path == "/" for path, _, _ in receiver.got)
+
+
+def test_an_answer_that_drips_is_not_waited_for(pushed: Mreg, receiver: Receiver) -> None:
+    receiver.answer = _drip
+    hooks(f"{{name: w, stage: Production, timeout: 2, webhook: '{receiver.url}'}}")
+    began = time.monotonic()
+    pushed("promote", "m@1", "--to", "production")
+    assert time.monotonic() - began < 8
+
+
+def test_a_secret_that_is_not_set_is_told_and_nothing_is_sent(pushed: Mreg, receiver: Receiver) -> None:
+    hooks(f"{{name: w, stage: Production, webhook: '{receiver.url}', secret_env: NOT_SET}}")
+    done = pushed("promote", "m@1", "--to", "production")
+    assert (done.code, "the variable NOT_SET with its secret is not set" in done.err) == (1, True)
+    assert receiver.got == []
+
+
+WRONG = [
+    ("x", "hooks must be a list"), (["x"], "a hook must be a mapping"), ([{}], "a command or a webhook"),
+    ([{"stage": "Production", "command": "rm -rf /"}], "must be a list of its words"),
+    ([{"stage": "Production", "command": ["a"], "webhook": "https://x"}], "a command or a webhook"),
+    ([{"command": ["a"]}], "needs a stage or an action"), ([{"stage": "X", "command": ["a"]}], ""),
+    ([{"on": "version.pushd", "command": ["a"]}], "there is no action 'version.pushd'"),
+    ([{"stage": "Production", "comand": ["a"]}], "the key 'comand' of a hook is unknown"),
+    ([{"stage": "Production", "command": ["a"], "timeout": 0}], "timeout of the hook a"),
+    ([{"stage": "Production", "command": ["a"], "timeout": "nan"}], "timeout of the hook a"),
+    ([{"stage": "Production", "command": ["a"], "on_failure": "cry"}], "on_failure of the hook a"),
+    ([{"stage": "Production", "webhook": "file:///etc/passwd"}], "begins with https://"),
+    ([{"stage": "Production", "webhook": "https://u:p@x"}], "has a login in it"),
+    ([{"stage": "Production", "webhook": "https://x y"}], "begins with https://"),
+    ([{"stage": "Production", "command": ["a"], "secret_env": "s3cr3t!"}], "must be the name of a variable"),
+    ([{"stage": "Production", "command": ["a"], "name": "../x"}], "can't be a hook's name"),
+    ([{"stage": "Production", "command": ["a\0b"]}], "NUL"),
+    ([{"stage": "Production", "command": ["a"]}] * 2, "two hooks are called 'a'"),
+    ([{"stage": "Production", "command": ["a"]}] * 51, "51 hooks are too many"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "words"), WRONG)
+def test_a_hook_that_makes_no_sense_is_refused(document: object, words: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_hooks(document, "/x")
+    assert words in caught.value.message
+
+
+def test_a_broken_hook_is_told_with_file_and_line_and_changes_nothing(pushed: Mreg) -> None:
+    hooks("{stage: Prodction, command: [a]}")
+    done = pushed("promote", "m@1", "--to", "production")
+    assert done.code == 2
+    assert "config.yaml, line 6:" in done.err
+    assert pushed("show", "m@1", "--profile", "local").code == 2
+
+
+def test_the_python_api_gives_what_was_delivered(pushed: Mreg) -> None:
+    hooks("{name: deploy, stage: Production, command: ['false']}")
+    with mreg.open_registry(catalog="catalog.db") as registry:
+        change = registry.promote("m@1", to="Production")
+        assert change.changed
+        assert [one.status.value for one in registry.delivered] == ["failed"]
