@@ -124,6 +124,7 @@ def _version(version: ModelVersion) -> Wire:
         "run_id": version.run_id or None,
         "experiment_id": version.experiment_id or None,
         "parent_version": str(version.parent) if version.parent else None,
+        "data": dict(version.data),
         "source": _source(version.source),
         "created_at": _time(version.created_at),
         "updated_at": _time(version.updated_at),
@@ -215,6 +216,7 @@ def _lineage_nodes(nodes: tuple[LineageNode, ...]) -> list[Wire]:
             "stage": node.version.stage.value if node.version else None,
             "run_id": (node.version.run_id or None) if node.version else None,
             "git_commit": (node.version.source.git_commit or None) if node.version else None,
+            "data": dict(node.version.data) if node.version else {},
         }
         for depth, node in flatten(nodes)
     ]

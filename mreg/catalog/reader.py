@@ -155,7 +155,9 @@ class Reader:
             chunk = rows[start : start + CHUNK]
             belongings = self._belongings([number(row, "version_id") for row in chunk])
             for row in chunk:
-                metrics, parameters, tags, aliases = (belongings.get((row["version_id"], kind), {}) for kind in "mpta")
+                metrics, parameters, tags, aliases, data = (
+                    belongings.get((row["version_id"], kind), {}) for kind in "mptad"
+                )
                 parent_id = row["parent_id"]
                 if isinstance(parent_id, int) and parent_id not in parents:
                     parents[parent_id] = self._reference(parent_id)
@@ -166,6 +168,7 @@ class Reader:
                         parameters=parameters,
                         tags=tags,
                         aliases=tuple(aliases),
+                        data=data,
                         parent=parents[parent_id] if isinstance(parent_id, int) else None,
                         locate=self._locate,
                     )
@@ -173,12 +176,13 @@ class Reader:
         return tuple(found)
 
     def _belongings(self, ids: Sequence[int]) -> dict[tuple[object, str], dict[str, str]]:
-        """Metrics (m), parameters (p), tags (t) and aliases (a) by version, each a mapping in the order of names."""
+        """Metrics (m), parameters (p), tags (t), data (d) and aliases (a) by version, in the order of names."""
         marks = ", ".join(f":v{place}" for place in range(len(ids)))
         sql = (
             f"SELECT 'm' AS kind, version_id, name, exact AS value FROM metrics WHERE version_id IN ({marks}) "
             f"UNION ALL SELECT 'p', version_id, name, value FROM parameters WHERE version_id IN ({marks}) "
             f"UNION ALL SELECT 't', version_id, name, value FROM version_tags WHERE version_id IN ({marks}) "
+            f"UNION ALL SELECT 'd', version_id, name, value FROM version_data WHERE version_id IN ({marks}) "
             f"UNION ALL SELECT 'a', version_id, alias, '' FROM aliases WHERE version_id IN ({marks}) "
             "ORDER BY 1, 2, 3"
         )

@@ -105,6 +105,7 @@ def read_version(
     parameters: Mapping[str, str],
     tags: Mapping[str, str],
     aliases: Sequence[str],
+    data: Mapping[str, str],
     parent: VersionRef | None,
     locate: Callable[[Digest], str],
 ) -> ModelVersion:
@@ -136,6 +137,7 @@ def read_version(
         run_id=str(row["run_id"]),
         experiment_id=str(row["experiment_id"]),
         parent=parent,
+        data=MappingProxyType(dict(data)),
         source=Source(
             git_commit=str(row["git_commit"]),
             git_branch=str(row["git_branch"]),

@@ -213,6 +213,7 @@ class Writer(Reader):
         run_id: str = "",
         experiment_id: str = "",
         parent: ModelVersion | None = None,
+        data: Mapping[str, str] | None = None,
         source: Source | None = None,
     ) -> ModelVersion:
         """Add the next version of a model; its bytes must be durable by now."""
@@ -225,6 +226,7 @@ class Writer(Reader):
             "metrics": dict(metrics or {}),
             "run_id": run_id,
             "parent": str(parent.reference) if parent else "",
+            **({"data": dict(data)} if data else {}),
         }
         seq = self.record("version.pushed", model, details, given)
         version_id = self.connection.insert(
@@ -259,6 +261,8 @@ class Writer(Reader):
         )
         for key, value in (tags or {}).items():
             self.connection.run("versions.set_tag", version_id=version_id, name=key, value=value)
+        for key, value in (data or {}).items():
+            self.connection.run("versions.set_data", version_id=version_id, name=key, value=value)
         self.connection.run("models.add_version", model_id=model.model_id, version=given, at=self.time)
         version = self.version_by_id(version_id)
         if version is None:

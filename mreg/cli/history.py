@@ -54,17 +54,30 @@ def history(
     run.output.result(run.registry.stages_at(wanted.name, at))
 
 
-def lineage(ctx: typer.Context, words: ReferenceWords) -> None:
-    """Show what a version was made from and what was made from it, over all models.
+def lineage(
+    ctx: typer.Context,
+    words: ReferenceWords,
+    kind: Annotated[
+        str | None, typer.Option("--graph", metavar="mermaid|dot", help="Print it as text that draws itself.")
+    ] = None,
+) -> None:
+    """Show what a version was made from and what was made from it, over all models, with runs, commits and data.
 
     Examples:
 
     \b
       mreg lineage classifier@3
       mreg lineage classifier production --json
+      mreg lineage classifier@3 --graph mermaid >> README.md
     """
     run = invocation_of(ctx)
-    run.output.result(run.registry.lineage(reference(words)))
+    found = run.registry.lineage(reference(words))
+    if kind is None:
+        run.output.result(found)
+        return
+    from mreg.cli.graph import graph
+
+    run.output.text(graph(found, kind))
 
 
 def why(ctx: typer.Context, words: ReferenceWords) -> None:

@@ -70,6 +70,10 @@ class Output:
         """Print the one column of a rendering as it is, without its name."""
         self._print("".join(f"{printable(str(row[0]))}\n" for row in rendering.flat.rows))
 
+    def text(self, text: str) -> None:
+        """Print a text that is a format of its own."""
+        self._print(text)
+
     def _print(self, text: str) -> None:
         if sys.stdout is None:
             raise OSError(9, "standard output is closed")

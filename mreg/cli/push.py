@@ -62,6 +62,10 @@ def push(
             "--parent", metavar="REF", help="What it was made from, of any model.", autocompletion=complete_reference
         ),
     ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option("--data", metavar="NAME=URI[@DIGEST]", help="Data it was made from; may be given several times."),
+    ] = None,
     artifact_format: Annotated[
         str, typer.Option("--artifact-format", metavar="FORMAT", help="What the content is; else told from it.")
     ] = "",
@@ -78,6 +82,7 @@ def push(
       mreg push model.pkl --accuracy 0.95
       mreg push model.pkl --name classifier --metrics-file metrics.json --param lr=0.01 --tag team=fraud
       mreg push checkpoints/final --name llm --metric perplexity=7.2 --alias champion --parent base-llm@2
+      mreg push model.pkl --data train=s3://lake/churn/2026-03 --data labels=git:labels.csv@v7
     """
     from mreg.cli.render import pushed
 
@@ -107,6 +112,7 @@ def push(
             run_id=run_id,
             experiment_id=experiment_id,
             parent=parent,
+            data=pairs("data", data),
             format=artifact_format,
             progress=progress,
         )

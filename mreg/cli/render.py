@@ -168,6 +168,7 @@ def _version(version: ModelVersion) -> Rendering:
         ("description", version.description),
         *((f"metrics.{name}", value) for name, value in version.metrics.items()),
         *((f"params.{name}", value) for name, value in version.parameters.items()),
+        *((f"data.{name}", value) for name, value in version.data.items()),
         *((f"tags.{name}", value) for name, value in version.tags.items()),
         ("file", artifact.name),
         ("format", artifact.format),

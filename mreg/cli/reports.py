@@ -156,13 +156,18 @@ def lineage(found: Lineage) -> Rendering:
         stage = stage_cell(one_version) if one_version else Toned("deleted", "dim")
         run = one_version.run_id if one_version else ""
         commit = one_version.source.git_commit if one_version else ""
-        flat.append((level, relation, str(reference), stage, run, commit))
+        data = ", ".join(f"{name}={value}" for name, value in one_version.data.items()) if one_version else ""
+        flat.append((level, relation, str(reference), stage, run, commit, data))
         indent = "   " * (level - 1) + "└─ " if level else ""
         label = Toned(f"{indent}{reference}", "strong" if relation == "itself" else "")
-        drawn.append((label, stage, run, commit[:12]))
+        drawn.append((label, stage, run, commit[:12], data))
     return Rendering(
-        tables=(Table(columns=("version", "stage", "run", "commit"), rows=tuple(drawn)),),
-        flat=Table(columns=(">depth", "relation", "reference", "stage", "run", "commit"), rows=tuple(flat)),
+        tables=(
+            Table(
+                columns=("version", "stage", "run", "commit", "data"), rows=tuple(drawn), optional=("data", "commit")
+            ),
+        ),
+        flat=Table(columns=(">depth", "relation", "reference", "stage", "run", "commit", "data"), rows=tuple(flat)),
     )
 
 

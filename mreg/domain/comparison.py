@@ -50,7 +50,7 @@ class Change:
     """Something other than a metric that the two versions do not share.
 
     Attributes:
-        group: parameters, files, source or environment.
+        group: parameters, data, files, source or environment.
         first: Its text in the first version, None where it is absent; second likewise. They differ.
     """
 
@@ -96,6 +96,7 @@ def compare(
         metrics=tuple(_metric(name, first.metrics.get(name), second.metrics.get(name), directions) for name in names),
         changes=(
             *_changes("parameters", first.parameters, second.parameters),
+            *_changes("data", first.data, second.data),
             *_file_changes(first_files, second_files),
             *_changes("source", _source(first), _source(second)),
             *_changes("environment", first.source.environment, second.source.environment),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from mreg.domain.digest import Digest
 from mreg.domain.model import ModelVersion
 from mreg.domain.names import VersionRef
+from mreg.domain.text import check_line, quoted
+from mreg.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,24 @@ class Lineage:
     version: ModelVersion
     parents: tuple[LineageNode, ...]
     children: tuple[LineageNode, ...]
+
+
+def check_data(name: str, value: str) -> str:
+    """The reference to data itself, if it can be kept: an address, perhaps with ``@`` and a digest behind it.
+
+    Raises:
+        BadInput: It is empty, has characters that can't be printed, or a password.
+    """
+    check_line(f"data {name}", value)
+    _, scheme, rest = value.partition("://")
+    login = rest.partition("/")[0].rpartition("@")[0] if scheme else ""
+    if ":" in login:
+        raise BadInput(f"the address of the data {quoted(name)} has a password in it", hint="leave it out")
+    _, at, digest = value.rpartition("@")
+    algorithm, colon, _ = digest.partition(":")
+    if at and colon and algorithm == "sha256":
+        Digest.parse(digest)
+    return value
 
 
 def would_cycle(version: int, parent: int, parent_of: Callable[[int], int | None]) -> bool:

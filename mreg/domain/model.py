@@ -117,6 +117,7 @@ class ModelVersion:
         version: 1, 2, 3 ... within the model, never given twice.
         aliases: Names that now point to this version, sorted.
         parent: The version it was made from, as the reference it has now, or None.
+        data: What it was made from, by name: an address, with ``@`` and a digest where one is known.
         deployed_at: When it last entered Production, or None.
     """
 
@@ -134,6 +135,7 @@ class ModelVersion:
     run_id: str = ""
     experiment_id: str = ""
     parent: VersionRef | None = None
+    data: Mapping[str, str] = field(default_factory=_nothing)
     source: Source = field(default_factory=Source)
     created_at: datetime
     updated_at: datetime

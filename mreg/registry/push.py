@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mreg.domain.lineage import check_data
 from mreg.domain.manifest import check_path
 from mreg.domain.metrics import MetricValue, check_metric
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
@@ -36,6 +37,7 @@ class Attachments:
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     run_id: str = ""
     experiment_id: str = ""
@@ -51,6 +53,8 @@ class Attachments:
         for kind, texts in (("parameter", self.parameters), ("tag", self.tags)):
             for key, value in texts.items():
                 check_value(kind, check_key(kind, key), value)
+        for key, value in self.data.items():
+            check_data(check_key("data", key), value)
         for alias in self.aliases:
             check_alias(alias)
         for what, line in (("run id", self.run_id), ("experiment id", self.experiment_id), ("format", self.format)):
@@ -118,6 +122,7 @@ def push(
             run_id=attachments.run_id or run_id,
             experiment_id=attachments.experiment_id,
             parent=find_version(writer, made_from) if made_from else None,
+            data=attachments.data,
             source=source,
         )
         for alias in attachments.aliases:

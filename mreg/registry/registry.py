@@ -95,6 +95,7 @@ class Registry:
         run_id: str = "",
         experiment_id: str = "",
         parent: Reference | None = None,
+        data: Mapping[str, str] | None = None,
         format: str = "",
         progress: Callable[[int, int], None] | None = None,
     ) -> ModelVersion:
@@ -113,6 +114,7 @@ class Registry:
                 metrics=metrics or {},
                 parameters={key: str(value) for key, value in (parameters or {}).items()},
                 tags=tags or {},
+                data=data or {},
                 aliases=tuple(aliases),
                 run_id=run_id,
                 experiment_id=experiment_id,

@@ -176,3 +176,6 @@ DELETE FROM versions WHERE version_id = :version_id
 
 -- name: staged
 SELECT model_id, version, stage FROM versions WHERE stage <> 'None'
+
+-- name: set_data
+INSERT INTO version_data (version_id, name, value) VALUES (:version_id, :name, :value)

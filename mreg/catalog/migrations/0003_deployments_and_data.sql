@@ -1,4 +1,4 @@
--- Hooks that changes set off: written with the change, so that none is lost where its process dies.
+-- Hooks that changes set off, written with the change, so that none is lost where its process dies; data of versions.
 
 CREATE TABLE deployments (
     deployment_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -18,3 +18,11 @@ CREATE TABLE deployments (
 );
 CREATE INDEX deployments_of_model ON deployments (model_id, deployment_id);
 CREATE INDEX deployments_open ON deployments (hook, deployment_id) WHERE status IN ('pending', 'deploying');
+
+-- The data that a version was made from.
+CREATE TABLE version_data (
+    version_id INTEGER NOT NULL REFERENCES versions ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,                     -- an address, with @ and a digest where one was given
+    PRIMARY KEY (version_id, name)
+) WITHOUT ROWID;

@@ -1,0 +1,88 @@
+"""Lineage as text that draws itself: Graphviz and Mermaid, for documents."""
+
+from __future__ import annotations
+
+from mreg.domain.lineage import Lineage, LineageNode
+from mreg.domain.model import ModelVersion
+from mreg.domain.text import printable
+from mreg.errors import BadInput
+
+Edge = tuple[str, str, str]
+"""From, to, and what leads there."""
+
+KINDS = ("mermaid", "dot")
+
+
+def graph(found: Lineage, kind: str) -> str:
+    """The lineage of a version with its runs, commits and data, in Mermaid or in Graphviz's language.
+
+    Raises:
+        BadInput: There is no such kind.
+    """
+    if kind not in KINDS:
+        raise BadInput(f"there is no graph {kind!r}", hint=f"use {' or '.join(KINDS)}")
+    nodes, edges = _collected(found)
+    return _mermaid(nodes, edges) if kind == "mermaid" else _dot(nodes, edges)
+
+
+def _collected(found: Lineage) -> tuple[dict[str, str], list[Edge]]:
+    nodes: dict[str, str] = {}
+    edges: list[Edge] = []
+    own = str(found.version.reference)
+
+    def add(reference: str, version: ModelVersion | None) -> None:
+        if reference in nodes:
+            return
+        nodes[reference] = f"{reference} ({version.stage.value if version else 'deleted'})"
+        if version is None:
+            return
+        sources = [("run", version.run_id), ("commit", version.source.git_commit[:12])]
+        sources += [(f"data {name}", value) for name, value in version.data.items()]
+        for what, value in sources:
+            if value:
+                nodes.setdefault(f"{what} {value}", f"{what} {value}")
+                edges.append((f"{what} {value}", reference, ""))
+
+    def connect(node: LineageNode, other: str, *, up: bool) -> None:
+        add(str(node.reference), node.version)
+        pair = (str(node.reference), other) if up else (other, str(node.reference))
+        edges.append((*pair, "parent"))
+
+    add(own, found.version)
+    for way, roots in ((True, found.parents), (False, found.children)):
+        pending = [(node, own) for node in roots]
+        while pending:
+            node, other = pending.pop()
+            connect(node, other, up=way)
+            pending += [(related, str(node.reference)) for related in node.related]
+    return nodes, edges
+
+
+def _mermaid(nodes: dict[str, str], edges: list[Edge]) -> str:
+    names = {node: f"n{place}" for place, node in enumerate(nodes)}
+    lines = ["graph TD"]
+    lines += [f'    {names[node]}["{_entities(label)}"]' for node, label in nodes.items()]
+    lines += [
+        f"    {names[first]} {'-->|' + word + '|' if word else '-->'} {names[second]}" for first, second, word in edges
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _entities(text: str) -> str:
+    """Letters and a few signs as they are, everything else by its number: nothing in a name can be markup."""
+    return "".join(char if char.isalnum() or char in " @._-/()" else f"#{ord(char)};" for char in printable(text))
+
+
+def _dot(nodes: dict[str, str], edges: list[Edge]) -> str:
+    lines = ["digraph lineage {", "    rankdir=TB;", "    node [shape=box];"]
+    lines += [f"    {_quoted(node)} [label={_quoted(label)}];" for node, label in nodes.items()]
+    lines += [
+        f"    {_quoted(first)} -> {_quoted(second)}" + (f" [label={_quoted(word)}];" if word else ";")
+        for first, second, word in edges
+    ]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _quoted(text: str) -> str:
+    safe = printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{safe}"'
