@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -71,6 +72,24 @@ def test_two_people_share_a_bucket() -> None:
     out = shell(f"sh {EXAMPLES}/shared-bucket.sh", MREG_EXAMPLE_BIN=BIN)
     assert "grace$ mreg compare digits 1 2" in out
     assert out.endswith("Done. The store and everything in it is gone again.\n")
+
+
+def test_a_teams_road_to_production() -> None:
+    out = shell(f"sh {EXAMPLES}/approval-flow.sh 2>&1")
+    for words in (
+        "has 0 of 1 approvals for Production",
+        "was rejected for Production by risk: slow on the oldest phones",
+    ):
+        assert words in out
+    assert out.endswith("Done. Everything above ran against a store of its own, which is gone again.\n")
+
+
+def test_a_promotion_deploys_a_service_and_a_broken_model_is_rolled_back() -> None:
+    out = shell(f"sh {EXAMPLES}/deploy-hook/run.sh 2>&1")
+    answers = [json.loads(line) for line in out.splitlines() if line.startswith('{"digit"')]
+    assert answers == [{"digit": 0, "model": f"digits@{version}"} for version in (1, 2, 2)]
+    assert "the hook deploy failed for digits@3 in Production: 1, digits@3 did not come up" in out
+    assert "digits@2 is back in Production" in out
 
 
 def test_a_model_is_trained_and_pushed() -> None:
