@@ -107,6 +107,17 @@ class Life(RuleBasedStateMachine):
             return
         self.enter(known, number, to)
 
+    @rule(name=models, person=st.sampled_from(PEOPLE), data=st.data())
+    def ship(self, name: str, person: str, data: st.DataObject) -> None:
+        """A new version straight into Production and back again: the way that is gone most."""
+        self.push(name=name, person=person, accuracy=0.95, data=data.draw(st.binary(min_size=1, max_size=2)))
+        known = self.known[name]
+        if self.refusal(known, known.last, "Production") is None:
+            self.registries[person].promote(f"{name}@{known.last}", to="Production")
+            self.enter(known, known.last, "Production")
+        if data.draw(st.booleans()):
+            self.rollback(name=name)
+
     def refusal(self, known: Known, number: int, to: str) -> type[mreg.MregError] | None:
         if to != "Production" or known.stage[number] == to:
             return None
