@@ -13,7 +13,6 @@ from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, VersionRef, check_alias
 from mreg.domain.text import check_key, check_line, check_text, check_value, quoted
 from mreg.errors import BadInput, NotAllowed, NotFound
-from mreg.registry.admission import take_alias
 from mreg.registry.references import as_reference, find, find_model, find_version
 from mreg.registry.session import Session
 
@@ -172,6 +171,8 @@ def set_alias(session: Session, reference: VersionRef | str, alias: str) -> Mode
     """
     wanted = as_reference(reference)
     check_alias(alias)
+    from mreg.registry.admission import take_alias
+
     return session.write(lambda writer: take_alias(writer, find_version(writer, wanted), alias))
 
 

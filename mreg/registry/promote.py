@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
-from mreg.domain.policy import Assessment
 from mreg.domain.text import check_text
 from mreg.domain.transition import EXCLUSIVE, StageChange, next_stage
 from mreg.errors import Conflict, NotAllowed, NotFound
-from mreg.registry.admission import assessment_of, heed
 from mreg.registry.references import as_reference, concerning, find_model, find_version
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
+    from mreg.domain.policy import Assessment
     from mreg.registry.session import Session
 
 
@@ -98,6 +97,8 @@ def plan(
         NotFound: There is no such model or version.
         NotAllowed: The road has no next step.
     """
+    from mreg.registry.admission import assessment_of
+
     wanted = as_reference(reference)
     target = ModelStage.parse(to) if isinstance(to, str) else to
 
@@ -161,6 +162,8 @@ def enter_stage(
     before = version.stage
     said: dict[str, object] = {}
     if not unchecked and (before is not stage or returned):
+        from mreg.registry.admission import heed
+
         said = heed(writer, version, stage.value, returned=returned, override=override)
     archived = tuple(
         writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version)

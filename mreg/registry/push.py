@@ -8,14 +8,12 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mreg.domain.lineage import check_data
 from mreg.domain.manifest import check_path
 from mreg.domain.metrics import MetricValue, check_metric
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
 from mreg.domain.names import ModelName, VersionRef, check_alias
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value
 from mreg.errors import BadInput, Corrupt, Unavailable
-from mreg.registry.admission import take_alias
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_version
 
@@ -53,6 +51,8 @@ class Attachments:
         for kind, texts in (("parameter", self.parameters), ("tag", self.tags)):
             for key, value in texts.items():
                 check_value(kind, check_key(kind, key), value)
+        if self.data:
+            from mreg.domain.lineage import check_data
         for key, value in self.data.items():
             check_data(check_key("data", key), value)
         for alias in self.aliases:
@@ -125,6 +125,8 @@ def push(
             data=attachments.data,
             source=source,
         )
+        if attachments.aliases:
+            from mreg.registry.admission import take_alias
         for alias in attachments.aliases:
             version = take_alias(writer, version, alias)
         if target is None or target is ModelStage.NONE:

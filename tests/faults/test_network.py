@@ -52,6 +52,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ranges are asked for one after the other, so that what has arrived at a cut is known."""
     monkeypatch.setattr(download, "AT_ONCE", 1)
+    monkeypatch.setattr(download, "SMALL_AT_ONCE", 1)
 
 
 def random_file(name: str, size: int = SIZE) -> Path:
