@@ -100,14 +100,22 @@ class Upload:
             digest = hashing.digest()
             return _Put(digest, self._backend.put_if_absent(blob_key(digest), staged))
 
-    def _put_parts(self, file: SourceFile, moved: Callable[[int], None]) -> _Put:
+    def _put_parts(self, file: SourceFile, moved: Callable[[int], None], *, alone: bool = True) -> _Put:
+        """Hash the file and send what is not there.
+
+        Args:
+            alone: The whole push is this file, so that hashing is a pass of its own to be told; among others only
+                what is sent is.
+        """
 
         from mreg.artifacts.parts import measured, put_parts
 
-        digest, parts = measured(file, moved)
+        digest, parts = measured(file, moved if alone else lambda _count: moved(0))
         if self._is_there(digest, file.size):
+            moved(0 if alone else file.size)
             return _Put(digest, new=False)
-        moved(-file.size)
+        if alone:
+            moved(-file.size)
         new, kept_bytes = put_parts(self._backend, blob_key(digest), file, parts, moved)
         return _Put(digest, new, kept_bytes)
 
@@ -181,7 +189,7 @@ class Upload:
             from mreg.artifacts.parallel import Stoppable, in_order
 
             hear = Stoppable(moved)
-            under_way = in_order(lambda file: self._put_parts(file, hear), large, at_once=LARGE_AT_ONCE)
+            under_way = in_order(lambda file: self._put_parts(file, hear, alone=False), large, at_once=LARGE_AT_ONCE)
             with closing(under_way), hear:
                 digests, new = self._put_small(small, hear)
                 puts = list(under_way)

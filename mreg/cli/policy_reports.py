@@ -33,7 +33,7 @@ def model_policy(found: ModelPolicy) -> Rendering:
         rows += [(target, key, value) for key, value in asked if value is not None]
         if not any(value is not None for _, value in asked):
             rows.append((target, "", "nothing is asked for"))
-    whose = found.model if found.own else "all models"
+    whose = found.model if found.own and found.model else "all models"
     summary = f"The policy of {whose}."
     if not found.policy.rules:
         summary = f"No policy holds for {found.model or 'all models'}: every stage is open."
@@ -138,9 +138,8 @@ def deployments(found: Sequence[Deployment]) -> Rendering:
 def audit_report(report: AuditReport) -> Rendering:
     """That the trail is whole."""
     table = Table(columns=("events", "last hash"), rows=((report.events, report.last_hash),))
-    return Rendering(
-        tables=(), flat=table, summary=f"{report.events} events, each where it was written; {report.last_hash}"
-    )
+    sentence = f"{report.events} events, each as it was written; the last hash is {report.last_hash or 'none'}"
+    return Rendering(tables=(), flat=table, summary=sentence)
 
 
 def why(found: Why) -> Rendering:

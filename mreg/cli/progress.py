@@ -21,14 +21,20 @@ class ByteProgress:
         self.terminal = terminal
         self.started = time.monotonic()
         self.next_line = self.started + LINE_SECONDS
+        self.done = 0
         self.bar: Any = None
         self.task: Any = None
 
     def moved(self, done: int, total: int) -> None:
-        """Take note of the bytes done so far, of all."""
+        """Take note of the bytes done so far, of all; fewer than before mean that another pass begins."""
         if self.quiet:
             return
         now = time.monotonic()
+        if done < self.done:
+            self.started = now
+            if self.bar is not None:
+                self.bar.reset(self.task, total=total)
+        self.done = done
         if self.terminal:
             if self.bar is None and now - self.started >= QUIET_SECONDS:
                 self._begin()
