@@ -17,6 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 import mreg
 from mreg.cli import app
+from tests.proxy import Proxy
 from tests.servers import WRITER, Place, S3Server, new_place
 
 FULL = bool(os.environ.get("MREG_TEST_FULL"))
@@ -95,6 +96,33 @@ def place(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     return new_place(s3_server)
+
+
+@pytest.fixture
+def bucket(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A registry with its artifacts in that place, by variables."""
+    monkeypatch.setenv("MREG_CATALOG", os.path.abspath("catalog.db"))
+    monkeypatch.setenv("MREG_ARTIFACTS", place.url)
+    monkeypatch.setenv("MREG_ENDPOINT_URL", place.endpoint)
+    return place
+
+
+@pytest.fixture
+def proxy(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """The same with a proxy before the server, which can do what a bad network does."""
+    proxy = Proxy(bucket.server.port)
+    monkeypatch.setenv("MREG_ENDPOINT_URL", proxy.endpoint)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives up soon, so that a network that is gone for good is told in time."""
+    from mreg.s3 import patience
+
+    monkeypatch.setattr(patience, "SECONDS", 0.5)
+    monkeypatch.setattr(patience, "FIRST_SECONDS", 0.5)
 
 
 @pytest.fixture

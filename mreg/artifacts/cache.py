@@ -98,14 +98,12 @@ class BlobCache:
     def trim(self) -> None:
         """Remove what was used least recently until the limit is kept; only where something was added.
 
-        One process does so at a time, and the others leave it to that one.
+        One process does so at a time.
         """
         if not self._changed:
             return
         self._changed = False
-        with contextlib.suppress(OSError), self._alone() as alone:
-            if not alone:
-                return
+        with contextlib.suppress(OSError), self._alone():
             self._remove_dead()
             found = sorted(self._found())
             held = sum(size for _, size, _ in found)
@@ -117,19 +115,14 @@ class BlobCache:
                 held -= size
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[bool]:
+    def _alone(self) -> Iterator[None]:
         descriptor = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o666)
         try:
-            try:
+            with contextlib.suppress(ImportError, OSError):  # without locks two may remove more than they must
                 import fcntl
 
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except ImportError:
-                pass
-            except OSError:
-                yield False
-                return
-            yield True
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
         finally:
             os.close(descriptor)
 

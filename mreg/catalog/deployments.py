@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mreg.catalog.rows import number, read_time
+from mreg.catalog.rows import number, read_event, read_time
 from mreg.domain.events import Event, time_text
 from mreg.domain.hook import Deployment, DeploymentStatus, stage_entered
 from mreg.domain.model import ModelStatus
@@ -114,25 +112,12 @@ def _set_status(writer: Writer, event: Event, status: ModelStatus) -> None:
 
 
 def _read(row: Row) -> Deployment:
-    version = row["event_version"]
-    event = Event(
-        seq=number(row, "seq"),
-        at=read_time(str(row["at"])),
-        actor=str(row["actor"]),
-        action=str(row["action"]),
-        model_id=number(row, "model_id"),
-        model=str(row["model"]),
-        version=version if isinstance(version, int) else None,
-        details=MappingProxyType(json.loads(str(row["details"]))),
-        previous=str(row["previous"]),
-        hash=str(row["hash"]),
-    )
     outcome = row["outcome"]
     return Deployment(
         deployment_id=number(row, "deployment_id"),
         key=str(row["key"]),
         hook=str(row["hook"]),
-        event=event,
+        event=read_event(row),
         status=DeploymentStatus(str(row["status"])),
         attempts=number(row, "attempts"),
         outcome=outcome if isinstance(outcome, int) else None,

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import random
 import re
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +15,7 @@ import mreg
 from mreg.artifacts import download
 from mreg.s3 import patience
 from tests.conftest import FULL, Done, Mreg
-from tests.faults.test_kill import check
+from tests.faults.test_kill import check, killed
 from tests.proxy import SLOW_DOWN, Proxy
 from tests.servers import WRITER, Place, S3Server, new_place
 
@@ -28,24 +25,6 @@ SIZE = 3 * PART + 12_345
 POINTS = range(20)
 BUFFERED = 7_000_000
 """What the systems on both sides may hold of a connection, which a reset throws away."""
-
-
-@pytest.fixture
-def proxy(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A proxy before the server, and a profile that goes through it."""
-    proxy = Proxy(place.server.port)
-    monkeypatch.setenv("MREG_CATALOG", str(Path("catalog.db").absolute()))
-    monkeypatch.setenv("MREG_ARTIFACTS", place.url)
-    monkeypatch.setenv("MREG_ENDPOINT_URL", proxy.endpoint)
-    yield proxy
-    proxy.stop()
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gives up soon, so that a network that is gone for good is told in time."""
-    monkeypatch.setattr(patience, "SECONDS", 0.5)
-    monkeypatch.setattr(patience, "FIRST_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -344,18 +323,6 @@ def test_an_object_that_is_not_what_it_should_be_is_never_given_out(
         place.delete(key)
     assert command("push", "model.bin", "-n", "m").code == 0
     assert command("pull", "m@1", "new").code == 0
-
-
-def killed(words: list[str], delay: float) -> int:
-    """Run a command and kill it after some seconds; its exit code where it was faster."""
-    running = subprocess.Popen(
-        [sys.executable, "-m", "mreg", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        return running.wait(delay)
-    except subprocess.TimeoutExpired:
-        running.kill()
-        return running.wait()
 
 
 @pytest.mark.campaign

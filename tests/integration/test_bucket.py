@@ -10,43 +10,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import mreg
-from mreg.s3 import patience
 from tests.conftest import ROOT, Mreg
 from tests.faults.test_kill import check
 from tests.proxy import SLOW_DOWN, Proxy
 from tests.servers import BUCKET, READER, Place
 
 SECRETS = ("secret-of-", "AKIA")
-
-
-@pytest.fixture
-def bucket(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A registry in a bucket, by variables."""
-    monkeypatch.setenv("MREG_CATALOG", str(Path("catalog.db").absolute()))
-    monkeypatch.setenv("MREG_ARTIFACTS", place.url)
-    monkeypatch.setenv("MREG_ENDPOINT_URL", place.endpoint)
-    return place
-
-
-@pytest.fixture
-def proxy(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """The same with a proxy between."""
-    proxy = Proxy(bucket.server.port)
-    monkeypatch.setenv("MREG_ENDPOINT_URL", proxy.endpoint)
-    yield proxy
-    proxy.stop()
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "SECONDS", 0.1)
-    monkeypatch.setattr(patience, "FIRST_SECONDS", 0.1)
 
 
 def write(name: str, size: int = 1000) -> bytes:

@@ -3,18 +3,18 @@ INSERT INTO deployments (key, hook, seq, model_id, version, status, attempts, ou
 VALUES (:key, :hook, :seq, :model_id, :version, 'pending', 0, '', :at)
 
 -- name: open
-SELECT d.*, e.at, e.actor, e.action, e.model, e.version AS event_version, e.details, e.previous, e.hash
+SELECT d.*, e.at, e.actor, e.action, e.model, e.details, e.previous, e.hash
 FROM deployments d JOIN events e ON e.seq = d.seq
 WHERE d.hook = :hook AND d.status IN ('pending', 'deploying')
 ORDER BY d.deployment_id
 
 -- name: of_model
-SELECT d.*, e.at, e.actor, e.action, e.model, e.version AS event_version, e.details, e.previous, e.hash
+SELECT d.*, e.at, e.actor, e.action, e.model, e.details, e.previous, e.hash
 FROM deployments d JOIN events e ON e.seq = d.seq
 WHERE d.model_id = :model_id ORDER BY d.deployment_id DESC LIMIT :row_limit
 
 -- name: by_id
-SELECT d.*, e.at, e.actor, e.action, e.model, e.version AS event_version, e.details, e.previous, e.hash
+SELECT d.*, e.at, e.actor, e.action, e.model, e.details, e.previous, e.hash
 FROM deployments d JOIN events e ON e.seq = d.seq
 WHERE d.deployment_id = :deployment_id
 
