@@ -190,13 +190,15 @@ class Writer(Reader):
 
     def delete_model(self, model: RegisteredModel) -> None:
         """Delete a model with its versions; its events stay, and its numbers are not given again under its name."""
+        from mreg.catalog.decisions import set_policy
+
         for version in reversed(self.versions(model)):
             self.delete_version(version)
         row = self.connection.one("models.by_id", model_id=model.model_id)
         last = row["last_version"] if row else 0
         self.connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
+        set_policy(self, model, None)
         self.record("model.deleted", model, {"last_version": last})
-        self.connection.run("policies.remove", model_id=model.model_id)
         self.connection.run("models.delete", model_id=model.model_id)
 
     # Versions
@@ -293,8 +295,7 @@ class Writer(Reader):
     ) -> ModelVersion:
         """Put a version into a stage, whatever it was in; which others must leave is decided above.
 
-        Args:
-            assessment: What the policy said to it, for the audit trail.
+        What the policy said to it goes into the audit trail.
         """
         model = self.model_again(version.model_name)
         details = {

@@ -222,6 +222,21 @@ def test_a_models_own_policy_comes_before_the_default(person: As, command: Mreg)
     assert changes[0] == {"before": {"Production": {"approvals": 0, "approvers": [], "from": None, "gates": [], "own_approval": False, "override": False}}, "after": None}  # fmt: skip
 
 
+def test_a_models_own_policy_stays_with_it_and_goes_with_it(person: As, command: Mreg) -> None:
+    Path("model").write_text("1")
+    person("ada", "push", "model", "-n", "m")
+    Path("own.yaml").write_text("Production: {approvals: 1}\n")
+    person("ada", "policy", "apply", "own.yaml", "--model", "m")
+    person("ada", "rename", "m", "n")
+    assert person("ada", "promote", "n@1", "--to", "production").code == 5
+    assert person("ada", "delete", "n", "--yes").code == 0
+    person("ada", "push", "model", "-n", "n")
+    assert person("ada", "promote", "n@2", "--to", "production").code == 0
+    actions = [event["action"] for event in json.loads(command("history", "--json").out)]
+    assert actions.count("policy.changed") == 2
+    assert command("audit", "verify").code == 0
+
+
 def test_a_check_of_a_policy_applies_nothing(policy: As, command: Mreg) -> None:
     before = command("history").out
     Path("strict.yaml").write_text("Production: {gates: [accuracy >= 0.94]}\n")
