@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from mreg.errors import BadProfile
-from mreg.profile.load import SIZE, location, user_folder
+from mreg.profile.load import user_folder
+from mreg.profile.place import SIZE, location
 
 DEFAULT_BYTES = 20 * 10**9
 UNITS = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
-from mreg.profile.load import BUILT_IN, NAME, PROJECT_FILE, config_file, location, read_profiles, user_folder
+from mreg.profile.load import BUILT_IN, NAME, PROJECT_FILE, config_file, read_profiles, user_folder
+from mreg.profile.place import location
 from mreg.profile.schema import KEYS
 
 

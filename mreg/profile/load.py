@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
+from mreg.profile.place import location
 from mreg.profile.schema import KEYS, PROJECT_KEYS, Profile, ProfileEntry
 
 if TYPE_CHECKING:
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
 PROJECT_FILE = "mreg.yaml"
 BUILT_IN = "local"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-SIZE = re.compile(r"[\d.]+ *[A-Za-z]*$")
-"""What is meant for the size of a cache, and not for its folder."""
-
-SCHEMES = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}
 
 Values = dict[str, tuple[str, str]]
 """Value and origin by key."""
@@ -234,45 +230,6 @@ def _filled(values: Values, variables: Mapping[str, str]) -> Values:
         filled = re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text)
         found[key] = (location(key, filled, folder, origin), origin)
     return found
-
-
-def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
-    """The value; of a place, its URL checked or its path made absolute from a folder (None: the working folder).
-
-    Raises:
-        BadProfile: It can't be such a value.
-    """
-    where = f"{origin}: " if origin else ""
-    if "\0" in value or not value.isprintable():
-        raise BadProfile(f"{where}the value of {key} has characters that can't be printed")
-    if key not in ("catalog", "artifacts", "endpoint_url", "cache") or (key == "cache" and SIZE.match(value)):
-        return value
-    if "://" in value:
-        scheme, _, rest = value.partition("://")
-        login = rest.partition("/")[0].rpartition("@")[0]
-        if ":" in login or (login and scheme != "postgresql"):
-            # Never with the value: it holds a secret.
-            raise BadProfile(
-                f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
-                hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
-            )
-        known = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}[
-            key
-        ]
-        if scheme not in known:
-            raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=f"use {' or '.join([*known, 'a path'])}")
-        return value
-    if key == "endpoint_url":
-        raise BadProfile(f"{where}endpoint_url must begin with https:// or http://")
-    if not value:
-        raise BadProfile(f"{where}the {key} is empty")
-    path = os.path.expanduser(value)
-    if not os.path.isabs(path):
-        try:
-            path = os.path.join(os.getcwd() if folder is None else folder, path)
-        except OSError:
-            raise BadProfile(f"{where}the {key} is relative, and the working folder is gone") from None
-    return os.path.normpath(path)
 
 
 def _variables(variables: Mapping[str, str]) -> Values:

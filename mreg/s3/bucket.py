@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
 from typing import Any, BinaryIO, cast
-from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from mreg.domain.digest import Digest
-from mreg.errors import BadProfile
 from mreg.s3.express import SMALL_BYTES, Express
 from mreg.s3.failures import FAILURES, code_of, foreign, passing, status_of
 from mreg.s3.patience import Patience
@@ -59,11 +57,8 @@ class Bucket:
     """
 
     def __init__(self, url: str, settings: BucketSettings, notice: Callable[[str], None]) -> None:
-        parts = urlsplit(url)
-        self.name = parts.netloc
-        self.prefix = parts.path.strip("/")
-        if not self.name:
-            raise BadProfile(f"{url} names no bucket", hint="write s3://bucket/prefix")
+        self.name, _, prefix = url.removeprefix("s3://").partition("/")
+        self.prefix = prefix.strip("/")
         self.url = f"s3://{self.name}/{self.prefix}".rstrip("/")
         self._settings = settings
         self.patience = Patience(self.url, settings.endpoint_url or "AWS", notice)

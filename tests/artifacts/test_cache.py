@@ -142,6 +142,6 @@ def test_its_value_is_a_size_or_a_folder(monkeypatch: pytest.MonkeyPatch) -> Non
     assert cache_place("500MB") == (home / ".cache/mreg", 500 * 10**6)
     assert cache_place("/var/cache/x") == (Path("/var/cache/x"), 20 * 10**9)
     assert cache_place("./20") == (Path.cwd() / "20", 20 * 10**9)
-    for wrong in ("20", "20XB", "1.2.3GB"):
+    for wrong in ("20", "20XB", "1.2.3GB", "-1GB", "1e9GB"):
         with pytest.raises(BadProfile):
             cache_place(wrong)

@@ -268,3 +268,34 @@ def test_any_text_is_a_profile_file_or_a_clear_error(text: str) -> None:
 def test_init_in_a_folder_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(MregError):
         init_project(str(tmp_path / "none"))
+
+
+PLACES = [
+    ("artifacts", "s3://", "names no bucket"), ("artifacts", "s3:///x", "names no bucket"),
+    ("artifacts", "s3://b", "names no bucket"), ("artifacts", "s3://bucket/x?y=1", "has a prefix that can't be"),
+    ("artifacts", "s3://bucket/x#y", "has a prefix that can't be"), ("artifacts", "s3://bucket/../x", "has a prefix that can't be"),
+    ("artifacts", "s3://bucket//x", "has a prefix that can't be"), ("artifacts", "s3://u:p@bucket/x", "has a password in its URL"),
+    ("artifacts", "S3://bucket/x", "can't be at S3://"), ("endpoint_url", "http://", "is no address"),
+    ("endpoint_url", "https://h:99999", "is no address"), ("endpoint_url", "http://h h", "is no address"),
+    ("endpoint_url", "ftp://x", "can't be at ftp://"), ("endpoint_url", "http://u:p@h", "has a password in its URL"),
+    ("addressing_style", "bogus", "can't be 'bogus'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value", "words"), PLACES)
+def test_a_place_that_could_mean_another_is_refused(
+    key: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_CATALOG", "/x/catalog.db")
+    monkeypatch.setenv(f"MREG_{key.upper()}", value)
+    with pytest.raises(BadProfile) as caught:
+        load_profile()
+    assert words in caught.value.message
+    assert "u:p" not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize("value", ["s3://bucket/x", "s3://bucket/x/", "s3://bucket", "s3://my.bucket_1/a%2e/ü"])
+def test_a_bucket_and_a_prefix_are_a_place(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MREG_CATALOG", "/x/catalog.db")
+    monkeypatch.setenv("MREG_ARTIFACTS", value)
+    assert load_profile().artifacts == value.rstrip("/")

@@ -1,0 +1,81 @@
+"""The values of a profile that say where something is: each can only mean one place."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from mreg.domain.text import quoted
+from mreg.errors import BadProfile
+
+BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
+"""What is meant for the size of a cache, and not for its folder."""
+
+SCHEMES = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}
+
+
+def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
+    """The value; of a place, its URL checked or its path made absolute from a folder (None: the working folder).
+
+    Raises:
+        BadProfile: It can't be such a value.
+    """
+    where = f"{origin}: " if origin else ""
+    if "\0" in value or not value.isprintable():
+        raise BadProfile(f"{where}the value of {key} has characters that can't be printed")
+    if key == "addressing_style" and value not in ("auto", "path", "virtual"):
+        raise BadProfile(f"{where}the addressing_style can't be {quoted(value)}", hint="write auto, path or virtual")
+    if key not in SCHEMES or (key == "cache" and SIZE.match(value)):
+        return value
+    if "://" in value:
+        scheme, _, rest = value.partition("://")
+        login = rest.partition("/")[0].rpartition("@")[0]
+        if ":" in login or (login and scheme != "postgresql"):
+            # Never with the value: it holds a secret.
+            raise BadProfile(
+                f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
+                hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
+            )
+        known = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}[
+            key
+        ]
+        if scheme not in known:
+            places = known if key == "endpoint_url" else (*known, "a path")
+            raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=f"use {' or '.join(places)}")
+        return _checked_url(key, value, scheme, rest, where)
+    if key == "endpoint_url":
+        raise BadProfile(f"{where}endpoint_url must begin with https:// or http://")
+    if not value:
+        raise BadProfile(f"{where}the {key} is empty")
+    path = os.path.expanduser(value)
+    if not os.path.isabs(path):
+        try:
+            path = os.path.join(os.getcwd() if folder is None else folder, path)
+        except OSError:
+            raise BadProfile(f"{where}the {key} is relative, and the working folder is gone") from None
+    return os.path.normpath(path)
+
+
+def _checked_url(key: str, value: str, scheme: str, rest: str, where: str) -> str:
+    """The URL without a slash at its end, if it can only mean one place."""
+    if scheme == "s3":
+        bucket, *parts = rest.rstrip("/").split("/")
+        if not BUCKET.fullmatch(bucket):
+            raise BadProfile(f"{where}the {key} names no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
+        if any(part in ("", ".", "..") or set(part) & set("?#\\") for part in parts):
+            raise BadProfile(
+                f"{where}the {key} has a prefix that can't be: {quoted(value)}",
+                hint="write s3://bucket/some/prefix, without empty parts, '..', '?' and '#'",
+            )
+        return f"s3://{rest.rstrip('/')}"
+    if key == "endpoint_url":
+        from urllib.parse import urlsplit
+
+        try:
+            usable = bool(urlsplit(value).hostname) and urlsplit(value).port != 0 and " " not in value
+        except ValueError:
+            usable = False
+        if not usable:
+            raise BadProfile(f"{where}{quoted(value)} is no address", hint="write https://host or https://host:port")
+    return value
