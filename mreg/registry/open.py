@@ -87,7 +87,8 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
             artifacts=artifact_store,
             actor=actor,
             now=lambda: datetime.now(UTC),
-            hooks=profile.hooks,
+            # What a hook itself changes sets nothing off, or two hooks could go on for ever.
+            hooks=() if os.environ.get("MREG_DEPLOYMENT") else profile.hooks,
             notice=tell,
         )
     )

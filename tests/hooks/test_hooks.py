@@ -206,6 +206,14 @@ def test_who_does_not_have_the_hook_does_not_run_it(pushed: Mreg, monkeypatch: p
     assert (done.code, "no hook of the profile here is for m@2" in done.err) == (1, True)
 
 
+def test_what_a_hook_changes_sets_nothing_off(pushed: Mreg) -> None:
+    command = f"{sys.executable} -m mreg tag m@1 n=$MREG_DEPLOYMENT; echo x >> log"
+    hooks(f"{{name: loop, on: [version.edited, version.stage_changed], command: [sh, -c, '{command}']}}")
+    assert pushed("promote", "m@1").code == 0
+    assert Path("log").read_text() == "x\n"
+    assert [one["status"] for one in told(pushed)] == ["deployed"]
+
+
 def test_a_project_file_can_not_have_hooks(pushed: Mreg) -> None:
     Path("mreg.yaml").write_text("hooks: [{stage: Production, command: [touch, ran]}]\n")
     done = pushed("promote", "m@1", "--to", "production")
