@@ -470,7 +470,7 @@ def test_a_damaged_blob_is_named_and_never_given_out(
 def test_a_failed_pull_leaves_the_destination_untouched(store: ArtifactStore, root: Path, tmp_path: Path) -> None:
     stored = store.put(str(write(tmp_path / "m", os.urandom(BIG))))
     blob = _blob(root, stored.digest)
-    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    DAMAGES["flipped bit"](blob)
     write(tmp_path / "out" / "back", b"old")
     with pytest.raises(Corrupt):
         pull(store, stored, tmp_path / "out" / "back", force=True)
