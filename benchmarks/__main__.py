@@ -13,7 +13,7 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import bucket, catalog_scale, concurrency, files, peers, startup
+from benchmarks import bucket, catalog_scale, concurrency, files, peers, shared, startup
 from benchmarks.measure import Figure, workspace
 
 GROUPS = {
@@ -22,6 +22,7 @@ GROUPS = {
     "bucket": bucket.measure,
     "catalog": catalog_scale.measure,
     "concurrency": concurrency.measure,
+    "shared": shared.measure,
 }
 
 

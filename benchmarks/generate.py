@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from mreg.catalog.embedded import migrate
 from mreg.catalog.rows import event_values
-from mreg.catalog.sqlite import migrate
 from mreg.catalog.statements import statement
 from mreg.domain.events import chained, time_text
 

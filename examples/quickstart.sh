@@ -16,7 +16,7 @@ done
 [ -n "$python" ] || { echo "mreg needs Python 3.11 or newer" >&2; exit 1; }
 
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-[ -x .venv/bin/mreg ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+[ -x .venv/bin/mreg ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[postgres]'
 PATH="$PWD/.venv/bin:$PATH"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/mreg-quickstart.XXXXXX")

@@ -42,6 +42,9 @@ class MregError(Exception):
         self.hint = hint
         self.details = details
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class BadInput(MregError):
     """The caller's words can't be used as they are; repeating the call will not help."""

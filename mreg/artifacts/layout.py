@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from mreg.domain.digest import Digest
+
+KEY = re.compile(r"blobs/sha256/([0-9a-f]{2})/([0-9a-f]{62})")
 
 
 def blob_key(digest: Digest) -> str:
     """The key of a blob in any backend: ``blobs/sha256/ab/cdef...``."""
     return f"blobs/{digest.algorithm}/{digest.value[:2]}/{digest.value[2:]}"
+
+
+def digest_of_key(key: str) -> Digest | None:
+    """The digest of the blob that a key is of; None for what is none's."""
+    match = KEY.fullmatch(key)
+    return Digest.sha256(match[1] + match[2]) if match else None

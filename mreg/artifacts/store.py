@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mreg.artifacts.backend import BlobBackend, Chunk, Unfinished, Wanted
+from mreg.artifacts.backend import BlobBackend, BlobStat, Chunk, Unfinished, Wanted
 from mreg.artifacts.hashing import Hashing, damaged, digest_of, missing, stream_chunks
-from mreg.artifacts.layout import blob_key
+from mreg.artifacts.layout import blob_key, digest_of_key
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.upload import Stored
+    from mreg.domain.bundle import Bundle
 
 
 class ArtifactStore:
@@ -68,6 +69,21 @@ class ArtifactStore:
         with self._explaining():
             return Upload(self._backend, known_sizes, progress).put(path)
 
+    def put_blobs(self, folder: str, moved: Callable[[int], None]) -> None:
+        """Store every file of a flat folder, each named by the hex digits of its digest; durable when this returns.
+
+        Args:
+            moved: Told of bytes that are stored.
+
+        Raises:
+            Corrupt: A file is not what its name says.
+            Unavailable: A file can't be read, or the store can't be written.
+        """
+        from mreg.artifacts.upload import Upload
+
+        with self._explaining():
+            Upload(self._backend, (), None).put_blobs(folder, moved)
+
     def probing(self) -> Iterator[Step]:
         """What can be tried of the store; see `mreg.artifacts.probe.probing`."""
         from mreg.artifacts.probe import probing
@@ -81,6 +97,17 @@ class ArtifactStore:
     def discard(self, unfinished: Unfinished) -> None:
         """Remove what is on its way in; a push that lives fails then, and no version is made."""
         self._backend.discard(unfinished)
+
+    def blobs(self) -> Iterator[tuple[Digest, BlobStat]]:
+        """Every blob that is there, whatever needs it; foreign files are passed over."""
+        for key, found in self._backend.list("blobs/"):
+            digest = digest_of_key(key)
+            if digest is not None:
+                yield digest, found
+
+    def remove(self, digest: Digest) -> None:
+        """Remove a blob that nothing needs; does nothing where there is none."""
+        self._backend.delete(blob_key(digest))
 
     # Giving back
 
@@ -122,6 +149,9 @@ class ArtifactStore:
             stream = self._backend.open(blob_key(wanted.digest), wanted.start)
         except NotFound as error:
             raise missing(wanted.digest, self._backend.url) from error
+        except Corrupt as error:  # something else is in its place, where a push could not put it either
+            error.hint = f"remove {self._backend.url}/{blob_key(wanted.digest)}, then push the model again"
+            raise
         with closing(stream):
             for chunk in stream_chunks(stream):
                 moved(len(chunk))
@@ -157,6 +187,23 @@ class ArtifactStore:
             with closing(self._fetch(wanted, _untold)) as blobs:
                 for one, chunks in zip(wanted, blobs, strict=True):
                     _check(one, chunks)
+
+    def check_blob(self, digest: Digest, size: int, moved: Callable[[int], None] = lambda _count: None) -> None:
+        """Read every byte of one blob against its digest, from the store itself.
+
+        Raises:
+            Corrupt: It is missing or damaged.
+            Unavailable: It can't be read.
+        """
+        wanted = Wanted(digest, size)
+        with self._explaining(), closing(self._fetch([wanted], moved)) as blobs:
+            for chunks in blobs:
+                _check(wanted, chunks)
+
+    @property
+    def remote(self) -> bool:
+        """Whether each blob is a round trip over a network."""
+        return self._backend.abilities.remote
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -198,11 +245,7 @@ class ArtifactStore:
         from mreg.artifacts.destination import Destination
         from mreg.artifacts.progress import told
 
-        if self._backend.overlaps(Path(os.path.realpath(destination))):
-            raise BadInput(
-                f"{quoted(str(destination))} overlaps the artifact store {self._backend.url}",
-                hint="pull to another place",
-            )
+        self._refuse_overlap(destination, "pull to another place")
         moved = told(progress, size)
         place = Destination(
             destination,
@@ -219,6 +262,45 @@ class ArtifactStore:
         if self._cache is not None:
             self._cache.trim()
         return received
+
+    def write_bundle(self, bundle: Bundle, destination: Path, *, force: bool, progress: Progress | None = None) -> int:
+        """Write a bundle to a file, all or nothing, every byte of it verified on its way; how many bytes it has.
+
+        Raises:
+            AlreadyExists: Something is at the destination, and ``force`` does not say to replace it.
+            NotFound: The folder of the destination does not exist.
+            BadInput: The destination overlaps the store.
+            Corrupt: A blob is missing or damaged.
+            Unavailable: The store can't be read, or the destination can't be written.
+        """
+        from mreg.artifacts.bundle_file import bundle_size, write_bundle
+        from mreg.artifacts.destination import Destination
+        from mreg.artifacts.progress import told
+
+        self._refuse_overlap(destination, "export to another place")
+        document = bundle.canonical()
+        size = bundle_size(bundle, document)
+        moved = told(progress, sum(bundle.blobs.values()))
+
+        def read(
+            blobs: list[tuple[Digest, int]], begin: Callable[[Digest, int], None], take: Callable[[Chunk], None]
+        ) -> None:
+            wanted = [Wanted(digest, size) for digest, size in blobs]
+            with closing(self._fetch_or_find(wanted, moved)) as found:
+                for one, chunks in zip(wanted, found, strict=True):
+                    begin(one.digest, one.size)
+                    _check(one, chunks, take)
+
+        place = Destination(destination, lambda wanted: self._fetch(wanted, moved))
+        with self._explaining():
+            place.receive_made(
+                digest_of(document), size, lambda write: write_bundle(bundle, document, write, read), force=force
+            )
+        return size
+
+    def _refuse_overlap(self, destination: Path, hint: str) -> None:
+        if self._backend.overlaps(Path(os.path.realpath(destination))):
+            raise BadInput(f"{quoted(str(destination))} overlaps the artifact store {self._backend.url}", hint=hint)
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
         """Write a file's bytes to a stream, after all of them were verified.

@@ -32,6 +32,7 @@ class Stored:
     Attributes:
         digest: Of the file, or of the folder's manifest.
         size_bytes: Of the file, or of all files of the folder.
+        blobs: Every blob that it needs, its manifest too.
         new_files: How many blobs the store did not have yet, a folder's manifest left out.
         kept_bytes: How many bytes of them had arrived with an earlier put that was cut.
     """
@@ -40,6 +41,7 @@ class Stored:
     digest: Digest
     size_bytes: int
     file_count: int
+    blobs: frozenset[Digest]
     new_files: int
     kept_bytes: int = 0
 
@@ -72,6 +74,7 @@ class Upload:
             digest=put.digest,
             size_bytes=file.size,
             file_count=1,
+            blobs=frozenset({put.digest}),
             new_files=int(put.new),
             kept_bytes=put.kept_bytes,
         )
@@ -169,9 +172,18 @@ class Upload:
             digest=digest,
             size_bytes=size,
             file_count=len(files),
+            blobs=frozenset({digest, *digests.values()}),
             new_files=new_files,
             kept_bytes=kept_bytes,
         )
+
+    def put_blobs(self, folder: str, moved: Callable[[int], None]) -> None:
+        """Store every file of a folder, each named by the hex digits of its digest; durable when this returns."""
+        files = [source_file(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
+        digests, _, _ = self._put_files(files, moved)
+        for path, digest in digests.items():
+            if digest.value != os.path.basename(path):
+                raise damaged(Digest.sha256(os.path.basename(path)))
 
     def _put_files(self, files: list[SourceFile], moved: Callable[[int], None]) -> tuple[dict[str, Digest], int, int]:
         """Digests by name, how many blobs were new, and how many bytes had arrived earlier.

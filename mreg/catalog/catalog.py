@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from mreg.catalog.database import Database
+from mreg.catalog.database import Connection, Database, Examination
 from mreg.catalog.reader import Reader
 from mreg.domain.digest import Digest
 
@@ -45,6 +45,30 @@ class Catalog:
         return self._database.write(
             lambda connection: fn(Writer(connection, self._locate, actor=actor, at=at, hooks=hooks))
         )
+
+    def copy_to(self, other: Catalog) -> int:
+        """Copy every row to another catalog, which is empty; see `mreg.catalog.copying.copy_rows`."""
+        from mreg.catalog.copying import copy_rows
+
+        return copy_rows(self._database, other._database)
+
+    def replace_by(self, other: Catalog, fn: Callable[[Writer], object], *, actor: str, at: datetime) -> int:
+        """Make every row what another catalog has, and do ``fn`` in the same transaction; how many rows there are."""
+        from mreg.catalog.copying import copy_rows
+        from mreg.catalog.writer import Writer
+
+        def finish(connection: Connection) -> None:
+            fn(Writer(connection, self._locate, actor=actor, at=at))
+
+        return copy_rows(other._database, self._database, replace=True, finish=finish)
+
+    def examine(self) -> Examination:
+        """Look at the place with what the engine has for it; changes nothing."""
+        return self._database.examine()
+
+    def set_aside(self) -> str:
+        """Move a damaged catalog out of the way; where it is now."""
+        return self._database.set_aside()
 
     def close(self) -> None:
         """Let go of files and connections; does nothing a second time."""

@@ -7,7 +7,10 @@ must have no effect but its statements, is the one rule that lets a file, a serv
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -46,6 +49,50 @@ class Connection(abc.ABC):
     def query(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
         """Rows of a statement that was composed (a search); every value stands in ``values``, none in the text."""
 
+    @abc.abstractmethod
+    def stream(self, sql: str) -> Iterator[Row]:
+        """The rows of a whole table, without holding all of them."""
+
+    @abc.abstractmethod
+    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+        """Insert many rows into a table, each in the order of the columns."""
+
+    @abc.abstractmethod
+    def clear(self, table: str) -> None:
+        """Delete every row of a table."""
+
+    @abc.abstractmethod
+    def last_key(self, table: str) -> int:
+        """The highest key that a table with keys of its own ever gave, also to a row that is gone; 0 for none."""
+
+    @abc.abstractmethod
+    def set_last_key(self, table: str, key: int) -> None:
+        """Make the table's next key the one after this."""
+
+
+def write_id() -> str:
+    """An id of one write, kept with what it wrote, by which it is known again where the commit's answer was lost."""
+    return os.urandom(12).hex()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What was found in a catalog's place.
+
+    Attributes:
+        schema: Its number; that of this release where nothing is there yet.
+        damage: What the engine finds wrong, a line each; empty where nothing is.
+        clock: The time by the engine's own clock (aware UTC); None where it has none but this machine's.
+        leftovers: What dead processes left there.
+        remarks: What a person should know.
+    """
+
+    schema: int
+    damage: tuple[str, ...] = ()
+    clock: datetime | None = None
+    leftovers: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
 
 class Database(abc.ABC):
     """One catalog's tables, wherever they are kept.
@@ -65,6 +112,18 @@ class Database(abc.ABC):
 
         ``fn`` may be run more than once and must have no effect but its statements. Where it raises, nothing has
         changed. A crash leaves all of it or nothing.
+        """
+
+    @abc.abstractmethod
+    def examine(self) -> Examination:
+        """Look at the place with what the engine has for it; changes nothing."""
+
+    @abc.abstractmethod
+    def set_aside(self) -> str:
+        """Move a damaged catalog out of the way, so that the next write makes a new one; where it is now.
+
+        Raises:
+            Unavailable: It can't be moved.
         """
 
     @abc.abstractmethod

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mreg.catalog.database import Connection, Row
-from mreg.catalog.rows import number, read_event, read_metric, read_model, read_version
+from mreg.catalog.rows import number, read_event, read_model, read_version
 from mreg.domain.digest import Digest
-from mreg.domain.metrics import WELL_KNOWN, MetricValue
+from mreg.domain.metrics import WELL_KNOWN
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, VersionRef
 
@@ -54,16 +54,10 @@ class Reader:
 
     def models(self, *, limit: int | None = None) -> tuple[ModelSummary, ...]:
         """Every model with the metric that speaks for it, the one that changed last first."""
-        rows = self.connection.all("models.by_update", row_limit=ALL if limit is None else limit)
-        return tuple(self._summary(self._model(row)) for row in rows)
+        from mreg.catalog.summaries import summaries
 
-    def _summary(self, model: RegisteredModel) -> ModelSummary:
-        metric = self.judging_metric(model)
-        return ModelSummary(
-            model=model,
-            metric=metric,
-            latest_value=self._metric_of(model, model.latest_version, metric),
-            production_value=self._metric_of(model, model.production_version, metric),
+        return summaries(
+            self.connection, self.connection.all("models.by_update", row_limit=ALL if limit is None else limit)
         )
 
     def judging_metric(self, model: RegisteredModel) -> str:
@@ -75,12 +69,6 @@ class Reader:
                 return name
         row = self.connection.one("versions.first_metric", model_id=model.model_id)
         return str(row["name"]) if row else ""
-
-    def _metric_of(self, model: RegisteredModel, version: int | None, metric: str) -> MetricValue | None:
-        if version is None or not metric:
-            return None
-        row = self.connection.one("versions.metric_of", model_id=model.model_id, version=version, metric=metric)
-        return read_metric(str(row["exact"])) if row else None
 
     def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Names of models that begin with a text, sorted."""

@@ -1,7 +1,8 @@
 """A catalog in a SQLite file.
 
 The file is in WAL mode, so that readers and one writer do not wait for each other, and every transaction is on the disk
-when it is reported done (``synchronous=FULL``). SQLite's own recovery makes a killed writer's transaction undone.
+when it is reported done (``synchronous=FULL``). SQLite's own recovery makes a killed writer's transaction undone. On a
+network file system, where a write-ahead log can't be shared, it has a rollback journal.
 """
 
 from __future__ import annotations
@@ -11,50 +12,20 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar, cast
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
 from urllib.parse import quote
 
-from mreg.catalog.database import Connection, Database, Row, Value
-from mreg.catalog.statements import statement
-from mreg.errors import Conflict, Corrupt, MregError, Unavailable
+from mreg.catalog.database import Connection, Database, Examination
+from mreg.catalog.embedded import check_catalog, damages, empty_catalog, migrate, translated, unreachable, within
+from mreg.catalog.filesystem import network_type
+from mreg.errors import Conflict, Corrupt, Unavailable
 
 T = TypeVar("T")
 
-APPLICATION_ID = 0x6D726567
-"""``mreg`` in ASCII, in the file's header: by this a catalog is told from other SQLite files."""
-
-SCHEMA = 3
-"""The schema that this release writes; the number of the last migration."""
-
 BUSY_SECONDS = 60.0
 """How long a writer waits for its turn."""
-
-
-class SqliteConnection(Connection):
-    """Statements on one SQLite connection."""
-
-    def __init__(self, raw: sqlite3.Connection) -> None:
-        self._raw = raw
-
-    def all(self, statement_name: str, **values: Value) -> Sequence[Row]:
-        return cast("list[Row]", self._raw.execute(statement(statement_name), values).fetchall())
-
-    def one(self, statement_name: str, **values: Value) -> Row | None:
-        return cast("Row | None", self._raw.execute(statement(statement_name), values).fetchone())
-
-    def run(self, statement_name: str, **values: Value) -> int:
-        return self._raw.execute(statement(statement_name), values).rowcount
-
-    def insert(self, statement_name: str, **values: Value) -> int:
-        cursor = self._raw.execute(statement(statement_name), values)
-        return cast("int", cursor.lastrowid)
-
-    def run_many(self, statement_name: str, rows: Iterable[Mapping[str, Value]]) -> None:
-        self._raw.executemany(statement(statement_name), rows)
-
-    def query(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
-        return cast("list[Row]", self._raw.execute(sql, values).fetchall())
 
 
 class SqliteDatabase(Database):
@@ -72,12 +43,12 @@ class SqliteDatabase(Database):
         self._lasting = False  # whether the open connection is on the file, and may write
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        with self._lock, self._translated():
-            return self._within(self._open(write=False), "BEGIN", fn)
+        with self._lock, translated(self._path, self._busy_seconds):
+            return within(self._open(write=False), "BEGIN", fn)
 
     def write(self, fn: Callable[[Connection], T]) -> T:
-        with self._lock, self._translated():
-            return self._within(self._open(write=True), "BEGIN IMMEDIATE", fn)
+        with self._lock, translated(self._path, self._busy_seconds):
+            return within(self._open(write=True), "BEGIN IMMEDIATE", fn)
 
     def close(self) -> None:
         with self._lock:
@@ -85,17 +56,33 @@ class SqliteDatabase(Database):
                 self._connection.close()
                 self._connection = None
 
-    def _within(self, raw: sqlite3.Connection, begin: str, fn: Callable[[Connection], T]) -> T:
-        raw.execute(begin)
-        try:
-            result = fn(SqliteConnection(raw))
-            raw.execute("COMMIT")
-        except BaseException:
-            if raw.in_transaction:
-                with contextlib.suppress(sqlite3.Error):
-                    raw.execute("ROLLBACK")
-            raise
-        return result
+    def examine(self) -> Examination:
+        with self._lock, translated(self._path, self._busy_seconds):
+            raw = self._open(write=False)
+            folder, name = os.path.split(self._path)
+            beside = os.listdir(folder) if os.path.isdir(folder) else []
+            network = network_type(self._path)
+            return Examination(
+                schema=raw.execute("PRAGMA user_version").fetchone()[0],
+                damage=damages(raw),
+                leftovers=tuple(
+                    os.path.join(folder, one) for one in sorted(beside) if one.startswith(f".{name}.") and ".tmp" in one
+                ),
+                remarks=(f"it is on {network}: a rollback journal, slower, for few writers",) if network else (),
+            )
+
+    def set_aside(self) -> str:
+        with self._lock:
+            self.close()
+            aside = f"{self._path}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+            try:
+                os.rename(self._path, aside)
+                for log in ("-wal", "-shm", "-journal"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.rename(f"{self._path}{log}", f"{aside}{log}")
+            except OSError as error:
+                raise unreachable(self._path, error.strerror or str(error)) from error
+            return aside
 
     def _open(self, *, write: bool) -> sqlite3.Connection:
         if self._connection is not None and (self._lasting or (not write and not os.path.exists(self._path))):
@@ -103,7 +90,7 @@ class SqliteDatabase(Database):
         self.close()
         if not self._is_there():
             if not write:
-                self._connection, self._lasting = self._empty(), False
+                self._connection, self._lasting = empty_catalog(), False
                 return self._connection
             self._create()
         self._connection, self._lasting = self._open_file(write=write)
@@ -119,7 +106,7 @@ class SqliteDatabase(Database):
         except NotADirectoryError:
             raise Unavailable(f"the catalog {self._path} can't be there: a part of its path is a file") from None
         except (OSError, ValueError) as error:
-            raise self._unreachable(getattr(error, "strerror", None) or str(error)) from error
+            raise unreachable(self._path, getattr(error, "strerror", None) or str(error)) from error
         if not stat.S_ISREG(found.st_mode):
             what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
             raise Unavailable(
@@ -128,7 +115,7 @@ class SqliteDatabase(Database):
         if found.st_size == 0:
             raise Corrupt(
                 f"the catalog {self._path} is empty, which no catalog ever is",
-                hint="restore it from a backup; if it never was a catalog, remove it",
+                hint="mreg restore FILE brings a backup back; if it never was a catalog, remove it",
             )
         return True
 
@@ -158,33 +145,27 @@ class SqliteDatabase(Database):
 
     def _checked(self, raw: sqlite3.Connection) -> sqlite3.Connection:
         try:
-            # One statement for both: what is read is the header, and a file of something else stops here.
-            found = raw.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone()
-            application, schema = found[0], found[1]
-            if application != APPLICATION_ID:
-                raise Corrupt(
-                    f"{self._path} is a SQLite file, but not an mreg catalog",
-                    hint="name another file: catalog: in the profile, or MREG_CATALOG",
-                )
-            if schema > SCHEMA:
-                raise Unavailable(
-                    f"the catalog {self._path} has schema {schema}, newer than this mreg understands ({SCHEMA})",
-                    hint="pip install --upgrade mreg",
-                )
+            schema = check_catalog(raw, self._path)
             raw.execute("PRAGMA foreign_keys = ON")
-            raw.execute("PRAGMA synchronous = FULL")
-            if schema < SCHEMA:
-                migrate(raw)
+            self._keep_safe(raw)
+            migrate(raw, schema)
         except BaseException:
             raw.close()
             raise
         return raw
 
-    def _empty(self) -> sqlite3.Connection:
-        raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        raw.row_factory = sqlite3.Row
-        migrate(raw)
-        return raw
+    def _keep_safe(self, raw: sqlite3.Connection) -> None:
+        """What is committed is on the disk; on a network file system without a log that machines can't share."""
+        network = network_type(self._path)
+        raw.execute(f"PRAGMA synchronous = {'EXTRA' if network else 'FULL'}")
+        if network and raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+            # A file that was made elsewhere and brought here. The change needs the file for itself.
+            mode = raw.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+            if mode != "delete":
+                raise Conflict(
+                    f"the catalog {self._path} is on {network} with a log that machines can't share, and is in use",
+                    hint="end the other commands on it, then try again",
+                )
 
     def _create(self) -> None:
         """Make the catalog whole beside its place, then link it there; of several makers one wins, and all go on."""
@@ -194,8 +175,9 @@ class SqliteDatabase(Database):
             os.makedirs(folder, exist_ok=True)
             raw = sqlite3.connect(partial, isolation_level=None)
             try:
-                raw.execute(f"PRAGMA journal_mode = {self._journal_mode()}")
-                raw.execute("PRAGMA synchronous = FULL")
+                network = network_type(folder)
+                raw.execute(f"PRAGMA journal_mode = {'DELETE' if network else 'WAL'}")
+                raw.execute(f"PRAGMA synchronous = {'EXTRA' if network else 'FULL'}")
                 migrate(raw)
             finally:
                 raw.close()  # the last connection to go brings the log into the file and removes it
@@ -209,77 +191,6 @@ class SqliteDatabase(Database):
             for leftover in (partial, f"{partial}-wal", f"{partial}-shm", f"{partial}-journal"):
                 with contextlib.suppress(OSError):
                     os.unlink(leftover)
-
-    def _journal_mode(self) -> str:
-        return "WAL"
-
-    def _unreachable(self, why: str, hint: str = "mend its permissions, or see mreg profile list") -> Unavailable:
-        return Unavailable(f"the catalog {self._path} can't be used: {why}", hint=hint)
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except MregError:
-            raise
-        except sqlite3.Error as error:
-            raise self._translation(error) from error
-
-    def _translation(self, error: sqlite3.Error) -> MregError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return Conflict(
-                f"the catalog {self._path} is busy: others were writing for {self._busy_seconds:g} s",
-                hint="nothing was changed; try again",
-            )
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
-            what = "is no SQLite file" if code == sqlite3.SQLITE_NOTADB else f"is damaged: {error}"
-            return Corrupt(f"the catalog {self._path} {what}", hint="restore it from a backup; the artifacts are kept")
-        if code == sqlite3.SQLITE_FULL:
-            return self._unreachable("the disk is full", "free some space there; nothing was changed")
-        if code == sqlite3.SQLITE_READONLY:
-            return self._unreachable("it can't be written")
-        if code == sqlite3.SQLITE_IOERR:
-            return self._unreachable(str(error), "is the disk full or failing? nothing was changed")
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            return self._unreachable(str(error), "may its folder be written? or see mreg profile list")
-        return Corrupt(
-            f"the catalog {self._path} does not answer as a catalog does: {error}",
-            hint="restore it from a backup; the artifacts are kept",
-        )
-
-
-def migrate(raw: sqlite3.Connection) -> None:
-    """Bring a catalog, an empty one too, to `SCHEMA`: each step and its number in one transaction.
-
-    Several clients may do this at once, and a killed one leaves the schema before its step.
-    """
-    for number in range(1, SCHEMA + 1):
-        raw.execute("BEGIN IMMEDIATE")
-        try:
-            if raw.execute("PRAGMA user_version").fetchone()[0] == number - 1:
-                for sql in migration_statements(number):
-                    raw.execute(sql)
-                raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                raw.execute(f"PRAGMA user_version = {number}")
-            raw.execute("COMMIT")
-        except BaseException:
-            if raw.in_transaction:
-                raw.execute("ROLLBACK")
-            raise
-
-
-def migration_statements(number: int) -> Iterator[str]:
-    """The statements of one migration, in order."""
-    folder = os.path.join(os.path.dirname(__file__), "migrations")
-    file = next(name for name in sorted(os.listdir(folder)) if name.startswith(f"{number:04d}_"))
-    with open(os.path.join(folder, file), encoding="utf-8") as stream:
-        pending = ""
-        for line in stream:
-            pending += line
-            if sqlite3.complete_statement(pending):
-                yield pending
-                pending = ""
 
 
 def place_new_file(partial: str, path: str) -> None:

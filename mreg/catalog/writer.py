@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mreg.catalog.belongings import add_belongings
 from mreg.catalog.changes import changes
 from mreg.catalog.database import Connection
 from mreg.catalog.reader import Reader
-from mreg.catalog.rows import event_values, metric_values, number, parameter_number, read_event, source_values
+from mreg.catalog.rows import event_values, number, read_event, source_values
 from mreg.domain.digest import Digest
 from mreg.domain.events import Event, chained, time_text
 from mreg.domain.metrics import MetricValue
@@ -217,10 +218,17 @@ class Writer(Reader):
         parent: ModelVersion | None = None,
         data: Mapping[str, str] | None = None,
         source: Source | None = None,
+        wanted: int = 0,
+        imported: Mapping[str, object] | None = None,
     ) -> ModelVersion:
-        """Add the next version of a model; its bytes must be durable by now."""
+        """Add the next version of a model; its bytes must be durable by now.
+
+        Args:
+            wanted: The number to give it where every number given so far is lower.
+            imported: What it was where it was exported, for the audit trail alone.
+        """
         row = self.connection.one("models.by_id", model_id=model.model_id)
-        given = number(row, "last_version") + 1 if row else 1
+        given = max(number(row, "last_version") + 1 if row else 1, wanted)
         details = {
             "checksum": str(artifact.digest),
             "kind": artifact.kind.value,
@@ -229,6 +237,7 @@ class Writer(Reader):
             "run_id": run_id,
             "parent": str(parent.reference) if parent else "",
             **({"data": dict(data)} if data else {}),
+            **({"imported": dict(imported)} if imported else {}),
         }
         seq = self.record("version.pushed", model, details, given)
         version_id = self.connection.insert(
@@ -247,24 +256,15 @@ class Writer(Reader):
             actor=self.actor,
             **source_values(source or Source()),
         )
-        self.connection.run_many(
-            "versions.insert_metric",
-            [
-                {"version_id": version_id, "model_id": model.model_id, **metric_values(name, value)}
-                for name, value in (metrics or {}).items()
-            ],
+        add_belongings(
+            self.connection,
+            model.model_id,
+            version_id,
+            metrics=metrics or {},
+            parameters=parameters or {},
+            tags=tags or {},
+            data=data or {},
         )
-        self.connection.run_many(
-            "versions.insert_parameter",
-            [
-                {"version_id": version_id, "name": name, "value": value, "number": parameter_number(value)}
-                for name, value in (parameters or {}).items()
-            ],
-        )
-        for key, value in (tags or {}).items():
-            self.connection.run("versions.set_tag", version_id=version_id, name=key, value=value)
-        for key, value in (data or {}).items():
-            self.connection.run("versions.set_data", version_id=version_id, name=key, value=value)
         self.connection.run("models.add_version", model_id=model.model_id, version=given, at=self.time)
         version = self.version_by_id(version_id)
         if version is None:

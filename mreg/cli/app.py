@@ -46,7 +46,14 @@ COMMANDS = {
     "edit": ("edit", "edit"),
     "rename": ("edit", "rename"),
     "delete": ("edit", "delete"),
+    "verify": ("upkeep", "verify"),
     "gc": ("upkeep", "collect"),
+    "doctor": ("upkeep", "doctor"),
+    "backup": ("catalog", "backup"),
+    "restore": ("catalog", "restore"),
+    "catalog": ("catalog", "CATALOG_COMMANDS"),
+    "export": ("bundle", "export"),
+    "import": ("bundle", "import_bundle"),
     "profile": ("profiles", "PROFILE_COMMANDS"),
     "init": ("profiles", "init"),
     "completion": ("completion", "completion"),
@@ -98,6 +105,7 @@ def subgroup(name: str, table: dict[str, tuple[str, str]]) -> TyperGroup:
 
 
 HELP_OF_GROUPS = {
+    "catalog": "The catalog as a whole: to another place.",
     "audit": "Whether the audit trail is what was written.",
     "policy": "What a version must have before it enters a stage.",
     "profile": "Where models are kept, and from where each value came.",
@@ -192,6 +200,7 @@ def run(arguments: Sequence[str]) -> int:
 
         return report(error, invocation)
     finally:
+        invocation.close()
         for number, handler in previous.items():
             signal.signal(number, handler)
 

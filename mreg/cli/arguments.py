@@ -104,3 +104,18 @@ def duration(word: str) -> timedelta:
     if unit not in units or not (number.isascii() and number.isdecimal()) or len(number) > 6:
         raise BadInput(f"{quoted(word)} is no time", hint="write it as 90m, 24h or 7d")
     return timedelta(**{units[unit]: int(number)})
+
+
+def share(word: str) -> float:
+    """The share that a percentage means, above 0 and up to 1.
+
+    Raises:
+        BadInput: It is none.
+    """
+    try:
+        found = float(word.removesuffix("%")) / 100
+    except ValueError:
+        found = 0.0
+    if not word.endswith("%") or not 0 < found <= 1:
+        raise BadInput(f"{quoted(word)} is no share", hint="write it as 5%")
+    return found

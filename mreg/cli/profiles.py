@@ -91,7 +91,14 @@ def _tell_what_overrides(run: Invocation) -> None:
 def add_profile(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The new profile.")],
-    catalog: Annotated[str | None, typer.Option("--catalog", metavar="FILE", help="Where the catalog is.")] = None,
+    catalog: Annotated[
+        str | None,
+        typer.Option(
+            "--catalog",
+            metavar="PLACE",
+            help="A file, s3://bucket/prefix/catalog.db, or postgresql://user@host/database.",
+        ),
+    ] = None,
     artifacts: Annotated[
         str | None, typer.Option("--artifacts", metavar="PLACE", help="A folder, or s3://bucket/prefix.")
     ] = None,
@@ -121,12 +128,12 @@ def add_profile(
     \b
       mreg profile add nas --catalog /mnt/nas/mreg/catalog.db --artifacts /mnt/nas/mreg/artifacts
       mreg profile add team --artifacts s3://ml-models/registry --region eu-central-1
+      mreg profile add server --catalog postgresql://mreg@db.example/mreg --artifacts s3://ml-models/registry
       mreg profile add minio --artifacts s3://models --endpoint-url https://minio.example:9000 --cache 20GB
 
     Credentials are never written: they come from the AWS configuration and environment.
     """
     from mreg.profile.edit import add_profile as add
-    from mreg.profile.edit import own_catalog
     from mreg.profile.load import load_profile
 
     run = invocation_of(ctx)
@@ -142,9 +149,6 @@ def add_profile(
         "user": user,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    if artifacts is not None and "://" in artifacts and catalog is None:
-        values["catalog"] = own_catalog(name)
-        run.output.note(f"its catalog is a file of yours, {values['catalog']}; --catalog names one that others share")
     file = add(name, values, config=run.config)
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
     run.output.result(load_profile(profile=name, config=run.config, alone=True))

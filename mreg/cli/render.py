@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mreg.cli import policy_reports, reports
+from mreg.cli import policy_reports, reports, upkeep_reports
 from mreg.cli.table import Cell, Rendering, Table, Toned, one, stage_cell
 
 if TYPE_CHECKING:
@@ -252,8 +252,9 @@ _SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
     "ModelVersion": found,
     "Event": reports.events,
     "ProfileEntry": reports.profile_entries,
-    "Check": reports.checks,
-    "Garbage": reports.garbage,
+    "Check": upkeep_reports.checks,
+    "Garbage": upkeep_reports.garbage,
+    "Finding": upkeep_reports.findings,
     "Deployment": policy_reports.deployments,
     "Standing": policy_reports.standings,
     "Waiting": policy_reports.standings,
@@ -275,6 +276,11 @@ _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
     "Decided": policy_reports.decided,
     "AuditReport": policy_reports.audit_report,
     "Why": policy_reports.why,
+    "Verification": upkeep_reports.verification,
+    "CatalogCopy": upkeep_reports.catalog_copy,
+    "Exported": reports.exported,
+    "Bundle": reports.bundle,
+    "Imported": reports.imported,
 }
 
 _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
@@ -293,6 +299,9 @@ _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
     "ProfileEntry": lambda entry: [entry.name],
     "Check": lambda check: [check.place],
     "Garbage": lambda garbage: [garbage.name],
+    "Verification": lambda found: [str(one.checksum) for one in found.problems],
+    "Finding": lambda finding: [finding.name] if finding.state != "fine" else [],
+    "CatalogCopy": lambda copy: [copy.last_hash],
     "Deployment": lambda one: [one.key],
     "ModelPolicy": lambda found: [found.model],
     "Standing": lambda found: [str(found.version.reference)],
@@ -301,4 +310,7 @@ _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
     "Decided": lambda found: [str(found.version.reference)],
     "AuditReport": lambda report: [report.last_hash],
     "Why": lambda found: [str(found.version.reference)],
+    "Exported": lambda found: [str(found.reference)],
+    "Bundle": lambda found: [str(one.version.reference) for one in found.versions],
+    "Imported": lambda found: [str(one.reference) for one in found.versions],
 }

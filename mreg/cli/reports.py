@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from mreg.cli.table import STAGE_TONES, Cell, Rendering, Table, Toned, one, stage_cell
 
 if TYPE_CHECKING:
+    from mreg.domain.bundle import Bundle
     from mreg.domain.comparison import Comparison
     from mreg.domain.events import Event
     from mreg.domain.lineage import Lineage
     from mreg.profile.schema import Profile, ProfileEntry
     from mreg.registry.edit import Deletion
+    from mreg.registry.export import Exported
+    from mreg.registry.importing import Imported
     from mreg.registry.query import StagesAt
-    from mreg.registry.upkeep import Check, Garbage
 
 VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
 
@@ -100,7 +102,10 @@ def _explained(event: Event) -> str:
         metrics = details.get("metrics")
         numbers = [f"{name}={value}" for name, value in metrics.items()] if isinstance(metrics, dict) else []
         parent = [f"from {details['parent']}"] if details.get("parent") else []
-        return ", ".join([str(details.get("checksum"))[:19], f"{details.get('size_bytes')} bytes", *parent, *numbers])
+        origin = details.get("imported")
+        imported = [f"imported from {origin.get('reference')}"] if isinstance(origin, dict) else []
+        size = f"{details.get('size_bytes')} bytes"
+        return ", ".join([str(details.get("checksum"))[:19], size, *imported, *parent, *numbers])
     if event.action in ("version.approved", "version.rejected", "version.decision_withdrawn", "policy.overridden"):
         said = details.get("comment") or details.get("reason")
         return f"for {details.get('target')}" + (f": {said}" if said else "")
@@ -200,21 +205,51 @@ def profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
     return one(Table(columns=("profile", "in use", "from"), rows=rows))
 
 
-def garbage(found: Sequence[Garbage]) -> Rendering:
-    """What killed pushes left, and how much it is."""
-    rows = tuple((one.name, one.size_bytes, one.modified, one.removed) for one in found)
-    table = Table(columns=("what", ">bytes", "modified", "removed"), rows=rows)
-    total = sum(one.size_bytes for one in found)
-    return Rendering(tables=(table,), flat=table, summary=f"{len(found)} left by killed pushes, {total:,} bytes")
+def exported(found: Exported) -> Rendering:
+    """What was written, and where."""
+    count = len(found.versions)
+    columns = ("reference", ">versions", ">bytes", "destination")
+    row = (str(found.reference), count, found.size_bytes, str(found.destination))
+    what = str(found.reference) if found.reference.selector else f"{found.reference} with {count} versions"
+    return Rendering(
+        tables=(),
+        flat=Table(columns=columns, rows=(row,)),
+        summary=f"{what} is in {found.destination}, {found.size_bytes:,} bytes",
+    )
 
 
-def _outcome(check: Check) -> Toned:
-    if check.error:
-        return Toned("failed", "bad")
-    return Toned("lacks", "strong") if check.lacks else Toned("works", "good")
+def bundle(found: Bundle) -> Rendering:
+    """What is in a bundle, verified."""
+    rows = tuple(
+        (
+            str(version.reference),
+            stage_cell(version),
+            version.artifact.kind.value,
+            version.artifact.format,
+            version.artifact.size_bytes,
+            version.artifact.file_count,
+            ", ".join(f"{name}={number}" for name, number in version.metrics.items()),
+            str(version.artifact.digest),
+            version.created_at,
+            version.created_by,
+        )
+        for version in (one.version for one in found.versions)
+    )
+    columns = ("version", "stage", "kind", "format", ">bytes", ">files", "metrics", "checksum", "created", "by")
+    table = Table(columns=columns, rows=rows, optional=("checksum", "kind", ">files", "by", "format"))
+    size = sum(found.blobs.values())
+    return Rendering(
+        tables=(table,),
+        flat=table,
+        summary=f"{found.model.name}: {len(rows)} versions, {len(found.events)} events, {len(found.blobs)} blobs, "
+        f"{size:,} bytes; every byte is what its digest says",
+    )
 
 
-def checks(done: Sequence[Check]) -> Rendering:
-    """What was tried, and what came of it."""
-    rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in done)
-    return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))
+def imported(found: Imported) -> Rendering:
+    """Which reference became which."""
+    rows = tuple(
+        (str(version.source), str(version.reference), "already there" if version.already_there else "added")
+        for version in found.versions
+    )
+    return one(Table(columns=("from", "reference", "outcome"), rows=rows))

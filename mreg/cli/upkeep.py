@@ -1,4 +1,4 @@
-"""Looking after a registry: gc."""
+"""Looking after a registry: verify, gc, doctor."""
 
 from __future__ import annotations
 
@@ -6,9 +6,48 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import duration
+from mreg.cli.arguments import duration, share
+from mreg.cli.completion import complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Yes
+from mreg.errors import BadInput, Corrupt, Unavailable
+
+
+def verify(
+    ctx: typer.Context,
+    reference: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[REF]", help="A version, or a model with all of them; else all.", autocompletion=complete_reference
+        ),
+    ] = None,
+    all_of_them: Annotated[bool, typer.Option("--all", help="All artifacts of all models, as without REF.")] = False,
+    sample: Annotated[
+        str, typer.Option("--sample", metavar="SHARE", help="Read only a share of them, by chance: 5%.")
+    ] = "100%",
+) -> None:
+    """Read stored bytes again and hold them against their SHA-256; exit 6 where something is missing or damaged.
+
+    Examples:
+
+    \b
+      mreg verify
+      mreg verify classifier@production
+      mreg verify --all --sample 5% --json
+    """
+    if reference is not None and all_of_them:
+        raise BadInput("--all is of all models, and a reference of one", hint="leave one of them out")
+    run = invocation_of(ctx)
+    with run.output.progress("verify") as progress:
+        found = run.registry.verify(reference, sample=share(sample), progress=progress)
+    run.output.result(found)
+    if found.problems:
+        first = found.problems[0]
+        more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
+        unreadable = all(one.problem == "unreadable" for one in found.problems)
+        raise (Unavailable if unreadable else Corrupt)(
+            first.message + more, hint=first.hint, checksums=[str(one.checksum) for one in found.problems]
+        )
 
 
 def collect(
@@ -19,7 +58,10 @@ def collect(
     remove: Annotated[bool, typer.Option("--remove", help="Remove it, and do not only say what it is.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Say what killed pushes left in the artifact store, and remove it if asked.
+    """Say what nothing needs in the artifact store, and remove it if asked.
+
+    That is what killed pushes left, and the bytes of deleted versions. What a version or a push that is under way needs
+    is never lost.
 
     Examples:
 
@@ -27,15 +69,37 @@ def collect(
       mreg gc
       mreg gc --grace 7d --remove --yes
     """
-    from mreg.cli.reports import garbage
+    from mreg.cli.upkeep_reports import garbage
 
     run = invocation_of(ctx)
     age = duration(grace)
-    if remove:
+    if remove and not yes:
         found = run.registry.collect(grace=age)
         if found:
-            run.output.confirm(f"remove {len(found)} left by killed pushes?", yes=yes)
+            size = sum(one.size_bytes for one in found)
+            run.output.confirm(f"remove {len(found)} things that nothing needs, {size:,} bytes?", yes=yes)
     found = run.registry.collect(grace=age, remove=remove)
     run.output.result(found, garbage)
     if found and not remove:
         run.output.note("nothing was removed; mreg gc --remove does")
+
+
+def doctor(ctx: typer.Context) -> None:
+    """Look at catalog, audit trail, store, clocks and leftovers; each finding comes with its remedy.
+
+    Nothing is changed. Bytes are read by mreg verify. Exit 6 where something is damaged, 8 where something can't be
+    reached.
+
+    Examples:
+
+    \b
+      mreg doctor
+      mreg doctor --json
+    """
+    run = invocation_of(ctx)
+    found = run.registry.examine()
+    run.output.result(found)
+    for state, kind in (("damaged", Corrupt), ("unreachable", Unavailable)):
+        for finding in found:
+            if finding.state == state:
+                raise kind(finding.message, hint=finding.remedy)

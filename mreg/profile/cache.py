@@ -30,3 +30,8 @@ def cache_place(value: str) -> tuple[Path, int]:
     if SIZE.match(value):
         raise BadProfile(f"{value} is no size of a cache", hint="write 20GB or 500MB, or a folder: ./20")
     return Path(location("cache", value, None)), DEFAULT_BYTES
+
+
+def catalogs_folder() -> str:
+    """Where copies of catalogs in buckets are kept."""
+    return os.path.join(user_folder("cache", os.environ), "catalogs")

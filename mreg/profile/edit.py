@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
-from mreg.profile.load import BUILT_IN, NAME, PROJECT_FILE, config_file, read_profiles, user_folder
+from mreg.profile.load import BUILT_IN, NAME, PROJECT_FILE, config_file, read_profiles
 from mreg.profile.place import location
 from mreg.profile.schema import KEYS
 
@@ -52,15 +52,6 @@ def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLi
 
     _rewrite(file, change)
     return file
-
-
-def own_catalog(name: str) -> str:
-    """Where the catalog of a profile is that names a bucket for its artifacts and no catalog.
-
-    A file of its own, and never that of another profile: bytes that one catalog does not know would be garbage to the
-    other.
-    """
-    return os.path.join(user_folder("data", os.environ), name, "catalog.db")
 
 
 def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> str:

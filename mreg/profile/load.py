@@ -258,15 +258,16 @@ def _pair_locations(values: Values, variables: Mapping[str, str]) -> None:
     """
     catalog, artifacts = values.get("catalog"), values.get("artifacts")
     if catalog and not artifacts:
+        if catalog[0].startswith("s3://"):
+            values["artifacts"] = (catalog[0].rpartition("/")[0], "beside the catalog")
+            return
         if "://" in catalog[0]:
             raise BadProfile(f"{catalog[1]}: artifacts must be given for this catalog", hint="artifacts: s3://...")
         values["artifacts"] = (os.path.join(os.path.dirname(catalog[0]), "artifacts"), "beside the catalog")
     elif artifacts and not catalog:
         if "://" in artifacts[0]:
-            raise BadProfile(
-                f"{artifacts[1]}: the catalog must be given for these artifacts",
-                hint="catalog: a file, or s3://.../catalog.db",
-            )
+            values["catalog"] = (f"{artifacts[0]}/catalog.db", "beside the artifacts")
+            return
         values["catalog"] = (os.path.join(os.path.dirname(artifacts[0]), "catalog.db"), "beside the artifacts")
     elif not catalog:
         folder = user_folder("data", variables)
@@ -314,6 +315,11 @@ def project_values() -> Values:
             raise BadProfile(f"{origin}: variables are not filled in a project file", hint="write the value out")
         if key in ("catalog", "artifacts") and "://" not in text:
             _check_inside(key, text, os.path.dirname(file), origin)
+        if key == "catalog" and text.partition("://")[0] == "postgresql":
+            # Whoever runs that server would be shown the user's password.
+            raise BadProfile(
+                f"{origin}: a project file can't name a server", hint="put it into your own file: mreg profile add"
+            )
         values[key] = (location(key, text, os.path.dirname(file), origin), origin)
     return values
 

@@ -37,9 +37,12 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
                 f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
                 hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
             )
-        known = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}[
-            key
-        ]
+        if scheme == "postgresql" and _has_password(rest.partition("?")[2]):
+            raise BadProfile(
+                f"{where}the {key} has a password in its URL",
+                hint="take it out: passwords come from PGPASSWORD, ~/.pgpass or a service file",
+            )
+        known = SCHEMES[key]
         if scheme not in known:
             places = known if key == "endpoint_url" else (*known, "a path")
             raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=f"use {' or '.join(places)}")
@@ -63,6 +66,10 @@ def _checked_url(key: str, value: str, scheme: str, rest: str, where: str) -> st
         bucket, *parts = rest.rstrip("/").split("/")
         if not BUCKET.fullmatch(bucket):
             raise BadProfile(f"{where}the {key} names no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
+        if key == "catalog" and (not parts or rest.endswith("/")):
+            raise BadProfile(
+                f"{where}the catalog names no object: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db"
+            )
         if any(part in ("", ".", "..") or set(part) & set("?#\\") for part in parts):
             raise BadProfile(
                 f"{where}the {key} has a prefix that can't be: {quoted(value)}",
@@ -79,3 +86,12 @@ def _checked_url(key: str, value: str, scheme: str, rest: str, where: str) -> st
         if not usable:
             raise BadProfile(f"{where}{quoted(value)} is no address", hint="write https://host or https://host:port")
     return value
+
+
+def _has_password(query: str) -> bool:
+    """Whether the parameters of a PostgreSQL URL hold a password; the path of a file of passwords is none."""
+    from urllib.parse import parse_qsl
+
+    return any(
+        key.strip().lower() in ("password", "sslpassword") for key, _ in parse_qsl(query, keep_blank_values=True)
+    )

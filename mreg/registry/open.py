@@ -14,8 +14,10 @@ from mreg.registry.session import Session
 
 if TYPE_CHECKING:
     from mreg.artifacts.store import ArtifactStore
+    from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
     from mreg.profile.schema import Profile
+    from mreg.s3.bucket import Bucket
 
 
 def open_registry(
@@ -53,12 +55,7 @@ def open_registry(
 def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = None) -> Registry:
     """The registry of a profile that is loaded already."""
     from mreg.catalog.catalog import Catalog
-    from mreg.catalog.sqlite import SqliteDatabase
 
-    if "://" in profile.catalog:
-        raise Unavailable(
-            f"this mreg can't keep the catalog at {profile.catalog}", hint="give a file for catalog in the profile"
-        )
     tell = notice or (lambda _text: None)
     in_bucket = "://" in profile.artifacts
     root = profile.artifacts.rstrip("/") if in_bucket else Path(profile.artifacts).as_uri()
@@ -83,7 +80,7 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
     return Registry(
         Session(
             profile=profile,
-            catalog=Catalog(SqliteDatabase(profile.catalog), locate),
+            catalog=Catalog(_database(profile, tell), locate),
             artifacts=artifact_store,
             actor=actor,
             now=lambda: datetime.now(UTC),
@@ -92,6 +89,40 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
             notice=tell,
         )
     )
+
+
+def _database(profile: Profile, notice: Callable[[str], None]) -> Database:
+    place = profile.catalog
+    if place.startswith("s3://"):
+        from mreg.catalog.bucket import BucketDatabase
+        from mreg.profile.cache import catalogs_folder
+
+        url, _, key = place.rpartition("/")
+        return BucketDatabase(_bucket(profile, url, notice), key, catalogs_folder())
+    if "://" in place:
+        try:
+            from mreg.catalog.postgresql import PostgresqlDatabase
+        except ImportError as error:
+            raise Unavailable(
+                f"the catalog {place.partition('?')[0]} needs the package psycopg, which is not here: {error}",
+                hint="pip install 'mreg[postgres]'",
+            ) from error
+        return PostgresqlDatabase(place, notice)
+    from mreg.catalog.sqlite import SqliteDatabase
+
+    return SqliteDatabase(place)
+
+
+def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:
+    from mreg.s3.bucket import Bucket, BucketSettings
+
+    settings = BucketSettings(
+        endpoint_url=profile.endpoint_url,
+        region=profile.region,
+        aws_profile=profile.aws_profile,
+        addressing_style=profile.addressing_style,
+    )
+    return Bucket(url, settings, notice)
 
 
 def _store_in_folder(profile: Profile) -> ArtifactStore:
@@ -106,13 +137,6 @@ def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> Artifac
     from mreg.artifacts.s3 import S3Backend
     from mreg.artifacts.store import ArtifactStore
     from mreg.profile.cache import cache_place
-    from mreg.s3.bucket import Bucket, BucketSettings
 
-    settings = BucketSettings(
-        endpoint_url=profile.endpoint_url,
-        region=profile.region,
-        aws_profile=profile.aws_profile,
-        addressing_style=profile.addressing_style,
-    )
     cache = BlobCache(*cache_place(profile.cache)) if profile.cache else None
-    return ArtifactStore(S3Backend(Bucket(profile.artifacts, settings, notice)), cache)
+    return ArtifactStore(S3Backend(_bucket(profile, profile.artifacts, notice)), cache)

@@ -16,8 +16,10 @@ from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, c
 from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_version
+from mreg.registry.storing import add_with_bytes
 
 if TYPE_CHECKING:
+    from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.registry.session import Session
@@ -100,21 +102,25 @@ def push(
         source, run_id = capture.result()
     if stored.kept_bytes:
         session.notice(f"{stored.kept_bytes} bytes of {stored.size_bytes} had arrived before and were kept")
-    artifact = ModelArtifact(
-        kind=stored.kind,
-        name=artifact_name,
-        path="",
-        size_bytes=stored.size_bytes,
-        digest=stored.digest,
-        file_count=stored.file_count,
-        format=attachments.format or detect(place),
-    )
+    file_format = attachments.format or detect(place)
+    done = [stored]
 
-    def add(writer: Writer) -> tuple[ModelVersion, tuple[ModelVersion, ...]]:
+    def put() -> Stored:
+        return done.pop() if done else session.artifacts().put(place, progress=progress)
+
+    def add(writer: Writer, stored: Stored) -> tuple[ModelVersion, tuple[ModelVersion, ...]]:
         model = writer.model(name) or writer.register(name=name)
         version = writer.add_version(
             model,
-            artifact=artifact,
+            artifact=ModelArtifact(
+                kind=stored.kind,
+                name=artifact_name,
+                path="",
+                size_bytes=stored.size_bytes,
+                digest=stored.digest,
+                file_count=stored.file_count,
+                format=file_format,
+            ),
             description=attachments.description,
             tags=attachments.tags,
             parameters=attachments.parameters,
@@ -134,7 +140,7 @@ def push(
         change = enter_stage(writer, version, target, reason="pushed into the stage")
         return change.version, change.archived
 
-    version, archived = session.write(add)
+    version, archived = add_with_bytes(session, put, lambda stored: stored.blobs, add)
     for other in archived:
         session.notice(f"{other.reference} is archived: {version.reference} took its place in {version.stage.value}")
     return version

@@ -7,11 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.domain.names import ModelName, VersionRef
-from mreg.registry.session import Session
+from mreg.registry.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from mreg.domain.comparison import Comparison
     from mreg.domain.events import Event
     from mreg.domain.hook import Deployment
@@ -24,26 +22,26 @@ if TYPE_CHECKING:
     from mreg.registry.approve import Decided, Waiting
     from mreg.registry.audit import AuditReport, Why
     from mreg.registry.edit import Deletion
+    from mreg.registry.export import Exported
+    from mreg.registry.importing import Imported
     from mreg.registry.policy import ModelPolicy, Standing
     from mreg.registry.promote import Plan
     from mreg.registry.pull import Pulled
     from mreg.registry.query import ModelVersions, StagesAt
-    from mreg.registry.upkeep import Check, Garbage
 
 Reference = VersionRef | str
 Name = ModelName | str
+Place = str | os.PathLike[str]
+Progress = Callable[[int, int], None] | None
 
 
-class Registry:
+class Registry(Upkeep):
     """A model registry: what the commands do, as methods that give frozen domain values.
 
     Get one from `mreg.open_registry`. Methods raise `mreg.MregError` subclasses and change nothing when they do; each
     change is one transaction with its audit event. References are texts such as ``classifier@production`` or
     `VersionRef` values. A registry may be used from several threads, and is a context manager that closes itself.
     """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def __enter__(self) -> Registry:
         return self
@@ -83,7 +81,7 @@ class Registry:
 
     def push(
         self,
-        path: str | os.PathLike[str],
+        path: Place,
         *,
         name: Name | None = None,
         metrics: Mapping[str, MetricValue] | None = None,
@@ -97,7 +95,7 @@ class Registry:
         parent: Reference | None = None,
         data: Mapping[str, str] | None = None,
         format: str = "",
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress = None,
     ) -> ModelVersion:
         """Store a file or folder as the next version of a model; see `mreg.registry.push.push`.
 
@@ -105,33 +103,16 @@ class Registry:
         """
         from mreg.registry.push import Attachments, push, target_model
 
-        return push(
-            self._session,
-            path,
-            target_model(self._session, path, name),
-            Attachments(
-                description=description,
-                metrics=metrics or {},
-                parameters={key: str(value) for key, value in (parameters or {}).items()},
-                tags=tags or {},
-                data=data or {},
-                aliases=tuple(aliases),
-                run_id=run_id,
-                experiment_id=experiment_id,
-                format=format,
-            ),
-            stage=stage,
-            parent=parent,
-            progress=progress,
-        )
+        attachments = Attachments(
+            description=description, metrics=metrics or {}, tags=tags or {}, data=data or {}, aliases=tuple(aliases),
+            parameters={key: str(value) for key, value in (parameters or {}).items()},
+            run_id=run_id, experiment_id=experiment_id, format=format,
+        )  # fmt: skip
+        target = target_model(self._session, path, name)
+        return push(self._session, path, target, attachments, stage=stage, parent=parent, progress=progress)
 
     def pull(
-        self,
-        reference: Reference,
-        destination: str | os.PathLike[str] | None = None,
-        *,
-        force: bool = False,
-        progress: Callable[[int, int], None] | None = None,
+        self, reference: Reference, destination: Place | None = None, *, force: bool = False, progress: Progress = None
     ) -> Pulled:
         """Write a version's verified bytes to a destination, all or nothing; see `mreg.registry.pull.pull`."""
         from mreg.registry.pull import pull
@@ -196,14 +177,9 @@ class Registry:
         from mreg.registry.promote import promote
 
         return promote(
-            self._session,
-            reference,
-            to,
-            keep_existing=keep_existing,
-            leave_production=leave_production,
-            reason=reason,
-            override=override,
-        )
+            self._session, reference, to, keep_existing=keep_existing, leave_production=leave_production,
+            reason=reason, override=override,
+        )  # fmt: skip
 
     def archive(self, reference: Reference, *, reason: str = "") -> StageChange:
         """Move a version to Archived; see `mreg.registry.promote.archive`."""
@@ -254,15 +230,9 @@ class Registry:
         from mreg.registry.edit import edit
 
         return edit(
-            self._session,
-            reference,
-            description=description,
-            directions=directions,
-            primary_metric=primary_metric,
-            parent=parent,
-            run_id=run_id,
-            experiment_id=experiment_id,
-        )
+            self._session, reference, description=description, directions=directions, primary_metric=primary_metric,
+            parent=parent, run_id=run_id, experiment_id=experiment_id,
+        )  # fmt: skip
 
     def rename(self, name: Name, to: Name) -> RegisteredModel:
         """Give a model another name; see `mreg.registry.edit.rename`."""
@@ -383,17 +353,19 @@ class Registry:
         """The hooks that this registry has run so far."""
         return tuple(self._session.delivered)
 
-    def collect(self, *, grace: timedelta | None = None, remove: bool = False) -> tuple[Garbage, ...]:
-        """What killed pushes left in the store; see `mreg.registry.upkeep.collect`."""
-        from mreg.registry.upkeep import GRACE, collect
+    def export(
+        self, reference: Reference, destination: Place | None = None, *, force: bool = False, progress: Progress = None
+    ) -> Exported:
+        """Write a version or a whole model to one file; see `mreg.registry.export.export`."""
+        from mreg.registry.export import export
 
-        return collect(self._session, grace=GRACE if grace is None else grace, remove=remove)
+        return export(self._session, reference, destination, force=force, progress=progress)
 
-    def check(self) -> tuple[Check, ...]:
-        """Whether catalog and store can be used; see `mreg.registry.upkeep.check`."""
-        from mreg.registry.upkeep import check
+    def import_bundle(self, path: Place, name: Name | None = None, *, progress: Progress = None) -> Imported:
+        """Add the versions of a bundle; see `mreg.registry.importing.import_bundle`."""
+        from mreg.registry.importing import import_bundle
 
-        return check(self._session)
+        return import_bundle(self._session, path, name, progress=progress)
 
     def metric_names(self, prefix: str = "") -> tuple[str, ...]:
         """Names of metrics that any version has, sorted."""

@@ -1,111 +1,73 @@
-"""Looking after a registry."""
+"""Upkeep: the operations of a registry that look after it, each in its own module behind."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from mreg.errors import BadInput, MregError
-from mreg.registry.session import Session
+if TYPE_CHECKING:
+    from datetime import timedelta
 
-GRACE = timedelta(hours=24)
-"""No push takes longer between two parts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was tried.
-
-    Attributes:
-        place: Where.
-        error: What failed, empty where it worked.
-        hint: What to do about it.
-        lacks: What the place can't do, where mreg works all the same.
-    """
-
-    name: str
-    place: str
-    error: str = ""
-    hint: str = ""
-    lacks: str = ""
+    from mreg.domain.names import VersionRef
+    from mreg.registry.backup import CatalogCopy
+    from mreg.registry.check import Check
+    from mreg.registry.doctor import Finding
+    from mreg.registry.gc import Garbage
+    from mreg.registry.session import Session
+    from mreg.registry.verify import Verification
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Garbage:
-    """What a killed push left in the artifact store.
+class Upkeep:
+    """What `mreg.Registry` does for itself."""
 
-    Attributes:
-        place: The store's URL.
-        name: By which the store knows it.
-        size_bytes: As far as it arrived.
-        modified: When something of it last arrived.
-        removed: Whether it is gone now.
-    """
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
-    place: str
-    name: str
-    size_bytes: int
-    modified: datetime
-    removed: bool
+    def verify(
+        self,
+        reference: VersionRef | str | None = None,
+        *,
+        sample: float = 1.0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Verification:
+        """Read bytes against their digests, all or a version's; see `mreg.registry.verify.verify`."""
+        from mreg.registry.verify import verify
 
+        return verify(self._session, reference, sample=sample, progress=progress)
 
-def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False) -> tuple[Garbage, ...]:
-    """What killed pushes left on its way into the store; only looked at unless ``remove``.
+    def collect(self, *, grace: timedelta | None = None, remove: bool = False) -> tuple[Garbage, ...]:
+        """What nothing needs in the store, and remove it if asked; see `mreg.registry.gc.collect`."""
+        from mreg.registry.gc import GRACE, collect
 
-    Args:
-        grace: What changed within this time is left alone: it may belong to a push that lives.
+        return collect(self._session, grace=GRACE if grace is None else grace, remove=remove)
 
-    Raises:
-        BadInput: The grace period is negative.
-        Unavailable: The store can't be read or written.
-    """
-    if grace < timedelta(0):
-        raise BadInput("a grace period can't be negative")
-    store = session.artifacts()
-    before = session.now() - grace
-    found = []
-    for one in store.unfinished():
-        if one.modified <= before:
-            if remove:
-                store.discard(one)
-            found.append(
-                Garbage(
-                    place=session.profile.artifacts,
-                    name=one.name,
-                    size_bytes=one.size,
-                    modified=one.modified,
-                    removed=remove,
-                )
-            )
-    return tuple(found)
+    def check(self) -> tuple[Check, ...]:
+        """Whether catalog and store can be used; see `mreg.registry.check.check`."""
+        from mreg.registry.check import check
 
+        return check(self._session)
 
-def check(session: Session) -> tuple[Check, ...]:
-    """Whether the catalog can be read, and the store listed, written, read and cleaned; a probe is all that is written.
+    def examine(self) -> tuple[Finding, ...]:
+        """Look at all that can go wrong, each finding with its remedy; see `mreg.registry.doctor.examine`."""
+        from mreg.registry.doctor import examine
 
-    What can't be tried because something before it failed is left out.
-    """
-    profile = session.profile
-    done = [_tried("read the catalog", profile.catalog, lambda: _read_catalog(session))]
-    try:
-        steps = session.artifacts().probing()
-    except MregError as error:
-        return (*done, Check(name="find the store", place=profile.artifacts, error=error.message, hint=error.hint))
-    for name, work in steps:
-        done.append(_tried(name, profile.artifacts, work))
-        if done[-1].error:
-            break
-    return tuple(done)
+        return examine(self._session)
 
+    def backup(self, file: str | os.PathLike[str], *, force: bool = False) -> CatalogCopy:
+        """Write the catalog into a file; see `mreg.registry.backup.backup`."""
+        from mreg.registry.backup import backup
 
-def _read_catalog(session: Session) -> str:
-    session.catalog.read(lambda reader: reader.model_names("", 1))
-    return ""
+        return backup(self._session, file, force=force)
 
+    def restore(self, file: str | os.PathLike[str]) -> CatalogCopy:
+        """Make the catalog what a backup says; see `mreg.registry.backup.restore`."""
+        from mreg.registry.backup import restore
 
-def _tried(name: str, place: str, work: Callable[[], str]) -> Check:
-    try:
-        return Check(name=name, place=place, lacks=work())
-    except MregError as error:
-        return Check(name=name, place=place, error=error.message, hint=error.hint)
+        return restore(self._session, file)
+
+    def copy_catalog(self, other: Upkeep) -> CatalogCopy:
+        """Copy the catalog to the empty one of another registry; see `mreg.registry.backup.copy_catalog`."""
+        from mreg.registry.backup import copy_catalog
+
+        return copy_catalog(self._session, other._session)

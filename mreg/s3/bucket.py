@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
@@ -137,6 +138,16 @@ class Bucket:
         method = getattr(self.client, operation)
         return self.patience.run(lambda: method(Bucket=self.name, **words), expected=expected)
 
+    @property
+    def address(self) -> str:
+        """The address of the store, as the profile has it."""
+        return self._settings.endpoint_url or "AWS"
+
+    def clock(self) -> datetime:
+        """The time by the store's clock (aware UTC), to the second."""
+        answer = self.call("list_objects_v2", Prefix=self.key(""), MaxKeys=1)
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+
     def key(self, key: str) -> str:
         """The object's name in the bucket."""
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -154,8 +165,9 @@ class Bucket:
             return self._put_unconditionally(key, words)
         if len(data) <= SMALL_BYTES and self.checksums:
             sum_header = {"x-amz-checksum-sha256": words["ChecksumSHA256"]}
-            status = self._connected()[1].put(words["Key"], data, {"If-None-Match": "*", **sum_header})
+            status, _ = self._connected()[1].put(words["Key"], data, {"If-None-Match": "*", **sum_header})
             if status:
+                self.patience.answered()
                 return status == 200
         try:
             self._put(self.if_absent | words, expected=_is_condition)
@@ -188,6 +200,47 @@ class Bucket:
             raise foreign(self.patience.endpoint)
         return answer
 
+    def fetch(self, key: str, etag: str = "") -> tuple[bytes, str] | None:
+        """A whole object with its entity tag; no bytes where it still has the one given, None where there is none."""
+        found = self._connected()[1].fetch(self.key(key), etag)
+        if found is not None:
+            self.patience.answered()
+            return found
+        condition = {"IfNoneMatch": etag} if etag else {}
+
+        def read() -> tuple[bytes, str]:
+            answer = self.genuine(self.client.get_object(Bucket=self.name, Key=self.key(key), **condition))
+            return answer["Body"].read(), answer["ETag"]
+
+        try:
+            return self.patience.run(read, expected=lambda error: _is_missing(error) or status_of(error) == 304)
+        except ClientError as error:
+            return None if _is_missing(error) else (b"", etag)
+
+    def swap(self, key: str, data: bytes, digest: Digest, etag: str) -> str:
+        """Replace an object that still has an entity tag, or make one (empty tag) where there is none; its new tag.
+
+        Empty where another was faster. Where an answer is lost the same request is sent again, and then finds what
+        the first one made: who must know asks for what is there.
+
+        Raises:
+            Unavailable: The store knows no such conditions, or can't be reached.
+        """
+        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
+        if len(data) <= SMALL_BYTES and self.checksums:
+            name, value = ("If-Match", etag) if etag else ("If-None-Match", "*")
+            headers = {name: value, "x-amz-checksum-sha256": words["ChecksumSHA256"]}
+            status, new = self._connected()[1].put(words["Key"], data, headers)
+            if status:
+                self.patience.answered()
+                return new
+        try:
+            answer = self.call("put_object", expected=_is_overtaken, **words, **condition)
+        except ClientError:
+            return ""
+        return str(self.genuine(answer)["ETag"])
+
     def stat(self, key: str) -> ObjectStat | None:
         """What is known of an object, None where there is none."""
         try:
@@ -205,6 +258,7 @@ class Bucket:
         if length is not None and length <= SMALL_BYTES:
             data = self._connected()[1].get(self.key(key), start, length)
             if data is not None:
+                self.patience.answered()
                 return BytesIO(data)
         reader = ObjectReader(self.patience, lambda place, count: self._get(key, place, count), start, length)
         return cast("BinaryIO", reader) if reader.found else None
@@ -236,6 +290,10 @@ class Bucket:
 
 def _is_condition(error: Exception) -> bool:
     return status_of(error) in (409, 412, 501) or code_of(error) in ("NotImplemented", "InvalidArgument")
+
+
+def _is_overtaken(error: Exception) -> bool:
+    return status_of(error) in (409, 412) or _is_missing(error)
 
 
 def _is_mute(error: Exception) -> bool:

@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
 
 SMALL_BYTES = 1 << 20
 """Up to this size the price of a request is felt."""
@@ -48,20 +49,33 @@ class Express:
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
 
-    def put(self, key: str, data: bytes, headers: dict[str, str]) -> int:
-        """The status of a PUT: 200, 412, or 0 where the client must do it, also where no S3 store said so."""
+    def put(self, key: str, data: bytes, headers: dict[str, str]) -> tuple[int, str]:
+        """The status of a PUT, and of a 200 the entity tag: 200, 412, or 0 where the client must do it.
+
+        It is 0 also where no S3 store said so.
+        """
         answer = self._send("PUT", key, headers, data)
         if answer is not None and answer.status_code == 200 and "etag" in answer.headers:
-            return 200
+            return 200, str(answer.headers["etag"])
         if answer is not None and answer.status_code == 412 and b"PreconditionFailed" in answer.content:
-            return 412
-        return 0
+            return 412, ""
+        return 0, ""
 
     def get(self, key: str, start: int, length: int) -> bytes | None:
         """Some bytes of an object; None where the client must fetch them."""
         headers = {"Range": f"bytes={start}-{start + length - 1}"} if length else {}
         answer = self._send("GET", key, headers, None)
-        return bytes(answer.content) if answer is not None and answer.status_code in (200, 206) else None
+        return bytes(answer.content) if answer is not None and _is_whole(answer, 200, 206) else None
+
+    def fetch(self, key: str, etag: str) -> tuple[bytes, str] | None:
+        """A whole object and its entity tag, no bytes where it still has the one given; None for the client to say."""
+        answer = self._send("GET", key, {"If-None-Match": etag} if etag else {}, None)
+        if answer is None:
+            return None
+        if answer.status_code == 304 and etag:
+            return b"", etag
+        whole = _is_whole(answer, 200) and "etag" in answer.headers
+        return (bytes(answer.content), str(answer.headers["etag"])) if whole else None
 
     def _send(self, method: str, key: str, headers: dict[str, str], data: bytes | None) -> Any:
         if not self._usable:
@@ -71,8 +85,15 @@ class Express:
         try:
             S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
             answer = self._http.send(request.prepare())
-        except BotoCoreError:
+            answer.content  # noqa: B018  read here, where a connection that breaks is caught
+        except (BotoCoreError, HTTPError):
             return None
         if answer.status_code in (301, 307, 308, 400, 403):
             self._usable = False  # the client knows more of this store than is known here
         return answer
+
+
+def _is_whole(answer: Any, *statuses: int) -> bool:
+    """Whether it is a success with all the bytes that it announced; a connection may end early without an error."""
+    announced = answer.headers.get("content-length")
+    return answer.status_code in statuses and (announced is None or len(answer.content) == int(announced))

@@ -38,6 +38,10 @@ class Patience:
         self._answered = False
         self._said_at = float("-inf")
 
+    def answered(self) -> None:
+        """The store has answered somebody who does not ask through this."""
+        self._answered = True
+
     def run(self, work: Callable[[], T], *, expected: Callable[[Exception], bool] = lambda _error: False) -> T:
         """What the work gives.
 

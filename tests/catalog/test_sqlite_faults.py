@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from mreg.catalog import sqlite
+from mreg.catalog import embedded
 from mreg.catalog.catalog import Catalog
-from mreg.catalog.sqlite import SCHEMA, SqliteDatabase, migration_statements
+from mreg.catalog.schema import SCHEMA, migration_statements
+from mreg.catalog.sqlite import SqliteDatabase
 from mreg.domain.events import first_broken
 from mreg.domain.names import ModelName
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
@@ -205,8 +206,8 @@ def test_a_migration_that_is_killed_leaves_the_schema_before_it(path: Path, monk
         yield "CREATE TABLE half (x)"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sqlite, "SCHEMA", SCHEMA + 1)
-    monkeypatch.setattr(sqlite, "migration_statements", killed)
+    monkeypatch.setattr(embedded, "SCHEMA", SCHEMA + 1)
+    monkeypatch.setattr(embedded, "migration_statements", killed)
     with pytest.raises(KeyboardInterrupt):
         opened(path).read(lambda reader: reader.models())
     monkeypatch.undo()
@@ -261,5 +262,5 @@ def test_a_folder_that_can_not_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_the_number_of_the_schema_is_that_of_the_last_migration() -> None:
-    files = sorted(path.name for path in (Path(sqlite.__file__).parent / "migrations").glob("*.sql"))
+    files = sorted(path.name for path in (Path(embedded.__file__).parent / "migrations").glob("*.sql"))
     assert [int(name[:4]) for name in files] == list(range(1, SCHEMA + 1))

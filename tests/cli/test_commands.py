@@ -25,6 +25,7 @@ def story(command: Mreg) -> Mreg:
     )  # fmt: skip
     command("promote", "classifier", "1", "--to", "production")
     command("register", "ranker", "--description", "ranks")
+    command("export", "classifier")
     return command
 
 
@@ -37,7 +38,7 @@ READING = [
     ["search", "metrics.accuracy > 0.9"], ["compare", "classifier", "1", "2"], ["compare", "classifier"],
     ["history", "classifier"], ["history", "classifier@2"], ["history", "classifier", "--at", "2099-01-01"],
     ["lineage", "classifier@2"], ["profile", "list"], ["profile", "show"], ["profile", "check"],
-    ["delete", "classifier@2", "--dry-run"],
+    ["delete", "classifier@2", "--dry-run"], ["export", "--inspect", "classifier.mreg"],
 ]  # fmt: skip
 
 
@@ -66,7 +67,7 @@ CHANGING = [
     ["edit", "classifier", "--description", "x"], ["edit", "classifier", "2", "--run-id", "r"],
     ["rename", "classifier", "clf"], ["delete", "classifier@2", "--yes"],
     ["rollback", "classifier", "--to", "classifier@1"], ["alias", "classifier", "1", "old"], ["init"], ["profile", "use", "local"],
-    ["profile", "add", "here", "--catalog", "c.db"],
+    ["profile", "add", "here", "--catalog", "c.db"], ["export", "classifier@1"], ["import", "classifier.mreg", "-n", "copy"],
 ]  # fmt: skip
 
 
@@ -313,7 +314,11 @@ def test_nothing_stored_is_obeyed(command: Mreg, form: str) -> None:
     command("push", "model.pkl", "-n", "m", "--param", "p==1+1")
     command("edit", "m", "--description", HOSTILE)
     command("promote", "m@1", "--reason", HOSTILE)
-    for words in (["show", "m"], ["show", "m@1"], ["compare", "m", "1", "2"], ["history", "m"], ["search"], ["list"]):
+    command("export", "m")
+    for words in (
+        ["show", "m"], ["show", "m@1"], ["compare", "m", "1", "2"], ["history", "m"], ["search"], ["list"],
+        ["export", "--inspect", "m.mreg"],
+    ):  # fmt: skip
         done = command(*words, "--format", form)
         assert done.code == 0, done.err
         for char in "\x1b\r\x07\u202e":

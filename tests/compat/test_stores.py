@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import mreg
-from mreg.catalog.sqlite import SCHEMA
+from mreg.catalog.schema import SCHEMA
 from mreg.domain.events import first_broken
 from mreg.domain.model import ModelStage
 
@@ -58,6 +58,14 @@ def test_policies_and_decisions_of_a_past_release_hold(tmp_path: Path) -> None:
         (decision,) = registry.why("classifier@1").decisions
         assert (decision.target, decision.person, decision.comment) == ("Staging", "grace", "fine")
         registry.verify_audit()
+
+
+def test_what_gc_removed_is_remembered(tmp_path: Path) -> None:
+    shutil.copytree(HERE / "schema-4", tmp_path / "store")
+    with mreg.open_registry(catalog=str(tmp_path / "store/catalog.db")) as registry:
+        rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT * FROM removals", {}))
+        assert [(str(row["digest"])[:12], row["removed"]) for row in rows] == [("4b9f2c32577b", 1)]
+        assert registry.verify().problems == ()
 
 
 def test_deployments_of_a_past_release_are_there(tmp_path: Path) -> None:

@@ -57,6 +57,37 @@ class CatalogContract(abc.ABC):
     def write(self, catalog: Catalog, fn: object, at: datetime = AT) -> object:
         return catalog.write(fn, actor="me", at=at)  # type: ignore[arg-type, type-var]
 
+    def test_many_models_at_once_are_what_each_is_by_itself(self, catalog: Catalog) -> None:
+        def fill(writer: Writer) -> None:
+            for number in range(230):
+                name = f"m{number}"
+                writer.register(name=ModelName(name), tags={"n": name}, directions={"cost": "lower"},
+                                primary_metric="cost" if number % 3 == 0 else "")  # fmt: skip
+                for version in range(number % 4):
+                    metrics = {"cost": version, "f1_score": version / 2} if number % 2 else {"auc": version / 4}
+                    made = push(writer, name, number * 5 + version + 1, metrics=metrics if number % 5 else {})
+                    if version < 2:
+                        writer.change_stage(made, (ModelStage.PRODUCTION, ModelStage.STAGING)[version])
+                    if version == 1:
+                        writer.set_alias(made, "champ")
+
+        self.write(catalog, fill)
+
+        def look(reader: Reader) -> None:
+            summaries = reader.models()
+            assert len(summaries) == 230
+            assert reader.models(limit=7) == summaries[:7]
+            for one in summaries:
+                assert one.model == reader.model(one.model.name)
+                assert one.metric == reader.judging_metric(one.model)
+                for value, version in (
+                    (one.latest_value, one.model.latest_version), (one.production_value, one.model.production_version)
+                ):  # fmt: skip
+                    found = reader.version(one.model, version) if version else None
+                    assert value == (found.metrics.get(one.metric) if found else None)
+
+        catalog.read(look)
+
     def find(self, catalog: Catalog, selector: str, name: str = "m") -> int | None:
         def look(reader: Reader) -> int | None:
             model = reader.model(ModelName(name))

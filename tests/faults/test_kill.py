@@ -37,7 +37,7 @@ def check(registry: mreg.Registry) -> list[ModelVersion]:
     assert isinstance(shown, ModelVersions)
     versions = list(shown.versions)
     assert sorted(version.version for version in versions) == list(range(1, len(versions) + 1))
-    assert [event.action for event in events].count("version.pushed") == len(versions)
+    assert [event.action for event in events if event.model == "m"].count("version.pushed") == len(versions)
     assert [version.stage.value for version in versions].count("Production") <= 1
     store = session.artifacts()
     for version in versions:
@@ -136,3 +136,41 @@ def _same(registry: mreg.Registry, version: ModelVersion, destination: Path) -> 
         return registry.pull(version.reference, destination).unchanged
     except mreg.AlreadyExists:
         return False
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_a_killed_export_leaves_the_file_whole_and_a_killed_import_all_versions_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # a killed import can't clean up there
+    chance = random.Random(SEED + 1)
+    folder = Path("folder")
+    folder.mkdir()
+    for number in range(200):
+        (folder / str(number)).write_bytes(os.urandom(2000))
+    (folder / "big.bin").write_bytes(os.urandom(24 << 20))
+    for _ in range(3):
+        (folder / "0").write_bytes(os.urandom(100))
+        subprocess.run([sys.executable, "-m", "mreg", "push", "folder", "-n", "m"], check=True, capture_output=True)
+    out = tmp_path / "out"
+    out.mkdir()
+    exporting = ["export", "m", "--force", "-o", str(out / "m.mreg")]
+    seconds = duration(exporting)
+    whole = (out / "m.mreg").read_bytes()
+    importing = duration(["import", str(out / "m.mreg"), "-n", "timed"])
+    died = 0
+    with mreg.open_registry() as registry:
+        for number in range(ROUNDS // 2):
+            died += killed(exporting, chance.uniform(0, 1.2) * seconds) != 0
+            assert (out / "m.mreg").read_bytes() == whole
+            name = f"copy-{number}"
+            died += killed(["import", str(out / "m.mreg"), "-n", name], chance.uniform(0, 1.2) * importing) != 0
+            check(registry)
+            versions = registry.search(f"model = '{name}'")
+            assert len(versions) in (0, 3)
+            for version in versions:
+                registry.pull(version.reference, "pulled", force=True)
+    assert died
+    subprocess.run([sys.executable, "-m", "mreg", *exporting], check=True, capture_output=True)
+    assert os.listdir(out) == ["m.mreg"]

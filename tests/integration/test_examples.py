@@ -15,6 +15,7 @@ import pytest
 
 import mreg
 from tests.conftest import Mreg
+from tests.places import catalogs_of
 from tests.servers import Place
 
 ROOT = Path(__file__).parent.parent.parent
@@ -66,6 +67,22 @@ def test_the_quickstart_runs_on_a_bucket_too(place: Place, tmp_path: Path) -> No
     out = shell(f"sh {tmp_path}/copy/examples/quickstart.sh", MREG_QUICKSTART_PROFILE="s3", MREG_CONFIG=str(profiles))
     assert "$ mreg rollback digits --reason too slow in the shop" in out
     assert len(place.keys("blobs/")) == 2
+
+
+@pytest.mark.parametrize("kind", ["bucket", "postgresql"])
+def test_the_quickstart_runs_unchanged_on_a_shared_catalog(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    catalog = catalogs_of(kind, request, monkeypatch, tmp_path)()
+    profiles = tmp_path / "profiles.yaml"
+    profiles.write_text(f"profiles:\n  team:\n    catalog: {catalog}\n    artifacts: {tmp_path}/artifacts\n")
+    shutil.copytree(EXAMPLES, tmp_path / "copy" / "examples")
+    (tmp_path / "copy" / ".venv").symlink_to(Path(sys.prefix))
+    script = f"sh {tmp_path}/copy/examples/quickstart.sh"
+    out = shell(script, MREG_QUICKSTART_PROFILE="team", MREG_CONFIG=str(profiles))
+    assert "$ mreg rollback digits --reason too slow in the shop" in out
+    with mreg.open_registry("team", config=profiles) as registry:
+        assert registry.verify_audit().events > 6
 
 
 def test_two_people_share_a_bucket() -> None:

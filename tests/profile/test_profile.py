@@ -71,10 +71,38 @@ def test_a_flag_beats_a_variable_beats_the_project_beats_the_user(monkeypatch: p
 def test_one_place_alone_brings_the_other_beside_it() -> None:
     assert load_profile(catalog="/x/c.db").artifacts == "/x/artifacts"
     assert load_profile(artifacts="/x/a").catalog == "/x/catalog.db"
-    with pytest.raises(BadProfile):
-        load_profile(artifacts="s3://bucket/x")
+    assert load_profile(artifacts="s3://bucket/x").catalog == "s3://bucket/x/catalog.db"
+    assert load_profile(catalog="s3://bucket/x/c.db").artifacts == "s3://bucket/x"
+    assert load_profile(catalog="s3://bucket/c.db").artifacts == "s3://bucket"
     with pytest.raises(BadProfile):
         load_profile(catalog="postgresql://db/x")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "postgresql://me:hunter2@db/x", "postgresql://db/x?password=hunter2", "postgresql://db/x?user=a&password=hunter2",
+        "postgresql://db/x?%70assword=hunter2", "postgresql://db/x?sslpassword=hunter2", "s3://bucket", "s3://bucket/",
+        "s3://bucket/x/", "s3://bucket//c.db", "s3://bucket/../c.db", "postgres://db/x", "mysql://db/x",
+    ],
+)  # fmt: skip
+def test_a_catalog_that_can_not_be_or_has_a_secret_is_refused(place: str) -> None:
+    with pytest.raises(BadProfile) as caught:
+        load_profile(catalog=place, artifacts="/x")
+    assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "place", ["postgresql:///x?service=mreg", "postgresql://me@db:5433/x?sslmode=verify-full&passfile=/p"]
+)
+def test_a_server_may_be_named_with_its_parameters(place: str) -> None:
+    assert load_profile(catalog=place, artifacts="/x").catalog == place
+
+
+def test_a_project_file_can_not_send_somebody_to_a_server() -> None:
+    Path("mreg.yaml").write_text("catalog: postgresql://evil.example/x\n")
+    with pytest.raises(BadProfile, match="can't name a server"):
+        load_profile()
 
 
 def test_relative_places_are_relative_to_the_file_that_says_them() -> None:

@@ -18,6 +18,7 @@ from mreg.domain.model import ModelStage
 from mreg.domain.policy import Policy, Rule
 from mreg.registry.query import ModelVersions
 from tests.conftest import FULL
+from tests.places import NewCatalog, catalogs_of
 
 PEOPLE = ("ada", "lin", "lead")
 STAGES = ("None", "Staging", "Production", "Archived")
@@ -42,6 +43,8 @@ class Life(RuleBasedStateMachine):
     """Every step is done in a registry and in dicts; both must agree on what happened and on what is there."""
 
     models = Bundle("models")
+    new_catalog: NewCatalog | None = None
+    """Gives the place of an empty catalog; None for a file in the folder of the example."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,8 +53,10 @@ class Life(RuleBasedStateMachine):
         self.given_up: dict[str, int] = {}
         self.bound = 0.0
         self.approvals = 0
+        catalog = type(self).new_catalog() if type(self).new_catalog else str(self.folder / "catalog.db")  # type: ignore[misc]
+        artifacts = str(self.folder / "artifacts")
         self.registries = {
-            person: mreg.open_registry(catalog=str(self.folder / "catalog.db"), user=person) for person in PEOPLE
+            person: mreg.open_registry(catalog=catalog, artifacts=artifacts, user=person) for person in PEOPLE
         }
 
     def teardown(self) -> None:
@@ -162,7 +167,7 @@ class Life(RuleBasedStateMachine):
             return
         known.decisions[number, person] = approved
         if not approved and known.stage[number] == "Production":
-            known.stage[number] = "Staging"
+            self.enter(known, number, "Staging")
 
     @rule(name=models, person=st.sampled_from(PEOPLE), data=st.data())
     def withdraw(self, name: str, person: str, data: st.DataObject) -> None:
@@ -262,11 +267,42 @@ class Life(RuleBasedStateMachine):
             assert (self.folder / "out").read_bytes() == self.known[name].data[number]
 
 
+def lives(full: int, share: int) -> settings:
+    return settings(
+        max_examples=full if FULL else share,
+        stateful_step_count=40,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+
+
+class LifeOnPostgresql(Life):
+    """The same with the catalog on a server."""
+
+
+class LifeInBucket(Life):
+    """The same with the catalog in a bucket."""
+
+
+@pytest.fixture
+def server_of_lives(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for life, kind in ((LifeOnPostgresql, "postgresql"), (LifeInBucket, "bucket")):
+        if issubclass(request.cls, life.TestCase):
+            monkeypatch.setattr(life, "new_catalog", staticmethod(catalogs_of(kind, request, monkeypatch, tmp_path)))
+
+
 TestLife = Life.TestCase
-TestLife.settings = settings(
-    max_examples=200 if FULL else 25,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+TestLife.settings = lives(200, 25)
+
+
+@pytest.mark.usefixtures("server_of_lives")
+class TestLifeOnPostgresql(LifeOnPostgresql.TestCase):  # type: ignore[misc, valid-type]
+    settings = lives(100, 10)
+
+
+@pytest.mark.usefixtures("server_of_lives")
+class TestLifeInBucket(LifeInBucket.TestCase):  # type: ignore[misc, valid-type]
+    settings = lives(50, 5)
+
+
 pytestmark = pytest.mark.timeout(900)

@@ -11,8 +11,8 @@ SELECT * FROM models ORDER BY updated_at DESC, name LIMIT :row_limit
 SELECT name FROM models WHERE name >= :first AND name < :beyond ORDER BY name LIMIT :row_limit
 
 -- name: names_around
-SELECT name FROM (SELECT name FROM models WHERE name >= :name ORDER BY name LIMIT :row_limit)
-UNION SELECT name FROM (SELECT name FROM models WHERE name < :name ORDER BY name DESC LIMIT :row_limit)
+SELECT name FROM (SELECT name FROM models WHERE name >= :name ORDER BY name LIMIT :row_limit) after
+UNION SELECT name FROM (SELECT name FROM models WHERE name < :name ORDER BY name DESC LIMIT :row_limit) before
 
 -- name: insert
 INSERT INTO models (name, description, primary_metric, last_version, version_count, created_at, updated_at, created_by)

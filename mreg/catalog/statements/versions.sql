@@ -66,10 +66,6 @@ SELECT 1 FROM metrics WHERE model_id = :model_id AND name = :metric LIMIT 1
 -- name: first_metric
 SELECT name FROM metrics WHERE model_id = :model_id ORDER BY name LIMIT 1
 
--- name: metric_of
-SELECT metrics.exact FROM metrics JOIN versions ON versions.version_id = metrics.version_id
-WHERE versions.model_id = :model_id AND versions.version = :version AND metrics.name = :metric
-
 -- name: metrics_of_version
 SELECT version_id, name, exact AS value FROM metrics WHERE version_id = :version_id ORDER BY name
 
@@ -179,3 +175,10 @@ SELECT model_id, version, stage FROM versions WHERE stage <> 'None'
 
 -- name: set_data
 INSERT INTO version_data (version_id, name, value) VALUES (:version_id, :name, :value)
+
+-- name: artifacts_after
+SELECT * FROM artifacts WHERE artifact_id > :artifact_id ORDER BY artifact_id LIMIT :row_limit
+
+-- name: of_artifact
+SELECT m.name, v.version FROM versions v JOIN models m ON m.model_id = v.model_id
+WHERE v.artifact_id = :artifact_id ORDER BY m.name, v.version LIMIT :row_limit

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mreg.domain.events import time_text
+from mreg.wire import bundles, upkeep
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from mreg.registry.promote import Plan
     from mreg.registry.pull import Pulled
     from mreg.registry.query import ModelVersions, StagesAt
-    from mreg.registry.upkeep import Check, Garbage
 
 Wire = dict[str, Any]
 
@@ -248,27 +248,6 @@ def _profile_entry(entry: ProfileEntry) -> Wire:
     return {"name": entry.name, "origin": entry.origin, "active": entry.active}
 
 
-def _check(check: Check) -> Wire:
-    return {
-        "name": check.name,
-        "place": check.place,
-        "ok": not check.error,
-        "error": check.error or None,
-        "hint": check.hint or None,
-        "lacks": check.lacks or None,
-    }
-
-
-def _garbage(garbage: Garbage) -> Wire:
-    return {
-        "place": garbage.place,
-        "name": garbage.name,
-        "size_bytes": garbage.size_bytes,
-        "modified": _time(garbage.modified),
-        "removed": garbage.removed,
-    }
-
-
 def _gate(gate: GateResult) -> Wire:
     return {"gate": gate.gate, "passed": gate.passed, "found": gate.found, "bound": gate.bound or None}
 
@@ -379,8 +358,11 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "Deletion": _deletion,
     "Profile": _profile,
     "ProfileEntry": _profile_entry,
-    "Check": _check,
-    "Garbage": _garbage,
+    "Check": upkeep.check,
+    "Garbage": upkeep.garbage,
+    "Verification": upkeep.verification,
+    "Finding": upkeep.finding,
+    "CatalogCopy": upkeep.catalog_copy,
     "Deployment": _deployment,
     "ModelPolicy": _model_policy,
     "Standing": _standing,
@@ -389,4 +371,7 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "Plan": _plan,
     "AuditReport": _audit_report,
     "Why": _why,
+    "Exported": bundles.exported,
+    "Bundle": bundles.bundle,
+    "Imported": bundles.imported,
 }

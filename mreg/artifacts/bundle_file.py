@@ -1,0 +1,178 @@
+"""A bundle as a file: its document, then every blob once; read whole and verified before anything is made of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mreg.artifacts.backend import Chunk
+from mreg.artifacts.hashing import Hashing, digest_of
+from mreg.artifacts.layout import blob_key
+from mreg.artifacts.local import CREATE
+from mreg.artifacts.tar import AGAIN, BLOCK, END, TarReader, TarWriter, room_of
+from mreg.domain.bundle import DOCUMENT_LIMIT, Bundle, check_bounds, sorted_digests
+from mreg.domain.digest import Digest
+from mreg.domain.manifest import Manifest
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, Corrupt, Unavailable
+
+DOCUMENT = "mreg.json"
+
+
+class BundleFile:
+    """A bundle that is open for reading; a context manager.
+
+    Raises:
+        NotFound: There is no such file.
+        BadInput: It is no bundle, or one that holds what a registry would not store.
+        Corrupt: It is cut off or damaged.
+        Unavailable: It can't be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._tar = TarReader(path)
+        try:
+            size = self._tar.begin(DOCUMENT)
+            if size > DOCUMENT_LIMIT:
+                raise BadInput(f"{DOCUMENT} in the bundle has {size} bytes; the limit is {DOCUMENT_LIMIT}")
+            self.bundle = Bundle.parse(b"".join(self._tar.chunks(size)))
+            self._places: dict[Digest, int] = {}
+            place = room_of(size)
+            for digest in sorted_digests(self.bundle.blobs):
+                self._places[digest] = place + BLOCK
+                place += room_of(self.bundle.blobs[digest])
+            self._tar.check_size(place - room_of(size) + len(END))
+        except BaseException:
+            self._tar.__exit__()
+            raise
+
+    def __enter__(self) -> BundleFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tar.__exit__()
+
+    def verify(self, folder: str | None = None, moved: Callable[[int], None] = lambda _count: None) -> None:
+        """Read every byte against its digest, once, and hold the blobs against what the versions need.
+
+        Args:
+            folder: Where to write each blob under its hex digits; None for nowhere.
+            moved: Told of bytes that are done.
+
+        Raises:
+            BadInput: There is something that no bundle has.
+            Corrupt: A blob is missing, damaged or cut off, or a manifest is hostile.
+            Unavailable: The folder can't be written.
+        """
+        if folder is not None:
+            _check_room(folder, sum(self.bundle.blobs.values()))
+        for digest in self._places:
+            size = self._tar.begin(blob_key(digest), self.bundle.blobs[digest])
+            with _written(folder, digest) as write, Hashing(size) as hashing:
+                for chunk in self._tar.chunks(size):
+                    hashing.add(chunk)
+                    write(chunk)
+                    moved(len(chunk))
+                if hashing.digest() != digest:
+                    raise _damaged(digest, "its bytes have another SHA-256")
+        self._tar.end()
+        self.bundle.check_blobs(self.manifest)
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """The manifest that one of its blobs is.
+
+        Raises:
+            Corrupt: It is missing, damaged or hostile.
+            BadInput: It is too large.
+        """
+        if digest not in self._places:
+            raise _damaged(digest, "it is missing")
+        size = self.bundle.blobs[digest]
+        if size > DOCUMENT_LIMIT:
+            raise BadInput(f"the manifest {digest} has {size} bytes; the limit is {DOCUMENT_LIMIT}")
+        data = self._tar.read_at(self._places[digest], size)
+        check_bounds(data)
+        if digest_of(data) != digest:
+            raise _damaged(digest, "its bytes have another SHA-256")
+        return Manifest.parse(data)
+
+
+def write_bundle(
+    bundle: Bundle,
+    document: bytes,
+    write: Callable[[Chunk], object],
+    read: Callable[[list[tuple[Digest, int]], Callable[[Digest, int], None], Callable[[Chunk], None]], None],
+) -> None:
+    """Write a bundle, its blobs as they are read.
+
+    Args:
+        document: The bundle's canonical bytes.
+        read: Tells of each of these blobs before it gives its bytes, verified.
+    """
+    tar = TarWriter(write)
+    tar.begin(DOCUMENT, len(document))
+    tar.add(document)
+    blobs = [(digest, bundle.blobs[digest]) for digest in sorted_digests(bundle.blobs)]
+    read(blobs, lambda digest, size: tar.begin(blob_key(digest), size), tar.add)
+    tar.end()
+
+
+def bundle_size(bundle: Bundle, document: bytes) -> int:
+    """Bytes that `write_bundle` writes."""
+    return sum(map(room_of, (len(document), *bundle.blobs.values()))) + len(END)
+
+
+@contextmanager
+def _written(folder: str | None, digest: Digest) -> Iterator[Callable[[bytes], object]]:
+    if folder is None:
+        yield lambda _chunk: None
+        return
+    with _translated(folder), os.fdopen(os.open(os.path.join(folder, digest.value), CREATE, 0o600), "wb") as stream:
+        yield stream.write
+
+
+def _damaged(digest: Digest, how: str) -> Corrupt:
+    return Corrupt(f"the blob {digest} in the bundle is damaged: {how}", hint=AGAIN, digest=str(digest))
+
+
+@contextmanager
+def unpacking() -> Iterator[str]:
+    """A temporary folder to which a bundle's blobs can be written; gone afterwards, unless the process is killed.
+
+    Raises:
+        Unavailable: There is no place for temporary files.
+    """
+    from tempfile import TemporaryDirectory
+
+    try:
+        folder = TemporaryDirectory(prefix="mreg-import-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _unwritable("the folder for temporary files", error) from error
+    with folder as path:
+        yield path
+
+
+def _check_room(folder: str, size: int) -> None:
+    if hasattr(os, "statvfs"):
+        found = os.statvfs(folder)
+        room = found.f_bavail * found.f_frsize
+        if size > room:
+            raise Unavailable(
+                f"{size} bytes do not fit into {quoted(folder, 200)}, which has room for {room}", hint=_ELSEWHERE
+            )
+
+
+_ELSEWHERE = "free some space there, or name another folder: TMPDIR=FOLDER mreg import ..."
+
+
+def _unwritable(what: str, error: OSError) -> Unavailable:
+    return Unavailable(f"{what} can't be written: {error.strerror or error}", hint=_ELSEWHERE)
+
+
+@contextmanager
+def _translated(folder: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(quoted(folder, 200), error) from error

@@ -1,0 +1,238 @@
+"""The tar of a bundle, written and read strictly: one form of header, names and sizes that are known beforehand.
+
+A general tar reader has links, devices, sparse files, extension headers and names that lead elsewhere to refuse one by
+one. Here a header is refused unless it is, byte for byte, the one that would be written for the member that belongs in
+its place: a plain file, mode 0644, owner 0, time 0, in the form of GNU tar (whose sizes go beyond 8 GiB).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from mreg.artifacts.backend import Chunk
+from mreg.artifacts.hashing import CHUNK_BYTES
+from mreg.artifacts.local import READ
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+PADDING_LIMIT = 20 * BLOCK
+"""Zeros that may follow the end: what tar programs fill up to."""
+
+AGAIN = "fetch it again from where it was made"
+"""What to do where a bundle is damaged."""
+
+_OCTAL_LIMIT = 8**11
+_MAGIC = b"ustar  \0"
+_KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"5": "a folder",
+          b"6": "a named pipe", b"S": "a sparse file", b"x": "an extension header", b"g": "an extension header",
+          b"L": "an extension header", b"K": "an extension header"}  # fmt: skip
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+
+
+def header(name: str, size: int) -> bytes:
+    """The one header of a member."""
+    digits = b"%011o\0" % size if size < _OCTAL_LIMIT else b"\x80" + size.to_bytes(11, "big")
+    before = name.encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits + b"00000000000\0"
+    after = b"0" + bytes(100) + _MAGIC
+    block = (before + b" " * 8 + after).ljust(BLOCK, b"\0")
+    return before + b"%06o\0 " % sum(block) + block[len(before) + 8 :]
+
+
+def room_of(size: int) -> int:
+    """Bytes that a member takes, with its header and padding."""
+    return BLOCK + size + -size % BLOCK
+
+
+class TarWriter:
+    """Writes members one after the other.
+
+    Args:
+        write: Takes the bytes.
+    """
+
+    def __init__(self, write: Callable[[Chunk], object]) -> None:
+        self._write = write
+        self._size = 0
+
+    def begin(self, name: str, size: int) -> None:
+        """Begin a member, whose bytes must follow."""
+        self._pad()
+        self._size = size
+        self._write(header(name, size))
+
+    def add(self, chunk: Chunk) -> None:
+        """Go on with the bytes of a member."""
+        self._write(chunk)
+
+    def end(self) -> None:
+        """End the tar."""
+        self._pad()
+        self._write(END)
+
+    def _pad(self) -> None:
+        if self._size % BLOCK:
+            self._write(bytes(-self._size % BLOCK))
+        self._size = 0
+
+
+class TarReader:
+    """Reads members whose names are known; a context manager over one open file, seen as it was when it was opened.
+
+    Raises:
+        NotFound: There is no such file.
+        BadInput: It is no regular file.
+        Unavailable: It can't be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._stream = _opened(path)
+        self.size = os.fstat(self._stream.fileno()).st_size
+        self._left = self.size
+
+    def __enter__(self) -> TarReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def begin(self, name: str, size: int | None = None) -> int:
+        """Read the header of the member of that name; its size, which must be the given one if there is one.
+
+        Raises:
+            BadInput: Another member stands there, or something that no bundle has.
+            Corrupt: The file ends, or the header is damaged.
+        """
+        block = self._read(BLOCK)
+        found = _size_in(block, name)
+        if size is not None and found != size:
+            raise BadInput(f"{name} in the bundle has {found} bytes, where its list says {size}")
+        if block != header(name, found):
+            raise BadInput(f"the header of {name} in the bundle is not as mreg export writes it")
+        if found > self._left:
+            raise self._cut()
+        return found
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """The bytes of the member that was begun, and behind them nothing but zeros.
+
+        Raises:
+            BadInput: Something else is there.
+            Corrupt: The file ends.
+        """
+        left = size
+        while left:
+            chunk = self._read(min(left, CHUNK_BYTES))
+            left -= len(chunk)
+            yield chunk
+        self._zeros(-size % BLOCK)
+
+    def check_size(self, wanted: int) -> None:
+        """Nothing, if this much is left to read but for the padding that tar programs add.
+
+        Raises:
+            Corrupt: It is less.
+            BadInput: It is more.
+        """
+        if self._left < wanted:
+            raise self._cut()
+        if self._left > wanted + PADDING_LIMIT:
+            raise BadInput(f"the bundle goes on for {self._left - wanted} bytes beyond what it lists")
+
+    def end(self) -> None:
+        """Read the end, after which there are only some zeros.
+
+        Raises:
+            BadInput: There is more.
+            Corrupt: It is missing.
+        """
+        self._zeros(len(END))
+        self._zeros(self._left)
+
+    def read_at(self, place: int, size: int) -> bytes:
+        """Bytes from a place in the file, without moving from where reading is.
+
+        Raises:
+            Corrupt: The file ends before.
+        """
+        here = self._stream.tell()
+        try:
+            self._stream.seek(place)
+            data = self._stream.read(size)
+            self._stream.seek(here)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        if len(data) != size:
+            raise self._cut()
+        return data
+
+    def _zeros(self, count: int) -> None:
+        if self._read(count).strip(b"\0"):
+            raise BadInput("the bundle holds bytes where nothing belongs")
+
+    def _read(self, count: int) -> bytes:
+        try:
+            data = self._stream.read(count)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        if len(data) != count:
+            raise self._cut()
+        self._left -= count
+        return data
+
+    def _cut(self) -> Corrupt:
+        return Corrupt(f"the bundle {quoted(self._path, 200)} is cut off", hint=AGAIN)
+
+
+def _size_in(block: bytes, name: str) -> int:
+    """The size that a header says, which is not looked at further.
+
+    Raises:
+        BadInput: It is of something that no bundle has in the place of that name.
+        Corrupt: It is damaged.
+    """
+    if block.startswith(_COMPRESSED):
+        raise BadInput("the bundle is compressed", hint="decompress it first")
+    if not any(block):
+        raise Corrupt(f"the bundle ends before {name}", hint=AGAIN)
+    if not block[257:262] == b"ustar":
+        raise BadInput(f"{name} is not where a bundle has it", hint="mreg import reads what mreg export wrote")
+    # The sum is over the header with blanks where the sum stands.
+    if block[148:156] != b"%06o\0 " % (sum(block) - sum(block[148:156]) + 8 * 32):
+        raise Corrupt(f"the header of {name} in the bundle is damaged", hint=AGAIN)
+    kind = block[156:157]
+    if kind != b"0":
+        raise BadInput(f"the bundle holds {_KINDS.get(kind, 'something else than a file')} where {name} belongs")
+    found = block[:100].rstrip(b"\0")
+    if found != name.encode():
+        raise BadInput(f"the bundle holds {quoted(found.decode('utf-8', 'replace'))} where {name} belongs")
+    digits = block[124:136]
+    if digits[:1] == b"\x80":
+        return int.from_bytes(digits[1:], "big")
+    if not digits[:11].isdigit() or digits.translate(None, b"01234567") != b"\0":
+        raise BadInput(f"the size of {name} in the bundle is no number")
+    return int(digits[:11], 8)
+
+
+def _opened(path: str) -> BinaryIO:
+    try:
+        descriptor = os.open(path, READ)
+    except FileNotFoundError:
+        raise NotFound(f"{quoted(path, 200)} does not exist", hint="check the path", kind="file", path=path) from None
+    except ValueError:
+        raise BadInput(f"{quoted(path)} is no path") from None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadInput(f"{quoted(path, 200)} is no file", hint="name a bundle that mreg export wrote")
+    return os.fdopen(descriptor, "rb")
+
+
+def _unreadable(path: str, error: OSError) -> Unavailable:
+    return Unavailable(f"{quoted(path, 200)} can't be read: {error.strerror or error}", hint="mend its permissions")

@@ -1,0 +1,280 @@
+"""A catalog in an S3 bucket: a SQLite file that is one object, replaced as a whole where nobody was faster.
+
+Nothing is locked in the bucket, so that a client that dies leaves nothing for others to wait for. Writers of one
+machine take turns among themselves, which saves them the copies that only one of them could have put.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TypeVar
+from urllib.parse import quote
+
+from mreg.catalog.bucket_copy import Copy, LocalCopy
+from mreg.catalog.database import Connection, Database, Examination, write_id
+from mreg.catalog.embedded import SqliteConnection, check_catalog, damaged, damages, empty_catalog, migrate, translated
+from mreg.catalog.embedded import within as within_transaction
+from mreg.catalog.schema import SCHEMA
+from mreg.domain.digest import Digest
+from mreg.errors import Conflict, Corrupt, MregError, Unavailable
+from mreg.s3.bucket import Bucket
+from mreg.s3.failures import passing
+
+T = TypeVar("T")
+
+SECONDS = 60.0
+"""How long a writer tries to be the fastest."""
+
+LARGEST_BYTES = 1 << 30
+"""Of the SQLite file, which is in memory as a whole while it is written; it is slow long before."""
+
+FIRST_PAUSE, LONGEST_PAUSE, AGING = 0.03, 0.8, 0.75
+"""Seconds between tries after a lost race, doubled each time up to the longest, then shrinking by this factor."""
+
+LOOP_SECONDS, COURTESY = 0.2, 0.15
+"""Who writes again so soon after a write from this machine waits up to so long first. Without it the one who has just
+won wins again, since all others must fetch first: of 20 writers the slowest then waits three times as long."""
+
+GZIP = 31
+"""zlib's number for the format of RFC 1952."""
+
+LEVEL = 1
+"""Of compression: a fifth of the bytes for 4 ms a megabyte. Higher levels are slower and no smaller here."""
+
+MAGIC = b"SQLite format 3\0"
+
+
+class BucketDatabase(Database):
+    """The catalog in one object, which the first write makes.
+
+    Args:
+        bucket: Where it is.
+        key: Of the object.
+        folder: Where this machine keeps copies of catalogs; it may be removed at any time.
+    """
+
+    def __init__(self, bucket: Bucket, key: str, folder: str) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._place = f"{bucket.url}/{key}"
+        self._local = LocalCopy(folder, f"{self._place} {bucket.address}")
+        self._lock = threading.RLock()
+        self._opened: tuple[str, sqlite3.Connection] | None = None
+
+    def read(self, fn: Callable[[Connection], T]) -> T:
+        with self._lock, translated(self._place):
+            return within_transaction(self._open(self._fetch()), "BEGIN", fn)
+
+    def write(self, fn: Callable[[Connection], T]) -> T:
+        if self._local.young(LOOP_SECONDS):
+            time.sleep(random.uniform(0, COURTESY))  # noqa: S311
+        with self._lock, translated(self._place), self._local.turn():
+            return self._write(fn, write_id(), time.monotonic() + SECONDS)
+
+    def _write(self, fn: Callable[[Connection], T], mine: str, deadline: float) -> T:
+        copy = self._local.young()
+        results: list[T] = []  # of the tries that others overtook, or whose answer was lost
+        while True:
+            sure = copy is None
+            current = copy if copy is not None else self._fetch(lasting=False)
+            copy = None
+            with contextlib.closing(self._in_memory(current)) as raw:
+                if results and SqliteConnection(raw).one("writes.find", id=mine):
+                    return results[-1]
+                if results and time.monotonic() > deadline:
+                    raise Conflict(
+                        f"the catalog {self._place} is busy: others were faster {len(results)} times",
+                        hint="nothing was changed; try again. A server serves more writers: mreg catalog copy",
+                    )
+                before = raw.total_changes
+                try:
+                    result = within_transaction(raw, "BEGIN", fn)
+                except Exception:
+                    if sure:
+                        raise
+                    continue  # what it saw may be old
+                if raw.total_changes == before:
+                    if sure:
+                        return result
+                    continue
+                data = _stamped(raw, mine)
+            etag = self._put(data, current.etag)
+            if etag:
+                self._local.keep(etag, data)
+                return result
+            results.append(result)
+            time.sleep(_pause(len(results)))
+
+    def examine(self) -> Examination:
+        with self._lock, translated(self._place):
+            raw = self._open(self._fetch())
+            return Examination(
+                schema=raw.execute("PRAGMA user_version").fetchone()[0], damage=damages(raw), clock=self._bucket.clock()
+            )
+
+    def set_aside(self) -> str:
+        with self._lock:
+            aside = f"{self._key}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+            found = self._bucket.fetch(self._key)
+            if found is not None:
+                self._bucket.put(aside, found[0], _digest(found[0]))
+                self._bucket.delete(self._key)
+            self._local.forget()
+            return f"{self._bucket.url}/{aside}"
+
+    def close(self) -> None:
+        with self._lock:
+            if self._opened is not None:
+                self._opened[1].close()
+                self._opened = None
+
+    def _fetch(self, *, lasting: bool = True) -> Copy:
+        """What is in the bucket now; only asked about where the copy here is still that.
+
+        Args:
+            lasting: Keep it here; not where it is about to be replaced.
+        """
+        last = self._local.last()
+        found = self._bucket.fetch(self._key, last.etag if last else "")
+        if found is None:
+            if last is not None:
+                raise Corrupt(
+                    f"the catalog {self._place} is gone; it was there when {last.path} was made of it",
+                    hint="that file is a backup: mreg restore FILE. If the catalog is to be gone, remove the file",
+                )
+            with contextlib.closing(empty_catalog()) as raw:
+                return Copy("", "", raw.serialize())
+        data, etag = found
+        if last is not None and etag == last.etag:
+            self._local.confirm(last)
+            return last
+        unpacked = self._unpacked(data)
+        return self._local.keep(etag, unpacked) if lasting else Copy(etag, "", unpacked)
+
+    def _unpacked(self, data: bytes) -> bytes:
+        """The SQLite file of an object: compressed, or as it is where a person put it there."""
+        if not data.startswith(MAGIC):
+            try:
+                unpacking = zlib.decompressobj(GZIP)
+                data = unpacking.decompress(data, LARGEST_BYTES)
+                whole = unpacking.eof
+            except zlib.error:
+                whole = False
+            if not whole or not data.startswith(MAGIC):
+                raise damaged(self._place, "is no SQLite file")
+        return data
+
+    def _open(self, copy: Copy) -> sqlite3.Connection:
+        """A connection for reading."""
+        if self._opened is None or self._opened[0] != copy.etag or not copy.etag:
+            self.close()
+            self._opened = copy.etag, self._on_disk(copy) or self._in_memory(copy)
+        return self._opened[1]
+
+    def _on_disk(self, copy: Copy) -> sqlite3.Connection | None:
+        """The copy where it lies; None where it is not there, or has an older schema."""
+        if not copy.path:
+            return None
+        try:
+            raw = sqlite3.connect(
+                f"file:{quote(copy.path)}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.OperationalError:
+            return None
+        raw.row_factory = sqlite3.Row
+        try:
+            if check_catalog(raw, self._place) == SCHEMA:
+                return raw
+        except BaseException:
+            raw.close()
+            raise
+        raw.close()
+        return None
+
+    def _in_memory(self, copy: Copy) -> sqlite3.Connection:
+        """The copy with this release's schema, to be changed."""
+        raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        try:
+            raw.row_factory = sqlite3.Row
+            raw.deserialize(self._readable(copy))
+            schema = check_catalog(raw, self._place)
+            raw.execute("PRAGMA foreign_keys = ON")
+            migrate(raw, schema)
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def _readable(self, copy: Copy) -> bytes:
+        try:
+            data = copy.read()
+        except OSError:  # removed since, by whoever cleans up here
+            self._local.forget()
+            data = self._fetch().read()
+        if data[18:20] == b"\2\2":  # a file with a log beside it, put there by hand; here it has none
+            data = data[:18] + b"\1\1" + data[20:]
+        return data
+
+    def _put(self, data: bytes, etag: str) -> str:
+        """The new entity tag, empty where another was faster."""
+        if not etag:
+            self._refuse_without_conditions()
+        packing = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        packed = packing.compress(data) + packing.flush()
+        try:
+            return self._bucket.swap(self._key, packed, _digest(packed), etag)
+        except Unavailable as error:
+            if isinstance(error.__cause__, Exception) and passing(error.__cause__):
+                error.message += "; whether the change was made is not known"
+                error.hint = f"when it answers again, mreg history tells. {error.hint}"
+            raise
+
+    def _refuse_without_conditions(self) -> None:
+        """Try with a probe that a put of what is there, and of what is not the same any more, is refused.
+
+        Raises:
+            Unavailable: The store takes them, so that writers would overwrite each other.
+        """
+        probe = f"{self._key}.probe-{write_id()}"
+        try:
+            made = self._bucket.swap(probe, b"1", _digest(b"1"), "")
+            again = self._bucket.swap(probe, b"2", _digest(b"2"), "")
+            changed = self._bucket.swap(probe, b"3", _digest(b"3"), f'"{"0" * 32}"')
+        finally:
+            with contextlib.suppress(MregError):
+                self._bucket.delete(probe)
+        if not made or again or changed:
+            raise Unavailable(
+                f"{self._place} can't be a catalog: the store ignores If-None-Match or If-Match, and writers would "
+                "overwrite each other",
+                hint="keep the catalog in PostgreSQL or in a file, and the artifacts there",
+            )
+
+
+def _stamped(raw: sqlite3.Connection, mine: str) -> bytes:
+    """The changed file, with the id of the write in it."""
+    connection = SqliteConnection(raw)
+    number = connection.insert("writes.insert", id=mine)
+    connection.run("writes.forget", number=number)
+    return raw.serialize()
+
+
+def _digest(data: bytes) -> Digest:
+    return Digest.sha256(sha256(data).hexdigest())
+
+
+def _pause(losses: int) -> float:
+    """How long to wait after so many lost races, so that the others of the crowd can be through meanwhile.
+
+    Longer at first, then shorter again: who has lost often is more in a hurry than who has just come.
+    """
+    longest = min(FIRST_PAUSE * 2**losses, LONGEST_PAUSE * AGING ** max(0, losses - 4))
+    return random.uniform(0, longest)  # noqa: S311  not all at once

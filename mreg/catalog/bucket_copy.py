@@ -1,0 +1,135 @@
+"""This machine's copy of a catalog in a bucket, shared by its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from urllib.parse import quote, unquote
+
+YOUNG_SECONDS = 2.0
+"""A copy that was the bucket's so lately is written to at once; that it is old after all costs one put in vain."""
+
+KEPT_SECONDS = 30.0
+"""How long a copy that is not the last one stays, for a process that is about to open it."""
+
+TURN_SECONDS = 10.0
+"""How long the others of this machine are waited for. Turns save work; nothing depends on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The SQLite file of one entity tag, empty for one that is not in the bucket yet.
+
+    Attributes:
+        path: Of the file here; empty where the copy is in memory alone.
+        data: The file's bytes, where they are in memory.
+    """
+
+    etag: str
+    path: str
+    data: bytes | None = None
+
+    def read(self) -> bytes:
+        """The file's bytes."""
+        if self.data is not None:
+            return self.data
+        with open(self.path, "rb") as stream:
+            return stream.read()
+
+
+class LocalCopy:
+    """The last copies of one catalog in a folder of its own; where that can't be written there are none.
+
+    A file is whole and on the disk before it has its name, which is its entity tag.
+
+    Args:
+        folder: Of the copies of all catalogs.
+        place: By which this one is told from the others.
+    """
+
+    def __init__(self, folder: str, place: str) -> None:
+        self.folder = os.path.join(folder, sha256(place.encode()).hexdigest()[:24])
+
+    def last(self) -> Copy | None:
+        """The copy that was the bucket's last, as far as is known here."""
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            copies = [(entry.stat().st_mtime, entry.path) for entry in entries if entry.name.endswith(".db")]
+            if copies:
+                path = max(copies)[1]
+                return Copy(unquote(os.path.basename(path).removesuffix(".db")), path)
+        return None
+
+    def young(self, seconds: float = YOUNG_SECONDS) -> Copy | None:
+        """The last copy, if it was the bucket's a moment ago."""
+        copy = self.last()
+        with contextlib.suppress(OSError):
+            if copy is not None and 0 <= time.time() - os.stat(copy.path).st_mtime < seconds:
+                return copy
+        return None
+
+    def confirm(self, copy: Copy) -> None:
+        """It is still the bucket's."""
+        with contextlib.suppress(OSError):
+            os.utime(copy.path)
+
+    def keep(self, etag: str, data: bytes) -> Copy:
+        """Make it the last copy; in memory alone where it can't be kept."""
+        path = os.path.join(self.folder, f"{quote(etag, safe='')}.db")
+        partial = os.path.join(self.folder, f"{os.urandom(8).hex()}.tmp")
+        try:
+            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            try:
+                descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(data)
+                    stream.flush()
+                    os.fsync(descriptor)
+                os.replace(partial, path)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(partial)
+            self._forget_old(path)
+        except OSError:
+            return Copy(etag, "", data)
+        return Copy(etag, path, data)
+
+    def forget(self) -> None:
+        """Remove every copy."""
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name != "lock":
+                    with contextlib.suppress(OSError):
+                        os.unlink(entry.path)
+
+    def _forget_old(self, kept: str) -> None:
+        before = time.time() - KEPT_SECONDS
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if entry.path != kept and entry.name != "lock" and entry.stat().st_mtime < before:
+                        os.unlink(entry.path)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The turn of one writer of this machine; it ends with its process, and is not waited for without end."""
+        try:
+            import fcntl
+
+            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            descriptor = os.open(os.path.join(self.folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except (ImportError, OSError):
+            yield
+            return
+        try:
+            # On a thread, since the kernel's queue is fair and has no end of its own.
+            waiting = threading.Thread(target=fcntl.flock, args=(descriptor, fcntl.LOCK_EX), daemon=True)
+            waiting.start()
+            waiting.join(TURN_SECONDS)
+            yield
+        finally:
+            os.close(descriptor)

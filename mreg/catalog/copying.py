@@ -1,0 +1,102 @@
+"""All rows of a catalog, from one database to another of whatever kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from mreg.catalog.database import Connection, Database, Row
+from mreg.errors import AlreadyExists, Corrupt
+
+KEYS = {
+    "models": "model_id",
+    "model_tags": "model_id, name",
+    "model_directions": "model_id, name",
+    "given_up_names": "name",
+    "artifacts": "artifact_id",
+    "versions": "version_id",
+    "version_tags": "version_id, name",
+    "version_data": "version_id, name",
+    "parameters": "version_id, name",
+    "metrics": "version_id, name",
+    "aliases": "model_id, alias",
+    "deleted_versions": "version_id",
+    "events": "seq",
+    "stage_changes": "seq",
+    "alias_changes": "seq",
+    "policies": "model_id",
+    "decisions": "version_id, target, person",
+    "deployments": "deployment_id",
+}
+"""The tables by their keys, those first that others refer to.
+
+``writes`` and ``removals`` are not among them: they belong to a place, and to what is under way there.
+"""
+
+NUMBERED = ("models", "artifacts", "versions", "deployments")
+"""Tables whose keys are given by the database, none twice."""
+
+
+def copy_rows(
+    source: Database, target: Database, *, replace: bool = False, finish: Callable[[Connection], object] | None = None
+) -> int:
+    """Copy every row in one transaction of the target, and compare every row before it ends; how many there are.
+
+    Args:
+        replace: What is in the target goes; otherwise the target must be empty.
+        finish: Done last in the same transaction.
+
+    Raises:
+        AlreadyExists: Something is in the target.
+        Corrupt: A row came out other than it went in; nothing was changed.
+    """
+
+    def fill(old: Connection, new: Connection) -> int:
+        if replace:
+            for table in reversed(KEYS):
+                new.clear(table)
+        elif any(new.query(f"SELECT 1 AS found FROM {table} LIMIT 1", {}) for table in ("models", "events")):
+            raise AlreadyExists("there is a catalog already where this one is to go", hint="name another place")
+        for table in KEYS:
+            _fill(old, new, table)
+        for table in NUMBERED:
+            new.set_last_key(table, max(old.last_key(table), new.last_key(table)))
+        count = sum(_compared(old, new, table) for table in KEYS)
+        if finish is not None:
+            finish(new)
+        return count
+
+    def reading(old: Connection) -> int:
+        return target.write(lambda new: fill(old, new))
+
+    return source.read(reading)
+
+
+def _fill(old: Connection, new: Connection, table: str) -> None:
+    rows = _rows(old, table)
+    first = next(rows, None)
+    if first is None:
+        return
+    columns = tuple(first.keys())
+    new.fill(table, columns, (tuple(row[column] for column in columns) for row in chain([first], rows)))
+
+
+def _compared(old: Connection, new: Connection, table: str) -> int:
+    count = 0
+    left, right = _rows(old, table), _rows(new, table)
+    for row in left:
+        other = next(right, None)
+        if other is None or dict(row) != dict(other):
+            raise Corrupt(f"a row of {table} came out other than it went in: {KEYS[table]} of {_key(row, table)}")
+        count += 1
+    if next(right, None) is not None:
+        raise Corrupt(f"a row of {table} came out that did not go in")
+    return count
+
+
+def _rows(connection: Connection, table: str) -> Iterator[Row]:
+    return iter(connection.stream(f"SELECT * FROM {table} ORDER BY {KEYS[table]}"))
+
+
+def _key(row: Row, table: str) -> str:
+    return ", ".join(str(row[column]) for column in KEYS[table].split(", "))

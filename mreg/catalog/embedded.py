@@ -1,0 +1,174 @@
+"""SQLite within this process: what a catalog in a file and one in a bucket share."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar, cast
+
+from mreg.catalog.database import Connection, Row, Value
+from mreg.catalog.schema import SCHEMA, check_schema, migration_statements
+from mreg.catalog.statements import statement
+from mreg.errors import Conflict, Corrupt, MregError, Unavailable
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x6D726567
+"""``mreg`` in ASCII, in the file's header: by this a catalog is told from other SQLite files."""
+
+
+class SqliteConnection(Connection):
+    """Statements on one SQLite connection."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+
+    def all(self, statement_name: str, **values: Value) -> Sequence[Row]:
+        return cast("list[Row]", self._raw.execute(statement(statement_name), values).fetchall())
+
+    def one(self, statement_name: str, **values: Value) -> Row | None:
+        return cast("Row | None", self._raw.execute(statement(statement_name), values).fetchone())
+
+    def run(self, statement_name: str, **values: Value) -> int:
+        return self._raw.execute(statement(statement_name), values).rowcount
+
+    def insert(self, statement_name: str, **values: Value) -> int:
+        cursor = self._raw.execute(statement(statement_name), values)
+        return cast("int", cursor.lastrowid)
+
+    def run_many(self, statement_name: str, rows: Iterable[Mapping[str, Value]]) -> None:
+        self._raw.executemany(statement(statement_name), rows)
+
+    def query(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
+        return cast("list[Row]", self._raw.execute(sql, values).fetchall())
+
+    def stream(self, sql: str) -> Iterator[Row]:
+        yield from cast("Iterator[Row]", self._raw.execute(sql))
+
+    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+        marks = ", ".join("?" * len(columns))
+        self._raw.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+
+    def clear(self, table: str) -> None:
+        self._raw.execute(f"DELETE FROM {table}")
+
+    def last_key(self, table: str) -> int:
+        row = self._raw.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def set_last_key(self, table: str, key: int) -> None:
+        self._raw.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+        self._raw.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, key))
+
+
+def within(raw: sqlite3.Connection, begin: str, fn: Callable[[Connection], T]) -> T:
+    """What ``fn`` gives in one transaction; where it raises, nothing has changed."""
+    raw.execute(begin)
+    try:
+        result = fn(SqliteConnection(raw))
+        raw.execute("COMMIT")
+    except BaseException:
+        if raw.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                raw.execute("ROLLBACK")
+        raise
+    return result
+
+
+def check_catalog(raw: sqlite3.Connection, place: str) -> int:
+    """The schema of what is open, if it is a catalog that this release understands.
+
+    Raises:
+        Corrupt: It is none.
+        Unavailable: It is a newer release's.
+    """
+    # One statement for both: what is read is the header, and a file of something else stops here.
+    found = raw.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone()
+    if found[0] != APPLICATION_ID:
+        raise Corrupt(
+            f"{place} is a SQLite file, but not an mreg catalog",
+            hint="name another file: catalog: in the profile, or MREG_CATALOG",
+        )
+    return check_schema(int(found[1]), place)
+
+
+def empty_catalog() -> sqlite3.Connection:
+    """A catalog in memory that nobody wrote to."""
+    raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    raw.row_factory = sqlite3.Row
+    migrate(raw)
+    return raw
+
+
+def migrate(raw: sqlite3.Connection, schema: int = 0) -> None:
+    """Bring a catalog of a schema, 0 of an empty one, to `SCHEMA`: each step and its number in one transaction.
+
+    Several clients may do this at once, and a killed one leaves the schema before its step.
+    """
+    for number in range(schema + 1, SCHEMA + 1):
+        raw.execute("BEGIN IMMEDIATE")
+        try:
+            if raw.execute("PRAGMA user_version").fetchone()[0] == number - 1:
+                for sql in migration_statements(number):
+                    raw.execute(sql)
+                raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                raw.execute(f"PRAGMA user_version = {number}")
+            raw.execute("COMMIT")
+        except BaseException:
+            if raw.in_transaction:
+                raw.execute("ROLLBACK")
+            raise
+
+
+def damages(raw: sqlite3.Connection) -> tuple[str, ...]:
+    """What SQLite finds wrong with its file, and rows that refer to what is not there; empty where nothing is."""
+    found = [str(row[0]) for row in raw.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
+    if not found:
+        found = [
+            f"a row of {row[0]} refers to a row of {row[2]} that is not there"
+            for row in raw.execute("PRAGMA foreign_key_check").fetchmany(20)
+        ]
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def translated(place: str, busy_seconds: float = 0) -> Iterator[None]:
+    """SQLite's errors as those of mreg."""
+    try:
+        yield
+    except MregError:
+        raise
+    except sqlite3.Error as error:
+        raise _translation(error, place, busy_seconds) from error
+
+
+def unreachable(place: str, why: str, hint: str = "mend its permissions, or see mreg profile list") -> Unavailable:
+    """The error for a catalog that can't be used."""
+    return Unavailable(f"the catalog {place} can't be used: {why}", hint=hint)
+
+
+def _translation(error: sqlite3.Error, place: str, busy_seconds: float) -> MregError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Conflict(
+            f"the catalog {place} is busy: others were writing for {busy_seconds:g} s",
+            hint="nothing was changed; try again",
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
+        what = "is no SQLite file" if code == sqlite3.SQLITE_NOTADB else f"is damaged: {error}"
+        return damaged(place, what)
+    if code == sqlite3.SQLITE_FULL:
+        return unreachable(place, "the disk is full", "free some space there; nothing was changed")
+    if code == sqlite3.SQLITE_READONLY:
+        return unreachable(place, "it can't be written")
+    if code == sqlite3.SQLITE_IOERR:
+        return unreachable(place, str(error), "is the disk full or failing? nothing was changed")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return unreachable(place, str(error), "may its folder be written? or see mreg profile list")
+    return damaged(place, f"does not answer as a catalog does: {error}")
+
+
+def damaged(place: str, what: str) -> Corrupt:
+    """The error for a catalog whose content is not what it should be."""
+    return Corrupt(f"the catalog {place} {what}", hint="mreg restore FILE brings a backup back; the artifacts are kept")

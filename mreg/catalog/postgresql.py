@@ -1,0 +1,330 @@
+"""A catalog on a PostgreSQL server, in a schema of its own.
+
+Writers come one after the other, by a lock on a table that readers never wait for: the audit trail is one chain, so
+that writers side by side would only make each other begin again. They are SERIALIZABLE all the same, against whoever
+else writes there. Nothing lasts beyond a transaction but the connection, so that a pooler may stand between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import psycopg
+from psycopg import conninfo, rows
+
+from mreg.catalog.database import Connection, Database, Examination, Row, Value, write_id
+from mreg.catalog.embedded import SqliteConnection, empty_catalog
+from mreg.catalog.postgresql_failures import BEGIN_AGAIN, translated, unreachable, worth_waiting
+from mreg.catalog.schema import SCHEMA, check_schema, migration_statements
+from mreg.catalog.statements import statement
+from mreg.errors import Conflict, Unavailable
+
+T = TypeVar("T")
+
+NAMESPACE = "mreg"
+"""PostgreSQL's own word for it is schema, which here is the number of the last migration."""
+
+CONNECT_SECONDS = 10
+STATEMENT_SECONDS = 60
+LOCK_SECONDS = 60
+"""How long a writer waits for its turn."""
+
+FIRST_SECONDS = 3.0
+"""Patience with a server that never answered: its address may be wrong, and a person is waiting."""
+
+SECONDS = 60.0
+"""Patience with a server that answered before: it may be restarting."""
+
+MIGRATION_LOCK = 0x6D726567
+"""Of two clients that come to an old or empty place one migrates, and the other waits."""
+
+READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+WRITE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+SETTINGS = (
+    f"SET LOCAL search_path = {NAMESPACE}, pg_temp; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'; "
+    f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
+    # Searches are composed in the order in which they are quick, as SQLite's CROSS JOIN keeps it.
+    "SET LOCAL join_collapse_limit = 1"
+)
+TURN = (
+    # A client that has fallen silent keeps others waiting no longer than this.
+    f"SET LOCAL idle_in_transaction_session_timeout = '{SECONDS:g}s'; "
+    f"LOCK TABLE {NAMESPACE}.catalog IN SHARE ROW EXCLUSIVE MODE"
+)
+"""The first statement of a writer: what it sees is frozen after it has its turn, not before."""
+
+KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+
+
+class PostgresqlConnection(Connection):
+    """Statements in one transaction of a server."""
+
+    def __init__(self, raw: psycopg.Connection[dict[str, Any]]) -> None:
+        self._raw = raw
+
+    def _execute(self, sql: str, values: Mapping[str, Value] | None = None) -> psycopg.Cursor[dict[str, Any]]:
+        return self._raw.execute(sql, values)
+
+    def all(self, statement_name: str, **values: Value) -> Sequence[Row]:
+        return self._execute(in_postgresql(statement(statement_name)), values).fetchall()
+
+    def one(self, statement_name: str, **values: Value) -> Row | None:
+        return self._execute(in_postgresql(statement(statement_name)), values).fetchone()
+
+    def run(self, statement_name: str, **values: Value) -> int:
+        return self._execute(in_postgresql(statement(statement_name)), values).rowcount
+
+    def insert(self, statement_name: str, **values: Value) -> int:
+        row = self._execute(f"{in_postgresql(statement(statement_name))} RETURNING *", values).fetchone()
+        return int(next(iter(row.values()))) if row else 0  # a table's key is its first column
+
+    def run_many(self, statement_name: str, rows: Iterable[Mapping[str, Value]]) -> None:
+        with self._raw.cursor() as cursor:
+            cursor.executemany(in_postgresql(statement(statement_name)), rows)
+
+    def query(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
+        return self._execute(in_postgresql(sql), values).fetchall()
+
+    def stream(self, sql: str) -> Iterator[Row]:
+        with self._raw.cursor(name="rows") as cursor:
+            cursor.itersize = 5_000
+            yield from cursor.execute(in_postgresql(sql))
+
+    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+        self._execute("SET LOCAL statement_timeout = 0")  # one statement, however many rows
+        with self._raw.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def clear(self, table: str) -> None:
+        self._execute(f"DELETE FROM {table}")
+
+    def last_key(self, table: str) -> int:
+        # Of a sequence that was never used the last value is 1, too.
+        sql = "SELECT last_value, is_called FROM " + self._sequence(table)
+        row = self._execute(sql).fetchone()
+        return int(row["last_value"]) if row and row["is_called"] else 0
+
+    def set_last_key(self, table: str, key: int) -> None:
+        sql = "SELECT setval(%(sequence)s, %(key)s, %(called)s)"
+        self._execute(sql, {"sequence": self._sequence(table), "key": max(key, 1), "called": key > 0})
+
+    def _sequence(self, table: str) -> str:
+        columns = "SELECT column_name FROM information_schema.columns WHERE table_schema = %(space)s"
+        sql = f"{columns} AND table_name = %(table)s AND is_identity = 'YES'"
+        row = self._execute(sql, {"space": NAMESPACE, "table": table}).fetchone()
+        return f"{NAMESPACE}.{table}_{row['column_name']}_seq" if row else ""
+
+
+@cache
+def in_postgresql(sql: str) -> str:
+    """A statement in PostgreSQL's words: ``:name`` is ``%(name)s``, and the few words that differ."""
+    sql = sql.replace("%", "%%").replace("CROSS JOIN", "JOIN")
+    sql = re.sub(r"LIKE :(\w+)", r"LIKE :\1 ESCAPE ''", sql)  # a backslash means itself
+    return re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", sql)
+
+
+def migration_in_postgresql(sql: str) -> str:
+    """A statement of a migration with PostgreSQL's types; texts are compared by their bytes, as SQLite does."""
+    sql = sql.replace("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY")
+    for word, other in (("INTEGER", "BIGINT"), ("TEXT", 'TEXT COLLATE "C"'), ("REAL", "DOUBLE PRECISION")):
+        sql = re.sub(rf"\b{word}\b", other, sql)
+    return sql.replace("WITHOUT ROWID", "")
+
+
+class PostgresqlDatabase(Database):
+    """The catalog in the schema ``mreg`` of a PostgreSQL database, made by the first write.
+
+    Args:
+        url: ``postgresql://user@host/database`` with libpq's parameters; a password comes from PGPASSWORD, pgpass or a
+            service file.
+        notice: Told where the server is waited for.
+    """
+
+    def __init__(self, url: str, notice: Callable[[str], None] = lambda _text: None) -> None:
+        self._url = url
+        self._place = url.partition("?")[0]
+        self._notice = notice
+        self._lock = threading.RLock()
+        self._raw: psycopg.Connection[dict[str, Any]] | None = None
+        self._answered = False
+        self._schema = 0  # what is known of the place: 0 for nothing there
+
+    def read(self, fn: Callable[[Connection], T]) -> T:
+        def once() -> T:
+            raw = self._ready(write=False)
+            if not self._schema:
+                return fn(SqliteConnection(empty_catalog()))
+            with self._within(raw, f"{READ}; {SETTINGS}"):
+                return fn(PostgresqlConnection(raw))
+
+        with self._lock:
+            return self._until_done(once)
+
+    def write(self, fn: Callable[[Connection], T]) -> T:
+        mine = write_id()
+        results: list[T] = []  # of the try whose end is not known
+
+        def once() -> T:
+            raw = self._ready(write=True)
+            with self._within(raw, f"{WRITE}; {SETTINGS}; {TURN}"):
+                connection = PostgresqlConnection(raw)
+                if results:
+                    # The commit's answer was lost. An end that was still to come has come: this one has its turn.
+                    if connection.one("writes.find", id=mine):
+                        return results[0]
+                    results.clear()
+                result = fn(connection)
+                number = connection.insert("writes.insert", id=mine)
+                if number % 100 == 0:
+                    connection.run("writes.forget", number=number)
+                results.append(result)
+            results.clear()
+            return result
+
+        with self._lock:
+            try:
+                return self._until_done(once)
+            except Unavailable as error:
+                if results:
+                    error.message += "; whether the change was made is not known"
+                    error.hint = f"when it answers again, mreg history tells. {error.hint}"
+                raise
+
+    def examine(self) -> Examination:
+        def once() -> Examination:
+            raw = self._ready(write=False)
+            row = raw.execute("SELECT now() AS now").fetchone()
+            clock = cast("datetime", row["now"]) if row else None
+            sql = (
+                "SELECT conrelid::regclass::text AS name FROM pg_constraint WHERE NOT convalidated AND connamespace = "
+                "to_regnamespace(%(space)s)"
+            )
+            unchecked = raw.execute(sql, {"space": NAMESPACE}).fetchall()
+            damage = tuple(f"a constraint of {row['name']} is not enforced" for row in unchecked)
+            return Examination(schema=self._schema or SCHEMA, damage=damage, clock=clock)
+
+        with self._lock:
+            return self._until_done(once)
+
+    def set_aside(self) -> str:
+        aside = f"{NAMESPACE}_damaged_{time.strftime('%Y%m%dt%H%M%S', time.gmtime())}"
+        with self._lock, translated(self._place):
+            raw = self._connected()
+            raw.execute(f"ALTER SCHEMA {NAMESPACE} RENAME TO {aside}")
+            self._schema = 0
+        return f"{self._place}, schema {aside}"
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    def _until_done(self, once: Callable[[], T]) -> T:
+        """What a try gives; begun again where the server asks for it, or its connection broke."""
+        began = time.monotonic()
+        said, pause = False, 0.05
+        while True:
+            try:
+                with translated(self._place):
+                    return once()
+            except Exception as error:
+                cause = error.__cause__ or error
+                again = isinstance(cause, BEGIN_AGAIN)
+                left = began + (SECONDS if self._answered or again else FIRST_SECONDS) - time.monotonic()
+                lost = self._raw is None or self._raw.closed
+                if lost:
+                    self._drop()
+                if not again and not (lost and worth_waiting(cause)):
+                    raise
+                if left <= 0:
+                    if again:
+                        raise Conflict(
+                            f"the catalog {self._place} is busy: others were writing for {SECONDS:g} s",
+                            hint="nothing was changed; try again",
+                        ) from error
+                    raise
+                if not again and not said and time.monotonic() - began > 2:
+                    said = True
+                    self._notice(f"{self._place} does not answer; trying again for {left:.0f} s more")
+            time.sleep(min(pause * random.uniform(0.5, 1.5), max(left, 0)))  # noqa: S311  not all at once
+            pause = min(2 * pause, 2.0)
+
+    @contextlib.contextmanager
+    def _within(self, raw: psycopg.Connection[dict[str, Any]], begin: str) -> Iterator[None]:
+        raw.execute(begin)
+        try:
+            yield
+            raw.execute("COMMIT")
+        except BaseException:
+            try:
+                raw.rollback()
+            except psycopg.Error:
+                raw.close()
+            raise
+
+    def _connected(self) -> psycopg.Connection[dict[str, Any]]:
+        if self._raw is None or self._raw.closed:
+            given = conninfo.conninfo_to_dict(self._url)
+            own: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "mreg", **KEEPALIVE}
+            self._raw = psycopg.connect(
+                self._url,
+                autocommit=True,
+                prepare_threshold=None,
+                row_factory=rows.dict_row,
+                **{key: value for key, value in own.items() if key not in given},
+            )
+            self._answered = True
+        return self._raw
+
+    def _ready(self, *, write: bool) -> psycopg.Connection[dict[str, Any]]:
+        """A connection to a place whose schema is this release's; of one where nothing is, only for a write."""
+        raw = self._connected()
+        if self._schema < SCHEMA:
+            self._schema = check_schema(_schema_of(raw), self._place)
+            if self._schema < SCHEMA and (write or self._schema):
+                self._migrate(raw)
+        return raw
+
+    def _migrate(self, raw: psycopg.Connection[dict[str, Any]]) -> None:
+        """Bring the place to `SCHEMA`, each step in a transaction; one client does it while the others wait."""
+        while self._schema < SCHEMA:
+            with self._within(raw, f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"):
+                raw.execute("SELECT pg_advisory_xact_lock(%(key)s)", {"key": MIGRATION_LOCK})
+                number = check_schema(_schema_of(raw), self._place) + 1
+                if number == 1:
+                    raw.execute(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
+                    raw.execute(f"CREATE TABLE {NAMESPACE}.catalog (schema BIGINT NOT NULL)")
+                    raw.execute(f"INSERT INTO {NAMESPACE}.catalog VALUES (0)")
+                raw.execute(f"SET LOCAL search_path = {NAMESPACE}, pg_temp")
+                if number <= SCHEMA:
+                    for sql in migration_statements(number):
+                        raw.execute(migration_in_postgresql(sql))
+                    raw.execute("UPDATE catalog SET schema = %(number)s", {"number": number})
+            self._schema = min(number, SCHEMA)
+
+
+def _schema_of(raw: psycopg.Connection[dict[str, Any]]) -> int:
+    # Not by to_regclass, whose answer may be older than the lock that was waited for.
+    sql = (
+        "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relname = 'catalog' AND n.nspname = %(space)s"
+    )
+    if raw.execute(sql, {"space": NAMESPACE}).fetchone() is None:
+        return 0
+    row = raw.execute(f"SELECT schema FROM {NAMESPACE}.catalog").fetchone()
+    if row is None:
+        raise unreachable(NAMESPACE, "its table catalog is empty", "mreg restore FILE brings a backup back")
+    return int(row["schema"])

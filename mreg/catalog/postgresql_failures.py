@@ -1,0 +1,86 @@
+"""What PostgreSQL's errors mean."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+from psycopg import errors
+
+from mreg.errors import Conflict, Corrupt, MregError, Unavailable
+
+BEGIN_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
+"""The transaction was undone for another's sake; the same one may succeed."""
+
+STARTING = ("starting up", "shutting down", "recovery mode", "too many", "not yet accepting", "remaining connection")
+"""What a server says that will answer soon."""
+
+FINAL = ("FATAL", "certificate", "SSL", "no password supplied", "invalid ", "root.crt")
+"""What is said of a connection that will never be made."""
+
+HINTS = (
+    ("no password supplied", "give the password in PGPASSWORD, ~/.pgpass or a service file"),
+    ("password authentication failed", "check PGPASSWORD, ~/.pgpass or the service file"),
+    ("no pg_hba.conf entry", "the server does not let this user in from here, or not without TLS: ask who runs it"),
+    ("certificate", "check sslmode and sslrootcert in the catalog's URL"),
+    ("SSL", "check sslmode in the catalog's URL"),
+    ("role", "make the role: createuser NAME"),
+    ("database", "make the database: createdb NAME"),
+)
+
+
+def worth_waiting(error: BaseException) -> bool:
+    """Whether a connection that was lost, or not made, may be made a little later."""
+    if isinstance(error, errors.ConnectionTimeout):
+        return False  # it was waited for
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(("08", "57P"))
+    said = str(error)
+    return any(word in said for word in STARTING) or not any(word in said for word in FINAL)
+
+
+def unreachable(place: str, why: str, hint: str) -> Unavailable:
+    """The error for a catalog that can't be used."""
+    return Unavailable(f"the catalog {place} can't be used: {why}", hint=hint)
+
+
+@contextlib.contextmanager
+def translated(place: str) -> Iterator[None]:
+    """PostgreSQL's errors as those of mreg."""
+    try:
+        yield
+    except MregError:
+        raise
+    except psycopg.Error as error:
+        raise _translation(error, place) from error
+
+
+def _translation(error: psycopg.Error, place: str) -> MregError:
+    said = str(error).strip().splitlines()
+    first = said[0] if said else type(error).__name__
+    if isinstance(error, (errors.QueryCanceled, errors.LockNotAvailable, *BEGIN_AGAIN)):
+        return Conflict(f"the catalog {place} is busy: {first}", hint="nothing was changed; try again")
+    if isinstance(error, errors.InsufficientPrivilege):
+        hint = "reading needs SELECT; writing also INSERT, UPDATE and DELETE; the first write makes the schema mreg"
+        return unreachable(place, first, hint)
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return unreachable(place, "the server only lets it be read", "name the primary server in the catalog's URL")
+    if isinstance(error, errors.DiskFull):
+        return unreachable(place, "the server's disk is full", "free some space there; nothing was changed")
+    if isinstance(error, errors.ConnectionTimeout):
+        return unreachable(place, "it does not answer", "check the network, and host and port in the catalog's URL")
+    if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+        return unreachable(place, first, "write postgresql://user@host/database")
+    if isinstance(error, psycopg.OperationalError):
+        reason = said[-1].strip() if said and "connection to server" in first else first
+        reason = reason.removeprefix("connection failed: ")
+        whole = " ".join(said)
+        hint = next((hint for word, hint in HINTS if word in whole), "is the server running, and the address right?")
+        return unreachable(place, reason.rpartition("FATAL:")[2].strip() or reason, hint)
+    return Corrupt(
+        f"the catalog {place} does not answer as a catalog does: {first}",
+        hint="mreg restore FILE brings a backup back; the artifacts are kept",
+    )

@@ -1,0 +1,121 @@
+"""Many models at once, with a constant number of statements: on a server each is a round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mreg.catalog.database import Connection, Row, Value
+from mreg.catalog.rows import number, read_metric, read_model
+from mreg.domain.metrics import WELL_KNOWN, MetricValue
+from mreg.domain.model import ModelSummary, RegisteredModel
+
+CHUNK = 200
+"""Models that are read by one statement."""
+
+_IN_STAGE = (
+    "(SELECT v.version FROM versions v WHERE v.model_id = m.model_id AND v.stage = '{}' "
+    "ORDER BY v.stage_seq DESC, v.version DESC LIMIT 1)"
+)
+_VERSIONS = (
+    "(SELECT v.version FROM versions v WHERE v.model_id = m.model_id AND v.stage <> 'Archived' "
+    f"ORDER BY v.version DESC LIMIT 1) AS latest, {_IN_STAGE.format('Staging')} AS staging, "
+    f"{_IN_STAGE.format('Production')} AS production"
+)
+_METRICS = ", ".join(
+    f"(SELECT 1 FROM metrics x WHERE x.model_id = m.model_id AND x.name = '{name}' LIMIT 1) AS has_{name}"
+    for name in WELL_KNOWN
+)
+_FIRST = "(SELECT x.name FROM metrics x WHERE x.model_id = m.model_id ORDER BY x.name LIMIT 1) AS first_metric"
+
+
+def summaries(connection: Connection, rows: Sequence[Row]) -> tuple[ModelSummary, ...]:
+    """The models of rows of ``models``, each with the metric that speaks for it and that metric's values."""
+    found: list[ModelSummary] = []
+    for start in range(0, len(rows), CHUNK):
+        found += _chunk(connection, rows[start : start + CHUNK])
+    return tuple(found)
+
+
+def _chunk(connection: Connection, rows: Sequence[Row]) -> Iterable[ModelSummary]:
+    values: dict[str, Value] = {f"m{place}": row["model_id"] for place, row in enumerate(rows)}
+    marks = ", ".join(f":{name}" for name in values)
+    more = {
+        row["model_id"]: row
+        for row in connection.query(
+            f"SELECT m.model_id, {_VERSIONS}, {_METRICS}, {_FIRST} FROM models m WHERE m.model_id IN ({marks})", values
+        )
+    }
+    belongings: dict[tuple[Value, str], list[Row]] = {}
+    sql = (
+        f"SELECT 't' AS kind, model_id, name, value, 0 AS version FROM model_tags WHERE model_id IN ({marks}) "
+        f"UNION ALL SELECT 'd', model_id, name, value, 0 FROM model_directions WHERE model_id IN ({marks}) "
+        "UNION ALL SELECT 'a', a.model_id, a.alias, '', v.version FROM aliases a "
+        f"JOIN versions v ON v.version_id = a.version_id WHERE a.model_id IN ({marks}) ORDER BY 1, 2, 3"
+    )
+    for row in connection.query(sql, values):
+        belongings.setdefault((row["model_id"], str(row["kind"])), []).append(row)
+    models = [_model(row, more[row["model_id"]], belongings) for row in rows]
+    metrics = {model.model_id: _judging(model, more[model.model_id]) for model in models}
+    judged = _values(connection, models, metrics)
+    return (
+        ModelSummary(
+            model=model,
+            metric=metrics[model.model_id],
+            latest_value=judged.get((model.model_id, model.latest_version)),
+            production_value=judged.get((model.model_id, model.production_version)),
+        )
+        for model in models
+    )
+
+
+def _model(row: Row, more: Row, belongings: Mapping[tuple[Value, str], list[Row]]) -> RegisteredModel:
+    tags, directions, aliases = (belongings.get((row["model_id"], kind), []) for kind in "tda")
+    return read_model(
+        row,
+        tags=tags,
+        directions=directions,
+        aliases=[{"alias": one["name"], "version": one["version"]} for one in aliases],
+        latest=_number(more, "latest"),
+        staging=_number(more, "staging"),
+        production=_number(more, "production"),
+    )
+
+
+def _number(row: Row, column: str) -> int | None:
+    return None if row[column] is None else number(row, column)
+
+
+def _judging(model: RegisteredModel, more: Row) -> str:
+    """As `mreg.catalog.reader.Reader.judging_metric`."""
+    known = next((name for name in WELL_KNOWN if more[f"has_{name}"]), "")
+    return model.primary_metric or known or str(more["first_metric"] or "")
+
+
+def _values(
+    connection: Connection, models: Sequence[RegisteredModel], metrics: Mapping[int, str]
+) -> dict[tuple[int, int | None], MetricValue]:
+    """The value of each model's metric by its id and the version."""
+    wanted = [
+        (model.model_id, version)
+        for model in models
+        if metrics[model.model_id]
+        for version in {model.latest_version, model.production_version}
+        if version is not None
+    ]
+    if not wanted:
+        return {}
+    values: dict[str, Value] = {}
+    for place, (model_id, version) in enumerate(wanted):
+        values |= {f"m{place}": model_id, f"v{place}": version}
+    names = {f"n{place}": name for place, name in enumerate(sorted({metrics[model_id] for model_id, _ in wanted}))}
+    pairs = " OR ".join(f"v.model_id = :m{place} AND v.version = :v{place}" for place in range(len(wanted)))
+    sql = (
+        "SELECT v.model_id, v.version, x.name, x.exact "
+        "FROM versions v CROSS JOIN metrics x ON x.version_id = v.version_id "
+        f"WHERE ({pairs}) AND x.name IN ({', '.join(f':{name}' for name in names)})"
+    )
+    return {
+        (number(row, "model_id"), number(row, "version")): read_metric(str(row["exact"]))
+        for row in connection.query(sql, {**values, **names})
+        if row["name"] == metrics[number(row, "model_id")]
+    }

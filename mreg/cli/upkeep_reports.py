@@ -1,0 +1,72 @@
+"""Tables of what is told of upkeep: checks, findings, garbage, verified bytes, copies of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mreg.cli.table import Rendering, Table, Toned, one
+
+if TYPE_CHECKING:
+    from mreg.registry.backup import CatalogCopy
+    from mreg.registry.check import Check
+    from mreg.registry.doctor import Finding
+    from mreg.registry.gc import Garbage
+    from mreg.registry.verify import Verification
+
+STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable": "bad"}
+
+
+def garbage(found: Sequence[Garbage]) -> Rendering:
+    """What nothing needs, and how much it is."""
+    rows = tuple((one.kind, one.name, one.size_bytes, one.modified, one.removed) for one in found)
+    table = Table(columns=("kind", "what", ">bytes", "modified", "removed"), rows=rows)
+    unfinished = sum(one.kind == "unfinished" for one in found)
+    total = sum(one.size_bytes for one in found)
+    summary = f"{unfinished} left by killed pushes, {len(found) - unfinished} of no version, {total:,} bytes in all"
+    return Rendering(tables=(table,), flat=table, summary=summary)
+
+
+def verification(found: Verification) -> Rendering:
+    """What is wrong, and how much was read."""
+    rows = tuple(
+        (Toned(one.problem, "bad"), str(one.checksum), ", ".join(map(str, one.versions)), one.hint)
+        for one in found.problems
+    )
+    table = Table(columns=("problem", "blob", "versions", "remedy"), rows=rows)
+    summary = f"{found.blobs} blobs of {found.artifacts} artifacts read, {found.size_bytes:,} bytes"
+    if found.artifacts < found.all_artifacts:
+        summary += f" (a sample: there are {found.all_artifacts} artifacts)"
+    summary += f"; {len(found.problems)} wrong" if found.problems else "; all are what they should be"
+    if found.unreferenced:
+        summary += f"; {found.unreferenced} blobs of no version, {found.unreferenced_bytes:,} bytes (mreg gc)"
+    return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
+
+
+def findings(found: Sequence[Finding]) -> Rendering:
+    """What was looked at, and the remedies."""
+    rows = tuple(
+        (finding.name, Toned(finding.state, STATE_TONES[finding.state]), finding.place, finding.message, finding.remedy)
+        for finding in found
+    )
+    return one(Table(columns=("what", "state", "where", "found", "remedy"), rows=rows, optional=("where",)))
+
+
+def catalog_copy(copy: CatalogCopy) -> Rendering:
+    """From where to where, and what the audit trail says."""
+    rows = ((copy.source, copy.target, copy.rows, copy.events, copy.last_hash),)
+    table = Table(columns=("from", "to", ">rows", ">events", "last hash"), rows=rows)
+    summary = f"{copy.target}: {copy.rows} rows and {copy.events} events, each held against {copy.source}"
+    return Rendering(tables=(), flat=table, summary=summary)
+
+
+def _outcome(check: Check) -> Toned:
+    if check.error:
+        return Toned("failed", "bad")
+    return Toned("lacks", "strong") if check.lacks else Toned("works", "good")
+
+
+def checks(done: Sequence[Check]) -> Rendering:
+    """What was tried, and what came of it."""
+    rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in done)
+    return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))

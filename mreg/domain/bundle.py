@@ -1,0 +1,271 @@
+"""The document of a bundle: what a model or version is, apart from its bytes.
+
+Format ``mreg.bundle.v1``: UTF-8 JSON without spaces, keys sorted; versions sorted by number, events by seq, blobs by
+digest. Equal content gives equal bytes, and nothing but these bytes is understood: a key too many, a key twice, another
+spelling of a number or time is refused. ``sha256`` is of the document without it, so that damage is found; it proves
+nothing about who wrote it. ``docs/format.md`` shows it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from mreg.domain.bundle_fields import (
+    checked_model,
+    checked_version,
+    entries_of,
+    event_fields,
+    list_of,
+    read_blob,
+    read_event,
+    read_model,
+    read_version,
+    version_fields,
+)
+from mreg.domain.digest import Digest
+from mreg.domain.events import Event, event_hash
+from mreg.domain.manifest import Manifest
+from mreg.domain.model import ArtifactKind, ModelVersion
+from mreg.domain.names import ModelName, VersionRef
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, Corrupt
+
+FORMAT = "mreg.bundle.v1"
+
+DOCUMENT_LIMIT = 256 << 20
+"""Bytes of a document, and of a manifest in a bundle; both are read into memory."""
+
+ELEMENTS_LIMIT = 10_000_000
+"""Commas in them; a short text of empty lists would else fill the memory."""
+
+BLOBS_LIMIT = 2_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundledModel:
+    """What a bundle says of the model as a whole; see `mreg.domain.model.RegisteredModel`."""
+
+    name: ModelName
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    directions: Mapping[str, str] = field(default_factory=dict)
+    primary_metric: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundledVersion:
+    """A version as it was where it was exported.
+
+    Attributes:
+        version: Without what only its catalog knows: ids, and what follows from later events.
+        parent_digest: Of the parent's artifact, by which it is known elsewhere; None where it was deleted.
+    """
+
+    version: ModelVersion
+    parent_digest: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What a bundle's document says; ``Bundle.parse(bundle.canonical()) == bundle`` for one that was parsed.
+
+    Attributes:
+        versions: By number.
+        events: Of these versions, or of the whole model; by seq.
+        blobs: Bytes by digest, sorted: every file's and manifest's blob, each once.
+
+    Raises:
+        BadInput: A number, seq or parent makes no sense, or there are too many blobs.
+        Corrupt: An event is not what its hash says, or none tells of a version's push.
+    """
+
+    model: BundledModel
+    versions: tuple[BundledVersion, ...]
+    events: tuple[Event, ...]
+    blobs: Mapping[Digest, int]
+
+    def __post_init__(self) -> None:
+        checked_model(self.model.name, self.model.description, self.model.tags, self.model.directions,
+                      self.model.primary_metric)  # fmt: skip
+        for one in self.versions:
+            checked_version(one.version)
+        if len(self.blobs) > BLOBS_LIMIT:
+            raise BadInput(f"{len(self.blobs)} blobs are too many; the limit is {BLOBS_LIMIT}")
+        _check_rising("version", [one.version.version for one in self.versions])
+        _check_rising("event", [event.seq for event in self.events])
+        _check_parents({str(one.version.reference): one.version.parent for one in self.versions})
+        _check_events(self.events)
+        events = self.events_by_version()
+        for one in self.versions:
+            _check_pushed(one.version, events.get(one.version.version))
+
+    def events_by_version(self) -> Mapping[int, tuple[Event, Event]]:
+        """The first and the last event of each version number."""
+        found: dict[int, tuple[Event, Event]] = {}
+        for event in self.events:
+            if event.version is not None:
+                found[event.version] = (found.get(event.version, (event,))[0], event)
+        return found
+
+    def check_blobs(self, manifest_of: Callable[[Digest], Manifest]) -> None:
+        """Nothing, if its blobs are those of its versions, no more and no less, with sizes and counts that fit.
+
+        Raises:
+            Corrupt: A blob is missing, or of another size than a version or manifest says.
+            BadInput: There is a blob that no version needs.
+        """
+        needed: dict[Digest, tuple[int, int]] = {}
+        for one in self.versions:
+            artifact = one.version.artifact
+            if artifact.kind is ArtifactKind.FILE:
+                self._check_size(artifact.digest, artifact.size_bytes)
+                fits = artifact.file_count == 1
+                needed.setdefault(artifact.digest, (0, 0))
+            else:
+                if not any(needed.get(artifact.digest, ())):
+                    needed[artifact.digest] = self._check_files(manifest_of(artifact.digest), needed)
+                fits = needed[artifact.digest] == (artifact.file_count, artifact.size_bytes)
+            if not fits:
+                raise Corrupt(f"{one.version.reference} has other files than the bundle says of it")
+        spare = next((digest for digest in self.blobs if digest not in needed), None)
+        if spare is not None:
+            raise BadInput(f"the bundle holds the blob {spare}, which none of its versions needs")
+
+    def _check_files(self, manifest: Manifest, needed: dict[Digest, tuple[int, int]]) -> tuple[int, int]:
+        for entry in manifest.entries:
+            self._check_size(entry.digest, entry.size)
+            needed.setdefault(entry.digest, (0, 0))
+        return len(manifest.entries), manifest.size
+
+    def _check_size(self, digest: Digest, size: int) -> None:
+        if digest not in self.blobs:
+            raise Corrupt(f"the bundle lacks the blob {digest}")
+        if self.blobs[digest] != size:
+            raise Corrupt(f"the bundle's blob {digest} has {self.blobs[digest]} bytes in place of {size}")
+
+    def canonical(self) -> bytes:
+        """The bytes that are written."""
+        document: dict[str, object] = {
+            "format": FORMAT,
+            "model": {
+                "name": str(self.model.name),
+                "description": self.model.description,
+                "tags": dict(self.model.tags),
+                "directions": dict(self.model.directions),
+                "primary_metric": self.model.primary_metric,
+            },
+            "versions": [version_fields(one.version, one.parent_digest) for one in self.versions],
+            "events": [event_fields(event) for event in self.events],
+            "blobs": [
+                {"digest": str(digest), "size_bytes": self.blobs[digest]} for digest in sorted_digests(self.blobs)
+            ],
+        }
+        return _text({**document, "sha256": _digits(document)})
+
+    @classmethod
+    def parse(cls, data: bytes) -> Bundle:
+        """The bundle whose document these bytes are.
+
+        Raises:
+            BadInput: They are not the canonical bytes of a document, or hold what a registry would not store.
+            Corrupt: An event is not what its hash says.
+        """
+        check_bounds(data)
+        try:
+            document = json.loads(data, parse_constant=_refuse_constant)
+            return cls._read(document, data)
+        except (BadInput, Corrupt) as error:
+            raise type(error)(f"the bundle can't be used: {error.message}") from error
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise BadInput("the bundle's mreg.json can't be read") from error
+
+    @classmethod
+    def _read(cls, document: object, data: bytes) -> Bundle:
+        if isinstance(document, dict) and document.get("format") != FORMAT:
+            raise BadInput(f"its format is {quoted(str(document.get('format')))}, and only {FORMAT} is known here")
+        fields = entries_of("mreg.json", document, ("format", "model", "versions", "events", "blobs", "sha256"))
+        blobs = list_of("blobs", fields["blobs"])
+        if len(blobs) > BLOBS_LIMIT:
+            raise BadInput(f"{len(blobs)} blobs are too many; the limit is {BLOBS_LIMIT}")
+        if _digits({key: value for key, value in fields.items() if key != "sha256"}) != fields["sha256"]:
+            raise Corrupt("its mreg.json is not what its SHA-256 says")
+        model = BundledModel(**read_model(fields["model"]))
+        versions = (read_version(model.name, one) for one in list_of("versions", fields["versions"]))
+        bundle = cls(
+            model=model,
+            versions=tuple(BundledVersion(version=version, parent_digest=parent) for version, parent in versions),
+            events=tuple(read_event(one) for one in list_of("events", fields["events"])),
+            blobs=dict(read_blob(one) for one in blobs),
+        )
+        if bundle.canonical() != data:
+            raise BadInput("its mreg.json is not in the one form that mreg export writes")
+        return bundle
+
+
+def sorted_digests(digests: Iterable[Digest]) -> list[Digest]:
+    """The digests in the order in which a bundle has their blobs."""
+    return sorted(digests, key=str)
+
+
+def check_bounds(data: bytes) -> None:
+    """Nothing, if these bytes can be parsed as JSON without filling the memory.
+
+    Raises:
+        BadInput: They are too many, or would become too many values.
+    """
+    if len(data) > DOCUMENT_LIMIT or data.count(b",") > ELEMENTS_LIMIT:
+        raise BadInput(f"the bundle lists more than {DOCUMENT_LIMIT} bytes or {ELEMENTS_LIMIT} values")
+
+
+def _text(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _digits(document: Mapping[str, object]) -> str:
+    import hashlib  # here: it is dear
+
+    return hashlib.sha256(_text(document)).hexdigest()
+
+
+def _refuse_constant(name: str) -> object:
+    raise BadInput(f"{name} is no number")
+
+
+def _check_rising(what: str, numbers: list[int]) -> None:
+    for before, after in pairwise(numbers):
+        if before >= after:
+            raise BadInput(f"the {what} {after} follows {before}")
+
+
+def _check_parents(parents: Mapping[str, VersionRef | None]) -> None:
+    settled: set[str] = set()
+    for start in parents:
+        path: set[str] = set()
+        current = start
+        while current in parents and current not in settled:
+            if current in path:
+                raise BadInput(f"{start} would be its own ancestor")
+            path.add(current)
+            current = str(parents[current])
+        settled |= path
+
+
+def _check_pushed(version: ModelVersion, events: tuple[Event, Event] | None) -> None:
+    if events is None or events[0].action != "version.pushed":
+        raise Corrupt(f"no event tells of the push of {version.reference}")
+    if events[0].details.get("checksum") != str(version.artifact.digest):
+        raise Corrupt(f"{version.reference} has other bytes than event {events[0].seq} says")
+
+
+def _check_events(events: tuple[Event, ...]) -> None:
+    for event in events:
+        if event_hash(event) != event.hash:
+            raise Corrupt(f"event {event.seq} is not what its hash says", hint="mreg audit verify")
+        if event.model_id != events[0].model_id:
+            raise BadInput(f"event {event.seq} is of another model")
+    for before, after in pairwise(events):
+        if after.seq == before.seq + 1 and after.previous != before.hash:
+            raise Corrupt(f"event {after.seq} does not follow event {before.seq}", hint="mreg audit verify")

@@ -1,0 +1,343 @@
+"""The parts of a bundle's document: values to JSON-ready dicts and back, every value checked as if it came new."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypedDict
+
+from mreg.domain.digest import Digest
+from mreg.domain.events import Event, parse_time, time_text
+from mreg.domain.lineage import check_data
+from mreg.domain.manifest import SIZE_LIMIT, check_path
+from mreg.domain.metrics import Direction, MetricValue, check_metric
+from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
+from mreg.domain.names import LARGEST_VERSION, ModelName, SelectorKind, VersionRef, check_alias
+from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value, quoted
+from mreg.errors import BadInput
+
+_MODEL = ("name", "description", "tags", "directions", "primary_metric")
+_VERSION = (
+    "number", "stage", "description", "tags", "parameters", "metrics", "aliases", "data", "artifact", "run_id",
+    "experiment_id", "parent", "source", "created_at", "created_by",
+)  # fmt: skip
+_ARTIFACT = ("kind", "name", "digest", "size_bytes", "file_count", "format")
+_SOURCE = ("git_commit", "git_branch", "git_remote", "git_dirty", "run_url", "environment")
+_EVENT = ("seq", "at", "actor", "action", "model_id", "model", "version", "details", "previous", "hash")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+
+
+class ModelFields(TypedDict):
+    """What is said of a model, as `read_model` gives it."""
+
+    name: ModelName
+    description: str
+    tags: Mapping[str, str]
+    directions: Mapping[str, str]
+    primary_metric: str
+
+
+# What a value must be
+
+
+def entries_of(what: str, value: object, names: tuple[str, ...]) -> Mapping[str, object]:
+    """The value itself, if it is an object of exactly these keys.
+
+    Raises:
+        BadInput: It is something else.
+    """
+    if not isinstance(value, dict) or set(value) != set(names):
+        raise BadInput(f"{what} is no object of the keys {', '.join(names)}")
+    return value
+
+
+def list_of(what: str, value: object) -> list[object]:
+    """The value itself, if it is a list.
+
+    Raises:
+        BadInput: It is something else.
+    """
+    if not isinstance(value, list):
+        raise BadInput(f"{what} is no list")
+    return value
+
+
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise BadInput(f"{what} is no text")
+    return value
+
+
+def _line_or_nothing(what: str, text: str) -> str:
+    return check_line(what, text) if text else text
+
+
+def _whole(what: str, value: object, low: int, high: int) -> int:
+    if type(value) is not int or not low <= value <= high:
+        raise BadInput(f"{what} is no whole number from {low} to {high}")
+    return value
+
+
+def _texts(what: str, value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise BadInput(f"{what} is no object of texts")
+    return value
+
+
+def _time(what: str, value: object) -> datetime:
+    text = _text(what, value)
+    if not _TIME.fullmatch(text):
+        raise BadInput(f"{what} is {quoted(text)}, which is no time in UTC with microseconds")
+    return datetime.fromisoformat(parse_time(text))
+
+
+def _check_entries(kind: str, entries: Mapping[str, str]) -> None:
+    if len(entries) > ENTRIES_LIMIT:
+        raise BadInput(f"{len(entries)} {kind}s are too many; the limit is {ENTRIES_LIMIT}")
+    for key, value in entries.items():
+        check_value(kind, check_key(kind, key), value)
+
+
+# The model
+
+
+def read_model(value: object) -> ModelFields:
+    """What a document says of the model.
+
+    Raises:
+        BadInput: It is of another form.
+    """
+    fields = entries_of("the model", value, _MODEL)
+    return ModelFields(
+        name=ModelName(_text("the model's name", fields["name"])),
+        description=_text("the description", fields["description"]),
+        tags=_texts("the tags", fields["tags"]),
+        directions=_texts("the directions", fields["directions"]),
+        primary_metric=_text("the primary metric", fields["primary_metric"]),
+    )
+
+
+def checked_model(
+    name: ModelName, description: str, tags: Mapping[str, str], directions: Mapping[str, str], primary_metric: str
+) -> None:
+    """Nothing, if a registry would store this of a model.
+
+    Raises:
+        BadInput: A text can't be stored.
+    """
+    check_text(f"description of {name}", description)
+    _check_entries("tag", tags)
+    if len(directions) > ENTRIES_LIMIT:
+        raise BadInput(f"{len(directions)} directions are too many; the limit is {ENTRIES_LIMIT}")
+    for metric, way in directions.items():
+        check_key("metric", metric)
+        if Direction.parse(way).value != way:
+            raise BadInput(f"{quoted(way)} is no direction", hint="write higher or lower")
+    if primary_metric:
+        check_key("metric", primary_metric)
+
+
+# A version
+
+
+def version_fields(version: ModelVersion, parent_digest: Digest | None) -> dict[str, object]:
+    """What a document says of a version."""
+    artifact, source = version.artifact, version.source
+    parent = {"reference": str(version.parent), "digest": str(parent_digest) if parent_digest else None}
+    return {
+        "number": version.version,
+        "stage": version.stage.value,
+        "description": version.description,
+        "tags": dict(version.tags),
+        "parameters": dict(version.parameters),
+        "metrics": dict(version.metrics),
+        "aliases": sorted(version.aliases),
+        "data": dict(version.data),
+        "artifact": {
+            "kind": artifact.kind.value,
+            "name": artifact.name,
+            "digest": str(artifact.digest),
+            "size_bytes": artifact.size_bytes,
+            "file_count": artifact.file_count,
+            "format": artifact.format,
+        },
+        "run_id": version.run_id,
+        "experiment_id": version.experiment_id,
+        "parent": parent if version.parent else None,
+        "source": {
+            "git_commit": source.git_commit,
+            "git_branch": source.git_branch,
+            "git_remote": source.git_remote,
+            "git_dirty": source.git_dirty,
+            "run_url": source.run_url,
+            "environment": dict(source.environment),
+        },
+        "created_at": time_text(version.created_at),
+        "created_by": version.created_by,
+    }
+
+
+def read_version(model: ModelName, value: object) -> tuple[ModelVersion, Digest | None]:
+    """The version that a part of a document is, and the digest of its parent.
+
+    Raises:
+        BadInput: It is of another form.
+    """
+    fields = entries_of("a version", value, _VERSION)
+    parent, parent_digest = _read_parent(fields["parent"])
+    created_at = _time("created_at", fields["created_at"])
+    version = ModelVersion(
+        model_name=model,
+        version=_whole("the number of a version", fields["number"], 1, LARGEST_VERSION),
+        stage=_stage(fields["stage"]),
+        description=_text("the description", fields["description"]),
+        tags=_texts("the tags", fields["tags"]),
+        parameters=_texts("the parameters", fields["parameters"]),
+        metrics=_metrics(fields["metrics"]),
+        aliases=tuple(_text("an alias", alias) for alias in list_of("aliases", fields["aliases"])),
+        artifact=_read_artifact(fields["artifact"]),
+        run_id=_text("the run id", fields["run_id"]),
+        experiment_id=_text("the experiment id", fields["experiment_id"]),
+        parent=parent,
+        data=_texts("the data", fields["data"]),
+        source=_read_source(fields["source"]),
+        created_at=created_at,
+        updated_at=created_at,
+        created_by=_text("created_by", fields["created_by"]),
+    )
+    return version, parent_digest
+
+
+def _stage(value: object) -> ModelStage:
+    stage = ModelStage.parse(_text("the stage", value))
+    if stage.value != value:
+        raise BadInput(f"{quoted(str(value))} is no stage")
+    return stage
+
+
+def _metrics(value: object) -> dict[str, MetricValue]:
+    if not isinstance(value, dict):
+        raise BadInput("metrics is no object")
+    return {name: check_metric(name, number) for name, number in value.items()}
+
+
+def _read_parent(value: object) -> tuple[VersionRef | None, Digest | None]:
+    if value is None:
+        return None, None
+    fields = entries_of("the parent", value, ("reference", "digest"))
+    reference = VersionRef.parse(_text("the parent", fields["reference"]))
+    selector = reference.selector
+    if selector is None or selector.kind is not SelectorKind.NUMBER or selector.back:
+        raise BadInput(f"the parent {reference} is no version's number")
+    digest = fields["digest"]
+    return reference, None if digest is None else Digest.parse(_text("the digest", digest))
+
+
+def _read_artifact(value: object) -> ModelArtifact:
+    fields = entries_of("the artifact", value, _ARTIFACT)
+    kinds = {kind.value: kind for kind in ArtifactKind}
+    kind = kinds.get(_text("the kind", fields["kind"]))
+    if kind is None:
+        raise BadInput(f"{quoted(str(fields['kind']))} is no kind of artifact")
+    return ModelArtifact(
+        kind=kind,
+        name=_text("the artifact's name", fields["name"]),
+        path="",
+        digest=Digest.parse(_text("the digest", fields["digest"])),
+        size_bytes=_whole("the size of an artifact", fields["size_bytes"], 1, SIZE_LIMIT),
+        file_count=_whole("the number of files", fields["file_count"], 1, SIZE_LIMIT),
+        format=_text("the artifact's format", fields["format"]),
+    )
+
+
+def _read_source(value: object) -> Source:
+    fields = entries_of("the source", value, _SOURCE)
+    dirty = fields["git_dirty"]
+    if dirty is not None and not isinstance(dirty, bool):
+        raise BadInput("git_dirty is neither true, false nor null")
+    return Source(
+        git_commit=_text("the commit", fields["git_commit"]),
+        git_branch=_text("the branch", fields["git_branch"]),
+        git_remote=_text("the remote", fields["git_remote"]),
+        git_dirty=dirty,
+        run_url=_text("the run's page", fields["run_url"]),
+        environment=_texts("the environment", fields["environment"]),
+    )
+
+
+def checked_version(version: ModelVersion) -> None:
+    """Nothing, if a registry would store this version.
+
+    Raises:
+        BadInput: A name, number or text can't be stored.
+    """
+    check_text("description", version.description)
+    for kind, entries in (
+        ("tag", version.tags), ("parameter", version.parameters), ("environment", version.source.environment),
+    ):  # fmt: skip
+        _check_entries(kind, entries)
+    for what, held in (("metrics", version.metrics), ("data", version.data), ("aliases", version.aliases)):
+        if len(held) > ENTRIES_LIMIT:
+            raise BadInput(f"{len(held)} {what} are too many; the limit is {ENTRIES_LIMIT}")
+    for name, number in version.metrics.items():
+        check_metric(check_key("metric", name), number)
+    for name, address in version.data.items():
+        check_data(check_key("data", name), address)
+    for alias in version.aliases:
+        check_alias(alias)
+    if "/" in check_path(version.artifact.name):
+        raise BadInput(f"the artifact's name {quoted(version.artifact.name)} is a path")
+    source = version.source
+    for what, line in (
+        ("run id", version.run_id), ("experiment id", version.experiment_id), ("commit", source.git_commit),
+        ("branch", source.git_branch), ("remote", source.git_remote), ("run's page", source.run_url),
+    ):  # fmt: skip
+        _line_or_nothing(what, line)
+    check_line("format", version.artifact.format)
+    check_line("created_by", version.created_by)
+
+
+# Events and blobs
+
+
+def event_fields(event: Event) -> dict[str, object]:
+    """What a document says of an event: everything."""
+    fields: dict[str, object] = {name: getattr(event, name) for name in _EVENT}
+    return {**fields, "at": time_text(event.at), "details": dict(event.details)}
+
+
+def read_event(value: object) -> Event:
+    """The event that a part of a document is.
+
+    Raises:
+        BadInput: It is of another form.
+    """
+    fields = entries_of("an event", value, _EVENT)
+    details = fields["details"]
+    if not isinstance(details, dict):
+        raise BadInput("the details of an event are no object")
+    version = fields["version"]
+    return Event(
+        seq=_whole("the seq of an event", fields["seq"], 1, SIZE_LIMIT),
+        at=_time("the time of an event", fields["at"]),
+        actor=check_line("actor", _text("the actor", fields["actor"])),
+        action=check_line("action", _text("the action", fields["action"])),
+        model_id=_whole("the model's id", fields["model_id"], 0, SIZE_LIMIT),
+        model=_line_or_nothing("model", _text("the model", fields["model"])),
+        version=None if version is None else _whole("the version of an event", version, 1, LARGEST_VERSION),
+        details=details,
+        previous=Digest.sha256(_text("previous", fields["previous"])).value,
+        hash=Digest.sha256(_text("hash", fields["hash"])).value,
+    )
+
+
+def read_blob(value: object) -> tuple[Digest, int]:
+    """Digest and size of a blob that a document lists.
+
+    Raises:
+        BadInput: It is of another form.
+    """
+    fields = entries_of("a blob", value, ("digest", "size_bytes"))
+    digest = Digest.parse(_text("the digest", fields["digest"]))
+    return digest, _whole("the size of a blob", fields["size_bytes"], 0, SIZE_LIMIT)

@@ -1,0 +1,189 @@
+"""A catalog as a file to keep, back from it, and from one place to another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mreg.catalog.catalog import Catalog
+from mreg.catalog.sqlite import SqliteDatabase, place_new_file
+from mreg.domain.text import quoted
+from mreg.errors import AlreadyExists, BadInput, Corrupt, NotFound, Unavailable
+from mreg.registry.audit import verify_audit
+from mreg.registry.needed import needed_blobs
+
+if TYPE_CHECKING:
+    from mreg.registry.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogCopy:
+    """A catalog that was copied, row by row, and held against what it was copied from.
+
+    Attributes:
+        source: From where.
+        target: To where.
+        rows: In all tables.
+        events: In the audit trail.
+        last_hash: Of the last of them, empty where there is none.
+        set_aside: Where the damaged catalog is that was in the way; empty where there was none.
+    """
+
+    source: str
+    target: str
+    rows: int
+    events: int
+    last_hash: str
+    set_aside: str = ""
+
+
+def backup(session: Session, file: str | os.PathLike[str], *, force: bool = False) -> CatalogCopy:
+    """Write the whole catalog, as it is at one moment, into a SQLite file, also while others write to it.
+
+    The file appears whole or not at all, and is a catalog by itself.
+
+    Raises:
+        AlreadyExists: Something is there, and not ``force``.
+        Corrupt: The catalog is damaged.
+        Unavailable: The file can't be written.
+    """
+    path = os.path.abspath(file)
+    if os.path.isdir(path) or (os.path.lexists(path) and not force):
+        raise AlreadyExists(f"{quoted(path, 200)} exists already", hint="choose another name, or --force")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise NotFound(f"there is no folder {quoted(os.path.dirname(path), 200)}", hint="make it first", kind="file")
+    partial = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.mreg-{os.urandom(6).hex()}")
+    try:
+        copied = _copy(session, _beside(session, partial))
+        try:
+            if force:
+                os.replace(partial, path)
+            else:
+                place_new_file(partial, path)
+        except OSError as error:
+            raise Unavailable(f"{quoted(path, 200)} can't be written: {error.strerror}") from error
+    finally:
+        for leftover in (partial, f"{partial}-wal", f"{partial}-shm"):
+            with contextlib.suppress(OSError):
+                os.unlink(leftover)
+    return replace(copied, target=path)
+
+
+def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
+    """Make the catalog what a backup says, in one transaction; an event of the audit trail tells of it.
+
+    A catalog that is damaged is set aside. What came after the backup is gone, so that numbers that were given since
+    may be given again; bytes that gc removed since are missing. The file is only read.
+
+    Raises:
+        NotFound: There is no such file.
+        Corrupt: The file is damaged or no catalog, or its audit trail is broken; nothing was changed.
+    """
+    with _opened(session, file) as source:
+        damage = source.catalog.examine().damage
+        if damage:
+            raise Corrupt(f"the backup {quoted(os.fspath(file), 200)} is damaged: {damage[0]}", hint="use another")
+        before = verify_audit(source)
+        if not before.events:
+            raise BadInput(f"the catalog in {quoted(os.fspath(file), 200)} is empty", hint="name a backup")
+        aside = ""
+        try:
+            if session.catalog.examine().damage:
+                aside = session.catalog.set_aside()
+        except Corrupt:
+            aside = session.catalog.set_aside()
+        details = {"events": before.events, "last_hash": before.last_hash, "file": os.path.basename(os.fspath(file))}
+        rows = session.catalog.replace_by(
+            source.catalog,
+            lambda writer: writer.record("catalog.restored", None, details),
+            actor=session.actor(),
+            at=session.now(),
+        )
+    after = verify_audit(session)
+    return CatalogCopy(
+        source=os.path.abspath(file),
+        target=place_of(session),
+        rows=rows,
+        events=after.events,
+        last_hash=after.last_hash,
+        set_aside=aside,
+    )
+
+
+def copy_catalog(session: Session, other: Session) -> CatalogCopy:
+    """Copy a whole catalog into an empty place of any kind, in one transaction, with its audit trail as it is.
+
+    Raises:
+        AlreadyExists: Something is there already.
+        NotFound: The other artifact store lacks bytes that versions need.
+        Corrupt: This catalog is damaged, or a row came out other than it went in.
+    """
+    if place_of(session) == place_of(other):
+        raise BadInput("both profiles name the same catalog", hint="mreg profile show --profile NAME")
+    if session.profile.artifacts != other.profile.artifacts:
+        needed, _ = needed_blobs(session)
+        lacking = len(needed - {digest for digest, _ in other.artifacts().blobs()})
+        if lacking:
+            raise NotFound(
+                f"{other.profile.artifacts} lacks {lacking} of the {len(needed)} blobs that this catalog needs",
+                hint=f"copy them first, they lie in all stores alike: aws s3 sync {session.profile.artifacts} "
+                f"{other.profile.artifacts}",
+                kind="blob",
+            )
+    return _copy(session, other)
+
+
+def _copy(session: Session, other: Session) -> CatalogCopy:
+    before = verify_audit(session)
+    try:
+        rows = session.catalog.copy_to(other.catalog)
+        after = verify_audit(other)
+    finally:
+        other.catalog.close()
+    if after.events < before.events:
+        raise Corrupt("the copy has fewer events than there were")
+    return CatalogCopy(
+        source=place_of(session), target=place_of(other), rows=rows, events=after.events, last_hash=after.last_hash
+    )
+
+
+def place_of(session: Session) -> str:
+    """Where the catalog is, without the parameters of a URL."""
+    return session.profile.catalog.partition("?")[0] if "://" in session.profile.catalog else session.profile.catalog
+
+
+def _beside(session: Session, path: str) -> Session:
+    """A session whose catalog is a file."""
+    return replace(
+        session,
+        profile=replace(session.profile, catalog=path),
+        catalog=Catalog(SqliteDatabase(path), lambda digest: str(digest)),
+    )
+
+
+@contextlib.contextmanager
+def _opened(session: Session, file: str | os.PathLike[str]) -> Iterator[Session]:
+    """A session on a copy of a backup, so that an old one is not brought to this release's schema in its place."""
+    with tempfile.TemporaryDirectory(prefix="mreg-restore-") as folder:
+        path = os.path.join(folder, "catalog.db")
+        try:
+            shutil.copyfile(file, path)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.copyfile(f"{os.fspath(file)}-wal", f"{path}-wal")
+        except FileNotFoundError:
+            raise NotFound(f"there is no file {quoted(os.fspath(file), 200)}", kind="file") from None
+        except (OSError, shutil.SpecialFileError) as error:
+            raise Unavailable(f"{quoted(os.fspath(file), 200)} can't be read: {error}") from error
+        source = _beside(session, path)
+        try:
+            yield source
+        except Corrupt as error:
+            error.message = error.message.replace(path, os.fspath(file))
+            raise
+        finally:
+            source.catalog.close()

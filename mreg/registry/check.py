@@ -1,0 +1,57 @@
+"""Whether catalog and store can be used: what `mreg profile check` tries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mreg.errors import MregError
+from mreg.registry.session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was tried.
+
+    Attributes:
+        place: Where.
+        error: What failed, empty where it worked.
+        hint: What to do about it.
+        lacks: What the place can't do, where mreg works all the same.
+    """
+
+    name: str
+    place: str
+    error: str = ""
+    hint: str = ""
+    lacks: str = ""
+
+
+def check(session: Session) -> tuple[Check, ...]:
+    """Whether the catalog can be read, and the store listed, written, read and cleaned; a probe is all that is written.
+
+    What can't be tried because something before it failed is left out.
+    """
+    profile = session.profile
+    done = [_tried("read the catalog", profile.catalog, lambda: _read_catalog(session))]
+    try:
+        steps = session.artifacts().probing()
+    except MregError as error:
+        return (*done, Check(name="find the store", place=profile.artifacts, error=error.message, hint=error.hint))
+    for name, work in steps:
+        done.append(_tried(name, profile.artifacts, work))
+        if done[-1].error:
+            break
+    return tuple(done)
+
+
+def _read_catalog(session: Session) -> str:
+    session.catalog.read(lambda reader: reader.model_names("", 1))
+    return ""
+
+
+def _tried(name: str, place: str, work: Callable[[], str]) -> Check:
+    try:
+        return Check(name=name, place=place, lacks=work())
+    except MregError as error:
+        return Check(name=name, place=place, error=error.message, hint=error.hint)

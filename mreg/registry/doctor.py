@@ -1,0 +1,128 @@
+"""doctor: everything that can be looked at without reading all bytes, each finding with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mreg.catalog.removals import stuck_removals
+from mreg.catalog.schema import SCHEMA
+from mreg.errors import Corrupt, MregError
+from mreg.registry.audit import verify_audit
+from mreg.registry.backup import place_of
+
+if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
+    from mreg.registry.session import Session
+
+SKEW = timedelta(minutes=2)
+"""S3 refuses clocks that differ by 15 minutes; who promoted first is told by order and not by time, but people look."""
+
+OLD = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        place: Where.
+        state: ``fine``, ``note`` (works, and should be known), ``damaged`` or ``unreachable``.
+        message: What was found; empty where it is fine.
+        remedy: What to do about it.
+    """
+
+    name: str
+    place: str
+    state: str
+    message: str = ""
+    remedy: str = ""
+
+
+def examine(session: Session) -> tuple[Finding, ...]:
+    """Look at catalog, audit trail, store, clocks and leftovers; changes nothing.
+
+    What can't be looked at because something before it failed is left out.
+    """
+    return tuple(_findings(session))
+
+
+def _findings(session: Session) -> Iterator[Finding]:
+    catalog, store = place_of(session), session.profile.artifacts
+    try:
+        found = session.catalog.examine()
+    except MregError as error:
+        yield _failed("catalog", catalog, error)
+    else:
+        yield Finding(name="catalog", place=catalog, state="fine", message=f"schema {found.schema} of {SCHEMA}")
+        yield _told(
+            "tables",
+            catalog,
+            "; ".join(found.damage),
+            "mreg backup what can be read, then mreg restore a backup from before",
+            "damaged",
+        )
+        for remark in found.remarks:
+            yield Finding(name="place", place=catalog, state="note", message=remark, remedy="see docs/catalogs.md")
+        yield _tried("audit trail", catalog, lambda: _audit(session))
+        yield _clock(session, catalog, found.clock)
+        yield _told("leftovers", catalog, ", ".join(found.leftovers), "of dead processes; remove them with rm", "note")
+        yield _tried("removals", catalog, lambda: _stuck(session), "mreg gc --remove finishes them")
+    yield _tried("store", store, lambda: _store(session), "mreg gc says what it is, mreg gc --remove removes it")
+
+
+def _told(name: str, place: str, message: str, remedy: str, state: str) -> Finding:
+    if not message:
+        return Finding(name=name, place=place, state="fine")
+    return Finding(name=name, place=place, state=state, message=message, remedy=remedy)
+
+
+def _tried(name: str, place: str, look: Callable[[], str], remedy: str = "") -> Finding:
+    try:
+        return _told(name, place, look(), remedy, "note")
+    except MregError as error:
+        return _failed(name, place, error)
+
+
+def _failed(name: str, place: str, error: MregError) -> Finding:
+    state = "damaged" if isinstance(error, Corrupt) else "unreachable"
+    return Finding(name=name, place=place, state=state, message=error.message, remedy=error.hint)
+
+
+def _audit(session: Session) -> str:
+    verify_audit(session)
+    return ""
+
+
+def _clock(session: Session, catalog: str, clock: datetime | None) -> Finding:
+    now = session.now()
+    if clock is None:
+        newest = session.catalog.read(lambda reader: reader.events(limit=1))
+        ahead = newest[0].at - now if newest else timedelta(0)
+        said = f"the last change was made {_words(ahead)} from now" if ahead > SKEW else ""
+    else:
+        off = now - clock.astimezone(UTC)
+        said = f"this machine's clock is {_words(abs(off))} {'ahead' if off > SKEW else 'behind'}"
+        said = said if abs(off) > SKEW else ""
+    return _told("clock", catalog, said, "set this machine's clock: timedatectl set-ntp true", "note")
+
+
+def _words(time: timedelta) -> str:
+    return str(timedelta(seconds=round(time.total_seconds())))
+
+
+def _stuck(session: Session) -> str:
+    def look(reader: Reader) -> int:
+        return stuck_removals(reader, session.now())
+
+    count = session.catalog.read(look)
+    return f"a gc died while it removed {count} blobs" if count else ""
+
+
+def _store(session: Session) -> str:
+    before = session.now() - OLD
+    old = [one for one in session.artifacts().unfinished() if one.modified <= before]
+    return f"{len(old)} left by killed pushes, {sum(one.size for one in old)} bytes" if old else ""

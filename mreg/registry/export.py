@@ -1,0 +1,152 @@
+"""Export: a version, or a model with all its versions, as one file that needs nothing else to be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mreg.domain.bundle import Bundle, BundledModel, BundledVersion
+from mreg.domain.model import ArtifactKind, ModelVersion, RegisteredModel
+from mreg.domain.names import VersionRef
+from mreg.domain.text import quoted
+from mreg.errors import AlreadyExists
+from mreg.registry.references import as_reference, concerning, find, find_version
+
+if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
+    from mreg.domain.digest import Digest
+    from mreg.domain.events import Event
+    from mreg.registry.session import Session
+
+SUFFIX = ".mreg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """A bundle that was written.
+
+    Attributes:
+        reference: The version or the whole model.
+        versions: What is in it, by number.
+        destination: The file, absolute.
+        size_bytes: Of the file.
+    """
+
+    reference: VersionRef
+    versions: tuple[VersionRef, ...]
+    destination: Path
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    reference: VersionRef
+    model: RegisteredModel
+    versions: tuple[BundledVersion, ...]
+    events: tuple[Event, ...]
+
+
+def export(
+    session: Session,
+    reference: VersionRef | str,
+    destination: str | os.PathLike[str] | None = None,
+    *,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Exported:
+    """Write a version, or a model with all its versions, to one file: bytes, metadata and history.
+
+    The same content gives the same bytes. Every byte is verified on its way; the file appears whole or not at all.
+
+    Args:
+        reference: A version, or a bare name for the whole model.
+        destination: The file to make, or a folder to make it in; None for ``classifier-3.mreg`` here.
+        force: Replace what is there.
+
+    Raises:
+        NotFound: No such model or version, or the destination's folder is missing.
+        AlreadyExists: Something is at the destination.
+        Corrupt: Stored bytes or events are not what they should be.
+        Unavailable: The store can't be read or the destination can't be written.
+    """
+    wanted = as_reference(reference)
+    found = session.catalog.read(lambda reader: _look(reader, wanted))
+    if str(found.reference) != str(wanted):
+        session.notice(f"{wanted} is {found.reference}")
+    target = _target(found.reference, destination)
+    if os.path.lexists(target) and not force:
+        raise AlreadyExists(
+            f"{quoted(str(target), 200)} exists already", hint="--force replaces it; or name another file: -o FILE"
+        )
+    model = found.model
+    bundle = Bundle(
+        model=BundledModel(
+            name=model.name,
+            description=model.description,
+            tags=model.tags,
+            directions=model.directions,
+            primary_metric=model.primary_metric,
+        ),
+        versions=found.versions,
+        events=found.events,
+        blobs=_blobs(session, found.versions),
+    )
+    Bundle.parse(bundle.canonical())  # what can't be imported is told here, and not where nothing can be done about it
+    with concerning(found.versions[0].version) if len(found.versions) == 1 else nullcontext():
+        size = session.artifacts().write_bundle(bundle, target, force=force, progress=progress)
+    return Exported(
+        reference=found.reference,
+        versions=tuple(one.version.reference for one in found.versions),
+        destination=target,
+        size_bytes=size,
+    )
+
+
+def _look(reader: Reader, wanted: VersionRef) -> _Found:
+    model, selector = find(reader, wanted)
+    if selector is None:
+        versions = tuple(reversed(reader.versions(model)))
+        events = reader.events(model=model, newest_first=False)
+        reference = VersionRef(model.name)
+    else:
+        version = find_version(reader, wanted)
+        versions = (version,)
+        events = reader.events(model=model, version=version.version, newest_first=False)
+        reference = version.reference
+    return _Found(reference, model, tuple(_with_parent(reader, version) for version in versions), events)
+
+
+def _with_parent(reader: Reader, version: ModelVersion) -> BundledVersion:
+    parent_id = reader.parent_of(version.version_id) if version.parent else None
+    parent = reader.version_by_id(parent_id) if parent_id is not None else None
+    return BundledVersion(version=version, parent_digest=parent.artifact.digest if parent else None)
+
+
+def _blobs(session: Session, versions: tuple[BundledVersion, ...]) -> dict[Digest, int]:
+    """Every blob that the versions need, and its size."""
+    sizes: dict[Digest, int] = {}
+    manifests: set[Digest] = set()
+    for one in versions:
+        artifact = one.version.artifact
+        if artifact.kind is ArtifactKind.FILE:
+            sizes[artifact.digest] = artifact.size_bytes
+        elif artifact.digest not in manifests:
+            with concerning(one.version):
+                manifest = session.artifacts().manifest(artifact.digest)
+            manifests.add(artifact.digest)
+            sizes[artifact.digest] = len(manifest.canonical())
+            sizes.update((entry.digest, entry.size) for entry in manifest.entries)
+    return sizes
+
+
+def _target(reference: VersionRef, destination: str | os.PathLike[str] | None) -> Path:
+    name = f"{reference.name}-{reference.selector}" if reference.selector else str(reference.name)
+    default = name.replace("/", "-") + SUFFIX
+    if destination is None:
+        return Path.cwd() / default
+    target = Path(os.path.abspath(os.fspath(destination)))
+    return target / default if target.is_dir() else target

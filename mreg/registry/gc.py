@@ -1,0 +1,144 @@
+"""gc: what nothing needs any more, in the artifact store."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+from mreg.catalog.removals import begin_removals, end_removals
+from mreg.domain.digest import Digest
+from mreg.errors import BadInput, Corrupt
+from mreg.registry.needed import needed_blobs
+from mreg.registry.session import Session
+
+GRACE = timedelta(hours=24)
+"""Younger bytes may belong to a push that is under way, which would only have to put them again."""
+
+PUSH_LIVES = timedelta(hours=1)
+"""What is on its way in is left alone for as long in any case: nothing but its age tells whether its push lives."""
+
+BATCH = 500
+"""Blobs that are written down, removed and reported together."""
+
+LEASE_SECONDS = 300.0
+"""For so long after it wrote them down a gc removes blobs: half of the time after which others take it for dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Garbage:
+    """What nothing needs in the artifact store.
+
+    Attributes:
+        kind: ``unfinished``: left by a push that was killed on its way; ``unreferenced``: of no version.
+        place: The store's URL.
+        name: By which the store knows it.
+        size_bytes: As far as it arrived.
+        modified: When something of it last arrived.
+        removed: Whether it is gone now.
+    """
+
+    kind: str
+    place: str
+    name: str
+    size_bytes: int
+    modified: datetime
+    removed: bool
+
+
+def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False) -> tuple[Garbage, ...]:
+    """What killed pushes left, and blobs that no version needs; only looked at unless ``remove``.
+
+    No version and no push that is under way loses a byte: a push that relies on a blob that goes puts it again. A crash
+    leaves some of it removed, the rest for the next time.
+
+    Args:
+        grace: What changed within this time is left alone, what is on its way in for an hour at least.
+
+    Raises:
+        BadInput: The grace period is negative.
+        Corrupt: A folder's manifest is missing or damaged, so that what it needs is not known; nothing was removed.
+        Unavailable: Store or catalog can't be read or written.
+    """
+    if grace < timedelta(0):
+        raise BadInput("a grace period can't be negative")
+    now = session.now()
+    return (
+        *_unfinished(session, now - max(grace, PUSH_LIVES), remove=remove),
+        *_unreferenced(session, now - grace, remove=remove),
+    )
+
+
+def _unfinished(session: Session, before: datetime, *, remove: bool) -> Iterator[Garbage]:
+    store = session.artifacts()
+    for one in store.unfinished():
+        if one.modified <= before:
+            if remove:
+                store.discard(one)
+            yield Garbage(
+                kind="unfinished",
+                place=session.profile.artifacts,
+                name=one.name,
+                size_bytes=one.size,
+                modified=one.modified,
+                removed=remove,
+            )
+
+
+def _unreferenced(session: Session, before: datetime, *, remove: bool) -> Iterator[Garbage]:
+    store = session.artifacts()
+    old = {digest: stat for digest, stat in store.blobs() if stat.modified <= before}
+    if not old:
+        return
+    try:
+        needed, last_artifact = needed_blobs(session)
+    except Corrupt as error:
+        error.message = f"what can be removed is not known: {error.message}"
+        raise
+    garbage = {
+        digest: Garbage(
+            kind="unreferenced",
+            place=session.profile.artifacts,
+            name=str(digest),
+            size_bytes=old[digest].size,
+            modified=old[digest].modified,
+            removed=False,
+        )
+        for digest in old
+        if digest not in needed
+    }
+    if not remove:
+        yield from garbage.values()
+        return
+    pending = iter(garbage)
+    while batch := tuple(islice(pending, BATCH)):
+        removed = _remove(session, batch, last_artifact)
+        yield from (replace(garbage[digest], removed=True) for digest in removed)
+
+
+def _remove(session: Session, batch: Sequence[Digest], last_artifact: int) -> tuple[Digest, ...]:
+    """Remove blobs but for those that versions came to need meanwhile; those that went.
+
+    In this order: it is written down which blobs go; then it is seen what versions that were made before that need;
+    what is left goes. Versions that are made later see what is written down.
+    """
+    mark, now = os.urandom(12).hex(), session.now()
+    began = time.monotonic()
+    taken = session.write_quietly(lambda writer: begin_removals(writer, batch, mark, now))
+    removed: list[Digest] = []
+    try:
+        needed, _ = needed_blobs(session, after=last_artifact)
+        for digest in taken:
+            if digest in needed:
+                continue
+            if time.monotonic() - began > LEASE_SECONDS:
+                break  # others may take this gc for dead soon
+            session.artifacts().remove(digest)
+            removed.append(digest)
+    finally:
+        kept = set(taken) - set(removed)
+        session.write_quietly(lambda writer: end_removals(writer, removed, kept, mark))
+    return tuple(removed)

@@ -1,0 +1,238 @@
+"""Import: what another registry exported becomes versions of this one.
+
+What comes in is checked whole before a byte of it reaches the store, and enters as a push of today would: in no stage,
+without aliases, by the person who imports. ``docs/decisions/0013`` says why.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mreg.domain.bundle import Bundle, BundledVersion
+from mreg.domain.events import time_text
+from mreg.domain.model import ModelVersion, RegisteredModel
+from mreg.domain.names import ModelName, VersionRef
+from mreg.registry.storing import add_with_bytes
+
+if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
+    from mreg.catalog.writer import Writer
+    from mreg.registry.session import Session
+
+NUMBER_LIMIT = 1_000_000
+"""The highest number that an import may make a model go on from; a bundle must not use a model's numbers up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedVersion:
+    """A version of a bundle and what it is here.
+
+    Attributes:
+        source: Its reference where it was exported.
+        reference: Its reference here.
+        already_there: Whether it was here before, so that nothing was added.
+    """
+
+    source: VersionRef
+    reference: VersionRef
+    already_there: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What came of an import.
+
+    Attributes:
+        model: The model here.
+        versions: Each version of the bundle, by its number there.
+    """
+
+    model: ModelName
+    versions: tuple[ImportedVersion, ...]
+
+
+def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> Bundle:
+    """What is in a bundle, after every byte of it was verified; needs no catalog and writes nothing.
+
+    Raises:
+        NotFound: There is no such file.
+        BadInput: It is no bundle, or one that could not be imported.
+        Corrupt: It is damaged or cut off.
+        Unavailable: It can't be read.
+    """
+    from mreg.artifacts.bundle_file import BundleFile
+    from mreg.artifacts.progress import told
+
+    with BundleFile(os.fspath(path)) as file:
+        file.verify(moved=told(progress, sum(file.bundle.blobs.values())))
+        return file.bundle
+
+
+def import_bundle(
+    session: Session,
+    path: str | os.PathLike[str],
+    name: ModelName | str | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Imported:
+    """Add the versions of a bundle to its model, which is registered where it is new; all of them or none.
+
+    A version keeps its number where every number given here is lower, and gets the next one otherwise; one that is here
+    already is left as it is. Where this fails nothing has changed, or there is garbage in the store at most; a bundle
+    that is refused does not even leave that.
+
+    Args:
+        name: Another name for the model.
+
+    Raises:
+        NotFound: There is no such file.
+        BadInput: It is no bundle, holds what no bundle of mreg holds, or the name can't be used.
+        Corrupt: It is damaged or cut off.
+        Unavailable: It can't be read, or the store or the temporary folder can't be written.
+    """
+    from mreg.artifacts.bundle_file import BundleFile, unpacking
+    from mreg.artifacts.progress import told
+
+    target = ModelName(name) if isinstance(name, str) else name
+    with BundleFile(os.fspath(path)) as file, unpacking() as folder:
+        bundle = file.bundle
+        size = sum(bundle.blobs.values())
+        moved = told(progress, 2 * size)  # each byte is verified first, and then stored
+        file.verify(folder, moved)
+        incoming = _Import(bundle, target or bundle.model.name)
+        imported = add_with_bytes(
+            session,
+            lambda: session.artifacts().put_blobs(folder, moved),
+            lambda _: bundle.blobs,
+            lambda writer, _: incoming.add(writer),
+        )
+    for version in imported.versions:
+        what = "was there already as" if version.already_there else "is now"
+        if version.already_there or str(version.source) != str(version.reference):
+            session.notice(f"{version.source} {what} {version.reference}")
+    for text in incoming.dropped:
+        session.notice(text)
+    return imported
+
+
+class _Import:
+    """One bundle on its way into the catalog; `add` may run more than once."""
+
+    def __init__(self, bundle: Bundle, name: ModelName) -> None:
+        self._bundle = bundle
+        self._name = name
+        self._events = bundle.events_by_version()
+        self._order = {str(one.version.reference): place for place, one in enumerate(bundle.versions)}
+        self._here: dict[str, ModelVersion] = {}
+        self.dropped: list[str] = []
+
+    def add(self, writer: Writer) -> Imported:
+        """Add what is not there, and say what became of each version."""
+        model = writer.model(self._name) or self._register(writer)
+        before = _imported_before(writer, model)
+        self._here = {}
+        self.dropped = []
+        results = []
+        added = []
+        for one in self._bundle.versions:
+            found = self._find(writer, model, one.version, before)
+            here = found or self._add_version(writer, model, one)
+            if found is None:
+                added.append((one, here))
+            self._here[str(one.version.reference)] = here
+            results.append(
+                ImportedVersion(source=one.version.reference, reference=here.reference, already_there=found is not None)
+            )
+        self._set_later_parents(writer, added)
+        return Imported(model=model.name, versions=tuple(results))
+
+    def _register(self, writer: Writer) -> RegisteredModel:
+        model = self._bundle.model
+        return writer.register(
+            name=self._name,
+            description=model.description,
+            tags=model.tags,
+            directions=model.directions,
+            primary_metric=model.primary_metric,
+        )
+
+    def _find(
+        self, reader: Reader, model: RegisteredModel, version: ModelVersion, before: dict[str, int]
+    ) -> ModelVersion | None:
+        """The version as it is here, by its number or by an earlier import of it."""
+        origin = self._events[version.version][0].hash
+        for number in (version.version, before.get(origin)):
+            found = reader.version(model, number) if number else None
+            if found and _same_bytes(found, version):
+                return found
+        return None
+
+    def _add_version(self, writer: Writer, model: RegisteredModel, one: BundledVersion) -> ModelVersion:
+        version = one.version
+        return writer.add_version(
+            model,
+            artifact=version.artifact,
+            description=version.description,
+            tags=version.tags,
+            parameters=version.parameters,
+            metrics=version.metrics,
+            run_id=version.run_id,
+            experiment_id=version.experiment_id,
+            parent=self._parent(writer, one),
+            data=version.data,
+            source=version.source,
+            wanted=version.version if version.version <= NUMBER_LIMIT else 0,
+            imported=self._origin(version),
+        )
+
+    def _origin(self, version: ModelVersion) -> dict[str, object]:
+        """What a version was, for the audit trail."""
+        first, last = self._events[version.version]
+        return {
+            "reference": str(version.reference),
+            "stage": version.stage.value,
+            "aliases": list(version.aliases),
+            "parent": str(version.parent) if version.parent else "",
+            "created_at": time_text(version.created_at),
+            "created_by": version.created_by,
+            "first_event": first.hash,
+            "last_event": last.hash,
+        }
+
+    def _parent(self, reader: Reader, one: BundledVersion) -> ModelVersion | None:
+        """The parent as it is here: from the bundle, or one of the same reference and bytes."""
+        parent = one.version.parent
+        if parent is None:
+            return None
+        if str(parent) in self._order:
+            return self._here.get(str(parent))
+        model = reader.model(parent.name)
+        found = reader.find(model, parent.selector) if model and parent.selector else None
+        if found is not None and found.artifact.digest == one.parent_digest:
+            return found
+        self.dropped.append(f"{one.version.reference} was made from {parent}, which is not here; its event keeps that")
+        return None
+
+    def _set_later_parents(self, writer: Writer, added: list[tuple[BundledVersion, ModelVersion]]) -> None:
+        """Give the parents of a higher number, which an edit can make, to versions that were added before them."""
+        for one, here in added:
+            parent = str(one.version.parent)
+            if self._order.get(parent, -1) > self._order[str(one.version.reference)]:
+                writer.edit_version(here, parent=self._here[parent])
+
+
+def _imported_before(reader: Reader, model: RegisteredModel) -> dict[str, int]:
+    """The version that an earlier import made, by the hash of the event that told of its first push."""
+    found: dict[str, int] = {}
+    for event in reader.events(model=model):
+        imported = event.details.get("imported")
+        if event.action == "version.pushed" and event.version and isinstance(imported, dict):
+            found.setdefault(str(imported.get("first_event")), event.version)
+    return found
+
+
+def _same_bytes(first: ModelVersion, second: ModelVersion) -> bool:
+    return (first.artifact.digest, first.artifact.kind) == (second.artifact.digest, second.artifact.kind)

@@ -1,0 +1,194 @@
+"""verify: the bytes in the store against their digests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mreg.artifacts.parallel import in_order
+from mreg.artifacts.progress import told
+from mreg.catalog.rows import number
+from mreg.domain.digest import Digest
+from mreg.domain.model import ArtifactKind
+from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.errors import BadInput, Corrupt, MregError
+from mreg.registry.needed import StoredArtifact, stored_artifacts
+from mreg.registry.references import as_reference, find, find_version
+
+if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
+    from mreg.registry.session import Session
+
+LARGE_BYTES = 8 << 20
+LARGE_AT_ONCE, SMALL_AT_ONCE = 2, 8
+"""Large blobs are read on several threads each."""
+
+NAMED = 20
+"""Versions that are named of one damaged blob."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobProblem:
+    """A blob that is not what versions need.
+
+    Attributes:
+        problem: ``missing``, ``damaged`` or ``unreadable``.
+        versions: Some of the versions that need it.
+    """
+
+    checksum: Digest
+    problem: str
+    message: str
+    hint: str
+    versions: tuple[VersionRef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What came of reading bytes again.
+
+    Attributes:
+        artifacts: How many were looked at, of how many.
+        blobs: How many blobs were read, and how many bytes.
+        unreferenced: Blobs that no version needs, and their bytes; None where nobody looked.
+    """
+
+    artifacts: int
+    all_artifacts: int
+    blobs: int
+    size_bytes: int
+    problems: tuple[BlobProblem, ...]
+    unreferenced: int | None = None
+    unreferenced_bytes: int | None = None
+
+
+def verify(
+    session: Session,
+    reference: VersionRef | str | None = None,
+    *,
+    sample: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Verification:
+    """Read the bytes of a version, of all versions of a model, or of all, against their digests, several at once.
+
+    Nothing is changed. Of all of them it is counted, too, what no version needs.
+
+    Args:
+        sample: The share of the artifacts that is read, chosen by chance; of all others nothing is said.
+        progress: Told how many bytes of how many are read.
+
+    Raises:
+        NotFound: There is no such model or version.
+        BadInput: The share is none.
+    """
+    if not 0 < sample <= 1:
+        raise BadInput("a sample is a share above 0 % and up to 100 %", hint="mreg verify --all --sample 5%")
+    wanted = as_reference(reference) if reference is not None else None
+    found = session.catalog.read(lambda reader: _artifacts(reader, wanted))
+    chosen = found if sample == 1 else random.sample(found, max(1, round(len(found) * sample))) if found else found
+    needs, broken = _blobs_of(session, chosen)
+    sizes = {digest: size for digest, (size, _) in needs.items()}
+    problems = dict(broken)
+    problems.update(_read(session, sizes, progress))
+    whole = wanted is None and sample == 1
+    loose = _loose(session, sizes) if whole and not broken else None
+    return Verification(
+        artifacts=len(chosen),
+        all_artifacts=len(found),
+        blobs=len(sizes),
+        size_bytes=sum(sizes.values()),
+        problems=tuple(_problem(session, digest, error, needs[digest][1]) for digest, error in problems.items()),
+        unreferenced=loose[0] if loose else None,
+        unreferenced_bytes=loose[1] if loose else None,
+    )
+
+
+def _artifacts(reader: Reader, wanted: VersionRef | None) -> list[StoredArtifact]:
+    if wanted is None:
+        return list(stored_artifacts(reader))
+    model, selector = find(reader, wanted)
+    versions = reader.versions(model) if selector is None else (find_version(reader, wanted),)
+    by_id = {
+        version.artifact.artifact_id: StoredArtifact(
+            artifact_id=version.artifact.artifact_id,
+            kind=version.artifact.kind,
+            digest=version.artifact.digest,
+            size_bytes=version.artifact.size_bytes,
+        )
+        for version in versions
+    }
+    return list(by_id.values())
+
+
+Needs = dict[Digest, tuple[int, list[StoredArtifact]]]
+
+
+def _blobs_of(session: Session, artifacts: Iterable[StoredArtifact]) -> tuple[Needs, dict[Digest, MregError]]:
+    """Every blob with its size and the artifacts that need it; and the manifests that can't be read."""
+    needs: Needs = {}
+    broken: dict[Digest, MregError] = {}
+    for artifact in artifacts:
+        if artifact.kind is ArtifactKind.FILE:
+            needs.setdefault(artifact.digest, (artifact.size_bytes, []))[1].append(artifact)
+            continue
+        try:
+            manifest = session.artifacts().manifest(artifact.digest)
+        except MregError as error:
+            broken[artifact.digest] = error
+            needs.setdefault(artifact.digest, (0, []))[1].append(artifact)
+            continue
+        needs.setdefault(artifact.digest, (len(manifest.canonical()), []))[1].append(artifact)
+        for entry in manifest.entries:
+            needs.setdefault(entry.digest, (entry.size, []))[1].append(artifact)
+    return needs, broken
+
+
+def _read(
+    session: Session, sizes: Mapping[Digest, int], progress: Callable[[int, int], None] | None
+) -> dict[Digest, MregError]:
+    store = session.artifacts()
+    moved = told(progress, sum(sizes.values()))
+
+    def look(digest: Digest) -> tuple[Digest, MregError | None]:
+        try:
+            store.check_blob(digest, sizes[digest], moved)
+        except MregError as error:
+            return digest, error
+        return digest, None
+
+    small = [digest for digest, size in sizes.items() if size <= LARGE_BYTES]
+    large = [digest for digest, size in sizes.items() if size > LARGE_BYTES]
+    found: dict[Digest, MregError] = {}
+    for digests, at_once in ((small, SMALL_AT_ONCE), (large, LARGE_AT_ONCE)):
+        found.update((digest, error) for digest, error in in_order(look, digests, at_once=at_once) if error)
+    return found
+
+
+def _loose(session: Session, sizes: Mapping[Digest, int]) -> tuple[int, int]:
+    loose = [stat.size for digest, stat in session.artifacts().blobs() if digest not in sizes]
+    return len(loose), sum(loose)
+
+
+def _problem(session: Session, digest: Digest, error: MregError, artifacts: list[StoredArtifact]) -> BlobProblem:
+    def named(reader: Reader) -> tuple[VersionRef, ...]:
+        rows = [
+            row
+            for artifact in artifacts[:NAMED]
+            for row in reader.connection.all("versions.of_artifact", artifact_id=artifact.artifact_id, row_limit=NAMED)
+        ]
+        return tuple(
+            VersionRef(ModelName(str(row["name"])), Selector.number(number(row, "version"))) for row in rows[:NAMED]
+        )
+
+    kind = "unreadable"
+    if isinstance(error, Corrupt):
+        kind = "missing" if "missing" in error.message else "damaged"
+    return BlobProblem(
+        checksum=digest,
+        problem=kind,
+        message=error.message,
+        hint=error.hint,
+        versions=session.catalog.read(named),
+    )

@@ -1,0 +1,300 @@
+"""What is a bucket's own: lost races and answers, copies, stores that can't, damage, crashes."""
+
+from __future__ import annotations
+
+import gzip
+import multiprocessing
+import os
+import shutil
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.catalog.bucket import BucketDatabase
+from mreg.catalog.database import Connection, Database
+from mreg.catalog.schema import SCHEMA
+from mreg.s3.bucket import Bucket, BucketSettings
+from tests.conftest import Mreg
+from tests.contracts.database import add_event, count
+from tests.proxy import Proxy
+from tests.servers import READER, Place, bucket_of
+
+KEY = "catalog.db"
+COMPAT = Path(__file__).parent.parent / "compat"
+
+
+@pytest.fixture
+def opened(place: Place, tmp_path: Path) -> Iterator[Callable[..., BucketDatabase]]:
+    databases: list[BucketDatabase] = []
+
+    def one(machine: str = "mine", endpoint: str = "") -> BucketDatabase:
+        databases.append(BucketDatabase(bucket_of(place, endpoint), KEY, str(tmp_path / "machines" / machine)))
+        return databases[-1]
+
+    yield one
+    for database in databases:
+        database.close()
+
+
+Opened = Callable[..., BucketDatabase]
+
+
+def test_the_object_is_the_sqlite_file_compressed(place: Place, opened: Opened) -> None:
+    opened().write(add_event)
+    Path("catalog.db").write_bytes(gzip.decompress(place.read(KEY)))
+    raw = sqlite3.connect("catalog.db")
+    assert raw.execute("SELECT count(*) FROM events").fetchone() == (1,)
+    raw.close()
+
+
+def test_a_copy_that_is_still_the_buckets_is_not_fetched_again(bucket: Place, proxy: Proxy, opened: Opened) -> None:
+    database = opened(endpoint=proxy.endpoint)
+    database.write(lambda connection: [add_event(connection) for _ in range(2000)])
+    size = len(bucket.read(KEY))
+    proxy.heal()
+    assert [opened(endpoint=proxy.endpoint).read(count) for _ in range(5)] == [2000] * 5
+    assert proxy.down < size / 4
+    opened("another", proxy.endpoint).read(count)
+    assert proxy.down > size
+
+
+def test_a_write_after_a_write_fetches_nothing(bucket: Place, proxy: Proxy, opened: Opened) -> None:
+    database = opened(endpoint=proxy.endpoint)
+    database.write(add_event)
+    proxy.requests.clear()
+    database.write(add_event)
+    assert [line.split()[0] for line in proxy.requests] == ["PUT"]
+
+
+def test_what_another_machine_wrote_is_seen_by_a_write_that_expected_nothing(opened: Opened) -> None:
+    mine, other = opened("mine"), opened("other")
+    mine.write(add_event)
+    other.write(add_event)
+    assert mine.write(add_event) == 3  # put on the old copy in vain, then again
+    other.write(add_event)
+
+    def refuse(connection: Connection) -> None:
+        if count(connection) < 4:
+            raise mreg.NotFound("not there yet")
+
+    mine.write(refuse)  # a refusal is never what an old copy says
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_put_whose_answer_is_lost_is_made_once(proxy: Proxy, opened: Opened, times: int) -> None:
+    database = opened(endpoint=proxy.endpoint)
+    database.write(add_event)
+    left = [times]
+
+    def lose(line: str) -> bool:
+        left[0] -= line.startswith("PUT")
+        return line.startswith("PUT") and left[0] >= 0
+
+    proxy.lose_answer = lose
+    tries = []
+
+    def fn(connection: Connection) -> int:
+        tries.append(1)
+        return add_event(connection)
+
+    assert database.write(fn) == 2
+    assert database.read(count) == 2
+    assert len(tries) == 1
+
+
+def test_a_put_that_never_arrives_is_told_as_not_known(
+    proxy: Proxy, opened: Opened, monkeypatch: pytest.MonkeyPatch, impatient: None
+) -> None:
+    database = opened(endpoint=proxy.endpoint)
+    database.write(add_event)
+    proxy.lose_answer = lambda line: line.startswith("PUT")
+
+    def cut_for_good(connection: Connection) -> int:
+        seq = add_event(connection)
+        proxy.stop()
+        return seq
+
+    with pytest.raises(mreg.Unavailable, match="whether the change was made is not known"):
+        database.write(cut_for_good)
+    proxy.start()
+    proxy.heal()
+    assert database.read(count) == 1
+
+
+@pytest.mark.parametrize("ignored", ["If-Match", "If-None-Match"])
+def test_a_store_that_ignores_a_condition_is_refused_when_the_catalog_is_made(
+    place: Place, opened: Opened, monkeypatch: pytest.MonkeyPatch, ignored: str
+) -> None:
+    real = Bucket.swap
+
+    def swap(self, key, data, digest, etag):  # type: ignore[no-untyped-def]
+        if (ignored == "If-Match") == bool(etag):
+            self.put(key, data, digest)
+            return '"whatever"'
+        return real(self, key, data, digest, etag)
+
+    monkeypatch.setattr(Bucket, "swap", swap)
+    with pytest.raises(mreg.Unavailable, match="the store ignores If-None-Match or If-Match"):
+        opened().write(add_event)
+    assert place.keys() == []
+
+
+def test_a_store_that_knows_no_conditions_is_refused(bucket: Place, proxy: Proxy, opened: Opened) -> None:
+    xml = "<Error><Code>NotImplemented</Code><Message>A header you provided</Message></Error>"
+
+    def answer(line: str) -> tuple[str, str, str] | None:
+        if line.startswith("PUT") and b"if-none-match" in proxy.head.lower():
+            return "501 Not Implemented", "application/xml", xml
+        return None
+
+    proxy.answer = answer
+    with pytest.raises(mreg.Unavailable, match="can't do that"):
+        opened(endpoint=proxy.endpoint).write(add_event)
+    assert bucket.keys() == []
+
+
+def test_a_catalog_that_was_there_and_is_gone_is_not_begun_anew(place: Place, opened: Opened) -> None:
+    opened().write(add_event)
+    place.delete(KEY)
+    for work in (lambda: opened().read(count), lambda: opened().write(add_event)):
+        time.sleep(0)
+        with pytest.raises(mreg.Corrupt, match="is gone") as caught:
+            work()
+    assert place.keys() == []
+    copy = str(caught.value).rpartition("when ")[2].partition(" was made")[0]
+    assert sqlite3.connect(copy).execute("SELECT count(*) FROM events").fetchone() == (1,)
+    os.unlink(copy)
+    for one in Path(copy).parent.glob("*.db"):
+        one.unlink()
+    assert opened().write(add_event) == 1  # meant to be gone
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"<html>a proxy</html>", gzip.compress(b"no database"), gzip.compress(b"SQLite format 3\0" + b"x" * 5000)],
+)
+def test_an_object_that_is_no_catalog_is_told_and_left(place: Place, opened: Opened, data: bytes) -> None:
+    place.write(KEY, data)
+    for work in (lambda: opened().read(count), lambda: opened().write(add_event)):
+        with pytest.raises(mreg.Corrupt):
+            work()
+    assert place.read(KEY) == data
+
+
+def test_an_object_that_is_cut_is_told(place: Place, opened: Opened) -> None:
+    opened("another").write(add_event)
+    whole = place.read(KEY)
+    place.write(KEY, whole[:-20])
+    with pytest.raises(mreg.Corrupt, match="no SQLite file"):
+        opened().read(count)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
+def test_a_file_of_any_release_may_be_put_there(place: Place, opened: Opened, packed: bool, schema: int) -> None:
+    data = (COMPAT / f"schema-{schema}" / "catalog.db").read_bytes()
+    place.write(KEY, gzip.compress(data) if packed else data)
+    before = opened().read(count)
+    assert gzip.decompress(place.read(KEY)) == data if packed else place.read(KEY) == data  # reading changes nothing
+    assert opened().write(add_event) == before + 1
+    assert opened("another").read(count) == before + 1
+
+
+def test_a_newer_schema_is_refused_untouched(place: Place, opened: Opened) -> None:
+    shutil.copy(COMPAT / f"schema-{SCHEMA}" / "catalog.db", "c.db")
+    raw = sqlite3.connect("c.db")
+    raw.execute("PRAGMA journal_mode = DELETE")
+    raw.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    raw.close()
+    place.write(KEY, Path("c.db").read_bytes())
+    for work in (lambda: opened().read(count), lambda: opened().write(add_event)):
+        with pytest.raises(mreg.Unavailable, match=f"schema {SCHEMA + 1}, newer"):
+            work()
+    assert place.read(KEY) == Path("c.db").read_bytes()
+
+
+def test_who_may_only_read_reads_and_is_refused_writing(
+    place: Place, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened("another").write(add_event)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", READER[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", READER[1])
+    assert opened().read(count) == 1
+    with pytest.raises(mreg.Unavailable, match="permission is refused"):
+        opened().write(add_event)
+    assert opened().read(count) == 1
+
+
+def test_a_machine_that_can_keep_no_copy_works_all_the_same(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    for _ in range(2):
+        database: Database = BucketDatabase(bucket_of(place), KEY, str(tmp_path / "file" / "below"))
+        database.write(add_event)
+        assert database.read(count) == database.write(add_event) - 1
+        database.close()
+
+
+def test_a_copy_that_is_removed_or_spoiled_meanwhile_is_fetched_again(opened: Opened, tmp_path: Path) -> None:
+    database = opened()
+    database.write(add_event)
+    for copy in (tmp_path / "machines").rglob("*.db"):
+        copy.unlink()
+    assert database.read(count) == 1
+    assert database.write(add_event) == 2
+    shutil.rmtree(tmp_path / "machines")
+    assert opened().write(add_event) == 3
+
+
+def test_old_copies_do_not_pile_up(opened: Opened, tmp_path: Path) -> None:
+    database = opened()
+    for _ in range(3):
+        database.write(add_event)
+    for copy in (tmp_path / "machines").rglob("*.db"):
+        os.utime(copy, (1, 1))
+    database.write(add_event)
+    # The last one, and the one before it, which was used a moment ago.
+    assert len(list((tmp_path / "machines").rglob("*.db"))) <= 2
+
+
+def _write_for_ever(url: str, endpoint: str, folder: str) -> None:
+    database = BucketDatabase(Bucket(url, BucketSettings(endpoint_url=endpoint), print), KEY, folder)
+    while True:
+        database.write(add_event)
+
+
+def test_writers_that_are_killed_leave_nothing_that_blocks(place: Place, opened: Opened, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    folder = str(tmp_path / "machines" / "mine")
+    for _ in range(4):
+        worker = context.Process(target=_write_for_ever, args=(place.url, place.endpoint, folder))
+        worker.start()
+        before = 0
+        while not before:
+            before = opened("another").read(count)
+            time.sleep(0.05)
+        time.sleep(0.05 * (1 + os.urandom(1)[0] % 8))
+        os.kill(worker.pid or 0, signal.SIGKILL)
+        worker.join()
+        began = time.monotonic()
+        seq = opened("mine").write(add_event)
+        assert time.monotonic() - began < 5
+        assert opened("another").read(count) == seq
+    assert place.keys() == [KEY]
+
+
+def test_by_its_command(bucket: Place, monkeypatch: pytest.MonkeyPatch, command: Mreg) -> None:
+    monkeypatch.delenv("MREG_ARTIFACTS")
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/{KEY}")
+    Path("model.pkl").write_text("x")
+    assert command("push", "model.pkl", "--name", "m", "-q").out == "m@1\n"
+    assert [one.partition("/")[0] for one in bucket.keys()]  # noqa: SIM118 == ["blobs", KEY]
+    monkeypatch.delenv("MREG_CATALOG")
+    monkeypatch.setenv("MREG_ARTIFACTS", bucket.url)
+    assert command("show", "m@1", "-q").out == "m@1\n"
+    monkeypatch.setenv("MREG_CATALOG", bucket.url.rpartition("/")[0])
+    assert command("profile", "show").code == 2

@@ -1,0 +1,283 @@
+"""What is PostgreSQL's own: roles, migrations at once, broken connections, messages."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import mreg
+from mreg.catalog import postgresql as module
+from mreg.catalog.database import Connection, Database
+from mreg.catalog.postgresql import PostgresqlDatabase, in_postgresql, migration_in_postgresql
+from mreg.catalog.schema import SCHEMA
+from mreg.domain.events import first_broken
+from tests.conftest import Mreg
+from tests.contracts.database import add_event, count
+from tests.servers import PostgresqlServer
+
+
+@pytest.fixture
+def url(postgresql: PostgresqlServer) -> str:
+    return postgresql.new_catalog()
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Callable[..., Database]]:
+    databases: list[Database] = []
+
+    def one(place: str = url) -> Database:
+        databases.append(PostgresqlDatabase(place))
+        return databases[-1]
+
+    yield one
+    for database in databases:
+        database.close()
+
+
+def name_of(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
+
+
+Opened = Callable[..., Database]
+
+
+def test_a_person_may_ask_its_tables(url: str, postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+        registry.register("m", tags={"a": "b"})
+    sql = "SELECT m.name, t.value, m.created_at::timestamptz < now() FROM mreg.models m JOIN mreg.model_tags t USING (model_id)"
+    assert postgresql.sql(sql, database=name_of(url)) == [("m", "b", True)]
+
+
+def test_a_role_that_may_only_read_reads_and_is_refused_writing(
+    url: str, postgresql: PostgresqlServer, opened: Opened, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+        registry.register("n")
+    role = f"reader_{name_of(url)}"
+    postgresql.sql(
+        f"CREATE ROLE {role} LOGIN",
+        f"GRANT USAGE ON SCHEMA mreg TO {role}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA mreg TO {role}",
+        f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA mreg TO {role}",
+        database=name_of(url),
+    )
+    theirs = postgresql.url(name_of(url), role)
+    assert opened(theirs).read(count) == 1
+    with pytest.raises(mreg.Unavailable, match="permission denied"):
+        opened(theirs).write(add_event)
+    monkeypatch.setenv("MREG_CATALOG", theirs)
+    monkeypatch.setenv("MREG_ARTIFACTS", "artifacts")
+    for words in (["list"], ["history"], ["doctor"], ["search", "stage = 'None'"], ["backup", "b.db"], ["verify"]):
+        assert command(*words).code == 0, words
+    done = command("register", "m")
+    assert (done.code, "INSERT" in done.err) == (8, True)
+
+
+def test_a_role_that_may_make_no_schema_is_told_what_it_needs(
+    url: str, postgresql: PostgresqlServer, opened: Opened
+) -> None:
+    role = f"nobody_{name_of(url)}"
+    postgresql.sql(f"CREATE ROLE {role} LOGIN", database=name_of(url))
+    theirs = postgresql.url(name_of(url), role)
+    assert opened(theirs).read(count) == 0
+    with pytest.raises(mreg.Unavailable, match="permission denied") as caught:
+        opened(theirs).write(add_event)
+    assert "schema mreg" in caught.value.hint
+
+
+def test_a_newer_schema_is_refused_untouched_and_an_older_one_is_brought_up(
+    url: str, postgresql: PostgresqlServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as past:
+        past.setattr(module, "SCHEMA", SCHEMA - 1)
+        with pytest.raises(mreg.Corrupt):  # this release's code needs a table of its own schema
+            opened().write(add_event)
+    version = "SELECT schema FROM mreg.catalog"
+    assert postgresql.sql(version, database=name_of(url)) == [(SCHEMA - 1,)]
+    assert opened().read(count) == 0
+    assert postgresql.sql(version, database=name_of(url)) == [(SCHEMA,)]
+    postgresql.sql(f"UPDATE mreg.catalog SET schema = {SCHEMA + 1}", database=name_of(url))
+    for work in (lambda: opened().read(count), lambda: opened().write(add_event)):
+        with pytest.raises(mreg.Unavailable, match=f"schema {SCHEMA + 1}, newer"):
+            work()
+    assert postgresql.sql(version, database=name_of(url)) == [(SCHEMA + 1,)]
+
+
+def _make(url: str, name: str, barrier: object) -> None:
+    barrier.wait()  # type: ignore[attr-defined]
+    with mreg.open_registry(catalog=url, artifacts="artifacts", user=name) as registry:
+        registry.register(name)
+
+
+def test_many_new_clients_make_one_catalog(url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(6)
+    workers = [context.Process(target=_make, args=(url, f"m{number}", barrier)) for number in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 6
+    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+        assert len(registry.models()) == 6
+        registry.verify_audit()
+
+
+def break_connections(postgresql: PostgresqlServer, url: str) -> None:
+    postgresql.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name_of(url)}'")
+
+
+def test_a_connection_that_was_broken_while_idle_is_made_again(
+    url: str, postgresql: PostgresqlServer, opened: Opened
+) -> None:
+    database = opened()
+    database.write(add_event)
+    break_connections(postgresql, url)
+    assert database.read(count) == 1
+    break_connections(postgresql, url)
+    assert database.write(add_event) == 2
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_connection_that_breaks_in_the_middle_makes_the_write_begin_again(
+    url: str, postgresql: PostgresqlServer, opened: Opened, times: int
+) -> None:
+    database = opened()
+    tries = []
+
+    def fn(connection: Connection) -> int:
+        tries.append(1)
+        seq = add_event(connection)
+        if len(tries) <= times:
+            break_connections(postgresql, url)
+        return seq + count(connection)
+
+    assert database.write(fn) == 2
+    assert len(tries) == times + 1
+    assert database.read(count) == 1
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_whose_answer_is_lost_is_known_by_its_id(
+    url: str, opened: Opened, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    database = opened()
+    database.write(add_event)
+    real = psycopg.Connection.execute
+    lost = []
+
+    def execute(connection, query, *words, **options):  # type: ignore[no-untyped-def]
+        if query == "COMMIT" and not lost:
+            lost.append(1)
+            if committed:
+                real(connection, query)
+            connection.close()
+            raise psycopg.OperationalError("the connection is lost")
+        return real(connection, query, *words, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+    tries = []
+
+    def fn(connection: Connection) -> int:
+        tries.append(1)
+        return add_event(connection)
+
+    assert database.write(fn) == 2
+    assert len(tries) == (1 if committed else 2)
+    assert database.read(count) == 2
+    assert lost
+
+
+def test_a_write_that_the_server_undoes_is_done_again(opened: Opened) -> None:
+    tries = []
+
+    def fn(connection: Connection) -> int:
+        tries.append(1)
+        seq = add_event(connection)
+        if len(tries) < 3:
+            raise psycopg.errors.SerializationFailure("for another's sake")
+        return seq
+
+    assert opened().write(fn) == 1
+    assert len(tries) == 3
+
+
+def test_a_writer_whose_turn_does_not_come_is_told(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened().write(add_event)
+    monkeypatch.setattr(module, "SETTINGS", module.SETTINGS.replace("lock_timeout = '60s'", "lock_timeout = '300ms'"))
+
+    def meanwhile(connection: Connection) -> None:
+        add_event(connection)
+        with pytest.raises(mreg.Conflict, match="busy"):
+            opened().write(add_event)
+        assert opened().read(count) == 1  # readers wait for nobody
+
+    opened().write(meanwhile)
+
+
+def test_the_numbers_of_old_writes_are_forgotten(opened: Opened) -> None:
+    database = opened()
+    database.write(lambda connection: connection.run_many("writes.insert", ({"id": str(n)} for n in range(3000))))
+    database.write(lambda connection: connection.set_last_key("writes", 3099))
+    database.write(add_event)
+    assert database.read(lambda connection: len(connection.query("SELECT * FROM writes", {}))) < 2100
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("postgresql://postgres@127.0.0.1:1/mreg", "can't be used"),
+        ("postgresql://postgres@nowhere.invalid/mreg", "can't be used"),
+        ("postgresql:///nothing?host=/nowhere", "can't be used"),
+        ("postgresql://host:port/db", "can't be used"),
+        ("postgresql:///db?unknown_parameter=1", "can't be used"),
+    ],
+)
+def test_a_server_that_is_not_there_is_told_soon(
+    place: str, said: str, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.5)
+    monkeypatch.setenv("MREG_CATALOG", place)
+    monkeypatch.setenv("MREG_ARTIFACTS", "artifacts")
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    done = command("list")
+    assert (done.code, said in done.err) == (8, True)
+    assert "hunter2" not in done.err
+
+
+def test_a_database_or_role_that_there_is_not_is_told(url: str, postgresql: PostgresqlServer, opened: Opened) -> None:
+    with pytest.raises(mreg.Unavailable, match="does not exist") as caught:
+        opened(postgresql.url("nothing")).read(count)
+    assert "createdb" in caught.value.hint
+    with pytest.raises(mreg.Unavailable, match="does not exist") as caught:
+        opened(postgresql.url("postgres", "nobody_at_all")).read(count)
+    assert "createuser" in caught.value.hint
+
+
+def test_without_its_package_it_says_what_to_install(url: str, process: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("psycopg.py").write_text("raise ImportError('not here')")
+    monkeypatch.setenv("PYTHONPATH", f"{os.getcwd()}{os.pathsep}{os.environ['PYTHONPATH']}")
+    monkeypatch.setenv("MREG_CATALOG", url)
+    monkeypatch.setenv("MREG_ARTIFACTS", "artifacts")
+    done = process("list")
+    assert done.code == 8
+    assert "pip install 'mreg[postgres]'" in done.err
+
+
+def test_a_backslash_and_a_percent_sign_mean_themselves() -> None:
+    assert in_postgresql("x LIKE :p AND y = '5%'") == "x LIKE %(p)s ESCAPE '' AND y = '5%%'"
+    assert in_postgresql("CAST(a AS text)::text = :b1_2") == "CAST(a AS text)::text = %(b1_2)s"
+    assert "BIGINT GENERATED BY DEFAULT AS IDENTITY" in migration_in_postgresql("(a INTEGER PRIMARY KEY AUTOINCREMENT)")
+
+
+def test_its_trail_is_one_chain_whoever_wrote(url: str) -> None:
+    for person in ("ada", "lin"):
+        with mreg.open_registry(catalog=url, artifacts="artifacts", user=person) as registry:
+            registry.register(person)
+            events = registry._session.catalog.read(lambda reader: reader.events(newest_first=False))
+            assert first_broken(events) is None

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mreg.catalog.bucket import BucketDatabase
+from mreg.catalog.database import Database
+from tests.contracts.database import DatabaseContract
+from tests.servers import Place, bucket_of
+
+
+class TestBucketDatabase(DatabaseContract):
+    @pytest.fixture(autouse=True, params=["one machine", "many machines"])
+    def _place(self, request: pytest.FixtureRequest, place: Place, tmp_path: Path):  # type: ignore[no-untyped-def]
+        self.place = place
+        self.folder = tmp_path
+        self.alone = request.param == "many machines"
+        self.opened: list[Database] = []
+        yield
+        for database in self.opened:
+            database.close()
+
+    def open(self) -> Database:
+        folder = self.folder / str(len(self.opened)) if self.alone else self.folder
+        self.opened.append(BucketDatabase(bucket_of(self.place), "catalog.db", str(folder)))
+        return self.opened[-1]
+
+    def test_reading_makes_nothing(self) -> None:
+        self.test_a_place_that_nobody_wrote_to_is_an_empty_catalog()
+        assert self.place.keys() == []
+
+    def test_nothing_is_left_beside_the_catalog(self) -> None:
+        self.test_writers_at_once_come_one_after_the_other()
+        assert self.place.keys() == ["catalog.db"]

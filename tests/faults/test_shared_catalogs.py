@@ -1,0 +1,196 @@
+"""Twenty writers on one shared catalog while its server dies and comes back: nothing that was said is untrue."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mreg.catalog.bucket import BucketDatabase
+from mreg.catalog.catalog import Catalog
+from mreg.catalog.database import Database
+from mreg.catalog.postgresql import PostgresqlDatabase
+from mreg.catalog.sqlite import SqliteDatabase
+from mreg.catalog.writer import Writer
+from mreg.domain.digest import Digest
+from mreg.domain.events import first_broken
+from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage
+from mreg.domain.names import ModelName
+from mreg.errors import MregError
+from mreg.registry.promote import enter_stage
+from tests.conftest import FULL
+from tests.contracts.catalog import AT
+from tests.proxy import Proxy
+from tests.servers import WRITER, PostgresqlServer, S3Server, bucket_of, new_place
+
+WRITERS, SECONDS = 20, 30 if FULL else 8
+M = ModelName("m")
+
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(400)]
+
+
+@dataclass
+class Said:
+    """What writers were told of their writes, by the id that each write leaves behind."""
+
+    done: dict[str, int] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def push_and_promote(writer: Writer, run_id: str, *, promote: bool) -> int:
+    """A version, at times straight into Production."""
+    digest = Digest.sha256(f"{random.getrandbits(256):064x}")
+    artifact = ModelArtifact(kind=ArtifactKind.FILE, name="m", path="", size_bytes=1, digest=digest, format="pickle")
+    model = writer.model(M) or writer.register(name=M)
+    version = writer.add_version(model, artifact=artifact, run_id=run_id)
+    if promote:
+        enter_stage(writer, version, ModelStage.PRODUCTION, reason="it is new")
+    return version.version
+
+
+def write_on(database: Database, number: int, end: float, said: Said, errors: list[BaseException]) -> None:
+    chance = random.Random(number)
+    catalog = Catalog(database, lambda digest: str(digest))
+    count = 0
+    try:
+        while time.monotonic() < end:
+            run_id, promote = f"{number}-{count}", chance.random() < 0.4
+            count += 1
+            try:
+                said.done[run_id] = catalog.write(
+                    lambda writer, run_id=run_id, promote=promote: push_and_promote(writer, run_id, promote=promote),
+                    actor=f"w{number}",
+                    at=AT,
+                )
+            except MregError as error:
+                (said.unknown if "not known" in error.message else said.failed).append(run_id)
+    except BaseException as error:
+        errors.append(error)
+    finally:
+        catalog.close()
+
+
+def run(open_one: Callable[[int], Database], trouble: Callable[[float], None]) -> None:
+    """Let the writers write while there is trouble; then hold what they were told against what is there."""
+    said, errors = Said(), []  # type: tuple[Said, list[BaseException]]
+    databases = [open_one(number) for number in range(WRITERS)]
+    for database in databases:
+        database.read(lambda connection: connection.one("events.last"))  # the server is there before it goes
+    end = time.monotonic() + SECONDS
+    writers = [
+        threading.Thread(target=write_on, args=(database, number, end, said, errors))
+        for number, database in enumerate(databases)
+    ]
+    for writer in writers:
+        writer.start()
+    trouble(end)
+    for writer in writers:
+        writer.join()
+    assert errors == []
+    catalog = Catalog(open_one(WRITERS), lambda digest: str(digest))
+    versions = catalog.read(lambda reader: reader.versions(reader.model(M)))  # type: ignore[arg-type]
+    events = catalog.read(lambda reader: reader.events(newest_first=False))
+    catalog.close()
+    there = {version.run_id: version.version for version in versions}
+    assert sorted(there.values()) == list(range(1, len(versions) + 1))
+    assert len(there) == len(versions)  # no write was made twice
+    assert [version.stage for version in versions].count(ModelStage.PRODUCTION) == 1
+    assert first_broken(events) is None
+    assert said.done.items() <= there.items()
+    assert not set(said.failed) & set(there)
+    assert set(there) <= set(said.done) | set(said.unknown)
+    assert len(said.done) > SECONDS  # they did write, and not only wait
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[PostgresqlServer]:
+    server = PostgresqlServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    server = S3Server()
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_file(tmp_path: Path) -> None:
+    run(lambda _number: SqliteDatabase(tmp_path / "catalog.db"), lambda _end: None)
+
+
+def test_postgresql_that_is_killed_and_started(own_postgresql: PostgresqlServer) -> None:
+    url = own_postgresql.new_catalog()
+    name = url.partition("@/")[2].partition("?")[0]
+
+    def trouble(end: float) -> None:
+        chance = random.Random(1)
+        backends = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND random() < 0.3"
+        while time.monotonic() < end - 3:
+            for _ in range(4):
+                time.sleep(chance.uniform(0.1, 0.5))
+                own_postgresql.sql(backends)
+            own_postgresql.kill()
+            time.sleep(chance.uniform(0, 0.5))
+            own_postgresql.restart()
+
+    run(lambda _number: PostgresqlDatabase(url), trouble)
+
+
+def test_a_bucket_that_is_killed_and_started(own_s3: S3Server, tmp_path: Path) -> None:
+    place = new_place(own_s3)
+
+    def trouble(end: float) -> None:
+        time.sleep(SECONDS / 4)
+        own_s3.kill()
+        own_s3.start()
+
+    run(lambda number: BucketDatabase(bucket_of(place), "catalog.db", str(tmp_path / str(number % 10))), trouble)
+    assert place.keys() == ["catalog.db"]
+
+
+def test_a_bucket_behind_a_network_that_loses_answers(own_s3: S3Server, tmp_path: Path) -> None:
+    place = new_place(own_s3)
+    proxy = Proxy(own_s3.port)
+    chance = random.Random(1)
+    one_at_a_time = threading.Lock()
+    lost = []
+
+    def lose(line: str) -> bool:
+        with one_at_a_time:
+            if line.startswith("PUT") and "probe" not in line and chance.random() < 0.2:
+                lost.append(line)
+                return True
+        return False
+
+    proxy.lose_answer = lose
+
+    def cut(end: float) -> None:
+        while time.monotonic() < end:
+            time.sleep(chance.uniform(0.2, 1))
+            proxy.cut_down_after = chance.randrange(20_000)
+            proxy.cut_up_after = chance.randrange(200_000)
+
+    def opened(number: int) -> Database:
+        return BucketDatabase(bucket_of(place, proxy.endpoint), "catalog.db", str(tmp_path / str(number % 10)))
+
+    try:
+        run(opened, cut)
+    finally:
+        proxy.stop()
+    assert lost
+    assert place.keys() == ["catalog.db"]
+    assert os.listdir(tmp_path)

@@ -1,0 +1,35 @@
+"""The three places of a catalog, for tests of what must be the same in each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.servers import WRITER, new_place
+
+KINDS = ("file", "bucket", "postgresql")
+
+NewCatalog = Callable[[], str]
+
+
+@pytest.fixture(params=KINDS)
+def new_catalog(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> NewCatalog:
+    """Gives the place of another empty catalog, of each kind in turn; what it needs is in the environment."""
+    return catalogs_of(request.param, request, monkeypatch, tmp_path)
+
+
+def catalogs_of(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, folder: Path) -> NewCatalog:
+    """Gives the place of another empty catalog of a kind."""
+    if kind == "file":
+        return lambda: str(folder / f"catalog-{os.urandom(4).hex()}" / "catalog.db")
+    if kind == "postgresql":
+        return request.getfixturevalue("postgresql").new_catalog  # type: ignore[no-any-return]
+    server = request.getfixturevalue("s3_server")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("MREG_ENDPOINT_URL", server.endpoint)
+    return lambda: f"{new_place(server).url}/catalog.db"

@@ -1,0 +1,210 @@
+"""What holds for a catalog wherever it is kept: the main job, backup and restore, copies, the doctor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.catalog.copying import KEYS, NUMBERED
+from mreg.catalog.embedded import empty_catalog
+from tests.conftest import Mreg
+from tests.places import KINDS, NewCatalog, catalogs_of, new_catalog  # noqa: F401  a fixture
+
+PAIRS = [(one, other) for one in KINDS for other in KINDS]
+
+
+@pytest.fixture
+def catalog(new_catalog: NewCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:  # noqa: F811
+    place = new_catalog()
+    monkeypatch.setenv("MREG_CATALOG", place)
+    monkeypatch.setenv("MREG_ARTIFACTS", str(tmp_path / "artifacts"))
+    return place
+
+
+def fill(registry: mreg.Registry) -> None:
+    """Something of everything."""
+    for number in (1, 2, 3):
+        Path("m.pkl").write_text(f"{number}")
+        registry.push("m.pkl", name="m", metrics={"accuracy": number / 10}, parameters={"a": "1"}, tags={"t": "ü"},
+                      data={"train": "s3://x@1"}, parent=f"m@{number - 1}" if number > 1 else None)  # fmt: skip
+    registry.set_alias("m@2", "champ")
+    registry.promote("m@1", to="production")
+    registry.approve("m@2", comment="fine")
+    registry.register("n", description="d", tags={"a": "b"}, directions={"cost": "lower"})
+    registry.rename("n", "team/n")
+    registry.delete("m@3")
+    registry.push("m.pkl", name="gone")
+    registry.delete("gone")
+
+
+def whole(registry: mreg.Registry) -> object:
+    """Everything that can be asked for."""
+    return (
+        registry.models(), registry.show("m"), registry.search("stage = 'None' or stage = 'Production'"),
+        registry.history(), registry.lineage("m@2"), registry.verify_audit(),
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("catalog")
+def test_the_main_job_runs_on_each(command: Mreg) -> None:
+    for number in (1, 2):
+        Path("model.pkl").write_text(str(number))
+        assert command("push", "model.pkl", "--name", "m", "--accuracy", f"0.{number}").code == 0
+    assert command("promote", "m", "2", "--to", "production").code == 0
+    assert command("show", "m@production", "-q").out == "m@2\n"
+    assert command("compare", "m", "1", "2").code == 0
+    assert command("rollback", "m").code == 4
+    assert command("promote", "m@1", "--to", "production", "-q").code == 0
+    assert command("rollback", "m", "-q").out == "m@2\n"
+    assert command("pull", "m@production", "out").code == 0
+    assert Path("out").read_text() == "2"
+    assert command("search", "metrics.accuracy > 0.15", "-q").out == "m@2\n"
+    assert command("verify").code == 0
+    assert command("doctor", "-q").out == ""
+    assert command("profile", "check").code == 0
+    assert command("audit", "verify").code == 0
+
+
+def test_a_backup_is_the_catalog_and_restores_it_in_each(catalog: str, command: Mreg) -> None:
+    with mreg.open_registry() as registry:
+        fill(registry)
+        before = whole(registry)
+        copied = registry.backup("backup.db")
+        assert (copied.target, copied.events) == (os.path.abspath("backup.db"), registry.verify_audit().events)
+        with mreg.open_registry(catalog=os.path.abspath("backup.db"), artifacts=registry.profile.artifacts) as backup:
+            assert whole(backup) == before
+        with pytest.raises(mreg.AlreadyExists):
+            registry.backup("backup.db")
+        registry.push("m.pkl", name="later")
+        registry.archive("m@1")
+        assert command("restore", "backup.db").code == 2  # nobody can be asked
+        assert registry.model("later").name.value == "later"
+        registry.restore("backup.db")
+        assert [str(one.model.name) for one in registry.models()] == [str(one.model.name) for one in before[0]]  # type: ignore[index]
+        restored = registry.history()
+        assert (restored[0].action, restored[1:]) == ("catalog.restored", before[3])  # type: ignore[index]
+        registry.verify_audit()
+        # What is made from then on is new: no id and no number comes twice.
+        Path("m.pkl").write_text("after")
+        assert registry.push("m.pkl", name="m").version == 4
+    assert sorted(os.listdir()) == ["backup.db", "m.pkl"]
+
+
+@pytest.mark.usefixtures("catalog")
+def test_a_backup_that_is_damaged_restores_nothing() -> None:
+    with mreg.open_registry() as registry:
+        fill(registry)
+        registry.backup("backup.db")
+        before = whole(registry)
+        raw = sqlite3.connect("backup.db")
+        raw.execute("UPDATE events SET actor = 'another' WHERE seq = 3")
+        raw.commit()
+        raw.close()
+        with pytest.raises(mreg.Corrupt, match="audit event 3"):
+            registry.restore("backup.db")
+        Path("backup.db").write_bytes(b"SQLite format 3\0 and no more")
+        with pytest.raises(mreg.Corrupt, match=r"backup\.db"):
+            registry.restore("backup.db")
+        with pytest.raises(mreg.NotFound):
+            registry.restore("nothing.db")
+        assert whole(registry) == before
+
+
+@pytest.mark.usefixtures("catalog")
+def test_the_doctor_finds_an_edited_event_and_a_clock_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    with mreg.open_registry() as registry:
+        fill(registry)
+        session = registry._session
+        assert {one.state for one in registry.examine()} == {"fine"}
+        now = session.now
+        object.__setattr__(session, "now", lambda: now() - timedelta(hours=3))
+        (clock,) = [one for one in registry.examine() if one.state != "fine"]
+        assert (clock.name, clock.state) == ("clock", "note")
+        assert "3:00:00" in clock.message or "2:59:5" in clock.message
+        object.__setattr__(session, "now", now)
+        edit = "UPDATE events SET actor = 'another' WHERE seq = 3"
+        session.catalog._database.write(lambda connection: connection._raw.execute(edit))
+        (audit,) = [one for one in registry.examine() if one.state != "fine"]
+        assert (audit.name, audit.state) == ("audit trail", "damaged")
+        assert "3" in audit.message
+
+
+@pytest.mark.parametrize(("kind", "other"), PAIRS)
+def test_a_catalog_is_copied_from_each_kind_to_each_other(
+    kind: str,
+    other: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: Mreg,
+) -> None:
+    places = {name: catalogs_of(place, request, monkeypatch, tmp_path)() for name, place in (("a", kind), ("b", other))}
+    lines = [f"  {name}: {{catalog: '{place}', artifacts: '{tmp_path}/artifacts'}}" for name, place in places.items()]
+    Path("config.yaml").write_text("profiles:\n" + "\n".join(lines) + "\n")
+    monkeypatch.setenv("MREG_CONFIG", os.path.abspath("config.yaml"))
+    with mreg.open_registry("a") as registry:
+        fill(registry)
+        before = whole(registry)
+    done = command("catalog", "copy", "--from-profile", "a", "--to-profile", "b")
+    assert done.code == 0, done.err
+    with mreg.open_registry("b") as registry:
+        assert whole(registry) == before
+        Path("m.pkl").write_text("after")
+        assert registry.push("m.pkl", name="m").version == 4
+    assert command("catalog", "copy", "--from-profile", "a", "--to-profile", "b").code == 7
+    assert command("catalog", "copy", "--from-profile", "a", "--to-profile", "a").code == 2
+
+
+def test_a_catalog_is_not_copied_to_a_store_that_lacks_its_bytes(tmp_path: Path) -> None:
+    with (
+        mreg.open_registry(catalog=str(tmp_path / "a/catalog.db")) as registry,
+        mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
+    ):
+        fill(registry)
+        with pytest.raises(mreg.NotFound, match="lacks 2 of the 2 blobs"):
+            registry.copy_catalog(other)
+        assert other.models() == ()
+        shutil.copytree(registry.profile.artifacts, other.profile.artifacts)
+        registry.copy_catalog(other)
+        other.pull("m@1", "out")
+
+
+def test_a_copy_has_every_table_but_what_belongs_to_a_place() -> None:
+    raw = empty_catalog()
+    tables = {str(row[0]) for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    numbered = {name for name in tables if "AUTOINCREMENT" in raw.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]}  # fmt: skip
+    raw.close()
+    assert tables - {"sqlite_sequence", "writes", "removals"} == set(KEYS)
+    assert numbered - {"writes"} == set(NUMBERED)
+
+
+def test_a_damaged_catalog_file_is_set_aside_by_a_restore(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with mreg.open_registry(catalog=str(path)) as registry:
+        fill(registry)
+        registry.backup("backup.db")
+        before = registry.models()
+    path.write_bytes(path.read_bytes()[:3000])
+    with mreg.open_registry(catalog=str(path)) as registry:
+        with pytest.raises(mreg.Corrupt, match="damaged"):
+            registry.models()
+        assert {one.state for one in registry.examine()} >= {"damaged"}
+        done = registry.restore("backup.db")
+        assert registry.models() == before
+    assert Path(done.set_aside).stat().st_size == 3000
+
+
+def test_leftovers_beside_a_catalog_file_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.db"
+    with mreg.open_registry(catalog=str(path)) as registry:
+        fill(registry)
+        (tmp_path / ".catalog.db.123456789abc.tmp").write_text("of a killed process")
+        (left,) = [one for one in registry.examine() if one.state != "fine"]
+    assert (left.name, left.state) == ("leftovers", "note")
+    assert "123456789abc" in left.message

@@ -1,0 +1,91 @@
+"""The commands of upkeep: every format, every mistake with its exit code, nothing changed by one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Mreg
+
+
+@pytest.fixture
+def story(command: Mreg) -> Mreg:
+    """A registry with something to look after."""
+    for number in (1, 2):
+        Path("m.pkl").write_text(str(number))
+        command("push", "m.pkl", "-n", "m")
+    command("delete", "m@1", "--yes")
+    command("backup", "b.db")
+    Path("config.yaml").write_text(
+        "profiles:\n  a: {catalog: a/catalog.db}\n  b: {catalog: b/catalog.db}\n  full: {catalog: full/catalog.db}\n"
+    )
+    return command
+
+
+@pytest.mark.parametrize("form", ["plain", "json", "csv", "md", "table"])
+@pytest.mark.parametrize(
+    "words", [["verify"], ["verify", "m@2"], ["gc", "--grace", "0s"], ["doctor"], ["backup", "new.db"], ["restore", "b.db", "--yes"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_command_speaks_every_format(story: Mreg, words: list[str], form: str) -> None:
+    done = story(*words, "--format", form)
+    assert done.code == 0, done.err
+    assert done.out
+    if form == "json":
+        json.loads(done.out)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["backup"], 2, "FILE"),
+        (["backup", "b.db"], 7, "--force"),
+        (["backup", "here"], 7, "exists already"),
+        (["backup", "link"], 7, "exists already"),
+        (["backup", "nowhere/b.db"], 4, "there is no folder"),
+        (["backup", ""], 7, "exists already"),
+        (["restore", "nothing.db", "--yes"], 4, "there is no file"),
+        (["restore", "here", "--yes"], 8, "can't be read"),
+        (["restore", "m.pkl", "--yes"], 6, "not an mreg catalog"),
+        (["restore", "empty", "--yes"], 6, "empty is empty"),
+        (["restore", "fifo", "--yes"], 8, "can't be read"),
+        (["restore", "b.db"], 2, "--yes"),
+        (["catalog"], 2, "copy"),
+        (["catalog", "copy"], 2, "--from-profile"),
+        (["catalog", "copy", "--from-profile", "a", "--to-profile", "c", "--config", "config.yaml"], 4, "no profile 'c'"),
+        (["catalog", "copy", "--from-profile", "a", "--to-profile", "a", "--config", "config.yaml"], 2, "the same catalog"),
+        (["gc", "--grace", "-1s"], 2, "-1s"),
+        (["gc", "--grace", "1y"], 2, "1y"),
+        (["gc", "--grace", "99999999999999999d"], 2, "is no time"),
+        (["verify", "m@1"], 4, "m has no version 1"),
+        (["verify", "m", "--sample", "200%"], 2, "200%"),
+        (["verify", "a@@1"], 2, "selects no version"),
+        (["doctor", "x"], 2, "x"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_mistake_is_told_and_changes_nothing(story: Mreg, words: list[str], code: int, said: str) -> None:
+    os.mkdir("here")
+    os.symlink("/nowhere", "link")
+    os.mkfifo("fifo")
+    Path("empty").touch()
+    before = story("history", "--json").out, sorted(os.listdir())
+    done = story(*words)
+    assert done.code == code, done.err + done.out
+    assert said in done.err + done.out
+    assert (story("history", "--json").out, sorted(os.listdir())) == before
+
+
+def test_copying_an_empty_catalog_and_onto_one_that_is_used(story: Mreg) -> None:
+    words = ["catalog", "copy", "--config", "config.yaml", "--from-profile"]
+    assert story(*words, "a", "--to-profile", "b").code == 0  # nothing to copy, and nothing wrong
+    shutil.copytree(Path(os.environ["HOME"]) / ".local/share/mreg", "full")
+    shutil.copytree("full/artifacts", "b/artifacts", dirs_exist_ok=True)
+    done = story(*words, "full", "--to-profile", "b")
+    assert done.code == 0, done.err
+    assert story("show", "m", "--config", "config.yaml", "--profile", "b", "-q").out == "m@2\n"
+    assert story(*words, "full", "--to-profile", "b").code == 7

@@ -1,0 +1,211 @@
+"""gc: what nothing needs goes, and no byte that a version or a push under way needs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.catalog import removals
+from mreg.domain.events import time_text
+from mreg.registry import gc, storing
+from mreg.registry.session import Session
+from tests.conftest import FULL, Mreg
+from tests.places import KINDS, catalogs_of
+from tests.servers import new_place
+
+NOW = timedelta(0)
+
+
+def blobs(registry: mreg.Registry) -> set[str]:
+    return {str(digest) for digest, _ in registry._session.artifacts().blobs()}
+
+
+def push(registry: mreg.Registry, text: str, name: str = "m") -> mreg.ModelVersion:
+    Path("file").write_text(text)
+    return registry.push("file", name=name)
+
+
+def test_the_bytes_of_deleted_versions_go_and_shared_ones_stay(registry: mreg.Registry, command: Mreg) -> None:
+    for text in ("one", "two", "two"):
+        push(registry, text)
+    os.mkdir("d")
+    for name in ("one", "three"):
+        Path("d", name).write_text(name)
+    registry.push("d", name="f")
+    registry.delete("m@1")  # its bytes are a file's of f@1
+    registry.delete("m@2")  # its bytes are m@3's
+    assert registry.collect(grace=NOW) == ()
+    registry.delete("f@1")
+    found = registry.collect(grace=NOW)
+    assert [(one.kind, one.removed) for one in found] == [("unreferenced", False)] * 3
+    assert registry.collect() == ()  # younger than a day
+    before = blobs(registry)
+    assert command("gc", "--grace", "0s").code == 0
+    assert command("gc", "--grace", "0s", "--remove").code == 2  # nobody can be asked
+    assert blobs(registry) == before
+    assert command("gc", "--grace", "0s", "--remove", "--yes").code == 0
+    assert blobs(registry) == {str(registry.version("m@3").artifact.digest)}
+    assert registry.verify().problems == ()
+    assert command("gc", "--grace", "-1s").code == 2
+
+
+def test_what_a_push_is_about_to_put_is_left_for_an_hour(registry: mreg.Registry) -> None:
+    push(registry, "one")
+    left = Path(registry.profile.artifacts, "tmp/left")
+    left.write_text("on its way")
+    assert registry.collect(grace=NOW, remove=True) == ()
+    os.utime(left, (time.time() - 3700,) * 2)
+    assert [one.kind for one in registry.collect(grace=NOW, remove=True)] == ["unfinished"]
+    assert not left.exists()
+
+
+def test_foreign_files_are_left_alone(registry: mreg.Registry) -> None:
+    push(registry, "one")
+    registry.delete("m@1")
+    root = Path(registry.profile.artifacts)
+    for place in ("notes.txt", "blobs/notes.txt", "blobs/sha256/zz/x", "blobs/sha256/ab/short"):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_text("mine")
+    registry.collect(grace=NOW, remove=True)
+    left = [path.name for path in root.rglob("*") if path.is_file()]
+    assert sorted(left) == ["notes.txt", "notes.txt", "short", "x"]
+
+
+class Between:
+    """Does something once, right before a step of another's work."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: object, step: str, work: object) -> None:
+        real, done = getattr(place, step), []
+
+        def first(*words: object, **options: object) -> object:
+            if not done:
+                done.append(1)
+                work()  # type: ignore[operator]
+            return real(*words, **options)
+
+        monkeypatch.setattr(place, step, first)
+
+
+def test_a_push_that_saw_bytes_that_went_puts_them_again(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(registry, "the same")
+    registry.delete("m@1")
+    with mreg.open_registry() as other:
+        Between(monkeypatch, Session, "write", lambda: other.collect(grace=NOW, remove=True))
+        version = push(registry, "the same")  # finds the blob there; gc takes it; the transaction is next
+    registry.pull(version.reference, "out")
+    assert Path("out").read_text() == "the same"
+    assert registry.verify().problems == ()
+    rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT * FROM removals", {}))
+    assert rows == []
+
+
+def test_a_version_that_is_made_while_gc_looks_keeps_its_bytes(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(registry, "the same")
+    registry.delete("m@1")
+    with mreg.open_registry() as other:
+        Between(monkeypatch, Session, "write_quietly", lambda: push(other, "the same"))
+        assert registry.collect(grace=NOW, remove=True) == ()
+    assert registry.verify().problems == ()
+    assert registry.version("m@2").version == 2
+
+
+def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = push(registry, "the same").artifact.digest
+    registry.delete("m@1")
+
+    def leave_behind(age: timedelta) -> None:
+        at = datetime.now(UTC) - age
+        mine = {"digest": digest.value, "removed": 0, "mark": "dead", "at": time_text(at)}
+        registry._session.write_quietly(lambda writer: writer.connection.run("removals.set", **mine))
+
+    leave_behind(NOW)
+    monkeypatch.setattr(storing, "WAIT_SECONDS", 0.3)
+    with pytest.raises(mreg.Conflict, match=str(digest)):
+        push(registry, "the same")
+    assert registry.collect(grace=NOW, remove=True) == ()  # the other one is at it
+    leave_behind(timedelta(hours=1))
+    (note,) = [one for one in registry.examine() if one.state != "fine"]
+    assert (note.name, note.remedy) == ("removals", "mreg gc --remove finishes them")
+    version = push(registry, "the same")
+    registry.pull(version.reference, "out")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.campaign
+@pytest.mark.parametrize("kind", KINDS)
+def test_gc_races_pushes_of_deleted_content(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Some push, pull and delete the same few contents; others collect without grace, and are killed."""
+    monkeypatch.setenv("MREG_CATALOG", catalogs_of(kind, request, monkeypatch, tmp_path)())
+    artifacts = new_place(request.getfixturevalue("s3_server")).url if kind == "bucket" else str(tmp_path / "artifacts")
+    monkeypatch.setenv("MREG_ARTIFACTS", artifacts)
+    context = multiprocessing.get_context("spawn")
+    seconds = 30 if FULL else 5
+    end = time.time() + seconds
+    queue = context.Queue()
+    pushers = [context.Process(target=_push_and_delete, args=(number, end, queue)) for number in range(3)]
+    collectors = [context.Process(target=_collect, args=(end,)) for _ in range(2)]
+    for process in (*pushers, *collectors):
+        process.start()
+    chance = random.Random(1)
+    while time.time() < end:
+        time.sleep(chance.uniform(0.3, 1.2))
+        os.kill(collectors[0].pid or 0, signal.SIGKILL)
+        collectors[0].join()
+        collectors[0] = context.Process(target=_collect, args=(end,))
+        collectors[0].start()
+    done = [queue.get(timeout=120) for _ in pushers]
+    for process in (*pushers, *collectors):
+        process.join()
+    assert all(process.exitcode == 0 for process in pushers)
+    assert sum(done) >= 3
+    with mreg.open_registry() as registry:
+        assert registry.verify().problems == ()
+        registry.verify_audit()
+
+
+def _soon() -> None:
+    removals.DEAD_AFTER = timedelta(seconds=2)
+    gc.LEASE_SECONDS = 1.0
+
+
+def _collect(end: float) -> None:
+    _soon()
+    with mreg.open_registry(user="collector") as registry:
+        while time.time() < end:
+            registry.collect(grace=NOW, remove=True)
+
+
+def _push_and_delete(number: int, end: float, queue: object) -> None:
+    """Every version that is reported made has its bytes, at once and at the end."""
+    _soon()
+    chance = random.Random(number)
+    count = 0
+    os.makedirs(f"p{number}/d", exist_ok=True)
+    os.chdir(f"p{number}")
+    with mreg.open_registry(user=f"p{number}") as registry:
+        while time.time() < end:
+            text = f"content {chance.randrange(4)}"
+            path = Path("d") if chance.random() < 0.5 else Path("file")
+            (path / "x" if path.is_dir() else path).write_text(text)
+            version = registry.push(path, name=f"m{number}")
+            registry.verify(version.reference).problems == () or os._exit(3)  # type: ignore[func-returns-value]
+            count += 1
+            if chance.random() < 0.9:
+                registry.delete(version.reference)
+    queue.put(count)  # type: ignore[attr-defined]
