@@ -68,7 +68,7 @@ def read_document(path: str | os.PathLike[str], *, what: str = "file") -> Node:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise BadInput(f"{_where(place, line)}: not UTF-8", hint="save it as UTF-8") from None
-    return _json(text, place) if place.lower().endswith(".json") else _yaml(text, place)
+    return json_document(text, place) if place.lower().endswith(".json") else _yaml(text, place)
 
 
 def _bytes(place: str, what: str) -> bytes:
@@ -104,7 +104,16 @@ def at(place: str | os.PathLike[str], node: Node) -> str:
 # JSON
 
 
-def _json(text: str, place: str) -> Node:
+def json_document(text: str, place: str) -> Node:
+    """The document that is a JSON text.
+
+    Args:
+        place: What messages call it.
+
+    Raises:
+        BadInput: It is none, or is refused for what it holds.
+    """
+
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) != len(items):
@@ -220,7 +229,11 @@ def read_metrics(path: str | os.PathLike[str]) -> dict[str, MetricValue]:
         NotFound, Unavailable: There is no such file, or it can't be read.
         BadInput: It is something else, or a number can't be a metric's.
     """
-    node = read_document(path, what="metrics file")
+    return metrics_in(read_document(path, what="metrics file"), path)
+
+
+def metrics_in(node: Node, path: str | os.PathLike[str]) -> dict[str, MetricValue]:
+    """The metrics of a document that is read already; see `read_metrics`."""
     found: dict[str, MetricValue] = {}
     for name, value in _mapping(node, path, "metrics").items():
         check_key("metric", name)
@@ -243,7 +256,11 @@ def read_parameters(path: str | os.PathLike[str]) -> dict[str, str]:
         NotFound, Unavailable: There is no such file, or it can't be read.
         BadInput: It is no mapping, or a key or value can't be stored.
     """
-    node = read_document(path, what="parameters file")
+    return parameters_in(read_document(path, what="parameters file"), path)
+
+
+def parameters_in(node: Node, path: str | os.PathLike[str]) -> dict[str, str]:
+    """The parameters of a document that is read already; see `read_parameters`."""
     found: dict[str, str] = {}
     _flatten(_mapping(node, path, "parameters"), "", found, path)
     return found
@@ -283,6 +300,20 @@ def plain(node: Node) -> object:
         return node.value.text == "true"
     whole = node.value.kind == "number" and len(node.value.text) < 10 and node.value.text.lstrip("+-").isdecimal()
     return int(node.value.text) if whole else node.value.text
+
+
+def texts_in(node: Node, place: str) -> dict[str, str]:
+    """A flat mapping of texts, numbers as they were written.
+
+    Raises:
+        BadInput: It is none.
+    """
+    found: dict[str, str] = {}
+    for key, value in _mapping(node, place, place).items():
+        if not isinstance(value.value, Scalar):
+            raise BadInput(f"{quoted(place)}: {quoted(key)} is no text")
+        found[key] = value.value.text
+    return found
 
 
 def _mapping(node: Node, path: str | os.PathLike[str], what: str) -> Mapping[str, Node]:

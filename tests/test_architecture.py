@@ -26,8 +26,8 @@ LEVELS = {
     "hooks": {"errors", "domain", "wire"},
     "registry": {"errors", "domain", "s3", "catalog", "artifacts", "hooks", "profile"},
     "wire": {"errors", "domain", "registry", "profile"},
-    "cli": {"errors", "domain", "documents", "profile", "registry", "wire"},
-    "server": {"errors", "domain", "profile", "registry", "wire"},
+    "cli": {"errors", "domain", "documents", "profile", "registry", "wire", "server"},
+    "server": {"errors", "domain", "documents", "registry", "wire"},
 }
 """What each room may import beside itself, at its top or within a function."""
 
@@ -39,6 +39,10 @@ ONLY_IN = {
     "fastapi": ("server",),
     "starlette": ("server",),
     "uvicorn": ("server",),
+    "pydantic": ("server",),
+    "python_multipart": ("server/upload",),
+    "prometheus_client": ("server/monitoring",),
+    "jinja2": ("server/ui",),
     "yaml": ("documents",),
     "platformdirs": ("profile",),
     "subprocess": ("registry/git", "hooks"),

@@ -75,8 +75,14 @@ class Unfinished:
 class StagedBlob(abc.ABC):
     """Bytes on their way in, invisible under any key until `BlobBackend.put_if_absent` takes them.
 
-    A context manager: leaving it drops what was not put. A crash leaves garbage that is listed under no key.
+    A context manager: leaving it drops what was not put. A crash leaves garbage that is listed under no key. It may be
+    put more than once, for a blob that was removed meanwhile.
+
+    Attributes:
+        path: A local file that holds the bytes, for who must look at them before they have a name.
     """
+
+    path: str
 
     @abc.abstractmethod
     def write(self, chunk: bytes | memoryview) -> None:

@@ -44,14 +44,18 @@ _BY_ENDING = {
 _COMPRESSED = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x5d\x00\x00")
 
 
-def detect(path: str | os.PathLike[str]) -> str:
-    """The format of a file or folder, ``unknown`` where nothing told; never raises for what is in it."""
+def detect(path: str | os.PathLike[str], name: str = "") -> str:
+    """The format of a file or folder, ``unknown`` where nothing told; never raises for what is in it.
+
+    Args:
+        name: What it is called, where that is not the path's last part.
+    """
     place = os.fspath(path)
     try:
         if os.path.isdir(place):
             return _folder(place)
         with open(place, "rb") as stream:
-            return _file(stream, os.path.basename(place).lower())
+            return _file(stream, (name or os.path.basename(place)).lower())
     except OSError:
         return UNKNOWN
 

@@ -41,11 +41,13 @@ class LocalStagedBlob(StagedBlob):
         self.backend = backend
         self.path = backend.temporary()
         self.descriptor = -1
+        self.made = False
 
     def write(self, chunk: bytes | memoryview) -> None:
         with self.backend.translated("written"):
             if self.descriptor < 0:
                 self.descriptor = os.open(self.path, CREATE, 0o444)
+                self.made = True
             view = memoryview(chunk)
             while view:
                 view = view[os.write(self.descriptor, view) :]
@@ -140,7 +142,8 @@ class LocalBackend(BlobBackend):
         return self._put(key, source)
 
     def _put(self, key: str, staged: LocalStagedBlob) -> bool:
-        staged.write(b"")  # an empty blob is a file, too
+        if not staged.made:
+            staged.write(b"")  # an empty blob is a file, too
         with self.translated("written"):
             staged.close(durable=True)
             new = self._link(staged.path, key)

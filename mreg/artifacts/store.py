@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.artifacts.backend import BlobBackend, BlobStat, Chunk, Unfinished, Wanted
-from mreg.artifacts.hashing import Hashing, damaged, digest_of, missing, stream_chunks
+from mreg.artifacts.checking import check, verified
+from mreg.artifacts.hashing import damaged, digest_of, missing, stream_chunks
 from mreg.artifacts.layout import blob_key, digest_of_key
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest
@@ -20,6 +21,7 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound
 if TYPE_CHECKING:
     from mreg.artifacts.cache import BlobCache
     from mreg.artifacts.destination import Received
+    from mreg.artifacts.incoming import Incoming
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.upload import Stored
@@ -84,6 +86,21 @@ class ArtifactStore:
         with self._explaining():
             Upload(self._backend, (), None).put_blobs(folder, moved)
 
+    @contextmanager
+    def receiving(self, size: int = 0) -> Iterator[Incoming]:
+        """Room for a file whose bytes come from a stream; see `mreg.artifacts.incoming.Incoming`.
+
+        Args:
+            size: How many bytes are expected, as far as that is known.
+
+        Raises:
+            Unavailable: So many bytes do not fit, or the store can't be written.
+        """
+        from mreg.artifacts.incoming import Incoming
+
+        with self._explaining(), Incoming(self._backend, size) as incoming:
+            yield incoming
+
     def probing(self) -> Iterator[Step]:
         """What can be tried of the store; see `mreg.artifacts.probe.probing`."""
         from mreg.artifacts.probe import probing
@@ -104,6 +121,10 @@ class ArtifactStore:
             digest = digest_of_key(key)
             if digest is not None:
                 yield digest, found
+
+    def has(self, digest: Digest) -> bool:
+        """Whether a blob is there."""
+        return self._backend.stat(blob_key(digest)) is not None
 
     def remove(self, digest: Digest) -> None:
         """Remove a blob that nothing needs; does nothing where there is none."""
@@ -144,9 +165,9 @@ class ArtifactStore:
 
         return found()
 
-    def _chunks(self, wanted: Wanted, moved: Callable[[int], None]) -> Iterator[bytes]:
+    def _chunks(self, wanted: Wanted, moved: Callable[[int], None], length: int | None = None) -> Generator[bytes]:
         try:
-            stream = self._backend.open(blob_key(wanted.digest), wanted.start)
+            stream = self._backend.open(blob_key(wanted.digest), wanted.start, length)
         except NotFound as error:
             raise missing(wanted.digest, self._backend.url) from error
         except Corrupt as error:  # something else is in its place, where a push could not put it either
@@ -186,7 +207,7 @@ class ArtifactStore:
             wanted = [Wanted(blob, size) for blob, size in sizes.items()]
             with closing(self._fetch(wanted, _untold)) as blobs:
                 for one, chunks in zip(wanted, blobs, strict=True):
-                    _check(one, chunks)
+                    check(one, chunks)
 
     def check_blob(self, digest: Digest, size: int, moved: Callable[[int], None] = lambda _count: None) -> None:
         """Read every byte of one blob against its digest, from the store itself.
@@ -198,7 +219,44 @@ class ArtifactStore:
         wanted = Wanted(digest, size)
         with self._explaining(), closing(self._fetch([wanted], moved)) as blobs:
             for chunks in blobs:
-                _check(wanted, chunks)
+                check(wanted, chunks)
+
+    def read(self, digest: Digest, size: int, start: int = 0, length: int | None = None) -> Generator[bytes]:
+        """The bytes of a blob, or a range of them, chunk by chunk.
+
+        Of a whole blob the last chunk is held back until all bytes have their SHA-256, so that who was promised its
+        size never gets all of a damaged one. A range is held against the size alone. Close it where it is not
+        read to its end.
+
+        Args:
+            length: How many bytes from ``start`` on; None for all.
+
+        Raises:
+            Corrupt: The blob is missing or damaged.
+            Unavailable: It can't be read.
+        """
+        wanted = Wanted(digest, size, start)
+        whole = start == 0 and (length is None or length == size)
+        with self._explaining():
+            if whole:
+                with closing(self._fetch_or_find([wanted], _untold)) as blobs:
+                    yield from verified(wanted, next(blobs))
+            else:
+                yield from self._range(wanted, size - start if length is None else length)
+
+    def _range(self, wanted: Wanted, length: int) -> Iterator[bytes]:
+        cached = self._cache.open(wanted.digest) if self._cache is not None else None
+        if cached is not None:
+            chunks: Iterator[bytes] = _rest(cached, wanted.start, _untold)
+        else:
+            chunks = self._chunks(wanted, _untold, length)
+        with closing(chunks):  # type: ignore[type-var]
+            for chunk in chunks:
+                yield chunk[:length]
+                length -= len(chunk)
+                if length <= 0:
+                    return
+        raise damaged(wanted.digest, f"it has {length} bytes less than {wanted.size}")
 
     @property
     def remote(self) -> bool:
@@ -289,7 +347,7 @@ class ArtifactStore:
             with closing(self._fetch_or_find(wanted, moved)) as found:
                 for one, chunks in zip(wanted, found, strict=True):
                     begin(one.digest, one.size)
-                    _check(one, chunks, take)
+                    check(one, chunks, take)
 
         place = Destination(destination, lambda wanted: self._fetch(wanted, moved))
         with self._explaining():
@@ -314,12 +372,12 @@ class ArtifactStore:
         with self._explaining(), TemporaryFile() as copy:
             if self._backend.abilities.remote:  # not to be fetched twice
                 with closing(self._fetch_or_find([wanted], _untold)) as blobs:
-                    _check(wanted, next(blobs), copy.write)
+                    check(wanted, next(blobs), copy.write)
                 copy.seek(0)
                 stream.writelines(stream_chunks(copy))
             else:
-                _check(wanted, self._chunks(wanted, _untold))
-                _check(wanted, self._chunks(wanted, _untold), stream.write)
+                check(wanted, self._chunks(wanted, _untold))
+                check(wanted, self._chunks(wanted, _untold), stream.write)
             stream.flush()
 
 
@@ -333,23 +391,3 @@ def _rest(stream: BinaryIO, start: int, moved: Callable[[int], None]) -> Iterato
         for chunk in stream_chunks(stream):
             moved(len(chunk))
             yield chunk
-
-
-def _check(wanted: Wanted, chunks: Iterable[Chunk], take: Callable[[Chunk], object] = lambda _chunk: None) -> None:
-    """Hold the chunks of a whole blob against its digest, and give them on as they come.
-
-    Raises:
-        Corrupt: They are another blob's, found when all were given.
-    """
-    count = 0
-    with Hashing(wanted.size) as hashing:
-        for chunk in chunks:
-            hashing.add(chunk)
-            take(chunk)
-            count += len(chunk)
-            if isinstance(chunk, memoryview):
-                hashing.settle()
-        if count != wanted.size:
-            raise damaged(wanted.digest, f"it has {count} bytes in place of {wanted.size}")
-        if hashing.digest() != wanted.digest:
-            raise damaged(wanted.digest)

@@ -94,7 +94,7 @@ class Upload:
             if self._is_there(digest, file.size):
                 return _Put(digest, new=False)
             moved(-file.size)
-        self._check_room(file.size)
+        check_room(self._backend, file.size)
         with self._backend.stage() as staged, Hashing(file.size) as hashing:
             for chunk in read_chunks(file):
                 hashing.add(chunk)
@@ -141,14 +141,6 @@ class Upload:
                 moved(len(chunk))
             return hashing.digest()
 
-    def _check_room(self, size: int) -> None:
-        room = self._backend.room
-        if room is not None and size > room:
-            raise Unavailable(
-                f"{size} bytes do not fit into {self._backend.url}, which has room for {room}",
-                hint="free some space there, or name another store: mreg profile list",
-            )
-
     def _put_folder(self, path: str) -> Stored:
 
         files = source_folder(path)
@@ -193,7 +185,7 @@ class Upload:
 
         large = [file for file in files if file.size > SMALL_BYTES]
         small = [file for file in files if file.size <= SMALL_BYTES]
-        self._check_room(sum(file.size for file in small if file.size not in self._known_sizes))
+        check_room(self._backend, sum(file.size for file in small if file.size not in self._known_sizes))
         if not self._backend.abilities.remote:
             puts = [self._put_file(file, moved) for file in large]
             digests, new = self._put_small(small, moved)
@@ -221,6 +213,20 @@ class Upload:
 
         new = self._backend.put_many_if_absent(blobs())
         return digests, new
+
+
+def check_room(backend: BlobBackend, size: int) -> None:
+    """Nothing, if so many bytes fit.
+
+    Raises:
+        Unavailable: They don't.
+    """
+    room = backend.room
+    if room is not None and size > room:
+        raise Unavailable(
+            f"{size} bytes do not fit into {backend.url}, which has room for {room}",
+            hint="free some space there, or name another store: mreg profile list",
+        )
 
 
 def _empty(path: str, how: str) -> BadInput:

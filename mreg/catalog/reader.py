@@ -52,13 +52,12 @@ class Reader:
             production=_number(one.one("versions.last_in_stage", model_id=model_id, stage=ModelStage.PRODUCTION.value)),
         )
 
-    def models(self, *, limit: int | None = None) -> tuple[ModelSummary, ...]:
+    def models(self, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
         """Every model with the metric that speaks for it, the one that changed last first."""
         from mreg.catalog.summaries import summaries
 
-        return summaries(
-            self.connection, self.connection.all("models.by_update", row_limit=ALL if limit is None else limit)
-        )
+        rows = self.connection.all("models.by_update", row_limit=_rows(limit, offset))
+        return summaries(self.connection, rows[offset:])
 
     def judging_metric(self, model: RegisteredModel) -> str:
         """The metric that speaks for a model: its own choice, else the first well-known one that a version has."""
@@ -92,11 +91,12 @@ class Reader:
 
     # Versions
 
-    def versions(self, model: RegisteredModel, *, limit: int | None = None) -> tuple[ModelVersion, ...]:
+    def versions(
+        self, model: RegisteredModel, *, limit: int | None = None, offset: int = 0
+    ) -> tuple[ModelVersion, ...]:
         """The versions of a model, newest first, with a constant number of statements for some hundreds of them."""
-        return self._versions(
-            self.connection.all("versions.of_model", model_id=model.model_id, row_limit=ALL if limit is None else limit)
-        )
+        rows = self.connection.all("versions.of_model", model_id=model.model_id, row_limit=_rows(limit, offset))
+        return self._versions(rows[offset:])
 
     def version(self, model: RegisteredModel, number: int) -> ModelVersion | None:
         """The version of that number, or None."""
@@ -129,12 +129,12 @@ class Reader:
         return None if number is None else self.version(model, number)
 
     def search(
-        self, where: Expression | None, *, sort: Sort | None = None, limit: int | None = None
+        self, where: Expression | None, *, sort: Sort | None = None, limit: int | None = None, offset: int = 0
     ) -> tuple[ModelVersion, ...]:
         """Versions over all models for which an expression holds, newest first unless sorted."""
         from mreg.catalog.search import find_versions
 
-        return self._versions(find_versions(self.connection, where, sort, ALL if limit is None else limit))
+        return self._versions(find_versions(self.connection, where, sort, _rows(limit, offset))[offset:])
 
     def _versions(self, rows: Sequence[Row]) -> tuple[ModelVersion, ...]:
         found: list[ModelVersion] = []
@@ -255,6 +255,11 @@ class Reader:
         """The name of a model by its id, of one that is gone the id."""
         row = self.connection.one("models.by_id", model_id=model_id)
         return str(row["name"]) if row else f"model {model_id}"
+
+
+def _rows(limit: int | None, offset: int) -> int:
+    """How many rows to ask for, to have so many behind the offset."""
+    return ALL if limit is None else limit + offset
 
 
 def _number(row: Row | None) -> int | None:

@@ -54,6 +54,8 @@ COMMANDS = {
     "catalog": ("catalog", "CATALOG_COMMANDS"),
     "export": ("bundle", "export"),
     "import": ("bundle", "import_bundle"),
+    "serve": ("serve", "serve"),
+    "token": ("serve", "token"),
     "profile": ("profiles", "PROFILE_COMMANDS"),
     "init": ("profiles", "init"),
     "completion": ("completion", "completion"),

@@ -119,3 +119,17 @@ def share(word: str) -> float:
     if not word.endswith("%") or not 0 < found <= 1:
         raise BadInput(f"{quoted(word)} is no share", hint="write it as 5%")
     return found
+
+
+def size_in_bytes(word: str) -> int:
+    """The size that a word such as ``10GB`` says.
+
+    Raises:
+        BadInput: It says none.
+    """
+    from mreg.profile.cache import byte_size
+
+    found = byte_size(word)
+    if not found:
+        raise BadInput(f"{quoted(word)} is no size", hint="write it as 500MB, 10GB or 10GiB")
+    return found

@@ -281,6 +281,7 @@ _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
     "Exported": reports.exported,
     "Bundle": reports.bundle,
     "Imported": reports.imported,
+    "NewToken": reports.new_token,
 }
 
 _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
@@ -313,4 +314,5 @@ _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
     "Exported": lambda found: [str(found.reference)],
     "Bundle": lambda found: [str(one.version.reference) for one in found.versions],
     "Imported": lambda found: [str(one.reference) for one in found.versions],
+    "NewToken": lambda made: [made.token.line],
 }

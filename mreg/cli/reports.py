@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mreg.registry.export import Exported
     from mreg.registry.importing import Imported
     from mreg.registry.query import StagesAt
+    from mreg.server.tokens import NewToken
 
 VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
 
@@ -253,3 +254,14 @@ def imported(found: Imported) -> Rendering:
         for version in found.versions
     )
     return one(Table(columns=("from", "reference", "outcome"), rows=rows))
+
+
+def new_token(made: NewToken) -> Rendering:
+    """The secret, which is shown once, and the line for the file."""
+    token = made.token
+    table = Table(
+        columns=("name", "role", "secret", "line"), rows=((token.name, str(token.role), made.secret, token.line),)
+    )
+    told = f"the token of {token.name} ({token.role}), shown once:\n  {made.secret}"
+    summary = f"{told}\nits line for --token-file:\n  {token.line}"
+    return Rendering(tables=(), flat=table, summary=summary)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from mreg.domain.text import quoted
@@ -155,10 +155,12 @@ class VersionRef:
     Attributes:
         name: The model.
         selector: Which version, or None where the model as a whole is meant.
+        exact: The name is no person's short form: ``classifier/3`` never means ``classifier@3``.
     """
 
     name: ModelName
     selector: Selector | None = None
+    exact: bool = field(default=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> VersionRef:
@@ -189,7 +191,7 @@ class VersionRef:
     def split_last_part(self) -> VersionRef | None:
         """This bare name read as ``model/selector``, for when no model of the whole name exists; None if impossible."""
         name, slash, selector = self.name.value.rpartition("/")
-        if self.selector is not None or not slash:
+        if self.exact or self.selector is not None or not slash:
             return None
         try:
             return VersionRef(ModelName(name), Selector.parse(selector))

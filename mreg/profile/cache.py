@@ -15,6 +15,12 @@ UNITS = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**
 BYTES = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?([kMGT]i?|[KMGT]i)B")
 
 
+def byte_size(value: str) -> int | None:
+    """The bytes that a size such as ``20GB`` or ``1.5 GiB`` says; None where it is none."""
+    match = BYTES.fullmatch(value)
+    return int(float(match[1]) * UNITS[match[2]]) if match else None
+
+
 def cache_place(value: str) -> tuple[Path, int]:
     """The folder of the cache and how many bytes it may hold.
 
@@ -24,9 +30,9 @@ def cache_place(value: str) -> tuple[Path, int]:
     Raises:
         BadProfile: It is neither.
     """
-    match = BYTES.fullmatch(value)
-    if match:
-        return Path(user_folder("cache", os.environ)), int(float(match[1]) * UNITS[match[2]])
+    size = byte_size(value)
+    if size is not None:
+        return Path(user_folder("cache", os.environ)), size
     if SIZE.match(value):
         raise BadProfile(f"{value} is no size of a cache", hint="write 20GB or 500MB, or a folder: ./20")
     return Path(location("cache", value, None)), DEFAULT_BYTES

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mreg.domain.digest import Digest
 from mreg.errors import MregError
 from mreg.registry.session import Session
 
@@ -43,6 +44,19 @@ def check(session: Session) -> tuple[Check, ...]:
         if done[-1].error:
             break
     return tuple(done)
+
+
+def reachable(session: Session) -> tuple[Check, ...]:
+    """Whether the catalog can be read and the store answers; writes nothing, and costs a question of each."""
+    return (
+        _tried("read the catalog", session.profile.catalog, lambda: _read_catalog(session)),
+        _tried("ask the store", session.profile.artifacts, lambda: _ask_store(session)),
+    )
+
+
+def _ask_store(session: Session) -> str:
+    session.artifacts().has(Digest.sha256("0" * 64))
+    return ""
 
 
 def _read_catalog(session: Session) -> str:

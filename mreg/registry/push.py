@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mreg.domain.manifest import check_path
 from mreg.domain.metrics import MetricValue, check_metric
-from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
+from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
 from mreg.domain.names import ModelName, VersionRef, check_alias
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value
 from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
-from mreg.registry.references import as_reference, find_version
+from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.storing import add_with_bytes
 
 if TYPE_CHECKING:
+    from mreg.artifacts.incoming import Incoming
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
@@ -94,7 +96,7 @@ def push(
 
     place = os.fspath(path)
     artifact_name = check_path(os.path.basename(os.path.abspath(place)) or "root")
-    target = ModelStage.parse(stage) if isinstance(stage, str) else stage
+    stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # before bytes move
     made_from = as_reference(parent) if parent is not None else None
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
     with begin_capture(place) as capture:
@@ -102,34 +104,109 @@ def push(
         source, run_id = capture.result()
     if stored.kept_bytes:
         session.notice(f"{stored.kept_bytes} bytes of {stored.size_bytes} had arrived before and were kept")
-    file_format = attachments.format or detect(place)
+    file_format = detect(place)
     done = [stored]
 
     def put() -> Stored:
         return done.pop() if done else session.artifacts().put(place, progress=progress)
 
+    return _add(
+        session, name, put, attachments,
+        _Found(artifact_name, file_format, source, run_id), stage=stage, parent=parent, new_model=True,
+    )  # fmt: skip
+
+
+def push_received(
+    session: Session,
+    incoming: Incoming,
+    file_name: str,
+    name: ModelName,
+    attachments: Attachments,
+    *,
+    stage: ModelStage | str | None = None,
+    parent: VersionRef | str | None = None,
+) -> ModelVersion:
+    """Make a file that came from a stream the next version of a model that is registered; else as `push`.
+
+    Nothing is noted of the surroundings: they are those of who receives, not of who made the model.
+
+    Args:
+        incoming: All of it must have been written.
+        file_name: What the file is called; a folder before it is left out.
+
+    Raises:
+        NotFound: There is no such model or parent.
+        BadInput: The file is empty or its name can't be kept.
+        Unavailable: The store can't be written.
+    """
+    from mreg.artifacts.format import detect
+
+    artifact_name = check_file_name(file_name)
+    found = _Found(artifact_name, detect(incoming.path, artifact_name), Source(), "")
+    return _add(session, name, incoming.put, attachments, found, stage=stage, parent=parent, new_model=False)
+
+
+def check_file_name(name: str) -> str:
+    """The last part of a file's name as a client gave it, if a file may be called that.
+
+    Raises:
+        BadInput: It may not.
+    """
+    return check_path(re.split(r"[/\\]", name)[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found out of an artifact and of where it came from, beside its bytes."""
+
+    artifact_name: str
+    format: str
+    source: Source
+    run_id: str
+
+
+def _add(
+    session: Session,
+    name: ModelName,
+    put: Callable[[], Stored],
+    attachments: Attachments,
+    found: _Found,
+    *,
+    stage: ModelStage | str | None,
+    parent: VersionRef | str | None,
+    new_model: bool,
+) -> ModelVersion:
+    """The version in one transaction, with its aliases and stage.
+
+    Args:
+        put: Puts the bytes; may be run more than once.
+        new_model: Register the model where it is new.
+    """
+    target = ModelStage.parse(stage) if isinstance(stage, str) else stage
+    made_from = as_reference(parent) if parent is not None else None
+
     def add(writer: Writer, stored: Stored) -> tuple[ModelVersion, tuple[ModelVersion, ...]]:
-        model = writer.model(name) or writer.register(name=name)
+        model = (writer.model(name) or writer.register(name=name)) if new_model else find_model(writer, name)
         version = writer.add_version(
             model,
             artifact=ModelArtifact(
                 kind=stored.kind,
-                name=artifact_name,
+                name=found.artifact_name,
                 path="",
                 size_bytes=stored.size_bytes,
                 digest=stored.digest,
                 file_count=stored.file_count,
-                format=file_format,
+                format=attachments.format or found.format,
             ),
             description=attachments.description,
             tags=attachments.tags,
             parameters=attachments.parameters,
             metrics=attachments.metrics,
-            run_id=attachments.run_id or run_id,
+            run_id=attachments.run_id or found.run_id,
             experiment_id=attachments.experiment_id,
             parent=find_version(writer, made_from) if made_from else None,
             data=attachments.data,
-            source=source,
+            source=found.source,
         )
         if attachments.aliases:
             from mreg.registry.admission import take_alias

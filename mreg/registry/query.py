@@ -46,13 +46,23 @@ class StagesAt:
     stages: Mapping[ModelStage, tuple[int, ...]]
 
 
-def models(session: Session, *, limit: int | None = None) -> tuple[ModelSummary, ...]:
-    """Every model with what a list shows of it, the one that changed last first."""
-    return session.catalog.read(lambda reader: reader.models(limit=limit))
+def models(session: Session, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
+    """Every model with what a list shows of it, the one that changed last first.
+
+    Args:
+        offset: How many to leave out first; each costs as much as one that is given.
+    """
+    return session.catalog.read(lambda reader: reader.models(limit=limit, offset=offset))
 
 
-def show(session: Session, reference: VersionRef | str, *, limit: int | None = None) -> ModelVersions | ModelVersion:
+def show(
+    session: Session, reference: VersionRef | str, *, limit: int | None = None, offset: int = 0
+) -> ModelVersions | ModelVersion:
     """A model with its versions for a bare name, else the one version.
+
+    Args:
+        limit: At most so many versions.
+        offset: How many to leave out first.
 
     Raises:
         NotFound: There is no such model or version.
@@ -63,7 +73,7 @@ def show(session: Session, reference: VersionRef | str, *, limit: int | None = N
         model, selector = find(reader, wanted)
         if selector is not None:
             return find_version(reader, wanted)
-        return model_versions(model, reader.versions(model, limit=limit))
+        return model_versions(model, reader.versions(model, limit=limit, offset=offset))
 
     return session.catalog.read(look)
 
@@ -97,7 +107,7 @@ def version(session: Session, reference: VersionRef | str) -> ModelVersion:
 
 
 def search(
-    session: Session, expression: str, *, sort: str | None = None, limit: int | None = None
+    session: Session, expression: str, *, sort: str | None = None, limit: int | None = None, offset: int = 0
 ) -> tuple[ModelVersion, ...]:
     """Versions over all models for which an expression holds, newest first unless sorted.
 
@@ -105,6 +115,7 @@ def search(
         expression: In the language of `mreg.domain.expression`; empty for every version.
         sort: A field, with ``-`` before it for the largest first.
         limit: At most so many.
+        offset: How many to leave out first.
 
     Raises:
         BadInput: The expression or the field can't be understood; the hint points at the character.
@@ -117,7 +128,7 @@ def search(
     order = parse_sort(sort) if sort else None
 
     def look(reader: Reader) -> tuple[tuple[ModelVersion, ...], list[str]]:
-        found = reader.search(where, sort=order, limit=limit)
+        found = reader.search(where, sort=order, limit=limit, offset=offset)
         asked = metrics_of(where) if where is not None and not found else ()
         return found, [name for name in asked if name not in reader.metric_names(name, limit=1)]
 

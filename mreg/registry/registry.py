@@ -125,11 +125,11 @@ class Registry(Upkeep):
 
         return stream(self._session, reference, to)
 
-    def models(self, *, limit: int | None = None) -> tuple[ModelSummary, ...]:
+    def models(self, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
         """Every model, the one that changed last first."""
         from mreg.registry.query import models
 
-        return models(self._session, limit=limit)
+        return models(self._session, limit=limit, offset=offset)
 
     def model(self, name: Name) -> RegisteredModel:
         """The model of that name; see `mreg.registry.query.model`."""
@@ -143,19 +143,19 @@ class Registry(Upkeep):
 
         return version(self._session, reference)
 
-    def show(self, reference: Reference, *, limit: int | None = None) -> ModelVersions | ModelVersion:
+    def show(self, reference: Reference, *, limit: int | None = None, offset: int = 0) -> ModelVersions | ModelVersion:
         """A model with its versions, or one version; see `mreg.registry.query.show`."""
         from mreg.registry.query import show
 
-        return show(self._session, reference, limit=limit)
+        return show(self._session, reference, limit=limit, offset=offset)
 
     def search(
-        self, expression: str = "", *, sort: str | None = None, limit: int | None = None
+        self, expression: str = "", *, sort: str | None = None, limit: int | None = None, offset: int = 0
     ) -> tuple[ModelVersion, ...]:
         """Versions for which an expression holds; see `mreg.registry.query.search`."""
         from mreg.registry.query import search
 
-        return search(self._session, expression, sort=sort, limit=limit)
+        return search(self._session, expression, sort=sort, limit=limit, offset=offset)
 
     def compare(self, first: Reference, second: Reference | None = None) -> Comparison:
         """The difference of two versions; see `mreg.registry.compare.compare`."""

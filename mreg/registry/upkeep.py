@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mreg.registry.serving import Serving
+
 if TYPE_CHECKING:
     from datetime import timedelta
 
@@ -14,15 +16,11 @@ if TYPE_CHECKING:
     from mreg.registry.check import Check
     from mreg.registry.doctor import Finding
     from mreg.registry.gc import Garbage
-    from mreg.registry.session import Session
     from mreg.registry.verify import Verification
 
 
-class Upkeep:
+class Upkeep(Serving):
     """What `mreg.Registry` does for itself."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def verify(
         self,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mreg.domain.events import time_text
-from mreg.wire import bundles, upkeep
+from mreg.wire import bundles, serving, upkeep
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -374,4 +374,6 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "Exported": bundles.exported,
     "Bundle": bundles.bundle,
     "Imported": bundles.imported,
+    "StoredFile": serving.stored_file,
+    "NewToken": serving.new_token,
 }

@@ -1,0 +1,127 @@
+"""A file whose bytes come from a stream and not from a path."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+
+from mreg.artifacts.backend import BlobBackend, StagedBlob
+from mreg.artifacts.hashing import Hashing
+from mreg.artifacts.layout import blob_key
+from mreg.artifacts.local import thoroughly
+from mreg.artifacts.upload import Stored, Upload, check_room
+from mreg.domain.digest import Digest
+from mreg.domain.model import ArtifactKind
+from mreg.errors import BadInput, Unavailable
+
+UNKNOWN_SIZE = 1 << 40
+"""Taken for the size where none is known, so that hashing gets a thread of its own."""
+
+
+class Incoming:
+    """A file on its way in; a context manager that drops what was not put.
+
+    Where the backend stages, the bytes go where they will stay, and are hashed meanwhile: one pass. Else they are kept
+    in the system's temporary folder first, since such a backend must know the digest before it gets the bytes. Memory
+    is bounded whatever the size. A crash leaves garbage that is listed under no key.
+
+    Args:
+        size: How many bytes are expected, 0 where that is not known.
+
+    Raises:
+        Unavailable: So many bytes do not fit.
+    """
+
+    def __init__(self, backend: BlobBackend, size: int = 0) -> None:
+        self._backend = backend
+        self.size = 0
+        check_room(backend, size)
+        self._staged: StagedBlob = backend.stage() if backend.abilities.stages else _Temporary()
+        self._hashing = Hashing(size or UNKNOWN_SIZE)
+        self._digest: Digest | None = None
+
+    def __enter__(self) -> Incoming:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hashing.__exit__()
+        self._staged.discard()
+
+    @property
+    def path(self) -> str:
+        """A local file that holds what was written so far."""
+        return self._staged.path
+
+    def write(self, chunk: bytes) -> None:
+        """Append the chunk.
+
+        Raises:
+            Unavailable: It can't be kept.
+        """
+        self._hashing.add(chunk)
+        self._staged.write(chunk)
+        self.size += len(chunk)
+
+    def digest(self) -> Digest:
+        """The digest of all bytes; nothing may be written after it was asked for."""
+        if self._digest is None:
+            self._digest = self._hashing.digest()
+        return self._digest
+
+    def put(self) -> Stored:
+        """Make the bytes durable in the store; may be called again where they were removed meanwhile.
+
+        Raises:
+            BadInput: There are none.
+            Unavailable: The store can't be written.
+        """
+        if self.size == 0:
+            raise BadInput("the file has 0 bytes, and an empty artifact is no model", hint="check what sent it")
+        if not self._backend.abilities.stages:
+            return Upload(self._backend, (), None).put(self._staged.path)
+        digest = self.digest()
+        new = self._backend.put_if_absent(blob_key(digest), self._staged)
+        return Stored(
+            kind=ArtifactKind.FILE,
+            digest=digest,
+            size_bytes=self.size,
+            file_count=1,
+            blobs=frozenset({digest}),
+            new_files=int(new),
+        )
+
+
+class _Temporary(StagedBlob):
+    """A file of the system's temporary folder."""
+
+    def __init__(self) -> None:
+        with _explained():
+            descriptor, self.path = tempfile.mkstemp(prefix="mreg-incoming-")
+        self._stream = os.fdopen(descriptor, "wb", buffering=0)
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        view = memoryview(chunk)
+        with _explained():
+            while view:
+                view = view[self._stream.write(view) :]
+
+    def discard(self) -> None:
+        def remove() -> None:
+            with contextlib.suppress(OSError):
+                os.unlink(self.path)
+            self._stream.close()
+
+        thoroughly(remove)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"the temporary folder {tempfile.gettempdir()} can't be written: {error.strerror or error}",
+            hint="free some space there, or name another one by TMPDIR",
+        ) from error

@@ -1,0 +1,128 @@
+"""serve and token: the registry over HTTP, and who may come in."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Annotated
+
+import typer
+
+from mreg.cli.arguments import size_in_bytes
+from mreg.cli.invocation import Invocation, invocation_of
+from mreg.errors import BadInput, NotFound, Unavailable
+
+HostNames = Annotated[
+    list[str] | None,
+    typer.Option("--allow-host", metavar="NAME", help="A name by which clients call it; may be given several times."),
+]
+
+
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 for any that is free.")] = 8000,
+    token_file: Annotated[
+        str | None,
+        typer.Option("--token-file", metavar="FILE", help="Who may come in. [env: MREG_SERVER_TOKENS, its lines]"),
+    ] = None,
+    allow_host: HostNames = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Change nothing.")] = False,
+    max_upload: Annotated[
+        str, typer.Option("--max-upload", metavar="SIZE", help="The largest upload, such as 10GB.")
+    ] = "100GiB",
+    json_log: Annotated[bool, typer.Option("--json-log", help="Write the access log in JSON.")] = False,
+    grace: Annotated[
+        int, typer.Option("--grace", min=0, metavar="SECONDS", help="How long requests may go on when it is stopped.")
+    ] = 600,
+) -> None:
+    """Serve the registry over HTTP, and a page at /ui.
+
+    By itself it listens at 127.0.0.1, where everybody on this machine may do everything. Any other address needs
+    tokens, which `mreg token` makes; what is done with one is done in its name. The access log is on standard error.
+
+    Examples:
+
+    \b
+      mreg serve
+      mreg serve --read-only --port 8080
+      mreg serve --host 0.0.0.0 --token-file tokens --allow-host models.example
+    """
+    run = invocation_of(ctx)
+    limit = size_in_bytes(max_upload)
+    try:
+        from mreg.server.run import serve as serve_registry
+        from mreg.server.settings import ServerSettings
+        from mreg.server.tokens import parse_tokens
+    except ImportError as error:
+        raise Unavailable(
+            f"serving needs packages that are not here: {error}", hint="pip install 'mreg[server]'"
+        ) from error
+    text, place = _tokens_text(run, token_file)
+    tokens = parse_tokens(text, place)
+    if place and not tokens:
+        raise BadInput(f"{place} has no tokens", hint="mreg token NAME --role writer -q >> FILE")
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        tokens=tokens,
+        hosts=tuple(allow_host or ()),
+        read_only=read_only,
+        upload_limit=limit,
+        json_log=json_log,
+        grace_seconds=grace,
+    )
+    serve_registry(run.registry, settings, lambda url: _say_where(run, url))
+
+
+def _say_where(run: Invocation, url: str) -> None:
+    run.output.warn(f"mreg serves the profile {run.registry.profile.name} at {url}, the page is {url}/ui")
+
+
+def _tokens_text(run: Invocation, token_file: str | None) -> tuple[str, str]:
+    """The lines of tokens, and where they are; empty where nobody names any."""
+    if token_file is None:
+        text = os.environ.get("MREG_SERVER_TOKENS")
+        return (text, "MREG_SERVER_TOKENS") if text is not None else ("", "")
+    try:
+        with open(token_file, encoding="utf-8") as stream:
+            if stat.S_IMODE(os.fstat(stream.fileno()).st_mode) & 0o022:
+                run.output.warn(f"others may write to {token_file}: chmod go-w {token_file}")
+            return stream.read(1 << 20), token_file
+    except FileNotFoundError:
+        raise NotFound(f"the token file {token_file} does not exist", hint="mreg token makes its lines") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unavailable(f"the token file {token_file} can't be read: {error}") from error
+
+
+def token(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: the actor of what is done with it.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            "--role",
+            metavar="ROLE",
+            help="reader, writer, approver or admin; each may do what those before it may.",
+            autocompletion=lambda *_: ["reader", "writer", "approver", "admin"],
+        ),
+    ] = "reader",
+) -> None:
+    """Make a token for clients of `mreg serve`: its secret, and the line that a token file has for it.
+
+    The secret is shown once and kept nowhere. With -q the line alone is printed, to be added to the file, and the
+    secret goes to standard error.
+
+    Examples:
+
+    \b
+      mreg token ci --role writer
+      mreg token ci --role writer -q >> tokens
+    """
+    from mreg.server.tokens import Role, new_token
+
+    run = invocation_of(ctx)
+    made = new_token(name, Role.parse(role))
+    run.output.result(made)
+    if run.output.quiet:
+        run.output.warn(f"the token of {name}, shown once: {made.secret}")

@@ -1,0 +1,134 @@
+"""Downloads: verified bytes with entity tags and ranges (RFC 9110)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.responses import Response
+
+from mreg.domain.names import VersionRef
+from mreg.errors import MregError
+from mreg.registry.registry import Registry
+from mreg.server.problems import Refused
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from mreg.registry.streaming import StoredFile
+
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
+
+
+async def download(request: Request, registry: Registry, version: VersionRef, path: str | None) -> Response:
+    """The answer with the bytes of a file of a version, or with a part of them.
+
+    A whole file is hashed on its way; where it is damaged the connection is cut before the last chunk, so that no
+    client takes it for whole. A range can't be hashed: ``ETag``, ``X-Checksum-Sha256`` and ``Repr-Digest`` say what the
+    whole must have.
+
+    Raises:
+        NotFound: There is no such version or file.
+        Corrupt, Unavailable: The bytes can't be given, found before the first of them was.
+        Refused: The range lies beyond the file, or the file is not the one that the client asks for.
+    """
+    file = await run_sync(registry.file, version, path)
+    etag = f'"{file.digest}"'
+    headers = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "X-Checksum-Sha256": file.digest.value,
+        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.digest.value)).decode()}:",
+        "X-Reference": str(file.version.reference),
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.path.rpartition('/')[2], safe='')}",
+    }
+    if not _matches(request.headers.get("if-match", "*"), etag):
+        raise Refused(412, "other_content", f"the file is {file.digest}", headers={"ETag": etag})
+    if _matches(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    start, length, status = 0, file.size_bytes, 200
+    asked = request.headers.get("range", "")
+    if asked and request.headers.get("if-range", etag) == etag:
+        found = _range(asked, file)
+        if found is not None:
+            start, length = found
+            status = 206
+            headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{file.size_bytes}"
+    headers["Content-Length"] = str(length)
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+    chunks = registry.read_file(file, start, length)
+    first = await run_sync(next, chunks, b"")
+    return _Bytes(first, chunks, status, headers)
+
+
+def _matches(tags: str, etag: str) -> bool:
+    words = [word.strip().removeprefix("W/") for word in tags.split(",")]
+    return "*" in words or etag in words
+
+
+def _range(asked: str, file: StoredFile) -> tuple[int, int] | None:
+    """Where a range begins and how long it is; None for what may be answered with the whole file.
+
+    Raises:
+        Refused: It lies beyond the file.
+    """
+    match = _RANGE.fullmatch(asked.replace(" ", ""))
+    if match is None or match[0] == "bytes=-":
+        return None
+    size = file.size_bytes
+    if not match[1]:
+        length = min(int(match[2]), size)
+        start = size - length
+    else:
+        start = int(match[1])
+        if match[2] and int(match[2]) < start:
+            return None
+        length = (min(int(match[2]) + 1, size) if match[2] else size) - start
+    if length <= 0 or start >= size:
+        raise Refused(416, "no_such_range", f"the file has {size} bytes", headers={"Content-Range": f"bytes */{size}"})
+    return start, length
+
+
+class _Bytes(Response):
+    """Bytes from a generator, each chunk read on a thread; ends before its promised length where they are damaged."""
+
+    def __init__(self, first: bytes, rest: Generator[bytes], status: int, headers: dict[str, str]) -> None:
+        self._first = first
+        self._rest = rest
+        self.status_code = status
+        self.media_type = "application/octet-stream"
+        self.background = None
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them, as long as the client is there."""
+        gone = asyncio.create_task(_gone(receive))  # sending to a client that went away raises nothing here
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            chunk = self._first
+            while chunk and not gone.done():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                chunk = await run_sync(next, self._rest, b"")
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except MregError as error:
+            # The client sees fewer bytes than it was promised, which every client takes for a failure.
+            scope["mreg.failure"] = error.message
+        finally:
+            gone.cancel()
+            with anyio.CancelScope(shield=True):
+                await run_sync(self._rest.close)
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client went away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

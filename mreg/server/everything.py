@@ -1,0 +1,63 @@
+"""Routes over all models: search, comparisons, history, the audit trail."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from mreg.server import schemas
+from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, answer, page
+from mreg.server.schemas import gives
+from mreg.wire import wire
+
+router = APIRouter(tags=["over all models"])
+
+
+@router.get("/search", responses=gives(list[schemas.ModelVersion]))
+def search(
+    registry: RegistryOf,
+    request: Request,
+    q: Annotated[
+        str,
+        Query(
+            description="What must hold, in the language of mreg search; empty for every version.",
+            examples=["metrics.accuracy > 0.9 and stage = 'Staging'"],
+        ),
+    ] = "",
+    sort: Annotated[
+        str | None,
+        Query(description="A field, with - before it for the largest first.", examples=["-metrics.accuracy"]),
+    ] = None,
+    limit: Limit = PAGE_ITEMS,
+    offset: Offset = 0,
+) -> JSONResponse:
+    """Versions over all models for which an expression holds, newest first unless sorted."""
+    found, headers = page(
+        request, lambda most, skip: registry.search(q, sort=sort, limit=most, offset=skip), limit, offset
+    )
+    return JSONResponse(wire(tuple(found)), headers=headers)
+
+
+@router.get("/compare", responses=gives(schemas.Comparison))
+def compare(
+    registry: RegistryOf,
+    version_a: Annotated[str, Query(examples=["classifier@3"])],
+    version_b: Annotated[str, Query(examples=["other@7"])],
+) -> JSONResponse:
+    """The difference of two versions of any models, by reference."""
+    return answer(registry.compare(version_a, version_b))
+
+
+@router.get("/history", responses=gives(list[schemas.Event]))
+def history(registry: RegistryOf, limit: Limit = PAGE_ITEMS) -> JSONResponse:
+    """What happened to anything, newest first."""
+    return answer(registry.history(limit=limit))
+
+
+@router.get("/audit", responses=gives(schemas.AuditReport))
+def audit(registry: RegistryOf) -> JSONResponse:
+    """Walk the hash chain of the audit trail; 500 with the code ``corrupt`` names the first event that was changed."""
+    return answer(registry.verify_audit())

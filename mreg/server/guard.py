@@ -1,0 +1,210 @@
+"""What every request must pass before anything is done for it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mreg.server.problems import Refused, of_http
+from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, TARGET_LIMIT
+from mreg.server.tokens import Role, find_token
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from mreg.server.settings import ServerSettings
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+OPEN = ("/healthz", "/readyz")
+"""Paths that anybody may ask for: who watches over a server has no token."""
+
+UPLOAD = re.compile(r"/models/[^/]+/versions")
+
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+API_POLICY = b"default-src 'none'; frame-ancestors 'none'; sandbox"
+"""Nothing that the API gives is a page, whatever a browser makes of it."""
+
+PAGE_POLICY = (
+    b"default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
+    b"frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request."""
+
+    name: str
+    role: Role
+
+
+class Guard:
+    """Lets through what comes from known hosts, origins and callers, in bodies of bounded size and time.
+
+    A path is decoded nowhere but in its route, once, part by part: ``%2F`` within a part stays within it.
+
+    Args:
+        everybody: Who everybody is where there are no tokens.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings, everybody: str) -> None:
+        self._app = app
+        self._settings = settings
+        self._everybody = Caller(everybody, Role.ADMIN)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["path"] = _raw_path(scope)
+        page = scope["path"] == "/ui" or scope["path"].startswith("/ui/")
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.setdefault("headers", [])
+                headers += HEADERS
+                headers.append((b"content-security-policy", PAGE_POLICY if page else API_POLICY))
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-store"))
+            await send(message)
+
+        try:
+            self._admit(scope, page=page)
+        except Refused as refused:
+            from starlette.requests import Request
+
+            await of_http(Request(scope), refused)(scope, receive, guarded)
+            return
+        limit = BODY_LIMIT
+        if scope["method"] == "POST" and UPLOAD.fullmatch(scope["path"]):
+            limit = self._settings.upload_limit
+        await self._app(scope, _bounded(receive, scope, limit), guarded)
+
+    def _admit(self, scope: Scope, *, page: bool) -> None:
+        """Nothing, if the request may be served.
+
+        Raises:
+            Refused: It may not.
+        """
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(scope["path"]) + len(scope["query_string"]) > TARGET_LIMIT:
+            raise Refused(414, "target_too_long", f"the path and query are longer than {TARGET_LIMIT} bytes")
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if not self._settings.knows_host(_without_port(host)):
+            raise Refused(
+                421, "foreign_host", "this server is not called by that name", hint="mreg serve --allow-host NAME"
+            )
+        origin = headers.get(b"origin")
+        if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host:
+            raise Refused(403, "foreign_origin", "a page of another origin may not ask for this")
+        if headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site") and not (page and _is_visit(headers)):
+            raise Refused(403, "foreign_origin", "a page of another origin may not ask for this")
+        if scope["path"] in OPEN:
+            scope["mreg.caller"] = Caller("", Role.READER)
+            return
+        caller = self._caller(headers, page=page)
+        scope["mreg.caller"] = caller
+        if scope["method"] in SAFE:
+            return
+        if self._settings.read_only:
+            raise Refused(403, "read_only", "this server is read-only")
+        if caller.role < Role.WRITER:
+            raise may_not(caller, Role.WRITER)
+
+    def _caller(self, headers: MutableMapping[bytes, bytes], *, page: bool) -> Caller:
+        if not self._settings.tokens:
+            return self._everybody
+        scheme, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        secret = ""
+        if scheme.lower() == "bearer":
+            secret = value.strip()
+        elif scheme.lower() == "basic" and page:  # of a browser: any name, and the token for a password
+            try:
+                secret = base64.b64decode(value, validate=True).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                secret = ""
+        token = find_token(self._settings.tokens, secret) if secret else None
+        if token is None:
+            raise Refused(
+                401,
+                "no_token",
+                "the token is not known" if secret else "this needs a token",
+                hint="send it as Authorization: Bearer TOKEN",
+                headers={"WWW-Authenticate": 'Basic realm="mreg: any name, and the token"' if page else "Bearer"},
+            )
+        return Caller(token.name, token.role)
+
+
+def may_not(caller: Caller, needed: Role) -> Refused:
+    """The refusal of a caller whose role is too low."""
+    return Refused(403, "role_too_low", f"{caller.name} is a {caller.role}, and this needs a {needed} at least")
+
+
+def _raw_path(scope: Scope) -> str:
+    """The path as it came, so that what it encodes is decoded once and stays within its part."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    return bytes(raw).partition(b"?")[0].decode("latin-1")
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def _is_visit(headers: MutableMapping[bytes, bytes]) -> bool:
+    """Whether somebody followed a link to the page; the page that had it can't read what comes."""
+    return headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
+
+
+def _bounded(receive: Receive, scope: Scope, limit: int) -> Receive:
+    """``receive`` with limits to the size of the body and to silence in its middle.
+
+    Raises:
+        Refused: A limit is passed.
+    """
+    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    announced = int(length) if length.isdigit() and len(length) < 20 else 0
+    count = 0
+    whole = False
+
+    async def bounded() -> Message:
+        nonlocal count, whole
+        if announced > limit:
+            raise _too_large(limit)
+        if whole:
+            return await receive()
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            raise Refused(408, "too_slow", f"nothing came for {IDLE_SECONDS:.0f} seconds") from None
+        if message["type"] == "http.request":
+            count += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            if count > limit:
+                raise _too_large(limit)
+        return message
+
+    return bounded
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, "too_large", f"the body is larger than {limit} bytes", headers={"Connection": "close"})

@@ -1,0 +1,225 @@
+"""Routes of models: registered, listed, changed, compared."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from mreg.errors import AlreadyExists
+from mreg.server import schemas
+from mreg.server.parameters import (
+    PAGE_ITEMS,
+    PAGE_LIMIT,
+    Limit,
+    Model,
+    Offset,
+    RegistryOf,
+    answer,
+    decoded,
+    exactly,
+    needs,
+    other_version,
+    page,
+)
+from mreg.server.problems import problem
+from mreg.server.schemas import gives
+from mreg.server.tokens import Role
+from mreg.wire import wire
+
+router = APIRouter(tags=["models"])
+
+
+class Body(BaseModel):
+    """A request's body; a key that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewModel(Body):
+    """What a model is registered with."""
+
+    name: str = Field(examples=["classifier"])
+    description: str = Field("", examples=["spam or not"])
+    tags: dict[str, str] = Field({}, examples=[{"team": "mail"}])
+    directions: dict[str, str] = Field({}, description="higher or lower by metric")
+    primary_metric: str = ""
+
+
+class ModelChanges(Body):
+    """What is to be changed of a model; what is left out stays."""
+
+    description: str | None = None
+    directions: dict[str, str] | None = Field(None, description="higher or lower by metric; empty takes one away")
+    primary_metric: str | None = None
+
+
+class NewName(Body):
+    """A model's new name."""
+
+    name: str = Field(examples=["mail/classifier"])
+
+
+class TagValue(Body):
+    """A tag's value."""
+
+    value: str = Field(examples=["mail"])
+
+
+class AliasTarget(Body):
+    """The version that an alias is to mean."""
+
+    version: str | int = Field(examples=[3])
+
+
+class RollbackRequest(Body):
+    """Which stage is to be rolled back, and to what; by itself to the version that was there before."""
+
+    stage: str = "Production"
+    to: str | int | None = Field(None, description="a version that was in the stage")
+    reason: str = ""
+
+
+@router.post("/models", responses=gives(schemas.Model))
+def register(body: NewModel, registry: RegistryOf) -> Any:
+    """Register a model. 400 if it exists."""
+    try:
+        return answer(
+            registry.register(
+                body.name,
+                description=body.description,
+                tags=body.tags,
+                directions=dict(body.directions),
+                primary_metric=body.primary_metric,
+            )
+        )
+    except AlreadyExists as error:
+        return problem(400, error.code, error.message, hint=error.hint)  # the status that clients of this route know
+
+
+@router.get("/models", responses=gives(list[schemas.ModelSummary]))
+def list_models(registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0) -> JSONResponse:
+    """Every model with its latest and production versions, the one that changed last first."""
+    found, headers = page(request, lambda most, skip: registry.models(limit=most, offset=skip), limit, offset)
+    return JSONResponse(wire(tuple(found)), headers=headers)
+
+
+@router.get("/models/{model}", responses=gives(schemas.ModelVersions))
+def show_model(
+    model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0
+) -> JSONResponse:
+    """A model and its versions, newest first."""
+    shown: list[Any] = []
+
+    def versions(most: int, skip: int) -> Any:
+        shown.append(registry.show(exactly(model), limit=most, offset=skip))
+        return shown[-1].versions
+
+    found, headers = page(request, versions, limit, offset)
+    document = wire(shown[-1])
+    document["versions"] = document["versions"][: len(found)]
+    return JSONResponse(document, headers=headers)
+
+
+@router.patch("/models/{model}", responses=gives(schemas.Model))
+def edit_model(model: Model, body: ModelChanges, registry: RegistryOf) -> JSONResponse:
+    """Change what is said of a model."""
+    return answer(
+        registry.edit(
+            exactly(model),
+            description=body.description,
+            directions=dict(body.directions) if body.directions is not None else None,
+            primary_metric=body.primary_metric,
+        )
+    )
+
+
+@router.post("/models/{model}/rename", responses=gives(schemas.Model), dependencies=[needs(Role.ADMIN)])
+def rename_model(model: Model, body: NewName, registry: RegistryOf) -> JSONResponse:
+    """Give a model another name; its versions, history and numbers stay."""
+    return answer(registry.rename(model, body.name))
+
+
+@router.delete("/models/{model}", responses=gives(schemas.Deletion), dependencies=[needs(Role.ADMIN)])
+def delete_model(
+    model: Model,
+    registry: RegistryOf,
+    force: Annotated[bool, Query(description="Also what is in Staging or Production.")] = False,
+    dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
+) -> JSONResponse:
+    """Delete a model with all its versions; the history stays and no number is given again."""
+    return answer(registry.delete(exactly(model), force=force, dry_run=dry_run))
+
+
+@router.put("/models/{model}/tags/{key}", responses=gives(schemas.Model))
+def tag_model(model: Model, key: str, body: TagValue, registry: RegistryOf) -> JSONResponse:
+    """Set a tag of a model."""
+    return answer(registry.tag(exactly(model), add={decoded(key): body.value}))
+
+
+@router.delete("/models/{model}/tags/{key}", responses=gives(schemas.Model))
+def untag_model(model: Model, key: str, registry: RegistryOf) -> JSONResponse:
+    """Take a tag of a model away."""
+    return answer(registry.tag(exactly(model), remove=[decoded(key)]))
+
+
+@router.put("/models/{model}/aliases/{alias}", responses=gives(schemas.ModelVersion))
+def set_alias(model: Model, alias: str, body: AliasTarget, registry: RegistryOf) -> JSONResponse:
+    """Make an alias mean a version, whatever it meant before."""
+    return answer(registry.set_alias(other_version(model, str(body.version)), decoded(alias)))
+
+
+@router.delete("/models/{model}/aliases/{alias}", responses=gives(schemas.Model))
+def remove_alias(model: Model, alias: str, registry: RegistryOf) -> JSONResponse:
+    """Take an alias away."""
+    return answer(registry.remove_alias(model, decoded(alias)))
+
+
+@router.get("/models/{model}/production", responses=gives(schemas.ProductionVersion))
+def production(model: Model, registry: RegistryOf) -> JSONResponse:
+    """The version in Production, with the place of its bytes. 404 where there is none."""
+    version = registry.version(other_version(model, "production"))
+    return JSONResponse({**wire(version), "artifact_path": version.artifact.path})
+
+
+@router.get("/models/{model}/compare", responses=gives(schemas.Comparison))
+def compare(
+    model: Model,
+    registry: RegistryOf,
+    version_a: Annotated[str, Query(description="A version of this model, or other@3.", examples=["1"])],
+    version_b: Annotated[str, Query(description="What it is held against.", examples=["2"])],
+) -> JSONResponse:
+    """The difference of two versions; ``metric_diff`` is the second less the first."""
+    return answer(registry.compare(other_version(model, version_a), other_version(model, version_b)))
+
+
+@router.post("/models/{model}/rollback", responses=gives(schemas.StageChange))
+def rollback(model: Model, body: RollbackRequest, registry: RegistryOf) -> JSONResponse:
+    """Bring back what was in a stage before; its bytes are verified first."""
+    to = other_version(model, str(body.to)) if body.to is not None else None
+    return answer(registry.rollback(model, stage=body.stage, to=to, reason=body.reason))
+
+
+@router.get("/models/{model}/history", responses=gives(list[schemas.Event]))
+def history(model: Model, registry: RegistryOf, limit: Limit = PAGE_ITEMS) -> JSONResponse:
+    """What happened to a model and its versions, newest first."""
+    return answer(registry.history(exactly(model), limit=limit))
+
+
+@router.get("/models/{model}/stages", responses=gives(schemas.StagesAt))
+def stages_at(
+    model: Model,
+    registry: RegistryOf,
+    at: Annotated[str, Query(description="ISO 8601; UTC where it names no zone.", examples=["2026-03-01T12:00"])],
+) -> JSONResponse:
+    """Which versions were in which stage at a time."""
+    return answer(registry.stages_at(model, at))
+
+
+@router.get("/models/{model}/deployments", responses=gives(list[schemas.Deployment]))
+def deployments(model: Model, registry: RegistryOf, limit: Limit = PAGE_ITEMS) -> JSONResponse:
+    """What changes of a model set off, newest first."""
+    return answer(registry.deployments(model, limit=limit))

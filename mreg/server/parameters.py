@@ -1,0 +1,132 @@
+"""What routes take: the registry in the caller's hands, models and versions by their path, pages of lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+from urllib.parse import unquote, urlencode
+
+from fastapi import Depends, Path, Query
+from fastapi.params import Depends as Dependency
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.errors import BadInput
+from mreg.registry.registry import Registry
+from mreg.server.guard import Caller, may_not
+from mreg.server.tokens import Role
+from mreg.wire import wire
+
+PAGE_ITEMS = 100
+PAGE_LIMIT = 1_000
+OFFSET_LIMIT = 100_000
+"""Each thing that is left out costs as much as one that is given."""
+
+
+def decoded(part: str) -> str:
+    """A part of a path, decoded once.
+
+    Raises:
+        BadInput: It is no UTF-8.
+    """
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise BadInput("the path is no UTF-8") from None
+
+
+async def _registry(request: Request) -> Registry:
+    """The server's registry in the hands of who asks."""
+    registry: Registry = request.app.state.registry
+    caller: Caller = request.scope["mreg.caller"]
+    return registry.acting_as(caller.name)
+
+
+RegistryOf = Annotated[Registry, Depends(_registry)]
+
+
+async def _model(
+    model: Annotated[str, Path(description="The model's name; a slash in it is written %2F.", examples=["classifier"])],
+) -> ModelName:
+    return ModelName(decoded(model))
+
+
+Model = Annotated[ModelName, Depends(_model)]
+
+
+async def _version(
+    model: Model,
+    version: Annotated[
+        str,
+        Path(
+            description="A number, latest, best, a stage, an alias or sha256:DIGEST, with ~N for N back.",
+            examples=["3"],
+        ),
+    ],
+) -> VersionRef:
+    return VersionRef(model, Selector.parse(decoded(version)), exact=True)
+
+
+Version = Annotated[VersionRef, Depends(_version)]
+
+
+def exactly(model: ModelName) -> VersionRef:
+    """The reference of a whole model, never of a version of another one."""
+    return VersionRef(model, exact=True)
+
+
+def other_version(model: ModelName, text: str) -> VersionRef:
+    """The version that a query or body names: of the model in the path, or ``other@3``."""
+    if "@" in text:
+        return VersionRef.parse(text)
+    return VersionRef(model, Selector.parse(text), exact=True)
+
+
+def needs(role: Role) -> Dependency:
+    """Lets a route be used by callers of this role or a higher one alone."""
+
+    async def check(request: Request) -> None:
+        caller: Caller = request.scope["mreg.caller"]
+        if caller.role < role:
+            raise may_not(caller, role)
+
+    found: Dependency = Depends(check)
+    return found
+
+
+Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="At most so many.")]
+Offset = Annotated[
+    int, Query(ge=0, le=OFFSET_LIMIT, description="How many to leave out first; Link names the next page.")
+]
+
+
+def answer(value: object) -> JSONResponse:
+    """A value of the registry as JSON."""
+    return JSONResponse(wire(value))
+
+
+def page(
+    request: Request, found: Callable[[int, int], Sequence[Any]], limit: int, offset: int
+) -> tuple[Sequence[Any], dict[str, str]]:
+    """A page of a list, and the header that names the next one where there is one.
+
+    Args:
+        found: Gives so many things from an offset on.
+    """
+    things = found(limit + 1, offset)
+    headers = {}
+    if len(things) > limit and offset + limit <= OFFSET_LIMIT:
+        query = [(key, value) for key, value in request.query_params.multi_items() if key not in ("limit", "offset")]
+        more = urlencode([*query, ("limit", str(limit)), ("offset", str(offset + limit))])
+        headers["Link"] = f'<{request.scope["path"]}?{more}>; rel="next"'
+    return things[:limit], headers
+
+
+def check_model(registry: Registry, model: ModelName) -> None:
+    """Nothing, if there is such a model.
+
+    Raises:
+        NotFound: There is none.
+    """
+    registry.model(model)

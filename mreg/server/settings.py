@@ -1,0 +1,84 @@
+"""How the registry is served, decided once when the server starts."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from mreg.domain.text import quoted
+from mreg.errors import BadInput
+from mreg.server.tokens import Token
+
+UPLOAD_LIMIT = 100 << 30
+"""Bytes of one upload, unless said otherwise."""
+
+BODY_LIMIT = 1 << 20
+"""Bytes of any other request's body."""
+
+TARGET_LIMIT = 8 << 10
+"""Bytes of a path with its query."""
+
+HEADERS_LIMIT = 64 << 10
+"""Bytes of a request's headers."""
+
+HEADERS_SECONDS = 30.0
+"""How long a client may take to send a request's headers."""
+
+IDLE_SECONDS = 60.0
+"""How long a client may send nothing in the middle of a body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """How the registry is served.
+
+    Attributes:
+        host: The address that is listened at.
+        port: 0 for any that is free.
+        tokens: Who may come in; none: everybody who reaches a loopback address may do everything.
+        hosts: Names, beside addresses and localhost, by which clients may call the server.
+        read_only: Nothing may be changed.
+        upload_limit: Bytes of one upload.
+        json_log: The access log in JSON.
+        grace_seconds: How long requests under way may go on when the server is stopped.
+
+    Raises:
+        BadInput: Without tokens only loopback addresses can be served.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    tokens: tuple[Token, ...] = ()
+    hosts: tuple[str, ...] = ()
+    read_only: bool = False
+    upload_limit: int = UPLOAD_LIMIT
+    json_log: bool = False
+    grace_seconds: int = 600
+
+    def __post_init__(self) -> None:
+        if not self.tokens and not is_loopback(self.host):
+            raise BadInput(
+                f"without tokens mreg serves loopback addresses alone, and {quoted(self.host)} is none",
+                hint="make tokens by mreg token NAME --role writer, and name their file: --token-file FILE",
+            )
+
+    def knows_host(self, name: str) -> bool:
+        """Whether a client may call the server by this name.
+
+        A name that is not known could be that of a page which had itself resolved to this machine (DNS rebinding); an
+        address can't be.
+        """
+        return name == "localhost" or _address(name) is not None or name in (host.lower() for host in self.hosts)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    found = _address(host)
+    return host == "localhost" or (found is not None and found.is_loopback)

@@ -1,0 +1,142 @@
+"""Routes of versions: uploaded, shown, changed, downloaded."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mreg.server import schemas
+from mreg.server.download import download
+from mreg.server.models import Body, TagValue
+from mreg.server.parameters import (
+    PAGE_ITEMS,
+    Limit,
+    Model,
+    RegistryOf,
+    Version,
+    answer,
+    decoded,
+    needs,
+)
+from mreg.server.schemas import gives
+from mreg.server.tokens import Role
+from mreg.server.upload import REQUEST, receive_upload
+
+router = APIRouter(tags=["versions"])
+
+BYTES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The bytes.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    206: {"description": "A range of them."},
+    304: {"description": "The client has them already."},
+    416: {"description": "The range lies beyond them."},
+}
+
+
+class VersionChanges(Body):
+    """What is to be changed of a version; what is left out stays, and empty takes away."""
+
+    description: str | None = None
+    run_id: str | None = None
+    experiment_id: str | None = None
+    parent: str | None = Field(None, examples=["base@1"])
+
+
+@router.post("/models/{model}/versions", responses=gives(schemas.ModelVersion), openapi_extra=REQUEST)
+async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONResponse:
+    """Upload a file as the next version of a registered model.
+
+    The file is the part ``model_file``; everything else may be form fields or query parameters. With
+    ``X-Checksum-Sha256`` or the field ``checksum`` the bytes are held against it. A version is there when this answers,
+    and nothing is where it does not.
+    """
+    return answer(await receive_upload(request, registry, model))
+
+
+@router.get("/models/{model}/versions/{version}", responses=gives(schemas.ModelVersion))
+def show_version(version: Version, registry: RegistryOf) -> JSONResponse:
+    """One version whole."""
+    return answer(registry.version(version))
+
+
+@router.patch("/models/{model}/versions/{version}", responses=gives(schemas.ModelVersion))
+def edit_version(version: Version, body: VersionChanges, registry: RegistryOf) -> JSONResponse:
+    """Change what is said of a version; its bytes never change."""
+    return answer(
+        registry.edit(
+            version,
+            description=body.description,
+            run_id=body.run_id,
+            experiment_id=body.experiment_id,
+            parent=body.parent,
+        )
+    )
+
+
+@router.delete(
+    "/models/{model}/versions/{version}", responses=gives(schemas.Deletion), dependencies=[needs(Role.ADMIN)]
+)
+def delete_version(
+    version: Version,
+    registry: RegistryOf,
+    force: Annotated[bool, Query(description="Also from Staging or Production.")] = False,
+    dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
+) -> JSONResponse:
+    """Delete a version; the history stays and its number is not given again."""
+    return answer(registry.delete(version, force=force, dry_run=dry_run))
+
+
+@router.put("/models/{model}/versions/{version}/tags/{key}", responses=gives(schemas.ModelVersion))
+def tag_version(version: Version, key: str, body: TagValue, registry: RegistryOf) -> JSONResponse:
+    """Set a tag of a version."""
+    return answer(registry.tag(version, add={decoded(key): body.value}))
+
+
+@router.delete("/models/{model}/versions/{version}/tags/{key}", responses=gives(schemas.ModelVersion))
+def untag_version(version: Version, key: str, registry: RegistryOf) -> JSONResponse:
+    """Take a tag of a version away."""
+    return answer(registry.tag(version, remove=[decoded(key)]))
+
+
+@router.head("/models/{model}/versions/{version}/artifact", include_in_schema=False)
+@router.get("/models/{model}/versions/{version}/artifact", responses=BYTES)
+async def download_artifact(version: Version, registry: RegistryOf, request: Request) -> Response:
+    """The bytes of a version that is one file; with ranges and an entity tag."""
+    return await download(request, registry, version, None)
+
+
+@router.get("/models/{model}/versions/{version}/files", responses=gives(list[schemas.StoredFile]))
+def list_files(version: Version, registry: RegistryOf) -> JSONResponse:
+    """The files of a version."""
+    return answer(registry.files(version))
+
+
+@router.head("/models/{model}/versions/{version}/files/{path:path}", include_in_schema=False)
+@router.get("/models/{model}/versions/{version}/files/{path:path}", responses=BYTES)
+async def download_file(version: Version, path: str, registry: RegistryOf, request: Request) -> Response:
+    """The bytes of one file of a version; with ranges and an entity tag."""
+    return await download(request, registry, version, decoded(path))
+
+
+@router.get("/models/{model}/versions/{version}/history", responses=gives(list[schemas.Event]))
+def version_history(version: Version, registry: RegistryOf, limit: Limit = PAGE_ITEMS) -> JSONResponse:
+    """What happened to a version, newest first; also to one that was deleted, by its number."""
+    return answer(registry.history(version, limit=limit))
+
+
+@router.get("/models/{model}/versions/{version}/lineage", responses=gives(schemas.Lineage))
+def lineage(version: Version, registry: RegistryOf) -> JSONResponse:
+    """What a version was made from, and what was made from it, over all models."""
+    return answer(registry.lineage(version))
+
+
+@router.get("/models/{model}/versions/{version}/why", responses=gives(schemas.Why))
+def why(version: Version, registry: RegistryOf) -> JSONResponse:
+    """Why a version is where it is: who put it there, gates, approvals, against what it replaced."""
+    return answer(registry.why(version))

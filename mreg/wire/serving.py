@@ -1,0 +1,31 @@
+"""What a server alone gives as JSON-ready dicts; see `mreg.wire`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mreg.registry.streaming import StoredFile
+    from mreg.server.tokens import NewToken
+
+Wire = dict[str, Any]
+
+
+def stored_file(file: StoredFile) -> Wire:
+    """A file of a version."""
+    return {
+        "path": file.path,
+        "size_bytes": file.size_bytes,
+        "checksum": str(file.digest),
+        "executable": file.executable,
+    }
+
+
+def new_token(made: NewToken) -> Wire:
+    """A token that was just made."""
+    return {
+        "name": made.token.name,
+        "role": str(made.token.role),
+        "line": made.token.line,
+        "secret": made.secret,
+    }
