@@ -17,12 +17,13 @@ done
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 
-# The completions are tested in the shells themselves. Where they can't be installed the tests of that shell are
-# skipped, except in CI, where a skip fails.
+# The completions are tested in the shells themselves, the page in a browser. Where they can't be installed their tests
+# are skipped, except in CI, where a skip fails.
 missing=""
 for shell in bash zsh fish; do
     command -v "$shell" >/dev/null 2>&1 || missing="$missing $shell"
 done
+command -v chromium >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium chromium-driver"
 if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     echo "installing$missing"
     # shellcheck disable=SC2086

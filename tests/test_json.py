@@ -53,13 +53,14 @@ COMMANDS = {
     "Exported": ["export", "m@1"],
     "Bundle": ["export", "--inspect", "m.mreg"],
     "Imported": ["import", "m.mreg"],
+    "NewToken": ["token", "ci"],
 }
 
 
 def test_every_value_that_is_written_has_a_section() -> None:
     names = {"RegisteredModel": "Model"}
     assert set(SECTIONS) == {names.get(name, name) for name in wire._WRITERS} | {"Assessment", "Decision"}
-    assert set(SECTIONS) == {*COMMANDS, "Regression", "Assessment", "Decision"}
+    assert set(SECTIONS) == {*COMMANDS, "Regression", "Assessment", "Decision", "StoredFile"}
 
 
 @pytest.mark.parametrize("section", COMMANDS)

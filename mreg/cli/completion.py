@@ -78,6 +78,12 @@ def _profiles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: AR
     return [profile.name for profile in list_profiles(config=invocation_of(ctx).config)]
 
 
+def _roles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
+    from mreg.server.tokens import Role
+
+    return [str(role) for role in Role]
+
+
 complete_reference = _quietly(_references)
 complete_model = _quietly(_models)
 complete_alias = _quietly(_aliases)
@@ -85,6 +91,7 @@ complete_metric = _quietly(_metrics)
 complete_field = _quietly(_fields)
 complete_stage = _quietly(_stages)
 complete_profile = _quietly(_profiles)
+complete_role = _quietly(_roles)
 
 
 def completion(

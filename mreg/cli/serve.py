@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from mreg.cli.arguments import size_in_bytes
+from mreg.cli.completion import complete_role
 from mreg.cli.invocation import Invocation, invocation_of
+from mreg.cli.signals import Terminated
 from mreg.errors import BadInput, NotFound, Unavailable
 
 HostNames = Annotated[
@@ -40,6 +43,7 @@ def serve(
 
     By itself it listens at 127.0.0.1, where everybody on this machine may do everything. Any other address needs
     tokens, which `mreg token` makes; what is done with one is done in its name. The access log is on standard error.
+    SIGTERM stops it: requests under way are finished first, and the exit code is 0.
 
     Examples:
 
@@ -54,7 +58,9 @@ def serve(
         from mreg.server.run import serve as serve_registry
         from mreg.server.settings import ServerSettings
         from mreg.server.tokens import parse_tokens
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("mreg"):
+            raise
         raise Unavailable(
             f"serving needs packages that are not here: {error}", hint="pip install 'mreg[server]'"
         ) from error
@@ -72,7 +78,8 @@ def serve(
         json_log=json_log,
         grace_seconds=grace,
     )
-    serve_registry(run.registry, settings, lambda url: _say_where(run, url))
+    with suppress(Terminated):  # the way to stop a server; what was under way is finished
+        serve_registry(run.registry, settings, lambda url: _say_where(run, url))
 
 
 def _say_where(run: Invocation, url: str) -> None:
@@ -104,7 +111,7 @@ def token(
             "--role",
             metavar="ROLE",
             help="reader, writer, approver or admin; each may do what those before it may.",
-            autocompletion=lambda *_: ["reader", "writer", "approver", "admin"],
+            autocompletion=complete_role,
         ),
     ] = "reader",
 ) -> None:

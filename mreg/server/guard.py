@@ -165,7 +165,8 @@ def _raw_path(scope: Scope) -> str:
 
 def _without_port(host: str) -> str:
     if host.startswith("["):
-        return host.partition("]")[0] + "]"
+        address, closed, _ = host.partition("]")
+        return address + closed
     return host.partition(":")[0]
 
 

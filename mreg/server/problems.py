@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from mreg import errors
 from mreg.domain.text import quoted
@@ -85,18 +86,32 @@ def of_error(_request: Request, error: Exception) -> Response:
     return problem(status, error.code, error.message, hint=error.hint, details=details)
 
 
-def of_http(_request: Request, error: Exception) -> Response:
+def of_http(request: Request, error: Exception) -> Response:
     """The answer for what HTTP alone knows."""
     if not isinstance(error, HTTPException):
         raise error
-    headers = dict(error.headers) if error.headers else None
+    headers = dict(error.headers) if error.headers else {}
     if isinstance(error, Refused):
         return problem(error.status_code, error.code, error.detail, hint=error.hint, headers=headers)
     code = CODES.get(error.status_code, "refused")
     message = str(error.detail)
     if error.status_code == 404:
         message = "there is nothing at this path"
+    if error.status_code == 405:
+        allowed = _methods_of_path(request)
+        message = f"{request.method} is not for this path, which has {', '.join(allowed)}"
+        headers["Allow"] = ", ".join(allowed)
     return problem(error.status_code, code, message, hint="GET /openapi.json lists what there is", headers=headers)
+
+
+def _methods_of_path(request: Request) -> list[str]:
+    """Of every route of the path; Starlette names those of the first alone."""
+    return sorted(
+        method
+        for route in request.app.routes
+        if getattr(route, "methods", None) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods
+    )
 
 
 def of_validation(_request: Request, error: Exception) -> Response:

@@ -68,6 +68,7 @@ CHANGING = [
     ["rename", "classifier", "clf"], ["delete", "classifier@2", "--yes"],
     ["rollback", "classifier", "--to", "classifier@1"], ["alias", "classifier", "1", "old"], ["init"], ["profile", "use", "local"],
     ["profile", "add", "here", "--catalog", "c.db"], ["export", "classifier@1"], ["import", "classifier.mreg", "-n", "copy"],
+    ["token", "ci"],
 ]  # fmt: skip
 
 

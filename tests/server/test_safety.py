@@ -1,0 +1,408 @@
+"""Who may come in, from where, with what, and what never gets through."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.errors import BadInput
+from mreg.server import protocol
+from mreg.server.settings import ServerSettings
+from mreg.server.tokens import Role, Token, find_token, new_token, parse_tokens
+from tests.conftest import Mreg
+from tests.server.conftest import Serve, Served, Tokens, stored
+
+MAY = {
+    "reader": [("GET", "/models", None), ("GET", "/models/m/versions/1/artifact", None), ("GET", "/search", None),
+               ("GET", "/metrics", None), ("GET", "/openapi.json", None), ("GET", "/ui", None)],
+    "writer": [("POST", "/models", {"name": "new"}), ("PATCH", "/models/m", {"description": "x"}),
+               ("PUT", "/models/m/tags/a", {"value": "b"}), ("PUT", "/models/m/aliases/champ", {"version": 1}),
+               ("POST", "/models/m/versions/1/transition", {"stage": "Staging"})],
+    "approver": [("POST", "/models/m/versions/1/approve", {}), ("POST", "/models/m/versions/1/reject", {"reason": "x"}),
+                 ("DELETE", "/models/m/versions/1/decision", None)],
+    "admin": [("PUT", "/policy", {"Production": {"approvals": 1}}), ("DELETE", "/policy", None),
+              ("PUT", "/models/m/policy", {}), ("POST", "/models/m/rename", {"name": "n"}),
+              ("DELETE", "/models/n/versions/1?force=true", None), ("DELETE", "/models/n", None)],
+}  # fmt: skip
+
+
+def test_a_role_may_do_what_its_place_allows_and_no_more(serve: Serve, tokens: Tokens, command: Mreg) -> None:
+    Path("f").write_bytes(b"x")
+    command("push", "f", "-n", "m")
+    server = serve("--token-file", str(tokens.file), "--json-log")
+    for needed, requests in MAY.items():
+        for method, path, document in requests:
+            for role in Role:
+                if role >= Role.parse(needed):
+                    continue
+                server.secret = tokens.secrets[str(role)]
+                answer = server.ask(method, path, json=document)
+                assert (answer.status_code, answer.json()["code"]) == (403, "role_too_low"), f"{role} {method} {path}"
+            server.secret = ""
+            assert server.ask(method, path, json=document).status_code == 401, path
+            server.secret = tokens.secrets["reader"] + "x"
+            assert server.ask(method, path, json=document).status_code == 401, path
+        for method, path, document in requests:
+            server.secret = tokens.secrets[needed]
+            answer = server.ask(method, path, json=document)
+            assert answer.status_code in (200, 409), f"{needed} {method} {path}: {answer.text}"
+    with mreg.open_registry() as registry:
+        actors = {event.action: event.actor for event in registry.history()}
+    assert (actors["model.edited"], actors["policy.applied"], actors["model.deleted"]) == ("writer", "admin", "admin")
+    log = server.log.read_text()
+    assert not [secret for secret in tokens.secrets.values() if secret in log]
+    assert {line["actor"] for line in server.lines()} == {None, "reader", "writer", "approver", "admin"}
+
+
+def test_who_acts_is_the_token_and_never_what_the_client_says(serve: Serve, tokens: Tokens) -> None:
+    server = serve("--token-file", str(tokens.file), secret=tokens.secrets["writer"])
+    claims = {"X-User": "root", "X-Forwarded-User": "root", "From": "root@x", "X-Actor": "root"}
+    assert server.ask("POST", "/models", json={"name": "m"}, headers=claims).json()["created_by"] == "writer"
+    assert server.ask("POST", "/models", json={"name": "n", "created_by": "root"}).status_code == 422
+    assert server.upload(b"x", "m", created_by="root").status_code == 400
+    assert server.upload(b"x", "m").json()["created_by"] == "writer"
+
+
+def test_a_page_is_for_tokens_as_well_by_the_browsers_own_way(serve: Serve, tokens: Tokens) -> None:
+    server = serve("--token-file", str(tokens.file))
+    asked = server.get("/ui")
+    assert asked.status_code == 401
+    assert asked.headers["www-authenticate"].startswith("Basic ")
+    basic = {"Authorization": "Basic " + b64encode(f"any:{tokens.secrets['reader']}".encode()).decode()}
+    assert server.get("/ui", headers=basic).status_code == 200
+    # A browser sends it by itself, from whatever page: it must open nothing that changes something.
+    for path in ("/models", "/metrics"):
+        assert server.get(path, headers=basic).status_code == 401
+    assert server.get("/models").headers["www-authenticate"] == "Bearer"
+    for wrong in (
+        "Basic",
+        "Basic !!",
+        "Basic " + b64encode(b"no colon").decode(),
+        "Bearer",
+        "Bearer  ",
+        "Digest x",
+        "Bearer \xff",
+    ):
+        assert server.get("/ui", headers={"Authorization": wrong.encode("latin-1")}).status_code == 401
+
+
+def test_health_needs_no_token_and_tells_nothing(serve: Serve, tokens: Tokens) -> None:
+    server = serve("--token-file", str(tokens.file))
+    for path in ("/healthz", "/readyz"):
+        found = server.get(path)
+        assert found.status_code == 200
+        assert os.environ["HOME"] not in found.text
+    assert server.ask("POST", "/healthz").status_code == 405
+
+
+def test_any_other_address_needs_tokens(process: Mreg) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.com"):
+        done = process("serve", "--host", host)
+        assert done.code == 2
+        assert "without tokens mreg serves loopback addresses alone" in done.err
+        assert "mreg token NAME --role writer" in done.err
+
+
+BAD_TOKENS = {
+    "": "has no tokens",
+    "# only a comment\n": "has no tokens",
+    "ci writer\n": "line 1 is no token",
+    "ci writer sha256:12": "line 1 is no token: its digest is none",
+    "\nci owner sha256:" + "0" * 64: "line 2 is no token: its role is none",
+    "ci writer sha256:" + "0" * 64 + "\nci reader sha256:" + "1" * 64: "has a name twice",
+    "ci writer sha256:" + "0" * 64 + "\ncd reader sha256:" + "0" * 64: "has a digest twice",
+    "ci writer mreg_secret-by-mistake": "line 1 is no token",
+}
+
+
+def test_a_token_file_is_read_exactly_and_never_shown(process: Mreg) -> None:
+    for text, message in BAD_TOKENS.items():
+        Path("tokens").write_text(text)
+        for done in (
+            process("serve", "--token-file", "tokens"),
+            process("serve", env={**os.environ, "MREG_SERVER_TOKENS": text}),
+        ):
+            assert (done.code, message in done.err) == (2, True), done.err
+            assert "secret-by-mistake" not in done.err
+    assert process("serve", "--token-file", "none").code == 4
+    assert process("serve", "--token-file", ".").code == 8
+    Path("tokens").write_bytes(b"\xff")
+    assert process("serve", "--token-file", "tokens").code == 8
+
+
+def test_tokens_are_what_their_lines_say() -> None:
+    made = new_token("ci", Role.WRITER)
+    assert parse_tokens(f"  {made.token.line}  # of the build\n\n", "x") == (made.token,)
+    assert find_token((made.token,), made.secret) == made.token
+    for other in ("", made.secret[:-1], made.secret + "x", made.secret.upper(), "\udcff"):
+        assert find_token((made.token,), other) is None
+    assert new_token("ci", Role.WRITER).secret != made.secret
+    for name in ("", "a b", "a#b", "a;b", "a\nb", "x" * 300):
+        with pytest.raises(BadInput):
+            new_token(name, Role.READER)
+    with pytest.raises(BadInput, match="there is no role 'writr'"):
+        Role.parse("writr")
+    assert len(parse_tokens(";".join(new_token(f"t{n}", Role.READER).token.line for n in range(3)), "x")) == 3
+    assert isinstance(made.token, Token)
+
+
+def test_a_token_is_made_with_its_line_and_shown_once(command: Mreg) -> None:
+    made = json.loads(command("token", "ci", "--role", "writer", "--json").out)
+    assert parse_tokens(made["line"], "x")[0].role is Role.WRITER
+    quiet = command("token", "ci", "-q")
+    assert parse_tokens(quiet.out, "x")[0].role is Role.READER
+    assert "shown once: mreg_" in quiet.err
+    assert command("token", "ci", "--role", "owner").code == 2
+    assert command("token", "a b").code == 2
+
+
+FOREIGN_HOSTS = [
+    "evil.example",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example",
+    "",
+    "evil.example:8000",
+    "[::1",
+    "a b",
+]
+KNOWN_HOSTS = [
+    "127.0.0.1",
+    "localhost",
+    "LOCALHOST:1",
+    "[::1]",
+    "[::1]:8000",
+    "10.0.0.1",
+    "models.example",
+    "Models.Example:80",
+]
+
+
+def test_the_server_is_called_by_names_that_it_knows(serve: Serve) -> None:
+    server = serve("--allow-host", "models.example")
+    for host in FOREIGN_HOSTS:
+        for path in ("/models", "/ui", "/healthz"):
+            answer = server.raw(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            assert answer.startswith((b"HTTP/1.1 421", b"HTTP/1.1 400")), (host, answer)
+    assert server.raw(b"GET /models HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 421")
+    for host in KNOWN_HOSTS:
+        answer = server.raw(f"GET /models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 200"), (host, answer)
+
+
+def test_pages_of_other_origins_may_not_ask(server: Served, store: Path) -> None:
+    own = f"http://127.0.0.1:{server.port}"
+    for origin in (
+        "http://evil.example",
+        "null",
+        "https://127.0.0.1",
+        "http://127.0.0.1:1",
+        "http://localhost",
+        "file://",
+    ):
+        for method, path in (("POST", "/models/classifier/versions"), ("GET", "/models"), ("OPTIONS", "/models")):
+            answer = server.ask(method, path, headers={"Origin": origin})
+            assert (answer.status_code, answer.json()["code"]) == (403, "foreign_origin"), origin
+            assert "access-control-allow-origin" not in answer.headers
+    assert server.ask("POST", "/models", json={"name": "own"}, headers={"Origin": own}).status_code == 200
+    for site in ("cross-site", "same-site"):
+        assert server.ask("POST", "/models", json={"name": site}, headers={"Sec-Fetch-Site": site}).status_code == 403
+    visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert server.get("/ui", headers=visit).status_code == 200
+    assert server.get("/models", headers=visit).status_code == 403
+    assert stored(store) == []
+
+
+def test_a_read_only_server_changes_nothing(serve: Serve, command: Mreg, tokens: Tokens) -> None:
+    Path("f").write_bytes(b"x")
+    command("push", "f", "-n", "m")
+    server = serve("--read-only", "--token-file", str(tokens.file), secret=tokens.secrets["admin"])
+    document = server.get("/openapi.json").json()
+    tried = 0
+    for path, operations in document["paths"].items():
+        for method in operations:
+            if method == "get":
+                continue
+            url = path.replace("{model}", "m").replace("{version}", "1").replace("{alias}", "a").replace("{key}", "k")
+            answer = server.ask(method.upper(), url)
+            assert (answer.status_code, answer.json()["code"]) == (403, "read_only"), url
+            tried += 1
+    assert tried >= 25
+    assert server.get("/models/m/versions/1/artifact").content == b"x"
+    with mreg.open_registry() as registry:
+        assert registry.verify_audit().events == 2
+
+
+def test_every_answer_carries_what_browsers_need_to_be_careful(server: Served) -> None:
+    server.upload(b"<script>alert(1)</script>", name="x.html")
+    for path in (
+        "/models",
+        "/models/none",
+        "/nowhere",
+        "/ui",
+        "/models/classifier/versions/1/artifact",
+        "/healthz",
+        "/metrics",
+    ):
+        headers = server.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "unsafe" not in policy
+        assert ("sandbox" in policy) is (path != "/ui")
+        assert "cache-control" in headers
+        assert "server" not in headers
+    assert server.get("/models/classifier/versions/1/artifact").headers["content-disposition"].startswith("attachment")
+
+
+TRAVERSALS = [
+    "..", "../x", "../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2e%2e", "%2e%2e%2fx", "%252e%252e", "%252e%252e%252fx",
+    "..\\x", "..%5cx", "C:..%5cx", "C:%5cx", "%2fetc%2fpasswd", "//proc/self/root", "%2f%2fproc%2fself%2froot", "a%23b", "a;b",
+    "a%3bb", "a%00b", "%00", "%0a", "%0d%0aX:y", "%1b[2J", "%e2%80%ae", "%e2%80%8b", "%ff", "%ed%a0%80", "file:%2f%2f%2fetc",
+    "file:", "s3:%2f%2fx", "models:%2fx%2f1", "a@1", "a%401", "%20", "+", "-rf", "$(id)", "`id`", "[red]x[/red]", "%", "%2", "%zz",
+    "x" * 129, "x" * 8000, "..%c0%af", "a%2f..%2fb", "a%2f%2fb", "{model}", "__proto__", "con", "NUL%2e.",
+]  # fmt: skip
+PLACES = [
+    ("GET", "/models/{}"), ("GET", "/models/{}/production"), ("GET", "/models/{}/versions/1"), ("DELETE", "/models/{}"),
+    ("GET", "/models/classifier/versions/{}"), ("GET", "/models/classifier/versions/{}/artifact"),
+    ("GET", "/models/classifier/versions/1/files/{}"), ("GET", "/models/classifier/compare?version_a={}&version_b=1"),
+    ("GET", "/compare?version_a={}&version_b=classifier@1"), ("GET", "/search?sort={}&limit=1"), ("GET", "/ui/{}"),
+    ("GET", "/ui/models/{}"), ("GET", "/ui/static/{}"), ("GET", "/ui/models/classifier/versions/{}"), ("GET", "/{}"),
+    ("DELETE", "/models/classifier/aliases/{}"), ("DELETE", "/models/classifier/tags/{}"),
+    ("GET", "/models/classifier/stages?at={}"),
+]  # fmt: skip
+
+
+def test_nothing_in_a_path_or_query_leads_elsewhere(server: Served) -> None:
+    server.upload(b"x")
+    for method, place in PLACES:
+        for attack in TRAVERSALS:
+            answer = server.ask(method, place.format(attack))
+            fine = answer.status_code < 500
+            if answer.status_code == 200 and "/ui" not in place:
+                # Only what names nothing else: an empty remainder, or text that a search ignores.
+                fine = "root:" not in answer.text
+            assert fine, f"{method} {place.format(attack)}: {answer.status_code} {answer.text[:200]}"
+            assert "root:x:" not in answer.text
+            assert "\x1b" not in answer.text
+    assert server.get("/models/classifier").json()["version_count"] == 1
+
+
+BODIES = [b"", b"{}", b"[]", b"null", b"1", b'"x"', b"{", b"\xff", b'{"name": null}', b'{"name": ["a"]}', b'{"name": {"a": 1}}',
+          b'{"name": "a", "tags": {"a": 1}}', b'{"name": "a", "tags": []}', b'{"stage": 1}', b'{"stage": null}', b"[" * 100_000,
+          b'{"name": "\\ud800"}', b'{"name": "a\\u0000"}', b'{"name": "x", "x": "y"}', b'{"description": "\\ud800"}',
+          b'{"name": "' + b"x" * (1 << 20) + b'"}', b'{"approvals": 1e999}', b'{"Production": {"gates": 3}}',
+          b'{"Production": {"approvals": 99999999999999999999}}', b'{"Production": null}',
+          b'{"version": ' + b"9" * 5000 + b"}"]  # fmt: skip
+
+
+def test_bodies_of_the_wrong_type_are_refused_by_every_route(server: Served) -> None:
+    server.upload(b"x")
+    document = server.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        url = (
+            path.replace("{model}", "classifier")
+            .replace("{version}", "1")
+            .replace("{alias}", "a")
+            .replace("{key}", "k")
+        )
+        for method, operation in operations.items():
+            if "requestBody" not in operation:
+                continue
+            for body in BODIES:
+                for kind in (
+                    "application/json",
+                    "text/html",
+                    "multipart/form-data",
+                    "application/x-www-form-urlencoded",
+                ):
+                    answer = server.ask(method.upper(), url, data=body, headers={"Content-Type": kind})
+                    assert answer.status_code < 500, f"{method} {url} {kind} {body[:60]!r}: {answer.text[:300]}"
+                    assert answer.status_code != 200 or body in (b"{}", b"", b"null", b'{"Production": null}'), (
+                        f"{method} {url} {kind} {body[:60]!r}"
+                    )
+
+
+RAW = {
+    "no length": b"POST /models HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n",
+    "two lengths": b'POST /models HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 13\r\n\r\n{"name": "a"}',
+    "length and chunks": b"POST /models HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a negative length": b"POST /models HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    "a length that is no number": b"POST /models HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+    "an endless length": b"POST /models HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n",
+    "a length beyond the limit": b"POST /models HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n{}",
+    "bad chunks": b"POST /models HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "a header that is no header": b"GET /models HTTP/1.1\r\nHost: localhost\r\nX y\r\n\r\n",
+    "NUL in the path": b"GET /mod\0els HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "bytes above 127 in the path": b"GET /models/\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a whole URL": b"GET http://localhost/models/%2e%2e HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a method that is none": b"BREW /models HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "CONNECT": b"CONNECT example.com:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "an upgrade": b"GET /models/%2e%2e HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "a path of 10 KB": b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a query of 10 KB": b"GET /models?" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "headers of 100 KB": b"GET /models HTTP/1.1\r\nHost: localhost\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+    "headers of 10,000 lines": b"GET /models HTTP/1.1\r\nHost: localhost\r\n" + b"X: yyyyyyy\r\n" * 10_000 + b"\r\n",
+    "two hosts": b"GET /models HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+}
+
+
+def test_what_is_no_request_is_refused_and_the_server_goes_on(server: Served) -> None:
+    for what, request in RAW.items():
+        answer = server.raw(request, timeout=1)
+        status = int(answer[9:12]) if answer.startswith(b"HTTP/1.1 ") else None
+        assert status is None or 400 <= status < 500, f"{what}: {answer[:300]!r}"
+        assert server.get("/healthz").status_code == 200, what
+    assert [one["name"] for one in server.get("/models").json()] == ["classifier"]
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_slow_headers_are_not_waited_for(in_process: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEADERS_SECONDS", 0.3)
+    server = in_process()
+    for some in (b"", b"GET /mod", b"GET /models HTTP/1.1\r\nHost: localhost\r\n"):
+        began = time.monotonic()
+        assert server.raw(some, timeout=10) == b""
+        assert time.monotonic() - began < 5
+    assert server.get("/models").status_code == 200
+
+
+def test_a_thousand_connections_at_once_are_served(server: Served) -> None:
+    with ExitStack() as stack:
+        connections = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(1000)]
+        for connection in connections:
+            connection.sendall(b"GET /models/classifier HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for connection in connections:
+            connection.settimeout(60)
+            assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        assert server.get("/healthz").status_code == 200
+
+
+def test_settings_refuse_what_can_not_be_served(process: Mreg) -> None:
+    assert process("serve", "--port", "99999").code == 2
+    assert process("serve", "--max-upload", "much").code == 2
+    assert process("serve", "--host", "127.0.0.1.1").code == 2
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = process("serve", "--port", str(taken.getsockname()[1]))
+        assert (done.code, "can't be listened at: Address already in use" in done.err) == (8, True)
+    assert ServerSettings(host="::1").knows_host("localhost")
+
+
+def test_a_server_that_is_told_to_stop_ends_well(serve: Serve) -> None:
+    server = serve()
+    assert server.get("/models").status_code == 200
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text()
