@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -37,7 +37,6 @@ def build_app(registry: Registry, settings: ServerSettings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         responses=PROBLEMS,
-        strict_content_type=True,
     )
     app.state.registry = registry
     app.state.settings = settings
@@ -51,20 +50,8 @@ def build_app(registry: Registry, settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(Exception, problems.of_unknown)
     app.add_middleware(Guard, settings=settings, everybody=registry.actor)
     app.add_middleware(Observed, meters=app.state.meters, json_log=settings.json_log)
+    document = app.openapi()  # kept by the application from here on
     if settings.tokens:
-        _ask_for_tokens(app)
-    return app
-
-
-def _ask_for_tokens(app: FastAPI) -> None:
-    """Say in the OpenAPI document that every route but the open ones needs a token."""
-    made = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = made()
-        components = document.setdefault("components", {})
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    return app

@@ -63,7 +63,7 @@ async def download(request: Request, registry: Registry, version: VersionRef, pa
             status = 206
             headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{file.size_bytes}"
     headers["Content-Length"] = str(length)
-    if request.method == "HEAD":
+    if request.scope.get("mreg.head"):
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
     chunks = registry.read_file(file, start, length)
     first = await run_sync(next, chunks, b"")

@@ -9,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from mreg.server import schemas
-from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, answer, page
+from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, answer, paged
 from mreg.server.schemas import gives
-from mreg.wire import wire
 
 router = APIRouter(tags=["over all models"])
 
@@ -35,10 +34,7 @@ def search(
     offset: Offset = 0,
 ) -> JSONResponse:
     """Versions over all models for which an expression holds, newest first unless sorted."""
-    found, headers = page(
-        request, lambda most, skip: registry.search(q, sort=sort, limit=most, offset=skip), limit, offset
-    )
-    return JSONResponse(wire(tuple(found)), headers=headers)
+    return paged(request, lambda most, skip: registry.search(q, sort=sort, limit=most, offset=skip), limit, offset)
 
 
 @router.get("/compare", responses=gives(schemas.Comparison))
@@ -52,9 +48,9 @@ def compare(
 
 
 @router.get("/history", responses=gives(list[schemas.Event]))
-def history(registry: RegistryOf, limit: Limit = PAGE_ITEMS) -> JSONResponse:
+def history(registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0) -> JSONResponse:
     """What happened to anything, newest first."""
-    return answer(registry.history(limit=limit))
+    return paged(request, lambda most, skip: registry.history(limit=most + skip)[skip:], limit, offset)
 
 
 @router.get("/audit", responses=gives(schemas.AuditReport))

@@ -76,7 +76,11 @@ class Guard:
         scope["path"] = _raw_path(scope)
         page = scope["path"] == "/ui" or scope["path"].startswith("/ui/")
 
+        head = scope["method"] == "HEAD"
+
         async def guarded(message: Message) -> None:
+            if head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 headers = message.setdefault("headers", [])
                 headers += HEADERS
@@ -95,7 +99,10 @@ class Guard:
         limit = BODY_LIMIT
         if scope["method"] == "POST" and UPLOAD.fullmatch(scope["path"]):
             limit = self._settings.upload_limit
-        await self._app(scope, _bounded(receive, scope, limit), guarded)
+        # HEAD may be asked wherever GET may, as HTTP has it; a download sees that nobody wants its bytes.
+        inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
+        await self._app(inner, _bounded(receive, scope, limit), guarded)
+        scope["route"] = inner.get("route")
 
     def _admit(self, scope: Scope, *, page: bool) -> None:
         """Nothing, if the request may be served.

@@ -24,6 +24,7 @@ from mreg.server.parameters import (
     needs,
     other_version,
     page,
+    paged,
 )
 from mreg.server.problems import problem
 from mreg.server.schemas import gives
@@ -103,8 +104,7 @@ def register(body: NewModel, registry: RegistryOf) -> Any:
 @router.get("/models", responses=gives(list[schemas.ModelSummary]))
 def list_models(registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0) -> JSONResponse:
     """Every model with its latest and production versions, the one that changed last first."""
-    found, headers = page(request, lambda most, skip: registry.models(limit=most, offset=skip), limit, offset)
-    return JSONResponse(wire(tuple(found)), headers=headers)
+    return paged(request, lambda most, skip: registry.models(limit=most, offset=skip), limit, offset)
 
 
 @router.get("/models/{model}", responses=gives(schemas.ModelVersions))
@@ -204,9 +204,11 @@ def rollback(model: Model, body: RollbackRequest, registry: RegistryOf) -> JSONR
 
 
 @router.get("/models/{model}/history", responses=gives(list[schemas.Event]))
-def history(model: Model, registry: RegistryOf, limit: Limit = PAGE_ITEMS) -> JSONResponse:
+def history(
+    model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
+) -> JSONResponse:
     """What happened to a model and its versions, newest first."""
-    return answer(registry.history(exactly(model), limit=limit))
+    return paged(request, lambda most, skip: registry.history(exactly(model), limit=most + skip)[skip:], limit, offset)
 
 
 @router.get("/models/{model}/stages", responses=gives(schemas.StagesAt))
@@ -220,6 +222,8 @@ def stages_at(
 
 
 @router.get("/models/{model}/deployments", responses=gives(list[schemas.Deployment]))
-def deployments(model: Model, registry: RegistryOf, limit: Limit = PAGE_ITEMS) -> JSONResponse:
+def deployments(
+    model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
+) -> JSONResponse:
     """What changes of a model set off, newest first."""
-    return answer(registry.deployments(model, limit=limit))
+    return paged(request, lambda most, skip: registry.deployments(model, limit=most + skip)[skip:], limit, offset)

@@ -123,10 +123,7 @@ def page(
     return things[:limit], headers
 
 
-def check_model(registry: Registry, model: ModelName) -> None:
-    """Nothing, if there is such a model.
-
-    Raises:
-        NotFound: There is none.
-    """
-    registry.model(model)
+def paged(request: Request, found: Callable[[int, int], Sequence[Any]], limit: int, offset: int) -> JSONResponse:
+    """A page of a list as JSON; see `page`."""
+    things, headers = page(request, found, limit, offset)
+    return JSONResponse(wire(tuple(things)), headers=headers)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match
 
 from mreg import errors
 from mreg.domain.text import quoted
@@ -105,13 +105,13 @@ def of_http(request: Request, error: Exception) -> Response:
 
 
 def _methods_of_path(request: Request) -> list[str]:
-    """Of every route of the path; Starlette names those of the first alone."""
-    return sorted(
-        method
-        for route in request.app.routes
-        if getattr(route, "methods", None) and route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods
-    )
+    """Of every route of the path; Starlette names those of one alone."""
+    found = {"GET", "HEAD"} if request.scope["path"].startswith("/ui") else set()
+    for path, operations in request.app.openapi()["paths"].items():
+        pattern = re.sub(r"\{\w+\}", "[^/]+", path.replace("{path}", ".+"))
+        if re.fullmatch(pattern, request.scope["path"]):
+            found.update(method.upper() for method in operations)
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 def of_validation(_request: Request, error: Exception) -> Response:

@@ -6,9 +6,11 @@ type. ``docs/json.md`` says what the keys mean.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from typing_extensions import TypedDict
+
+from mreg.server.examples import EXAMPLES
 
 Number = int | float
 Stage = Literal["None", "Staging", "Production", "Archived"]
@@ -331,12 +333,19 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def gives(shape: Any) -> Responses:
-    """What a route answers, for the OpenAPI document."""
-    return {200: {"model": shape, "description": "Done."}}
+    """What a route answers, for the OpenAPI document: a shape or a list of it, with an example."""
+    within = get_args(shape)
+    name = (within[0] if within else shape).__name__
+    example = [EXAMPLES[name]] if within else EXAMPLES[name]
+    return {200: {"model": shape, "description": "Done.", "content": {"application/json": {"example": example}}}}
 
 
 PROBLEMS: Responses = {
-    status: {"model": Problem, "content": {"application/problem+json": {}}, "description": text}
+    status: {
+        "model": Problem,
+        "content": {"application/problem+json": {"example": EXAMPLES["Problem"]}},
+        "description": text,
+    }
     for status, text in {
         400: "A value that can't be used.",
         401: "No token, or one that is not known.",

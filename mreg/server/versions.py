@@ -16,11 +16,13 @@ from mreg.server.parameters import (
     PAGE_ITEMS,
     Limit,
     Model,
+    Offset,
     RegistryOf,
     Version,
     answer,
     decoded,
     needs,
+    paged,
 )
 from mreg.server.schemas import gives
 from mreg.server.tokens import Role
@@ -104,7 +106,6 @@ def untag_version(version: Version, key: str, registry: RegistryOf) -> JSONRespo
     return answer(registry.tag(version, remove=[decoded(key)]))
 
 
-@router.head("/models/{model}/versions/{version}/artifact", include_in_schema=False)
 @router.get("/models/{model}/versions/{version}/artifact", responses=BYTES)
 async def download_artifact(version: Version, registry: RegistryOf, request: Request) -> Response:
     """The bytes of a version that is one file; with ranges and an entity tag."""
@@ -117,7 +118,6 @@ def list_files(version: Version, registry: RegistryOf) -> JSONResponse:
     return answer(registry.files(version))
 
 
-@router.head("/models/{model}/versions/{version}/files/{path:path}", include_in_schema=False)
 @router.get("/models/{model}/versions/{version}/files/{path:path}", responses=BYTES)
 async def download_file(version: Version, path: str, registry: RegistryOf, request: Request) -> Response:
     """The bytes of one file of a version; with ranges and an entity tag."""
@@ -125,9 +125,11 @@ async def download_file(version: Version, path: str, registry: RegistryOf, reque
 
 
 @router.get("/models/{model}/versions/{version}/history", responses=gives(list[schemas.Event]))
-def version_history(version: Version, registry: RegistryOf, limit: Limit = PAGE_ITEMS) -> JSONResponse:
+def version_history(
+    version: Version, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
+) -> JSONResponse:
     """What happened to a version, newest first; also to one that was deleted, by its number."""
-    return answer(registry.history(version, limit=limit))
+    return paged(request, lambda most, skip: registry.history(version, limit=most + skip)[skip:], limit, offset)
 
 
 @router.get("/models/{model}/versions/{version}/lineage", responses=gives(schemas.Lineage))

@@ -242,6 +242,16 @@ def test_events_carry_who_asked_and_answers_a_number_that_the_log_has(server: Se
     assert (line["method"], line["path"], line["status"], line["actor"]) == ("GET", "/history", 200, "tester")
 
 
+def test_head_may_be_asked_wherever_get_may(server: Served) -> None:
+    server.upload(b"x")
+    for path in ("/healthz", "/models", "/models/classifier", "/models/classifier/versions/1", "/search"):
+        found = server.ask("HEAD", path)
+        assert (found.status_code, found.content) == (200, b""), path
+        assert int(found.headers["content-length"]) == len(server.get(path).content)
+    assert server.ask("HEAD", "/models/none").status_code == 404
+    assert server.ask("PUT", "/models/classifier").headers["allow"] == "DELETE, GET, HEAD, PATCH"
+
+
 def test_health_and_metrics_are_told(server: Served) -> None:
     assert server.get("/healthz").json()["status"] == "ok"
     assert server.get("/readyz").json()["status"] == "ready"
@@ -252,7 +262,7 @@ def test_health_and_metrics_are_told(server: Served) -> None:
     route = 'route="/models/{model}/versions/{version}"'
     assert f'mreg_http_requests_total{{method="GET",{route},status="200"}} 1.0' in text
     assert f'mreg_http_requests_total{{method="GET",{route},status="404"}} 1.0' in text
-    assert "99999" not in text
+    assert "versions/99999" not in text
     received = float(
         next(line for line in text.splitlines() if line.startswith("mreg_http_received_bytes_total ")).split()[1]
     )
@@ -281,6 +291,11 @@ def test_the_openapi_document_names_every_route_with_its_answers(server: Served)
         assert one["summary"]
         assert one["description"]
         assert "200" in one["responses"]
+        answers = [
+            found for found in one["responses"]["200"].get("content", {}).items() if found[0] == "application/json"
+        ]
+        for _, found in answers:
+            assert "example" in found or "$ref" not in str(found), one["operationId"]
     upload = document["paths"]["/models/{model}/versions"]["post"]
     assert "model_file" in json.dumps(upload["requestBody"])
     assert "example" in json.dumps(upload)

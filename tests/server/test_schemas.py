@@ -9,6 +9,7 @@ import pytest
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from mreg.server import schemas
+from mreg.server.examples import EXAMPLES
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served
 from tests.test_json import ASSESSED, MORE, SECTIONS
@@ -30,6 +31,11 @@ def test_a_shape_has_the_keys_that_the_documents_name(name: str) -> None:
     last = SECTIONS["Assessment"] if name in ASSESSED else []
     named = [*SECTIONS.get(MORE.get(name, ""), []), *SECTIONS[name], *last]
     assert set(get_type_hints(SHAPES[name])) == set(named)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_has_its_shape(name: str) -> None:
+    strict(SHAPES[name]).validate_python(EXAMPLES[name])
 
 
 def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Serve, command: Mreg) -> None:
