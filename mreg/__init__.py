@@ -21,7 +21,8 @@ The house, every arrow pointing one way::
 - ``hooks`` runs commands and calls webhooks that changes set off.
 - ``registry`` holds the use cases, the only place that spans both.
 - ``profile`` says where things are; ``documents`` reads what people hand in; ``wire`` makes JSON-ready dicts.
-- ``cli`` is the only place that knows Typer and rich.
+- ``server`` is the registry over HTTP, and the only place that knows FastAPI; ``cli`` the only one that knows Typer and
+  rich.
 
 Everything is imported on first use, so that a command pays for what it needs alone.
 """

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mreg.domain.hook import Hook
 
 KEYS: dict[str, str] = {
-    "catalog": "where the catalog is: a file",
+    "catalog": "where the catalog is: a file, s3://bucket/prefix/catalog.db or postgresql://...",
     "artifacts": "where the artifacts are: a folder or s3://bucket/prefix",
     "endpoint_url": "address of an S3 store that is not AWS's",
     "region": "region of the bucket",

@@ -6,12 +6,13 @@ import asyncio
 import base64
 import binascii
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mreg.server.problems import Refused, of_http
-from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, TARGET_LIMIT
+from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, SLOWEST, TARGET_LIMIT
 from mreg.server.tokens import Role, find_token
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _is_visit(headers: MutableMapping[bytes, bytes]) -> bool:
 
 
 def _bounded(receive: Receive, scope: Scope, limit: int) -> Receive:
-    """``receive`` with limits to the size of the body and to silence in its middle.
+    """``receive`` with limits to the size of the body, to silence in its middle, and to slowness on the whole.
 
     Raises:
         Refused: A limit is passed.
@@ -192,6 +193,7 @@ def _bounded(receive: Receive, scope: Scope, limit: int) -> Receive:
     announced = int(length) if length.isdigit() and len(length) < 20 else 0
     count = 0
     whole = False
+    began = time.monotonic()
 
     async def bounded() -> Message:
         nonlocal count, whole
@@ -209,6 +211,9 @@ def _bounded(receive: Receive, scope: Scope, limit: int) -> Receive:
             whole = not message.get("more_body", False)
             if count > limit:
                 raise _too_large(limit)
+            elapsed = time.monotonic() - began
+            if not whole and elapsed > IDLE_SECONDS and count < elapsed * SLOWEST:
+                raise Refused(408, "too_slow", f"the body came with less than {SLOWEST} bytes a second")
         return message
 
     return bounded

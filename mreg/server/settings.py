@@ -27,6 +27,9 @@ HEADERS_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """How long a client may send nothing in the middle of a body."""
 
+SLOWEST = 1 << 10
+"""Bytes a second that a body must come in with on the whole, once it has taken `IDLE_SECONDS`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:

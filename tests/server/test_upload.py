@@ -169,6 +169,23 @@ def test_who_falls_silent_in_the_middle_is_sent_away(
     assert nothing_happened(server, store)
 
 
+def test_who_sends_a_byte_now_and_then_is_sent_away(
+    in_process: Callable[..., Served], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "IDLE_SECONDS", 0.5)
+    server = in_process()
+    server.post("/models", {"name": "classifier"})
+    import socket
+
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(f"{HEAD}Content-Length: 100000\r\n\r\n".encode() + FILE[:60])
+        for _ in range(12):
+            time.sleep(0.1)
+            connection.sendall(b"x")
+        assert b" 408 " in connection.recv(1000).split(b"\r\n")[0]
+    assert nothing_happened(server, store)
+
+
 def test_unknown_models_and_low_roles_are_told_before_the_body_is_asked_for(server: Served) -> None:
     head = HEAD.replace("classifier", "none")
     answer = server.raw(f"{head}Content-Length: 99999999\r\nExpect: 100-continue\r\n\r\n".encode(), timeout=3)
