@@ -259,9 +259,9 @@ def imported(found: Imported) -> Rendering:
 def new_token(made: NewToken) -> Rendering:
     """The secret, which is shown once, and the line for the file."""
     token = made.token
-    table = Table(
-        columns=("name", "role", "secret", "line"), rows=((token.name, str(token.role), made.secret, token.line),)
+    facts = (("name", token.name), ("role", str(token.role)), ("secret", made.secret), ("line", token.line))
+    return Rendering(
+        tables=(Table(columns=("field", "value"), rows=facts, facts=True),),
+        flat=Table(columns=tuple(name for name, _ in facts), rows=(tuple(value for _, value in facts),)),
+        summary="the secret is shown this once; the line is for serve --token-file (-q prints it alone)",
     )
-    told = f"the token of {token.name} ({token.role}), shown once:\n  {made.secret}"
-    summary = f"{told}\nits line for --token-file:\n  {token.line}"
-    return Rendering(tables=(), flat=table, summary=summary)
