@@ -10,19 +10,24 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mreg.artifacts.backend import Chunk, Wanted
-from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, hashed, stream_chunks
+from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, hashed, stream_chunks
 from mreg.artifacts.linux import RENAME_EXCHANGE, RENAME_NOREPLACE, begin_sync, rename2, sync_all
 from mreg.artifacts.local import CREATE, NOFOLLOW, READ
 from mreg.artifacts.partial import partial, remove, size_of
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.text import quoted
-from mreg.errors import AlreadyExists, Corrupt, NotFound, Unavailable
+from mreg.errors import AlreadyExists, BadInput, Corrupt, NotFound, Unavailable
+
+T = TypeVar("T")
 
 Fetch = Callable[[Sequence[Wanted]], Generator[Iterator[Chunk]]]
 """Gives for each blob in turn its chunks, whose digest and size are not checked yet; closed where it is left early."""
+
+KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 UPDATE = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
 
@@ -56,7 +61,7 @@ class Destination:
     def __init__(
         self,
         path: Path,
-        fetch: Fetch,
+        fetch: Fetch = lambda _wanted: _nothing(),
         *,
         resumable: bool = False,
         keep: Callable[[Digest, str], None] = lambda _digest, _path: None,
@@ -74,7 +79,7 @@ class Destination:
 
     def receive_file(self, digest: Digest, size: int, *, force: bool) -> Received:
         """Make the file, verified."""
-        if self._occupied(force=force, same=lambda: self._same_file(self._path, digest, size)):
+        if self._occupied(force=force, folder=False, same=lambda: self._same_file(self._path, digest, size)):
             return Received(unchanged=True)
         with self._translated(), self._partial(digest, size, _make_file) as (path, descriptor):
             hashing, start = self._found(descriptor, size)
@@ -86,11 +91,7 @@ class Destination:
                 raise fault
             os.fsync(descriptor)
             self._keep(digest, path)
-            if force:
-                os.replace(path, self._path)
-            else:
-                self._link(path)
-            self._sync()
+            self._give_name(path, force=force)
         return Received(kept_bytes=self._kept)
 
     def receive_made(
@@ -102,21 +103,28 @@ class Destination:
             digest: Of something that tells it from others.
             make: Gives its bytes to the function that it is handed.
         """
-        if self._occupied(force=force, same=lambda: False):
-            return
+        self._occupied(force=force, folder=False, same=lambda: False)
         with self._translated(), self._partial(digest, size, _make_file) as (path, descriptor):
             with os.fdopen(os.dup(descriptor), "wb", buffering=CHUNK_BYTES) as stream:
                 make(stream.write)
             os.fsync(descriptor)
-            if force:
-                os.replace(path, self._path)
-            else:
-                self._link(path)
-            self._sync()
+            self._give_name(path, force=force)
+
+    def receive_written(self, write: Callable[[str], T], *, force: bool) -> T:
+        """Make the file, which is written under the name that is handed over; what that leaves beside it is dropped."""
+        self._occupied(force=force, folder=False, same=lambda: False)
+        with self._translated(), self._partial(digest_of(os.fsencode(self._path)), 0, _make_folder) as (folder, _):
+            inner = os.path.join(folder, "made")  # the folder itself is locked, which a database may want to do, too
+            os.mkdir(inner)
+            path = os.path.join(inner, "file")
+            result = write(path)
+            sync_all(inner)
+            self._give_name(path, force=force)
+        return result
 
     def receive_folder(self, digest: Digest, entries: Sequence[ManifestEntry], *, force: bool) -> Received:
         """Make the folder of a manifest, every file verified."""
-        if self._occupied(force=force, same=lambda: self._same_folder(entries)):
+        if self._occupied(force=force, folder=True, same=lambda: self._same_folder(entries)):
             return Received(unchanged=True)
         size = sum(entry.size for entry in entries)
         with self._translated(), self._partial(digest, size, _make_folder) as (path, _):
@@ -204,11 +212,15 @@ class Destination:
                 return damaged(digest, f"it has {place} bytes in place of {size}")
             return None if hashing.digest() == digest else damaged(digest)
 
-    def _occupied(self, *, force: bool, same: Callable[[], bool]) -> bool:
+    def _occupied(self, *, force: bool, folder: bool, same: Callable[[], bool]) -> bool:
         """Whether the destination is as it should be already.
+
+        Args:
+            folder: Whether a folder is to be made.
 
         Raises:
             AlreadyExists: Something else is there, and it is not to be replaced.
+            BadInput: Something is there that is never replaced.
             NotFound: The folder that it would be in does not exist.
         """
         if not os.path.isdir(self._folder):
@@ -216,12 +228,44 @@ class Destination:
             raise NotFound(f"the folder {quoted(self._folder)} {what}", hint=f"mkdir -p {self._folder}", kind="folder")
         if not os.path.lexists(self._path):
             return False
+        self._refuse_irreplaceable(folder=folder or not force)
         with self._translated():
             if same():
                 return True
-        if not force and not self._is_empty_folder():
+        if not force and not (folder and self._is_empty_folder()):
             raise self._taken()
         return False
+
+    def _refuse_irreplaceable(self, *, folder: bool) -> None:
+        """Files and links are replaced, and folders by folders; never a device or a pipe, nor a link that leads to one.
+
+        Args:
+            folder: Whether a folder may be there.
+        """
+        try:
+            found = os.lstat(self._path)
+            if stat.S_ISLNK(found.st_mode):
+                with contextlib.suppress(OSError):  # it leads nowhere
+                    found = os.stat(self._path)
+                folder = True
+        except OSError:
+            return
+        kind = stat.S_IFMT(found.st_mode)
+        if kind in (stat.S_IFREG, stat.S_IFLNK) or (kind == stat.S_IFDIR and folder):
+            return
+        raise BadInput(
+            f"{quoted(self._path)} is {KINDS.get(kind, 'a device')}, which is never replaced",
+            hint="name another destination",
+        )
+
+    def _give_name(self, path: str, *, force: bool) -> None:
+        """Give a finished file the destination's name, durably."""
+        if force:
+            self._refuse_irreplaceable(folder=False)
+            os.replace(path, self._path)
+        else:
+            self._link(path)
+        self._sync()
 
     def _taken(self) -> AlreadyExists:
         return AlreadyExists(
@@ -327,6 +371,10 @@ def _names_below(root: str) -> set[str]:
         for folder, folders, names in os.walk(root)
         for name in (*names, *(one for one in folders if os.path.islink(os.path.join(folder, one))))
     }
+
+
+def _nothing() -> Generator[Iterator[Chunk]]:
+    yield from ()
 
 
 def _make_file(path: str) -> int:

@@ -303,7 +303,7 @@ class ArtifactStore:
         from mreg.artifacts.destination import Destination
         from mreg.artifacts.progress import told
 
-        self._refuse_overlap(destination, "pull to another place")
+        self.refuse_overlap(destination)
         moved = told(progress, size)
         place = Destination(
             destination,
@@ -335,7 +335,7 @@ class ArtifactStore:
         from mreg.artifacts.destination import Destination
         from mreg.artifacts.progress import told
 
-        self._refuse_overlap(destination, "export to another place")
+        self.refuse_overlap(destination)
         document = bundle.canonical()
         size = bundle_size(bundle, document)
         moved = told(progress, sum(bundle.blobs.values()))
@@ -356,9 +356,17 @@ class ArtifactStore:
             )
         return size
 
-    def _refuse_overlap(self, destination: Path, hint: str) -> None:
+    def refuse_overlap(self, destination: Path) -> None:
+        """Refuse to write into the store by another way than `put`.
+
+        Raises:
+            BadInput: The destination is in the store, or holds it.
+        """
         if self._backend.overlaps(Path(os.path.realpath(destination))):
-            raise BadInput(f"{quoted(str(destination))} overlaps the artifact store {self._backend.url}", hint=hint)
+            raise BadInput(
+                f"{quoted(str(destination))} overlaps the artifact store {self._backend.url}",
+                hint="name another destination",
+            )
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
         """Write a file's bytes to a stream, after all of them were verified.

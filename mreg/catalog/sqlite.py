@@ -181,7 +181,7 @@ class SqliteDatabase(Database):
                 migrate(raw)
             finally:
                 raw.close()  # the last connection to go brings the log into the file and removes it
-            place_new_file(partial, self._path)
+            _place_new_file(partial, self._path)
         except OSError as error:
             raise Unavailable(
                 f"the catalog {self._path} can't be made: {error.strerror}",
@@ -193,8 +193,8 @@ class SqliteDatabase(Database):
                     os.unlink(leftover)
 
 
-def place_new_file(partial: str, path: str) -> None:
-    """Give a finished file its name unless the name is taken, durably; the partial name may stay."""
+def _place_new_file(partial: str, path: str) -> None:
+    """Give a finished catalog its name unless another maker was faster, durably; the partial name may stay."""
     descriptor = os.open(partial, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,13 +8,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg.catalog.catalog import Catalog
-from mreg.catalog.sqlite import SqliteDatabase, place_new_file
+from mreg.catalog.sqlite import SqliteDatabase
 from mreg.domain.text import quoted
-from mreg.errors import AlreadyExists, BadInput, Corrupt, NotFound, Unavailable
+from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
 from mreg.registry.audit import verify_audit
+from mreg.registry.destinations import check_destination
 from mreg.registry.needed import needed_blobs
 
 if TYPE_CHECKING:
@@ -48,29 +50,22 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
     The file appears whole or not at all, and is a catalog by itself.
 
     Raises:
-        AlreadyExists: Something is there, and not ``force``.
+        AlreadyExists: Something is there, and not ``force``, or came there meanwhile.
+        BadInput: The file is the registry's own, or something is there that is no file.
+        NotFound: The folder of the file does not exist.
         Corrupt: The catalog is damaged.
         Unavailable: The file can't be written.
     """
+    from mreg.artifacts.destination import Destination
+
     path = os.path.abspath(file)
-    if os.path.isdir(path) or (os.path.lexists(path) and not force):
-        raise AlreadyExists(f"{quoted(path, 200)} exists already", hint="choose another name, or --force")
-    if not os.path.isdir(os.path.dirname(path)):
-        raise NotFound(f"there is no folder {quoted(os.path.dirname(path), 200)}", hint="make it first", kind="file")
-    partial = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.mreg-{os.urandom(6).hex()}")
-    try:
-        copied = _copy(session, _beside(session, partial))
-        try:
-            if force:
-                os.replace(partial, path)
-            else:
-                place_new_file(partial, path)
-        except OSError as error:
-            raise Unavailable(f"{quoted(path, 200)} can't be written: {error.strerror}") from error
-    finally:
-        for leftover in (partial, f"{partial}-wal", f"{partial}-shm"):
-            with contextlib.suppress(OSError):
-                os.unlink(leftover)
+    check_destination(session, path)
+
+    def write(partial: str) -> CatalogCopy:
+        with _naming(partial, path):
+            return _copy(session, _beside(session, partial))
+
+    copied = Destination(Path(path)).receive_written(write, force=force)
     return replace(copied, target=path)
 
 
@@ -181,9 +176,18 @@ def _opened(session: Session, file: str | os.PathLike[str]) -> Iterator[Session]
             raise Unavailable(f"{quoted(os.fspath(file), 200)} can't be read: {error}") from error
         source = _beside(session, path)
         try:
-            yield source
-        except Corrupt as error:
-            error.message = error.message.replace(path, os.fspath(file))
-            raise
+            with _naming(path, os.fspath(file)):
+                yield source
         finally:
             source.catalog.close()
+
+
+@contextlib.contextmanager
+def _naming(path: str, shown: str) -> Iterator[None]:
+    """Errors name the file that a person knows, and not the one that stands for it."""
+    try:
+        yield
+    except MregError as error:
+        error.message = error.message.replace(path, shown)
+        error.hint = error.hint.replace(path, shown)
+        raise

@@ -14,6 +14,7 @@ from mreg.domain.model import ArtifactKind, ModelVersion, RegisteredModel
 from mreg.domain.names import VersionRef
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists
+from mreg.registry.destinations import check_destination
 from mreg.registry.references import as_reference, concerning, find, find_version
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def export(
     Raises:
         NotFound: No such model or version, or the destination's folder is missing.
         AlreadyExists: Something is at the destination.
+        BadInput: The destination is the registry's own, or is a device or a pipe.
         Corrupt: Stored bytes or events are not what they should be.
         Unavailable: The store can't be read or the destination can't be written.
     """
@@ -78,6 +80,7 @@ def export(
     if str(found.reference) != str(wanted):
         session.notice(f"{wanted} is {found.reference}")
     target = _target(found.reference, destination)
+    check_destination(session, target)
     if os.path.lexists(target) and not force:
         raise AlreadyExists(
             f"{quoted(str(target), 200)} exists already", hint="--force replaces it; or name another file: -o FILE"

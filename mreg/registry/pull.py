@@ -12,6 +12,7 @@ from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, NotFound
+from mreg.registry.destinations import check_destination
 from mreg.registry.references import as_reference, concerning, find_version
 from mreg.registry.session import Session
 
@@ -51,6 +52,7 @@ def pull(
     Raises:
         NotFound: No such model or version, or the destination's parent folder is missing.
         AlreadyExists: Something else is at the destination.
+        BadInput: The destination is the registry's own, or is a device or a pipe.
         Corrupt: The stored bytes are not what they should be.
         Unavailable: The store can't be read or the destination can't be written.
     """
@@ -66,6 +68,7 @@ def pull(
         )
     if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
         target = target / artifact.name
+    check_destination(session, target)
     with concerning(version):
         received = session.artifacts().pull(
             artifact.digest, artifact.kind, artifact.size_bytes, target, force=force, progress=progress

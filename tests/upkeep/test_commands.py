@@ -46,7 +46,13 @@ def test_a_command_speaks_every_format(story: Mreg, words: list[str], form: str)
         (["backup", "b.db"], 7, "--force"),
         (["backup", "here"], 7, "exists already"),
         (["backup", "link"], 7, "exists already"),
-        (["backup", "nowhere/b.db"], 4, "there is no folder"),
+        (["backup", "here", "--force"], 2, "is a folder, which is never replaced"),
+        (["backup", "fifo"], 2, "is a pipe, which is never replaced"),
+        (["backup", "fifo", "--force"], 2, "is a pipe, which is never replaced"),
+        (["backup", "linktofifo", "--force"], 2, "is a pipe, which is never replaced"),
+        (["export", "m@2", "-o", "fifo", "--force"], 2, "is a pipe, which is never replaced"),
+        (["pull", "m@2", "fifo", "--force"], 2, "is a pipe, which is never replaced"),
+        (["backup", "nowhere/b.db"], 4, "does not exist"),
         (["backup", ""], 7, "exists already"),
         (["restore", "nothing.db", "--yes"], 4, "there is no file"),
         (["restore", "here", "--yes"], 8, "can't be read"),
@@ -72,6 +78,7 @@ def test_a_mistake_is_told_and_changes_nothing(story: Mreg, words: list[str], co
     os.mkdir("here")
     os.symlink("/nowhere", "link")
     os.mkfifo("fifo")
+    os.symlink("fifo", "linktofifo")
     Path("empty").touch()
     before = story("history", "--json").out, sorted(os.listdir())
     done = story(*words)

@@ -1,0 +1,42 @@
+"""Where nothing that a command makes may go: onto the registry itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mreg.domain.text import quoted
+from mreg.errors import BadInput
+
+if TYPE_CHECKING:
+    from mreg.registry.session import Session
+
+PARTS = ("", "-wal", "-shm", "-journal")
+"""A catalog in a file, and what SQLite has beside it: without them, or with another's, it is damaged."""
+
+
+def check_destination(session: Session, destination: str | os.PathLike[str]) -> None:
+    """Refuse a destination that is the registry's own, whatever name or link leads there, also with ``--force``.
+
+    Raises:
+        BadInput: It is the catalog or a log of it, or holds it; or it overlaps the artifact store.
+    """
+    place = os.fspath(destination)
+    if "://" not in session.profile.catalog:
+        catalog, wanted = os.path.realpath(session.profile.catalog), os.path.realpath(place)
+        for own in (f"{catalog}{part}" for part in PARTS):
+            if own == wanted or own.startswith(f"{wanted.rstrip(os.sep)}{os.sep}") or _is_same(own, place):
+                what = "belongs to" if own != catalog else "holds" if os.path.isdir(wanted) else "is"
+                raise BadInput(
+                    f"{quoted(place, 200)} {what} the catalog {session.profile.catalog}",
+                    hint="name another destination",
+                )
+    session.artifacts().refuse_overlap(Path(place))
+
+
+def _is_same(one: str, other: str) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samefile(one, other)
+    return False
