@@ -49,6 +49,8 @@ GZIP = 31
 LEVEL = 1
 """Of compression: a fifth of the bytes for 4 ms a megabyte. Higher levels are slower and no smaller here."""
 
+RESTORE = "mreg restore FILE brings a backup back"
+
 MAGIC = b"SQLite format 3\0"
 
 
@@ -59,19 +61,41 @@ class BucketDatabase(Database):
         bucket: Where it is.
         key: Of the object.
         folder: Where this machine keeps copies of catalogs; it may be removed at any time.
+        orphans: Where bytes are that only this catalog can know of; empty where there are none. Asked where there is no
+            catalog: then it is lost, and an empty one in its place would make garbage of them.
     """
 
-    def __init__(self, bucket: Bucket, key: str, folder: str) -> None:
+    def __init__(self, bucket: Bucket, key: str, folder: str, orphans: Callable[[], str] = lambda: "") -> None:
         self._bucket = bucket
         self._key = key
         self._place = f"{bucket.url}/{key}"
         self._local = LocalCopy(folder, f"{self._place} {bucket.address}")
         self._lock = threading.RLock()
         self._opened: tuple[str, sqlite3.Connection] | None = None
+        self._orphans = orphans
+        self._may_be_new = False
+        self._seen = False
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         with self._lock, translated(self._place):
+            copy = self._fetch()
+            try:
+                return within_transaction(self._open(copy), "BEGIN", fn)
+            except (Corrupt, sqlite3.Error):
+                if not copy.path or copy.whole(loaded=False):
+                    raise
+            self.close()  # the copy was damaged while it was open
             return within_transaction(self._open(self._fetch()), "BEGIN", fn)
+
+    def begin(self) -> None:
+        with self._lock, translated(self._place):
+            if self._seen or self._fetch().etag:
+                return
+            with contextlib.closing(empty_catalog()) as raw:
+                self._put(raw.serialize(), "")
+
+    def permit_new(self) -> None:
+        self._may_be_new = True
 
     def write(self, fn: Callable[[Connection], T]) -> T:
         if self._local.young(LOOP_SECONDS):
@@ -80,7 +104,8 @@ class BucketDatabase(Database):
             return self._write(fn, write_id(), time.monotonic() + SECONDS)
 
     def _write(self, fn: Callable[[Connection], T], mine: str, deadline: float) -> T:
-        copy = self._local.young()
+        young = self._local.young()
+        copy = young.whole(loaded=True) if young is not None else None
         results: list[T] = []  # of the tries that others overtook, or whose answer was lost
         while True:
             sure = copy is None
@@ -115,6 +140,7 @@ class BucketDatabase(Database):
 
     def examine(self) -> Examination:
         with self._lock, translated(self._place):
+            self.close()  # so that what was opened before is held against its checksum again
             raw = self._open(self._fetch())
             return Examination(
                 schema=raw.execute("PRAGMA user_version").fetchone()[0], damage=damages(raw), clock=self._bucket.clock()
@@ -123,10 +149,12 @@ class BucketDatabase(Database):
     def set_aside(self) -> str:
         with self._lock:
             aside = f"{self._key}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+            self.close()
             found = self._bucket.fetch(self._key)
-            if found is not None:
-                self._bucket.put(aside, found[0], _digest(found[0]))
-                self._bucket.delete(self._key)
+            if found is None:
+                return self._local.set_aside()
+            self._bucket.put(aside, found[0], _digest(found[0]))
+            self._bucket.delete(self._key)
             self._local.forget()
             return f"{self._bucket.url}/{aside}"
 
@@ -137,27 +165,48 @@ class BucketDatabase(Database):
                 self._opened = None
 
     def _fetch(self, *, lasting: bool = True) -> Copy:
-        """What is in the bucket now; only asked about where the copy here is still that.
+        """What is in the bucket now; only asked about where the copy here is still that, and whole.
 
         Args:
-            lasting: Keep it here; not where it is about to be replaced.
+            lasting: Keep it here; not where it is about to be replaced, then it is in memory.
         """
         last = self._local.last()
         found = self._bucket.fetch(self._key, last.etag if last else "")
+        if last is not None and found is not None and found[1] == last.etag:
+            known = lasting and self._opened is not None and self._opened[0] == last.etag
+            whole = last if known else last.whole(loaded=not lasting)
+            if whole is not None:
+                self._local.confirm(last)
+                self._seen = True
+                return whole
+            self._local.forget()
+            found = self._bucket.fetch(self._key)
         if found is None:
-            if last is not None:
-                raise Corrupt(
-                    f"the catalog {self._place} is gone; it was there when {last.path} was made of it",
-                    hint="that file is a backup: mreg restore FILE. If the catalog is to be gone, remove the file",
-                )
+            self._refuse_lost(last)
             with contextlib.closing(empty_catalog()) as raw:
                 return Copy("", "", raw.serialize())
+        self._seen = True
         data, etag = found
-        if last is not None and etag == last.etag:
-            self._local.confirm(last)
-            return last
         unpacked = self._unpacked(data)
         return self._local.keep(etag, unpacked) if lasting else Copy(etag, "", unpacked)
+
+    def _refuse_lost(self, last: Copy | None) -> None:
+        """Raise where a catalog was that is not there any more; once it is known that none was, ask no more."""
+        if last is not None:
+            is_backup = "that file is a backup: mreg restore FILE" if last.whole(loaded=False) else RESTORE
+            raise Corrupt(
+                f"the catalog {self._place} is gone; it was there when {last.path} was made of it",
+                hint=f"{is_backup}. If the catalog is to be gone, remove the file",
+            )
+        if self._may_be_new:
+            return
+        orphans = self._orphans()
+        if orphans and self._bucket.fetch(self._key) is None:  # nor was it made meanwhile, with the first of them
+            raise Corrupt(
+                f"the catalog {self._place} is gone; the artifacts that it knew are still in {orphans}",
+                hint=f"{RESTORE}. To begin anew name another place, or remove {orphans} first",
+            )
+        self._may_be_new = True
 
     def _unpacked(self, data: bytes) -> bytes:
         """The SQLite file of an object: compressed, or as it is where a person put it there."""
@@ -214,11 +263,7 @@ class BucketDatabase(Database):
         return raw
 
     def _readable(self, copy: Copy) -> bytes:
-        try:
-            data = copy.read()
-        except OSError:  # removed since, by whoever cleans up here
-            self._local.forget()
-            data = self._fetch().read()
+        data = (copy.whole(loaded=True) or self._fetch(lasting=False)).data or b""  # it may be removed at any time
         if data[18:20] == b"\2\2":  # a file with a log beside it, put there by hand; here it has none
             data = data[:18] + b"\1\1" + data[20:]
         return data

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from urllib.parse import quote, unquote
 
 YOUNG_SECONDS = 2.0
@@ -19,6 +19,13 @@ KEPT_SECONDS = 30.0
 
 TURN_SECONDS = 10.0
 """How long the others of this machine are waited for. Turns save work; nothing depends on them."""
+
+
+COPIES = (".db", ".tmp")
+"""How files that are ours to remove end."""
+
+HEX = 64
+"""Digits of a SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +41,30 @@ class Copy:
     path: str
     data: bytes | None = None
 
-    def read(self) -> bytes:
-        """The file's bytes."""
+    def whole(self, *, loaded: bool) -> Copy | None:
+        """The copy, if it is what was kept; None where it was changed, cut or removed since.
+
+        Args:
+            loaded: With its bytes in memory, where nobody can change them any more.
+        """
         if self.data is not None:
-            return self.data
-        with open(self.path, "rb") as stream:
-            return stream.read()
+            return self
+        wanted = os.path.basename(self.path).removesuffix(".db")[-HEX:]
+        try:
+            with open(self.path, "rb") as stream:
+                if loaded:
+                    data = stream.read()
+                    return Copy(self.etag, self.path, data) if sha256(data).hexdigest() == wanted else None
+                return self if file_digest(stream, "sha256").hexdigest() == wanted else None
+        except OSError:
+            return None
 
 
 class LocalCopy:
     """The last copies of one catalog in a folder of its own; where that can't be written there are none.
 
-    A file is whole and on the disk before it has its name, which is its entity tag.
+    A file is whole and on the disk before it has its name, which is its entity tag and its SHA-256: a copy can be
+    changed or cut by whatever else there is on this machine, and must never go from there into the bucket.
 
     Args:
         folder: Of the copies of all catalogs.
@@ -59,13 +78,14 @@ class LocalCopy:
         """The copy that was the bucket's last, as far as is known here."""
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
             copies = [(entry.stat().st_mtime, entry.path) for entry in entries if entry.name.endswith(".db")]
-            if copies:
-                path = max(copies)[1]
-                return Copy(unquote(os.path.basename(path).removesuffix(".db")), path)
+            for _, path in sorted(copies, reverse=True):
+                etag, _, digest = os.path.basename(path).removesuffix(".db").rpartition(".")
+                if etag and len(digest) == HEX:
+                    return Copy(unquote(etag), path)
         return None
 
     def young(self, seconds: float = YOUNG_SECONDS) -> Copy | None:
-        """The last copy, if it was the bucket's a moment ago."""
+        """The last copy, if it was the bucket's a moment ago; whether it is whole is not known."""
         copy = self.last()
         with contextlib.suppress(OSError):
             if copy is not None and 0 <= time.time() - os.stat(copy.path).st_mtime < seconds:
@@ -79,7 +99,7 @@ class LocalCopy:
 
     def keep(self, etag: str, data: bytes) -> Copy:
         """Make it the last copy; in memory alone where it can't be kept."""
-        path = os.path.join(self.folder, f"{quote(etag, safe='')}.db")
+        path = os.path.join(self.folder, f"{quote(etag, safe='')}.{sha256(data).hexdigest()}.db")
         partial = os.path.join(self.folder, f"{os.urandom(8).hex()}.tmp")
         try:
             os.makedirs(self.folder, mode=0o700, exist_ok=True)
@@ -102,16 +122,29 @@ class LocalCopy:
         """Remove every copy."""
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
             for entry in entries:
-                if entry.name != "lock":
+                if entry.name.endswith(COPIES):
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
+
+    def set_aside(self) -> str:
+        """Keep the last copy under a name by which it is never used; where it is now, empty where there is none."""
+        last = self.last()
+        aside = os.path.join(
+            self.folder, f"last-of-a-lost-catalog-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.sqlite"
+        )
+        try:
+            if last is not None:
+                os.rename(last.path, aside)
+        except OSError:
+            return ""
+        return aside if last is not None else ""
 
     def _forget_old(self, kept: str) -> None:
         before = time.time() - KEPT_SECONDS
         with os.scandir(self.folder) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):
-                    if entry.path != kept and entry.name != "lock" and entry.stat().st_mtime < before:
+                    if entry.path != kept and entry.name.endswith(COPIES) and entry.stat().st_mtime < before:
                         os.unlink(entry.path)
 
     @contextlib.contextmanager

@@ -46,6 +46,10 @@ class Catalog:
             lambda connection: fn(Writer(connection, self._locate, actor=actor, at=at, hooks=hooks))
         )
 
+    def begin(self) -> None:
+        """Be there before bytes are stored that only this catalog will know of."""
+        self._database.begin()
+
     def copy_to(self, other: Catalog) -> int:
         """Copy every row to another catalog, which is empty; see `mreg.catalog.copying.copy_rows`."""
         from mreg.catalog.copying import copy_rows

@@ -66,6 +66,8 @@ def copy_rows(
             finish(new)
         return count
 
+    target.permit_new()
+
     def reading(old: Connection) -> int:
         return target.write(lambda new: fill(old, new))
 

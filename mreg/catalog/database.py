@@ -114,6 +114,15 @@ class Database(abc.ABC):
         changed. A crash leaves all of it or nothing.
         """
 
+    def begin(self) -> None:  # noqa: B027  where a catalog that is gone can't be mistaken for a new one
+        """Be there, empty, before bytes are stored that only this catalog will know of; changes nothing where it is.
+
+        So bytes without a catalog tell that it is lost.
+        """
+
+    def permit_new(self) -> None:  # noqa: B027
+        """Let the next write make it where nothing is, whatever tells that something was."""
+
     @abc.abstractmethod
     def examine(self) -> Examination:
         """Look at the place with what the engine has for it; changes nothing."""

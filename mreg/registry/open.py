@@ -66,6 +66,9 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
             store.append(_store_in_bucket(profile, tell) if in_bucket else _store_in_folder(profile))
         return store[0]
 
+    def orphans() -> str:
+        return f"{root}/blobs" if next(artifact_store().blobs(), None) else ""
+
     def locate(digest: Digest) -> str:
         # Not by the store, which a command that only shows has no other need of.
         from mreg.artifacts.layout import blob_key
@@ -80,7 +83,7 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
     return Registry(
         Session(
             profile=profile,
-            catalog=Catalog(_database(profile, tell), locate),
+            catalog=Catalog(_database(profile, tell, orphans), locate),
             artifacts=artifact_store,
             actor=actor,
             now=lambda: datetime.now(UTC),
@@ -91,14 +94,14 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
     )
 
 
-def _database(profile: Profile, notice: Callable[[str], None]) -> Database:
+def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable[[], str]) -> Database:
     place = profile.catalog
     if place.startswith("s3://"):
         from mreg.catalog.bucket import BucketDatabase
         from mreg.profile.cache import catalogs_folder
 
         url, _, key = place.rpartition("/")
-        return BucketDatabase(_bucket(profile, url, notice), key, catalogs_folder())
+        return BucketDatabase(_bucket(profile, url, notice), key, catalogs_folder(), orphans)
     if "://" in place:
         try:
             from mreg.catalog.postgresql import PostgresqlDatabase

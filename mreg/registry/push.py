@@ -99,6 +99,7 @@ def push(
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # before bytes move
     made_from = as_reference(parent) if parent is not None else None
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
+    session.catalog.begin()
     with begin_capture(place) as capture:
         stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()

@@ -58,6 +58,7 @@ def add_with_bytes(
     Raises:
         Conflict: A gc has been at the very bytes for a minute.
     """
+    session.catalog.begin()
     put_again: dict[Digest, str] = {}
     deadline = time.monotonic() + WAIT_SECONDS
     while True:

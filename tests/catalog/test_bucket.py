@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -248,6 +250,125 @@ def test_a_copy_that_is_removed_or_spoiled_meanwhile_is_fetched_again(opened: Op
     assert database.write(add_event) == 2
     shutil.rmtree(tmp_path / "machines")
     assert opened().write(add_event) == 3
+
+
+def spoil(copy: Path, how: str) -> None:
+    data = copy.read_bytes()
+    if how == "cut":
+        copy.write_bytes(data[: len(data) // 2])
+    elif how == "edited":
+        assert data.count(b"tester") or data.count(b"someone")
+        copy.write_bytes(data.replace(b"someone", b"anybody").replace(b"tester", b"cheats"))
+    else:
+        copy.write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", ["cut", "edited", "emptied"])
+@pytest.mark.parametrize("young", [True, False])
+def test_a_copy_that_was_damaged_here_is_fetched_again_and_never_written_back(
+    bucket: Place, monkeypatch: pytest.MonkeyPatch, how: str, young: bool
+) -> None:
+    monkeypatch.delenv("MREG_ARTIFACTS")
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/{KEY}")
+
+    def damage() -> None:
+        (copy,) = (Path(os.environ["HOME"]) / ".cache/mreg/catalogs").rglob("*.db")
+        spoil(copy, how)
+        if not young:
+            os.utime(copy, (time.time() - 10,) * 2)
+
+    with mreg.open_registry() as registry:
+        registry.register("m")
+        registry.backup("backup.db")
+    damage()
+    with mreg.open_registry() as registry:
+        assert [one.model.created_by for one in registry.models()] == ["tester"]
+    damage()
+    with mreg.open_registry() as registry:
+        registry.register("n")
+        assert {one.actor for one in registry.history()} == {"tester"}
+        registry.verify_audit()
+    damage()
+    with mreg.open_registry() as registry:
+        assert {one.state for one in registry.examine()} == {"fine"}
+    damage()
+    with mreg.open_registry() as registry:
+        assert registry.restore("backup.db").set_aside == ""
+    assert bucket.keys() == [KEY]
+
+
+def test_a_copy_that_is_damaged_while_it_is_open_is_fetched_again(opened: Opened, tmp_path: Path) -> None:
+    opened("another").write(lambda connection: [add_event(connection) for _ in range(2000)])
+    database = opened()
+    assert database.read(lambda connection: 1) == 1
+    (copy,) = (tmp_path / "machines" / "mine").rglob("*.db")
+    copy.write_bytes(b"x" * copy.stat().st_size)
+    assert database.read(count) == 2000
+
+
+def test_a_machine_that_never_saw_a_lost_catalog_does_not_begin_a_new_one(
+    bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MREG_ARTIFACTS")
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/{KEY}")
+    Path("model.pkl").write_text("x")
+    assert command("push", "model.pkl", "--name", "m").code == 0
+    assert command("backup", "b.db").code == 0
+    bucket.delete(KEY)
+    shutil.rmtree(Path(os.environ["HOME"]) / ".cache")
+    for words in (
+        ["list"],
+        ["push", "model.pkl", "--name", "m"],
+        ["gc", "--grace", "0s", "--remove", "--yes"],
+        ["register", "x"],
+    ):
+        done = command(*words)
+        assert (done.code, "is gone" in done.err, "mreg restore" in done.err) == (6, True, True), (words, done)
+    assert not bucket.keys(KEY)
+    assert command("restore", "b.db", "--yes").code == 0
+    assert command("list", "-q").out == "m\n"
+    assert command("verify").code == 0
+
+
+def test_the_first_use_of_a_place_asks_once_what_else_is_there(
+    bucket: Place, proxy: Proxy, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MREG_ARTIFACTS")
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/{KEY}")
+    assert command("list").code == 0
+    assert sum("list-type=2" in line for line in proxy.requests) == 1
+    proxy.requests.clear()
+    Path("model.pkl").write_text("x")
+    assert command("push", "model.pkl", "--name", "m").code == 0
+    assert sum("list-type=2" in line for line in proxy.requests) == 1
+    puts = [line for line in proxy.requests if line.startswith("PUT")]
+    first_blob = next(number for number, line in enumerate(puts) if "/blobs/" in line)
+    assert any(f"/{KEY} " in line for line in puts[:first_blob])  # so that bytes without a catalog tell of a loss
+    proxy.requests.clear()
+    assert command("push", "model.pkl", "--name", "m").code == 0
+    assert not any("list-type=2" in line for line in proxy.requests)
+
+
+def test_the_first_pushes_of_many_machines_at_once_make_one_catalog(
+    bucket: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MREG_ARTIFACTS")
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/{KEY}")
+    Path("model.pkl").write_text("x")
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "mreg", "push", "model.pkl", "--name", f"m{number}"],
+            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / f"machine{number}")},
+            stderr=subprocess.PIPE,
+        )
+        for number in range(5)
+    ]
+    for worker in workers:
+        _, said = worker.communicate()
+        assert worker.returncode == 0, said
+    with mreg.open_registry() as registry:
+        assert len(registry.models()) == 5
+        registry.verify_audit()
 
 
 def test_old_copies_do_not_pile_up(opened: Opened, tmp_path: Path) -> None:
