@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mreg.catalog.rows import number, read_time
+from mreg.catalog.rows import number, read_time, row_of
 from mreg.domain.digest import Digest
 from mreg.domain.policy import Decision, Policy, parse_policy, policy_document
 from mreg.errors import BadInput, Corrupt
 
 if TYPE_CHECKING:
+    from mreg.catalog.database import Row
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.domain.model import ModelVersion, RegisteredModel
@@ -64,16 +65,19 @@ def set_policy(writer: Writer, model: RegisteredModel | None, policy: Policy | N
 
 def decisions_on(reader: Reader, version: ModelVersion) -> tuple[Decision, ...]:
     """What people decided on a version, for any target, oldest first; taken-back decisions are not there."""
-    return tuple(
-        Decision(
-            target=str(row["target"]),
-            person=str(row["person"]),
-            approved=bool(number(row, "approved")),
-            comment=str(row["comment"]),
-            digest=Digest.sha256(str(row["digest"])),
-            at=read_time(str(row["at"])),
-        )
-        for row in reader.connection.all("policies.decisions", version_id=version.version_id)
+    rows = reader.connection.all("policies.decisions", version_id=version.version_id)
+    return tuple(_read(row) for row in rows)
+
+
+@row_of("decisions", "version_id")
+def _read(row: Row) -> Decision:
+    return Decision(
+        target=str(row["target"]),
+        person=str(row["person"]),
+        approved=bool(number(row, "approved")),
+        comment=str(row["comment"]),
+        digest=Digest.sha256(str(row["digest"])),
+        at=read_time(str(row["at"])),
     )
 
 

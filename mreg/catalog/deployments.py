@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mreg.catalog.rows import number, read_event, read_time
+from mreg.catalog.rows import number, read_event, read_time, row_of
 from mreg.domain.events import Event, time_text
 from mreg.domain.hook import Deployment, DeploymentStatus, stage_entered
 from mreg.domain.model import ModelStatus
@@ -48,9 +48,7 @@ def enqueue_one(writer: Writer, event: Event, hook: str) -> None:
 def open_deployments(reader: Reader, hook: str, now: datetime) -> tuple[Deployment, ...]:
     """The deployments of a hook that wait, and those whose process is taken for dead, oldest first."""
     rows = reader.connection.all("deployments.open", hook=hook)
-    return tuple(
-        _read(row) for row in rows if row["claimed_until"] is None or read_time(str(row["claimed_until"])) < now
-    )
+    return tuple(_read(row) for row in rows if (until := _claimed_until(row)) is None or until < now)
 
 
 def deployments_of(reader: Reader, model: RegisteredModel, limit: int) -> tuple[Deployment, ...]:
@@ -69,7 +67,8 @@ def claim(writer: Writer, deployment: Deployment, now: datetime, seconds: float)
     row = writer.connection.one("deployments.by_id", deployment_id=deployment.deployment_id)
     if row is None or row["status"] not in ("pending", "deploying"):
         return None
-    if row["claimed_until"] is not None and read_time(str(row["claimed_until"])) >= now:
+    claimed = _claimed_until(row)
+    if claimed is not None and claimed >= now:
         return None
     until = time_text(now + timedelta(seconds=seconds))
     writer.connection.run("deployments.claim", deployment_id=deployment.deployment_id, at=time_text(now), until=until)
@@ -111,6 +110,12 @@ def _set_status(writer: Writer, event: Event, status: ModelStatus) -> None:
     )
 
 
+@row_of("deployments", "deployment_id")
+def _claimed_until(row: Row) -> datetime | None:
+    return None if row["claimed_until"] is None else read_time(str(row["claimed_until"]))
+
+
+@row_of("deployments", "deployment_id")
 def _read(row: Row) -> Deployment:
     outcome = row["outcome"]
     return Deployment(

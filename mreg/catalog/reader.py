@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mreg.catalog.database import Connection, Row
-from mreg.catalog.rows import number, read_event, read_model, read_version
+from mreg.catalog.rows import number, read_event, read_model, read_reference, read_version
 from mreg.domain.digest import Digest
 from mreg.domain.metrics import WELL_KNOWN
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
@@ -183,14 +183,14 @@ class Reader:
         row = self.connection.one("versions.by_id", version_id=version_id)
         if row is None:
             return self.deleted(version_id)
-        return VersionRef(ModelName(str(row["model_name"])), Selector.number(number(row, "version")))
+        return read_reference(row)
 
     def deleted(self, version_id: int) -> VersionRef | None:
         """The reference that a deleted version had, or None where no such version was deleted."""
         row = self.connection.one("versions.deleted", version_id=version_id)
         if row is None:
             return None
-        return VersionRef(ModelName(str(row["model_name"])), Selector.number(number(row, "version")))
+        return read_reference(row)
 
     def parent_of(self, version_id: int) -> int | None:
         """The id of a version's parent, also of a deleted version's, or None."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mreg.catalog.rows import number, read_time
+from mreg.catalog.rows import number, read_time, row_of
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 
 if TYPE_CHECKING:
+    from mreg.catalog.database import Row
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
 
@@ -45,8 +46,13 @@ def removal_of(reader: Reader, digest: Digest, now: datetime) -> Removal | None:
     row = reader.connection.one("removals.of", digest=digest.value)
     if row is None:
         return None
-    living = read_time(str(row["at"])) >= now - DEAD_AFTER
+    living = _begun(row) >= now - DEAD_AFTER
     return Removal(digest, str(row["mark"]), under_way=not number(row, "removed") and living)
+
+
+@row_of("removals", "digest")
+def _begun(row: Row) -> datetime:
+    return read_time(str(row["at"]))
 
 
 def removals_of(reader: Reader, digests: Iterable[Digest], now: datetime) -> tuple[Removal, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import wraps
 from types import MappingProxyType
+from typing import Concatenate, ParamSpec, TypeVar
 
 from mreg.catalog.database import Row, Value
 from mreg.domain.digest import Digest
@@ -20,8 +22,38 @@ from mreg.domain.model import (
     RegisteredModel,
     Source,
 )
-from mreg.domain.names import ModelName, VersionRef
-from mreg.errors import Corrupt
+from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.errors import BadInput, Corrupt
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def row_of(table: str, key: str) -> Callable[[Callable[Concatenate[Row, P], T]], Callable[Concatenate[Row, P], T]]:
+    """Makes what reads a value of a row of a table fail as `Corrupt`, with the table and the row, and not otherwise.
+
+    What is stored was checked when it came in; where it can't be read, something else than mreg wrote it.
+
+    Args:
+        key: The column by which the row is found.
+    """
+
+    def reading(read: Callable[Concatenate[Row, P], T]) -> Callable[Concatenate[Row, P], T]:
+        @wraps(read)
+        def checked(row: Row, /, *words: P.args, **named: P.kwargs) -> T:
+            try:
+                return read(row, *words, **named)
+            except (ValueError, TypeError, OverflowError, RecursionError, BadInput) as error:
+                raise Corrupt(
+                    f"the row {row[key]!s} of the table {table} in the catalog can't be read: {error}",
+                    hint="mreg restore FILE brings a backup back; the artifacts are kept",
+                    table=table,
+                    row=row[key],
+                ) from error
+
+        return checked
+
+    return reading
 
 
 def read_time(text: str) -> datetime:
@@ -37,7 +69,10 @@ def number(row: Row, column: str) -> int:
     """
     value = row[column]
     if not isinstance(value, int):
-        raise Corrupt(f"the catalog holds {value!r} where a whole number belongs: {column}")
+        raise Corrupt(
+            f"the catalog holds {value!r} where a whole number belongs: {column}",
+            hint="mreg restore FILE brings a backup back; the artifacts are kept",
+        )
     return value
 
 
@@ -69,6 +104,7 @@ def _pairs(rows: Iterable[Row]) -> Mapping[str, str]:
     return MappingProxyType({str(row["name"]): str(row["value"]) for row in rows})
 
 
+@row_of("models", "model_id")
 def read_model(
     row: Row,
     *,
@@ -98,6 +134,29 @@ def read_model(
     )
 
 
+@row_of("models", "model_id")
+def _model_name(row: Row) -> ModelName:
+    return ModelName(str(row["model_name"]))
+
+
+@row_of("artifacts", "artifact_id")
+def read_artifact(row: Row) -> tuple[int, ArtifactKind, Digest, int]:
+    """Id, kind, digest and size in bytes of a row of ``artifacts``."""
+    return (
+        number(row, "artifact_id"),
+        ArtifactKind(row["kind"]),
+        Digest.sha256(str(row["digest"])),
+        number(row, "size_bytes"),
+    )
+
+
+@row_of("versions", "version_id")
+def read_reference(row: Row) -> VersionRef:
+    """The reference of a version that is or was, by its number and its model's name."""
+    return VersionRef(_model_name(row), Selector.number(number(row, "version")))
+
+
+@row_of("versions", "version_id")
 def read_version(
     row: Row,
     *,
@@ -110,12 +169,12 @@ def read_version(
     locate: Callable[[Digest], str],
 ) -> ModelVersion:
     """The version of a row of ``versions`` with its model's name and artifact joined, and of what belongs to it."""
-    digest = Digest.sha256(str(row["digest"]))
+    artifact_id, kind, digest, size_bytes = read_artifact(row)
     deployed = row["deployed_at"]
     dirty = row["git_dirty"]
     return ModelVersion(
         version_id=number(row, "version_id"),
-        model_name=ModelName(str(row["model_name"])),
+        model_name=_model_name(row),
         version=number(row, "version"),
         stage=ModelStage(row["stage"]),
         status=ModelStatus(row["status"]),
@@ -125,11 +184,11 @@ def read_version(
         metrics=MappingProxyType({name: read_metric(exact) for name, exact in metrics.items()}),
         aliases=tuple(aliases),
         artifact=ModelArtifact(
-            artifact_id=number(row, "artifact_id"),
-            kind=ArtifactKind(row["kind"]),
+            artifact_id=artifact_id,
+            kind=kind,
             name=str(row["artifact_name"]),
             path=locate(digest),
-            size_bytes=number(row, "size_bytes"),
+            size_bytes=size_bytes,
             digest=digest,
             file_count=number(row, "file_count"),
             format=str(row["format"]),
@@ -165,6 +224,7 @@ def source_values(source: Source) -> Mapping[str, Value]:
     }
 
 
+@row_of("events", "seq")
 def read_event(row: Row) -> Event:
     """The event of a row of ``events``."""
     version = row["version"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mreg.catalog.database import Connection, Row, Value
-from mreg.catalog.rows import number, read_metric, read_model
+from mreg.catalog.rows import number, read_metric, read_model, row_of
 from mreg.domain.metrics import WELL_KNOWN, MetricValue
 from mreg.domain.model import ModelSummary, RegisteredModel
 
@@ -91,6 +91,11 @@ def _judging(model: RegisteredModel, more: Row) -> str:
     return model.primary_metric or known or str(more["first_metric"] or "")
 
 
+@row_of("metrics", "name")
+def _read_value(row: Row) -> MetricValue:
+    return read_metric(str(row["exact"]))
+
+
 def _values(
     connection: Connection, models: Sequence[RegisteredModel], metrics: Mapping[int, str]
 ) -> dict[tuple[int, int | None], MetricValue]:
@@ -115,7 +120,7 @@ def _values(
         f"WHERE ({pairs}) AND x.name IN ({', '.join(f':{name}' for name in names)})"
     )
     return {
-        (number(row, "model_id"), number(row, "version")): read_metric(str(row["exact"]))
+        (number(row, "model_id"), number(row, "version")): _read_value(row)
         for row in connection.query(sql, {**values, **names})
         if row["name"] == metrics[number(row, "model_id")]
     }

@@ -67,8 +67,11 @@ def _findings(session: Session) -> Iterator[Finding]:
         )
         for remark in found.remarks:
             yield Finding(name="place", place=catalog, state="note", message=remark, remedy="see docs/catalogs.md")
+        yield _tried("rows", catalog, lambda: _rows(session))
         yield _tried("audit trail", catalog, lambda: _audit(session))
-        yield _clock(session, catalog, found.clock)
+        yield _tried(
+            "clock", catalog, lambda: _clock(session, found.clock), "set this machine's clock: timedatectl set-ntp true"
+        )
         yield _told("leftovers", catalog, ", ".join(found.leftovers), "of dead processes; remove them with rm", "note")
         yield _tried("removals", catalog, lambda: _stuck(session), "mreg gc --remove finishes them")
     yield _tried("store", store, lambda: _store(session), "mreg gc says what it is, mreg gc --remove removes it")
@@ -97,17 +100,24 @@ def _audit(session: Session) -> str:
     return ""
 
 
-def _clock(session: Session, catalog: str, clock: datetime | None) -> Finding:
+def _rows(session: Session) -> str:
+    def look(reader: Reader) -> None:
+        for one in reader.models():
+            reader.versions(one.model)
+
+    session.catalog.read(look)
+    return ""
+
+
+def _clock(session: Session, clock: datetime | None) -> str:
     now = session.now()
     if clock is None:
         newest = session.catalog.read(lambda reader: reader.events(limit=1))
         ahead = newest[0].at - now if newest else timedelta(0)
-        said = f"the last change was made {_words(ahead)} from now" if ahead > SKEW else ""
-    else:
-        off = now - clock.astimezone(UTC)
-        said = f"this machine's clock is {_words(abs(off))} {'ahead' if off > SKEW else 'behind'}"
-        said = said if abs(off) > SKEW else ""
-    return _told("clock", catalog, said, "set this machine's clock: timedatectl set-ntp true", "note")
+        return f"the last change was made {_words(ahead)} from now" if ahead > SKEW else ""
+    off = now - clock.astimezone(UTC)
+    said = f"this machine's clock is {_words(abs(off))} {'ahead' if off > SKEW else 'behind'}"
+    return said if abs(off) > SKEW else ""
 
 
 def _words(time: timedelta) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mreg.catalog.rows import number
-from mreg.domain.digest import Digest
+from mreg.catalog.rows import number, read_artifact
 from mreg.domain.model import ArtifactKind
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
+    from mreg.domain.digest import Digest
     from mreg.registry.session import Session
 
 PAGE = 5_000
@@ -36,12 +36,8 @@ def stored_artifacts(reader: Reader, after: int = 0) -> Iterator[StoredArtifact]
     """
     while rows := reader.connection.all("versions.artifacts_after", artifact_id=after, row_limit=PAGE):
         for row in rows:
-            yield StoredArtifact(
-                artifact_id=number(row, "artifact_id"),
-                kind=ArtifactKind(str(row["kind"])),
-                digest=Digest.sha256(str(row["digest"])),
-                size_bytes=number(row, "size_bytes"),
-            )
+            artifact_id, kind, digest, size_bytes = read_artifact(row)
+            yield StoredArtifact(artifact_id=artifact_id, kind=kind, digest=digest, size_bytes=size_bytes)
         after = number(rows[-1], "artifact_id")
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from mreg.artifacts.parallel import in_order
 from mreg.artifacts.progress import told
-from mreg.catalog.rows import number
+from mreg.catalog.rows import read_reference
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind
-from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.domain.names import VersionRef
 from mreg.errors import BadInput, Corrupt, MregError
 from mreg.registry.needed import StoredArtifact, stored_artifacts
 from mreg.registry.references import as_reference, find, find_version
@@ -178,9 +178,7 @@ def _problem(session: Session, digest: Digest, error: MregError, artifacts: list
             for artifact in artifacts[:NAMED]
             for row in reader.connection.all("versions.of_artifact", artifact_id=artifact.artifact_id, row_limit=NAMED)
         ]
-        return tuple(
-            VersionRef(ModelName(str(row["name"])), Selector.number(number(row, "version"))) for row in rows[:NAMED]
-        )
+        return tuple(read_reference(row) for row in rows[:NAMED])
 
     kind = "unreadable"
     if isinstance(error, Corrupt):

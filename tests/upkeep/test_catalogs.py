@@ -135,6 +135,44 @@ def test_the_doctor_finds_an_edited_event_and_a_clock_that_is_wrong(monkeypatch:
         assert "3" in audit.message
 
 
+UNREADABLE = {
+    "an event's time": ("UPDATE events SET at = 'x' WHERE seq = 3", "row 3 of the table events", ["history"]),
+    "an event's details": ("UPDATE events SET details = '{' WHERE seq = 3", "row 3 of the table events", ["history"]),
+    "details of a kind": ("UPDATE events SET details = '5' WHERE seq = 3", "row 3 of the table events", ["history"]),
+    "a version's time": ("UPDATE versions SET created_at = '1'", "of the table versions", ["show", "m"]),
+    "its environment": ("UPDATE versions SET environment = '['", "of the table versions", ["show", "m@1"]),
+    "its stage": ("UPDATE versions SET stage = 'weird'", "of the table versions", ["show", "m@1"]),
+    "a metric": ("UPDATE metrics SET exact = 'high'", "of the table", ["list"]),
+    "an artifact's kind": ("UPDATE artifacts SET kind = 'weird'", "of the table artifacts", ["verify"]),
+    "its digest": ("UPDATE artifacts SET digest = 'abc' || artifact_id", "of the table artifacts", ["show", "m@1"]),
+    "a model's name": ("UPDATE models SET name = '../x' WHERE model_id = 1", "row 1 of the table models", ["list"]),
+    "a decision": ("UPDATE decisions SET at = 'then'", "of the table decisions", ["approvals"]),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_a_row_that_can_not_be_read_is_damage_and_is_named(what: str, catalog: str, command: Mreg) -> None:
+    edit, named, words = UNREADABLE[what]
+    with mreg.open_registry() as registry:
+        fill(registry)
+        registry.push("m.pkl", name="m", tags={"waits": "yes"})
+        registry.approve("m@4", comment="fine")
+        registry._session.catalog._database.write(lambda connection: connection._raw.execute(edit))
+    done = command(*words)
+    if words != ["approvals"]:
+        assert (done.code, named in done.err) == (6, True), done
+        assert "mreg restore" in done.err
+    done = command("doctor")
+    assert done.code in ((0, 6) if what == "a decision" else (6,)), done
+    assert {"catalog", "tables", "rows", "audit trail", "clock", "leftovers", "removals", "store"} <= {
+        line.split("\t")[0] for line in done.out.splitlines()
+    }
+    for one in (["audit", "verify"], ["backup", "b.db"], ["verify"], ["show", "m"], ["list"], ["gc"], ["history"]):
+        done = command(*one)
+        assert done.code in (0, 4, 6), (one, done)
+        assert "unexpected" not in done.err
+
+
 @pytest.mark.parametrize(("kind", "other"), PAIRS)
 def test_a_catalog_is_copied_from_each_kind_to_each_other(
     kind: str,
