@@ -12,6 +12,7 @@ from mreg.catalog.schema import SCHEMA
 from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
 from mreg.registry.backup import place_of
+from mreg.registry.needed import newest_artifacts
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -21,6 +22,9 @@ SKEW = timedelta(minutes=2)
 """S3 refuses clocks that differ by 15 minutes; who promoted first is told by order and not by time, but people look."""
 
 OLD = timedelta(hours=24)
+
+NEWEST = 5
+"""Artifacts that are looked for in the store: of a store that is lost, or another's, they are not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         )
         yield _told("leftovers", catalog, ", ".join(found.leftovers), "of dead processes; remove them with rm", "note")
         yield _tried("removals", catalog, lambda: _stuck(session), "mreg gc --remove finishes them")
+        yield _tried("bytes", store, lambda: _bytes(session))
     yield _tried("store", store, lambda: _store(session), "mreg gc says what it is, mreg gc --remove removes it")
 
 
@@ -130,6 +135,18 @@ def _stuck(session: Session) -> str:
 
     count = session.catalog.read(look)
     return f"a gc died while it removed {count} blobs" if count else ""
+
+
+def _bytes(session: Session) -> str:
+    store = session.artifacts()
+    newest = session.catalog.read(lambda reader: newest_artifacts(reader, NEWEST))
+    lacking = [one.digest for one in newest if not store.has(one.digest)]
+    if lacking:
+        raise Corrupt(
+            f"{len(lacking)} of the {len(newest)} artifacts that came last are not there, such as {lacking[0]}",
+            hint="is artifacts in the profile right, and what it names mounted? mreg verify tells of all of them",
+        )
+    return ""
 
 
 def _store(session: Session) -> str:

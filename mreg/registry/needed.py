@@ -10,6 +10,7 @@ from mreg.catalog.rows import number, read_artifact
 from mreg.domain.model import ArtifactKind
 
 if TYPE_CHECKING:
+    from mreg.catalog.database import Row
     from mreg.catalog.reader import Reader
     from mreg.domain.digest import Digest
     from mreg.registry.session import Session
@@ -35,10 +36,18 @@ def stored_artifacts(reader: Reader, after: int = 0) -> Iterator[StoredArtifact]
         after: Only those that came after this one.
     """
     while rows := reader.connection.all("versions.artifacts_after", artifact_id=after, row_limit=PAGE):
-        for row in rows:
-            artifact_id, kind, digest, size_bytes = read_artifact(row)
-            yield StoredArtifact(artifact_id=artifact_id, kind=kind, digest=digest, size_bytes=size_bytes)
+        yield from map(_stored, rows)
         after = number(rows[-1], "artifact_id")
+
+
+def newest_artifacts(reader: Reader, limit: int) -> tuple[StoredArtifact, ...]:
+    """The artifacts that came last, the newest first."""
+    return tuple(map(_stored, reader.connection.all("versions.newest_artifacts", row_limit=limit)))
+
+
+def _stored(row: Row) -> StoredArtifact:
+    artifact_id, kind, digest, size_bytes = read_artifact(row)
+    return StoredArtifact(artifact_id=artifact_id, kind=kind, digest=digest, size_bytes=size_bytes)
 
 
 def needed_blobs(session: Session, after: int = 0) -> tuple[set[Digest], int]:

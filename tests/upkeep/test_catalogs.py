@@ -173,6 +173,24 @@ def test_a_row_that_can_not_be_read_is_damage_and_is_named(what: str, catalog: s
         assert "unexpected" not in done.err
 
 
+@pytest.mark.parametrize("loss", ["removed", "a file in its place", "emptied", "another's"])
+def test_the_doctor_sees_that_a_store_is_lost(loss: str, catalog: str, command: Mreg, tmp_path: Path) -> None:
+    store = tmp_path / "artifacts"
+    assert command("doctor").code == 0  # nothing is there yet, and nothing lost
+    with mreg.open_registry() as registry:
+        fill(registry)
+    shutil.rmtree(store)
+    if loss == "a file in its place":
+        store.write_text("no folder")
+    elif loss == "emptied":
+        store.mkdir()
+    elif loss == "another's":
+        (store / "blobs/sha256/ab").mkdir(parents=True)
+        (store / "blobs/sha256/ab" / ("c" * 62)).write_text("other bytes")
+    done = command("doctor")
+    assert (done.code, "artifacts that came last are not there" in done.err) == (6, True), done
+
+
 @pytest.mark.parametrize(("kind", "other"), PAIRS)
 def test_a_catalog_is_copied_from_each_kind_to_each_other(
     kind: str,

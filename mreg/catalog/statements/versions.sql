@@ -179,6 +179,9 @@ INSERT INTO version_data (version_id, name, value) VALUES (:version_id, :name, :
 -- name: artifacts_after
 SELECT * FROM artifacts WHERE artifact_id > :artifact_id ORDER BY artifact_id LIMIT :row_limit
 
+-- name: newest_artifacts
+SELECT * FROM artifacts ORDER BY artifact_id DESC LIMIT :row_limit
+
 -- name: of_artifact
 SELECT m.model_id, m.name AS model_name, v.version_id, v.version FROM versions v JOIN models m ON m.model_id = v.model_id
 WHERE v.artifact_id = :artifact_id ORDER BY m.name, v.version LIMIT :row_limit
