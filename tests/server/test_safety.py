@@ -57,7 +57,7 @@ def test_a_role_may_do_what_its_place_allows_and_no_more(serve: Serve, tokens: T
             assert answer.status_code in (200, 409), f"{needed} {method} {path}: {answer.text}"
     with mreg.open_registry() as registry:
         actors = {event.action: event.actor for event in registry.history()}
-    assert (actors["model.edited"], actors["policy.applied"], actors["model.deleted"]) == ("writer", "admin", "admin")
+    assert (actors["model.edited"], actors["policy.changed"], actors["model.deleted"]) == ("writer", "admin", "admin")
     log = server.log.read_text()
     assert not [secret for secret in tokens.secrets.values() if secret in log]
     assert {line["actor"] for line in server.lines()} == {None, "reader", "writer", "approver", "admin"}
