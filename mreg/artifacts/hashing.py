@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import BinaryIO
 
 from mreg.domain.digest import Digest
@@ -136,6 +137,15 @@ def stream_chunks(stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[
     """The chunks of an open stream up to its end."""
     while chunk := stream.read(chunk_bytes):
         yield chunk
+
+
+def rest_of(stream: BinaryIO, start: int, moved: Callable[[int], None]) -> Iterator[bytes]:
+    """The chunks of a stream from a byte on, which is closed at its end; ``moved`` is told how many bytes came."""
+    with closing(stream):
+        stream.seek(start)
+        for chunk in stream_chunks(stream):
+            moved(len(chunk))
+            yield chunk
 
 
 def missing(digest: Digest, store: str) -> Corrupt:

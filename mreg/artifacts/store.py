@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.artifacts.backend import BlobBackend, BlobStat, Chunk, Unfinished, Wanted
 from mreg.artifacts.checking import check, verified
-from mreg.artifacts.hashing import damaged, digest_of, missing, stream_chunks
+from mreg.artifacts.hashing import damaged, digest_of, missing, rest_of, stream_chunks
 from mreg.artifacts.layout import blob_key, digest_of_key
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest
@@ -158,7 +158,7 @@ class ArtifactStore:
                         absent.pop(0)
                         yield next(fetched)
                     elif (stream := cache.open(one.digest)) is not None:
-                        yield _rest(stream, one.start, moved)
+                        yield rest_of(stream, one.start, moved)
                     else:  # removed or found damaged since
                         with closing(self._fetch([one], moved)) as again:
                             yield next(again)
@@ -186,7 +186,7 @@ class ArtifactStore:
         """
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
-            data = b"".join(_rest(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold))
+            data = b"".join(rest_of(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold))
             if digest_of(data) != digest:
                 raise damaged(digest)
             if self._cache is not None:
@@ -247,7 +247,7 @@ class ArtifactStore:
     def _range(self, wanted: Wanted, length: int) -> Iterator[bytes]:
         cached = self._cache.open(wanted.digest) if self._cache is not None else None
         if cached is not None:
-            chunks: Iterator[bytes] = _rest(cached, wanted.start, _untold)
+            chunks: Iterator[bytes] = rest_of(cached, wanted.start, _untold)
         else:
             chunks = self._chunks(wanted, _untold, length)
         with closing(chunks):  # type: ignore[type-var]
@@ -391,11 +391,3 @@ class ArtifactStore:
 
 def _untold(_count: int) -> None:
     """Nobody wants to know."""
-
-
-def _rest(stream: BinaryIO, start: int, moved: Callable[[int], None]) -> Iterator[bytes]:
-    with closing(stream):
-        stream.seek(start)
-        for chunk in stream_chunks(stream):
-            moved(len(chunk))
-            yield chunk
