@@ -13,7 +13,7 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import bucket, catalog_scale, concurrency, files, peers, shared, startup
+from benchmarks import bucket, catalog_scale, concurrency, files, peers, server, shared, startup
 from benchmarks.measure import Figure, workspace
 
 GROUPS = {
@@ -23,6 +23,7 @@ GROUPS = {
     "catalog": catalog_scale.measure,
     "concurrency": concurrency.measure,
     "shared": shared.measure,
+    "server": server.measure,
 }
 
 

@@ -7,10 +7,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 
-from mreg.artifacts.backend import BlobBackend, StagedBlob
+from mreg.artifacts.backend import BlobBackend, Chunk, StagedBlob
 from mreg.artifacts.hashing import Hashing
 from mreg.artifacts.layout import blob_key
-from mreg.artifacts.local import thoroughly
+from mreg.artifacts.linux import begin_sync
+from mreg.artifacts.local import READ, thoroughly
 from mreg.artifacts.upload import Stored, Upload, check_room
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind
@@ -18,6 +19,10 @@ from mreg.errors import BadInput, Unavailable
 
 UNKNOWN_SIZE = 1 << 40
 """Taken for the size where none is known, so that hashing gets a thread of its own."""
+
+SYNC_BYTES = 16 << 20
+"""So many bytes at a time begin their way to the disk while others arrive, so that there is less to wait for at the
+end."""
 
 
 class Incoming:
@@ -36,7 +41,7 @@ class Incoming:
 
     def __init__(self, backend: BlobBackend, size: int = 0) -> None:
         self._backend = backend
-        self.size = 0
+        self.size = self._begun = 0
         check_room(backend, size)
         self._staged: StagedBlob = backend.stage() if backend.abilities.stages else _Temporary()
         self._hashing = Hashing(size or UNKNOWN_SIZE)
@@ -54,8 +59,8 @@ class Incoming:
         """A local file that holds what was written so far."""
         return self._staged.path
 
-    def write(self, chunk: bytes) -> None:
-        """Append the chunk.
+    def write(self, chunk: Chunk) -> None:
+        """Append the chunk, whose bytes must stay as they are.
 
         Raises:
             Unavailable: It can't be kept.
@@ -63,6 +68,17 @@ class Incoming:
         self._hashing.add(chunk)
         self._staged.write(chunk)
         self.size += len(chunk)
+        if self.size - self._begun >= SYNC_BYTES and self._backend.abilities.stages:
+            self._begin_sync()
+
+    def _begin_sync(self) -> None:
+        with contextlib.suppress(OSError):  # only a beginning: `put` does it, or says why it can't
+            descriptor = os.open(self._staged.path, READ)
+            try:
+                begin_sync(descriptor, self._begun, self.size - self._begun)
+            finally:
+                os.close(descriptor)
+        self._begun = self.size
 
     def digest(self) -> Digest:
         """The digest of all bytes; nothing may be written after it was asked for."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mreg.registry.streaming import StoredFile
 
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+ -]+")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
@@ -48,7 +49,7 @@ async def download(request: Request, registry: Registry, version: VersionRef, pa
         "X-Checksum-Sha256": file.digest.value,
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.digest.value)).decode()}:",
         "X-Reference": str(file.version.reference),
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.path.rpartition('/')[2], safe='')}",
+        "Content-Disposition": _disposition(file.path.rpartition("/")[2]),
     }
     if not _matches(request.headers.get("if-match", "*"), etag):
         raise Refused(412, "other_content", f"the file is {file.digest}", headers={"ETag": etag})
@@ -68,6 +69,13 @@ async def download(request: Request, registry: Registry, version: VersionRef, pa
     chunks = registry.read_file(file, start, length)
     first = await run_sync(next, chunks, b"")
     return _Bytes(first, chunks, status, headers)
+
+
+def _disposition(name: str) -> str:
+    """How a client is told the file's name: plainly where it is plain, since curl and others know no other way."""
+    if _PLAIN_NAME.fullmatch(name):
+        return f'attachment; filename="{name}"'
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _matches(tags: str, etag: str) -> bool:

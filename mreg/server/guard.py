@@ -6,7 +6,6 @@ import asyncio
 import base64
 import binascii
 import re
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -102,8 +101,12 @@ class Guard:
             limit = self._settings.upload_limit
         # HEAD may be asked wherever GET may, as HTTP has it; a download sees that nobody wants its bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
-        await self._app(inner, _bounded(receive, scope, limit), guarded)
-        scope["route"] = inner.get("route")
+        body = _Body(receive, scope, limit)
+        try:
+            await self._app(inner, body.receive, guarded)
+        finally:
+            body.close()
+            scope["route"] = inner.get("route")
 
     def _admit(self, scope: Scope, *, page: bool) -> None:
         """Nothing, if the request may be served.
@@ -183,40 +186,73 @@ def _is_visit(headers: MutableMapping[bytes, bytes]) -> bool:
     return headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
 
 
-def _bounded(receive: Receive, scope: Scope, limit: int) -> Receive:
-    """``receive`` with limits to the size of the body, to silence in its middle, and to slowness on the whole.
+class _Body:
+    """A request's body as it comes, with limits to its size, to silence in its middle, and to slowness on the whole.
 
-    Raises:
-        Refused: A limit is passed.
+    One timer looks after a request now and then: one for each message would cost as much as the message.
     """
-    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    announced = int(length) if length.isdigit() and len(length) < 20 else 0
-    count = 0
-    whole = False
-    began = time.monotonic()
 
-    async def bounded() -> Message:
-        nonlocal count, whole
-        if announced > limit:
-            raise _too_large(limit)
-        if whole:
-            return await receive()
-        try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                message = await receive()
-        except TimeoutError:
-            raise Refused(408, "too_slow", f"nothing came for {IDLE_SECONDS:.0f} seconds") from None
-        if message["type"] == "http.request":
-            count += len(message.get("body", b""))
-            whole = not message.get("more_body", False)
-            if count > limit:
-                raise _too_large(limit)
-            elapsed = time.monotonic() - began
-            if not whole and elapsed > IDLE_SECONDS and count < elapsed * SLOWEST:
-                raise Refused(408, "too_slow", f"the body came with less than {SLOWEST} bytes a second")
+    def __init__(self, receive: Receive, scope: Scope, limit: int) -> None:
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        self._announced = int(length) if length.isdigit() and len(length) < 20 else 0
+        self._receive = receive
+        self._limit = limit
+        self._count = 0
+        self._whole = self._silent = False
+        self._loop = asyncio.get_running_loop()
+        self._began = self._asked = self._loop.time()
+        self._waiting: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def receive(self) -> Message:
+        """The next message.
+
+        Raises:
+            Refused: A limit is passed.
+        """
+        if self._announced > self._limit:
+            raise _too_large(self._limit)
+        if self._whole:
+            return await self._receive()
+        message = await self._in_time()
+        if message["type"] != "http.request":
+            return message
+        self._count += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._count > self._limit:
+            raise _too_large(self._limit)
+        elapsed = self._loop.time() - self._began
+        if not self._whole and elapsed > IDLE_SECONDS and self._count < elapsed * SLOWEST:
+            raise Refused(408, "too_slow", f"the body came with less than {SLOWEST} bytes a second")
         return message
 
-    return bounded
+    async def _in_time(self) -> Message:
+        self._asked = self._loop.time()
+        self._waiting = asyncio.current_task()
+        if self._timer is None:
+            self._timer = self._loop.call_later(IDLE_SECONDS, self._look)
+        try:
+            return await self._receive()
+        except asyncio.CancelledError:
+            if not self._silent or self._waiting is None:
+                raise
+            self._waiting.uncancel()
+            raise Refused(408, "too_slow", f"nothing came for {IDLE_SECONDS:.0f} seconds") from None
+        finally:
+            self._waiting = None
+
+    def _look(self) -> None:
+        left = self._asked + IDLE_SECONDS - self._loop.time()
+        if self._waiting is not None and left <= 0:
+            self._silent = True
+            self._waiting.cancel()
+            return
+        self._timer = self._loop.call_later(left if left > 0 else IDLE_SECONDS, self._look)
+
+    def close(self) -> None:
+        """Look no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 def _too_large(limit: int) -> Refused:

@@ -9,6 +9,27 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mreg.server.settings import HEADERS_LIMIT, HEADERS_SECONDS
 
+BODY_AHEAD_BYTES = 1 << 20
+"""So much of a body may wait until it is asked for; at uvicorn's 64 KiB each piece stops and starts the reading."""
+
+
+class _Pieces:
+    """Parts of a body until somebody asks for them, which uvicorn does by ``bytes``; one alone is not copied."""
+
+    def __init__(self, piece: bytes) -> None:
+        self._pieces = [piece]
+        self._size = len(piece)
+
+    def append(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self._pieces)
+
 
 class Protocol(HttpToolsProtocol):
     """Closes connections whose headers are too large or too slow; uvicorn itself bounds neither."""
@@ -49,6 +70,20 @@ class Protocol(HttpToolsProtocol):
         self._stop_waiting()
         if not self.transport.is_closing():
             super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; uvicorn would copy it twice."""
+        cycle = self.cycle
+        if cycle is None or self.transport.is_closing() or cycle.response_complete:
+            return
+        waiting: object = cycle.body
+        if isinstance(waiting, _Pieces):
+            waiting.append(body)
+        else:
+            waiting = cycle.body = _Pieces(body)  # type: ignore[assignment]
+        if len(waiting) > BODY_AHEAD_BYTES:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def _count(self, more: int) -> None:
         self._headers_bytes += more

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pkgutil
 import socket
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -17,6 +19,13 @@ if TYPE_CHECKING:
     from mreg.registry.registry import Registry
     from mreg.server.settings import ServerSettings
 
+ROOMS = ("mreg.domain", "mreg.registry", "mreg.catalog", "mreg.artifacts", "mreg.hooks", "mreg.wire")
+BY_PLACE = (
+    "mreg.artifacts.s3",
+    "mreg.catalog.bucket",
+    "mreg.catalog.postgresql",
+    "mreg.catalog.postgresql_failures",
+)
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 30
 
@@ -30,6 +39,7 @@ def serve(registry: Registry, settings: ServerSettings, ready: Callable[[str], N
     Raises:
         Unavailable: The address can't be listened at.
     """
+    _import_everything()
     listening = _listen(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
@@ -47,6 +57,16 @@ def serve(registry: Registry, settings: ServerSettings, ready: Callable[[str], N
     with listening:
         ready(f"http://{host}:{listening.getsockname()[1]}")
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _import_everything() -> None:
+    """Import what requests will need, so that the first does not wait for it, nor get another release's code where mreg
+    was installed anew meanwhile; what needs a package of its own comes with the place that it is for.
+    """
+    for room in ROOMS:
+        for module in pkgutil.iter_modules(import_module(room).__path__, f"{room}."):
+            if module.name not in BY_PLACE:
+                import_module(module.name)
 
 
 def _listen(settings: ServerSettings) -> socket.socket:

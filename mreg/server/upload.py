@@ -99,7 +99,7 @@ class Form:
         file_name: As the client gave it; None where no file came.
     """
 
-    def __init__(self, boundary: bytes, write: Callable[[bytes], None]) -> None:
+    def __init__(self, boundary: bytes, write: Callable[[bytes | memoryview], None]) -> None:
         self.fields: dict[str, str] = {}
         self.file_name: str | None = None
         self._write = write
@@ -181,7 +181,7 @@ class Form:
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if self._name == FILE:
-            self._write(data[start:end])
+            self._write(memoryview(data)[start:end])  # no second copy of each megabyte
             return
         self._size += end - start
         if self._size > FIELDS_BYTES:

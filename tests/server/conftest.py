@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -72,6 +73,16 @@ class Served:
     def lines(self) -> list[dict[str, Any]]:
         """The access log, where it is in JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def line(self, **wanted: object) -> dict[str, Any]:
+        """The line of the access log that has these values; it comes a moment after the answer."""
+        deadline = time.monotonic() + 20
+        while True:
+            for found in self.lines():
+                if wanted.items() <= found.items():
+                    return found
+            assert time.monotonic() < deadline, wanted
+            time.sleep(0.02)
 
     def stop(self) -> int:
         """Stop it as systemd would; its exit code."""
@@ -156,7 +167,6 @@ def stored(store: Path) -> list[str]:
 def in_process(registry: mreg.Registry) -> Iterator[Callable[..., Served]]:
     """Serves the registry from a thread of this process, where a test can make it impatient."""
     import threading
-    import time
 
     import uvicorn
 

@@ -237,8 +237,7 @@ def test_errors_are_problems_with_the_codes_and_hints_of_the_command_line(server
 def test_events_carry_who_asked_and_answers_a_number_that_the_log_has(server: Served) -> None:
     found = server.get("/history?limit=1")
     assert found.json()[0]["actor"] == "tester"
-    lines = server.lines()
-    line = next(one for one in lines if one["request_id"] == found.headers["x-request-id"])
+    line = server.line(request_id=found.headers["x-request-id"])
     assert (line["method"], line["path"], line["status"], line["actor"]) == ("GET", "/history", 200, "tester")
 
 
