@@ -17,7 +17,7 @@ The house, every arrow pointing one way::
 - ``domain`` holds the values and rules: pure, without I/O, clock or environment.
 - ``catalog`` keeps metadata over one small contract, `mreg.catalog.database.Database`.
 - ``artifacts`` keeps bytes over another, `mreg.artifacts.backend.BlobBackend`.
-- ``s3`` is one bucket and what can go wrong with it, below both.
+- ``s3`` is one bucket and what can go wrong with it, below both; ``waiting`` tells of what does not answer.
 - ``hooks`` runs commands and calls webhooks that changes set off.
 - ``registry`` holds the use cases, the only place that spans both.
 - ``profile`` says where things are; ``documents`` reads what people hand in; ``wire`` makes JSON-ready dicts.

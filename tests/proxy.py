@@ -28,6 +28,7 @@ class Proxy:
         cut_for_good: After a cut every further connection breaks at once.
         answer: Status, content type and body to give to a request in place of passing it on; None passes it on.
         lose_answer: Whether the answer to a request, by its first line, is to be lost after the server gave it.
+        silent: Takes what it is sent, and neither passes it on nor answers.
         head: What came last towards the server: at a request, its head.
         requests: First lines of all requests passed on or answered.
         up: Bytes passed on towards the server.
@@ -42,6 +43,7 @@ class Proxy:
         self.cut_for_good = False
         self.answer: Callable[[str], tuple[str, str, str] | None] = lambda _line: None
         self.lose_answer: Callable[[str], bool] = lambda _line: False
+        self.silent = False
         self.head = b""
         self.requests: list[str] = []
         self.up = self.down = 0
@@ -83,6 +85,7 @@ class Proxy:
             self.cut_up_after = self.cut_down_after = None
             self.cut_for_good = self.broken = False
             self.delay = 0.0
+            self.silent = False
             self.up = self.down = 0
             self.answer = lambda _line: None
             self.lose_answer = lambda _line: False
@@ -128,6 +131,9 @@ class Proxy:
                 if lines and self.latency:
                     time.sleep(self.latency)
                 self.head = data
+                if self.silent:
+                    self.requests += lines
+                    continue
                 for line in lines:
                     self.requests.append(line)
                     answer = self.answer(line)

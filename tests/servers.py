@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -249,6 +251,57 @@ class PostgresqlServer:
         """End it and remove what it kept."""
         self._control("-m", "immediate", "stop")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class PostgresqlLine:
+    """A socket before a server's own, which passes everything on until it is told to be silent.
+
+    Attributes:
+        silent: Takes what it is sent, and neither passes it on nor answers.
+        url: A catalog's by this way.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.silent = False
+        self._folder = tempfile.mkdtemp(prefix="mreg-line-", dir="/tmp")
+        before, _, self._target = url.partition("host=")
+        self.url = f"{before}host={self._folder}"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(f"{self._folder}/.s.PGSQL.5432")
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(f"{self._target}/.s.PGSQL.5432")
+            upward = threading.Thread(target=self._pass, args=(client, server), daemon=True)
+            upward.start()
+            self._pass(server, client)
+            upward.join()
+
+    def _pass(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                if not self.silent:
+                    other.sendall(data)
+        for end in (one, other):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def stop(self) -> None:
+        """Take no more connections."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def bucket_of(place: Place, endpoint: str = "") -> Any:

@@ -22,10 +22,12 @@ from psycopg import conninfo, rows
 
 from mreg.catalog.database import Connection, Database, Examination, Row, Value, write_id
 from mreg.catalog.embedded import SqliteConnection, empty_catalog
+from mreg.catalog.postgresql_connection import LONG_SILENCE_SECONDS, SILENCE_SECONDS, STATEMENT_SECONDS, Watched
 from mreg.catalog.postgresql_failures import BEGIN_AGAIN, translated, unreachable, worth_waiting
 from mreg.catalog.schema import SCHEMA, check_schema, migration_statements
 from mreg.catalog.statements import statement
 from mreg.errors import Conflict, Unavailable
+from mreg.waiting import Watch
 
 T = TypeVar("T")
 
@@ -33,7 +35,6 @@ NAMESPACE = "mreg"
 """PostgreSQL's own word for it is schema, which here is the number of the last migration."""
 
 CONNECT_SECONDS = 10
-STATEMENT_SECONDS = 60
 LOCK_SECONDS = 60
 """How long a writer waits for its turn."""
 
@@ -67,7 +68,7 @@ KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count
 class PostgresqlConnection(Connection):
     """Statements in one transaction of a server."""
 
-    def __init__(self, raw: psycopg.Connection[dict[str, Any]]) -> None:
+    def __init__(self, raw: Watched) -> None:
         self._raw = raw
 
     def _execute(self, sql: str, values: Mapping[str, Value] | None = None) -> psycopg.Cursor[dict[str, Any]]:
@@ -100,6 +101,7 @@ class PostgresqlConnection(Connection):
 
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
         self._execute("SET LOCAL statement_timeout = 0")  # one statement, however many rows
+        self._raw.seconds = LONG_SILENCE_SECONDS
         with self._raw.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
@@ -154,7 +156,9 @@ class PostgresqlDatabase(Database):
         self._place = url.partition("?")[0]
         self._notice = notice
         self._lock = threading.RLock()
-        self._raw: psycopg.Connection[dict[str, Any]] | None = None
+        self._raw: Watched | None = None
+        self._watch = Watch(self._say_waiting)
+        self._in_turn = True  # not waiting for others that write
         self._answered = False
         self._schema = 0  # what is known of the place: 0 for nothing there
 
@@ -175,7 +179,7 @@ class PostgresqlDatabase(Database):
 
         def once() -> T:
             raw = self._ready(write=True)
-            with self._within(raw, f"{WRITE}; {SETTINGS}; {TURN}"):
+            with self._within(raw, f"{WRITE}; {SETTINGS}; {TURN}", turn=True):
                 connection = PostgresqlConnection(raw)
                 if results:
                     # The commit's answer was lost. An end that was still to come has come: this one has its turn.
@@ -263,8 +267,13 @@ class PostgresqlDatabase(Database):
             pause = min(2 * pause, 2.0)
 
     @contextlib.contextmanager
-    def _within(self, raw: psycopg.Connection[dict[str, Any]], begin: str) -> Iterator[None]:
-        raw.execute(begin)
+    def _within(self, raw: Watched, begin: str, *, turn: bool = False) -> Iterator[None]:
+        raw.seconds = SILENCE_SECONDS
+        self._in_turn = not turn
+        try:
+            raw.execute(begin)
+        finally:
+            self._in_turn = True
         try:
             yield
             raw.execute("COMMIT")
@@ -275,21 +284,27 @@ class PostgresqlDatabase(Database):
                 raw.close()
             raise
 
-    def _connected(self) -> psycopg.Connection[dict[str, Any]]:
+    def _say_waiting(self, waited: float) -> None:
+        what = "for" if self._in_turn else "to write, after others, to"
+        self._notice(f"waiting {what} {self._place}, {waited:.0f} s by now")
+
+    def _connected(self) -> Watched:
         if self._raw is None or self._raw.closed:
             given = conninfo.conninfo_to_dict(self._url)
             own: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "mreg", **KEEPALIVE}
-            self._raw = psycopg.connect(
-                self._url,
-                autocommit=True,
-                prepare_threshold=None,
-                row_factory=rows.dict_row,
-                **{key: value for key, value in own.items() if key not in given},
-            )
+            with self._watch.over():
+                self._raw = Watched.connect(
+                    self._url,
+                    autocommit=True,
+                    prepare_threshold=None,
+                    row_factory=rows.dict_row,
+                    **{key: value for key, value in own.items() if key not in given},
+                )
+            self._raw.watch = self._watch
             self._answered = True
         return self._raw
 
-    def _ready(self, *, write: bool) -> psycopg.Connection[dict[str, Any]]:
+    def _ready(self, *, write: bool) -> Watched:
         """A connection to a place whose schema is this release's; of one where nothing is, only for a write."""
         raw = self._connected()
         if self._schema < SCHEMA:
@@ -298,7 +313,7 @@ class PostgresqlDatabase(Database):
                 self._migrate(raw)
         return raw
 
-    def _migrate(self, raw: psycopg.Connection[dict[str, Any]]) -> None:
+    def _migrate(self, raw: Watched) -> None:
         """Bring the place to `SCHEMA`, each step in a transaction; one client does it while the others wait."""
         while self._schema < SCHEMA:
             with self._within(raw, f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"):
@@ -316,7 +331,7 @@ class PostgresqlDatabase(Database):
             self._schema = min(number, SCHEMA)
 
 
-def _schema_of(raw: psycopg.Connection[dict[str, Any]]) -> int:
+def _schema_of(raw: Watched) -> int:
     # Not by to_regclass, whose answer may be older than the lock that was waited for.
     sql = (
         "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "

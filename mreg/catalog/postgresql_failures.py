@@ -71,7 +71,8 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
     if isinstance(error, errors.DiskFull):
         return unreachable(place, "the server's disk is full", "free some space there; nothing was changed")
     if isinstance(error, errors.ConnectionTimeout):
-        return unreachable(place, "it does not answer", "check the network, and host and port in the catalog's URL")
+        why = first if "silent" in first else "it does not answer"
+        return unreachable(place, why, "check the network, and host and port in the catalog's URL")
     if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
         return unreachable(place, first, "write postgresql://user@host/database")
     if isinstance(error, psycopg.OperationalError):

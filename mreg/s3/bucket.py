@@ -96,7 +96,7 @@ class Bucket:
                 connect_timeout=CONNECT_SECONDS,
                 read_timeout=READ_SECONDS,
                 max_pool_connections=CONNECTIONS,
-                retries={"mode": "standard", "total_max_attempts": 2},
+                retries={"mode": "standard", "total_max_attempts": 1},
                 user_agent_extra="mreg",
                 # Stores of one's own seldom have a name in DNS for each bucket. Where a checksum, which is signed,
                 # covers the content, the signature need not hash it once more.
@@ -165,7 +165,9 @@ class Bucket:
             return self._put_unconditionally(key, words)
         if len(data) <= SMALL_BYTES and self.checksums:
             sum_header = {"x-amz-checksum-sha256": words["ChecksumSHA256"]}
-            status, _ = self._connected()[1].put(words["Key"], data, {"If-None-Match": "*", **sum_header})
+            headers = {"If-None-Match": "*", **sum_header}
+            express = self._connected()[1]
+            status, _ = self.patience.first(lambda: express.put(words["Key"], data, headers), (0, ""))
             if status:
                 self.patience.answered()
                 return status == 200
@@ -202,7 +204,8 @@ class Bucket:
 
     def fetch(self, key: str, etag: str = "") -> tuple[bytes, str] | None:
         """A whole object with its entity tag; no bytes where it still has the one given, None where there is none."""
-        found = self._connected()[1].fetch(self.key(key), etag)
+        express = self._connected()[1]
+        found = self.patience.first(lambda: express.fetch(self.key(key), etag), None)
         if found is not None:
             self.patience.answered()
             return found
@@ -231,7 +234,8 @@ class Bucket:
         if len(data) <= SMALL_BYTES and self.checksums:
             name, value = ("If-Match", etag) if etag else ("If-None-Match", "*")
             headers = {name: value, "x-amz-checksum-sha256": words["ChecksumSHA256"]}
-            status, new = self._connected()[1].put(words["Key"], data, headers)
+            express = self._connected()[1]
+            status, new = self.patience.first(lambda: express.put(words["Key"], data, headers), (0, ""))
             if status:
                 self.patience.answered()
                 return new
@@ -256,7 +260,8 @@ class Bucket:
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO | None:
         """An object's bytes; None where there is none. A connection that breaks is taken up again where it broke."""
         if length is not None and length <= SMALL_BYTES:
-            data = self._connected()[1].get(self.key(key), start, length)
+            express, wanted = self._connected()[1], length
+            data = self.patience.first(lambda: express.get(self.key(key), start, wanted), None)
             if data is not None:
                 self.patience.answered()
                 return BytesIO(data)

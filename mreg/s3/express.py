@@ -3,6 +3,7 @@
 botocore's client spends more processor time on a request (its model, its rules of endpoints, its hooks) than a store
 near by does on a small object. Here the same signing and the same connections are used without all that. Whatever is
 not a plain success or a plain refusal is left to the client with its repeats and errors: this is a first try alone.
+Only silence comes out as it is, since it has been waited for.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
+
+from mreg.s3.failures import SILENCE
 
 SMALL_BYTES = 1 << 20
 """Up to this size the price of a request is felt."""
@@ -86,6 +89,8 @@ class Express:
             S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
             answer = self._http.send(request.prepare())
             answer.content  # noqa: B018  read here, where a connection that breaks is caught
+        except SILENCE:
+            raise
         except (BotoCoreError, HTTPError):
             return None
         if answer.status_code in (301, 307, 308, 400, 403):

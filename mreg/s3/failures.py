@@ -29,6 +29,9 @@ LOST = (
 )
 """A connection that did not come about, or broke."""
 
+SILENCE = (boto.ConnectTimeoutError, boto.ReadTimeoutError)
+"""Nobody answered for as long as is waited for."""
+
 FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError)
 """All that botocore raises where a request fails."""
 
@@ -117,7 +120,7 @@ def translated(error: Exception, url: str, endpoint: str) -> MregError:
         return BadProfile(
             f"{url} can't be used: {_reason(error)}", hint="check artifacts, endpoint_url and region in the profile"
         )
-    if isinstance(error, boto.ConnectTimeoutError):
+    if isinstance(error, SILENCE):
         return _lost(f"{endpoint} does not answer", error)
     if isinstance(error, boto.EndpointConnectionError):
         return _lost(f"{endpoint} can't be reached", error)

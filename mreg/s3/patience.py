@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from mreg.errors import MregError
-from mreg.s3.failures import FAILURES, passing, throttled, translated
+from mreg.s3.failures import FAILURES, SILENCE, passing, throttled, translated
+from mreg.waiting import Watch
 
 T = TypeVar("T")
 
@@ -25,7 +26,8 @@ SAID_AFTER = 2.0
 class Patience:
     """Repeats what fails in passing, with growing pauses, until it succeeds or patience is at its end.
 
-    Safe for threads. botocore itself repeats a request at once a time or two; this is for what lasts longer.
+    Safe for threads. A try is one request; where it ends in silence it was waiting from its beginning, so that patience
+    and one silence bound the whole. A person hears of what lasts.
 
     Args:
         notice: Told, once for each time of trouble, that something is being waited for.
@@ -37,6 +39,7 @@ class Patience:
         self._notice = notice
         self._answered = False
         self._said_at = float("-inf")
+        self._watch = Watch(self._say_waiting)
 
     def answered(self) -> None:
         """The store has answered somebody who does not ask through this."""
@@ -55,15 +58,18 @@ class Patience:
         began: float | None = None
         pause = 0.2
         while True:
+            tried = time.monotonic()
             try:
-                result = work()
+                with self._watch.over():
+                    result = work()
             except FAILURES as error:
                 if expected(error):
                     self._answered = True
                     raise
                 now = time.monotonic()
-                began = now if began is None else began
-                left = began + (SECONDS if self._answered or throttled(error) else FIRST_SECONDS) - now
+                if began is None:
+                    began = tried if isinstance(error, SILENCE) else now
+                left = began + self._seconds(error) - now
                 if not passing(error) or left <= 0:
                     raise self.translated(error) from error
                 self._say(error, left, now - began)
@@ -72,6 +78,30 @@ class Patience:
             else:
                 self._answered = True
                 return result
+
+    def first(self, work: Callable[[], T], otherwise: T) -> T:
+        """What a first try gives that `run` follows; ``otherwise`` where it ended in silence and there is time left.
+
+        Raises:
+            MregError: There is none.
+        """
+        tried = time.monotonic()
+        try:
+            with self._watch.over():
+                return work()
+        except SILENCE as error:
+            if time.monotonic() - tried >= self._seconds(error):
+                raise self.translated(error) from error
+            return otherwise
+
+    def _seconds(self, error: Exception) -> float:
+        return SECONDS if self._answered or throttled(error) else FIRST_SECONDS
+
+    def _say_waiting(self, waited: float) -> None:
+        now = time.monotonic()
+        if now - self._said_at > SECONDS:
+            self._said_at = now
+            self._notice(f"waiting for {self.endpoint}, {waited:.0f} s by now")
 
     def _say(self, error: Exception, left: float, waited: float) -> None:
         now = time.monotonic()

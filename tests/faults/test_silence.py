@@ -1,0 +1,149 @@
+"""A server that takes what it is asked and never answers: a person hears of it soon, and it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import mreg
+from mreg import waiting
+from mreg.catalog import postgresql, postgresql_connection
+from mreg.catalog.postgresql import PostgresqlDatabase
+from mreg.s3 import bucket as bucket_module
+from mreg.s3 import patience
+from tests.conftest import Mreg
+from tests.contracts.database import add_event, count
+from tests.proxy import Proxy
+from tests.servers import Place, PostgresqlLine, PostgresqlServer
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "SAID_AFTER", 0.5)
+    monkeypatch.setattr(bucket_module, "READ_SECONDS", 2)
+    monkeypatch.setattr(patience, "SECONDS", 2)
+    monkeypatch.setattr(patience, "FIRST_SECONDS", 1)
+    monkeypatch.setattr(postgresql, "SILENCE_SECONDS", 2)
+    monkeypatch.setattr(postgresql_connection.Watched, "seconds", 2)
+
+
+@pytest.mark.parametrize("words", [["list"], ["push", "model.pkl", "--name", "m"], ["doctor"]], ids=" ".join)
+def test_a_store_that_never_answers_is_told_and_given_up(
+    bucket: Place, proxy: Proxy, command: Mreg, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.delenv("MREG_ARTIFACTS")
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/catalog.db")
+    Path("model.pkl").write_text("x")
+    proxy.silent = True
+    began = time.monotonic()
+    done = command(*words)
+    assert done.code == 8
+    assert time.monotonic() - began < (10 if words == ["doctor"] else 5)  # a silence, not several
+    assert f"waiting for {proxy.endpoint}" in done.err
+    assert "does not answer" in done.err
+
+
+def test_a_store_that_falls_silent_is_told_and_given_up(bucket: Place, proxy: Proxy) -> None:
+    said: list[str] = []
+    with mreg.open_registry(notice=said.append) as registry:
+        Path("m").write_text("x" * 100)
+        registry.push("m", name="m")
+        proxy.silent = True
+        began = time.monotonic()
+        with pytest.raises(mreg.Unavailable, match="does not answer"):
+            registry.pull("m@1", "out")
+        assert time.monotonic() - began < 6
+    assert any("waiting for" in one for one in said)
+
+
+def test_a_store_that_is_slow_to_answer_is_waited_for(
+    bucket: Place, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    proxy.latency = 1.2
+    with mreg.open_registry(notice=said.append) as registry:
+        Path("m").write_text("x" * 100)
+        registry.push("m", name="m")
+    assert sum("waiting for" in one for one in said) == 1
+
+
+@pytest.fixture
+def line(postgresql: PostgresqlServer) -> Iterator[PostgresqlLine]:
+    line = PostgresqlLine(postgresql.new_catalog())
+    yield line
+    line.stop()
+
+
+def test_postgresql_that_falls_silent_is_told_and_given_up(line: PostgresqlLine) -> None:
+    said: list[str] = []
+    database = PostgresqlDatabase(line.url, said.append)
+    database.write(add_event)
+    line.silent = True
+    for work in (lambda: database.read(count), lambda: database.write(add_event)):
+        began = time.monotonic()
+        with pytest.raises(mreg.Unavailable, match=r"silent|does not answer"):
+            line.silent = True
+            work()
+        assert time.monotonic() - began < 8
+        assert any("waiting" in one for one in said)
+        said.clear()
+        line.silent = False
+        assert database.read(count) == 1
+    database.close()
+
+
+def test_a_commit_whose_answer_never_comes_is_told_as_not_known(
+    line: PostgresqlLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = PostgresqlDatabase(line.url)
+    database.write(add_event)
+    real = psycopg.Connection.execute
+
+    def execute(connection, query, *words, **options):  # type: ignore[no-untyped-def]
+        line.silent = query == "COMMIT"
+        return real(connection, query, *words, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+    with pytest.raises(mreg.Unavailable, match="whether the change was made is not known"):
+        database.write(add_event)
+    database.close()
+
+
+def test_who_waits_for_others_that_write_hears_so(postgresql: PostgresqlServer) -> None:
+    url = postgresql.new_catalog()
+    said: list[str] = []
+    database, other = PostgresqlDatabase(url, said.append), PostgresqlDatabase(url)
+    database.write(add_event)
+    held = threading.Event()
+
+    def hold(connection: object) -> None:
+        add_event(connection)  # type: ignore[arg-type]
+        held.set()
+        time.sleep(1.5)
+
+    holder = threading.Thread(target=lambda: other.write(hold))
+    holder.start()
+    held.wait(10)
+    assert database.write(add_event) == 3
+    holder.join()
+    assert [one.partition(" postgresql")[0] for one in said] == ["waiting to write, after others, to"]
+    database.close()
+    other.close()
+
+
+def test_a_watch_ends_with_what_it_watches() -> None:
+    said: list[float] = []
+    ended: list[int] = []
+    watch = waiting.Watch(said.append)
+    with watch.over(0.1, lambda: ended.append(1)) as call:
+        time.sleep(1)
+    assert (len(said), ended, call.ended) == (1, [1], True)
+    time.sleep(waiting.TICK * (waiting.IDLE_TICKS + 3))
+    assert watch._thread is None
+    with watch.over():
+        assert watch._thread is not None
