@@ -134,9 +134,20 @@ class Bucket:
     def call(
         self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **words: Any
     ) -> Any:
-        """One operation of the client on this bucket, repeated where it fails in passing."""
+        """One operation of the client on this bucket, repeated where it fails in passing.
+
+        A stream among the words is read from where it stands, by each try.
+        """
         method = getattr(self.client, operation)
-        return self.patience.run(lambda: method(Bucket=self.name, **words), expected=expected)
+        body: Any = words.get("Body")
+        start = body.tell() if hasattr(body, "tell") else 0
+
+        def work() -> Any:
+            if hasattr(body, "seek"):
+                body.seek(start)
+            return method(Bucket=self.name, **words)
+
+        return self.patience.run(work, expected=expected)
 
     @property
     def address(self) -> str:
