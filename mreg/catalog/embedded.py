@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar, cast
 
 from mreg.catalog.database import Connection, Row, Value
-from mreg.catalog.schema import SCHEMA, check_schema, migration_statements
+from mreg.catalog.schema import SCHEMA, check_schema, migration_statements, missing_columns
 from mreg.catalog.statements import statement
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 
@@ -129,7 +129,22 @@ def damages(raw: sqlite3.Connection) -> tuple[str, ...]:
             f"a row of {row[0]} refers to a row of {row[2]} that is not there"
             for row in raw.execute("PRAGMA foreign_key_check").fetchmany(20)
         ]
-    return tuple(found)
+    return (*found, *lacking(raw))
+
+
+def columns(raw: sqlite3.Connection) -> frozenset[tuple[str, str]]:
+    """Every column of every table of a catalog, with its table's name."""
+    sql = (
+        "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c "
+        "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'"
+    )
+    return frozenset((str(row[0]), str(row[1])) for row in raw.execute(sql))
+
+
+def lacking(raw: sqlite3.Connection) -> tuple[str, ...]:
+    """What of this release's schema is not there."""
+    with contextlib.closing(empty_catalog()) as whole:
+        return missing_columns(columns(raw), columns(whole))
 
 
 @contextlib.contextmanager
@@ -171,4 +186,8 @@ def _translation(error: sqlite3.Error, place: str, busy_seconds: float) -> MregE
 
 def damaged(place: str, what: str) -> Corrupt:
     """The error for a catalog whose content is not what it should be."""
-    return Corrupt(f"the catalog {place} {what}", hint="mreg restore FILE brings a backup back; the artifacts are kept")
+    return Corrupt(
+        f"the catalog {place} {what}",
+        hint="mreg restore FILE brings a backup back; the artifacts are kept",
+        catalog=place,
+    )

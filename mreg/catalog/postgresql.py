@@ -21,10 +21,10 @@ import psycopg
 from psycopg import conninfo, rows
 
 from mreg.catalog.database import Connection, Database, Examination, Row, Value, write_id
-from mreg.catalog.embedded import SqliteConnection, empty_catalog
+from mreg.catalog.embedded import SqliteConnection, columns, damaged, empty_catalog
 from mreg.catalog.postgresql_connection import LONG_SILENCE_SECONDS, SILENCE_SECONDS, STATEMENT_SECONDS, Watched
-from mreg.catalog.postgresql_failures import BEGIN_AGAIN, translated, unreachable, worth_waiting
-from mreg.catalog.schema import SCHEMA, check_schema, migration_statements
+from mreg.catalog.postgresql_failures import BEGIN_AGAIN, translated, worth_waiting
+from mreg.catalog.schema import SCHEMA, check_schema, migration_statements, missing_columns
 from mreg.catalog.statements import statement
 from mreg.errors import Conflict, Unavailable
 from mreg.waiting import Watch
@@ -214,6 +214,8 @@ class PostgresqlDatabase(Database):
             )
             unchecked = raw.execute(sql, {"space": NAMESPACE}).fetchall()
             damage = tuple(f"a constraint of {row['name']} is not enforced" for row in unchecked)
+            if self._schema:
+                damage += _lacking(raw)
             return Examination(schema=self._schema or SCHEMA, damage=damage, clock=clock)
 
         with self._lock:
@@ -308,7 +310,7 @@ class PostgresqlDatabase(Database):
         """A connection to a place whose schema is this release's; of one where nothing is, only for a write."""
         raw = self._connected()
         if self._schema < SCHEMA:
-            self._schema = check_schema(_schema_of(raw), self._place)
+            self._schema = check_schema(_schema_of(raw, self._place), self._place)
             if self._schema < SCHEMA and (write or self._schema):
                 self._migrate(raw)
         return raw
@@ -318,7 +320,7 @@ class PostgresqlDatabase(Database):
         while self._schema < SCHEMA:
             with self._within(raw, f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"):
                 raw.execute("SELECT pg_advisory_xact_lock(%(key)s)", {"key": MIGRATION_LOCK})
-                number = check_schema(_schema_of(raw), self._place) + 1
+                number = check_schema(_schema_of(raw, self._place), self._place) + 1
                 if number == 1:
                     raw.execute(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
                     raw.execute(f"CREATE TABLE {NAMESPACE}.catalog (schema BIGINT NOT NULL)")
@@ -331,15 +333,30 @@ class PostgresqlDatabase(Database):
             self._schema = min(number, SCHEMA)
 
 
-def _schema_of(raw: Watched) -> int:
+def _schema_of(raw: Watched, place: str) -> int:
     # Not by to_regclass, whose answer may be older than the lock that was waited for.
     sql = (
-        "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relname = 'catalog' AND n.nspname = %(space)s"
+        "SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind = 'r' AND n.nspname = %(space)s"
     )
-    if raw.execute(sql, {"space": NAMESPACE}).fetchone() is None:
+    tables = {row["name"] for row in raw.execute(sql, {"space": NAMESPACE}).fetchall()}
+    if not tables:
         return 0
+    if "catalog" not in tables:
+        raise damaged(place, "lacks its table catalog")
     row = raw.execute(f"SELECT schema FROM {NAMESPACE}.catalog").fetchone()
     if row is None:
-        raise unreachable(NAMESPACE, "its table catalog is empty", "mreg restore FILE brings a backup back")
+        raise damaged(place, "has nothing in its table catalog")
     return int(row["schema"])
+
+
+def _lacking(raw: Watched) -> tuple[str, ...]:
+    """What of this release's schema is not there."""
+    sql = (
+        "SELECT c.relname AS table, a.attname AS column FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c "
+        "ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %(space)s "
+        "AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped"
+    )
+    have = {(row["table"], row["column"]) for row in raw.execute(sql, {"space": NAMESPACE}).fetchall()}
+    with contextlib.closing(empty_catalog()) as whole:
+        return missing_columns(have, columns(whole))

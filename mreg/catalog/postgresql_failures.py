@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import psycopg
 from psycopg import errors
 
-from mreg.errors import Conflict, Corrupt, MregError, Unavailable
+from mreg.catalog.embedded import damaged
+from mreg.errors import Conflict, MregError, Unavailable
 
 BEGIN_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 """The transaction was undone for another's sake; the same one may succeed."""
@@ -64,7 +65,10 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
     if isinstance(error, (errors.QueryCanceled, errors.LockNotAvailable, *BEGIN_AGAIN)):
         return Conflict(f"the catalog {place} is busy: {first}", hint="nothing was changed; try again")
     if isinstance(error, errors.InsufficientPrivilege):
-        hint = "reading needs SELECT; writing also INSERT, UPDATE and DELETE; the first write makes the schema mreg"
+        hint = (
+            "reading needs SELECT; writing also INSERT, UPDATE and DELETE, and restore UPDATE on the sequences: see "
+            "docs/catalogs.md; the first write makes the schema mreg"
+        )
         return unreachable(place, first, hint)
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return unreachable(place, "the server only lets it be read", "name the primary server in the catalog's URL")
@@ -81,7 +85,4 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
         whole = " ".join(said)
         hint = next((hint for word, hint in HINTS if word in whole), "is the server running, and the address right?")
         return unreachable(place, reason.rpartition("FATAL:")[2].strip() or reason, hint)
-    return Corrupt(
-        f"the catalog {place} does not answer as a catalog does: {first}",
-        hint="mreg restore FILE brings a backup back; the artifacts are kept",
-    )
+    return damaged(place, f"does not answer as a catalog does: {first}")

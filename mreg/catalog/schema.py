@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from mreg.errors import Unavailable
 
@@ -23,6 +23,21 @@ def migration_statements(number: int) -> Iterator[str]:
             if sqlite3.complete_statement(pending):
                 yield pending
                 pending = ""
+
+
+def missing_columns(have: Collection[tuple[str, str]], expected: Collection[tuple[str, str]]) -> tuple[str, ...]:
+    """What of the schema is not there, a line for each table or column.
+
+    Args:
+        have: Pairs of a table and a column.
+        expected: The same of an empty catalog.
+    """
+    tables = {table for table, _ in have}
+    lines = {
+        f"the column {column} of {table} is missing" if table in tables else f"the table {table} is missing"
+        for table, column in set(expected) - set(have)
+    }
+    return tuple(sorted(lines))
 
 
 def check_schema(schema: int, place: str) -> int:

@@ -86,19 +86,24 @@ def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
         before = verify_audit(source)
         if not before.events:
             raise BadInput(f"the catalog in {quoted(os.fspath(file), 200)} is empty", hint="name a backup")
-        aside = ""
-        try:
-            if session.catalog.examine().damage:
-                aside = session.catalog.set_aside()
-        except Corrupt:
-            aside = session.catalog.set_aside()
         details = {"events": before.events, "last_hash": before.last_hash, "file": os.path.basename(os.fspath(file))}
-        rows = session.catalog.replace_by(
-            source.catalog,
-            lambda writer: writer.record("catalog.restored", None, details),
-            actor=session.actor(),
-            at=session.now(),
-        )
+
+        def fill() -> int:
+            return session.catalog.replace_by(
+                source.catalog,
+                lambda writer: writer.record("catalog.restored", None, details),
+                actor=session.actor(),
+                at=session.now(),
+            )
+
+        aside = session.catalog.set_aside() if _is_damaged(session) else ""
+        try:
+            rows = fill()
+        except Corrupt as error:  # damage that only a writer meets; not of the backup, which has another name
+            if aside or error.details.get("catalog") != place_of(session):
+                raise
+            aside = session.catalog.set_aside()
+            rows = fill()
     after = verify_audit(session)
     return CatalogCopy(
         source=os.path.abspath(file),
@@ -108,6 +113,13 @@ def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
         last_hash=after.last_hash,
         set_aside=aside,
     )
+
+
+def _is_damaged(session: Session) -> bool:
+    try:
+        return bool(session.catalog.examine().damage)
+    except Corrupt:
+        return True
 
 
 def copy_catalog(session: Session, other: Session) -> CatalogCopy:

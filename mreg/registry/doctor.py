@@ -66,7 +66,7 @@ def _findings(session: Session) -> Iterator[Finding]:
             "tables",
             catalog,
             "; ".join(found.damage),
-            "mreg backup what can be read, then mreg restore a backup from before",
+            "mreg restore FILE brings a backup from before back; this one is set aside, and not lost",
             "damaged",
         )
         for remark in found.remarks:

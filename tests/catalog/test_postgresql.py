@@ -46,6 +46,66 @@ def name_of(url: str) -> str:
 Opened = Callable[..., Database]
 
 
+DAMAGES = {
+    "a table is gone": ("DROP TABLE mreg.events CASCADE", "the table events is missing"),
+    "a small table is gone": ("DROP TABLE mreg.removals", "the table removals is missing"),
+    "a column is gone": ("ALTER TABLE mreg.versions DROP COLUMN run_id CASCADE", "the column run_id of versions"),
+    "the schema's number is gone": ("DELETE FROM mreg.catalog", "has nothing in its table catalog"),
+    "the table of the number is gone": ("DROP TABLE mreg.catalog", "lacks its table catalog"),
+    "a row is in the way": (
+        "ALTER TABLE mreg.models ADD CONSTRAINT none CHECK (name <> 'm') NOT VALID", "is not enforced",
+    ),
+    "only a writer meets it": (
+        "CREATE FUNCTION mreg.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE no_data_found; END';"
+        "CREATE TRIGGER no BEFORE INSERT ON mreg.models FOR EACH ROW EXECUTE FUNCTION mreg.no()", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_damaged_catalog_is_seen_and_a_restore_sets_it_aside(
+    what: str, url: str, postgresql: PostgresqlServer, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_CATALOG", url)
+    monkeypatch.setenv("MREG_ARTIFACTS", "artifacts")
+    command("register", "m")
+    assert command("backup", "b.db").code == 0
+    damage, named = DAMAGES[what]
+    postgresql.sql(damage, database=name_of(url))
+    done = command("doctor")
+    if named:
+        assert (done.code, named in done.out + done.err, "mreg restore" in done.out + done.err) == (6, True, True), done
+    assert command("list").code in (0, 6)
+    done = command("restore", "b.db", "--yes")
+    assert (done.code, "schema mreg_damaged_" in done.err) == (0, True), done
+    assert command("list", "-q").out == "m\n"
+    assert command("doctor").code == 0
+    assert command("register", "n").code == 0
+
+
+def test_a_role_with_the_grants_of_the_documentation_backs_up_and_restores(
+    url: str, postgresql: PostgresqlServer, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+        registry.register("n")
+    role = f"writer_{name_of(url)}"
+    page = (Path(__file__).parent.parent.parent / "docs/catalogs.md").read_text()
+    grants = [
+        line.partition(";")[0] for line in page.splitlines() if line.startswith("GRANT") and "mreg_writer" in line
+    ]
+    assert len(grants) == 3
+    postgresql.sql(
+        f"CREATE ROLE {role} LOGIN",
+        *(one.replace("mreg_writer", role) for one in grants),
+        database=name_of(url),
+    )
+    monkeypatch.setenv("MREG_CATALOG", postgresql.url(name_of(url), role))
+    monkeypatch.setenv("MREG_ARTIFACTS", "artifacts")
+    for words in (["register", "m"], ["backup", "b.db"], ["restore", "b.db", "--yes"], ["doctor"], ["register", "o"]):
+        done = command(*words)
+        assert done.code == 0, (words, done)
+
+
 def test_a_person_may_ask_its_tables(url: str, postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("m", tags={"a": "b"})

@@ -256,6 +256,31 @@ def test_a_damaged_catalog_file_is_set_aside_by_a_restore(tmp_path: Path) -> Non
     assert Path(done.set_aside).stat().st_size == 3000
 
 
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("DELETE FROM models", "refers to a row of models"),
+        ("DROP TABLE removals", "the table removals is missing"),
+        ("ALTER TABLE deployments DROP COLUMN output", "the column output of deployments is missing"),
+    ],
+)
+def test_a_damage_of_a_file_is_seen_and_its_remedy_works(
+    damage: str, named: str, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_CATALOG", os.path.abspath("catalog.db"))
+    with mreg.open_registry() as registry:
+        fill(registry)
+        registry.backup("b.db")
+    raw = sqlite3.connect("catalog.db")
+    raw.execute(damage)
+    raw.commit()
+    raw.close()
+    done = command("doctor")
+    assert (done.code, named in done.out, "mreg restore FILE" in done.out) == (6, True, True), done
+    assert command("restore", "b.db", "--yes").code == 0
+    assert command("doctor").code == 0
+
+
 def test_leftovers_beside_a_catalog_file_are_found(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     with mreg.open_registry(catalog=str(path)) as registry:
