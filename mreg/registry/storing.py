@@ -73,5 +73,6 @@ def add_with_bytes(
                         hint="try again in ten minutes; a gc that died is not waited for any longer",
                     ) from None
                 time.sleep(0.1)
-            # Put after its removal was written down: it can't be what that gc took.
-            put_again = {one.digest: one.mark for one in error.removals if not one.under_way}
+            # Put after its removal was written down: it can't be what that gc took. What was put again for an earlier
+            # removal stays so, or two blobs that went one after the other would be put in turn for ever.
+            put_again |= {one.digest: one.mark for one in error.removals if not one.under_way}

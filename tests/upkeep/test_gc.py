@@ -9,10 +9,12 @@ import signal
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mreg
+from mreg.artifacts.store import ArtifactStore
 from mreg.catalog import removals
 from mreg.domain.events import time_text
 from mreg.registry import gc, storing
@@ -107,6 +109,32 @@ def test_a_push_that_saw_bytes_that_went_puts_them_again(
     assert registry.verify().problems == ()
     rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT * FROM removals", {}))
     assert rows == []
+
+
+def test_bytes_that_go_one_after_the_other_are_put_again_and_no_more(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkdir("d")
+    Path("d/x").write_text("x")
+    manifest = registry.push("d", name="m").artifact.digest
+    (inner,) = (file.digest for file in registry.files("m@1"))
+    puts: list[int] = []
+    real = ArtifactStore.put
+
+    def put(store: ArtifactStore, *words: Any, **options: Any) -> Any:
+        puts.append(1)
+        if len(puts) > 9:
+            raise AssertionError("put again for ever")
+        stored = real(store, *words, **options)
+        gone = {1: inner, 2: manifest}.get(len(puts))
+        if gone is not None:
+            mine = {"digest": gone.value, "removed": 1, "mark": str(gone), "at": time_text(datetime.now(UTC))}
+            registry._session.write_quietly(lambda writer: writer.connection.run("removals.set", **mine))
+        return stored
+
+    monkeypatch.setattr(ArtifactStore, "put", put)
+    assert registry.push("d", name="m").version == 2
+    assert len(puts) == 3
 
 
 def test_a_version_that_is_made_while_gc_looks_keeps_its_bytes(
