@@ -65,8 +65,10 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def _a_person_of_the_tests(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _scrub(monkeypatch)
     person = tempfile.mkdtemp(dir=people)  # tmp_path_factory looks through all earlier ones each time
-    for folder in ("home", "here"):
+    for folder in ("home", "here", "tmp"):
         os.mkdir(os.path.join(person, folder))
+    monkeypatch.setenv("TMPDIR", os.path.join(person, "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", os.path.join(person, "tmp"))
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, os.path.join(person, "home"))
     monkeypatch.setenv("MREG_USER", "tester")

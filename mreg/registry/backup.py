@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from mreg.catalog.catalog import Catalog
@@ -130,19 +131,44 @@ def copy_catalog(session: Session, other: Session) -> CatalogCopy:
         NotFound: The other artifact store lacks bytes that versions need.
         Corrupt: This catalog is damaged, or a row came out other than it went in.
     """
-    if place_of(session) == place_of(other):
+    if _identity(session, "catalog") == _identity(other, "catalog"):
         raise BadInput("both profiles name the same catalog", hint="mreg profile show --profile NAME")
-    if session.profile.artifacts != other.profile.artifacts:
+    if _identity(session, "artifacts") != _identity(other, "artifacts"):
         needed, _ = needed_blobs(session)
         lacking = len(needed - {digest for digest, _ in other.artifacts().blobs()})
         if lacking:
             raise NotFound(
                 f"{other.profile.artifacts} lacks {lacking} of the {len(needed)} blobs that this catalog needs",
-                hint=f"copy them first, they lie in all stores alike: aws s3 sync {session.profile.artifacts} "
-                f"{other.profile.artifacts}",
+                hint=f"copy them first, they lie in all stores alike: {_how_to_copy(session, other)}",
                 kind="blob",
             )
     return _copy(session, other)
+
+
+def _identity(session: Session, key: str) -> tuple[str, ...]:
+    """What tells a place from others: its URL with its parameters and, of a bucket, whose; of a path where it leads.
+
+    Two that differ may still be one place, by a service file or a second address, say; then it is not empty, and so
+    refused as a target.
+    """
+    place = str(getattr(session.profile, key))
+    if place.startswith("s3://"):
+        return place, session.profile.endpoint_url.rstrip("/")
+    return (place,) if "://" in place else (os.path.realpath(place),)
+
+
+def _how_to_copy(session: Session, other: Session) -> str:
+    """The command that brings the artifacts of one session to the other's store."""
+    places = [one.profile.artifacts for one in (session, other)]
+    in_bucket = ["://" in place for place in places]
+    if not any(in_bucket):
+        return f"mkdir -p {quote(places[1])} && cp -rn {quote(places[0])}/. {quote(places[1])}"
+    endpoints = [one.profile.endpoint_url for one, there in zip((session, other), in_bucket, strict=True) if there]
+    if len(set(endpoints)) == 1:
+        option = f" --endpoint-url {endpoints[0]}" if endpoints[0] else ""
+        return f"aws s3 sync {quote(places[0])} {quote(places[1])}{option}"
+    first, second = (f" --endpoint-url {endpoint}" if endpoint else "" for endpoint in endpoints)
+    return f"aws s3 sync {quote(places[0])} ./artifacts{first} && aws s3 sync ./artifacts {quote(places[1])}{second}"
 
 
 def _copy(session: Session, other: Session) -> CatalogCopy:

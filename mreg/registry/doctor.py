@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +25,9 @@ SKEW = timedelta(minutes=2)
 """S3 refuses clocks that differ by 15 minutes; who promoted first is told by order and not by time, but people look."""
 
 OLD = timedelta(hours=24)
+
+TEMPORARY = ("mreg-restore-", "mreg-import-")
+"""How the temporary folders of `mreg.registry.backup.restore` and `mreg.artifacts.bundle_file.unpacking` begin."""
 
 NEWEST = 5
 """Artifacts that are looked for in the store: of a store that is lost, or another's, they are not there."""
@@ -79,6 +85,13 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield _told("leftovers", catalog, ", ".join(found.leftovers), "of dead processes; remove them with rm", "note")
         yield _tried("removals", catalog, lambda: _stuck(session), "mreg gc --remove finishes them")
         yield _tried("bytes", store, lambda: _bytes(session))
+    yield _told(
+        "temporary folders",
+        tempfile.gettempdir(),
+        _temporary(session),
+        "of commands that were killed; rm -r them",
+        "note",
+    )
     yield _tried("store", store, lambda: _store(session), "mreg gc says what it is, mreg gc --remove removes it")
 
 
@@ -135,6 +148,21 @@ def _stuck(session: Session) -> str:
 
     count = session.catalog.read(look)
     return f"a gc died while it removed {count} blobs" if count else ""
+
+
+def _temporary(session: Session) -> str:
+    """What killed restores and imports of this user left in the system's folder for temporary files."""
+    before = (session.now() - OLD).timestamp()
+    found = []
+    with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            if entry.name.startswith(TEMPORARY):
+                with contextlib.suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+                    if mine and status.st_mtime < before and entry.is_dir(follow_symlinks=False):
+                        found.append(entry.path)
+    return ", ".join(sorted(found))
 
 
 def _bytes(session: Session) -> str:

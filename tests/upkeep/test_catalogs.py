@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +14,11 @@ import pytest
 import mreg
 from mreg.catalog.copying import KEYS, NUMBERED
 from mreg.catalog.embedded import empty_catalog
+from mreg.profile.schema import Profile
+from mreg.registry.open import wire_registry
 from tests.conftest import Mreg
 from tests.places import KINDS, NewCatalog, catalogs_of, new_catalog  # noqa: F401  a fixture
+from tests.servers import Place, PostgresqlServer, S3Server
 
 PAIRS = [(one, other) for one in KINDS for other in KINDS]
 
@@ -229,6 +233,75 @@ def test_a_catalog_is_not_copied_to_a_store_that_lacks_its_bytes(tmp_path: Path)
         shutil.copytree(registry.profile.artifacts, other.profile.artifacts)
         registry.copy_catalog(other)
         other.pull("m@1", "out")
+
+
+def test_the_remedy_for_bytes_that_lack_works(tmp_path: Path, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        mreg.open_registry(catalog=str(tmp_path / "a b/catalog.db")) as registry,
+        mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
+    ):
+        fill(registry)
+        with pytest.raises(mreg.NotFound) as caught:
+            registry.copy_catalog(other)
+        subprocess.run(caught.value.hint.partition("alike: ")[2], shell=True, check=True)
+        registry.copy_catalog(other)
+        other.pull("m@1", "out")
+
+
+def opened(catalog: str, artifacts: str, endpoint: str = "") -> mreg.Registry:
+    return wire_registry(Profile(name="p", catalog=catalog, artifacts=artifacts, endpoint_url=endpoint))
+
+
+def test_the_same_url_at_two_addresses_is_two_stores(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = S3Server()
+    empty.start()
+    try:
+        with (
+            opened(os.path.abspath("a.db"), bucket.url, bucket.endpoint) as registry,
+            opened(os.path.abspath("b.db"), bucket.url, empty.endpoint) as other,
+            opened(f"{bucket.url}/c.db", bucket.url, bucket.endpoint) as there,
+            opened(f"{bucket.url}/c.db", bucket.url, empty.endpoint) as elsewhere,
+        ):
+            fill(registry)
+            with pytest.raises(mreg.NotFound, match="lacks 2 of the 2 blobs") as caught:
+                registry.copy_catalog(other)
+            assert caught.value.hint.count("--endpoint-url") == 2
+            assert other.models() == ()
+            registry.copy_catalog(there)
+            with pytest.raises(mreg.NotFound, match="lacks 2 of the 2 blobs"):
+                there.copy_catalog(elsewhere)
+            elsewhere_client = empty.client()
+            for key in bucket.keys("blobs/"):
+                elsewhere_client.put_object(Bucket="models", Key=f"{bucket.prefix}/{key}", Body=bucket.read(key))
+            there.copy_catalog(elsewhere)
+            assert elsewhere.verify().problems == ()
+            with pytest.raises(mreg.BadInput, match="the same catalog"):
+                there.copy_catalog(there)
+    finally:
+        empty.stop()
+
+
+def test_two_services_of_one_url_are_two_catalogs(
+    postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    service = tmp_path / "services"
+    lines = []
+    for name in ("old", "new"):
+        database, _, host = postgresql.new_catalog().partition("@/")[2].partition("?host=")
+        lines.append(f"[{name}]\nhost={host}\ndbname={database}\nuser=postgres\n")
+    service.write_text("\n".join(lines))
+    monkeypatch.setenv("PGSERVICEFILE", str(service))
+    store = str(tmp_path / "artifacts")
+    with (
+        opened("postgresql:///?service=old", store) as registry,
+        opened("postgresql:///?service=new", store) as other,
+        opened("postgresql:///?service=old&connect_timeout=5", store) as same,
+    ):
+        fill(registry)
+        with pytest.raises(mreg.AlreadyExists):
+            registry.copy_catalog(same)
+        registry.copy_catalog(other)
+        assert whole(other) == whole(registry)
 
 
 def test_a_copy_has_every_table_but_what_belongs_to_a_place() -> None:

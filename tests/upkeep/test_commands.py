@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,30 @@ def test_copying_an_empty_catalog_and_onto_one_that_is_used(story: Mreg) -> None
     assert done.code == 0, done.err
     assert story("show", "m", "--config", "config.yaml", "--profile", "b", "-q").out == "m@2\n"
     assert story(*words, "full", "--to-profile", "b").code == 7
+
+
+def test_the_doctor_names_the_temporary_folders_of_killed_commands(
+    story: Mreg, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, hours in (("mreg-restore-old", 25), ("mreg-import-old", 25), ("mreg-restore-new", 23), ("other", 25)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - hours * 3600,) * 2)
+    os.symlink(tmp_path, tmp_path / "mreg-restore-link")
+    done = story("doctor")
+    assert done.code == 0
+    (line,) = [line for line in done.out.splitlines() if line.startswith("temporary folders")]
+    assert f"{tmp_path}/mreg-import-old, {tmp_path}/mreg-restore-old\t" in line
+    assert "rm -r" in line
+    assert "note" in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another")
+def test_the_doctor_leaves_the_temporary_folders_of_others_out(
+    story: Mreg, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "mreg-restore-theirs").mkdir()
+    os.utime(tmp_path / "mreg-restore-theirs", (1, 1))
+    os.chown(tmp_path / "mreg-restore-theirs", 65534, 65534)
+    assert "theirs" not in story("doctor").out
