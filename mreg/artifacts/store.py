@@ -63,11 +63,7 @@ class ArtifactStore:
         """
         from mreg.artifacts.upload import Upload
 
-        if self._backend.overlaps(Path(os.path.realpath(path))):
-            raise BadInput(
-                f"{quoted(path)} overlaps the artifact store {self._backend.url}",
-                hint="push the model from where it was made",
-            )
+        self.refuse_overlap(Path(path), "push the model from where it was made")
         with self._explaining():
             return Upload(self._backend, known_sizes, progress).put(path)
 
@@ -356,17 +352,14 @@ class ArtifactStore:
             )
         return size
 
-    def refuse_overlap(self, destination: Path) -> None:
-        """Refuse to write into the store by another way than `put`.
+    def refuse_overlap(self, path: Path, hint: str = "name another destination") -> None:
+        """Refuse a path from or to which bytes would go around the store.
 
         Raises:
-            BadInput: The destination is in the store, or holds it.
+            BadInput: The path is in the store, or holds it.
         """
-        if self._backend.overlaps(Path(os.path.realpath(destination))):
-            raise BadInput(
-                f"{quoted(str(destination))} overlaps the artifact store {self._backend.url}",
-                hint="name another destination",
-            )
+        if self._backend.overlaps(Path(os.path.realpath(path))):
+            raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.url}", hint=hint)
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
         """Write a file's bytes to a stream, after all of them were verified.

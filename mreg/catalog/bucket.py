@@ -138,6 +138,11 @@ class BucketDatabase(Database):
             results.append(result)
             time.sleep(_pause(len(results)))
 
+    def try_writing(self) -> None:
+        with self._lock:
+            self._fetch()
+            self._refuse_without_conditions()
+
     def examine(self) -> Examination:
         with self._lock, translated(self._place):
             self.close()  # so that what was opened before is held against its checksum again

@@ -66,6 +66,10 @@ class Catalog:
 
         return copy_rows(other._database, self._database, replace=True, finish=finish)
 
+    def try_writing(self) -> None:
+        """Raise what stands in the way of a write; nothing changes."""
+        self._database.try_writing()
+
     def examine(self) -> Examination:
         """Look at the place with what the engine has for it; changes nothing."""
         return self._database.examine()

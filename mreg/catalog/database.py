@@ -7,6 +7,7 @@ must have no effect but its statements, is the one rule that lets a file, a serv
 from __future__ import annotations
 
 import abc
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,10 @@ class Examination:
     remarks: tuple[str, ...] = ()
 
 
+class _Undone(Exception):
+    """What a write is to be undone by."""
+
+
 class Database(abc.ABC):
     """One catalog's tables, wherever they are kept.
 
@@ -122,6 +127,16 @@ class Database(abc.ABC):
 
     def permit_new(self) -> None:  # noqa: B027
         """Let the next write make it where nothing is, whatever tells that something was."""
+
+    def try_writing(self) -> None:
+        """Go as far as a write that is undone: what stands in the way of one is raised, and nothing has changed."""
+
+        def undo(connection: Connection) -> None:
+            connection.insert("writes.insert", id=write_id())
+            raise _Undone
+
+        with contextlib.suppress(_Undone):
+            self.write(undo)
 
     @abc.abstractmethod
     def examine(self) -> Examination:

@@ -23,7 +23,7 @@ from psycopg import conninfo, rows
 from mreg.catalog.database import Connection, Database, Examination, Row, Value, write_id
 from mreg.catalog.embedded import SqliteConnection, columns, damaged, empty_catalog
 from mreg.catalog.postgresql_connection import LONG_SILENCE_SECONDS, SILENCE_SECONDS, STATEMENT_SECONDS, Watched
-from mreg.catalog.postgresql_failures import BEGIN_AGAIN, translated, worth_waiting
+from mreg.catalog.postgresql_failures import BEGIN_AGAIN, translated, unreachable, worth_waiting
 from mreg.catalog.schema import SCHEMA, check_schema, migration_statements, missing_columns
 from mreg.catalog.statements import statement
 from mreg.errors import Conflict, Unavailable
@@ -61,6 +61,8 @@ TURN = (
     f"LOCK TABLE {NAMESPACE}.catalog IN SHARE ROW EXCLUSIVE MODE"
 )
 """The first statement of a writer: what it sees is frozen after it has its turn, not before."""
+
+MAKE_SCHEMA = "GRANT CREATE ON DATABASE to the role of the first write, which makes it: see docs/catalogs.md"
 
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
@@ -202,6 +204,19 @@ class PostgresqlDatabase(Database):
                     error.message += "; whether the change was made is not known"
                     error.hint = f"when it answers again, mreg history tells. {error.hint}"
                 raise
+
+    def try_writing(self) -> None:
+        def once() -> bool:
+            raw = self._ready(write=False)
+            sql = "SELECT has_database_privilege(current_database(), 'CREATE') AS may"
+            row = raw.execute(sql).fetchone()
+            if not self._schema and not (row and row["may"]):
+                raise unreachable(self._place, "there is no schema mreg, and this role may make none", MAKE_SCHEMA)
+            return bool(self._schema)
+
+        with self._lock:
+            if self._until_done(once):
+                super().try_writing()
 
     def examine(self) -> Examination:
         def once() -> Examination:

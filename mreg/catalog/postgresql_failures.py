@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import psycopg
 from psycopg import errors
 
 from mreg.catalog.embedded import damaged
-from mreg.errors import Conflict, MregError, Unavailable
+from mreg.errors import BadProfile, Conflict, MregError, Unavailable
 
 BEGIN_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 """The transaction was undone for another's sake; the same one may succeed."""
@@ -17,10 +18,17 @@ BEGIN_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
 STARTING = ("starting up", "shutting down", "recovery mode", "too many", "not yet accepting", "remaining connection")
 """What a server says that will answer soon."""
 
-FINAL = ("FATAL", "certificate", "SSL", "no password supplied", "invalid ", "root.crt")
+FINAL = ("FATAL", "certificate", "SSL", "no password supplied", "root.crt", "definition of service", "service file")
 """What is said of a connection that will never be made."""
 
+MALFORMED = re.compile(
+    r"invalid (URI|port|integer value|percent|[a-z_]+ value)|bad value for|Servname not supported|end of string reached"
+    r"|unexpected character"
+)
+"""What is said of a URL that can't be used wherever the server is."""
+
 HINTS = (
+    ("service", "services are in ~/.pg_service.conf, or the file that PGSERVICEFILE names"),
     ("no password supplied", "give the password in PGPASSWORD, ~/.pgpass or a service file"),
     ("password authentication failed", "check PGPASSWORD, ~/.pgpass or the service file"),
     ("no pg_hba.conf entry", "the server does not let this user in from here, or not without TLS: ask who runs it"),
@@ -40,6 +48,8 @@ def worth_waiting(error: BaseException) -> bool:
     if error.sqlstate is not None:
         return error.sqlstate.startswith(("08", "57P"))
     said = str(error)
+    if MALFORMED.search(said):
+        return False
     return any(word in said for word in STARTING) or not any(word in said for word in FINAL)
 
 
@@ -57,6 +67,17 @@ def translated(place: str) -> Iterator[None]:
         raise
     except psycopg.Error as error:
         raise _translation(error, place) from error
+
+
+def _reason(said: list[str]) -> str:
+    """Why no connection came about: of each address that was tried, without libpq's own questions and headings."""
+    lines = [line for line in said if not line.startswith(("\t", "Multiple connection attempts"))]
+    reasons = [line.rpartition("FATAL:")[2].strip() if "FATAL:" in line else _without_prefix(line) for line in lines]
+    return "; ".join(dict.fromkeys(reasons))
+
+
+def _without_prefix(line: str) -> str:
+    return re.sub(r"^(- host: .*?, hostaddr: \S+: )?(connection (failed|is bad): )?", "", line.strip())
 
 
 def _translation(error: psycopg.Error, place: str) -> MregError:
@@ -77,12 +98,13 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
     if isinstance(error, errors.ConnectionTimeout):
         why = first if "silent" in first else "it does not answer"
         return unreachable(place, why, "check the network, and host and port in the catalog's URL")
-    if isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
-        return unreachable(place, first, "write postgresql://user@host/database")
+    if error.sqlstate is None and (isinstance(error, psycopg.ProgrammingError) or MALFORMED.search(first)):
+        return BadProfile(
+            f"the catalog {place} can't be used: {_without_prefix(first)}",
+            hint="write postgresql://user@host:port/database?parameter=value, with libpq's parameters",
+        )
     if isinstance(error, psycopg.OperationalError):
-        reason = said[-1].strip() if said and "connection to server" in first else first
-        reason = reason.removeprefix("connection failed: ")
         whole = " ".join(said)
         hint = next((hint for word, hint in HINTS if word in whole), "is the server running, and the address right?")
-        return unreachable(place, reason.rpartition("FATAL:")[2].strip() or reason, hint)
+        return unreachable(place, _reason(said) or first, hint)
     return damaged(place, f"does not answer as a catalog does: {first}")

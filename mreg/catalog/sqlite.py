@@ -56,6 +56,17 @@ class SqliteDatabase(Database):
                 self._connection.close()
                 self._connection = None
 
+    def try_writing(self) -> None:
+        with self._lock:
+            if self._is_there():
+                super().try_writing()
+                return
+        folder = os.path.dirname(os.path.abspath(self._path))
+        while not os.path.lexists(folder):
+            folder = os.path.dirname(folder)
+        if not (os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)):
+            raise unreachable(self._path, f"it is not there yet, and {folder} can't be written")
+
     def examine(self) -> Examination:
         with self._lock, translated(self._path, self._busy_seconds):
             raw = self._open(write=False)
@@ -160,7 +171,12 @@ class SqliteDatabase(Database):
         raw.execute(f"PRAGMA synchronous = {'EXTRA' if network else 'FULL'}")
         if network and raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             # A file that was made elsewhere and brought here. The change needs the file for itself.
-            mode = raw.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+            try:
+                mode = raw.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                    raise
+                mode = "wal"  # it is not waited for: whoever has it open may have it for long
             if mode != "delete":
                 raise Conflict(
                     f"the catalog {self._path} is on {network} with a log that machines can't share, and is in use",

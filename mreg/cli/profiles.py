@@ -163,7 +163,7 @@ def check_profile(
 ) -> None:
     """Try all that mreg does with the catalog and the artifact store, and say what works and what the store lacks.
 
-    A probe is written, read and removed.
+    A probe is written, read and removed; of the catalog nothing changes.
 
     Examples:
 

@@ -41,6 +41,8 @@ def verify(
     with run.output.progress("verify") as progress:
         found = run.registry.verify(reference, sample=share(sample), progress=progress)
     run.output.result(found)
+    if found.unreferenced and run.output.format in ("plain", "csv"):  # the other formats have it in the result
+        run.output.note(f"{found.unreferenced} blobs of no version, {found.unreferenced_bytes:,} bytes: see mreg gc")
     if found.problems:
         first = found.problems[0]
         more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""

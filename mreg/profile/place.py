@@ -31,7 +31,8 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
     if "://" in value:
         scheme, _, rest = value.partition("://")
         login = rest.partition("/")[0].rpartition("@")[0]
-        if ":" in login or (login and scheme != "postgresql"):
+        known = SCHEMES[key]
+        if ":" in login or (login and scheme in known and scheme != "postgresql"):
             # Never with the value: it holds a secret.
             raise BadProfile(
                 f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
@@ -42,10 +43,11 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
                 f"{where}the {key} has a password in its URL",
                 hint="take it out: passwords come from PGPASSWORD, ~/.pgpass or a service file",
             )
-        known = SCHEMES[key]
         if scheme not in known:
             places = known if key == "endpoint_url" else (*known, "a path")
-            raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=f"use {' or '.join(places)}")
+            meant = "postgresql" in known and scheme in ("postgres", "pg", "postgis", "psql")
+            hint = "write postgresql://" if meant else f"use {' or '.join(places)}"
+            raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=hint)
         return _checked_url(key, value, scheme, rest, where)
     if key == "endpoint_url":
         raise BadProfile(f"{where}endpoint_url must begin with https:// or http://")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -78,6 +79,7 @@ def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
 
     Raises:
         NotFound: There is no such file.
+        BadInput: It is a folder, a device or a pipe.
         Corrupt: The file is damaged or no catalog, or its audit trail is broken; nothing was changed.
     """
     with _opened(session, file) as source:
@@ -205,13 +207,15 @@ def _opened(session: Session, file: str | os.PathLike[str]) -> Iterator[Session]
     with tempfile.TemporaryDirectory(prefix="mreg-restore-") as folder:
         path = os.path.join(folder, "catalog.db")
         try:
+            if not stat.S_ISREG(os.stat(file).st_mode):
+                raise BadInput(f"{quoted(os.fspath(file), 200)} is no regular file", hint="name what mreg backup wrote")
             shutil.copyfile(file, path)
             with contextlib.suppress(FileNotFoundError):
                 shutil.copyfile(f"{os.fspath(file)}-wal", f"{path}-wal")
         except FileNotFoundError:
             raise NotFound(f"there is no file {quoted(os.fspath(file), 200)}", kind="file") from None
-        except (OSError, shutil.SpecialFileError) as error:
-            raise Unavailable(f"{quoted(os.fspath(file), 200)} can't be read: {error}") from error
+        except OSError as error:
+            raise Unavailable(f"{quoted(os.fspath(file), 200)} can't be read: {error.strerror or error}") from error
         source = _beside(session, path)
         try:
             with _naming(path, os.fspath(file)):

@@ -29,12 +29,14 @@ class Check:
 
 
 def check(session: Session) -> tuple[Check, ...]:
-    """Whether the catalog can be read, and the store listed, written, read and cleaned; a probe is all that is written.
+    """Whether the catalog can be read and written, and the store listed, written, read and cleaned, by probes alone.
 
     What can't be tried because something before it failed is left out.
     """
     profile = session.profile
     done = [_tried("read the catalog", profile.catalog, lambda: _read_catalog(session))]
+    if not done[0].error:
+        done.append(_tried("write to the catalog", profile.catalog, lambda: _write_catalog(session)))
     try:
         steps = session.artifacts().probing()
     except MregError as error:
@@ -61,6 +63,11 @@ def _ask_store(session: Session) -> str:
 
 def _read_catalog(session: Session) -> str:
     session.catalog.read(lambda reader: reader.model_names("", 1))
+    return ""
+
+
+def _write_catalog(session: Session) -> str:
+    session.catalog.try_writing()
     return ""
 
 

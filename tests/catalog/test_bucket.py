@@ -146,6 +146,20 @@ def test_a_store_that_ignores_a_condition_is_refused_when_the_catalog_is_made(
     assert place.keys() == []
 
 
+def test_the_check_of_a_profile_tells_of_a_store_that_ignores_conditions(
+    bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/{KEY}")
+    assert command("profile", "check").code == 0
+    real = Bucket.swap
+    monkeypatch.setattr(
+        Bucket, "swap", lambda self, *words: self.put(*words[:3]) and '"x"' if words[3] else real(self, *words)
+    )
+    done = command("profile", "check")
+    assert (done.code, "the store ignores If-None-Match or If-Match" in done.err) == (8, True), done
+    assert bucket.keys() == []
+
+
 def test_a_store_that_knows_no_conditions_is_refused(bucket: Place, proxy: Proxy, opened: Opened) -> None:
     xml = "<Error><Code>NotImplemented</Code><Message>A header you provided</Message></Error>"
 

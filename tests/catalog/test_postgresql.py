@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -294,8 +295,14 @@ def test_the_numbers_of_old_writes_are_forgotten(opened: Opened) -> None:
         ("postgresql://postgres@127.0.0.1:1/mreg", "can't be used"),
         ("postgresql://postgres@nowhere.invalid/mreg", "can't be used"),
         ("postgresql:///nothing?host=/nowhere", "can't be used"),
-        ("postgresql://host:port/db", "can't be used"),
-        ("postgresql:///db?unknown_parameter=1", "can't be used"),
+        ("postgresql://postgres@127.0.0.1:1/mreg", "Connection refused"),
+        (
+            "postgresql://postgres@127.0.0.1:1,127.0.0.2:2/mreg",
+            '; connection to server at "127.0.0.1", port 1 failed: Connection refused',
+        ),
+        ("postgresql://postgres@nowhere.invalid/mreg", "nowhere.invalid"),
+        ("postgresql:///nothing?host=/nowhere", "No such file or directory"),
+        ("postgresql:///?service=nosuch", 'definition of service "nosuch" not found'),
     ],
 )
 def test_a_server_that_is_not_there_is_told_soon(
@@ -308,6 +315,53 @@ def test_a_server_that_is_not_there_is_told_soon(
     done = command("list")
     assert (done.code, said in done.err) == (8, True)
     assert "hunter2" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("postgresql:///x?bogus=1", "bogus"),
+        ("postgresql:///x?connect_timeout=abc", "connect_timeout"),
+        ("postgresql:///x?sslmode=bogus", "invalid sslmode value"),
+        ("postgresql:///x?target_session_attrs=bogus", "invalid target_session_attrs value"),
+        ("postgresql://host:port/x", "the catalog postgresql://host:port/x can't be used"),
+        ("postgresql://127.0.0.1:99999/x", "99999"),
+        ("postgresql://[::1/x", "IPv6"),
+        ("postgres://u@h/x", "write postgresql://"),
+    ],
+)
+def test_a_url_that_can_not_be_meant_is_a_mistake_and_told_at_once(
+    place: str, said: str, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_CATALOG", place)
+    monkeypatch.setenv("MREG_ARTIFACTS", "artifacts")
+    began = time.monotonic()
+    done = command("list")
+    assert (done.code, said in done.err) == (2, True), done
+    assert time.monotonic() - began < 2
+
+
+def test_the_check_of_a_profile_tells_who_may_not_write(
+    url: str, postgresql: PostgresqlServer, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_ARTIFACTS", "artifacts")
+    monkeypatch.setenv("MREG_CATALOG", url)
+    assert command("profile", "check").code == 0
+    assert postgresql.sql("SELECT to_regnamespace('mreg')", database=name_of(url)) == [(None,)]  # nothing is made
+    role = f"looker_{name_of(url)}"
+    postgresql.sql(f"CREATE ROLE {role} LOGIN", database=name_of(url))
+    monkeypatch.setenv("MREG_CATALOG", postgresql.url(name_of(url), role))
+    done = command("profile", "check")
+    assert (done.code, "this role may make none" in done.err) == (8, True), done
+    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+        registry.register("n")
+    postgresql.sql(
+        f"GRANT USAGE ON SCHEMA mreg TO {role}", f"GRANT SELECT ON ALL TABLES IN SCHEMA mreg TO {role}",
+        database=name_of(url),
+    )  # fmt: skip
+    done = command("profile", "check")
+    assert (done.code, "permission denied" in done.err) == (8, True), done
+    assert "read the catalog\t" in done.out
 
 
 def test_a_database_or_role_that_there_is_not_is_told(url: str, postgresql: PostgresqlServer, opened: Opened) -> None:

@@ -75,6 +75,26 @@ def test_the_main_job_runs_on_each(command: Mreg) -> None:
     assert command("audit", "verify").code == 0
 
 
+def test_the_check_of_a_profile_writes_nothing_to_the_catalog(catalog: str, command: Mreg) -> None:
+    assert command("profile", "check").code == 0
+    assert command("list", "-q").out == ""
+    with mreg.open_registry() as registry:
+        fill(registry)
+        before = whole(registry)
+        rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT * FROM writes", {}))
+        done = command("profile", "check")
+        assert (done.code, "write to the catalog\t" in done.out) == (0, True)
+        after = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT * FROM writes", {}))
+        assert (whole(registry), [dict(row) for row in after]) == (before, [dict(row) for row in rows])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_the_check_of_a_profile_tells_of_a_file_that_can_not_be_written(command: Mreg, tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with mreg.open_registry(catalog=str(tmp_path / "closed/catalog.db"), artifacts=str(tmp_path / "a")) as registry:
+        assert [one.error for one in registry.check() if one.error]
+
+
 def test_a_backup_is_the_catalog_and_restores_it_in_each(catalog: str, command: Mreg) -> None:
     with mreg.open_registry() as registry:
         fill(registry)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -57,10 +59,12 @@ def test_a_command_speaks_every_format(story: Mreg, words: list[str], form: str)
         (["backup", "nowhere/b.db"], 4, "does not exist"),
         (["backup", ""], 7, "exists already"),
         (["restore", "nothing.db", "--yes"], 4, "there is no file"),
-        (["restore", "here", "--yes"], 8, "can't be read"),
+        (["restore", "here", "--yes"], 2, "is no regular file"),
+        (["restore", "device", "--yes"], 2, "is no regular file"),
+        (["restore", "newer.db", "--yes"], 8, "the catalog newer.db has schema"),
         (["restore", "m.pkl", "--yes"], 6, "not an mreg catalog"),
         (["restore", "empty", "--yes"], 6, "empty is empty"),
-        (["restore", "fifo", "--yes"], 8, "can't be read"),
+        (["restore", "fifo", "--yes"], 2, "is no regular file"),
         (["restore", "b.db"], 2, "--yes"),
         (["catalog"], 2, "copy"),
         (["catalog", "copy"], 2, "--from-profile"),
@@ -82,6 +86,14 @@ def test_a_mistake_is_told_and_changes_nothing(story: Mreg, words: list[str], co
     os.mkfifo("fifo")
     os.symlink("fifo", "linktofifo")
     Path("empty").touch()
+    if os.geteuid() == 0:
+        os.mknod("device", stat.S_IFCHR | 0o600, os.makedev(1, 5))  # /dev/zero
+    else:
+        os.symlink("/dev/zero", "device")
+    shutil.copy("b.db", "newer.db")
+    raw = sqlite3.connect("newer.db")
+    raw.execute("PRAGMA user_version = 99")
+    raw.close()
     before = story("history", "--json").out, sorted(os.listdir())
     done = story(*words)
     assert done.code == code, done.err + done.out
@@ -125,3 +137,15 @@ def test_the_doctor_leaves_the_temporary_folders_of_others_out(
     os.utime(tmp_path / "mreg-restore-theirs", (1, 1))
     os.chown(tmp_path / "mreg-restore-theirs", 65534, 65534)
     assert "theirs" not in story("doctor").out
+
+
+@pytest.mark.parametrize("form", ["plain", "csv", "md", "table", "json"])
+def test_verify_tells_of_blobs_of_no_version_in_every_format(story: Mreg, form: str) -> None:
+    done = story("verify", "--format", form)
+    assert done.code == 0
+    if form in ("plain", "csv"):
+        assert "1 blobs of no version, 1 bytes" in done.err
+    else:
+        assert done.err == ""
+        assert ("1 blobs of no version" in done.out) or json.loads(done.out)["unreferenced"] == 1
+    assert story("verify", "-q").err == ""
