@@ -182,7 +182,7 @@ class BucketDatabase(Database):
             whole = last if known else last.whole(loaded=not lasting)
             if whole is not None:
                 self._local.confirm(last)
-                self._seen = True
+                self._seen, self._may_be_new = True, False
                 return whole
             self._local.forget()
             found = self._bucket.fetch(self._key)
@@ -190,7 +190,7 @@ class BucketDatabase(Database):
             self._refuse_lost(last)
             with contextlib.closing(empty_catalog()) as raw:
                 return Copy("", "", raw.serialize())
-        self._seen = True
+        self._seen, self._may_be_new = True, False
         data, etag = found
         unpacked = self._unpacked(data)
         return self._local.keep(etag, unpacked) if lasting else Copy(etag, "", unpacked)

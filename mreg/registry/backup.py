@@ -18,7 +18,7 @@ from mreg.catalog.sqlite import SqliteDatabase
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
 from mreg.registry.audit import verify_audit
-from mreg.registry.destinations import check_destination
+from mreg.registry.destinations import check_database, check_destination
 from mreg.registry.needed import needed_blobs
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
 
     Raises:
         AlreadyExists: Something is there, and not ``force``, or came there meanwhile.
-        BadInput: The file is the registry's own, or something is there that is no file.
+        BadInput: The file is the registry's own, something is there that is no file, or another database's log.
         NotFound: The folder of the file does not exist.
         Corrupt: The catalog is damaged.
         Unavailable: The file can't be written.
@@ -62,6 +62,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
 
     path = os.path.abspath(file)
     check_destination(session, path)
+    check_database(path)
 
     def write(partial: str) -> CatalogCopy:
         with _naming(partial, path):

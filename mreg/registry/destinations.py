@@ -36,6 +36,20 @@ def check_destination(session: Session, destination: str | os.PathLike[str]) -> 
     session.artifacts().refuse_overlap(Path(place))
 
 
+def check_database(path: str) -> None:
+    """Refuse a place for a database where another one's log lies, which SQLite would bring into it.
+
+    Raises:
+        BadInput: There is such a log: of a catalog that is in use, or was when its process died.
+    """
+    for part in ("-wal", "-journal"):
+        if os.path.lexists(f"{path}{part}"):
+            raise BadInput(
+                f"{quoted(path + part, 200)} is the log of another database, which would be taken for this one's",
+                hint="name another destination",
+            )
+
+
 def _is_same(one: str, other: str) -> bool:
     with contextlib.suppress(OSError):
         return os.path.samefile(one, other)

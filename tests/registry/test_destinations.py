@@ -165,3 +165,13 @@ def test_a_backup_by_its_command_onto_the_catalog_is_a_mistake(
     done = command("backup", "fx/catalog.db", "--force")
     assert (done.code, "is the catalog" in done.err) == (2, True), done.err
     assert command("list", "-q").out == "folder\nm\n"
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_backup_does_not_go_where_another_databases_log_is(registry: mreg.Registry, force: bool) -> None:
+    with registry, mreg.open_registry(catalog=os.path.abspath("other/catalog.db")) as other:
+        other.register("theirs")
+        assert Path("other/catalog.db-wal").exists()
+        with pytest.raises(mreg.BadInput, match="the log of another database"):
+            registry.backup("other/catalog.db", force=force)
+        assert [str(one.model.name) for one in other.models()] == ["theirs"]
