@@ -88,11 +88,16 @@ def test_the_check_of_a_profile_writes_nothing_to_the_catalog(catalog: str, comm
         assert (whole(registry), [dict(row) for row in after]) == (before, [dict(row) for row in rows])
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_the_check_of_a_profile_tells_of_a_file_that_can_not_be_written(command: Mreg, tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o500)
-    with mreg.open_registry(catalog=str(tmp_path / "closed/catalog.db"), artifacts=str(tmp_path / "a")) as registry:
-        assert [one.error for one in registry.check() if one.error]
+def test_the_check_of_a_profile_tells_of_a_folder_that_can_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_words, **_named: False)  # root may write everywhere
+    with mreg.open_registry(catalog=str(tmp_path / "new/catalog.db"), artifacts=str(tmp_path / "a")) as registry:
+        errors = [one.error for one in registry.check() if one.error]
+    assert errors == [
+        f"the catalog {tmp_path}/new/catalog.db can't be used: it is not there yet, and {tmp_path} can't be written"
+    ]
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_backup_is_the_catalog_and_restores_it_in_each(catalog: str, command: Mreg) -> None:
