@@ -197,7 +197,7 @@ def test_who_may_only_read_reads(bucket: Place, command: Mreg, monkeypatch: pyte
     )
     done = command("profile", "check")
     assert done.code == 8
-    assert [line.split("\t")[2] for line in done.out.splitlines()[1:]] == ["works", "works", "failed"]
+    assert [line.split("\t")[2] for line in done.out.splitlines()[1:]] == ["works", "works", "works", "failed"]  # of the store
 
 
 CREDENTIALS = [
@@ -255,7 +255,7 @@ def test_a_black_hole_is_not_waited_for_for_ever(
         monkeypatch.setenv("MREG_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         done = command("push", "a.bin", "-n", "m")
     assert done.code == 8
-    assert "the connection to http://127.0.0.1" in done.err
+    assert f"error: {os.environ['MREG_ENDPOINT_URL']} does not answer" in done.err
 
 
 def test_the_readme_lists_the_calls_that_are_made(proxy: Proxy, command: Mreg) -> None:
