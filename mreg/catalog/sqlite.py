@@ -40,6 +40,7 @@ class SqliteDatabase(Database):
         self._busy_seconds = busy_seconds
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._lasting = False  # whether the open connection is on the file, and may write
 
     def read(self, fn: Callable[[Connection], T]) -> T:
@@ -96,7 +97,7 @@ class SqliteDatabase(Database):
             return aside
 
     def _open(self, *, write: bool) -> sqlite3.Connection:
-        if self._connection is not None and (self._lasting or (not write and not os.path.exists(self._path))):
+        if self._connection is not None and self._is_current(write=write):
             return self._connection
         self.close()
         if not self._is_there():
@@ -105,7 +106,31 @@ class SqliteDatabase(Database):
                 return self._connection
             self._create()
         self._connection, self._lasting = self._open_file(write=write)
+        self._identity = self._look()
         return self._connection
+
+    def _is_current(self, *, write: bool) -> bool:
+        """Whether the open connection is on what stands at the path now.
+
+        Raises:
+            Unavailable: The file went while it was open, and with it all that would be written to it.
+        """
+        if not self._lasting:
+            return not write and not os.path.exists(self._path)
+        now = self._look()
+        if now is None:
+            raise Unavailable(
+                f"the catalog {self._path} is gone since it was opened", hint="put it back, or mreg restore FILE"
+            )
+        return now == self._identity
+
+    def _look(self) -> tuple[int, int] | None:
+        """By what the file at the path is told from another one that takes its place; None where there is none."""
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _is_there(self) -> bool:
         try:

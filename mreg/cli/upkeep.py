@@ -63,7 +63,7 @@ def collect(
     """Say what nothing needs in the artifact store, and remove it if asked.
 
     That is what killed pushes left, and the bytes of deleted versions. What a version or a push that is under way needs
-    is never lost.
+    is never lost. What a push may still be writing is left alone for an hour, whatever --grace says.
 
     Examples:
 

@@ -11,7 +11,7 @@ from mreg.domain.lineage import would_cycle
 from mreg.domain.metrics import Direction
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, VersionRef, check_alias
-from mreg.domain.text import check_key, check_line, check_text, check_value, quoted
+from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value, quoted
 from mreg.errors import BadInput, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_version
 from mreg.registry.session import Session
@@ -148,9 +148,11 @@ def tag(
         model, selector = find(writer, wanted)
         if selector is None:
             _check_present(remove, model.tags, str(model.name))
+            _checked_tags(tags, model.tags)
             return writer.edit_model(model, set_tags=tags, remove_tags=tuple(remove))
         version = find_version(writer, wanted)
         _check_present(remove, version.tags, str(version.reference))
+        _checked_tags(tags, version.tags)
         return writer.edit_version(version, set_tags=tags, remove_tags=tuple(remove))
 
     return session.write(change)
@@ -249,7 +251,10 @@ def _model_name(name: ModelName | str) -> ModelName:
     return name if isinstance(name, ModelName) else ModelName(name)
 
 
-def _checked_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+def _checked_tags(tags: Mapping[str, str], present: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    count = len({**(present or {}), **tags})
+    if count > ENTRIES_LIMIT:
+        raise BadInput(f"{count} tags are too many; the limit is {ENTRIES_LIMIT}")
     return {check_key("tag", key): check_value("tag", key, value) for key, value in tags.items()}
 
 

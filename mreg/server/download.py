@@ -16,6 +16,7 @@ from starlette.responses import Response
 from mreg.domain.names import VersionRef
 from mreg.errors import MregError
 from mreg.registry.registry import Registry
+from mreg.server.at_once import AtOnce
 from mreg.server.problems import Refused
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from mreg.registry.streaming import StoredFile
+
+PIECE_BYTES = 256 << 10
+"""Sent at once; all of it waits in memory where nobody reads."""
+
+DOWNLOADS = AtOnce("downloads", 128)
+"""Each holds some megabytes."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+ -]+")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
@@ -119,12 +126,22 @@ class _Bytes(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send them, as long as the client is there."""
-        gone = asyncio.create_task(_gone(receive))  # sending to a client that went away raises nothing here
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
+            with DOWNLOADS.place():
+                await self._send(scope, receive, send)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await run_sync(self._rest.close)
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(_gone(receive))  # sending to a client that went away raises nothing here
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             chunk = self._first
             while chunk and not gone.done():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                for start in range(0, len(chunk), PIECE_BYTES):
+                    piece = chunk[start : start + PIECE_BYTES]
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
                 chunk = await run_sync(next, self._rest, b"")
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except MregError as error:
@@ -132,8 +149,6 @@ class _Bytes(Response):
             scope["mreg.failure"] = error.message
         finally:
             gone.cancel()
-            with anyio.CancelScope(shield=True):
-                await run_sync(self._rest.close)
 
 
 async def _gone(receive: Receive) -> None:

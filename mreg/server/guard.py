@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from starlette.requests import Request
 
 from mreg.server.problems import Refused, of_http
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, SLOWEST, TARGET_LIMIT
@@ -25,6 +26,10 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 OPEN = ("/healthz", "/readyz")
 """Paths that anybody may ask for: who watches over a server has no token."""
 
+ONCE = (b"host", b"origin", b"authorization", b"content-type")
+"""Headers of which another program might heed the other one."""
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 UPLOAD = re.compile(r"/models/[^/]+/versions")
 
 HEADERS = (
@@ -78,10 +83,14 @@ class Guard:
 
         head = scope["method"] == "HEAD"
 
+        started = False
+
         async def guarded(message: Message) -> None:
+            nonlocal started
             if head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             if message["type"] == "http.response.start":
+                started = True
                 headers = message.setdefault("headers", [])
                 headers += HEADERS
                 headers.append((b"content-security-policy", PAGE_POLICY if page else API_POLICY))
@@ -92,8 +101,6 @@ class Guard:
         try:
             self._admit(scope, page=page)
         except Refused as refused:
-            from starlette.requests import Request
-
             await of_http(Request(scope), refused)(scope, receive, guarded)
             return
         limit = BODY_LIMIT
@@ -104,6 +111,11 @@ class Guard:
         body = _Body(receive, scope, limit)
         try:
             await self._app(inner, body.receive, guarded)
+        except asyncio.CancelledError:
+            # The time is over that requests have when the server is stopped.
+            if not started:
+                stopping = Refused(503, "stopping", "the server was stopped", headers={"Connection": "close"})
+                await of_http(Request(scope), stopping)(scope, receive, guarded)
         finally:
             body.close()
             scope["route"] = inner.get("route")
@@ -115,15 +127,19 @@ class Guard:
             Refused: It may not.
         """
         headers: dict[bytes, bytes] = dict(scope["headers"])
+        names = [name for name, _ in scope["headers"]]
+        if any(names.count(once) > 1 for once in ONCE):
+            raise Refused(400, "header_twice", "a header is given twice that may be given once")
         if len(scope["path"]) + len(scope["query_string"]) > TARGET_LIMIT:
             raise Refused(414, "target_too_long", f"the path and query are longer than {TARGET_LIMIT} bytes")
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if not self._settings.knows_host(_without_port(host)):
+        name = _HOST.fullmatch(host)
+        if name is None or not self._settings.knows_host(name[1]):
             raise Refused(
                 421, "foreign_host", "this server is not called by that name", hint="mreg serve --allow-host NAME"
             )
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host:
+        if origin is not None and _host_of(origin.decode("latin-1")) != host:
             raise Refused(403, "foreign_origin", "a page of another origin may not ask for this")
         if headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site") and not (page and _is_visit(headers)):
             raise Refused(403, "foreign_origin", "a page of another origin may not ask for this")
@@ -149,7 +165,7 @@ class Guard:
         elif scheme.lower() == "basic" and page:  # of a browser: any name, and the token for a password
             try:
                 secret = base64.b64decode(value, validate=True).decode().partition(":")[2]
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:
                 secret = ""
         token = find_token(self._settings.tokens, secret) if secret else None
         if token is None:
@@ -174,11 +190,11 @@ def _raw_path(scope: Scope) -> str:
     return bytes(raw).partition(b"?")[0].decode("latin-1")
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        address, closed, _ = host.partition("]")
-        return address + closed
-    return host.partition(":")[0]
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _is_visit(headers: MutableMapping[bytes, bytes]) -> bool:

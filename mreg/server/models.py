@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -23,6 +23,7 @@ from mreg.server.parameters import (
     exactly,
     needs,
     other_version,
+    own_version,
     page,
     paged,
 )
@@ -73,14 +74,14 @@ class TagValue(Body):
 class AliasTarget(Body):
     """The version that an alias is to mean."""
 
-    version: str | int = Field(examples=[3])
+    version: StrictStr | StrictInt = Field(examples=[3])
 
 
 class RollbackRequest(Body):
     """Which stage is to be rolled back, and to what; by itself to the version that was there before."""
 
     stage: str = "Production"
-    to: str | int | None = Field(None, description="a version that was in the stage")
+    to: StrictStr | StrictInt | None = Field(None, description="a version that was in the stage")
     reason: str = ""
 
 
@@ -169,7 +170,7 @@ def untag_model(model: Model, key: str, registry: RegistryOf) -> JSONResponse:
 @router.put("/models/{model}/aliases/{alias}", responses=gives(schemas.ModelVersion))
 def set_alias(model: Model, alias: str, body: AliasTarget, registry: RegistryOf) -> JSONResponse:
     """Make an alias mean a version, whatever it meant before."""
-    return answer(registry.set_alias(other_version(model, str(body.version)), decoded(alias)))
+    return answer(registry.set_alias(own_version(model, body.version), decoded(alias)))
 
 
 @router.delete("/models/{model}/aliases/{alias}", responses=gives(schemas.Model))
@@ -199,7 +200,7 @@ def compare(
 @router.post("/models/{model}/rollback", responses=gives(schemas.StageChange))
 def rollback(model: Model, body: RollbackRequest, registry: RegistryOf) -> JSONResponse:
     """Bring back what was in a stage before; its bytes are verified first."""
-    to = other_version(model, str(body.to)) if body.to is not None else None
+    to = own_version(model, body.to) if body.to is not None else None
     return answer(registry.rollback(model, stage=body.stage, to=to, reason=body.reason))
 
 

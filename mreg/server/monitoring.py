@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -144,6 +145,34 @@ class Observed:
             log.flush()
         except (OSError, ValueError, AttributeError):
             return  # nobody reads the log any more; the server goes on
+
+
+class JsonLines(logging.Formatter):
+    """What is logged beside the access log, a JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record, with its traceback where it has one."""
+        line: dict[str, Any] = {
+            "at": time_text(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def logging_of(*, json_lines: bool) -> dict[str, Any]:
+    """How the server logs: failures alone, since anybody can send what is no request as often as they like."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"lines": {"()": JsonLines} if json_lines else {"format": "%(levelname)s %(name)s: %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "loggers": {"python_multipart": {"level": "CRITICAL"}},
+        "root": {"handlers": ["stderr"], "level": "ERROR"},
+    }
 
 
 def _shown(text: str) -> str:

@@ -76,6 +76,11 @@ def exactly(model: ModelName) -> VersionRef:
     return VersionRef(model, exact=True)
 
 
+def own_version(model: ModelName, version: str | int) -> VersionRef:
+    """The version of this very model that a body names."""
+    return VersionRef(model, Selector.parse(str(version)), exact=True)
+
+
 def other_version(model: ModelName, text: str) -> VersionRef:
     """The version that a query or body names: of the model in the path, or ``other@3``."""
     if "@" in text:

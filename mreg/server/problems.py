@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ STATUSES: tuple[tuple[type[errors.MregError], int], ...] = (
 )
 """What HTTP calls each; ``code`` tells apart what has one status."""
 
-CODES = {404: "no_such_route", 405: "method_not_allowed", 422: "bad_request"}
+CODES = {400: "bad_request", 404: "no_such_route", 405: "method_not_allowed", 422: "bad_request"}
 
 
 class Refused(HTTPException):
@@ -48,6 +49,10 @@ class Problem(JSONResponse):
     """An error as a client gets it."""
 
     media_type = "application/problem+json"
+
+    def render(self, content: object) -> bytes:
+        """The document; what is no Unicode text stays the escape that JSON has for it."""
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 def problem(

@@ -1,4 +1,4 @@
-"""HTTP on a connection: uvicorn's, with limits to the size of headers and to the time that they may take."""
+"""HTTP on a connection: uvicorn's, with limits to the size of headers, and to who sends or reads too slowly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mreg.server.settings import HEADERS_LIMIT, HEADERS_SECONDS
+from mreg.server.settings import HEADERS_LIMIT, HEADERS_SECONDS, IDLE_SECONDS
 
 BODY_AHEAD_BYTES = 1 << 20
 """So much of a body may wait until it is asked for; at uvicorn's 64 KiB each piece stops and starts the reading."""
@@ -32,12 +32,13 @@ class _Pieces:
 
 
 class Protocol(HttpToolsProtocol):
-    """Closes connections whose headers are too large or too slow; uvicorn itself bounds neither."""
+    """Closes connections whose headers are too large or slow, or whose answers nobody reads; uvicorn does not."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._headers_bytes = 0
         self._headers_timer: asyncio.TimerHandle | None = None
+        self._reading_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -47,6 +48,8 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_waiting()
+        if self._reading_timer is not None:
+            self._reading_timer.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -90,6 +93,19 @@ class Protocol(HttpToolsProtocol):
         if self._headers_bytes > HEADERS_LIMIT and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
             self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a client that does not read; one that reads nothing for long is left alone."""
+        super().pause_writing()
+        if self._reading_timer is None:
+            self._reading_timer = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop waiting, since the client has read."""
+        if self._reading_timer is not None:
+            self._reading_timer.cancel()
+            self._reading_timer = None
+        super().resume_writing()
 
     def _wait_for_headers(self) -> None:
         self._stop_waiting()

@@ -13,6 +13,7 @@ import uvicorn
 from mreg.domain.text import quoted
 from mreg.errors import Unavailable
 from mreg.server.app import build_app
+from mreg.server.monitoring import logging_of
 from mreg.server.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ BY_PLACE = (
     "mreg.artifacts.s3",
     "mreg.catalog.bucket",
     "mreg.catalog.postgresql",
+    "mreg.catalog.postgresql_connection",
     "mreg.catalog.postgresql_failures",
 )
 BACKLOG = 2048
@@ -48,7 +50,7 @@ def serve(registry: Registry, settings: ServerSettings, ready: Callable[[str], N
         ws="none",
         lifespan="off",
         access_log=False,
-        log_level="warning",
+        log_config=logging_of(json_lines=settings.json_log),
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

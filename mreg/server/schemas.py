@@ -352,8 +352,11 @@ PROBLEMS: Responses = {
         403: "A role that may not, a page of another origin, or a server that is read-only.",
         404: "No such model, version or file.",
         409: "It exists already, the policy or the rules forbid it, or it changed meanwhile.",
+        408: "Sent too slowly.",
         413: "Too large.",
+        421: "A host by which the server is not called.",
         422: "A body or query of another form.",
+        500: "Stored bytes, the catalog or the audit trail are not what they should be.",
         503: "The catalog or the store can't be reached.",
     }.items()
 }

@@ -10,6 +10,7 @@ from pydantic import Field
 from starlette.responses import JSONResponse
 
 from mreg.domain.policy import Policy, parse_policy
+from mreg.domain.text import quoted
 from mreg.errors import BadInput
 from mreg.server import schemas
 from mreg.server.models import Body
@@ -172,4 +173,5 @@ def _policy(document: dict[str, Any]) -> Policy:
     except BadInput as error:
         path = error.details.get("path")
         where = ".".join(str(part) for part in path) if isinstance(path, list) else ""
-        raise BadInput(f"{where}: {error.message}" if where else error.message, hint=error.hint) from error
+        message = f"{quoted(where)}: {error.message}" if where else error.message
+        raise BadInput(message, hint=error.hint) from error

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
@@ -27,6 +27,7 @@ from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput, MregError
 from mreg.registry.registry import Registry
+from mreg.server.at_once import AtOnce
 from mreg.server.problems import Refused
 
 T = TypeVar("T")
@@ -37,8 +38,11 @@ CHUNK_BYTES = 1 << 20
 FIELDS_BYTES = 1 << 20
 """Of all fields of a form together, the file left out."""
 
-UPLOADS_AT_ONCE = 64
-"""Each holds an open file and some megabytes; who comes beyond is asked to come again."""
+PART_HEADERS_BYTES = 8 << 10
+"""Of one part of a form."""
+
+UPLOADS = AtOnce("uploads", 64)
+"""Each holds an open file and some megabytes."""
 
 FILE = "model_file"
 TEXTS = ("run_id", "experiment_id", "description", "stage", "parent", "format", "checksum")
@@ -107,7 +111,7 @@ class Form:
         self._name = ""
         self._disposition = b""
         self._data = bytearray()
-        self._size = 0
+        self._size = self._headers_size = 0
         self._ended = False
         try:
             self._parser = MultipartParser(
@@ -123,7 +127,7 @@ class Form:
                     "on_end": self._end,
                 },
             )
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise BadInput(f"the body can't be read: {error}") from None
 
     def feed(self, data: bytes) -> None:
@@ -135,7 +139,7 @@ class Form:
         """
         try:
             self._parser.write(data)
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise BadInput(f"the body is no form: {error}", hint=f"curl -F {FILE}=@model.pkl") from None
 
     def check_whole(self) -> str:
@@ -152,13 +156,21 @@ class Form:
 
     def _begin(self) -> None:
         self._disposition = self._header = self._value = b""
+        self._headers_size = 0
         self._data.clear()
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._count_headers(end - start)
         self._header += data[start:end]
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_headers(end - start)
         self._value += data[start:end]
+
+    def _count_headers(self, more: int) -> None:
+        self._headers_size += more
+        if self._headers_size > PART_HEADERS_BYTES:
+            raise BadInput(f"a part of the form has more than {PART_HEADERS_BYTES} bytes of headers")
 
     def _header_end(self) -> None:
         if self._header.lower() == b"content-disposition":
@@ -242,23 +254,6 @@ def attachments(fields: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-_under_way = 0
-
-
-@asynccontextmanager
-async def _a_place() -> AsyncIterator[None]:
-    global _under_way  # of this process, as its open files are
-    if _under_way >= UPLOADS_AT_ONCE:
-        raise Refused(
-            503, "busy", f"{UPLOADS_AT_ONCE} uploads are under way", hint="try again soon", headers={"Retry-After": "5"}
-        )
-    _under_way += 1
-    try:
-        yield
-    finally:
-        _under_way -= 1
-
-
 async def receive_upload(request: Request, registry: Registry, model: ModelName) -> ModelVersion:
     """The version that an upload becomes.
 
@@ -275,19 +270,28 @@ async def receive_upload(request: Request, registry: Registry, model: ModelName)
     await run_sync(registry.model, model)
     length = request.headers.get("content-length", "")
     size = int(length) if length.isdecimal() and len(length) < 20 else 0
-    async with _a_place(), _on_threads(registry.receiving(size)) as incoming:
+    with UPLOADS.place():
+        return await _received(request, registry, model, query, checksum, size)
+
+
+async def _received(
+    request: Request, registry: Registry, model: ModelName, query: dict[str, str], checksum: Digest | None, size: int
+) -> ModelVersion:
+    _, options = parse_options_header(request.headers["content-type"])
+    async with _on_threads(registry.receiving(size)) as incoming:
         form = Form(options[b"boundary"], incoming.write)
         await _feed(request, form)
         file_name = form.check_whole()
         fields = _merged(query, form.fields)
-        expected = checksum or _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
+        field = _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
 
         def push() -> ModelVersion:
             said = attachments(fields)
-            if expected and incoming.digest() != expected:
-                raise BadInput(
-                    f"the file that came is {incoming.digest()}, and was to be {expected}", hint="send it again"
-                )
+            for expected in (checksum, field):
+                if expected and incoming.digest() != expected:
+                    raise BadInput(
+                        f"the file that came is {incoming.digest()}, and was to be {expected}", hint="send it again"
+                    )
             return registry.push_received(incoming, file_name, model, **said)
 
         return await run_sync(push)

@@ -197,7 +197,12 @@ def test_who_may_only_read_reads(bucket: Place, command: Mreg, monkeypatch: pyte
     )
     done = command("profile", "check")
     assert done.code == 8
-    assert [line.split("\t")[2] for line in done.out.splitlines()[1:]] == ["works", "works", "works", "failed"]  # of the store
+    assert [line.split("\t")[2] for line in done.out.splitlines()[1:]] == [
+        "works",
+        "works",
+        "works",
+        "failed",
+    ]  # of the store
 
 
 CREDENTIALS = [

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
 
+from mreg.server import download, protocol
 from mreg.server.tokens import Role
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served
@@ -131,6 +135,26 @@ def test_a_client_that_goes_away_is_not_read_for_any_longer(server: Served) -> N
     found.close()
     server.session.close()
     assert server.line(path=ARTIFACT)["sent"] < 64 << 20
+
+
+def test_who_reads_nothing_is_left_alone_and_one_too_many_comes_again(
+    in_process: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(download.DOWNLOADS, "limit", 1)
+    server = in_process()
+    server.post("/models", {"name": "classifier"})
+    server.upload(os.urandom(32 << 20))
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(f"GET {ARTIFACT} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert connection.recv(4) == b"HTTP"
+        busy = server.get(ARTIFACT)
+        assert (busy.status_code, busy.json()["code"], busy.headers["retry-after"]) == (503, "busy", "5")
+        deadline = time.monotonic() + 20
+        while download.DOWNLOADS.under_way:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert len(server.get(ARTIFACT).content) == 32 << 20
 
 
 def test_a_reader_may_download(serve: Serve, command: Mreg) -> None:

@@ -63,6 +63,10 @@ BAD_FORMS = {
     "another checksum": FILE + part("checksum", b"sha256:" + b"0" * 64) + END,
     "a field of 2 MiB": FILE + part("description", b"x" * (2 << 20)) + END,
     "a part without a name": FILE + f"--{BOUNDARY}\r\nContent-Type: text/plain\r\n\r\nx\r\n".encode() + END,
+    "headers of 10 KB in small lines": (
+        f"--{BOUNDARY}\r\n" + "".join(f"X{n}: {'y' * 1300}\r\n" for n in range(7)) + "\r\nx\r\n"
+    ).encode()
+    + END,
     "a header of 10 KB": f"--{BOUNDARY}\r\nX: {'y' * 10_000}\r\n\r\nx\r\n".encode() + END,
     "no form at all": b"hello",
     "nothing": b"",
@@ -113,6 +117,13 @@ def test_what_the_client_says_of_the_bytes_is_held_against_them(server: Served, 
         answered = server.ask(
             "POST", "/models/classifier/versions", files={"model_file": b"data"}, headers={"X-Checksum-Sha256": header}
         )
+        assert answered.status_code == 400
+        assert nothing_happened(server, store)
+    for header, field in ((right, "0" * 64), ("0" * 64, right)):  # neither is heard alone
+        answered = server.ask(
+            "POST", "/models/classifier/versions", files={"model_file": b"data"},
+            data={"checksum": f"sha256:{field}"}, headers={"X-Checksum-Sha256": header},
+        )  # fmt: skip
         assert answered.status_code == 400
         assert nothing_happened(server, store)
     for word in (right, right.upper()):
@@ -261,7 +272,7 @@ def test_one_upload_too_many_is_asked_to_come_again(
 ) -> None:
     from mreg.server import upload
 
-    monkeypatch.setattr(upload, "UPLOADS_AT_ONCE", 1)
+    monkeypatch.setattr(upload.UPLOADS, "limit", 1)
     server = in_process(ServerSettings())
     server.post("/models", {"name": "classifier"})
     import socket
@@ -269,7 +280,7 @@ def test_one_upload_too_many_is_asked_to_come_again(
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(f"{HEAD}Content-Length: 1000\r\n\r\n".encode() + FILE)
         deadline = time.monotonic() + 10
-        while not upload._under_way:
+        while not upload.UPLOADS.under_way:
             assert time.monotonic() < deadline
         answer = server.upload(b"x")
         assert (answer.status_code, answer.headers["retry-after"], answer.json()["code"]) == (503, "5", "busy")
@@ -277,6 +288,33 @@ def test_one_upload_too_many_is_asked_to_come_again(
     while server.upload(b"x").status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_boundary_that_is_none_is_refused(server: Served) -> None:
+    for boundary in ("x" * 257, "x" * 8000, '"', ""):
+        answer = server.ask(
+            "POST", "/models/classifier/versions", data=b"x",
+            headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+        )  # fmt: skip
+        assert answer.status_code in (400, 415), answer.text
+
+
+def test_an_upload_that_is_stopped_with_the_server_is_told_so_and_leaves_nothing(serve: Serve, store: Path) -> None:
+    server = serve("--grace", "0")
+    server.post("/models", {"name": "classifier"})
+    import socket
+
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(f"{HEAD}Content-Length: 1000000\r\n\r\n".encode() + FILE)
+        time.sleep(0.5)
+        assert server.stop() == 0
+        answer = b""
+        while more := connection.recv(65536):
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b'"code":"stopping"' in answer
+    assert stored(store) == []
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_an_upload_and_a_command_meet_as_two_commands_do(server: Served) -> None:

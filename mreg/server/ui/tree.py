@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 176, 50
 
 COLUMN, ROW = 220, 66
 MARGIN = 6
-LABEL = 21
+LABEL = 19
 """Characters that fit into a box."""
 
 
