@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -91,6 +93,7 @@ def test_a_page_is_for_tokens_as_well_by_the_browsers_own_way(serve: Serve, toke
         "Bearer  ",
         "Digest x",
         "Bearer \xff",
+        "Basic \xff",
     ):
         assert server.get("/ui", headers={"Authorization": wrong.encode("latin-1")}).status_code == 401
 
@@ -173,6 +176,10 @@ FOREIGN_HOSTS = [
     "evil.example:8000",
     "[::1",
     "a b",
+    "[::1].evil.example",
+    "[fe80::1%25evil.example]",
+    "127.0.0.1:80:x",
+    "127.0.0.1:x",
 ]
 KNOWN_HOSTS = [
     "127.0.0.1",
@@ -193,6 +200,10 @@ def test_the_server_is_called_by_names_that_it_knows(serve: Serve) -> None:
             answer = server.raw(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             assert answer.startswith((b"HTTP/1.1 421", b"HTTP/1.1 400")), (host, answer)
     assert server.raw(b"GET /models HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 421")
+    for twice in (b"Host: localhost\r\nHost: evil.example", b"Host: evil.example\r\nHost: localhost",
+                  b"Host: localhost\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b"):  # fmt: skip
+        answer = server.raw(b"GET /models HTTP/1.1\r\n" + twice + b"\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 400"), answer
     for host in KNOWN_HOSTS:
         answer = server.raw(f"GET /models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         assert answer.startswith(b"HTTP/1.1 200"), (host, answer)
@@ -207,6 +218,9 @@ def test_pages_of_other_origins_may_not_ask(server: Served, store: Path) -> None
         "http://127.0.0.1:1",
         "http://localhost",
         "file://",
+        "http://[",
+        "http://x]y",
+        "http://[::1",
     ):
         for method, path in (("POST", "/models/classifier/versions"), ("GET", "/models"), ("OPTIONS", "/models")):
             answer = server.ask(method, path, headers={"Origin": origin})
@@ -303,7 +317,8 @@ BODIES = [b"", b"{}", b"[]", b"null", b"1", b'"x"', b"{", b"\xff", b'{"name": nu
           b'{"name": "\\ud800"}', b'{"name": "a\\u0000"}', b'{"name": "x", "x": "y"}', b'{"description": "\\ud800"}',
           b'{"name": "' + b"x" * (1 << 20) + b'"}', b'{"approvals": 1e999}', b'{"Production": {"gates": 3}}',
           b'{"Production": {"approvals": 99999999999999999999}}', b'{"Production": null}',
-          b'{"version": ' + b"9" * 5000 + b"}"]  # fmt: skip
+          b'{"version": ' + b"9" * 5000 + b"}", b'{"version": true}', b'{"to": true}', b'{"\\ud800": {}}',
+          b'{"Production": {"\\ud800": 1}}', b'{"aliases": {"\\ud800": {}}}']  # fmt: skip
 
 
 def test_bodies_of_the_wrong_type_are_refused_by_every_route(server: Served) -> None:
@@ -387,6 +402,66 @@ def test_a_thousand_connections_at_once_are_served(server: Served) -> None:
             connection.settimeout(60)
             assert connection.recv(15) == b"HTTP/1.1 200 OK"
         assert server.get("/healthz").status_code == 200
+
+
+def test_a_body_of_one_model_changes_no_other(server: Served) -> None:
+    server.post("/models", {"name": "other"})
+    for model in ("classifier", "other"):
+        server.upload(b"x", model)
+    for version in ("other@1", "other:1", "other/1", "models:/other/1"):
+        for method, path, key in (("PUT", "aliases/zed", "version"), ("POST", "rollback", "to")):
+            answer = server.ask(method, f"/models/classifier/{path}", json={key: version})
+            assert (answer.status_code, answer.json()["code"]) == (400, "bad_input"), version
+    assert server.get("/models/other").json()["aliases"] == {}
+
+
+def test_tags_are_bounded(server: Served) -> None:
+    many = {f"t{number}": "x" for number in range(1001)}
+    assert server.post("/models", {"name": "m", "tags": many}).status_code == 400
+    many.popitem()
+    assert server.post("/models", {"name": "m", "tags": many}).status_code == 200
+    assert server.ask("PUT", "/models/m/tags/one-more", json={"value": "x"}).status_code == 400
+    assert server.ask("PUT", "/models/m/tags/t1", json={"value": "y"}).status_code == 200
+
+
+def test_a_json_log_has_nothing_but_json(serve: Serve) -> None:
+    server = serve("--json-log")
+    for request in RAW.values():
+        server.raw(request, timeout=0.2)
+    server.upload(b"x", "none")
+    server.ask("POST", "/models/none/versions", data=b"x", headers={"Content-Type": "multipart/form-data; boundary=y"})
+    server.get("/models")
+    server.stop()
+    first, *lines = server.log.read_text().splitlines()
+    assert first.startswith("mreg serves")
+    for line in lines:
+        assert json.loads(line), line
+
+
+def test_a_catalog_that_goes_while_it_is_served_is_told_and_not_written_to(server: Served) -> None:
+    server.upload(b"x")
+    catalog = Path(os.environ["HOME"], ".local/share/mreg/catalog.db")
+    catalog.rename("moved.db")
+    for answer in (
+        server.upload(b"y"),
+        server.get("/models"),
+        server.post("/models", {"name": "n"}),
+        server.get("/readyz"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    Path("moved.db").rename(catalog)
+    assert server.upload(b"y").json()["version"] == 2
+    with mreg.open_registry() as registry:
+        assert registry.model("classifier").version_count == 2
+
+
+def test_it_starts_without_the_packages_of_other_places() -> None:
+    code = (
+        "import sys\nfor name in ('psycopg', 'botocore', 'boto3'): sys.modules[name] = None\n"
+        "from mreg.server.run import _import_everything\n_import_everything()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_settings_refuse_what_can_not_be_served(process: Mreg) -> None:
