@@ -32,10 +32,19 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
     postgresql.start()
     os.environ.update(AWS_ACCESS_KEY_ID=WRITER[0], AWS_SECRET_ACCESS_KEY=WRITER[1], AWS_EC2_METADATA_DISABLED="true")
     os.environ.update(MREG_ENDPOINT_URL=s3.endpoint, MREG_ARTIFACTS=str(folder / "artifacts"))
-    places: dict[str, Callable[[], str]] = {
-        "file": lambda: str(folder / f"catalog-{os.urandom(4).hex()}" / "catalog.db"),
-        "postgresql": postgresql.new_catalog,
-        "bucket": lambda: f"{new_place(s3).url}/catalog.db",
+
+    def fresh(make: Callable[[], str]) -> Callable[[], str]:
+        def new() -> str:
+            # Bytes of another catalog in its store would look as if its own had been lost.
+            os.environ["MREG_ARTIFACTS"] = str(folder / f"artifacts-{os.urandom(4).hex()}")
+            return make()
+
+        return new
+
+    places = {
+        "file": fresh(lambda: str(folder / f"catalog-{os.urandom(4).hex()}" / "catalog.db")),
+        "postgresql": fresh(postgresql.new_catalog),
+        "bucket": fresh(lambda: f"{new_place(s3).url}/catalog.db"),
     }
     try:
         yield from _crowds(places, quick=quick)
