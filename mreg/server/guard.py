@@ -80,9 +80,7 @@ class Guard:
             return
         scope["path"] = _raw_path(scope)
         page = scope["path"] == "/ui" or scope["path"].startswith("/ui/")
-
         head = scope["method"] == "HEAD"
-
         started = False
 
         async def guarded(message: Message) -> None:

@@ -271,30 +271,23 @@ async def receive_upload(request: Request, registry: Registry, model: ModelName)
     length = request.headers.get("content-length", "")
     size = int(length) if length.isdecimal() and len(length) < 20 else 0
     with UPLOADS.place():
-        return await _received(request, registry, model, query, checksum, size)
+        async with _on_threads(registry.receiving(size)) as incoming:
+            form = Form(options[b"boundary"], incoming.write)
+            await _feed(request, form)
+            file_name = form.check_whole()
+            fields = _merged(query, form.fields)
+            in_form = _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
 
+            def push() -> ModelVersion:
+                said = attachments(fields)
+                for expected in (checksum, in_form):
+                    if expected and incoming.digest() != expected:
+                        raise BadInput(
+                            f"the file that came is {incoming.digest()}, and was to be {expected}", hint="send it again"
+                        )
+                return registry.push_received(incoming, file_name, model, **said)
 
-async def _received(
-    request: Request, registry: Registry, model: ModelName, query: dict[str, str], checksum: Digest | None, size: int
-) -> ModelVersion:
-    _, options = parse_options_header(request.headers["content-type"])
-    async with _on_threads(registry.receiving(size)) as incoming:
-        form = Form(options[b"boundary"], incoming.write)
-        await _feed(request, form)
-        file_name = form.check_whole()
-        fields = _merged(query, form.fields)
-        field = _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
-
-        def push() -> ModelVersion:
-            said = attachments(fields)
-            for expected in (checksum, field):
-                if expected and incoming.digest() != expected:
-                    raise BadInput(
-                        f"the file that came is {incoming.digest()}, and was to be {expected}", hint="send it again"
-                    )
-            return registry.push_received(incoming, file_name, model, **said)
-
-        return await run_sync(push)
+            return await run_sync(push)
 
 
 def _query(request: Request) -> dict[str, str]:
