@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
@@ -27,6 +27,7 @@ from starlette.responses import JSONResponse, Response
 
 from mreg import __version__
 from mreg.domain.events import time_text
+from mreg.domain.text import printable
 from mreg.server.problems import problem
 
 if TYPE_CHECKING:
@@ -69,14 +70,12 @@ class Observed:
 
     Args:
         json_log: Lines are JSON objects.
-        log: Where they go; None for standard error as it is then.
     """
 
-    def __init__(self, app: ASGIApp, meters: Meters, *, json_log: bool, log: TextIO | None = None) -> None:
+    def __init__(self, app: ASGIApp, meters: Meters, *, json_log: bool) -> None:
         self._app = app
         self._meters = meters
         self._json_log = json_log
-        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request and note what came of it."""
@@ -131,7 +130,6 @@ class Observed:
             "sent": sent,
             "failure": scope.get("mreg.failure"),
         }
-        log = self._log or sys.stderr
         if self._json_log:
             text = json.dumps(line)
         else:
@@ -139,10 +137,10 @@ class Observed:
                 f"{line['at']} {line['client'] or '-'} {line['actor'] or '-'} "
                 f"{_shown(line['method'])} {_shown(line['path'])} {status or '-'} {line['ms']} ms"
             )
-            text += f" {line['failure']}" if line["failure"] else ""
+            text += f" {printable(line['failure'])}" if line["failure"] else ""
         try:
-            log.write(text + "\n")
-            log.flush()
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
         except (OSError, ValueError, AttributeError):
             return  # nobody reads the log any more; the server goes on
 

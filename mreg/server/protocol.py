@@ -74,6 +74,11 @@ class Protocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """Take the end of a body; there is nobody to take it where the headers were refused."""
+        if self.cycle is not None and not self.transport.is_closing():
+            super().on_message_complete()
+
     def on_body(self, body: bytes) -> None:
         """Take a part of the body; uvicorn would copy it twice."""
         cycle = self.cycle
