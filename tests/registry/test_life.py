@@ -167,7 +167,7 @@ class Life(RuleBasedStateMachine):
             return
         known.decisions[number, person] = approved
         if not approved and known.stage[number] == "Production":
-            self.enter(known, number, "Staging")
+            known.stage[number] = "Staging"  # a candidate that is there keeps its place
 
     @rule(name=models, person=st.sampled_from(PEOPLE), data=st.data())
     def withdraw(self, name: str, person: str, data: st.DataObject) -> None:
