@@ -11,11 +11,10 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterable
-from typing import IO, Any, TextIO
+from typing import IO, Any, BinaryIO, TextIO
 
 from mreg.domain.text import json_escape, printable, printable_json
 
-_NOT_PLAIN = re.compile(r"[^\n\t -~]+")
 _COLOURS = re.compile("(\x1b\\[[0-9;]*m)")
 _MOVES = re.compile("(\x1b\\[[0-9;]*[ABGHJKm]|\x1b\\[\\?25[hl]|\r)")
 _NOT_ASCII = re.compile(r"[^\n -~]")
@@ -60,7 +59,7 @@ def screen(*, moving: bool = False, error: bool = False) -> IO[str]:
     return Screen(sys.stderr if error else output(), moving=moving)  # type: ignore[return-value]
 
 
-def raw_output() -> IO[bytes]:
+def raw_output() -> BinaryIO:
     """Return standard output for the bytes of a model, which are never escaped; the caller refuses terminals.
 
     Raises:
@@ -102,9 +101,7 @@ def put(text: str) -> None:
     Raises:
         OSError: Standard output is closed or full.
     """
-    stream = output()
-    stream.write(_encodable(_safe(text), stream))
-    stream.flush()
+    _write(_safe(text))
 
 
 def put_lines(lines: Iterable[str]) -> None:
@@ -123,7 +120,7 @@ def put_json(document: str) -> None:
         OSError: Standard output is closed or full.
     """
     text = printable_json(document)
-    put(f"{text if is_utf8('stdout') else _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)}\n")
+    _write(f"{text if is_utf8('stdout') else _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)}\n")
 
 
 def say(text: str, *, end: str = "\n") -> None:
@@ -143,8 +140,17 @@ def try_to_say(text: str, *, end: str = "\n") -> None:
         say(text, end=end)
 
 
+def _write(text: str) -> None:
+    stream = output()
+    stream.write(_encodable(text, stream))
+    stream.flush()
+
+
 def _safe(text: str) -> str:
-    return _NOT_PLAIN.sub(lambda found: printable(found[0]), text)
+    lines = text.split("\n")
+    return "\n".join(
+        line if line.isprintable() else "\t".join(printable(cell) for cell in line.split("\t")) for line in lines
+    )
 
 
 def _encodable(text: str, stream: TextIO) -> str:

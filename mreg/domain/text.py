@@ -20,7 +20,7 @@ ENTRIES_LIMIT = 1_000
 """Metrics, parameters or tags of one version."""
 
 
-_NOT_PLAIN = re.compile(r"[^\n -~]+")
+_NOT_PLAIN = re.compile(r"[^ -~]+")
 
 
 def printable(text: str, *, keep_newlines: bool = False) -> str:
@@ -40,9 +40,8 @@ def printable_json(document: str) -> str:
     The document stays valid JSON and has the same value. The characters are those that `printable` escapes, except for
     newlines: in JSON text they only stand between values.
     """
-    if document.isascii() and "\x7f" not in document:
-        return document
-    return _NOT_PLAIN.sub(_json_escaped, document)
+    lines = document.split("\n")
+    return "\n".join(line if line.isprintable() else _NOT_PLAIN.sub(_json_escaped, line) for line in lines)
 
 
 def _json_escaped(found: re.Match[str]) -> str:
