@@ -1,6 +1,6 @@
 """The only module that writes to standard output and standard error: what a terminal receives is text.
 
-Everything that another person may have stored passes through here on its way to a terminal, a pipe or a log. Each
+Everything that another person can have stored passes through here on its way to a terminal, a pipe or a log. Each
 function escapes what it is given, so that a caller who forgets to escape is covered. `tests/test_architecture.py` fails
 if another module of mreg writes to these streams.
 """
@@ -135,7 +135,7 @@ def say(text: str, *, end: str = "\n") -> None:
 
 
 def try_to_say(text: str, *, end: str = "\n") -> None:
-    """Write a text to standard error as `say` does; if that fails nobody can be told, and nothing is raised."""
+    """Write a text to standard error as `say` does, but never raise: no other place could report the failure."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         say(text, end=end)
 

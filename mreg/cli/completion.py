@@ -1,6 +1,6 @@
 """Completion: scripts for the shells, and the words that the scripts ask for while a person types.
 
-The words come from catalogs and project files that other people may have written. Each word is therefore quoted for the
+Other people can have written the catalogs and project files from which the words come. Each word is therefore quoted for the
 shell that inserts it, and a word that a shell or a terminal cannot hold as text is not offered. A completer never fails
 and never prints: if the catalog cannot be read, there is nothing to offer.
 """

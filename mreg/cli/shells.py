@@ -1,8 +1,8 @@
 """What mreg knows of shells: their completion scripts, and how they quote.
 
 A script hands the line to mreg and gets a word a line. Nothing that comes back is evaluated, but a shell runs what it
-inserts as soon as the person presses Enter. zsh and fish quote what they insert. bash inserts it as it is, so mreg
-quotes it for bash.
+inserts as soon as the person presses Enter. zsh and fish quote what they insert. bash does not, so mreg quotes
+words for bash.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class Observed:
                 f"{_shown(line['method'])} {_shown(line['path'])} {status or '-'} {line['ms']} ms"
             )
             text += f" {line['failure']}" if line["failure"] else ""
-        streams.try_to_say(printable(text))  # if nobody reads the log any more, the server goes on
+        streams.try_to_say(printable(text))  # the server goes on without a reader of its log
 
 
 class JsonLines(logging.Formatter):
@@ -157,7 +157,7 @@ class JsonLines(logging.Formatter):
 
 
 class PlainLines(logging.Formatter):
-    """What is logged beside the access log, for people; a request can neither write escapes nor begin a line."""
+    """Log lines other than the access log, for people; a request can neither write escapes nor begin a line."""
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(name)s: %(message)s")
