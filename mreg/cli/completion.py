@@ -1,8 +1,8 @@
 """Completion: scripts for the shells, and the words that the scripts ask for while a person types.
 
-Other people can have written the catalogs and project files from which the words come. Each word is therefore quoted for the
-shell that inserts it, and a word that a shell or a terminal cannot hold as text is not offered. A completer never fails
-and never prints: if the catalog cannot be read, there is nothing to offer.
+Other people can have written the catalogs and project files from which the words come. Each word is therefore quoted
+for the shell that inserts it, and a word that a shell or a terminal cannot hold as text is not offered. A completer
+never fails and never prints: if the catalog cannot be read, there is nothing to offer.
 """
 
 from __future__ import annotations
