@@ -3,8 +3,7 @@
 _mreg() {
     local -a found
     found=("${(@f)$(
-        COMP_WORDS="${(j: :)words[1,CURRENT]}" COMP_CWORD=$((CURRENT - 1)) _MREG_COMPLETE=complete_bash \
-            $words[1] 2>/dev/null
+        _MREG_COMPLETE=zsh $words[1] "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null
     )}")
     found=(${found:#})
     if (( $#found )); then

@@ -21,14 +21,15 @@ LEVELS = {
     "documents": {"errors", "domain"},
     "profile": {"errors", "domain", "documents"},
     "waiting": set(),
+    "streams": {"domain"},
     "s3": {"errors", "domain", "waiting"},
     "catalog": {"errors", "domain", "s3", "waiting"},
     "artifacts": {"errors", "domain", "s3"},
     "hooks": {"errors", "domain", "wire"},
     "registry": {"errors", "domain", "s3", "catalog", "artifacts", "hooks", "profile"},
     "wire": {"errors", "domain", "registry", "profile"},
-    "cli": {"errors", "domain", "documents", "profile", "registry", "wire", "server"},
-    "server": {"errors", "domain", "documents", "registry", "wire"},
+    "cli": {"errors", "domain", "documents", "profile", "registry", "wire", "server", "streams"},
+    "server": {"errors", "domain", "documents", "registry", "wire", "streams"},
 }
 """What each room may import beside itself, at its top or within a function."""
 
@@ -130,6 +131,43 @@ def test_nothing_runs_what_it_is_given() -> None:
         text = path.read_text()
         found = re.search(r"shell=True|yaml\.(unsafe_)?load\(|\beval\(|\bexec\(|os\.(system|popen)\(", text)
         assert not found, f"{path}: {found}"
+
+
+STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
+PRINTERS = {"echo", "secho", "echo_via_pager", "print_exc", "print_exception", "print_stack", "print_tb", "excepthook"}
+
+
+def writes(source: str) -> list[str]:
+    """What a module does to reach standard output or standard error by itself."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if (node.value.id == "sys" and node.attr in STREAMS) or node.attr in PRINTERS:
+                found.append(ast.unparse(node))
+        elif isinstance(node, ast.ImportFrom):
+            found += [name.name for name in node.names if name.name in STREAMS | PRINTERS]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            screens = [ast.unparse(word.value) for word in node.keywords if word.arg == "file"]
+            if node.func.id in ("print", "input"):
+                found.append(node.func.id)
+            if node.func.id == "Console" and not (screens and screens[0].startswith("streams.screen(")):
+                found.append("Console without a screen")
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_one_module_writes_to_standard_output_and_standard_error(path: Path) -> None:
+    if path != ROOT / "streams.py":
+        assert writes(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["print(1)", "sys.stderr.write('')", "from sys import stdout", "typer.echo('')", "traceback.print_exception(e)",
+     "Console()", "Console(file=sys.stdout)", "def f():\n    sys.stdout.buffer.write(b'')"],
+)  # fmt: skip
+def test_another_way_to_these_streams_is_seen(source: str) -> None:
+    assert writes(source)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

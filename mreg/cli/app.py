@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from mreg import streams
 from mreg.cli.completion import complete_profile
 from mreg.cli.invocation import FORMATS, Invocation, invocation_of
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, terminate
@@ -150,7 +151,7 @@ def _print_version(ctx: typer.Context, _param: object, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from mreg import __version__
 
-        print(f"mreg {__version__}")
+        streams.put(f"mreg {__version__}\n")
         raise typer.Exit
 
 
@@ -180,17 +181,17 @@ def run(arguments: Sequence[str]) -> int:
     import signal
 
     invocation = Invocation.of_words(arguments)
-    if "_MREG_COMPLETE" in os.environ:
-        from typer.completion import completion_init  # type: ignore[attr-defined]
-
-        completion_init()
     previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's background job stays deaf to Ctrl-C
         previous[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        if "_MREG_COMPLETE" in os.environ:
+            from mreg.cli.completion import answer
+
+            answer(os.environ["_MREG_COMPLETE"], arguments, invocation)
+            return 0
         code = root_command().main(list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        streams.flush()
         if code == INTERRUPTED:  # Typer has taken the interrupt and said nothing
             raise KeyboardInterrupt
         invocation.check_deployments()
@@ -213,8 +214,7 @@ def main() -> NoReturn:
     if code in (INTERRUPTED, TERMINATED):
         os._exit(code)  # a thread may wait for a network that does not answer; all is said and nothing half done
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        streams.flush()
     except OSError:
         # The reader went away or the disk is full; what could be said was said. The interpreter must not try again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

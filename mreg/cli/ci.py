@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mreg.domain.text import printable
 from mreg.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def check_step() -> None:
 
 def _append(outputs: Mapping[str, str], summary: str) -> None:
     check_step()
-    # Every value is one line of our own words and names, so that none can begin another output.
-    lines = "".join(f"{name}={value}\n" for name, value in outputs.items())
+    # A line break in a value would begin another output.
+    lines = "".join(f"{name}={printable(value)}\n" for name, value in outputs.items())
     for path, text in zip((os.environ[name] for name in FILES), (lines, summary), strict=True):
         try:
             with open(path, "a", encoding="utf-8") as stream:

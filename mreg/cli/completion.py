@@ -1,31 +1,47 @@
-"""Completion: scripts for the shells, and the words that they ask for while a person types.
+"""Completion: scripts for the shells, and the words that the scripts ask for while a person types.
 
-A completer never fails and never prints: where the catalog can't be read there is nothing to offer.
+Other people can have written the catalogs and project files from which the words come. Each word is therefore quoted
+for the shell that inserts it, and a word that a shell or a terminal cannot hold as text is not offered. A completer
+never fails and never prints: if the catalog cannot be read, there is nothing to offer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Annotated
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mreg import streams
+
+if TYPE_CHECKING:
+    from mreg.cli.invocation import Invocation
+
 STAGES = ("None", "Staging", "Production", "Archived")
-SHELLS = ("bash", "zsh", "fish")
 
 Completer = Callable[[typer.Context, list[str], str], list[str]]
 
 
 def _quietly(offer: Callable[[typer.Context, str], Iterable[str]]) -> Completer:
-    """The completer that offers these words where it can, and nothing where it can't."""
+    """Return the completer that offers these words, and nothing if the offer fails."""
 
     def complete(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:  # noqa: ARG001
         try:
-            return [word for word in offer(ctx, incomplete) if word.startswith(incomplete)]
+            return [word for word in offer(ctx, incomplete) if _offered(word, incomplete)]
         except Exception:  # noqa: BLE001  an error in the middle of a person's prompt helps nobody
             return []
 
     return complete
+
+
+def _offered(word: str, incomplete: str) -> bool:
+    """Return whether a stored word continues what was typed and is text.
+
+    mreg would read a word that begins with a dash as an option, so the person has to begin it.
+    """
+    dashed = word.startswith("-") and not incomplete.startswith("-")
+    return word.startswith(incomplete) and word.isprintable() and not dashed
 
 
 def _references(ctx: typer.Context, incomplete: str) -> Iterable[str]:
@@ -106,6 +122,7 @@ def completion(
       mreg completion zsh > ~/.zfunc/_mreg
       mreg completion fish > ~/.config/fish/completions/mreg.fish
     """
+    from mreg.cli.shells import SHELLS, script
     from mreg.domain.text import nearest, quoted
     from mreg.errors import BadInput
 
@@ -113,73 +130,75 @@ def completion(
         near = nearest(shell, SHELLS, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are scripts for {', '.join(SHELLS)}"
         raise BadInput(f"there is no completion for the shell {quoted(shell)}", hint=hint)
-    print(script(shell), end="")
+    streams.put(script(shell))
 
 
-def script(shell: str) -> str:
-    """The completion script of a shell, as ``completions/`` holds it; what fails in it stays silent."""
-    return _SCRIPTS[shell]
+def answer(shell: str, typed: Sequence[str], invocation: Invocation) -> None:
+    """Print the words that continue a command line, one a line.
+
+    Args:
+        shell: Which script asks. ``bash`` hands over the line up to the cursor as one text, and gets the rest of each
+            word, quoted for that place in the line. ``zsh`` and ``fish`` hand over the words after the program's name,
+            the last of them up to the cursor, and get whole words, which they quote. ``complete_bash`` is the scripts
+            of earlier releases: they insert what they read, and get only words that need no quotes.
+    """
+    from mreg.cli.shells import needs_no_quotes, quoted_for_bash
+
+    words, quote = _typed(shell, typed)
+    if not words or quote == "\\":
+        return
+    found = [word for word in _continued(words, invocation) if word.startswith(words[-1])]
+    if shell in ("bash", "zsh"):
+        found = _with_their_beginning(found)
+    if shell == "bash":
+        found = [quoted_for_bash(word.removeprefix(words[-1]), quote) for word in found]
+    elif shell == "complete_bash":
+        found = [word for word in found if needs_no_quotes(word)]
+    streams.put_lines(found)
 
 
-# Every script hands the words up to the cursor to mreg itself, in the form that Typer understands from bash, and gets a
-# word a line. Nothing that comes back is evaluated.
+def _with_their_beginning(words: list[str]) -> list[str]:
+    """Return the words, and what all of them begin with if a quote could follow it.
 
-_BASH = r"""# Completion of mreg for bash. Made by `mreg completion bash`.
-_mreg() {
-    local line=${COMP_LINE:0:COMP_POINT} breaks= char word rest
-    local -a typed
-    IFS=$' \t\n' read -ra typed <<<"$line"
-    [[ $line == *[[:space:]] ]] && typed+=("")
-    word=${typed[${#typed[@]}-1]}
-    mapfile -t COMPREPLY < <(
-        COMP_WORDS=$line COMP_CWORD=$((${#typed[@]} - 1)) _MREG_COMPLETE=complete_bash "$1" 2>/dev/null
-    )
-    # Without an offer the shell's own completion of files comes in.
-    [[ ${#COMPREPLY[@]} == 1 && -z ${COMPREPLY[0]} ]] && COMPREPLY=() && return
-    # Readline breaks words at these, and replaces only what stands behind the last one.
-    for char in @ : =; do
-        [[ $COMP_WORDBREAKS == *"$char"* ]] && breaks+=$char
-    done
-    if [[ -n $breaks && $word == *["$breaks"]* ]]; then
-        rest=${word##*["$breaks"]}
-        # An @ that begins a word it takes along.
-        [[ ${word%"$rest"} == *@ ]] && rest=@$rest
-        COMPREPLY=("${COMPREPLY[@]#"${word%"$rest"}"}")
-    fi
-}
-complete -o default -F _mreg mreg
-"""
+    bash and zsh insert what the quoted words have in common. It could end within a quote: ``\\$`` and ``\\(`` have a
+    backslash in common, which would join the next line to this one. The beginning as a word of its own prevents that.
+    """
+    from mreg.cli.shells import needs_no_quotes
 
-_ZSH = r"""#compdef mreg
-# Completion of mreg for zsh. Made by `mreg completion zsh`.
-_mreg() {
-    local -a found
-    found=("${(@f)$(
-        COMP_WORDS="${(j: :)words[1,CURRENT]}" COMP_CWORD=$((CURRENT - 1)) _MREG_COMPLETE=complete_bash \
-            $words[1] 2>/dev/null
-    )}")
-    found=(${found:#})
-    if (( $#found )); then
-        compadd -- $found
-    else
-        _files
-    fi
-}
-if [[ $funcstack[1] == _mreg ]]; then
-    _mreg "$@"
-else
-    compdef _mreg mreg
-fi
-"""
+    common = os.path.commonprefix(words)  # noqa: RUF071  of characters, and not of folders
+    following = [word[len(common) :][:1] for word in words]
+    return words if all(map(needs_no_quotes, following)) or common in words else [common, *words]
 
-_FISH = r"""# Completion of mreg for fish. Made by `mreg completion fish`.
-function __mreg_complete
-    set -l typed (commandline -opc)
-    set -l current (commandline -ct)
-    COMP_WORDS="$typed $current" COMP_CWORD=(count $typed) _MREG_COMPLETE=complete_bash $typed[1] 2>/dev/null
-end
-complete --command mreg --no-files --arguments "(__mreg_complete)"
-complete --command mreg --force-files --condition "__fish_seen_subcommand_from push pull"
-"""
 
-_SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+def _typed(shell: str, typed: Sequence[str]) -> tuple[list[str], str]:
+    """Return the words after the program's name, the last one unfinished, and the quote that is open at its end."""
+    from mreg.cli.shells import SHELLS, split
+
+    if shell == "complete_bash":
+        words, quote = split(os.environ.get("COMP_WORDS", ""))
+        return words[1:], quote
+    if shell == "bash" and typed:
+        words, quote = split(typed[-1])
+        return words[1:], quote
+    if shell not in SHELLS or not typed:
+        return [], ""
+    if shell == "fish":  # the unfinished word comes as it was typed
+        last, quote = split(typed[-1], fish=True)
+        return [*typed[:-1], last[-1]], quote
+    return list(typed), ""
+
+
+def _continued(words: Sequence[str], invocation: Invocation) -> list[str]:
+    from typer._completion_classes import BashComplete
+
+    from mreg.cli.app import root_command
+
+    *before, incomplete = words
+    name, sign, _ = incomplete.partition("=")
+    complete = BashComplete(root_command(), {"obj": invocation}, "mreg", "_MREG_COMPLETE")
+    try:
+        found = [str(item.value) for item in complete.get_completions(before, incomplete)]
+    except Exception:  # noqa: BLE001  an error in the middle of a person's prompt helps nobody
+        return []
+    # Typer offers the values of --option=value without the option.
+    return [f"{name}={word}" if sign and name.startswith("-") else word for word in found if word]

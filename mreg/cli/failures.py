@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
-from mreg import errors
+from mreg import errors, streams
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
-from mreg.domain.text import nearest, printable, quoted
+from mreg.domain.text import nearest, printable, printable_json, quoted
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
@@ -41,8 +39,7 @@ def report(error: BaseException, invocation: Invocation) -> int:
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write("\n" if sys.stderr.isatty() else "")  # the terminal has written ^C
+        streams.try_to_say("", end="\n" if streams.is_terminal("stderr") else "")  # the terminal has written ^C
         _say("interrupted; nothing was left half done", "", "interrupted", invocation)
         return INTERRUPTED
     if isinstance(error, Terminated):
@@ -51,13 +48,12 @@ def report(error: BaseException, invocation: Invocation) -> int:
     if invocation.debug:
         import traceback
 
-        traceback.print_exception(error)
+        streams.try_to_say("".join(traceback.format_exception(error)), end="")
     if isinstance(error, errors.MregError):
         _say(error.message, error.hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     if type(error).__name__ == "NoArgsIsHelpError":
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            sys.stderr.write(_encodable(str(error)) + "\n")
+        streams.try_to_say(str(error))
         return 2
     if isinstance(error, typer.TyperException):
         message, hint = _usage(error, invocation.words)
@@ -86,18 +82,10 @@ def _say(message: str, hint: str, code: str, invocation: Invocation, details: di
         import json
 
         document = {"code": code, "message": message, "hint": hint, **({"details": details} if details else {})}
-        text = json.dumps(document, default=str)
+        text = printable_json(json.dumps(document, default=str))
     else:
         text = f"error: {message}" + "".join(f"\n  {line}" for line in hint.splitlines())
-    # Where standard error is closed or full nobody can be told; the exit code still tells.
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(_encodable(text) + "\n")
-        sys.stderr.flush()
-
-
-def _encodable(text: str) -> str:
-    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    streams.try_to_say(text)  # where standard error is closed or full the exit code still tells
 
 
 def _usage(error: typer.TyperException, words: Sequence[str]) -> tuple[str, str]:

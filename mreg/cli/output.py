@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from mreg import streams
 from mreg.domain.text import printable
 from mreg.errors import BadInput
 
@@ -26,7 +27,7 @@ class Output:
     """
 
     def __init__(self, chosen: str = "", *, quiet: bool = False) -> None:
-        self.format = chosen or ("table" if _is_terminal(sys.stdout) else "plain")
+        self.format = chosen or ("table" if streams.is_terminal("stdout") else "plain")
         self.quiet = quiet
 
     def result(self, value: object, rendering: Callable[[Any], Rendering] | None = None) -> None:
@@ -38,13 +39,13 @@ class Output:
         if self.quiet:
             from mreg.cli.render import references
 
-            self._print("".join(f"{reference}\n" for reference in references(value)))
+            streams.put_lines(references(value))
         elif self.format == "json":
             import json
 
             from mreg.wire import wire
 
-            self._print(json.dumps(wire(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+            streams.put_json(json.dumps(wire(value), indent=2, ensure_ascii=False, allow_nan=False))
         else:
             from mreg.cli.render import render
 
@@ -60,27 +61,19 @@ class Output:
         from mreg.cli.table import csv_text, markdown, plain_lines
 
         if self.format == "md":
-            self._print(markdown(rendering))
+            streams.put(markdown(rendering))
         elif self.format == "csv":
-            self._print(csv_text(rendering.flat))
+            streams.put(csv_text(rendering.flat))
         else:
-            self._print("".join(f"{line}\n" for line in plain_lines(rendering.flat)))
+            streams.put("".join(f"{line}\n" for line in plain_lines(rendering.flat)))
 
     def lines(self, rendering: Rendering) -> None:
         """Print the one column of a rendering as it is, without its name."""
-        self._print("".join(f"{printable(str(row[0]))}\n" for row in rendering.flat.rows))
+        streams.put_lines(str(row[0]) for row in rendering.flat.rows)
 
     def text(self, text: str) -> None:
         """Print a text that is a format of its own."""
-        self._print(text)
-
-    def _print(self, text: str) -> None:
-        if sys.stdout is None:
-            raise OSError(9, "standard output is closed")
-        # Model names in Cyrillic on a terminal of LANG=C: shown escaped rather than failing half-way.
-        encoding = sys.stdout.encoding or "utf-8"
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        sys.stdout.flush()
+        streams.put(text)
 
     def note(self, text: str) -> None:
         """Say something that helps a person and is no part of the result."""
@@ -89,10 +82,7 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Say something that a person should not miss, also when quiet."""
-        if sys.stderr is not None:
-            encoding = sys.stderr.encoding or "utf-8"
-            safe = printable(text).encode(encoding, "backslashreplace").decode(encoding)
-            print(safe, file=sys.stderr, flush=True)
+        streams.say(printable(text))
 
     def confirm(self, question: str, *, yes: bool, flag: str = "--yes") -> None:
         """Return if the answer is yes; asks on a terminal alone.
@@ -102,9 +92,9 @@ class Output:
         """
         if yes:
             return
-        if not (_is_terminal(sys.stdin) and _is_terminal(sys.stderr)):
+        if not (streams.is_terminal("stdin") and streams.is_terminal("stderr")):
             raise BadInput(f"this asks first: {question}", hint=f"nobody can answer here; add {flag} if it is meant")
-        print(f"{printable(question)} [y/N] ", file=sys.stderr, end="", flush=True)
+        streams.say(f"{printable(question)} [y/N] ", end="")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise BadInput("not confirmed; nothing was changed", hint=f"answer y, or add {flag}")
 
@@ -113,18 +103,11 @@ class Output:
         """Something to tell how many bytes of how many are done; a bar appears for work of over a second."""
         from mreg.cli.progress import ByteProgress
 
-        bar = ByteProgress(label, quiet=self.quiet, terminal=_is_terminal(sys.stderr) and _can_move())
+        bar = ByteProgress(label, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _can_move())
         try:
             yield bar.moved
         finally:
             bar.close()
-
-
-def _is_terminal(stream: object) -> bool:
-    try:
-        return bool(stream is not None and stream.isatty())  # type: ignore[attr-defined]
-    except ValueError:  # closed
-        return False
 
 
 def _can_move() -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mreg import streams
 from mreg.domain.text import nearest, printable, quoted
 from mreg.errors import BadInput, NotFound, Unavailable
 
@@ -69,10 +69,10 @@ def draw(points: Trend) -> None:
     plotext.title(printable(f"{points.metric} of {points.model}"))
     plotext.xlabel("version")
     plotext.xticks(list(points.versions)[:: max(1, len(points.versions) // 12)])
-    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    coloured = streams.is_terminal("stdout") and not os.environ.get("NO_COLOR")
     text = plotext.build() if coloured else plotext.uncolorize(plotext.build())
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    encoding = streams.output().encoding or "utf-8"
+    streams.screen().write(text.encode(encoding, "replace").decode(encoding) + "\n")
 
 
 def write(points: Trend, file: str) -> None:

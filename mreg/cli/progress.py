@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
+
+from mreg import streams
+from mreg.domain.text import printable
 
 QUIET_SECONDS = 1.0
 """Work that is done by then shows nothing, and does not pay for importing rich."""
@@ -16,7 +18,7 @@ class ByteProgress:
     """Bytes done of bytes in all, with rate and time left."""
 
     def __init__(self, label: str, *, quiet: bool, terminal: bool) -> None:
-        self.label = label
+        self.label = printable(label)
         self.quiet = quiet
         self.terminal = terminal
         self.started = time.monotonic()
@@ -61,20 +63,18 @@ class ByteProgress:
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=Console(file=sys.stderr),
+            console=Console(file=streams.screen(moving=True, error=True)),
             transient=True,
         )
         self.task = self.bar.add_task(self.label, total=None)
         self.bar.start()
 
     def _line(self, done: int, total: int, seconds: float) -> None:
-        if sys.stderr is None:
-            return
         rate = done / seconds if seconds else 0.0
         left = f", {(total - done) / rate:.0f} s left" if rate else ""
         share = f"{100 * done // total} %" if total else "0 %"
         text = f"{self.label}: {share}, {_bytes(done)} of {_bytes(total)}, {_bytes(rate)}/s{left}"
-        print(text, file=sys.stderr, flush=True)
+        streams.say(text)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
 
+from mreg import streams
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import ReferenceArgument
 from mreg.domain.names import Selector, SelectorKind, VersionRef
@@ -40,15 +40,14 @@ def pull(
     if to_stdout:
         if destination is not None:
             raise BadInput("--stdout and a destination exclude each other", hint="give one of them")
-        if sys.stdout is None:
+        if streams.is_closed("stdout"):
             raise BadInput("standard output is closed")
-        if sys.stdout.isatty():
+        if streams.is_terminal("stdout"):
             raise BadInput(
                 "the bytes of a model are not for a terminal",
                 hint=f"send them on: mreg pull {reference} --stdout | ..., or name a file: mreg pull {reference} DEST",
             )
-        sys.stdout.flush()
-        run.registry.stream(reference, sys.stdout.buffer)
+        run.registry.stream(reference, streams.raw_output())
         return
     _refuse_selector(reference, destination)
     with run.output.progress("pull") as progress:

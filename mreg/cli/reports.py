@@ -65,7 +65,7 @@ def comparison(compared: Comparison) -> Rendering:
         tables=tuple(tables),
         flat=Table(columns=columns, rows=tuple(flat_rows)),
         summary="The bytes of both are the same." if compared.same_artifact else "",
-        marker=f"<!-- mreg compare {compared.first.model_name} {compared.second.model_name} -->",
+        marker=f"mreg compare {compared.first.model_name} {compared.second.model_name}",
     )
 
 

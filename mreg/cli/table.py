@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 STAGE_TONES = {"Production": "good", "Staging": "strong", "Archived": "dim"}
 
+FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""Characters at which a spreadsheet takes a text for a formula, full-width ones included."""
+
 Cell = str | int | float | bool | datetime | None
 
 
@@ -68,7 +71,7 @@ class Rendering:
         tables: What a person sees, in order.
         flat: The one table for programs that read lines (plain and csv).
         summary: A line under the tables, for people.
-        marker: A hidden first line in Markdown, by which a bot finds its comment again.
+        marker: The text of a hidden first line in Markdown, by which a bot finds its comment again.
     """
 
     tables: tuple[Table, ...]
@@ -123,7 +126,7 @@ def csv_text(table: Table) -> str:
 
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.names)
+    writer.writerow([_no_formula(name, printable(name)) for name in table.names])
     for row in table.rows:
         writer.writerow([_no_formula(cell, printable(exact(cell))) for cell in row])
     return stream.getvalue()
@@ -131,12 +134,14 @@ def csv_text(table: Table) -> str:
 
 def _no_formula(cell: Cell | Toned, text: str) -> str:
     value = cell.value if isinstance(cell, Toned) else cell
-    return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@") else text
+    return f"'{text}" if isinstance(value, str) and text[:1] in FORMULA_SIGNS else text
 
 
 def markdown(rendering: Rendering) -> str:
     """GitHub's Markdown: every cell escaped, so that nothing stored can break the table or become markup."""
-    lines = [rendering.marker] if rendering.marker else []
+    from mreg.domain.text import printable
+
+    lines = [f"<!-- {printable(rendering.marker).replace('>', '&gt;')} -->"] if rendering.marker else []
     for table in rendering.tables:
         if table.title:
             lines += [f"### {markdown_cell(table.title)}", ""]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from mreg import streams
 from mreg.cli.table import Cell, Rendering, Table, Toned, short
 from mreg.domain.text import printable
 
@@ -22,14 +22,14 @@ TONES = {"good": "green", "bad": "red", "dim": "dim", "strong": "bold"}
 def console() -> Console:
     """The terminal of standard output; NO_COLOR and CLICOLOR_FORCE are heard, markup and links never."""
     forced = os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0") and not os.environ.get("NO_COLOR")
-    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    width = None if sys.stdout.isatty() else 200
+    width = None if streams.is_terminal("stdout") else 200
     return Console(
+        file=streams.screen(),
         markup=False,
         highlight=False,
         emoji=False,
         force_terminal=True if forced else None,
-        safe_box=not unicode,
+        safe_box=not streams.is_utf8("stdout"),
         width=_columns() or width,
         legacy_windows=False,
     )
@@ -43,7 +43,7 @@ def _columns() -> int | None:
 def print_rendering(rendering: Rendering) -> None:
     """Draw the tables one under the other, then the summary."""
     out = console()
-    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    ascii_only = not streams.is_utf8("stdout")
     for place, table in enumerate(rendering.tables):
         if place and rendering.tables[place - 1].facts:
             out.print()
@@ -100,6 +100,6 @@ def _cell(cell: Cell | Toned, *, ascii_only: bool) -> Text:
 def _text(text: str, style: str, *, ascii_only: bool) -> Text:
     safe = printable(text)
     if ascii_only:
-        encoding = sys.stdout.encoding or "ascii"
+        encoding = streams.output().encoding or "ascii"
         safe = safe.encode(encoding, "backslashreplace").decode(encoding)
     return Text(safe, style=style)

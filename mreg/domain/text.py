@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from mreg.errors import BadInput
@@ -19,15 +20,41 @@ ENTRIES_LIMIT = 1_000
 """Metrics, parameters or tags of one version."""
 
 
-def printable(text: str, *, keep_newlines: bool = False) -> str:
-    r"""The text with everything that a terminal could obey written out as ``\xNN`` or ``\uNNNN``.
+_NOT_PLAIN = re.compile(r"[^ -~]+")
 
-    Escaped are control characters, escape sequences, bidirectional and zero-width marks, and lone surrogates; spaces
-    and letters of every script stay. The result is always printable and encodable as UTF-8.
+
+def printable(text: str, *, keep_newlines: bool = False) -> str:
+    r"""Return the text with every character that a terminal could act on escaped as ``\xNN`` or ``\uNNNN``.
+
+    Control characters, escape sequences, bidirectional and zero-width marks, line separators and lone surrogates are
+    escaped. Spaces and letters of every script stay. The result is printable and can be encoded as UTF-8.
     """
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or (keep_newlines and char == "\n") else _escaped(char) for char in text)
+
+
+def printable_json(document: str) -> str:
+    r"""Return a JSON document with every character that is not printable written as ``\uNNNN``.
+
+    The document stays valid JSON and has the same value. The characters are those that `printable` escapes, except for
+    newlines: in JSON text they only stand between values.
+    """
+    lines = document.split("\n")
+    return "\n".join(line if line.isprintable() else _NOT_PLAIN.sub(_json_escaped, line) for line in lines)
+
+
+def _json_escaped(found: re.Match[str]) -> str:
+    run = found[0]
+    return run if run.isprintable() else "".join(char if char.isprintable() else json_escape(char) for char in run)
+
+
+def json_escape(char: str) -> str:
+    r"""Return a character as JSON escapes it: ``\uNNNN``, or two of them above U+FFFF."""
+    point = ord(char)
+    if point < 0x10000:
+        return f"\\u{point:04x}"
+    return f"\\u{0xD7C0 + (point >> 10):04x}\\u{0xDC00 + (point & 0x3FF):04x}"
 
 
 def _escaped(char: str) -> str:

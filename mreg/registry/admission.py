@@ -9,6 +9,7 @@ from mreg.catalog.decisions import decisions_on, policy_for
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import Selector, SelectorKind
 from mreg.domain.policy import Assessment, Policy, assess
+from mreg.domain.text import printable
 from mreg.errors import ApprovalMissing, BadInput, GateFailed, MregError, NotAllowed, NotFound
 from mreg.registry.references import find_model
 
@@ -143,7 +144,8 @@ def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
     if assessment.failed:
         lines = [f"{one.gate}: {one.found}" + (f", and {one.bound}" if one.bound else "") for one in assessment.failed]
         count = "a gate" if len(lines) == 1 else f"{len(lines)} gates"
-        return GateFailed(f"{reference} does not pass {count} of {target}", hint="\n".join(lines), **details)
+        hint = "\n".join(map(printable, lines))  # a newline in a gate must not begin a line of the hint
+        return GateFailed(f"{reference} does not pass {count} of {target}", hint=hint, **details)
     who = f"{', '.join(assessment.may_approve)} may give it" if assessment.may_approve else "anybody else may give it"
     return ApprovalMissing(
         f"{reference} has {len(assessment.approved_by)} of {assessment.needed} approvals for {target}",

@@ -27,7 +27,7 @@ from mreg.server.parameters import (
     page,
     paged,
 )
-from mreg.server.problems import problem
+from mreg.server.problems import Answer, problem
 from mreg.server.schemas import gives
 from mreg.server.tokens import Role
 from mreg.wire import wire
@@ -122,7 +122,7 @@ def show_model(
     found, headers = page(request, versions, limit, offset)
     document = wire(shown[-1])
     document["versions"] = document["versions"][: len(found)]
-    return JSONResponse(document, headers=headers)
+    return Answer(document, headers=headers)
 
 
 @router.patch("/models/{model}", responses=gives(schemas.Model))
@@ -183,7 +183,7 @@ def remove_alias(model: Model, alias: str, registry: RegistryOf) -> JSONResponse
 def production(model: Model, registry: RegistryOf) -> JSONResponse:
     """The version in Production, with the place of its bytes. 404 where there is none."""
     version = registry.version(other_version(model, "production"))
-    return JSONResponse({**wire(version), "artifact_path": version.artifact.path})
+    return Answer({**wire(version), "artifact_path": version.artifact.path})
 
 
 @router.get("/models/{model}/compare", responses=gives(schemas.Comparison))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,10 +24,10 @@ from prometheus_client import (
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mreg import __version__
+from mreg import __version__, streams
 from mreg.domain.events import time_text
-from mreg.domain.text import printable
-from mreg.server.problems import problem
+from mreg.domain.text import printable, printable_json
+from mreg.server.problems import Answer, problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -131,18 +130,14 @@ class Observed:
             "failure": scope.get("mreg.failure"),
         }
         if self._json_log:
-            text = json.dumps(line)
+            text = printable_json(json.dumps(line))
         else:
             text = (
                 f"{line['at']} {line['client'] or '-'} {line['actor'] or '-'} "
                 f"{_shown(line['method'])} {_shown(line['path'])} {status or '-'} {line['ms']} ms"
             )
-            text += f" {printable(line['failure'])}" if line["failure"] else ""
-        try:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):
-            return  # nobody reads the log any more; the server goes on
+            text += f" {line['failure']}" if line["failure"] else ""
+        streams.try_to_say(printable(text))  # the server goes on without a reader of its log
 
 
 class JsonLines(logging.Formatter):
@@ -158,7 +153,22 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return printable_json(json.dumps(line))
+
+
+class PlainLines(logging.Formatter):
+    """Log lines other than the access log, for people; a request can neither write escapes nor begin a line."""
+
+    def __init__(self) -> None:
+        super().__init__("%(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The line of a record."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The traceback of a record, line by line."""
+        return printable(super().formatException(ei), keep_newlines=True)
 
 
 def logging_of(*, json_lines: bool) -> dict[str, Any]:
@@ -166,7 +176,7 @@ def logging_of(*, json_lines: bool) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"lines": {"()": JsonLines} if json_lines else {"format": "%(levelname)s %(name)s: %(message)s"}},
+        "formatters": {"lines": {"()": JsonLines if json_lines else PlainLines}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "loggers": {"python_multipart": {"level": "CRITICAL"}},
         "root": {"handlers": ["stderr"], "level": "ERROR"},
@@ -180,7 +190,7 @@ def _shown(text: str) -> str:
 @router.get("/healthz", responses={200: {"description": "The process answers."}})
 async def healthz() -> JSONResponse:
     """Whether the process answers; nothing else is asked."""
-    return JSONResponse({"status": "ok", "version": __version__})
+    return Answer({"status": "ok", "version": __version__})
 
 
 @router.get("/readyz", responses={200: {"description": "Catalog and store answer."}})
@@ -190,7 +200,7 @@ async def readyz(request: Request) -> Response:
     failed = [check.name for check in checks if check.error]
     if failed:  # not what failed: places are nobody's business here
         return problem(503, "unavailable", f"can't {' and '.join(failed)}", hint="mreg doctor says what it is")
-    return JSONResponse({"status": "ready", "checks": {check.name: True for check in checks}})
+    return Answer({"status": "ready", "checks": {check.name: True for check in checks}})
 
 
 @router.get(

@@ -15,6 +15,7 @@ from mreg.domain.names import ModelName, Selector, VersionRef
 from mreg.errors import BadInput
 from mreg.registry.registry import Registry
 from mreg.server.guard import Caller, may_not
+from mreg.server.problems import Answer
 from mreg.server.tokens import Role
 from mreg.wire import wire
 
@@ -108,7 +109,7 @@ Offset = Annotated[
 
 def answer(value: object) -> JSONResponse:
     """A value of the registry as JSON."""
-    return JSONResponse(wire(value))
+    return Answer(wire(value))
 
 
 def page(
@@ -131,4 +132,4 @@ def page(
 def paged(request: Request, found: Callable[[int, int], Sequence[Any]], limit: int, offset: int) -> JSONResponse:
     """A page of a list as JSON; see `page`."""
     things, headers = page(request, found, limit, offset)
-    return JSONResponse(wire(tuple(things)), headers=headers)
+    return Answer(wire(tuple(things)), headers=headers)

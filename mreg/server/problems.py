@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from mreg import errors
-from mreg.domain.text import quoted
+from mreg.domain.text import printable_json, quoted
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -45,14 +45,22 @@ class Refused(HTTPException):
         self.hint = hint
 
 
-class Problem(JSONResponse):
+class Answer(JSONResponse):
+    """A JSON document as a client gets it; a terminal on which curl prints it receives text alone."""
+
+    allow_nan = False
+
+    def render(self, content: object) -> bytes:
+        """The document, with every character that is not printable escaped as JSON does."""
+        document = json.dumps(content, ensure_ascii=False, allow_nan=self.allow_nan, separators=(",", ":"))
+        return printable_json(document).encode()
+
+
+class Problem(Answer):
     """An error as a client gets it."""
 
     media_type = "application/problem+json"
-
-    def render(self, content: object) -> bytes:
-        """The document; what is no Unicode text stays the escape that JSON has for it."""
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    allow_nan = True
 
 
 def problem(

@@ -15,6 +15,7 @@ from mreg.errors import BadInput
 from mreg.server import schemas
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, Version, answer, needs
+from mreg.server.problems import Answer
 from mreg.server.schemas import gives
 from mreg.server.tokens import Role
 from mreg.wire import wire
@@ -68,7 +69,7 @@ def transition(version: Version, body: Transition, registry: RegistryOf) -> JSON
     document = wire(change)
     if registry.delivered:  # hooks have changed the status since, or have rolled the change back
         document.update(wire(registry.version(change.version.reference)))
-    return JSONResponse(document)
+    return Answer(document)
 
 
 @router.get("/models/{model}/versions/{version}/plan", responses=gives(schemas.Plan))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mreg.cli.completion import SHELLS, script
+from mreg.cli.shells import SHELLS, script
 from tests.conftest import Mreg
 
 FOLDER = Path(__file__).parent.parent.parent / "completions"

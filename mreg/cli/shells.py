@@ -1,0 +1,135 @@
+"""What mreg knows of shells: their completion scripts, and how they quote.
+
+A script hands the line to mreg and gets a word a line. Nothing that comes back is evaluated, but a shell runs what it
+inserts as soon as the person presses Enter. zsh and fish quote what they insert. bash does not, so mreg quotes
+words for bash.
+"""
+
+from __future__ import annotations
+
+import re
+
+SHELLS = ("bash", "zsh", "fish")
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_@%+=:,./\x80-\U0010ffff-]")
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_DOUBLE_QUOTED = re.compile(r'[$`"\\]')
+
+
+def needs_no_quotes(word: str) -> bool:
+    """Return whether every shell reads a word as the word itself."""
+    return bool(_PLAIN.fullmatch(word)) and not word.startswith("=")
+
+
+def quoted_for_bash(text: str, quote: str) -> str:
+    """Return a text so that bash reads it literally, history expansion included.
+
+    Args:
+        quote: The quote that is open before the text: ``'``, ``"`` or empty.
+    """
+    if quote == "'":
+        return text.replace("'", "'\\''")
+    if quote == '"':
+        # A backslash before ! stays in double quotes, and ! alone would be expanded: it stands outside of them.
+        return _DOUBLE_QUOTED.sub(r"\\\g<0>", text).replace("!", '"\\!"')
+    return _UNSAFE.sub(r"\\\g<0>", text)
+
+
+def split(line: str, *, fish: bool = False) -> tuple[list[str], str]:
+    """Return the words of an unfinished command line without their quotes, and the quote that its end leaves open.
+
+    The last word is empty if the line ends between words. Expansions stay as they were typed. A line that ends in a
+    backslash leaves ``\\`` open.
+
+    Args:
+        fish: Backslashes escape in single quotes, too.
+    """
+    words = [""]
+    begun = False
+    quote = ""
+    place = 0
+    while place < len(line):
+        char = line[place]
+        following = line[place + 1 : place + 2]
+        place += 1
+        if char == "\\" and _escapes(quote, following, fish=fish):
+            if not following:
+                return words, "\\"
+            words[-1] += following
+            begun = True
+            place += 1
+        elif quote:
+            quote = "" if char == quote else quote
+            words[-1] += char if quote else ""
+        elif char in "'\"":
+            quote = char
+            begun = True
+        elif char in " \t\n":
+            if begun:
+                words.append("")
+            begun = False
+        else:
+            words[-1] += char
+            begun = True
+    return words, quote
+
+
+def _escapes(quote: str, following: str, *, fish: bool) -> bool:
+    """Return whether a backslash takes the meaning from the character that follows it."""
+    if not quote or not following:
+        return quote != "'" or fish
+    if quote == "'":
+        return fish and following in "'\\"
+    return following in ('"$\\' if fish else '"$\\`')
+
+
+def script(shell: str) -> str:
+    """Return the completion script of a shell, as ``completions/`` holds it; what fails in it stays silent."""
+    return _SCRIPTS[shell]
+
+
+_BASH = r"""# Completion of mreg for bash. Made by `mreg completion bash`.
+_mreg() {
+    local rest
+    COMPREPLY=()
+    # mreg prints the rest of each word, quoted. Readline replaces $2: the typed word, from its last break or quote on.
+    while IFS= read -r rest; do
+        COMPREPLY+=("$2$rest")
+    done < <(_MREG_COMPLETE=bash "$1" "${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
+    # Without an offer the shell's own completion of files comes in.
+}
+complete -o default -F _mreg mreg
+"""
+
+_ZSH = r"""#compdef mreg
+# Completion of mreg for zsh. Made by `mreg completion zsh`.
+_mreg() {
+    local -a found
+    found=("${(@f)$(
+        _MREG_COMPLETE=zsh $words[1] "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null
+    )}")
+    found=(${found:#})
+    if (( $#found )); then
+        compadd -- $found
+    else
+        _files
+    fi
+}
+if [[ $funcstack[1] == _mreg ]]; then
+    _mreg "$@"
+else
+    compdef _mreg mreg
+fi
+"""
+
+_FISH = r"""# Completion of mreg for fish. Made by `mreg completion fish`.
+function __mreg_complete
+    set -l typed (commandline -opc)
+    set -l current (commandline -ct)
+    _MREG_COMPLETE=fish $typed[1] $typed[2..-1] "$current" 2>/dev/null
+end
+complete --command mreg --no-files --arguments "(__mreg_complete)"
+complete --command mreg --force-files --condition "__fish_seen_subcommand_from push pull"
+"""
+
+_SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}

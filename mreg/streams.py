@@ -1,0 +1,159 @@
+"""The only module that writes to standard output and standard error: what a terminal receives is text.
+
+Everything that another person can have stored passes through here on its way to a terminal, a pipe or a log. Each
+function escapes what it is given, so that a caller who forgets to escape is covered. `tests/test_architecture.py` fails
+if another module of mreg writes to these streams.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterable
+from typing import IO, Any, BinaryIO, TextIO
+
+from mreg.domain.text import json_escape, printable, printable_json
+
+_COLOURS = re.compile("(\x1b\\[[0-9;]*m)")
+_MOVES = re.compile("(\x1b\\[[0-9;]*[ABGHJKm]|\x1b\\[\\?25[hl]|\r)")
+_NOT_ASCII = re.compile(r"[^\n -~]")
+
+
+class Screen:
+    """A text stream as rich and plotext write to it: it passes their colours and escapes every other control.
+
+    Args:
+        stream: Standard output or standard error.
+        moving: Also pass the cursor movements of a progress bar.
+    """
+
+    def __init__(self, stream: TextIO, *, moving: bool = False) -> None:
+        self._stream = stream
+        self._allowed = _MOVES if moving else _COLOURS
+
+    def write(self, text: str) -> int:
+        """Write a text, escaped."""
+        parts = self._allowed.split(text)
+        safe = "".join(part if place % 2 else _safe(part) for place, part in enumerate(parts))
+        self._stream.write(_encodable(safe, self._stream))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def output() -> TextIO:
+    """Return standard output, to ask it about its encoding or terminal; it is not for writing.
+
+    Raises:
+        OSError: It is closed.
+    """
+    if sys.stdout is None:
+        raise OSError(9, "standard output is closed")
+    return sys.stdout
+
+
+def screen(*, moving: bool = False, error: bool = False) -> IO[str]:
+    """Return standard output or standard error as a `Screen`."""
+    return Screen(sys.stderr if error else output(), moving=moving)  # type: ignore[return-value]
+
+
+def raw_output() -> BinaryIO:
+    """Return standard output for the bytes of a model, which are never escaped; the caller refuses terminals.
+
+    Raises:
+        OSError: It is closed.
+    """
+    stream = output()
+    stream.flush()
+    return stream.buffer
+
+
+def is_terminal(name: str) -> bool:
+    """Return whether ``stdin``, ``stdout`` or ``stderr`` is a terminal; a closed one is not."""
+    stream = getattr(sys, name)
+    try:
+        return bool(stream is not None and stream.isatty())
+    except ValueError:  # closed
+        return False
+
+
+def is_closed(name: str) -> bool:
+    """Return whether the process was started without ``stdout`` or ``stderr``."""
+    return getattr(sys, name) is None
+
+
+def is_utf8(name: str) -> bool:
+    """Return whether ``stdout`` or ``stderr`` takes every character."""
+    return (getattr(getattr(sys, name), "encoding", None) or "").lower().replace("-", "") == "utf8"
+
+
+def flush() -> None:
+    """Flush standard output, unless it is closed."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def put(text: str) -> None:
+    """Write a text to standard output; newlines and tabs stay, other control characters are escaped.
+
+    Raises:
+        OSError: Standard output is closed or full.
+    """
+    _write(_safe(text))
+
+
+def put_lines(lines: Iterable[str]) -> None:
+    """Write lines to standard output; a newline or tab within one of them is escaped as well.
+
+    Raises:
+        OSError: Standard output is closed or full.
+    """
+    put("".join(f"{printable(line)}\n" for line in lines))
+
+
+def put_json(document: str) -> None:
+    """Write a JSON document to standard output: valid JSON of the same value, in every encoding of the stream.
+
+    Raises:
+        OSError: Standard output is closed or full.
+    """
+    text = printable_json(document)
+    _write(f"{text if is_utf8('stdout') else _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)}\n")
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """Write a text to standard error, as `put` does; do nothing if the process has none.
+
+    Raises:
+        OSError: Standard error is full.
+    """
+    if sys.stderr is not None:
+        sys.stderr.write(_encodable(_safe(text), sys.stderr) + end)
+        sys.stderr.flush()
+
+
+def try_to_say(text: str, *, end: str = "\n") -> None:
+    """Write a text to standard error as `say` does, but never raise: no other place could report the failure."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        say(text, end=end)
+
+
+def _write(text: str) -> None:
+    stream = output()
+    stream.write(_encodable(text, stream))
+    stream.flush()
+
+
+def _safe(text: str) -> str:
+    lines = text.split("\n")
+    return "\n".join(
+        line if line.isprintable() else "\t".join(printable(cell) for cell in line.split("\t")) for line in lines
+    )
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    # Model names in Cyrillic on a terminal of LANG=C are shown escaped; the command does not fail half-way.
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
