@@ -77,7 +77,7 @@ def _repository(top: str, dot_git: str) -> Repository | None:
         return None
     if not os.path.lexists(os.path.join(git_folder, "commondir")):
         found = Repository(top, git_folder, git_folder)
-        own = _inside(git_folder, real_top) or work_tree(found) == real_top
+        own = _inside(git_folder, real_top) or work_tree(found, configuration(found) or ()) == real_top
         return found if own else None
     common = os.path.realpath(os.path.join(git_folder, _line_of(git_folder, "commondir")))
     back = os.path.realpath(os.path.join(git_folder, _line_of(git_folder, "gitdir")))
@@ -110,10 +110,10 @@ def configuration(repository: Repository) -> tuple[Setting, ...] | None:
     return found + own
 
 
-def work_tree(repository: Repository) -> str:
-    """Return the working folder that the repository's configuration names, without links; empty if it names none."""
-    value = dict(configuration(repository) or ()).get("core.worktree") or ""
-    return os.path.realpath(os.path.join(repository.git_folder, value)) if value and "\0" not in value else ""
+def work_tree(repository: Repository, found: tuple[Setting, ...]) -> str:
+    """Return the working folder that the configuration names, without links; empty if it names none."""
+    value = dict(found).get("core.worktree") or ""
+    return os.path.realpath(os.path.join(repository.git_folder, value)) if value else ""
 
 
 def head(repository: Repository) -> tuple[str, str]:

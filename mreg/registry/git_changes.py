@@ -215,7 +215,7 @@ def _refusal(repository: Repository, environ: Mapping[str, str], carried: list[S
             return f"the repository sets {key.split('.')[0]}.{key.split('.')[-1]}"
     if repository.git_folder == repository.common and boolean(found, "core.bare"):
         return "the repository is bare"
-    if work_tree(repository) not in ("", os.path.realpath(repository.top)):
+    if work_tree(repository, found) not in ("", os.path.realpath(repository.top)):
         return "the repository's core.worktree names another folder"
     return ""
 

@@ -16,11 +16,11 @@ def read_small(path: str, *, within: str = "", limit: int = BYTES) -> bytes | No
     unreadable.
 
     Args:
-        within: The folder that must hold the file. A link on the way from there to the file is not followed, so the
+        within: The folder that must hold the file; the path begins with it. A link below it is not followed, so the
             content is never that of a file elsewhere. Empty: links are followed.
     """
     try:
-        if within and os.path.realpath(path) != os.path.join(os.path.realpath(within), os.path.relpath(path, within)):
+        if within and not _plainly_within(path, within):
             return None
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device can have an effect
             return None
@@ -37,6 +37,14 @@ def read_small(path: str, *, within: str = "", limit: int = BYTES) -> bytes | No
     finally:
         os.close(descriptor)
     return data if len(data) <= limit else None
+
+
+def _plainly_within(path: str, within: str) -> bool:
+    root = os.path.join(within, "")
+    parts = path.removeprefix(root).split(os.sep)
+    if not path.startswith(root) or os.pardir in parts:
+        return False
+    return not any(os.path.islink(os.path.join(within, *parts[: place + 1])) for place in range(len(parts)))
 
 
 def read_small_text(path: str, *, within: str = "", limit: int = BYTES) -> str:

@@ -520,8 +520,8 @@ def test_a_git_file_is_read_as_git_reads_it(pointer: str, repository: Path) -> N
         shutil.copytree(repository / "g", repository / name)
     (repository / ".git").write_text(pointer)
     found = find_repository(".")
-    seen = git("rev-parse", "--absolute-git-dir", check=False)
-    assert (found.git_folder if found else "") == seen
+    done = subprocess.run(["git", "rev-parse", "--absolute-git-dir"], capture_output=True, text=True, check=False)
+    assert (found.git_folder if found else "") == done.stdout.rstrip("\n")
 
 
 @pytest.mark.parametrize(
