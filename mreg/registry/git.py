@@ -1,6 +1,6 @@
 """Facts about a git repository, read from its files: a process for each fact would take longer than a push.
 
-A repository may be hostile input. Its files are read only inside its own folders: no link, ref or ``.git`` file makes
+A repository can be hostile input. Its files are read only inside its own folders: no link, ref or ``.git`` file makes
 mreg read, and record, the content of another place.
 """
 

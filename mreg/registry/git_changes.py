@@ -1,7 +1,7 @@
 """Asking git whether tracked files are changed, in a way that gives git no configuration of the repository.
 
 Git runs the commands that a configuration names: filters, monitors, hooks, the programs of remotes. So mreg reads the
-configuration itself and gives git a private git folder in place of the repository's. It holds the commit, the
+configuration itself and gives git a private git folder instead of the repository's. It holds the commit, the
 attributes, and a configuration of the keys in `_CARRIED` alone, with values that mreg has checked. Of the repository,
 git reads the index, the objects and the working folder. The user's own configuration applies, with the user's filters.
 """
@@ -26,7 +26,7 @@ STATUS_SECONDS = 5.0
 """How long a push waits for git after the bytes are stored."""
 
 KILL_SECONDS = 1.0
-"""How long a killed git may take to end; a process that the kernel holds may never end."""
+"""How long a killed git may take to end; a process that the kernel holds never ends."""
 
 INDEX_BYTES = 128 << 20
 """The largest index that git is asked to read; about a million files."""
@@ -83,16 +83,21 @@ class DirtyCheck:
         if reason:
             self._unknown(reason)
             return
-        with contextlib.suppress(OSError, ValueError):
+        try:
             self._start(program, repository, commit, carried, environ)
+        except (OSError, ValueError) as error:
+            self._unknown(f"git cannot be started: {getattr(error, 'strerror', None) or error}")
 
     def _start(
         self, program: str, repository: Repository, commit: str, carried: list[Setting], environ: Mapping[str, str]
     ) -> None:
         import subprocess
-        from tempfile import mkdtemp
 
-        self._folder = mkdtemp(prefix="mreg-git-")
+        # Not by tempfile, whose import takes longer than all else here.
+        temporary = environ.get("TMPDIR") or environ.get("TEMP") or "/tmp"  # noqa: S108 - the folder's name is random
+        folder = os.path.join(os.path.abspath(temporary), f"mreg-git-{os.urandom(12).hex()}")
+        os.mkdir(folder, 0o700)
+        self._folder = folder
         for name in ("refs", "info"):
             os.mkdir(os.path.join(self._folder, name))
         lines = [f"[{key.partition('.')[0]}]\n\t{key.partition('.')[2]} = {value}\n" for key, value in carried]

@@ -1,4 +1,4 @@
-"""Reading small files of a folder that another person may have prepared."""
+"""Reading small files of a folder that another person could have prepared."""
 
 from __future__ import annotations
 
