@@ -66,6 +66,7 @@ def _value(text: str, position: int) -> tuple[str | None, int]:
     """Return the value that begins here, or None if it is invalid, and the position of its end."""
     pieces: list[str] = []
     blank = ""
+    begun = False
     while position < len(text) and text[position] != "\n":
         match = _PIECE.match(text, position)
         if not match:
@@ -75,7 +76,7 @@ def _value(text: str, position: int) -> tuple[str | None, int]:
         if kind == "comment":
             break
         if kind == "blank":
-            blank += piece if any(pieces) else ""
+            blank += piece if begun else ""
             continue
         if blank.strip(" "):
             return None, position  # git before 2.45 turns each tab into a space
@@ -84,6 +85,7 @@ def _value(text: str, position: int) -> tuple[str | None, int]:
         if kind == "quoted":
             piece = piece[1:-1]
         pieces.append(piece if kind == "plain" else _ESCAPED.sub(lambda found: _MEANING[found[1]], piece))
+        begun = begun or bool(pieces[-1])
     return "".join(pieces), position
 
 
