@@ -47,7 +47,7 @@ ONLY_IN = {
     "jinja2": ("server/ui",),
     "yaml": ("documents",),
     "platformdirs": ("profile",),
-    "subprocess": ("registry/git", "hooks"),
+    "subprocess": ("registry/git_changes", "hooks"),
     "sqlite3": ("catalog",),
     "psycopg": ("catalog/postgresql", "catalog/postgresql_connection", "catalog/postgresql_failures"),
     "boto3": (),

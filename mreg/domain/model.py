@@ -94,7 +94,7 @@ class Source:
         git_commit: Full hash of HEAD.
         git_branch: Its branch, empty when detached.
         git_remote: URL of the remote, without any user or password.
-        git_dirty: Whether tracked files were changed, None outside a repository.
+        git_dirty: Whether tracked files were changed; None: unknown, or outside a repository.
         run_url: Page of the CI run.
         environment: Python's and known frameworks' versions, by name.
     """

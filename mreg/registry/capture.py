@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mreg.domain.model import Source
-from mreg.registry.git import DirtyCheck, find_repository, head, read_text, remote, settings, without_secrets
+from mreg.registry.git import find_repository, head, remote, without_secrets
+from mreg.registry.git_changes import DirtyCheck
+from mreg.registry.git_config import user_settings
+from mreg.registry.small_file import read_small_text
 
 FRAMEWORKS = frozenset(
     "accelerate catboost diffusers fastai flax gluonts jax joblib keras lightgbm mlflow numpy onnx onnxruntime pandas "
@@ -35,12 +38,18 @@ _CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "C
 
 
 class Capture:
-    """The surroundings of a push, found out while its bytes are moved; a context manager that stops looking."""
+    """Looks for the surroundings of a push while its bytes are stored; a context manager that ends the search.
+
+    Attributes:
+        notes: What a person should know of facts that are missing.
+    """
 
     def __init__(self, folder: str, environ: Mapping[str, str]) -> None:
+        self.notes: list[str] = []
         self._environ = environ
-        self._repository = find_repository(folder)
-        self._dirty = DirtyCheck(self._repository) if self._repository else None
+        self._repository = find_repository(folder, self.notes.append)
+        self._commit, self._branch = head(self._repository) if self._repository else ("", "")
+        self._dirty = DirtyCheck(self._repository, self._commit, environ) if self._repository else None
 
     def __enter__(self) -> Capture:
         return self
@@ -50,16 +59,17 @@ class Capture:
             self._dirty.close()
 
     def result(self) -> tuple[Source, str]:
-        """From where the version comes, and the CI run's id (empty outside CI)."""
+        """Return the source of the version and the id of the CI run (empty outside CI)."""
         run_id, run_url = ci_run(self._environ)
-        commit, branch = head(self._repository) if self._repository else ("", "")
         dirty = self._dirty.result() if self._dirty else None
+        if self._dirty and self._dirty.note:
+            self.notes.append(self._dirty.note)
         return (
             Source(
-                git_commit=commit,
-                git_branch=_line(branch),
+                git_commit=self._commit,
+                git_branch=_line(self._branch),
                 git_remote=_line(remote(self._repository)) if self._repository else "",
-                git_dirty=dirty if commit else None,
+                git_dirty=dirty,
                 run_url=run_url,
                 environment=MappingProxyType(environment(self._environ)),
             ),
@@ -123,17 +133,19 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _venv_python(folder: str) -> str:
-    match = re.search(
-        r"^version(?:_info)?\s*=\s*([0-9.]+)", read_text(os.path.join(folder, "pyvenv.cfg")), re.MULTILINE
-    )
+    text = read_small_text(os.path.join(folder, "pyvenv.cfg"))
+    match = re.search(r"^version(?:_info)?[ \t]*=[ \t]*([0-9.]{1,20})", text, re.MULTILINE)
     return match[1] if match else ""
 
 
 def actor(chosen: str, environ: Mapping[str, str] | None = None) -> str:
-    """Who is acting: the profile's or MREG_USER's word, the CI system's, git's user, the login name, else ``unknown``.
+    """Return the user who acts: the profile's or MREG_USER, else of CI, of git, of the login, else ``unknown``.
+
+    A repository's own git configuration is not asked: the folder that a command runs in would choose the name in the
+    audit trail.
 
     Args:
-        chosen: What the profile says, MREG_USER before it; empty: nothing.
+        chosen: The user that MREG_USER or the profile names; empty: neither does.
     """
     variables = os.environ if environ is None else environ
     for candidate in (chosen, *(variables.get(name, "") for name in _CI_ACTORS)):
@@ -144,20 +156,10 @@ def actor(chosen: str, environ: Mapping[str, str] | None = None) -> str:
 
 def _git_user(variables: Mapping[str, str]) -> str:
     name = variables.get("GIT_AUTHOR_NAME") or variables.get("GIT_COMMITTER_NAME")
-    if name:
-        return _line(name)
-    home = variables.get("HOME", "")
-    config = variables.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
-    places = [os.path.join(config, "git", "config"), os.path.join(home, ".gitconfig")] if home else []
-    with contextlib.suppress(OSError):
-        repository = find_repository(os.getcwd())
-        if repository:
-            places.append(os.path.join(repository.common, "config"))
-    found = ""
-    for place in places:
-        values = settings(place)
-        found = values.get("user.name") or values.get("user.email") or found
-    return _line(found)
+    if not name:
+        values = dict(user_settings(variables))
+        name = values.get("user.name") or values.get("user.email")
+    return _line(name or "")
 
 
 def _login(variables: Mapping[str, str]) -> str:

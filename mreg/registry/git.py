@@ -1,21 +1,26 @@
-"""What a git repository says of itself, read from its files: a process for each fact would cost more than a push.
+"""Facts about a git repository, read from its files: a process for each fact would take longer than a push.
 
-Only whether tracked files are changed is asked of git. Nothing in a repository can make it run a command: hooks and the
-file system monitor are switched off, and a repository with filters of its own is not asked at all.
+A repository can be hostile input. Its files are read only inside its own folders: no link, ref or ``.git`` file makes
+mreg read, and record, the content of another place.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 
-STATUS_SECONDS = 5.0
-"""How long git may take to look for changed files; later the answer is left open."""
+from mreg.registry.git_config import Setting, boolean, settings
+from mreg.registry.small_file import read_small, read_small_text
+
+PACKED_REFS_BYTES = 32 << 20
+"""The largest file of packed refs that is read; about 500,000 refs."""
 
 _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+_REF = re.compile(r"refs/(?:(?!\.)[^/\0-\x20\x7f~^:?*\[\\]+/)*(?!\.)[^/\0-\x20\x7f~^:?*\[\\]+")
+"""A ref's name by the rules of ``git check-ref-format``; ``_ref`` has the rest of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +29,8 @@ class Repository:
 
     Attributes:
         top: The top of the working folder.
-        git_folder: Its ``.git``, or what a linked worktree's ``.git`` file points to.
-        common: Where refs and the configuration are, the same for all linked worktrees.
+        git_folder: Its ``.git`` folder, or the folder that a ``.git`` file names; without links.
+        common: The folder of refs and configuration, the same for all linked worktrees; without links.
     """
 
     top: str
@@ -33,86 +38,118 @@ class Repository:
     common: str
 
 
-def find_repository(folder: str) -> Repository | None:
-    """The repository that a folder is in, or None."""
+def find_repository(folder: str, notice: Callable[[str], None] = lambda _text: None) -> Repository | None:
+    """Return the repository that a folder is in, or None.
+
+    A ``.git`` file or link that leads outside is followed only if the folder there names this working folder in turn,
+    as it does for linked worktrees and submodules. Otherwise a folder could pass off another repository as its own.
+
+    Args:
+        notice: Told why a repository is left out.
+    """
     current = os.path.abspath(folder)
     while True:
         dot_git = os.path.join(current, ".git")
-        if os.path.isdir(dot_git):
-            return Repository(current, dot_git, dot_git)
-        if os.path.isfile(dot_git):
-            pointed = read_text(dot_git).removeprefix("gitdir:").strip()
-            git_folder = os.path.normpath(os.path.join(current, pointed))
-            common = read_text(os.path.join(git_folder, "commondir")).strip()
-            return Repository(current, git_folder, os.path.normpath(os.path.join(git_folder, common or ".")))
+        if os.path.isdir(dot_git) or os.path.isfile(dot_git):
+            found = _repository(current, dot_git)
+            if found is None:
+                notice(f"no commit, branch or remote recorded: {dot_git} does not lead to a git folder of {current}")
+            return found
         parent = os.path.dirname(current)
         if parent == current:
             return None
         current = parent
 
 
-def read_text(path: str) -> str:
-    """The text of a file, empty where there is none; a pipe in its place must not be waited for."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except (OSError, ValueError):
-        return ""
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return ""
-        return os.read(descriptor, 1 << 20).decode("utf-8", "replace")
-    finally:
-        os.close(descriptor)
+def _repository(top: str, dot_git: str) -> Repository | None:
+    real_top = os.path.realpath(top)
+    if os.path.isdir(dot_git):
+        git_folder = os.path.realpath(dot_git)
+        if not _inside(git_folder, real_top) or os.path.lexists(os.path.join(git_folder, "commondir")):
+            return None
+        return Repository(top, git_folder, git_folder)
+    # git removes line ends here, but no blanks
+    pointer = re.fullmatch(r"gitdir: ([^\0\r\n]+)[\r\n]*", read_small_text(dot_git, within=top))
+    if not pointer:
+        return None
+    git_folder = os.path.realpath(os.path.join(top, pointer[1]))
+    if not os.path.isdir(git_folder):
+        return None
+    if not os.path.lexists(os.path.join(git_folder, "commondir")):
+        found = Repository(top, git_folder, git_folder)
+        own = _inside(git_folder, real_top) or work_tree(found, configuration(found) or ()) == real_top
+        return found if own else None
+    common = os.path.realpath(os.path.join(git_folder, _line_of(git_folder, "commondir")))
+    back = os.path.realpath(os.path.join(git_folder, _line_of(git_folder, "gitdir")))
+    linked = os.path.dirname(git_folder) == os.path.join(common, "worktrees")
+    return Repository(top, git_folder, common) if linked and back == os.path.join(real_top, ".git") else None
+
+
+def _inside(path: str, folder: str) -> bool:
+    return path.startswith(os.path.join(folder, ""))
+
+
+def _line_of(folder: str, name: str) -> str:
+    return read_small_text(os.path.join(folder, name), within=folder).rstrip("\r\n").replace("\0", "")
+
+
+def configuration(repository: Repository) -> tuple[Setting, ...] | None:
+    """Return every setting that git would read from the repository, or None if one of its files cannot be read whole.
+
+    Files that the configuration includes are not read; keys ``include.path`` and ``includeIf…path`` name them.
+    """
+    found = settings(os.path.join(repository.common, "config"), within=repository.common)
+    if found is None or not boolean(found, "extensions.worktreeconfig"):
+        own: tuple[Setting, ...] | None = ()
+    else:
+        own = settings(os.path.join(repository.git_folder, "config.worktree"), within=repository.git_folder)
+    if found is None or own is None:
+        return None
+    if repository.git_folder != repository.common:  # these two are those of the main working folder alone
+        found = tuple(setting for setting in found if setting[0] not in ("core.bare", "core.worktree"))
+    return found + own
+
+
+def work_tree(repository: Repository, found: tuple[Setting, ...]) -> str:
+    """Return the working folder that the configuration names, without links; empty if it names none."""
+    value = dict(found).get("core.worktree") or ""
+    return os.path.realpath(os.path.join(repository.git_folder, value)) if value else ""
 
 
 def head(repository: Repository) -> tuple[str, str]:
-    """The full hash of HEAD and its branch; empty where there is none (no commit yet, detached)."""
-    text = read_text(os.path.join(repository.git_folder, "HEAD")).strip()
+    """Return the full hash of HEAD and its branch; empty if there is none (no commit yet, detached)."""
+    text = read_small_text(os.path.join(repository.git_folder, "HEAD"), within=repository.git_folder).strip()
     if not text.startswith("ref:"):
         return (text, "") if _HASH.fullmatch(text) else ("", "")
     ref = text.removeprefix("ref:").strip()
-    branch = ref.removeprefix("refs/heads/")
-    if ".." in ref.split("/"):
+    if not _valid_ref(ref):
         return "", ""
+    branch = ref.removeprefix("refs/heads/")
     for folder in (repository.git_folder, repository.common):
-        found = read_text(os.path.join(folder, ref)).strip()
+        found = read_small_text(os.path.join(folder, *ref.split("/")), within=folder).strip()
         if _HASH.fullmatch(found):
             return found, branch
-    for line in read_text(os.path.join(repository.common, "packed-refs")).splitlines():
-        commit, _, name = line.partition(" ")
-        if name == ref and _HASH.fullmatch(commit):
-            return commit, branch
-    return "", branch
+    packed = os.path.join(repository.common, "packed-refs")
+    data = read_small(packed, within=repository.common, limit=PACKED_REFS_BYTES) or b""
+    name = re.escape(ref.encode("utf-8", "surrogateescape"))
+    match = re.search(rb"^([0-9a-f]{40}(?:[0-9a-f]{24})?) " + name + rb"$", data, re.MULTILINE)
+    return (match[1].decode() if match else ""), branch
 
 
-def settings(path: str) -> dict[str, str]:
-    """The values of a git configuration file by ``section.key`` or ``section.name.key``; a later one wins."""
-    found: dict[str, str] = {}
-    section = ""
-    for line in read_text(path).splitlines():
-        line = line.strip()
-        match = re.fullmatch(r'\[([A-Za-z0-9.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\]', line)
-        if match:
-            section = match[1].lower() + (f".{match[2]}" if match[2] is not None else "")
-        elif line[:1] not in ("#", ";", "["):
-            key, equals, value = line.partition("=")
-            if equals:
-                found[f"{section}.{key.strip().lower()}"] = value.strip().strip('"')
-    return found
+def _valid_ref(ref: str) -> bool:
+    broken = ".." in ref or "@{" in ref or ref.endswith(".") or any(part.endswith(".lock") for part in ref.split("/"))
+    return not broken and len(ref) <= 1000 and _REF.fullmatch(ref) is not None
 
 
 def remote(repository: Repository) -> str:
-    """The URL of the remote (origin, else the first) without user, password or query; empty where there is none."""
-    urls = {
-        key: value
-        for key, value in settings(os.path.join(repository.common, "config")).items()
-        if key.startswith("remote.") and key.endswith(".url")
-    }
-    return without_secrets(urls.get("remote.origin.url") or next(iter(urls.values()), ""))
+    """Return the URL of the remote (origin, else the first) without user, password or query; empty if there is none."""
+    config = settings(os.path.join(repository.common, "config"), within=repository.common)
+    urls = {key: value for key, value in config or () if key.startswith("remote.") and key.endswith(".url") and value}
+    return without_secrets(urls.get("remote.origin.url") or next(iter(urls.values()), "") or "")
 
 
 def without_secrets(url: str) -> str:
-    """The URL without what could be a secret in it: user and password, query, fragment."""
+    """Return the URL without the parts that may hold a secret: user and password, query, fragment."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         # user@host:path names a login; user:token@host:path would hold a secret; local paths have neither.
@@ -120,43 +157,3 @@ def without_secrets(url: str) -> str:
         return rest if at and ":" in login else url
     place, slash, path = rest.partition("/")
     return f"{scheme}://{place.rpartition('@')[2]}{slash}{re.split('[?#]', path)[0]}"
-
-
-class DirtyCheck:
-    """Whether tracked files are changed, asked of git while something else goes on."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._process = None
-        places = (os.path.join(repository.common, "config"), os.path.join(repository.git_folder, "config.worktree"))
-        text = "".join(read_text(place) for place in places).lower()
-        if "filter" in text or "include" in text:
-            return  # a filter is a command of the repository's, and git would run it; an include may bring one
-        import subprocess
-
-        command = [
-            "git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}",
-            "-C", repository.top, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules",
-        ]  # fmt: skip
-        with contextlib.suppress(OSError):
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
-
-    def result(self) -> bool | None:
-        """The answer, or None where git is missing, refuses or takes too long."""
-        if self._process is None:
-            return None
-        import subprocess
-
-        try:
-            output, _ = self._process.communicate(timeout=STATUS_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.close()
-            return None
-        return bool(output.strip()) if self._process.returncode == 0 else None
-
-    def close(self) -> None:
-        """Ask no longer; does nothing after `result`."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            self._process.communicate()

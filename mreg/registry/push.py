@@ -103,6 +103,8 @@ def push(
     with begin_capture(place) as capture:
         stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()
+    for note in capture.notes:
+        session.notice(note)
     if stored.kept_bytes:
         session.notice(f"{stored.kept_bytes} bytes of {stored.size_bytes} had arrived before and were kept")
     file_format = detect(place)

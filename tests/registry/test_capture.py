@@ -185,9 +185,9 @@ def test_who_acts_is_said_chosen_or_found(repository: Path) -> None:
     home = {"HOME": os.environ["HOME"]}
     assert actor("me", {"GITHUB_ACTOR": "ci"}) == "me"
     assert actor("", {"GITHUB_ACTOR": "ci", **home}) == "ci"
-    git("config", "user.name", "Git \x1b[31mName")
+    git("config", "--global", "user.name", "Git \x1b[31mName")
     assert actor("", home) == "Git [31mName"
-    git("config", "--unset", "user.name")
+    git("config", "--global", "--unset", "user.name")
     assert actor("", {**home, "LOGNAME": "login"}) == "login"
     assert actor("", home)
 

@@ -1,0 +1,52 @@
+"""Reading small files of a folder that another person could have prepared."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+BYTES = 1 << 20
+"""The most that is read of a file, unless the caller allows more."""
+
+
+def read_small(path: str, *, within: str = "", limit: int = BYTES) -> bytes | None:
+    """Return the whole content of a regular file, or None.
+
+    Never blocks on a pipe or device. A file is never read in part: one that is larger than the limit counts as
+    unreadable.
+
+    Args:
+        within: The folder that must hold the file; the path begins with it. A link below it is not followed, so the
+            content is never that of a file elsewhere. Empty: links are followed.
+    """
+    try:
+        if within and not _plainly_within(path, within):
+            return None
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device can have an effect
+            return None
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError):
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(limit + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return data if len(data) <= limit else None
+
+
+def _plainly_within(path: str, within: str) -> bool:
+    root = os.path.join(within, "")
+    parts = path.removeprefix(root).split(os.sep)
+    if not path.startswith(root) or os.pardir in parts:
+        return False
+    return not any(os.path.islink(os.path.join(within, *parts[: place + 1])) for place in range(len(parts)))
+
+
+def read_small_text(path: str, *, within: str = "", limit: int = BYTES) -> str:
+    """Return the file's text, or an empty text; see `read_small`. Invalid bytes become lone surrogates."""
+    return (read_small(path, within=within, limit=limit) or b"").decode("utf-8", "surrogateescape")
