@@ -110,7 +110,7 @@ class Folder:
     def _check(self, name: str) -> None:
         found = self.stat(name)
         # A junction of Windows is a folder to lstat.
-        if stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0):
+        if stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", False):
             raise linked(os.path.join(self.path, name))
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))

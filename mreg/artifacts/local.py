@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, StagedBlob, Unfinished
 from mreg.artifacts.linux import sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
-from mreg.folders import NOFOLLOW, Folder, Tree
+from mreg.folders import NOFOLLOW as NOFOLLOW
+from mreg.folders import Folder, Tree
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
