@@ -68,7 +68,7 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
     for number in (1, 2):
         Path("model.pkl").write_bytes(b"x" * number)
         command("push", "model.pkl", "-n", "m", "--accuracy", "0.9", "--param", f"n={number}")
-    left = Path(os.environ["HOME"]) / ".local/share/mreg/artifacts/tmp/left"
+    left = Path(os.environ["HOME"]) / ".local/share/mreg/artifacts/tmp/0123456789abcdef01234567"
     left.write_bytes(b"by a killed push")
     os.utime(left, (0, 0))
     if section == "Deployment":

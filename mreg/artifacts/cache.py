@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from mreg.artifacts.hashing import hashed, stream_chunks
-from mreg.artifacts.layout import blob_key
-from mreg.artifacts.local import CREATE, NOFOLLOW, READ
+from mreg.artifacts.layout import HEX, blob_key
+from mreg.artifacts.local import BLOBS, CREATE, INCOMING, READ, TEMPORARY, temporary
 from mreg.domain.digest import Digest
+from mreg.errors import Corrupt
+from mreg.folders import Folder, Tree
 
 DEAD_SECONDS = 24 * 3600
 """After this long what is on its way in belongs to a dead process."""
@@ -29,39 +32,48 @@ DEAD_SECONDS = 24 * 3600
 class BlobCache:
     """Blobs by digest in a folder, the least recently used removed first once they are too many bytes.
 
-    It never fails: where it can't be read or written it holds nothing.
+    It never fails: where it can't be read or written it holds nothing. Below its folder no link is followed, and only
+    regular files with names of mreg's own form are removed.
 
     Args:
         folder: Made when the first blob is kept.
         limit: How many bytes it may hold.
+        private: Make the folder for its owner alone.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
-        self._folder = str(folder)
+    def __init__(self, folder: Path, limit: int, *, private: bool = False) -> None:
+        root = os.path.abspath(folder)
+        self._tree = Tree(root, private=root if private else "", kept=(BLOBS, INCOMING))
         self._limit = limit
         self._changed = False
 
     def __contains__(self, digest: Digest) -> bool:
-        return os.path.isfile(self._place(digest))
+        with contextlib.suppress(OSError, Corrupt):
+            folder, name = self._place(digest)
+            return stat.S_ISREG(folder.stat(name).st_mode)
+        return False
 
-    def _place(self, digest: Digest) -> str:
-        return os.path.join(self._folder, *blob_key(digest).split("/"))
+    def _place(self, digest: Digest, *, make: bool = False) -> tuple[Folder, str]:
+        *names, last = blob_key(digest).split("/")
+        return self._tree.folder(tuple(names), make=make), last
 
     def open(self, digest: Digest) -> BinaryIO | None:
         """The blob's bytes, verified; None where it is not held. One that is damaged is removed."""
-        place = self._place(digest)
         try:
-            stream = os.fdopen(os.open(place, READ | NOFOLLOW), "rb", buffering=0)
-        except OSError:
+            folder, name = self._place(digest)
+            if not stat.S_ISREG(folder.stat(name).st_mode):
+                return None
+            stream = os.fdopen(folder.open(name, READ), "rb", buffering=0)
+        except (OSError, Corrupt):
             return None
         try:
             if hashed(stream_chunks(stream)) == digest:
                 stream.seek(0)
                 with contextlib.suppress(OSError):  # somebody else's file: its own age must do
-                    os.utime(place)
+                    folder.touch(name)
                 return stream
             with contextlib.suppress(OSError):
-                os.unlink(place)
+                folder.unlink(name)
         except OSError:
             pass
         stream.close()
@@ -69,26 +81,28 @@ class BlobCache:
 
     def keep(self, digest: Digest, source: str | bytes) -> None:
         """Hold a copy of a file that is this blob, or of its bytes."""
-        place = self._place(digest)
-        if os.path.lexists(place):
+        if digest in self:
             return
-        temporary = os.path.join(self._folder, "tmp", os.urandom(12).hex())
+        made = temporary()
         try:
             if (len(source) if isinstance(source, bytes) else os.stat(source).st_size) > self._limit:
                 return
-            os.makedirs(os.path.dirname(temporary), exist_ok=True)
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            self._copy(source, temporary)
-            os.rename(temporary, place)
+            incoming = self._tree.folder(INCOMING, make=True)
+            folder, name = self._place(digest, make=True)
+        except (OSError, Corrupt):
+            return
+        try:
+            self._copy(source, incoming, made)
+            folder.rename(incoming, made, name)
             self._changed = True
         except OSError:
             pass
         finally:
             with contextlib.suppress(OSError):
-                os.unlink(temporary)
+                incoming.unlink(made)
 
-    def _copy(self, source: str | bytes, to: str) -> None:
-        with os.fdopen(os.open(to, CREATE, 0o444), "wb") as target:
+    def _copy(self, source: str | bytes, folder: Folder, name: str) -> None:
+        with os.fdopen(folder.open(name, CREATE, 0o444), "wb") as target:
             if isinstance(source, bytes):
                 target.write(source)
                 return
@@ -103,20 +117,20 @@ class BlobCache:
         if not self._changed:
             return
         self._changed = False
-        with contextlib.suppress(OSError), self._alone():
+        with contextlib.suppress(OSError, Corrupt), self._alone():
             self._remove_dead()
             found = sorted(self._found())
-            held = sum(size for _, size, _ in found)
-            for _, size, path in found:
+            held = sum(size for _, size, _, _ in found)
+            for _, size, digits, name in found:
                 if held <= self._limit:
                     break
                 with contextlib.suppress(OSError):
-                    os.unlink(path)
+                    self._tree.folder((*BLOBS, digits)).unlink(name)
                 held -= size
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        descriptor = os.open(os.path.join(self._folder, "lock"), os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o666)
+        descriptor = self._tree.folder((), make=True).open("lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
             with contextlib.suppress(ImportError, OSError):  # without locks two may remove more than they must
                 import fcntl
@@ -126,17 +140,19 @@ class BlobCache:
         finally:
             os.close(descriptor)
 
-    def _found(self) -> Iterator[tuple[int, int, str]]:
-        """When last used, how large and where, of each blob."""
-        for folder, _, names in os.walk(os.path.join(self._folder, "blobs")):
-            for name in names:
-                path = os.path.join(folder, name)
-                with contextlib.suppress(OSError):
-                    found = os.lstat(path)
-                    yield found.st_mtime_ns, found.st_size, path
+    def _found(self) -> Iterator[tuple[int, int, str, str]]:
+        """When last used, how large, the folder and the name of each blob."""
+        for digits, status in self._tree.folder(BLOBS).found():
+            if not stat.S_ISDIR(status.st_mode):
+                continue
+            for name, found in self._tree.folder((*BLOBS, digits)).found():
+                if stat.S_ISREG(found.st_mode) and HEX.fullmatch(digits + name):
+                    yield found.st_mtime_ns, found.st_size, digits, name
 
     def _remove_dead(self) -> None:
-        for entry in os.scandir(os.path.join(self._folder, "tmp")):
-            with contextlib.suppress(OSError):
-                if time.time() - entry.stat(follow_symlinks=False).st_mtime > DEAD_SECONDS:
-                    os.unlink(entry.path)
+        incoming = self._tree.folder(INCOMING)
+        for name, found in incoming.found():
+            old = time.time() - found.st_mtime > DEAD_SECONDS
+            if old and stat.S_ISREG(found.st_mode) and TEMPORARY.fullmatch(name):
+                with contextlib.suppress(OSError):
+                    incoming.unlink(name)

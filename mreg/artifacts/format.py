@@ -6,8 +6,10 @@ ZIP, HDF5, NumPy and GGUF specifications, safetensors' README, ONNX's onnx.proto
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import struct
 from typing import BinaryIO
 
@@ -54,10 +56,19 @@ def detect(path: str | os.PathLike[str], name: str = "") -> str:
     try:
         if os.path.isdir(place):
             return _folder(place)
-        with open(place, "rb") as stream:
+        with open(place, "rb", opener=_regular) as stream:
             return _file(stream, (name or os.path.basename(place)).lower())
     except OSError:
         return UNKNOWN
+
+
+def _regular(place: str, flags: int) -> int:
+    """Open a regular file; a pipe that came into its place must not hang."""
+    descriptor = os.open(place, flags | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
 def _folder(place: str) -> str:

@@ -16,6 +16,7 @@ from mreg.artifacts.upload import Stored, Upload, check_room
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind
 from mreg.errors import BadInput, Unavailable
+from mreg.folders import NOFOLLOW
 
 UNKNOWN_SIZE = 1 << 40
 """Taken for the size where none is known, so that hashing gets a thread of its own."""
@@ -73,7 +74,7 @@ class Incoming:
 
     def _begin_sync(self) -> None:
         with contextlib.suppress(OSError):  # only a beginning: `put` does it, or says why it can't
-            descriptor = os.open(self._staged.path, READ)
+            descriptor = os.open(self._staged.path, READ | NOFOLLOW)
             try:
                 begin_sync(descriptor, self._begun, self.size - self._begun)
             finally:

@@ -8,6 +8,9 @@ from mreg.domain.digest import Digest
 
 KEY = re.compile(r"blobs/sha256/([0-9a-f]{2})/([0-9a-f]{62})")
 
+HEX = re.compile(r"[0-9a-f]{64}")
+"""The digits of a digest."""
+
 
 def blob_key(digest: Digest) -> str:
     """The key of a blob in any backend: ``blobs/sha256/ab/cdef...``."""

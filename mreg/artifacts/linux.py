@@ -15,19 +15,23 @@ BEGIN_SYNC_BYTES = 1 << 20
 """Below this telling the system costs more than it saves."""
 
 
-def sync_all(folder: str) -> None:
+def sync_all(folder: int | str) -> None:
     """Bring everything on a folder's file system to the disk: one call for thousands of files.
 
     Where there is no ``syncfs``, ``sync`` does the same for every file system.
+
+    Args:
+        folder: Its path, or its descriptor, which stays open.
     """
     function = _call("syncfs")
     if function is not None:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY) if isinstance(folder, str) else folder
         try:
             if function(descriptor) == 0:
                 return
         finally:
-            os.close(descriptor)
+            if isinstance(folder, str):
+                os.close(descriptor)
     if hasattr(os, "sync"):
         os.sync()
 

@@ -7,6 +7,10 @@
 
 A blob is written under ``tmp``, brought to the disk, and only then linked to its name, so that no power loss can leave
 a name without its bytes.
+
+The folder may come with somebody else's project. Every folder below the anchor is opened without following a link, and
+every name is used relative to its open folder (`mreg.folders`), so no link redirects a write, a read or a delete, even
+one that appears meanwhile. Only regular files with names of mreg's own form are listed and removed.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -24,13 +29,27 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, StagedBlob, Unfinished
 from mreg.artifacts.linux import sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
+from mreg.folders import NOFOLLOW as NOFOLLOW
+from mreg.folders import Folder, Tree
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
+
+INCOMING = ("tmp",)
+BLOBS = ("blobs", "sha256")
+"""Folders of the store that stay open between uses, as names from its root."""
+
+TEMPORARY = re.compile(r"[0-9a-f]{24}")
+"""Names under ``tmp``: a blob, or a folder of small ones."""
+
+NUMBER = re.compile(r"[0-9]{1,9}")
+"""Names in a folder under ``tmp``."""
+
+DEPTH = 3
+"""Folders from the root to a blob; deeper ones are not mreg's."""
 
 
 class LocalStagedBlob(StagedBlob):
@@ -39,14 +58,16 @@ class LocalStagedBlob(StagedBlob):
 
     def __init__(self, backend: LocalBackend) -> None:
         self.backend = backend
-        self.path = backend.temporary()
+        self.folder = backend.incoming()
+        self.name = temporary()
+        self.path = os.path.join(self.folder.path, self.name)
         self.descriptor = -1
         self.made = False
 
     def write(self, chunk: bytes | memoryview) -> None:
         with self.backend.translated("written"):
             if self.descriptor < 0:
-                self.descriptor = os.open(self.path, CREATE, 0o444)
+                self.descriptor = self.folder.open(self.name, CREATE, 0o444)
                 self.made = True
             view = memoryview(chunk)
             while view:
@@ -67,17 +88,24 @@ class LocalStagedBlob(StagedBlob):
 
     def _discard(self) -> None:
         with contextlib.suppress(OSError):
-            os.unlink(self.path)
+            self.folder.unlink(self.name)
         self.close(durable=False)
 
 
 class LocalBackend(BlobBackend):
-    """Blobs in a folder that the first put makes; a folder that is not there yet is an empty store."""
+    """Blobs in a folder that the first put makes; a folder that is not there yet is an empty store.
+
+    Args:
+        anchor: The folder up to which links are followed, the root or one above it: see `Profile.anchor`. None for the
+            root.
+        private: The folder, the root or one above it, that is made for its owner alone; empty for none.
+    """
 
     abilities = Abilities(stages=True, remote=False)
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, anchor: str | None = None, private: str = "") -> None:
         self._root = os.path.abspath(root)
+        self._tree = Tree(self._root, anchor=anchor, private=private, kept=(INCOMING, BLOBS))
 
     @property
     def url(self) -> str:
@@ -99,13 +127,10 @@ class LocalBackend(BlobBackend):
         mine, other = Path(os.path.realpath(self._root)), path
         return mine == other or mine in other.parents or other in mine.parents
 
-    def temporary(self) -> str:
-        """A name under ``tmp`` that nobody else has."""
-        folder = os.path.join(self._root, "tmp")
+    def incoming(self) -> Folder:
+        """The folder ``tmp``, made if it is not there."""
         with self.translated("made"):
-            if not os.path.isdir(folder):
-                os.makedirs(folder, exist_ok=True)
-        return os.path.join(folder, os.urandom(12).hex())
+            return self._tree.folder(INCOMING, make=True)
 
     @contextlib.contextmanager
     def translated(self, verb: str, what: str = "") -> Iterator[None]:
@@ -120,8 +145,8 @@ class LocalBackend(BlobBackend):
                 hint = "free some space there, or name another store: mreg profile list"
             raise Unavailable(f"{subject} can't be {verb}: {reason}", hint=hint) from error
 
-    def _place(self, key: str) -> str:
-        return os.path.join(self._root, *key.split("/"))
+    def _taken(self, key: str) -> Corrupt:
+        return Corrupt(f"the blob {key} in {self._root} is damaged: its place is taken by something that is not a file")
 
     def stage(self) -> LocalStagedBlob:
         return LocalStagedBlob(self)
@@ -146,22 +171,25 @@ class LocalBackend(BlobBackend):
             staged.write(b"")  # an empty blob is a file, too
         with self.translated("written"):
             staged.close(durable=True)
-            new = self._link(staged.path, key)
-            _sync_folder(os.path.dirname(self._place(key)))
+            folder, name = self._place(key, make=True, durable=True)
+            new = _link_or_rename(staged.folder, staged.name, folder, name)
+            folder.sync()
         return new
 
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
-        folder = self.temporary()
+        incoming, temporary_name = self.incoming(), temporary()
         written: dict[str, str] = {}
+        folder: Folder | None = None
         try:
             with self.translated("written"):
-                os.mkdir(folder)
+                incoming.mkdir(temporary_name)
+                folder = incoming.inner(temporary_name)
                 for key, data in blobs:
                     if key in written or self._is_there(key):
                         continue
-                    path = os.path.join(folder, str(len(written)))
-                    written[key] = path
-                    descriptor = os.open(path, CREATE, 0o444)
+                    name = str(len(written))
+                    written[key] = name
+                    descriptor = folder.open(name, CREATE, 0o444)
                     try:
                         if os.write(descriptor, data) != len(data):
                             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -169,55 +197,62 @@ class LocalBackend(BlobBackend):
                         os.close(descriptor)
                 if not written:
                     return 0
-                sync_all(folder)
-                new = sum(self._link(path, key, durably=False) for key, path in written.items())
-                sync_all(folder)
+                sync_all(folder.opened)
+                new = self._link_all(folder, written)
+                sync_all(folder.opened)
                 return new
         finally:
-            thoroughly(lambda: _remove_folder(folder, written.values()))
+            thoroughly(lambda: _remove_folder(incoming, temporary_name, folder, written.values()))
 
-    def _is_there(self, key: str) -> bool:
+    def _link_all(self, folder: Folder, written: dict[str, str]) -> int:
+        """Give the files of a folder their names, folder by folder, so that each is opened once."""
+        new, names, target = 0, "", None
+        for key in sorted(written):
+            parent, _, name = key.rpartition("/")
+            if target is None or parent != names:
+                names, target = parent, self._tree.folder(tuple(parent.split("/")), make=True)
+            new += _link_or_rename(folder, written[key], target, name)
+        return new
+
+    def _place(self, key: str, *, make: bool = False, durable: bool = False) -> tuple[Folder, str]:
+        """The folder of a blob, and its name there."""
+        *names, last = key.split("/")
+        return self._tree.folder(tuple(names), make=make, durable=durable), last
+
+    def _look(self, key: str) -> os.stat_result | None:
+        """The status of what has the blob's name; None where nothing has."""
         try:
-            found = os.lstat(self._place(key))
+            folder, name = self._place(key)
+            return folder.stat(name)
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            return None
         except OSError as error:
             with self.translated("read", f"the blob {key}"):
                 raise error
-        if not stat.S_ISREG(found.st_mode):
-            raise Corrupt(f"the place of the blob {key} in {self._root} is taken by something that is no file")
-        return True
 
-    def _link(self, path: str, key: str, *, durably: bool = True) -> bool:
-        """Give a durable file the blob's name; False where the name was taken meanwhile, by the same bytes.
-
-        Args:
-            durably: Bring folders that are made to the disk, one by one; not where everything will be, at once.
-        """
-        place = self._place(key)
-        try:
-            return _link_or_rename(path, place)
-        except FileNotFoundError:
-            if durably:
-                _make_folders(os.path.dirname(place))
-            else:
-                os.makedirs(os.path.dirname(place), exist_ok=True)
-            return _link_or_rename(path, place)
+    def _is_there(self, key: str) -> bool:
+        found = self._look(key)
+        if found is not None and not stat.S_ISREG(found.st_mode):
+            raise self._taken(key)
+        return found is not None
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
-        place = self._place(key)
         try:
-            descriptor = os.open(place, READ | NOFOLLOW)
+            folder, name = self._place(key)
+            # Looked at before it is opened: to open a device or a pipe may already do something.
+            if not stat.S_ISREG(folder.stat(name).st_mode):
+                raise self._taken(key)
+            descriptor = folder.open(name, READ)
         except (FileNotFoundError, NotADirectoryError):
             raise NotFound(f"the blob {key} is not in {self._root}") from None
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise Corrupt(f"the place of the blob {key} in {self._root} is taken by a link") from error
+            if error.errno in (errno.ELOOP, errno.EMLINK):
+                raise self._taken(key) from error
             with self.translated("read", f"the blob {key}"):
                 raise
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Corrupt(f"the place of the blob {key} in {self._root} is taken by something that is no file")
+                raise self._taken(key)
             if start:
                 os.lseek(descriptor, start, os.SEEK_SET)
             stream = os.fdopen(descriptor, "rb", buffering=0)
@@ -227,46 +262,71 @@ class LocalBackend(BlobBackend):
             raise
 
     def stat(self, key: str) -> BlobStat | None:
-        with self.translated("read", f"the blob {key}"):
-            try:
-                found = os.lstat(self._place(key))
-            except (FileNotFoundError, NotADirectoryError):
-                return None
-        return _stat(found) if stat.S_ISREG(found.st_mode) else None
+        found = self._look(key)
+        return _stat(found) if found is not None and stat.S_ISREG(found.st_mode) else None
 
     def list(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
         pending = [prefix.rpartition("/")[0]]
         while pending:
-            folder = pending.pop()
+            names = tuple(filter(None, pending.pop().split("/")))
             with self.translated("read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                for entry in _entries(self._place(folder) if folder else self._root):
-                    key = f"{folder}/{entry.name}" if folder else entry.name
-                    if entry.is_dir(follow_symlinks=False) and (prefix.startswith(key) or key.startswith(prefix)):
-                        pending.append(key)
-                    elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
-                        yield key, _stat(entry.stat(follow_symlinks=False))
+                for name, found in self._tree.folder(names).found():
+                    key = "/".join((*names, name))
+                    if stat.S_ISDIR(found.st_mode):
+                        if len(names) < DEPTH and (prefix.startswith(key) or key.startswith(prefix)):
+                            pending.append(key)
+                    elif key.startswith(prefix) and stat.S_ISREG(found.st_mode):
+                        yield key, _stat(found)
 
     def delete(self, key: str) -> None:
-        with self.translated("removed", f"the blob {key}"), contextlib.suppress(FileNotFoundError):
-            os.unlink(self._place(key))
+        with self.translated("removed", f"the blob {key}"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            folder, name = self._place(key)
+            if stat.S_ISREG(folder.stat(name).st_mode):
+                folder.unlink(name)
 
     def unfinished(self) -> Iterator[Unfinished]:
         with self.translated("read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for entry in _entries(os.path.join(self._root, "tmp")):
+            incoming = self._tree.folder(INCOMING)
+            for name, found in incoming.found():
                 with contextlib.suppress(FileNotFoundError):  # it has got its name, or was removed
-                    found = entry.stat(follow_symlinks=False)
-                    size = found.st_size
-                    if entry.is_dir(follow_symlinks=False):
-                        size = sum(one.stat(follow_symlinks=False).st_size for one in _entries(entry.path))
-                    yield Unfinished(name=entry.name, size=size, modified=datetime.fromtimestamp(found.st_mtime, UTC))
+                    files = _files_of(incoming, name, found)
+                    if files is not None:
+                        modified = datetime.fromtimestamp(found.st_mtime, UTC)
+                        yield Unfinished(name=name, size=sum(files.values()), modified=modified)
 
     def discard(self, unfinished: Unfinished) -> None:
-        path = os.path.join(self._root, "tmp", os.path.basename(unfinished.name))
-        with self.translated("removed", unfinished.name), contextlib.suppress(FileNotFoundError):
-            if os.path.isdir(path) and not os.path.islink(path):
-                _remove_folder(path, [entry.path for entry in _entries(path)])
+        name = unfinished.name
+        with self.translated("removed", name), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            incoming = self._tree.folder(INCOMING)
+            found = incoming.stat(name) if TEMPORARY.fullmatch(name) else None
+            files = None if found is None else _files_of(incoming, name, found)
+            if found is None or files is None:
+                return
+            if stat.S_ISDIR(found.st_mode):
+                _remove_folder(incoming, name, incoming.inner(name), files)
             else:
-                os.unlink(path)
+                incoming.unlink(name)
+
+
+def temporary() -> str:
+    """A name under ``tmp`` that nobody else has."""
+    return os.urandom(12).hex()
+
+
+def _files_of(incoming: Folder, name: str, found: os.stat_result) -> dict[str, int] | None:
+    """Sizes by name of the files that something under ``tmp`` is or holds; None where it is not mreg's."""
+    if not TEMPORARY.fullmatch(name):
+        return None
+    if stat.S_ISREG(found.st_mode):
+        return {name: found.st_size}
+    if not stat.S_ISDIR(found.st_mode):
+        return None
+    sizes: dict[str, int] = {}
+    for inner, status in incoming.inner(name).found():
+        if not NUMBER.fullmatch(inner) or not stat.S_ISREG(status.st_mode):
+            return None
+        sizes[inner] = status.st_size
+    return sizes
 
 
 def thoroughly(clean: Callable[[], None]) -> None:
@@ -282,12 +342,13 @@ def thoroughly(clean: Callable[[], None]) -> None:
         raise
 
 
-def _remove_folder(folder: str, files: Iterable[str]) -> None:
-    for path in files:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+def _remove_folder(parent: Folder, name: str, folder: Folder | None, files: Iterable[str]) -> None:
+    if folder is not None:
+        for file in files:
+            with contextlib.suppress(OSError):
+                folder.unlink(file)
     with contextlib.suppress(OSError):
-        os.rmdir(folder)
+        parent.rmdir(name)
 
 
 class Bounded(io.RawIOBase):
@@ -311,52 +372,24 @@ class Bounded(io.RawIOBase):
         super().close()
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return list(entries)
-
-
 def _stat(found: os.stat_result) -> BlobStat:
     return BlobStat(size=found.st_size, modified=datetime.fromtimestamp(found.st_mtime, UTC))
 
 
-def _link_or_rename(path: str, place: str) -> bool:
+def _link_or_rename(source: Folder, source_name: str, folder: Folder, name: str) -> bool:
+    """Give a durable file the blob's name; False where the name was taken meanwhile, by the same bytes."""
     try:
-        os.link(path, place)
+        folder.link(source, source_name, name)
     except FileExistsError:
         return False
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV):
             raise
         # A file system without links. Renaming may replace a blob that came meanwhile, by the very same bytes.
-        if os.path.lexists(place):
+        try:
+            folder.stat(name)
+        except FileNotFoundError:
+            folder.rename(source, source_name, name)
+        else:
             return False
-        os.rename(path, place)
     return True
-
-
-def _make_folders(folder: str) -> None:
-    """Make a folder and its parents, each known to the disk."""
-    missing = []
-    while not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    for one in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(one)
-        _sync_folder(os.path.dirname(one))
-
-
-def _sync_folder(folder: str) -> None:
-    """Bring a folder's names to the disk, where the platform can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    except PermissionError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)

@@ -167,7 +167,9 @@ class ArtifactStore:
         except NotFound as error:
             raise missing(wanted.digest, self._backend.url) from error
         except Corrupt as error:  # something else is in its place, where a push could not put it either
-            error.hint = f"remove {self._backend.url}/{blob_key(wanted.digest)}, then push the model again"
+            error.hint = (
+                error.hint or f"remove {self._backend.url}/{blob_key(wanted.digest)}, then push the model again"
+            )
             raise
         with closing(stream):
             for chunk in stream_chunks(stream):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from urllib.parse import quote, unquote
 
+from mreg.folders import make_folders
+
 YOUNG_SECONDS = 2.0
 """A copy that was the bucket's so lately is written to at once; that it is old after all costs one put in vain."""
 
@@ -67,12 +69,13 @@ class LocalCopy:
     changed or cut by whatever else there is on this machine, and must never go from there into the bucket.
 
     Args:
-        folder: Of the copies of all catalogs.
+        folder: Of the copies of all catalogs, below the user's cache folder, which is made for its owner alone.
         place: By which this one is told from the others.
     """
 
     def __init__(self, folder: str, place: str) -> None:
         self.folder = os.path.join(folder, sha256(place.encode()).hexdigest()[:24])
+        self._private = os.path.dirname(folder)
 
     def last(self) -> Copy | None:
         """The copy that was the bucket's last, as far as is known here."""
@@ -102,7 +105,7 @@ class LocalCopy:
         path = os.path.join(self.folder, f"{quote(etag, safe='')}.{sha256(data).hexdigest()}.db")
         partial = os.path.join(self.folder, f"{os.urandom(8).hex()}.tmp")
         try:
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            make_folders(self.folder, self._private)
             try:
                 descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "wb") as stream:
@@ -153,7 +156,7 @@ class LocalCopy:
         try:
             import fcntl
 
-            os.makedirs(self.folder, mode=0o700, exist_ok=True)
+            make_folders(self.folder, self._private)
             descriptor = os.open(os.path.join(self.folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except (ImportError, OSError):
             yield

@@ -21,6 +21,7 @@ from mreg.catalog.database import Connection, Database, Examination
 from mreg.catalog.embedded import check_catalog, damages, empty_catalog, migrate, translated, unreachable, within
 from mreg.catalog.filesystem import network_type
 from mreg.errors import Conflict, Corrupt, Unavailable
+from mreg.folders import make_folders
 
 T = TypeVar("T")
 
@@ -33,10 +34,12 @@ class SqliteDatabase(Database):
 
     Args:
         path: The file. Reading one that does not exist yet finds an empty catalog and makes nothing.
+        private: The folder of the file, or one above it, that is made for its owner alone; empty for none.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, busy_seconds: float = BUSY_SECONDS, private: str = "") -> None:
         self._path = os.fspath(path)
+        self._private = private
         self._busy_seconds = busy_seconds
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
@@ -213,7 +216,7 @@ class SqliteDatabase(Database):
         folder = os.path.dirname(os.path.abspath(self._path))
         partial = os.path.join(folder, f".{os.path.basename(self._path)}.{os.urandom(6).hex()}.tmp")
         try:
-            os.makedirs(folder, exist_ok=True)
+            make_folders(folder, self._private)
             raw = sqlite3.connect(partial, isolation_level=None)
             try:
                 network = network_type(folder)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
-from mreg.profile.load import BUILT_IN, NAME, PROJECT_FILE, config_file, read_profiles
+from mreg.folders import Folder, linked, make_folders
+from mreg.profile.load import BUILT_IN, NAME, config_file, read_profiles, user_folder
 from mreg.profile.place import location
-from mreg.profile.schema import KEYS
+from mreg.profile.schema import KEYS, PROJECT_FILE
 
 
 def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLike[str] | None = None) -> str:
@@ -86,11 +87,15 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
     Raises:
         AlreadyExists: There is one.
         BadInput: The model's name can't be used.
+        Corrupt: The folder's ``.mreg`` is a symbolic link.
         Unavailable: It can't be written.
     """
     if model:
         ModelName(model)
     file = os.path.join(os.path.abspath(folder), PROJECT_FILE)
+    store = os.path.join(os.path.dirname(file), ".mreg")
+    if local and os.path.islink(store):
+        raise linked(store)
     lines = [
         "# Read by mreg in this folder and below. It may choose a profile and a model, and say where the catalog and",
         "# the artifacts are, below this folder or in a bucket. Everything else belongs into your own profile file.",
@@ -107,15 +112,15 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines) + "\n")
     if local:
-        _keep_out_of_git(os.path.join(os.path.dirname(file), ".mreg"))
+        _keep_out_of_git(os.path.dirname(file))
     return file
 
 
 def _keep_out_of_git(folder: str) -> None:
     """A store is not for a commit; where git's word can't be written the store works all the same."""
     with contextlib.suppress(OSError):
-        os.makedirs(folder, exist_ok=True)
-        descriptor = os.open(os.path.join(folder, ".gitignore"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        store = Folder.named(folder).inner(".mreg", make=True)
+        descriptor = store.open(".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(descriptor, "w") as stream:
             stream.write("*\n")
 
@@ -142,7 +147,7 @@ def _rewrite(file: str, change: Callable[[str], str]) -> None:
     """Replace a file by its changed text, whole or not at all, one change at a time."""
     target = os.path.realpath(file)
     try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        make_folders(os.path.dirname(target), _private(file))
         with _locked(os.path.dirname(target)):
             text = ""
             with contextlib.suppress(FileNotFoundError), open(target, encoding="utf-8") as stream:
@@ -164,6 +169,15 @@ def _rewrite(file: str, change: Callable[[str], str]) -> None:
         raise Unavailable(f"the profile file {quoted(file, 200)} can't be written: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadProfile(f"{quoted(file, 200)}: not UTF-8") from error
+
+
+def _private(file: str) -> str:
+    """The folder of the profile file, if it is the default place in the user's home; else empty."""
+    folder = os.path.dirname(file)
+    try:
+        return folder if folder == user_folder("config", os.environ) else ""
+    except Unavailable:
+        return ""
 
 
 @contextlib.contextmanager

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
 from mreg.profile.place import location
-from mreg.profile.schema import KEYS, PROJECT_KEYS, Profile, ProfileEntry
+from mreg.profile.schema import KEYS, PROJECT_FILE, PROJECT_KEYS, Profile, ProfileEntry
 
 if TYPE_CHECKING:
     from mreg.documents import Node
     from mreg.domain.hook import Hook
 
-PROJECT_FILE = "mreg.yaml"
 BUILT_IN = "local"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

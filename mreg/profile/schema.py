@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ KEYS: dict[str, str] = {
 
 PROJECT_KEYS = ("profile", "model", "catalog", "artifacts")
 """What a project file (``mreg.yaml``, found by walking up) may say."""
+
+PROJECT_FILE = "mreg.yaml"
+"""The name of a project file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,32 @@ class Profile:
     user: str = ""
     hooks: tuple[Hook, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def anchor(self) -> str:
+        """The folder up to which links are followed on the way to the artifacts: how far the store is trusted.
+
+        It is the artifact folder itself if the user named it: flag, variable, own profile, default place. For a store
+        of a project file it is the project's folder. For a store that only lies beside a catalog that was given for one
+        command (flag, variable) it is the folder of that catalog. What is below may come from somebody else.
+        """
+        if self.origins.get("artifacts") != "beside the catalog":
+            return self._project("artifacts") or self.artifacts
+        given = self.origins.get("catalog") in ("flag", "MREG_CATALOG")
+        return self._project("catalog") or (os.path.dirname(self.catalog) if given else self.artifacts)
+
+    def _project(self, key: str) -> str:
+        """The folder of the project file that a place is from; empty where it is from elsewhere."""
+        file = self.origins.get(key, "").rpartition(", line ")[0]
+        folder, name = os.path.split(file)
+        # The user's own file may have that name too, but a project file only names places below its folder.
+        inside = str(getattr(self, key)).startswith(folder.rstrip(os.sep) + os.sep)
+        return folder if folder and name == PROJECT_FILE and inside else ""
+
+    @property
+    def own_folder(self) -> str:
+        """The default place in the user's home, if the catalog is there; else empty."""
+        return os.path.dirname(self.catalog) if self.origins.get("catalog") == "default" else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

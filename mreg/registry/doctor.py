@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from mreg.catalog.removals import stuck_removals
@@ -75,6 +77,7 @@ def _findings(session: Session) -> Iterator[Finding]:
             "mreg restore FILE brings a backup from before back; this one is set aside, and not lost",
             "damaged",
         )
+        yield from _open_to_others(session)
         for remark in found.remarks:
             yield Finding(name="place", place=catalog, state="note", message=remark, remedy="see docs/catalogs.md")
         yield _tried("rows", catalog, lambda: _rows(session))
@@ -93,6 +96,23 @@ def _findings(session: Session) -> Iterator[Finding]:
         "note",
     )
     yield _tried("store", store, lambda: _store(session), "mreg gc says what it is, mreg gc --remove removes it")
+
+
+def _open_to_others(session: Session) -> Iterator[Finding]:
+    """A note if others can read the default place in the user's home; mreg makes it private, but changes no folder."""
+    folder = session.profile.own_folder
+    if not folder or not hasattr(os, "geteuid"):
+        return
+    with contextlib.suppress(OSError):
+        mode = stat.S_IMODE(os.stat(folder).st_mode)
+        if mode & 0o077:
+            yield Finding(
+                name="privacy",
+                place=folder,
+                state="note",
+                message=f"other users can read it (mode {mode:04o})",
+                remedy=f"chmod 700 {quote(folder)}",
+            )
 
 
 def _told(name: str, place: str, message: str, remedy: str, state: str) -> Finding:

@@ -113,7 +113,7 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
         return PostgresqlDatabase(place, notice)
     from mreg.catalog.sqlite import SqliteDatabase
 
-    return SqliteDatabase(place)
+    return SqliteDatabase(place, private=profile.own_folder)
 
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:
@@ -132,14 +132,18 @@ def _store_in_folder(profile: Profile) -> ArtifactStore:
     from mreg.artifacts.local import LocalBackend
     from mreg.artifacts.store import ArtifactStore
 
-    return ArtifactStore(LocalBackend(Path(profile.artifacts)))
+    private = profile.own_folder if profile.origins.get("artifacts") == "default" else ""
+    return ArtifactStore(LocalBackend(Path(profile.artifacts), anchor=profile.anchor, private=private))
 
 
 def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> ArtifactStore:
     from mreg.artifacts.cache import BlobCache
     from mreg.artifacts.s3 import S3Backend
     from mreg.artifacts.store import ArtifactStore
-    from mreg.profile.cache import cache_place
+    from mreg.profile.cache import byte_size, cache_place
 
-    cache = BlobCache(*cache_place(profile.cache)) if profile.cache else None
+    cache = None
+    if profile.cache:
+        folder, limit = cache_place(profile.cache)
+        cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
     return ArtifactStore(S3Backend(_bucket(profile, profile.artifacts, notice)), cache)

@@ -320,11 +320,11 @@ def test_an_interrupt_in_the_middle_of_cleaning_up_leaves_nothing(
     real = os.unlink
     came = []
 
-    def interrupt_once(path: str) -> None:
+    def interrupt_once(path: str, **options: int | None) -> None:
         if not came:
             came.append(path)
             raise KeyboardInterrupt
-        real(path)
+        real(path, **options)
 
     monkeypatch.setattr(os, "unlink", interrupt_once)
     with pytest.raises(KeyboardInterrupt):
@@ -391,7 +391,7 @@ def test_an_empty_folder_may_be_filled(store: ArtifactStore, tmp_path: Path) -> 
 def test_pull_does_without_calls_that_a_platform_lacks(
     store: ArtifactStore, tmp_path: Path, lacking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(1, "not here")
 
     if lacking == "link":

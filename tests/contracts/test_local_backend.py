@@ -65,7 +65,7 @@ class TestLocalBackend(StagingContract):
     def test_it_does_without_calls_that_a_platform_lacks(
         self, backend: LocalBackend, missing: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise OSError(errno.EPERM, "no links here")
 
         if missing == "link":

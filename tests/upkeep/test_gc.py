@@ -61,7 +61,7 @@ def test_the_bytes_of_deleted_versions_go_and_shared_ones_stay(registry: mreg.Re
 
 def test_what_a_push_is_about_to_put_is_left_for_an_hour(registry: mreg.Registry) -> None:
     push(registry, "one")
-    left = Path(registry.profile.artifacts, "tmp/left")
+    left = Path(registry.profile.artifacts, "tmp", "0" * 24)
     left.write_text("on its way")
     assert registry.collect(grace=NOW, remove=True) == ()
     os.utime(left, (time.time() - 3700,) * 2)

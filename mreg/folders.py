@@ -1,0 +1,253 @@
+"""Folders that are reached name by name without following a link.
+
+A path is looked up anew at each use, so a link that somebody puts in place of one of its folders redirects the next
+use. Where the platform has calls relative to an open folder, each folder is opened once with ``O_NOFOLLOW``, and its
+names are used relative to that descriptor: no link, whenever it appears, can redirect them. Elsewhere (Windows) each
+folder is checked when it is reached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+from mreg.domain.text import quoted
+from mreg.errors import Corrupt
+
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+RELATIVE = bool(NOFOLLOW and DIRECTORY) and {
+    os.open, os.stat, os.mkdir, os.unlink, os.rmdir, os.rename, os.link
+} <= os.supports_dir_fd and os.listdir in os.supports_fd  # fmt: skip
+"""Whether the platform has calls relative to an open folder."""
+
+FOLDER = os.O_RDONLY | DIRECTORY | getattr(os, "O_CLOEXEC", 0)
+
+
+class Folder:
+    """An open folder. Its methods take a name in it, never a path, and never follow a link of that name.
+
+    It may be used by several threads; the descriptor is closed when nobody holds the object any more.
+
+    Attributes:
+        path: For messages, and for platforms without relative calls.
+    """
+
+    __slots__ = ("_descriptor", "_identity", "path")
+
+    def __init__(self, path: str, descriptor: int | None) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._identity: os.stat_result | None = os.lstat(path) if descriptor is None else None
+
+    @classmethod
+    def named(cls, path: str) -> Folder:
+        """The folder at a path that the user named: links on the way to it, and at its end, are followed."""
+        if RELATIVE:
+            return cls(path, os.open(path, FOLDER))
+        path = os.path.realpath(path, strict=True)
+        if not os.path.isdir(path):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        return cls(path, None)
+
+    def __del__(self) -> None:
+        descriptor = getattr(self, "_descriptor", None)
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    @property
+    def opened(self) -> int | str:
+        """The descriptor, or the path on platforms without relative calls."""
+        return self.path if self._descriptor is None else self._descriptor
+
+    def is_current(self) -> bool:
+        """Whether its path still leads to this folder."""
+        if self._identity is None and self._descriptor is not None:
+            self._identity = os.fstat(self._descriptor)
+        try:
+            return self._identity is not None and os.path.samestat(os.stat(self.path), self._identity)
+        except OSError:
+            return False
+
+    def _at(self, name: str) -> str:
+        return os.path.join(self.path, name) if self._descriptor is None else name
+
+    def inner(self, name: str, *, make: bool = False, durable: bool = False) -> Folder:
+        """A folder in this one.
+
+        Args:
+            make: Make it if it is not there.
+            durable: If it is made, bring its name to the disk.
+
+        Raises:
+            Corrupt: It is a symbolic link.
+            FileNotFoundError: It is not there.
+            NotADirectoryError: It is something else.
+        """
+        path = os.path.join(self.path, name)
+        try:
+            if self._descriptor is not None:
+                return Folder(path, os.open(name, FOLDER | NOFOLLOW, dir_fd=self._descriptor))
+            self._check(name)
+            return Folder(path, None)
+        except FileNotFoundError:
+            if not make:
+                raise
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EMLINK):
+                self._check(name)
+            raise
+        with contextlib.suppress(FileExistsError):
+            self.mkdir(name)
+            if durable:
+                self.sync()
+        return self.inner(name)
+
+    def _check(self, name: str) -> None:
+        found = self.stat(name)
+        # A junction of Windows is a folder to lstat.
+        if stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", False):
+            raise linked(os.path.join(self.path, name))
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+    def open(self, name: str, flags: int, mode: int = 0o777) -> int:
+        """The descriptor of a file."""
+        return os.open(self._at(name), flags | NOFOLLOW, mode, dir_fd=self._descriptor)
+
+    def stat(self, name: str) -> os.stat_result:
+        """The status of a name, of a link itself."""
+        return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+
+    def found(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Every name with its status; a name that goes meanwhile is left out."""
+        for name in self._names():
+            with contextlib.suppress(FileNotFoundError):
+                yield name, self.stat(name)
+
+    def _names(self) -> list[str]:
+        if self._descriptor is None:
+            return os.listdir(self.path)
+        # A descriptor of its own: two threads that list one descriptor share its position.
+        listed = os.open(".", FOLDER, dir_fd=self._descriptor)
+        try:
+            return os.listdir(listed)
+        finally:
+            os.close(listed)
+
+    def mkdir(self, name: str) -> None:
+        """Make a folder."""
+        os.mkdir(self._at(name), dir_fd=self._descriptor)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file or a link."""
+        os.unlink(self._at(name), dir_fd=self._descriptor)
+
+    def rmdir(self, name: str) -> None:
+        """Remove an empty folder."""
+        os.rmdir(self._at(name), dir_fd=self._descriptor)
+
+    def touch(self, name: str) -> None:
+        """Set the time of change of a file to now."""
+        if os.utime in os.supports_dir_fd and os.utime in os.supports_follow_symlinks:
+            os.utime(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+        else:
+            os.utime(os.path.join(self.path, name))
+
+    def link(self, source: Folder, source_name: str, name: str) -> None:
+        """Give a file of another folder a second name, in this one."""
+        if self._descriptor is None:
+            os.link(source._at(source_name), self._at(name))
+            return
+        os.link(source_name, name, src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor, follow_symlinks=False)
+
+    def rename(self, source: Folder, source_name: str, name: str) -> None:
+        """Move a file of another folder to a name in this one."""
+        os.rename(source._at(source_name), self._at(name), src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor)
+
+    def sync(self) -> None:
+        """Bring the names to the disk, where the platform can."""
+        if self._descriptor is None:
+            return  # Windows opens no folders
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
+                raise
+
+
+class Tree:
+    """The folders below a root, each opened by its names from there without following a link.
+
+    Args:
+        root: An absolute path.
+        anchor: The folder up to which links are followed, the root or one above it; None for the root.
+        private: The folder, the root or one above it, that is made for its owner alone; empty for none.
+        kept: Folders that stay open between uses, as names from the root. One that is replaced is opened anew.
+    """
+
+    def __init__(
+        self, root: str, *, anchor: str | None = None, private: str = "", kept: tuple[tuple[str, ...], ...] = ()
+    ) -> None:
+        self._anchor = root if anchor is None else os.path.abspath(anchor)
+        below = os.path.relpath(root, self._anchor)
+        self._below = () if below == os.curdir else tuple(below.split(os.sep))
+        self._private = private
+        self._kept = kept
+        self._open: dict[tuple[str, ...], Folder] = {}
+
+    def folder(self, names: tuple[str, ...], *, make: bool = False, durable: bool = False) -> Folder:
+        """The folder with these names from the root.
+
+        Args:
+            make: Make what is not there.
+            durable: Bring the names of folders that are made to the disk, one by one.
+
+        Raises:
+            Corrupt: One of the folders below the anchor is a symbolic link.
+            FileNotFoundError: One of them is not there.
+            NotADirectoryError: One of them is something else.
+        """
+        kept = next((one for one in self._kept if names[: len(one)] == one), ())
+        folder = self._open.get(kept)
+        if folder is None or not folder.is_current():
+            folder = self._root(make=make)
+            for name in (*self._below, *kept):
+                folder = folder.inner(name, make=make, durable=durable)
+            if kept:
+                self._open[kept] = folder
+        for name in names[len(kept) :]:
+            folder = folder.inner(name, make=make, durable=durable)
+        return folder
+
+    def _root(self, *, make: bool) -> Folder:
+        try:
+            return Folder.named(self._anchor)
+        except FileNotFoundError:
+            if not make:
+                raise
+        make_folders(self._anchor, self._private)
+        return Folder.named(self._anchor)
+
+
+def linked(path: str) -> Corrupt:
+    """The error for a link in place of a folder."""
+    return Corrupt(
+        f"cannot use {quoted(path, 300)}: it is a symbolic link, and links are not followed there",
+        hint="remove the link; to keep artifacts elsewhere, set MREG_ARTIFACTS or artifacts in your own profile",
+    )
+
+
+def make_folders(path: str, private: str = "") -> None:
+    """Make a folder and its parents; folders that are there stay as they are.
+
+    Args:
+        private: The folder, or the one of its parents, that is made for its owner alone (mode 0700).
+    """
+    if private:
+        os.makedirs(private, mode=0o700, exist_ok=True)
+    os.makedirs(path, exist_ok=True)
