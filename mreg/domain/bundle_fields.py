@@ -12,8 +12,8 @@ from mreg.domain.events import Event, parse_time, time_text
 from mreg.domain.metrics import MetricValue, check_metric
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
 from mreg.domain.names import LARGEST_VERSION, ModelName, SelectorKind, VersionRef
-from mreg.domain.stored import FILES_LIMIT, SIZE_LIMIT, check_optional_line, check_whole, check_year
-from mreg.domain.text import check_line, quoted
+from mreg.domain.stored import FILES_LIMIT, SIZE_LIMIT, check_event, check_whole, check_year
+from mreg.domain.text import quoted
 from mreg.errors import BadInput
 
 _MODEL = ("name", "description", "tags", "directions", "primary_metric")
@@ -248,17 +248,20 @@ def read_event(value: object) -> Event:
     if not isinstance(details, dict):
         raise BadInput("the details of an event are no object")
     version = fields["version"]
-    return Event(
-        seq=check_whole("the seq of an event", fields["seq"], 1, SIZE_LIMIT),
-        at=_time("the time of an event", fields["at"]),
-        actor=check_line("actor", _text("the actor", fields["actor"])),
-        action=check_line("action", _text("the action", fields["action"])),
-        model_id=check_whole("the model's id", fields["model_id"], 0, SIZE_LIMIT),
-        model=check_optional_line("model", _text("the model", fields["model"])),
-        version=None if version is None else check_whole("the version of an event", version, 1, LARGEST_VERSION),
-        details=details,
-        previous=Digest.sha256(_text("previous", fields["previous"])).value,
-        hash=Digest.sha256(_text("hash", fields["hash"])).value,
+    seq, model_id = fields["seq"], fields["model_id"]
+    return check_event(
+        Event(
+            seq=check_whole("the seq of an event", seq, 1, SIZE_LIMIT),
+            at=_time("the time of an event", fields["at"]),
+            actor=_text("the actor", fields["actor"]),
+            action=_text("the action", fields["action"]),
+            model_id=check_whole("the model's id", model_id, 0, SIZE_LIMIT),
+            model=_text("the model", fields["model"]),
+            version=None if version is None else check_whole("the version of an event", version, 1, LARGEST_VERSION),
+            details=details,
+            previous=_text("previous", fields["previous"]),
+            hash=_text("hash", fields["hash"]),
+        )
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from mreg.domain.digest import Digest
+from mreg.domain.events import Event
 from mreg.domain.metrics import Direction, check_metric
 from mreg.domain.model import ModelArtifact, ModelStage, ModelVersion, Source
 from mreg.domain.names import LARGEST_VERSION, ModelName, check_alias
@@ -18,6 +20,9 @@ from mreg.errors import BadInput
 
 SIZE_LIMIT = 2**63 - 1
 """Bytes, and any other number in a catalog: what its integers and a file system's offset can hold."""
+
+SEQ_LIMIT = 2**62
+"""Events of a catalog; leaves room for the next one."""
 
 FILES_LIMIT = 1_000_000
 """Files of one folder."""
@@ -130,6 +135,26 @@ def _check_source(source: Source) -> None:
         ("run's page", source.run_url),
     ):  # fmt: skip
         check_optional_line(what, line)
+
+
+def check_event(event: Event) -> Event:
+    """The event itself, if mreg could have written it; that its hash is right is not looked at.
+
+    Raises:
+        BadInput: A number, text or digest in it could not be stored.
+    """
+    check_whole("the seq of an event", event.seq, 1, SEQ_LIMIT)
+    check_year(event.at)
+    check_line("actor", event.actor)
+    check_line("action", event.action)
+    check_whole("the model's id", event.model_id, 0, SIZE_LIMIT)
+    if event.model:
+        ModelName(event.model)
+    if event.version is not None:
+        check_whole("the version of an event", event.version, 1, LARGEST_VERSION)
+    Digest.sha256(event.previous)
+    Digest.sha256(event.hash)
+    return event
 
 
 def check_target(target: str) -> str:
