@@ -13,7 +13,7 @@ from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import damaged, digest_of, missing, rest_of, stream_chunks
 from mreg.artifacts.layout import blob_key, digest_of_key
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import Manifest
+from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, MregError, NotFound
@@ -182,12 +182,17 @@ class ArtifactStore:
         """
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
-            data = b"".join(rest_of(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold))
+            data = bytearray()
+            with closing(rest_of(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold)) as chunks:
+                for chunk in chunks:
+                    data += chunk
+                    if len(data) > BYTES_LIMIT:
+                        raise damaged(digest, f"a manifest has {BYTES_LIMIT} bytes at most")
             if digest_of(data) != digest:
                 raise damaged(digest)
             if self._cache is not None:
-                self._cache.keep(digest, data)
-            return Manifest.parse(data)
+                self._cache.keep(digest, bytes(data))
+            return Manifest.parse(bytes(data))
 
     def verify(self, digest: Digest, kind: ArtifactKind, size: int) -> None:
         """Read every byte of an artifact against its digests.

@@ -21,6 +21,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.metrics import WELL_KNOWN
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.domain.stored import SIZE_LIMIT
 
 if TYPE_CHECKING:
     from mreg.domain.events import Event
@@ -243,7 +244,7 @@ class Reader:
 
     def all_events(self) -> Iterator[Event]:
         """Every event of the catalog, oldest first, a page at a time."""
-        seq = -1
+        seq = -SIZE_LIMIT - 1  # a seq below 1 is not overlooked
         while rows := self.connection.all("events.after", seq=seq, row_limit=PAGE):
             yield from (read_event(row) for row in rows)
             seq = number(rows[-1], "seq")

@@ -250,7 +250,7 @@ def read_artifact(row: Row) -> tuple[int, ArtifactKind, Digest, int]:
         number(row, "artifact_id", 1),
         ArtifactKind(text(row, "kind")),
         Digest.sha256(text(row, "digest")),
-        number(row, "size_bytes"),
+        number(row, "size_bytes", 1),
     )
 
 

@@ -123,7 +123,7 @@ def check_version(version: ModelVersion) -> None:
 
 def _check_artifact(artifact: ModelArtifact) -> None:
     check_artifact_name(artifact.name)
-    check_whole("the size of an artifact", artifact.size_bytes, 0, SIZE_LIMIT)
+    check_whole("the size of an artifact", artifact.size_bytes, 1, SIZE_LIMIT)
     check_whole("the number of files", artifact.file_count, 1, FILES_LIMIT)
     check_line("format", artifact.format)
 
