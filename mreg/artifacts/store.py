@@ -182,17 +182,21 @@ class ArtifactStore:
         """
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
-            data = bytearray()
-            with closing(rest_of(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold)) as chunks:
+            chunks: Iterator[bytes] = (
+                rest_of(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold)
+            )
+            received = bytearray()
+            with closing(chunks):  # type: ignore[type-var]
                 for chunk in chunks:
-                    data += chunk
-                    if len(data) > BYTES_LIMIT:
-                        raise damaged(digest, f"a manifest has {BYTES_LIMIT} bytes at most")
+                    received += chunk
+                    if len(received) > BYTES_LIMIT:
+                        raise damaged(digest, f"a manifest has at most {BYTES_LIMIT} bytes")
+            data = bytes(received)
             if digest_of(data) != digest:
                 raise damaged(digest)
             if self._cache is not None:
-                self._cache.keep(digest, bytes(data))
-            return Manifest.parse(bytes(data))
+                self._cache.keep(digest, data)
+            return Manifest.parse(data)
 
     def verify(self, digest: Digest, kind: ArtifactKind, size: int) -> None:
         """Read every byte of an artifact against its digests.

@@ -260,7 +260,7 @@ def test_a_size_in_a_row_that_lies_is_found(catalog: Path, size: int, monkeypatc
     assert not os.path.lexists("copy")
 
 
-@pytest.mark.parametrize("size", [0, 4, 6, 2**40, 2**63 - 1])
+@pytest.mark.parametrize("size", [4, 6, 2**63 - 1])
 def test_a_size_that_lies_is_found_over_a_network(bucket: Place, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("model.pkl").write_bytes(b"\x80\x04K\x01.")
     with mreg.open_registry() as registry:
