@@ -16,8 +16,9 @@ from mreg.artifacts.backend import Chunk, Wanted
 from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, hashed, stream_chunks
 from mreg.artifacts.linux import RENAME_EXCHANGE, RENAME_NOREPLACE, begin_sync, rename2, sync_all
 from mreg.artifacts.local import CREATE, NOFOLLOW, READ
-from mreg.artifacts.partial import is_plain, partial, remove, size_of
-from mreg.artifacts.tree import FOLDER, Tree
+from mreg.artifacts.partial import partial, remove, size_of
+from mreg.artifacts.resuming import make_folder, missing_entries
+from mreg.artifacts.tree import Tree, names_below
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.paths import reserved_on_windows
@@ -116,7 +117,7 @@ class Destination:
     def receive_written(self, write: Callable[[str], T], *, force: bool) -> T:
         """Make the file, which is written under the name that is handed over; what that leaves beside it is dropped."""
         self._occupied(force=force, folder=False, same=lambda: False)
-        with self._translated(), self._partial(digest_of(os.fsencode(self._path)), 0, _make_folder) as (folder, _):
+        with self._translated(), self._partial(digest_of(os.fsencode(self._path)), 0, make_folder) as (folder, _):
             inner = os.path.join(folder, "made")  # the folder itself is locked, which a database may want to do, too
             os.mkdir(inner)
             path = os.path.join(inner, "file")
@@ -131,9 +132,9 @@ class Destination:
         if self._occupied(force=force, folder=True, same=lambda: self._same_folder(entries)):
             return Received(unchanged=True)
         size = sum(entry.size for entry in entries)
-        with self._translated(), self._partial(digest, size, _make_folder) as (path, descriptor):
+        with self._translated(), self._partial(digest, size, make_folder) as (path, descriptor):
             with Tree(path, descriptor) as tree:
-                self._receive_entries(path, tree, self._missing(tree, entries))
+                self._receive_entries(path, tree, missing_entries(tree, entries, self._found_already))
             sync_all(path)
             self._rename_folder(path, force=force)
             self._sync()
@@ -150,37 +151,6 @@ class Destination:
                 finally:
                     os.close(descriptor)
                 self._keep(entry.digest, os.path.join(root, entry.path))
-
-    def _missing(self, tree: Tree, entries: Sequence[ManifestEntry]) -> list[ManifestEntry]:
-        """The entries that an earlier pull did not bring whole; everything else is removed from the partial folder.
-
-        Whoever prepared the folder may have put anything there: only plain files of one name, with the right bytes and
-        mode, are kept.
-        """
-        there = dict(tree.walk())
-        if not there:
-            return list(entries)
-        missing = []
-        for entry in entries:
-            found = there.get(entry.path)
-            if found is not None and is_plain(found) and self._same_entry(tree, entry, found):
-                del there[entry.path]
-                self._found_already(entry.size)
-            else:
-                missing.append(entry)
-        needed = {folder for entry in entries for folder in _folders_of(entry.path)}
-        for name, found in sorted(there.items(), reverse=True):  # what is in a folder before the folder
-            if not stat.S_ISDIR(found.st_mode):
-                tree.unlink(name)
-            elif name not in needed:
-                tree.rmdir(name)
-        return missing
-
-    def _same_entry(self, tree: Tree, entry: ManifestEntry, found: os.stat_result) -> bool:
-        if found.st_size != entry.size or bool(found.st_mode & stat.S_IXUSR) != entry.executable:
-            return False
-        with os.fdopen(tree.open(entry.path), "rb", buffering=0) as stream:
-            return hashed(stream_chunks(stream, CHUNK_BYTES)) == entry.digest
 
     def _found(self, descriptor: int, size: int) -> tuple[Hashing, int]:
         """What of a file an earlier pull brought, hashed, and how much that is."""
@@ -314,7 +284,7 @@ class Destination:
     def _same_folder(self, entries: Sequence[ManifestEntry]) -> bool:
         if os.path.islink(self._path) or not os.path.isdir(self._path):
             return False
-        return _names_below(self._path) == {entry.path for entry in entries} and all(
+        return names_below(self._path) == {entry.path for entry in entries} and all(
             self._same_file(os.path.join(self._path, entry.path), entry.digest, entry.size, entry.executable)
             for entry in entries
         )
@@ -389,45 +359,9 @@ class Destination:
             ) from error
 
 
-def _names_below(root: str) -> set[str]:
-    """The paths, in a folder, of everything in it that is no folder."""
-    found: set[str] = set()
-    pending = [""]
-    while pending:
-        folder = pending.pop()
-        with os.scandir(os.path.join(root, folder)) as entries:
-            for entry in entries:
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(path)
-                else:
-                    found.add(path)
-    return found
-
-
-def _folders_of(path: str) -> Iterator[str]:
-    """Every folder that a path lies in, the innermost first."""
-    while path := path.rpartition("/")[0]:
-        yield path
-
-
 def _nothing() -> Generator[Iterator[Chunk]]:
     yield from ()
 
 
 def _make_file(path: str) -> int:
     return os.open(path, UPDATE, 0o666)
-
-
-def _make_folder(path: str) -> int:
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path)
-    descriptor = os.open(path, FOLDER)
-    try:
-        with Tree(path, descriptor) as tree:
-            for _ in tree.walk():  # what can't be looked through is not gone on from
-                pass
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor

@@ -137,3 +137,19 @@ class Tree:
             os.close(current)
             raise
         return current
+
+
+def names_below(root: str) -> set[str]:
+    """The paths, in a folder, of everything in it that is no folder."""
+    found: set[str] = set()
+    pending = [""]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(os.path.join(root, folder)) as entries:
+            for entry in entries:
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                else:
+                    found.add(path)
+    return found
