@@ -17,9 +17,12 @@ from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, has
 from mreg.artifacts.linux import RENAME_EXCHANGE, RENAME_NOREPLACE, begin_sync, rename2, sync_all
 from mreg.artifacts.local import CREATE, NOFOLLOW, READ
 from mreg.artifacts.partial import partial, remove, size_of
+from mreg.artifacts.resuming import make_folder, missing_entries
+from mreg.artifacts.tree import Tree, names_below
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
-from mreg.domain.text import quoted
+from mreg.domain.paths import reserved_on_windows
+from mreg.domain.text import quoted, shell_word
 from mreg.errors import AlreadyExists, BadInput, Corrupt, NotFound, Unavailable
 
 T = TypeVar("T")
@@ -79,6 +82,7 @@ class Destination:
 
     def receive_file(self, digest: Digest, size: int, *, force: bool) -> Received:
         """Make the file, verified."""
+        self._refuse_reserved(os.path.basename(self._path))
         if self._occupied(force=force, folder=False, same=lambda: self._same_file(self._path, digest, size)):
             return Received(unchanged=True)
         with self._translated(), self._partial(digest, size, _make_file) as (path, descriptor):
@@ -113,7 +117,7 @@ class Destination:
     def receive_written(self, write: Callable[[str], T], *, force: bool) -> T:
         """Make the file, which is written under the name that is handed over; what that leaves beside it is dropped."""
         self._occupied(force=force, folder=False, same=lambda: False)
-        with self._translated(), self._partial(digest_of(os.fsencode(self._path)), 0, _make_folder) as (folder, _):
+        with self._translated(), self._partial(digest_of(os.fsencode(self._path)), 0, make_folder) as (folder, _):
             inner = os.path.join(folder, "made")  # the folder itself is locked, which a database may want to do, too
             os.mkdir(inner)
             path = os.path.join(inner, "file")
@@ -124,50 +128,29 @@ class Destination:
 
     def receive_folder(self, digest: Digest, entries: Sequence[ManifestEntry], *, force: bool) -> Received:
         """Make the folder of a manifest, every file verified."""
+        self._refuse_reserved(os.path.basename(self._path), *(entry.path for entry in entries))
         if self._occupied(force=force, folder=True, same=lambda: self._same_folder(entries)):
             return Received(unchanged=True)
         size = sum(entry.size for entry in entries)
-        with self._translated(), self._partial(digest, size, _make_folder) as (path, _):
-            self._receive_entries(path, self._missing(path, entries))
+        with self._translated(), self._partial(digest, size, make_folder) as (path, descriptor):
+            with Tree(path, descriptor) as tree:
+                self._receive_entries(path, tree, missing_entries(tree, entries, self._found_already))
             sync_all(path)
             self._rename_folder(path, force=force)
             self._sync()
         return Received(kept_bytes=self._kept)
 
-    def _receive_entries(self, root: str, entries: Sequence[ManifestEntry]) -> None:
-        made = {""}
+    def _receive_entries(self, root: str, tree: Tree, entries: Sequence[ManifestEntry]) -> None:
         with closing(self._fetch([Wanted(entry.digest, entry.size) for entry in entries])) as blobs:
             for entry, chunks in zip(entries, blobs, strict=True):
-                folder = entry.path.rpartition("/")[0]
-                if folder not in made:
-                    os.makedirs(os.path.join(root, folder), exist_ok=True)
-                    made.add(folder)
-                path = os.path.join(root, entry.path)
-                descriptor = os.open(path, CREATE, 0o777 if entry.executable else 0o666)
+                descriptor = tree.create(entry.path, CREATE, 0o777 if entry.executable else 0o666)
                 try:
                     fault = self._copy(chunks, entry.digest, entry.size, descriptor, Hashing(entry.size), 0)
                     if fault is not None:
                         raise fault
                 finally:
                     os.close(descriptor)
-                self._keep(entry.digest, path)
-
-    def _missing(self, root: str, entries: Sequence[ManifestEntry]) -> list[ManifestEntry]:
-        """The entries that an earlier pull did not bring whole; everything else is removed from the partial folder."""
-        there = _names_below(root)
-        if not there:
-            return list(entries)
-        missing = []
-        for entry in entries:
-            path = os.path.join(root, entry.path)
-            if entry.path in there and self._same_file(path, entry.digest, entry.size, entry.executable):
-                there.discard(entry.path)
-                self._found_already(entry.size)
-            else:
-                missing.append(entry)
-        for name in there:
-            os.unlink(os.path.join(root, name))
-        return missing
+                self._keep(entry.digest, os.path.join(root, entry.path))
 
     def _found(self, descriptor: int, size: int) -> tuple[Hashing, int]:
         """What of a file an earlier pull brought, hashed, and how much that is."""
@@ -212,6 +195,16 @@ class Destination:
                 return damaged(digest, f"it has {place} bytes in place of {size}")
             return None if hashing.digest() == digest else damaged(digest)
 
+    def _refuse_reserved(self, *paths: str) -> None:
+        if os.name != "nt":
+            return
+        for path in paths:
+            if reserved_on_windows(path):
+                raise BadInput(
+                    f"cannot make {quoted(path)}: Windows opens something else by that name",
+                    hint="pull it on another system",
+                )
+
     def _occupied(self, *, force: bool, folder: bool, same: Callable[[], bool]) -> bool:
         """Whether the destination is as it should be already.
 
@@ -225,7 +218,9 @@ class Destination:
         """
         if not os.path.isdir(self._folder):
             what = "is no folder" if os.path.lexists(self._folder) else "does not exist"
-            raise NotFound(f"the folder {quoted(self._folder)} {what}", hint=f"mkdir -p {self._folder}", kind="folder")
+            raise NotFound(
+                f"the folder {quoted(self._folder)} {what}", hint=f"mkdir -p {shell_word(self._folder)}", kind="folder"
+            )
         if not os.path.lexists(self._path):
             return False
         self._refuse_irreplaceable(folder=folder or not force)
@@ -282,14 +277,14 @@ class Destination:
             return False
         if executable is not None and bool(found.st_mode & stat.S_IXUSR) != executable:
             return False
-        descriptor = os.open(path, READ)
+        descriptor = os.open(path, READ | NOFOLLOW)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             return hashed(stream_chunks(stream, CHUNK_BYTES)) == digest
 
     def _same_folder(self, entries: Sequence[ManifestEntry]) -> bool:
         if os.path.islink(self._path) or not os.path.isdir(self._path):
             return False
-        return _names_below(self._path) == {entry.path for entry in entries} and all(
+        return names_below(self._path) == {entry.path for entry in entries} and all(
             self._same_file(os.path.join(self._path, entry.path), entry.digest, entry.size, entry.executable)
             for entry in entries
         )
@@ -364,24 +359,9 @@ class Destination:
             ) from error
 
 
-def _names_below(root: str) -> set[str]:
-    """The paths, in a folder, of everything in it that is no folder."""
-    return {
-        os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
-        for folder, folders, names in os.walk(root)
-        for name in (*names, *(one for one in folders if os.path.islink(os.path.join(folder, one))))
-    }
-
-
 def _nothing() -> Generator[Iterator[Chunk]]:
     yield from ()
 
 
 def _make_file(path: str) -> int:
     return os.open(path, UPDATE, 0o666)
-
-
-def _make_folder(path: str) -> int:
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path)
-    return os.open(path, os.O_RDONLY | NOFOLLOW)

@@ -9,7 +9,7 @@ from itertools import chain
 from queue import Empty, SimpleQueue
 
 from mreg.artifacts.backend import BlobBackend, Chunk, Wanted
-from mreg.artifacts.hashing import missing
+from mreg.artifacts.hashing import damaged, missing
 from mreg.artifacts.layout import blob_key
 from mreg.artifacts.parallel import Stoppable, in_order
 from mreg.domain.digest import Digest
@@ -87,26 +87,30 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
             failure = error
         return _Arrived(buffer, count, failure)
 
-    def chunks(pieces: int) -> Iterator[Chunk]:
-        for _ in range(pieces):
+    def chunks(one: Wanted) -> Iterator[Chunk]:
+        for piece in _pieces(one):
             arrived = next(results)
             yield memoryview(arrived.buffer)[: arrived.count]
             if arrived.failure is not None:
                 raise arrived.failure
+            there = piece.start + arrived.count
+            if there < min(
+                piece.start + piece.length, one.size
+            ):  # or each piece that a lying size promises is asked for
+                raise damaged(one.digest, f"it has {there} bytes in place of {one.size}")
             buffers.give_back(arrived.buffer)
 
-    pieces = [list(_pieces(one)) for one in wanted]
-    large = any(len(of_one) > 1 for of_one in pieces)
+    large = any(one.size - one.start > RANGE_BYTES for one in wanted)
     under_way = in_order(
         fetch,
-        chain.from_iterable(pieces),
+        chain.from_iterable(map(_pieces, wanted)),
         at_once=AT_ONCE if large else SMALL_AT_ONCE,
         size=lambda piece: piece.length,
         budget=BUDGET_BYTES,
     )
     with closing(under_way) as results, told:
-        for of_one in pieces:
-            yield chunks(len(of_one))
+        for one in wanted:
+            yield chunks(one)
 
 
 def _pieces(wanted: Wanted) -> Iterator[_Piece]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import stat
 from collections.abc import Callable, Iterator
 
 from mreg.artifacts.local import NOFOLLOW, READ, thoroughly
@@ -12,6 +14,19 @@ from mreg.errors import Unavailable
 
 KEEP_BYTES = 8 << 20
 """From this size on what a cut pull received is worth keeping."""
+
+
+_ENDING = re.compile(r"[0-9a-f]{12}(?:[0-9a-f]{4}|-wal|-shm|-journal)?")
+"""How the name of what is written meanwhile ends: chance, or the beginning of a digest; a database had its logs."""
+
+
+def is_plain(found: os.stat_result) -> bool:
+    """Whether a file is this user's, has one name, and no mode bits but those of access.
+
+    A file of several names would change elsewhere when it is written to.
+    """
+    mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and not found.st_mode & 0o7000 and mine
 
 
 @contextlib.contextmanager
@@ -50,14 +65,23 @@ def partial(
 
 
 def _locked(path: str, make: Callable[[str], int]) -> int:
-    """The path's descriptor, locked by this process; -1 where another may write it, or has just removed it."""
-    descriptor = make(path)
+    """The path's descriptor, locked by this process; -1 where it can't be this process's alone.
+
+    Another process may write it or has just removed it, or somebody put something else there.
+    """
+    try:
+        descriptor = make(path)
+    except OSError:
+        if os.path.lexists(path):
+            return -1
+        raise
     try:
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         found = os.fstat(descriptor)
-        if os.path.samestat(found, os.lstat(path)) and found.st_uid == os.geteuid():
+        own = is_plain(found) or (stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid())
+        if own and os.path.samestat(found, os.lstat(path)):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass
@@ -76,7 +100,8 @@ def _remove_leftovers(folder: str, prefix: str, kept: str) -> None:
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             leftover = os.path.join(folder, name)
-            if not name.startswith(prefix) or leftover == kept:
+            own = name.startswith(prefix) and _ENDING.fullmatch(name, len(prefix))
+            if not own or leftover == kept:  # a person's own file may begin so, too
                 continue
             with contextlib.suppress(OSError):
                 descriptor = os.open(leftover, READ | NOFOLLOW)
@@ -88,8 +113,8 @@ def _remove_leftovers(folder: str, prefix: str, kept: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file, a link or a whole folder, if it is there."""
-    with contextlib.suppress(OSError):
+    """Remove a file, a link or a whole folder, if it is there; no link in it is followed."""
+    with contextlib.suppress(OSError, RecursionError):  # a folder too deep for Python stays
         if os.path.isdir(path) and not os.path.islink(path):
             import shutil
 
@@ -104,5 +129,5 @@ def size_of(path: str) -> int:
         if not os.path.isdir(path):
             return os.lstat(path).st_size
         return sum(os.lstat(os.path.join(folder, name)).st_size for folder, _, names in os.walk(path) for name in names)
-    except OSError:
+    except (OSError, RecursionError):
         return 0

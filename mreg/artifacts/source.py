@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from mreg.artifacts.hashing import CHUNK_BYTES
 from mreg.artifacts.local import NOFOLLOW, READ
-from mreg.domain.manifest import FILES_LIMIT, check_path
+from mreg.domain.paths import check_path
+from mreg.domain.stored import FILES_LIMIT
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Conflict, NotFound, Unavailable
 

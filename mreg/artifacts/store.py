@@ -13,7 +13,7 @@ from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import damaged, digest_of, missing, rest_of, stream_chunks
 from mreg.artifacts.layout import blob_key, digest_of_key
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import Manifest
+from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, MregError, NotFound
@@ -184,7 +184,16 @@ class ArtifactStore:
         """
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
-            data = b"".join(rest_of(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold))
+            chunks: Iterator[bytes] = (
+                rest_of(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold)
+            )
+            received = bytearray()
+            with closing(chunks):  # type: ignore[type-var]
+                for chunk in chunks:
+                    received += chunk
+                    if len(received) > BYTES_LIMIT:
+                        raise damaged(digest, f"a manifest has at most {BYTES_LIMIT} bytes")
+            data = bytes(received)
             if digest_of(data) != digest:
                 raise damaged(digest)
             if self._cache is not None:

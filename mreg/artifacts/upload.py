@@ -13,7 +13,7 @@ from mreg.artifacts.layout import blob_key
 from mreg.artifacts.progress import Progress, told
 from mreg.artifacts.source import SourceFile, changed, read_chunks, source_file, source_folder
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import Manifest, ManifestEntry, check_together
+from mreg.domain.manifest import BYTES_LIMIT, ENTRY_BYTES, Manifest, ManifestEntry, check_together
 from mreg.domain.model import ArtifactKind
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Unavailable
@@ -149,6 +149,8 @@ class Upload:
             raise _empty(path, "has no files" if not files else "has only files of 0 bytes")
         # Refused before a byte is moved where two names can't stand side by side.
         check_together(file.name for file in files)
+        if sum(len(file.name.encode()) + ENTRY_BYTES for file in files) > BYTES_LIMIT:
+            raise BadInput(f"the file names in {quoted(path)} are too long in total", hint="push an archive of it")
         moved = told(self._progress, size)
         digests, new_files, kept_bytes = self._put_files(files, moved)
         if [(file.name, file.mark) for file in files] != [(file.name, file.mark) for file in source_folder(path)]:

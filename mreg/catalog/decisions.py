@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from mreg.catalog.rows import number, read_time, row_of
+from mreg.catalog.rows import RESTORE, read_time, row_of, text, truth
 from mreg.domain.digest import Digest
+from mreg.domain.events import DETAILS_LIMIT
 from mreg.domain.policy import Decision, Policy, parse_policy, policy_document
+from mreg.domain.stored import check_target
+from mreg.domain.text import check_line, check_text, quoted
 from mreg.errors import BadInput, Corrupt
 
 if TYPE_CHECKING:
@@ -30,10 +33,14 @@ def own_policy(reader: Reader, model: RegisteredModel | None) -> Policy | None:
     if row is None:
         return None
     try:
-        return parse_policy(json.loads(str(row["document"])))
-    except (ValueError, BadInput) as error:
+        document = text(row, "document")
+        if len(document) > DETAILS_LIMIT:
+            raise BadInput(f"it has {len(document)} characters; the limit is {DETAILS_LIMIT}")
+        return parse_policy(json.loads(document))
+    except (ValueError, RecursionError, BadInput) as error:
         what = f"of {model.name}" if model else "for all models"
-        raise Corrupt(f"the policy {what} in the catalog can't be read: {error}", hint="mreg audit verify") from error
+        why = error.message if isinstance(error, BadInput) else quoted(str(error))
+        raise Corrupt(f"the policy {what} in the catalog can't be read: {why}", hint=RESTORE) from error
 
 
 def policy_for(reader: Reader, model: RegisteredModel) -> Policy:
@@ -72,12 +79,12 @@ def decisions_on(reader: Reader, version: ModelVersion) -> tuple[Decision, ...]:
 @row_of("decisions", "version_id")
 def _read(row: Row) -> Decision:
     return Decision(
-        target=str(row["target"]),
-        person=str(row["person"]),
-        approved=bool(number(row, "approved")),
-        comment=str(row["comment"]),
-        digest=Digest.sha256(str(row["digest"])),
-        at=read_time(str(row["at"])),
+        target=check_target(text(row, "target")),
+        person=check_line("person", text(row, "person")),
+        approved=truth(row, "approved"),
+        comment=check_text("comment", text(row, "comment")),
+        digest=Digest.sha256(text(row, "digest")),
+        at=read_time(row["at"]),
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mreg.catalog.rows import number, read_event, read_time, row_of
+from mreg.catalog.rows import number, read_event, read_time, row_of, text
 from mreg.domain.events import Event, time_text
-from mreg.domain.hook import Deployment, DeploymentStatus, stage_entered
+from mreg.domain.hook import Deployment, DeploymentStatus, check_deployment, stage_entered
 from mreg.domain.model import ModelStatus
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.domain.model import RegisteredModel
+
+
+ATTEMPTS_LIMIT = OUTCOME_LIMIT = 2**31 - 1
+"""Beyond what any deployment counts, and any system or HTTP status says."""
 
 
 def enqueue(writer: Writer, event: Event) -> None:
@@ -112,22 +116,25 @@ def _set_status(writer: Writer, event: Event, status: ModelStatus) -> None:
 
 @row_of("deployments", "deployment_id")
 def _claimed_until(row: Row) -> datetime | None:
-    return None if row["claimed_until"] is None else read_time(str(row["claimed_until"]))
+    return None if row["claimed_until"] is None else read_time(row["claimed_until"])
 
 
 @row_of("deployments", "deployment_id")
 def _read(row: Row) -> Deployment:
     outcome = row["outcome"]
-    return Deployment(
-        deployment_id=number(row, "deployment_id"),
-        key=str(row["key"]),
-        hook=str(row["hook"]),
-        event=read_event(row),
-        status=DeploymentStatus(str(row["status"])),
-        attempts=number(row, "attempts"),
-        outcome=outcome if isinstance(outcome, int) else None,
-        output=str(row["output"]),
-        created_at=read_time(str(row["created_at"])),
-        started_at=read_time(str(row["started_at"])) if row["started_at"] else None,
-        ended_at=read_time(str(row["ended_at"])) if row["ended_at"] else None,
+    started, ended = row["started_at"], row["ended_at"]
+    return check_deployment(
+        Deployment(
+            deployment_id=number(row, "deployment_id", 1),
+            key=text(row, "key"),
+            hook=text(row, "hook"),
+            event=read_event(row),
+            status=DeploymentStatus(text(row, "status")),
+            attempts=number(row, "attempts", 0, ATTEMPTS_LIMIT),
+            outcome=None if outcome is None else number(row, "outcome", -OUTCOME_LIMIT, OUTCOME_LIMIT),
+            output=text(row, "output"),
+            created_at=read_time(row["created_at"]),
+            started_at=None if started is None else read_time(started),
+            ended_at=None if ended is None else read_time(ended),
+        )
     )

@@ -6,11 +6,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mreg.catalog.database import Connection, Row
-from mreg.catalog.rows import number, read_event, read_model, read_reference, read_version
+from mreg.catalog.rows import (
+    number,
+    read_event,
+    read_metric_name,
+    read_model,
+    read_name,
+    read_reference,
+    read_version,
+    text,
+    version_number,
+)
 from mreg.domain.digest import Digest
 from mreg.domain.metrics import WELL_KNOWN
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.domain.stored import SIZE_LIMIT
 
 if TYPE_CHECKING:
     from mreg.domain.events import Event
@@ -67,14 +78,14 @@ class Reader:
             if self.connection.one("versions.has_metric", model_id=model.model_id, metric=name):
                 return name
         row = self.connection.one("versions.first_metric", model_id=model.model_id)
-        return str(row["name"]) if row else ""
+        return read_metric_name(row) if row else ""
 
     def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Names of models that begin with a text, sorted."""
         rows = self.connection.all(
             "models.names_from", first=prefix, beyond=_beyond(prefix), row_limit=ALL if limit is None else limit
         )
-        return tuple(str(row["name"]) for row in rows)
+        return tuple(map(read_name, rows))
 
     def near_names(self, name: str) -> tuple[str, ...]:
         """Names that the given one was probably meant to be; looks at some hundreds of neighbours, not at all names."""
@@ -82,12 +93,12 @@ class Reader:
 
         around = self.connection.all("models.names_around", name=name, row_limit=200)
         recent = self.connection.all("models.by_update", row_limit=200)
-        return nearest(name, {str(row["name"]) for row in (*around, *recent)})
+        return nearest(name, set(map(read_name, (*around, *recent))))
 
     def metric_names(self, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
         """Names of metrics that any version has and that begin with a text, sorted."""
         rows = self.connection.all("versions.metric_names", first=prefix, beyond=_beyond(prefix), row_limit=limit)
-        return tuple(str(row["name"]) for row in rows)
+        return tuple(map(read_metric_name, rows))
 
     # Versions
 
@@ -146,8 +157,8 @@ class Reader:
                 metrics, parameters, tags, aliases, data = (
                     belongings.get((row["version_id"], kind), {}) for kind in "mptad"
                 )
-                parent_id = row["parent_id"]
-                if isinstance(parent_id, int) and parent_id not in parents:
+                parent_id = None if row["parent_id"] is None else number(row, "parent_id")
+                if parent_id is not None and parent_id not in parents:
                     parents[parent_id] = self._reference(parent_id)
                 found.append(
                     read_version(
@@ -157,7 +168,7 @@ class Reader:
                         tags=tags,
                         aliases=tuple(aliases),
                         data=data,
-                        parent=parents[parent_id] if isinstance(parent_id, int) else None,
+                        parent=None if parent_id is None else parents[parent_id],
                         locate=self._locate,
                     )
                 )
@@ -176,7 +187,7 @@ class Reader:
         )
         found: dict[tuple[object, str], dict[str, str]] = {}
         for row in self.connection.query(sql, {f"v{place}": one for place, one in enumerate(ids)}) if ids else ():
-            found.setdefault((row["version_id"], str(row["kind"])), {})[str(row["name"])] = str(row["value"])
+            found.setdefault((row["version_id"], text(row, "kind")), {})[text(row, "name")] = text(row, "value")
         return found
 
     def _reference(self, version_id: int) -> VersionRef | None:
@@ -195,8 +206,7 @@ class Reader:
     def parent_of(self, version_id: int) -> int | None:
         """The id of a version's parent, also of a deleted version's, or None."""
         row = self.connection.one("versions.parent", version_id=version_id)
-        parent = row["parent_id"] if row else None
-        return parent if isinstance(parent, int) else None
+        return None if row is None or row["parent_id"] is None else number(row, "parent_id")
 
     def children_of(self, version_id: int) -> tuple[int, ...]:
         """The ids of the versions made from a version, deleted ones too, oldest first."""
@@ -234,7 +244,7 @@ class Reader:
 
     def all_events(self) -> Iterator[Event]:
         """Every event of the catalog, oldest first, a page at a time."""
-        seq = -1
+        seq = -SIZE_LIMIT - 1  # a seq below 1 is not overlooked
         while rows := self.connection.all("events.after", seq=seq, row_limit=PAGE):
             yield from (read_event(row) for row in rows)
             seq = number(rows[-1], "seq")
@@ -242,7 +252,7 @@ class Reader:
     def staged(self) -> dict[tuple[int, int], str]:
         """The stage of every version that is in one, by its model's id and its number."""
         return {
-            (number(row, "model_id"), number(row, "version")): str(row["stage"])
+            (number(row, "model_id"), version_number(row)): text(row, "stage")
             for row in self.connection.all("versions.staged")
         }
 
@@ -254,7 +264,7 @@ class Reader:
     def name_of(self, model_id: int) -> str:
         """The name of a model by its id, of one that is gone the id."""
         row = self.connection.one("models.by_id", model_id=model_id)
-        return str(row["name"]) if row else f"model {model_id}"
+        return read_name(row) if row else f"model {model_id}"
 
 
 def _rows(limit: int | None, offset: int) -> int:
@@ -263,7 +273,7 @@ def _rows(limit: int | None, offset: int) -> int:
 
 
 def _number(row: Row | None) -> int | None:
-    return None if row is None else number(row, "version")
+    return None if row is None else version_number(row)
 
 
 def _beyond(prefix: str) -> str:

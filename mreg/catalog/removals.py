@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mreg.catalog.rows import number, read_time, row_of
+from mreg.catalog.rows import number, read_time, row_of, text, truth
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 
@@ -47,12 +47,12 @@ def removal_of(reader: Reader, digest: Digest, now: datetime) -> Removal | None:
     if row is None:
         return None
     living = _begun(row) >= now - DEAD_AFTER
-    return Removal(digest, str(row["mark"]), under_way=not number(row, "removed") and living)
+    return Removal(digest, text(row, "mark"), under_way=not truth(row, "removed") and living)
 
 
 @row_of("removals", "digest")
 def _begun(row: Row) -> datetime:
-    return read_time(str(row["at"]))
+    return read_time(row["at"])
 
 
 def removals_of(reader: Reader, digests: Iterable[Digest], now: datetime) -> tuple[Removal, ...]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import wraps
 from types import MappingProxyType
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from mreg.catalog.database import Row, Value
 from mreg.domain.digest import Digest
-from mreg.domain.events import Event, details_text, time_text
-from mreg.domain.metrics import MetricValue
+from mreg.domain.events import DETAILS_LIMIT, Event, details_text, time_text
+from mreg.domain.metrics import MetricValue, check_metric
 from mreg.domain.model import (
     ArtifactKind,
     ModelArtifact,
@@ -22,17 +23,27 @@ from mreg.domain.model import (
     RegisteredModel,
     Source,
 )
-from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.domain.names import LARGEST_VERSION, ModelName, Selector, VersionRef, check_alias
+from mreg.domain.stored import SIZE_LIMIT, check_event, check_model, check_version, check_year
+from mreg.domain.text import check_key, check_line, quoted
 from mreg.errors import BadInput, Corrupt
+
+RESTORE = "mreg restore FILE brings a backup back; the artifacts are kept"
+
+EXACT_LIMIT = 400
+"""Characters of a metric's exact text: a 64-bit float can stand for an integer of 309 digits."""
+
+_EXACT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def row_of(table: str, key: str) -> Callable[[Callable[Concatenate[Row, P], T]], Callable[Concatenate[Row, P], T]]:
-    """Makes what reads a value of a row of a table fail as `Corrupt`, with the table and the row, and not otherwise.
+    """Makes a function that reads a row of a table raise `Corrupt`, with the table and the row, and nothing else.
 
-    What is stored was checked when it came in; where it can't be read, something else than mreg wrote it.
+    A stored value was checked when it came in. A row that cannot be read was written by something other than mreg.
 
     Args:
         key: The column by which the row is found.
@@ -44,44 +55,135 @@ def row_of(table: str, key: str) -> Callable[[Callable[Concatenate[Row, P], T]],
             try:
                 return read(row, *words, **named)
             except (ValueError, TypeError, OverflowError, RecursionError, BadInput) as error:
-                raise Corrupt(
-                    f"the row {row[key]!s} of the table {table} in the catalog can't be read: {error}",
-                    hint="mreg restore FILE brings a backup back; the artifacts are kept",
-                    table=table,
-                    row=row[key],
-                ) from error
+                why = error.message if isinstance(error, BadInput) else quoted(str(error))
+                raise unreadable(table, row[key], why) from error
 
         return checked
 
     return reading
 
 
-def read_time(text: str) -> datetime:
-    """The aware UTC time of its stored text."""
-    return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+def unreadable(table: str, key: Value, why: str) -> Corrupt:
+    """The error for a row that mreg did not write."""
+    shown = key if isinstance(key, int) else _shown(key)
+    return Corrupt(f"the row {shown} of the table {table} in the catalog can't be read: {why}", hint=RESTORE,
+                   table=table, row=shown)  # fmt: skip
 
 
-def number(row: Row, column: str) -> int:
-    """The integer in a column that holds nothing else.
+def _shown(value: Value) -> str:
+    if isinstance(value, str):
+        return quoted(value)
+    return f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
+
+
+def read_time(value: Value) -> datetime:
+    """The aware UTC time of its one stored form, which `mreg.domain.events.time_text` writes.
+
+    Raises:
+        ValueError, BadInput: It is of another form, or no time that can be shown everywhere.
+    """
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise BadInput(f"{_shown(value)} is no time")
+    return check_year(datetime.fromisoformat(value[:-1])).replace(tzinfo=UTC)
+
+
+def number(row: Row, column: str, low: int = 0, high: int = SIZE_LIMIT) -> int:
+    """The integer in a column, which lies between two bounds, both included.
 
     Raises:
         Corrupt: Something else is there.
     """
     value = row[column]
-    if not isinstance(value, int):
-        raise Corrupt(
-            f"the catalog holds {value!r} where a whole number belongs: {column}",
-            hint="mreg restore FILE brings a backup back; the artifacts are kept",
-        )
+    if type(value) is not int or not low <= value <= high:
+        what = f"a whole number from {low} to {high}"
+        raise Corrupt(f"the catalog holds {_shown(value)} where {what} belongs: {column}", hint=RESTORE)
     return value
 
 
-def read_metric(exact: str) -> MetricValue:
-    """The number as it was given: whole ones as exact integers."""
+def version_number(row: Row, column: str = "version") -> int:
+    """The number of a version.
+
+    Raises:
+        Corrupt: Something else is there.
+    """
+    return number(row, column, 1, LARGEST_VERSION)
+
+
+def last_version(row: Row) -> int:
+    """The highest number that was given under a name, 0 for none.
+
+    Raises:
+        Corrupt: Something else is there.
+    """
+    return number(row, "last_version", 0, LARGEST_VERSION)
+
+
+def text(row: Row, column: str) -> str:
+    """The text in a column.
+
+    Raises:
+        Corrupt: Something else is there.
+    """
+    value = row[column]
+    if not isinstance(value, str):
+        raise Corrupt(f"the catalog holds {_shown(value)} where a text belongs: {column}", hint=RESTORE)
+    return value
+
+
+def truth(row: Row, column: str) -> bool:
+    """The truth in a column of 0 and 1.
+
+    Raises:
+        Corrupt: Something else is there.
+    """
+    return number(row, column, 0, 1) == 1
+
+
+@row_of("metrics", "name")
+def read_metric_name(row: Row) -> str:
+    """The name of a metric in a row with its column ``name``."""
+    return check_key("metric", text(row, "name"))
+
+
+@row_of("models", "name")
+def read_name(row: Row) -> str:
+    """The name of a model in a row with its column ``name``."""
+    return str(ModelName(text(row, "name")))
+
+
+def read_metric(name: str, exact: str) -> MetricValue:
+    """The number as it was given: whole ones as exact integers.
+
+    Raises:
+        BadInput: The text is not what `metric_values` writes.
+    """
+    if len(exact) > EXACT_LIMIT or not _EXACT.fullmatch(exact):
+        raise BadInput(f"{quoted(exact)} is no number")
     try:
-        return int(exact)
+        return check_metric(name, int(exact))
     except ValueError:
-        return float(exact)
+        return check_metric(name, float(exact))
+
+
+def _json(stored: str) -> Mapping[str, Any]:
+    """The JSON object in a text; its values take some twenty times its room in memory.
+
+    Raises:
+        ValueError, BadInput, RecursionError: It is something else, or too long.
+    """
+    if len(stored) > DETAILS_LIMIT:
+        raise BadInput(f"it has {len(stored)} characters of JSON; the limit is {DETAILS_LIMIT}")
+    document = json.loads(stored)
+    if not isinstance(document, dict):
+        raise BadInput(f"{quoted(stored)} is no JSON object")
+    return MappingProxyType(document)
+
+
+def _environment(stored: str) -> Mapping[str, str]:
+    found = _json(stored)
+    if not all(isinstance(value, str) for value in found.values()):
+        raise BadInput(f"{quoted(stored)} is no JSON object of texts")
+    return found
 
 
 def metric_values(name: str, value: MetricValue) -> Mapping[str, Value]:
@@ -101,7 +203,7 @@ def parameter_number(value: str) -> float | None:
 
 
 def _pairs(rows: Iterable[Row]) -> Mapping[str, str]:
-    return MappingProxyType({str(row["name"]): str(row["value"]) for row in rows})
+    return MappingProxyType({text(row, "name"): text(row, "value") for row in rows})
 
 
 @row_of("models", "model_id")
@@ -116,44 +218,52 @@ def read_model(
     production: int | None,
 ) -> RegisteredModel:
     """The model of a row of ``models`` and of the rows that belong to it."""
-    return RegisteredModel(
-        model_id=number(row, "model_id"),
-        name=ModelName(str(row["name"])),
-        description=str(row["description"]),
+    model = RegisteredModel(
+        model_id=number(row, "model_id", 1),
+        name=ModelName(text(row, "name")),
+        description=text(row, "description"),
         tags=_pairs(tags),
-        aliases=MappingProxyType({str(one["alias"]): number(one, "version") for one in aliases}),
+        aliases=MappingProxyType({check_alias(text(one, "alias")): version_number(one) for one in aliases}),
         directions=_pairs(directions),
-        primary_metric=str(row["primary_metric"]),
+        primary_metric=text(row, "primary_metric"),
         version_count=number(row, "version_count"),
         latest_version=latest,
         production_version=production,
         staging_version=staging,
-        created_at=read_time(str(row["created_at"])),
-        updated_at=read_time(str(row["updated_at"])),
-        created_by=str(row["created_by"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+        created_by=check_line("created_by", text(row, "created_by")),
     )
+    check_model(model.name, model.description, model.tags, model.directions, model.primary_metric)
+    return model
 
 
 @row_of("models", "model_id")
 def _model_name(row: Row) -> ModelName:
-    return ModelName(str(row["model_name"]))
+    return ModelName(text(row, "model_name"))
 
 
 @row_of("artifacts", "artifact_id")
 def read_artifact(row: Row) -> tuple[int, ArtifactKind, Digest, int]:
     """Id, kind, digest and size in bytes of a row of ``artifacts``."""
     return (
-        number(row, "artifact_id"),
-        ArtifactKind(row["kind"]),
-        Digest.sha256(str(row["digest"])),
-        number(row, "size_bytes"),
+        number(row, "artifact_id", 1),
+        ArtifactKind(text(row, "kind")),
+        Digest.sha256(text(row, "digest")),
+        number(row, "size_bytes", 1),
     )
+
+
+@row_of("artifacts", "digest")
+def read_digest(row: Row) -> str:
+    """The hex digits in a row with the column ``digest``."""
+    return Digest.sha256(text(row, "digest")).value
 
 
 @row_of("versions", "version_id")
 def read_reference(row: Row) -> VersionRef:
     """The reference of a version that is or was, by its number and its model's name."""
-    return VersionRef(_model_name(row), Selector.number(number(row, "version")))
+    return VersionRef(_model_name(row), Selector.number(version_number(row)))
 
 
 @row_of("versions", "version_id")
@@ -171,45 +281,46 @@ def read_version(
     """The version of a row of ``versions`` with its model's name and artifact joined, and of what belongs to it."""
     artifact_id, kind, digest, size_bytes = read_artifact(row)
     deployed = row["deployed_at"]
-    dirty = row["git_dirty"]
-    return ModelVersion(
-        version_id=number(row, "version_id"),
+    version = ModelVersion(
+        version_id=number(row, "version_id", 1),
         model_name=_model_name(row),
-        version=number(row, "version"),
-        stage=ModelStage(row["stage"]),
-        status=ModelStatus(row["status"]),
-        description=str(row["description"]),
+        version=version_number(row),
+        stage=ModelStage(text(row, "stage")),
+        status=ModelStatus(text(row, "status")),
+        description=text(row, "description"),
         tags=MappingProxyType(dict(tags)),
         parameters=MappingProxyType(dict(parameters)),
-        metrics=MappingProxyType({name: read_metric(exact) for name, exact in metrics.items()}),
+        metrics=MappingProxyType({name: read_metric(name, exact) for name, exact in metrics.items()}),
         aliases=tuple(aliases),
         artifact=ModelArtifact(
             artifact_id=artifact_id,
             kind=kind,
-            name=str(row["artifact_name"]),
+            name=text(row, "artifact_name"),
             path=locate(digest),
             size_bytes=size_bytes,
             digest=digest,
             file_count=number(row, "file_count"),
-            format=str(row["format"]),
+            format=text(row, "format"),
         ),
-        run_id=str(row["run_id"]),
-        experiment_id=str(row["experiment_id"]),
+        run_id=text(row, "run_id"),
+        experiment_id=text(row, "experiment_id"),
         parent=parent,
         data=MappingProxyType(dict(data)),
         source=Source(
-            git_commit=str(row["git_commit"]),
-            git_branch=str(row["git_branch"]),
-            git_remote=str(row["git_remote"]),
-            git_dirty=None if dirty is None else bool(dirty),
-            run_url=str(row["run_url"]),
-            environment=MappingProxyType(json.loads(str(row["environment"]))),
+            git_commit=text(row, "git_commit"),
+            git_branch=text(row, "git_branch"),
+            git_remote=text(row, "git_remote"),
+            git_dirty=None if row["git_dirty"] is None else truth(row, "git_dirty"),
+            run_url=text(row, "run_url"),
+            environment=_environment(text(row, "environment")),
         ),
-        created_at=read_time(str(row["created_at"])),
-        updated_at=read_time(str(row["updated_at"])),
-        deployed_at=read_time(str(deployed)) if deployed is not None else None,
-        created_by=str(row["created_by"]),
+        created_at=read_time(row["created_at"]),
+        updated_at=read_time(row["updated_at"]),
+        deployed_at=None if deployed is None else read_time(deployed),
+        created_by=text(row, "created_by"),
     )
+    check_version(version)
+    return version
 
 
 def source_values(source: Source) -> Mapping[str, Value]:
@@ -227,23 +338,31 @@ def source_values(source: Source) -> Mapping[str, Value]:
 @row_of("events", "seq")
 def read_event(row: Row) -> Event:
     """The event of a row of ``events``."""
-    version = row["version"]
-    return Event(
-        seq=number(row, "seq"),
-        at=read_time(str(row["at"])),
-        actor=str(row["actor"]),
-        action=str(row["action"]),
-        model_id=number(row, "model_id"),
-        model=str(row["model"]),
-        version=None if version is None else number(row, "version"),
-        details=MappingProxyType(json.loads(str(row["details"]))),
-        previous=str(row["previous"]),
-        hash=str(row["hash"]),
+    return check_event(
+        Event(
+            seq=number(row, "seq"),
+            at=read_time(row["at"]),
+            actor=text(row, "actor"),
+            action=text(row, "action"),
+            model_id=number(row, "model_id"),
+            model=text(row, "model"),
+            version=None if row["version"] is None else version_number(row),
+            details=_json(text(row, "details")),
+            previous=text(row, "previous"),
+            hash=text(row, "hash"),
+        )
     )
 
 
 def event_values(event: Event) -> Mapping[str, Value]:
-    """The columns of an event."""
+    """The columns of an event.
+
+    Raises:
+        BadInput: Its details are too long.
+    """
+    details = details_text(event.details)
+    if len(details) > DETAILS_LIMIT:
+        raise BadInput(f"the change has {len(details)} characters of JSON; the limit is {DETAILS_LIMIT}")
     return {
         "seq": event.seq,
         "at": time_text(event.at),
@@ -252,7 +371,7 @@ def event_values(event: Event) -> Mapping[str, Value]:
         "model_id": event.model_id,
         "model": event.model,
         "version": event.version,
-        "details": details_text(event.details),
+        "details": details,
         "previous": event.previous,
         "hash": event.hash,
     }

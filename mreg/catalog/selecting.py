@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mreg.catalog.database import Connection, Row
-from mreg.catalog.rows import number
+from mreg.catalog.rows import read_digest, truth, version_number
 from mreg.domain.metrics import Direction, direction
 from mreg.domain.model import ModelStage, RegisteredModel
 from mreg.domain.names import LARGEST_VERSION, Selector, SelectorKind
@@ -46,7 +46,7 @@ def select(
 
 
 def _version(row: Row | None) -> int | None:
-    return None if row is None else number(row, "version")
+    return None if row is None else version_number(row)
 
 
 def _best(connection: Connection, model: RegisteredModel, back: int, metric: str) -> int | None:
@@ -69,7 +69,7 @@ def _in_stage(connection: Connection, model_id: int, stage: ModelStage, back: in
     from mreg.domain.transition import StageEntry, held
 
     rows = connection.all("versions.stage_history", model_id=model_id, stage=stage.value)
-    entries = [StageEntry(number(row, "version"), bool(row["returned"])) for row in rows]
+    entries = [StageEntry(version_number(row), truth(row, "returned")) for row in rows]
     stack = [
         version
         for version in held(entries)
@@ -88,8 +88,10 @@ def _of_alias(connection: Connection, model_id: int, alias: str, back: int) -> i
         return now
     before: list[int] = [] if now is None else [now]
     for row in connection.all("versions.alias_history", model_id=model_id, alias=alias):
-        version = row["version"]
-        if not isinstance(version, int) or (before and before[-1] == version):
+        if row["version"] is None:
+            continue
+        version = version_number(row)
+        if before and before[-1] == version:
             continue
         if connection.one("versions.exists", model_id=model_id, version=version):
             before.append(version)
@@ -100,7 +102,7 @@ def _of_alias(connection: Connection, model_id: int, alias: str, back: int) -> i
 def _of_digest(connection: Connection, model: RegisteredModel, prefix: str, back: int) -> int | None:
     first = prefix.removeprefix("sha256:")
     rows = connection.all("versions.by_digest", model_id=model.model_id, first=first, beyond=f"{first}g")
-    digests = {str(row["digest"]) for row in rows}
+    digests = {read_digest(row) for row in rows}
     if len(digests) > 1:
         raise BadInput(
             f"{prefix} is the beginning of {len(digests)} digests of {model.name}",

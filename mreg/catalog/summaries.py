@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mreg.catalog.database import Connection, Row, Value
-from mreg.catalog.rows import number, read_metric, read_model, row_of
+from mreg.catalog.rows import number, read_metric, read_metric_name, read_model, row_of, text, version_number
 from mreg.domain.metrics import WELL_KNOWN, MetricValue
 from mreg.domain.model import ModelSummary, RegisteredModel
 
@@ -82,18 +82,19 @@ def _model(row: Row, more: Row, belongings: Mapping[tuple[Value, str], list[Row]
 
 
 def _number(row: Row, column: str) -> int | None:
-    return None if row[column] is None else number(row, column)
+    return None if row[column] is None else version_number(row, column)
 
 
 def _judging(model: RegisteredModel, more: Row) -> str:
     """As `mreg.catalog.reader.Reader.judging_metric`."""
     known = next((name for name in WELL_KNOWN if more[f"has_{name}"]), "")
-    return model.primary_metric or known or str(more["first_metric"] or "")
+    first = more["first_metric"]
+    return model.primary_metric or known or ("" if first is None else read_metric_name({"name": first}))
 
 
 @row_of("metrics", "name")
 def _read_value(row: Row) -> MetricValue:
-    return read_metric(str(row["exact"]))
+    return read_metric(read_metric_name(row), text(row, "exact"))
 
 
 def _values(
@@ -120,7 +121,7 @@ def _values(
         f"WHERE ({pairs}) AND x.name IN ({', '.join(f':{name}' for name in names)})"
     )
     return {
-        (number(row, "model_id"), number(row, "version")): _read_value(row)
+        (number(row, "model_id"), version_number(row)): _read_value(row)
         for row in connection.query(sql, {**values, **names})
         if row["name"] == metrics[number(row, "model_id")]
     }

@@ -10,12 +10,12 @@ from mreg.catalog.belongings import add_belongings
 from mreg.catalog.changes import changes
 from mreg.catalog.database import Connection
 from mreg.catalog.reader import Reader
-from mreg.catalog.rows import event_values, number, read_event, source_values
+from mreg.catalog.rows import event_values, last_version, number, read_event, source_values
 from mreg.domain.digest import Digest
 from mreg.domain.events import Event, chained, time_text
 from mreg.domain.metrics import MetricValue
 from mreg.domain.model import ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
-from mreg.domain.names import ModelName
+from mreg.domain.names import LARGEST_VERSION, ModelName
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Corrupt
 
@@ -108,7 +108,7 @@ class Writer(Reader):
             name=str(name),
             description=description,
             primary_metric=primary_metric,
-            last_version=before["last_version"] if before else 0,
+            last_version=last_version(before) if before else 0,
             at=self.time,
             actor=self.actor,
         )
@@ -174,14 +174,14 @@ class Writer(Reader):
         if self.connection.one("models.by_name", name=str(to)):
             raise AlreadyExists(f"the model {quoted(str(to))} exists already", hint="choose another name")
         row = self.connection.one("models.by_id", model_id=model.model_id)
-        last = number(row, "last_version") if row else 0
+        last = last_version(row) if row else 0
         before = self.connection.one("models.given_up", name=str(to))
         if before and before["model_id"] != model.model_id and last:
             raise AlreadyExists(
-                f"{quoted(str(to))} was the name of another model until version {number(before, 'last_version')}",
+                f"{quoted(str(to))} was the name of another model until version {last_version(before)}",
                 hint=f"{to}@1 would come to mean other bytes; choose another name",
             )
-        used = max(last, number(before, "last_version") if before else 0)
+        used = max(last, last_version(before) if before else 0)
         self.connection.run("models.rename", model_id=model.model_id, name=str(to), last_version=used, at=self.time)
         self.connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
         self.connection.run("models.take_back", name=str(to))
@@ -196,7 +196,7 @@ class Writer(Reader):
         for version in reversed(self.versions(model)):
             self.delete_version(version)
         row = self.connection.one("models.by_id", model_id=model.model_id)
-        last = row["last_version"] if row else 0
+        last = last_version(row) if row else 0
         self.connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
         set_policy(self, model, None)
         self.record("model.deleted", model, {"last_version": last})
@@ -228,7 +228,7 @@ class Writer(Reader):
             imported: What it was where it was exported, for the audit trail alone.
         """
         row = self.connection.one("models.by_id", model_id=model.model_id)
-        given = max(number(row, "last_version") + 1 if row else 1, wanted)
+        given = max(number(row, "last_version", 0, LARGEST_VERSION - 1) + 1 if row else 1, wanted)
         details = {
             "checksum": str(artifact.digest),
             "kind": artifact.kind.value,

@@ -20,7 +20,7 @@ def pull(
     reference: ReferenceArgument,
     destination: Annotated[
         str | None,
-        typer.Argument(metavar="DEST", help="The file or folder to make; else the artifact's own name, here."),
+        typer.Argument(metavar="DEST", help="The file or folder to make (default: the artifact's name, here)."),
     ] = None,
     to_stdout: Annotated[
         bool, typer.Option("--stdout", help="Write the bytes of one file to standard output.")

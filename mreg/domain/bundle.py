@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from mreg.domain.bundle_fields import (
-    checked_model,
-    checked_version,
     entries_of,
     event_fields,
     list_of,
@@ -30,6 +28,7 @@ from mreg.domain.events import Event, event_hash
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import ModelName, VersionRef
+from mreg.domain.stored import check_model, check_version
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt
 
@@ -88,10 +87,10 @@ class Bundle:
     blobs: Mapping[Digest, int]
 
     def __post_init__(self) -> None:
-        checked_model(self.model.name, self.model.description, self.model.tags, self.model.directions,
-                      self.model.primary_metric)  # fmt: skip
+        model = self.model
+        check_model(model.name, model.description, model.tags, model.directions, model.primary_metric)
         for one in self.versions:
-            checked_version(one.version)
+            check_version(one.version)
         if len(self.blobs) > BLOBS_LIMIT:
             raise BadInput(f"{len(self.blobs)} blobs are too many; the limit is {BLOBS_LIMIT}")
         _check_rising("version", [one.version.version for one in self.versions])

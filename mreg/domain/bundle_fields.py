@@ -9,12 +9,11 @@ from typing import TypedDict
 
 from mreg.domain.digest import Digest
 from mreg.domain.events import Event, parse_time, time_text
-from mreg.domain.lineage import check_data
-from mreg.domain.manifest import SIZE_LIMIT, check_path
-from mreg.domain.metrics import Direction, MetricValue, check_metric
+from mreg.domain.metrics import MetricValue, check_metric
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
-from mreg.domain.names import LARGEST_VERSION, ModelName, SelectorKind, VersionRef, check_alias
-from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value, quoted
+from mreg.domain.names import LARGEST_VERSION, ModelName, SelectorKind, VersionRef
+from mreg.domain.stored import FILES_LIMIT, SIZE_LIMIT, check_event, check_whole, check_year
+from mreg.domain.text import quoted
 from mreg.errors import BadInput
 
 _MODEL = ("name", "description", "tags", "directions", "primary_metric")
@@ -69,16 +68,6 @@ def _text(what: str, value: object) -> str:
     return value
 
 
-def _line_or_nothing(what: str, text: str) -> str:
-    return check_line(what, text) if text else text
-
-
-def _whole(what: str, value: object, low: int, high: int) -> int:
-    if type(value) is not int or not low <= value <= high:
-        raise BadInput(f"{what} is no whole number from {low} to {high}")
-    return value
-
-
 def _texts(what: str, value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise BadInput(f"{what} is no object of texts")
@@ -89,14 +78,7 @@ def _time(what: str, value: object) -> datetime:
     text = _text(what, value)
     if not _TIME.fullmatch(text):
         raise BadInput(f"{what} is {quoted(text)}, which is no time in UTC with microseconds")
-    return datetime.fromisoformat(parse_time(text))
-
-
-def _check_entries(kind: str, entries: Mapping[str, str]) -> None:
-    if len(entries) > ENTRIES_LIMIT:
-        raise BadInput(f"{len(entries)} {kind}s are too many; the limit is {ENTRIES_LIMIT}")
-    for key, value in entries.items():
-        check_value(kind, check_key(kind, key), value)
+    return check_year(datetime.fromisoformat(parse_time(text)))
 
 
 # The model
@@ -116,26 +98,6 @@ def read_model(value: object) -> ModelFields:
         directions=_texts("the directions", fields["directions"]),
         primary_metric=_text("the primary metric", fields["primary_metric"]),
     )
-
-
-def checked_model(
-    name: ModelName, description: str, tags: Mapping[str, str], directions: Mapping[str, str], primary_metric: str
-) -> None:
-    """Nothing, if a registry would store this of a model.
-
-    Raises:
-        BadInput: A text can't be stored.
-    """
-    check_text(f"description of {name}", description)
-    _check_entries("tag", tags)
-    if len(directions) > ENTRIES_LIMIT:
-        raise BadInput(f"{len(directions)} directions are too many; the limit is {ENTRIES_LIMIT}")
-    for metric, way in directions.items():
-        check_key("metric", metric)
-        if Direction.parse(way).value != way:
-            raise BadInput(f"{quoted(way)} is no direction", hint="write higher or lower")
-    if primary_metric:
-        check_key("metric", primary_metric)
 
 
 # A version
@@ -189,7 +151,7 @@ def read_version(model: ModelName, value: object) -> tuple[ModelVersion, Digest 
     created_at = _time("created_at", fields["created_at"])
     version = ModelVersion(
         model_name=model,
-        version=_whole("the number of a version", fields["number"], 1, LARGEST_VERSION),
+        version=check_whole("the number of a version", fields["number"], 1, LARGEST_VERSION),
         stage=_stage(fields["stage"]),
         description=_text("the description", fields["description"]),
         tags=_texts("the tags", fields["tags"]),
@@ -245,8 +207,8 @@ def _read_artifact(value: object) -> ModelArtifact:
         name=_text("the artifact's name", fields["name"]),
         path="",
         digest=Digest.parse(_text("the digest", fields["digest"])),
-        size_bytes=_whole("the size of an artifact", fields["size_bytes"], 1, SIZE_LIMIT),
-        file_count=_whole("the number of files", fields["file_count"], 1, SIZE_LIMIT),
+        size_bytes=check_whole("the size of an artifact", fields["size_bytes"], 1, SIZE_LIMIT),
+        file_count=check_whole("the number of files", fields["file_count"], 1, FILES_LIMIT),
         format=_text("the artifact's format", fields["format"]),
     )
 
@@ -264,38 +226,6 @@ def _read_source(value: object) -> Source:
         run_url=_text("the run's page", fields["run_url"]),
         environment=_texts("the environment", fields["environment"]),
     )
-
-
-def checked_version(version: ModelVersion) -> None:
-    """Nothing, if a registry would store this version.
-
-    Raises:
-        BadInput: A name, number or text can't be stored.
-    """
-    check_text("description", version.description)
-    for kind, entries in (
-        ("tag", version.tags), ("parameter", version.parameters), ("environment", version.source.environment),
-    ):  # fmt: skip
-        _check_entries(kind, entries)
-    for what, held in (("metrics", version.metrics), ("data", version.data), ("aliases", version.aliases)):
-        if len(held) > ENTRIES_LIMIT:
-            raise BadInput(f"{len(held)} {what} are too many; the limit is {ENTRIES_LIMIT}")
-    for name, number in version.metrics.items():
-        check_metric(check_key("metric", name), number)
-    for name, address in version.data.items():
-        check_data(check_key("data", name), address)
-    for alias in version.aliases:
-        check_alias(alias)
-    if "/" in check_path(version.artifact.name):
-        raise BadInput(f"the artifact's name {quoted(version.artifact.name)} is a path")
-    source = version.source
-    for what, line in (
-        ("run id", version.run_id), ("experiment id", version.experiment_id), ("commit", source.git_commit),
-        ("branch", source.git_branch), ("remote", source.git_remote), ("run's page", source.run_url),
-    ):  # fmt: skip
-        _line_or_nothing(what, line)
-    check_line("format", version.artifact.format)
-    check_line("created_by", version.created_by)
 
 
 # Events and blobs
@@ -318,17 +248,20 @@ def read_event(value: object) -> Event:
     if not isinstance(details, dict):
         raise BadInput("the details of an event are no object")
     version = fields["version"]
-    return Event(
-        seq=_whole("the seq of an event", fields["seq"], 1, SIZE_LIMIT),
-        at=_time("the time of an event", fields["at"]),
-        actor=check_line("actor", _text("the actor", fields["actor"])),
-        action=check_line("action", _text("the action", fields["action"])),
-        model_id=_whole("the model's id", fields["model_id"], 0, SIZE_LIMIT),
-        model=_line_or_nothing("model", _text("the model", fields["model"])),
-        version=None if version is None else _whole("the version of an event", version, 1, LARGEST_VERSION),
-        details=details,
-        previous=Digest.sha256(_text("previous", fields["previous"])).value,
-        hash=Digest.sha256(_text("hash", fields["hash"])).value,
+    seq, model_id = fields["seq"], fields["model_id"]
+    return check_event(
+        Event(
+            seq=check_whole("the seq of an event", seq, 1, SIZE_LIMIT),
+            at=_time("the time of an event", fields["at"]),
+            actor=_text("the actor", fields["actor"]),
+            action=_text("the action", fields["action"]),
+            model_id=check_whole("the model's id", model_id, 0, SIZE_LIMIT),
+            model=_text("the model", fields["model"]),
+            version=None if version is None else check_whole("the version of an event", version, 1, LARGEST_VERSION),
+            details=details,
+            previous=_text("previous", fields["previous"]),
+            hash=_text("hash", fields["hash"]),
+        )
     )
 
 
@@ -340,4 +273,4 @@ def read_blob(value: object) -> tuple[Digest, int]:
     """
     fields = entries_of("a blob", value, ("digest", "size_bytes"))
     digest = Digest.parse(_text("the digest", fields["digest"]))
-    return digest, _whole("the size of a blob", fields["size_bytes"], 0, SIZE_LIMIT)
+    return digest, check_whole("the size of a blob", fields["size_bytes"], 0, SIZE_LIMIT)

@@ -15,6 +15,10 @@ GENESIS = "0" * 64
 """What the first event names as the one before it."""
 
 
+DETAILS_LIMIT = 8 << 20
+"""Characters of an event's details as JSON."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Who did what when; written in the transaction that did it, and never changed.

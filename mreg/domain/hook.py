@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from mreg.domain.events import Event
 from mreg.domain.model import ModelStage
-from mreg.domain.text import nearest, quoted
+from mreg.domain.text import check_text, nearest, quoted
 from mreg.errors import BadInput
 
 KEYS = ("name", "on", "stage", "models", "command", "webhook", "secret_env", "timeout", "on_failure")
@@ -23,6 +23,7 @@ ACTIONS = (
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_KEY = re.compile(r"[0-9a-f]{32}\.[1-9][0-9]{0,18}")
 HOOKS_LIMIT = 50
 DEFAULT_SECONDS = 300.0
 LONGEST_SECONDS = 86_400.0
@@ -107,6 +108,20 @@ class Deployment:
     def stage(self) -> str:
         """The stage that was entered; empty where none was."""
         return stage_entered(self.event)
+
+
+def check_deployment(deployment: Deployment) -> Deployment:
+    """The deployment itself, if mreg could have written it.
+
+    Raises:
+        BadInput: Its key, its hook's name or its output could not be stored.
+    """
+    if not _KEY.fullmatch(deployment.key):
+        raise BadInput(f"{quoted(deployment.key)} is no key of a deployment")
+    if not NAME.fullmatch(deployment.hook):
+        raise BadInput(f"{quoted(deployment.hook)} can't be a hook's name")
+    check_text("output", deployment.output)
+    return deployment
 
 
 def stage_entered(event: Event) -> str:

@@ -12,23 +12,22 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 from mreg.domain.digest import Digest
+from mreg.domain.paths import PATH_LIMIT, check_path
+from mreg.domain.stored import FILES_LIMIT, SIZE_LIMIT
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt
 
 FORMAT = "mreg.manifest.v1"
-FILES_LIMIT = 1_000_000
-PATH_LIMIT = 4_096
-PART_LIMIT = 255
+BYTES_LIMIT = 256 << 20
+"""Bytes of a manifest, which is read into memory: a million files whose paths have 120 bytes on average."""
 
-_PLAIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_. -]*/)*[A-Za-z0-9_][A-Za-z0-9_. -]*")
-"""Paths of which one look tells that nothing is wrong with them; most are such."""
-SIZE_LIMIT = 2**63 - 1
-"""Bytes of all files together; what a catalog's integer and a file system's offset can hold."""
+ENTRY_BYTES = 144
+"""More than a file adds to a manifest besides the bytes of its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +52,6 @@ class ManifestEntry:
             raise BadInput(f"the size of {quoted(self.path)} is negative")
         if self.size > SIZE_LIMIT:
             raise BadInput(f"the size of {quoted(self.path)} is beyond {SIZE_LIMIT} bytes")
-
-
-def check_path(path: str) -> str:
-    """The path itself, if a folder artifact may hold it on every platform that mreg serves.
-
-    Raises:
-        BadInput: It could leave the folder, can't be written everywhere, or holds a control character.
-    """
-    if len(path) <= PART_LIMIT and _PLAIN.fullmatch(path):
-        return path
-    parts = path.split("/")
-    good = (
-        path.isprintable()
-        and "\\" not in path
-        and not any(part in ("", ".", "..") for part in parts)
-        and not (len(path) > 1 and path[1] == ":" and path[0].isascii() and path[0].isalpha())
-    )
-    if not good:
-        raise BadInput(
-            f"the file name {quoted(path)} can't be kept in an artifact",
-            hint="rename the file: no control characters, backslashes, empty parts, '.' or '..'",
-        )
-    encoded = path.encode()
-    if len(encoded) > PATH_LIMIT or any(len(part.encode()) > PART_LIMIT for part in parts):
-        raise BadInput(f"the file name {quoted(path)} is too long", hint=f"keep paths under {PATH_LIMIT} bytes")
-    return path
 
 
 def check_together(paths: Iterable[str]) -> None:
@@ -147,27 +120,50 @@ class Manifest:
         Raises:
             Corrupt: They are not the canonical bytes of a manifest; a hostile or damaged one never comes through.
         """
+        if len(data) > BYTES_LIMIT:
+            raise Corrupt(f"the manifest has {len(data)} bytes; the limit is {BYTES_LIMIT}")
         try:
-            document = json.loads(data)
-            if document["format"] != FORMAT:
-                raise Corrupt(f"the manifest is of the unknown format {quoted(str(document['format']))}")
-            manifest = cls(tuple(_entry(item) for item in document["files"]))
-        except Corrupt:
-            raise
+            manifest = cls(tuple(_entries(data)))
         except BadInput as error:
             raise Corrupt(f"the manifest can't be used: {error.message}") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except ValueError as error:
             raise Corrupt("the manifest can't be read") from error
         if manifest.canonical() != data:
             raise Corrupt("the manifest is not in canonical form")
         return manifest
 
 
-def _entry(item: dict[str, object]) -> ManifestEntry:
-    path, size, executable, value = item["path"], item["size"], item["executable"], item["sha256"]
-    if not (isinstance(path, str) and type(size) is int and isinstance(executable, bool) and isinstance(value, str)):
-        raise TypeError(path)
-    return ManifestEntry(path, size, Digest.sha256(value), executable)
+_BEGIN = b'{"files":['
+_END = f'],"format":"{FORMAT}"}}'.encode()
+_ENTRY = re.compile(
+    rb'\{"executable":(true|false),"path":("(?:[^"\\\x00-\x1f]|\\"){1,%d}"),"sha256":"([0-9a-f]{64})",'
+    rb'"size":(0|[1-9][0-9]{0,18})\}' % PATH_LIMIT
+)
+
+
+def _entries(data: bytes) -> Iterator[ManifestEntry]:
+    """The entries one by one: as JSON a hostile manifest could become twenty times as large in memory.
+
+    Raises:
+        ValueError: The bytes are of another form.
+        BadInput: A path, digest or size can't be kept, or there are too many.
+    """
+    place = len(_BEGIN)
+    if not data.startswith(_BEGIN):
+        raise ValueError(data[:place])
+    count = 0
+    while match := _ENTRY.match(data, place):
+        count += 1
+        if count > FILES_LIMIT:
+            raise BadInput(f"the folder has more than {FILES_LIMIT} files")
+        executable, path, digest, size = match.groups()
+        yield ManifestEntry(json.loads(path), int(size), Digest.sha256(digest.decode()), executable == b"true")
+        place = match.end() + 1
+        if data[place - 1 : place] != b",":
+            place -= 1
+            break
+    if len(data) != place + len(_END) or not data.endswith(_END):
+        raise ValueError(data[place : place + 80])
 
 
 def _folded(path: str) -> str:

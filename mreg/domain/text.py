@@ -74,6 +74,13 @@ def quoted(text: str, limit: int = 80) -> str:
     return f"'{printable(text)}'"
 
 
+def shell_word(text: str) -> str:
+    """The text as one word of a POSIX shell, for commands that a hint gives; printable."""
+    from shlex import quote
+
+    return quote(printable(text))
+
+
 def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Up to ``count`` known words that the word was probably meant to be, nearest first."""
     from difflib import get_close_matches

@@ -38,10 +38,10 @@ def _node(reader: Reader, version_id: int, related: tuple[LineageNode, ...]) -> 
 
 
 def _parents(reader: Reader, version_id: int) -> tuple[LineageNode, ...]:
-    chain: list[int] = []
+    chain: dict[int, None] = {}
     current = reader.parent_of(version_id)
     while current is not None and current not in chain and len(chain) < NODES_LIMIT:
-        chain.append(current)
+        chain[current] = None
         current = reader.parent_of(current)
     nodes: tuple[LineageNode, ...] = ()
     for ancestor in reversed(chain):
@@ -52,12 +52,15 @@ def _parents(reader: Reader, version_id: int) -> tuple[LineageNode, ...]:
 
 def _children(reader: Reader, version_id: int) -> tuple[LineageNode, ...]:
     # Downwards by breadth, upwards by assembly: a chain of 10,000 must not meet Python's recursion limit.
+    # Each version stands in the tree once: a hostile catalog can give one several parents, or make it its own ancestor.
     order = [version_id]
+    seen = {version_id}
     children: dict[int, tuple[int, ...]] = {}
     for current in order:
-        found = tuple(child for child in reader.children_of(current) if child not in children)
+        found = tuple(child for child in dict.fromkeys(reader.children_of(current)) if child not in seen)
         children[current] = found if len(order) + len(found) <= NODES_LIMIT else ()
         order.extend(children[current])
+        seen.update(children[current])
     nodes: dict[int, LineageNode] = {}
     for current in reversed(order[1:]):
         node = _node(reader, current, tuple(nodes[child] for child in children[current] if child in nodes))

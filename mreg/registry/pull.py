@@ -10,8 +10,9 @@ from typing import BinaryIO
 
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
-from mreg.domain.text import quoted
-from mreg.errors import BadInput, NotFound
+from mreg.domain.paths import check_artifact_name
+from mreg.domain.text import quoted, shell_word
+from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination
 from mreg.registry.references import as_reference, concerning, find_version
 from mreg.registry.session import Session
@@ -46,13 +47,15 @@ def pull(
 
     Args:
         reference: Which version; a bare name means the latest.
-        destination: File or folder to make; None for the artifact's own name in the working folder.
+        destination: File or folder to make; None for the artifact's own name in the working folder. A name that
+            begins with ``-`` or ``.`` is not taken from the catalog and must be given here.
         force: Replace what is there.
 
     Raises:
         NotFound: No such model or version, or the destination's parent folder is missing.
         AlreadyExists: Something else is at the destination.
-        BadInput: The destination is the registry's own, or is a device or a pipe.
+        BadInput: The destination is the registry's own, is a device or a pipe, or would be taken from the catalog
+            and begins with ``-`` or ``.``.
         Corrupt: The stored bytes are not what they should be.
         Unavailable: The store can't be read or the destination can't be written.
     """
@@ -61,13 +64,18 @@ def pull(
     if str(version.reference) != str(wanted):
         session.notice(f"{wanted} is {version.reference}")
     artifact = version.artifact
-    target = Path(os.path.abspath(os.fspath(destination))) if destination is not None else Path.cwd() / artifact.name
+    if destination is None:
+        target = Path.cwd() / _own_name(version, ".")
+    else:
+        target = Path(os.path.abspath(os.fspath(destination)))
     if destination is not None and os.fspath(destination).endswith("/") and not target.is_dir():
         raise NotFound(
-            f"the folder {quoted(str(target), 200)} does not exist", hint=f"mkdir -p {target}", kind="folder"
+            f"the folder {quoted(str(target), 200)} does not exist",
+            hint=f"mkdir -p {shell_word(str(target))}",
+            kind="folder",
         )
     if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
-        target = target / artifact.name
+        target = target / _own_name(version, os.fspath(destination))
     check_destination(session, target)
     with concerning(version):
         received = session.artifacts().pull(
@@ -76,6 +84,27 @@ def pull(
     if received.kept_bytes:
         session.notice(f"{received.kept_bytes} bytes of {artifact.size_bytes} had arrived before and were kept")
     return Pulled(version=version, destination=target, unchanged=received.unchanged)
+
+
+def _own_name(version: ModelVersion, folder: str) -> str:
+    """The artifact's own name, checked once more where it becomes a path that nobody typed.
+
+    Raises:
+        BadInput: It would be read as an option by other commands, or make a hidden file.
+        Corrupt: It is no name of an artifact.
+    """
+    name = version.artifact.name
+    try:
+        check_artifact_name(name)
+    except BadInput as error:
+        raise Corrupt(f"{version.reference}: {error.message}", hint=f"mreg pull {version.reference} DEST") from error
+    if name.startswith(("-", ".")):
+        plain = name.lstrip("-. ") or version.model_name.value.rpartition("/")[2].lstrip("-. ") or "artifact"
+        raise BadInput(
+            f"cannot take the destination from the catalog: the artifact name {quoted(name)} begins with '{name[0]}'",
+            hint=f"mreg pull {version.reference} {shell_word(os.path.join(folder, plain))}",
+        )
+    return name
 
 
 def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> ModelVersion:

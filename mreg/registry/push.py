@@ -9,10 +9,10 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mreg.domain.manifest import check_path
 from mreg.domain.metrics import MetricValue, check_metric
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
 from mreg.domain.names import ModelName, VersionRef, check_alias
+from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value
 from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
@@ -95,7 +95,7 @@ def push(
     from mreg.registry.capture import begin_capture
 
     place = os.fspath(path)
-    artifact_name = check_path(os.path.basename(os.path.abspath(place)) or "root")
+    artifact_name = check_artifact_name(os.path.basename(os.path.abspath(place)) or "root")
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # before bytes move
     made_from = as_reference(parent) if parent is not None else None
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
@@ -155,7 +155,7 @@ def check_file_name(name: str) -> str:
     Raises:
         BadInput: It may not.
     """
-    return check_path(re.split(r"[/\\]", name)[-1])
+    return check_artifact_name(re.split(r"[/\\]", name)[-1])
 
 
 @dataclass(frozen=True, slots=True)

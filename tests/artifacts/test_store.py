@@ -513,14 +513,14 @@ def test_leftovers_of_dead_pulls_are_removed_and_those_of_living_ones_kept(
 
     stored = store.put(str(write(tmp_path / "m")))
     out = tmp_path / "out"
-    write(out / ".back.mreg-dead", b"half")
-    write(out / ".back.mreg-deadfolder" / "x", b"half")
-    living = write(out / ".back.mreg-living", b"half")
-    write(out / ".back.other", b"mine")
+    write(out / ".back.mreg-0123456789ab", b"half")
+    write(out / ".back.mreg-0123456789abcdef" / "x", b"half")
+    living = write(out / ".back.mreg-ba9876543210", b"half")
+    own = [write(out / name, b"mine").name for name in (".back.mreg-notes", ".back.mreg-0123456789abc", ".back.other")]
     with living.open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         pull(store, stored, out / "back")
-    assert sorted(path.name for path in out.iterdir()) == [".back.mreg-living", ".back.other", "back"]
+    assert sorted(path.name for path in out.iterdir()) == sorted([*own, living.name, "back"])
 
 
 def test_two_pulls_to_one_destination_leave_one_whole_file(store: ArtifactStore, tmp_path: Path) -> None:

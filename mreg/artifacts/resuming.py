@@ -1,0 +1,74 @@
+"""What an earlier pull of a folder brought, and what of it can be kept, whoever put it there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+
+from mreg.artifacts.hashing import CHUNK_BYTES, hashed, stream_chunks
+from mreg.artifacts.partial import is_plain
+from mreg.artifacts.tree import FOLDER, Tree
+from mreg.domain.manifest import ManifestEntry
+
+
+def make_folder(path: str) -> int:
+    """Make a folder, or open the one that is there; its descriptor.
+
+    Raises:
+        OSError: Something else is there, or something in it can't be read.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path)
+    descriptor = os.open(path, FOLDER)
+    try:
+        with Tree(path, descriptor) as tree:
+            for _ in tree.walk():  # a folder that cannot be read to its end is not continued
+                pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def missing_entries(tree: Tree, entries: Sequence[ManifestEntry], found: Callable[[int], None]) -> list[ManifestEntry]:
+    """The entries that an earlier pull did not bring whole; everything else is removed from its folder.
+
+    Only plain files of one name, with the right bytes and mode, are kept.
+
+    Args:
+        found: Told of the bytes of each file that is kept.
+    """
+    there = dict(tree.walk())
+    if not there:
+        return list(entries)
+    missing = []
+    for entry in entries:
+        status = there.get(entry.path)
+        if status is not None and _is_same(tree, entry, status):
+            del there[entry.path]
+            found(entry.size)
+        else:
+            missing.append(entry)
+    needed = {folder for entry in entries for folder in _folders_of(entry.path)}
+    for name, status in sorted(there.items(), reverse=True):  # what is in a folder before the folder
+        if not stat.S_ISDIR(status.st_mode):
+            tree.unlink(name)
+        elif name not in needed:
+            tree.rmdir(name)
+    return missing
+
+
+def _is_same(tree: Tree, entry: ManifestEntry, found: os.stat_result) -> bool:
+    executable = bool(found.st_mode & stat.S_IXUSR)
+    if not is_plain(found) or found.st_size != entry.size or executable != entry.executable:
+        return False
+    with os.fdopen(tree.open(entry.path), "rb", buffering=0) as stream:
+        return hashed(stream_chunks(stream, CHUNK_BYTES)) == entry.digest
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """Every folder that a path lies in, the innermost first."""
+    while path := path.rpartition("/")[0]:
+        yield path
