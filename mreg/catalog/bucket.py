@@ -22,6 +22,7 @@ from mreg.catalog.bucket_copy import Copy, LocalCopy
 from mreg.catalog.database import Connection, Database, Examination, write_id
 from mreg.catalog.embedded import SqliteConnection, check_catalog, damaged, damages, empty_catalog, migrate, translated
 from mreg.catalog.embedded import within as within_transaction
+from mreg.catalog.guard import GuardedConnection, connect, file_size
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
@@ -71,7 +72,7 @@ class BucketDatabase(Database):
         self._place = f"{bucket.url}/{key}"
         self._local = LocalCopy(folder, f"{self._place} {bucket.address}")
         self._lock = threading.RLock()
-        self._opened: tuple[str, sqlite3.Connection] | None = None
+        self._opened: tuple[str, GuardedConnection] | None = None
         self._orphans = orphans
         self._may_be_new = False
         self._seen = False
@@ -226,24 +227,23 @@ class BucketDatabase(Database):
                 raise damaged(self._place, "is no SQLite file")
         return data
 
-    def _open(self, copy: Copy) -> sqlite3.Connection:
+    def _open(self, copy: Copy) -> GuardedConnection:
         """A connection for reading."""
         if self._opened is None or self._opened[0] != copy.etag or not copy.etag:
             self.close()
             self._opened = copy.etag, self._on_disk(copy) or self._in_memory(copy)
         return self._opened[1]
 
-    def _on_disk(self, copy: Copy) -> sqlite3.Connection | None:
+    def _on_disk(self, copy: Copy) -> GuardedConnection | None:
         """The copy where it lies; None where it is not there, or has an older schema."""
         if not copy.path:
             return None
         try:
-            raw = sqlite3.connect(
-                f"file:{quote(copy.path)}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+            raw = connect(
+                f"file:{quote(copy.path)}?mode=ro&immutable=1", self._place, lambda: file_size(copy.path), uri=True
             )
         except sqlite3.OperationalError:
             return None
-        raw.row_factory = sqlite3.Row
         try:
             if check_catalog(raw, self._place) == SCHEMA:
                 return raw
@@ -253,14 +253,15 @@ class BucketDatabase(Database):
         raw.close()
         return None
 
-    def _in_memory(self, copy: Copy) -> sqlite3.Connection:
+    def _in_memory(self, copy: Copy) -> GuardedConnection:
         """The copy with this release's schema, to be changed."""
-        raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        data = self._readable(copy)
+        size = len(data)
+        raw = connect(":memory:", self._place, lambda: size)
         try:
-            raw.row_factory = sqlite3.Row
-            raw.deserialize(self._readable(copy))
+            raw.deserialize(data)
+            del data
             schema = check_catalog(raw, self._place)
-            raw.execute("PRAGMA foreign_keys = ON")
             migrate(raw, schema)
         except BaseException:
             raw.close()
@@ -309,7 +310,7 @@ class BucketDatabase(Database):
             )
 
 
-def _stamped(raw: sqlite3.Connection, mine: str) -> bytes:
+def _stamped(raw: GuardedConnection, mine: str) -> bytes:
     """The changed file, with the id of the write in it."""
     connection = SqliteConnection(raw)
     number = connection.insert("writes.insert", id=mine)
