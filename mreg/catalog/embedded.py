@@ -166,6 +166,8 @@ def translated(place: str, busy_seconds: float = 0) -> Iterator[None]:
     except sqlite3.Error as error:
         raise_reason(error)
         raise _translation(error, place, busy_seconds) from error
+    except UnicodeDecodeError as error:  # also of SQLite's own message, which can quote the file
+        raise damaged(place, "is damaged: its text is not UTF-8") from error
 
 
 def unreachable(place: str, why: str, hint: str = "mend its permissions, or see mreg profile list") -> Unavailable:

@@ -170,7 +170,10 @@ class SqliteDatabase(Database):
         try:
             return self._checked(self._connect("mode=rw")), True
         except sqlite3.OperationalError as error:
-            if write or error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            if write or getattr(error, "sqlite_errorcode", 0) & 0xFF not in (
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+            ):
                 raise
         # In a folder that can't be written SQLite can't share a log with writers. Without a log or a journal nothing is
         # pending, and the file may be read as it is.
@@ -196,7 +199,7 @@ class SqliteDatabase(Database):
             try:
                 mode = raw.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
                 mode = "wal"  # it is not waited for: whoever has it open may have it for long
             if mode != "delete":

@@ -19,7 +19,7 @@ from tests.attacks.sqlite_files import Files, killed_writer, make_catalog, with_
 from tests.conftest import FULL
 from tests.hostile import SECONDS, attack, plant, untouched
 
-EXAMPLES = 1500 if FULL else 25
+EXAMPLES = 1500 if FULL else 15
 PROCESSES = 60 if FULL else 2
 SEED = 20261126
 
@@ -87,7 +87,7 @@ OPERATIONS: tuple[Callable[[mreg.Registry], object], ...] = (
     lambda registry: registry.model("one0"),
     lambda registry: registry.completions(""),
     lambda registry: registry.verify_audit(),
-    lambda registry: registry.tag("one0@1", {"a": "b"}),
+    lambda registry: registry.tag("one0@1", add={"a": "b"}),
 )
 
 
