@@ -156,6 +156,15 @@ def damages(raw: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(found)
 
 
+def columns(raw: sqlite3.Connection) -> frozenset[tuple[str, str]]:
+    """Every column of every table of a catalog, with its table's name."""
+    sql = (
+        "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c "
+        "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'"
+    )
+    return frozenset((str(row[0]), str(row[1])) for row in raw.execute(sql))
+
+
 @contextlib.contextmanager
 def translated(place: str, busy_seconds: float = 0) -> Iterator[None]:
     """SQLite's errors as those of mreg."""

@@ -15,6 +15,7 @@ import pytest
 
 import mreg
 from mreg.catalog.schema import SCHEMA, definitions, migration_statements
+from mreg.errors import Corrupt
 from tests.attacks.sqlite_files import Files, killed_writer, make_catalog, with_super_journal
 from tests.hostile import attack, environment, plant, printable_only, untouched
 
@@ -66,6 +67,18 @@ def beside(catalog: Path, ending: str) -> Path:
     return Path(f"{catalog}{ending}")
 
 
+def refused(catalog: Path) -> str:
+    """The message with which both reading and writing are refused."""
+    with mreg.open_registry(catalog=str(catalog)) as registry:
+        with pytest.raises(Corrupt) as reading:
+            registry.models()
+        with pytest.raises(Corrupt) as writing:
+            registry.tag("one0", add={"a": "b"})
+    assert reading.value.message == writing.value.message
+    assert reading.value.hint
+    return reading.value.message
+
+
 # Journals
 
 
@@ -107,8 +120,8 @@ def test_a_cut_super_journal_deletes_nothing(cut: int, catalog: Path, hot: Files
     """SQLite reads the name only where the magic is whole; a journal of another kind is rolled back."""
     catalog.write_bytes(hot.catalog)
     beside(catalog, "-journal").write_bytes(with_super_journal(hot.beside, os.fsencode(victim))[:-cut])
-    with untouched(tmp_path / "person"):
-        assert attack("list").code == 0
+    with untouched(tmp_path / "person"), mreg.open_registry(catalog=str(catalog)) as registry:
+        assert len(registry.models()) == 3
 
 
 def test_the_hot_journal_of_a_killed_writer_is_rolled_back(catalog: Path, hot: Files) -> None:
@@ -169,9 +182,7 @@ def test_a_journal_or_log_of_something_else_is_refused(
     catalog.write_bytes(files.catalog)
     beside(catalog, ending).write_bytes(change(files.beside))
     with untouched(tmp_path):
-        outcome = attack("list")
-    assert outcome.code == 6
-    assert message in outcome.text
+        assert message in refused(catalog)
 
 
 def test_a_log_of_another_page_size_is_refused(catalog: Path, tmp_path: Path) -> None:
@@ -204,21 +215,13 @@ def as_pipe(path: Path, victim: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
 @pytest.mark.parametrize("make", [as_link, as_hard_link, as_folder, as_pipe])
-@pytest.mark.parametrize("words", [READERS[0], READERS[6]], ids=lambda words: words[0])
 def test_a_link_or_special_file_beside_the_catalog_is_refused(
-    words: tuple[str, ...],
-    make: Callable[[Path, Path], None],
-    ending: str,
-    catalog: Path,
-    victim: Path,
-    tmp_path: Path,
+    make: Callable[[Path, Path], None], ending: str, catalog: Path, victim: Path, tmp_path: Path
 ) -> None:
     victim.write_bytes(b"")  # which SQLite would take for a new log
     make(beside(catalog, ending), victim)
     with untouched(tmp_path):
-        outcome = attack(*words)
-    assert outcome.code == 6
-    assert f"catalog.db{ending} is not its own: it" in outcome.text
+        assert f"catalog.db{ending} is not its own: it" in refused(catalog)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user, which only root can become")
@@ -284,7 +287,7 @@ SCHEMAS = {
     ),
     "renamed row": (
         "PRAGMA writable_schema = ON; UPDATE sqlite_master SET name = char(27) || '[2J' WHERE name = 'models'",
-        "malformed database schema (\\x1b[2J)",
+        "malformed database schema (\x1b[2J)",
     ),
     "number of a past schema": ("PRAGMA user_version = 2", "it has an unknown"),
     "number 0": ("PRAGMA user_version = 0", "it has schema 0"),
@@ -299,10 +302,12 @@ def test_a_schema_that_is_not_that_of_mreg_is_refused(kind: str, catalog: Path, 
     raw.executescript(script)
     raw.close()
     with untouched(tmp_path):
+        found = refused(catalog)
+    assert any(message in found for message in messages.split("|")), found
+    if kind == "view for a table":
         outcome = attack("list")
-    assert outcome.code == 6
-    assert any(message in outcome.text for message in messages.split("|")), outcome.text
-    assert printable_only(outcome.err)
+        assert outcome.code == 6
+        assert printable_only(outcome.err)
 
 
 @pytest.mark.parametrize("schema", range(1, SCHEMA + 1))
@@ -391,8 +396,11 @@ def share_a_subtree(path: Path, table: str) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("table", ["models", "events"])
-@pytest.mark.parametrize("words", [*READERS[:5], READERS[7]], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [(("list",), "models"), (("doctor",), "versions"), (("history",), "events"), (("backup", "b.db"), "events")],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
 def test_a_file_with_endless_rows_ends_in_an_error(words: tuple[str, ...], table: str, catalog: Path) -> None:
     share_a_subtree(catalog, table)
     outcome = attack(*words)
