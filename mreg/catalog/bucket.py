@@ -11,7 +11,6 @@ import random
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -20,8 +19,10 @@ from urllib.parse import quote
 
 from mreg.catalog.bucket_copy import Copy, LocalCopy
 from mreg.catalog.database import Connection, Database, Examination, write_id
-from mreg.catalog.embedded import SqliteConnection, check_catalog, damaged, damages, empty_catalog, migrate, translated
+from mreg.catalog.embedded import SqliteConnection, check_catalog, damages, empty_catalog, migrate, translated
 from mreg.catalog.embedded import within as within_transaction
+from mreg.catalog.guard import GuardedConnection, connect, file_size
+from mreg.catalog.packing import LARGEST_OBJECT, pack, unpack
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
@@ -33,9 +34,6 @@ T = TypeVar("T")
 SECONDS = 60.0
 """How long a writer tries to be the fastest."""
 
-LARGEST_BYTES = 1 << 30
-"""Of the SQLite file, which is in memory as a whole while it is written; it is slow long before."""
-
 FIRST_PAUSE, LONGEST_PAUSE, AGING = 0.03, 0.8, 0.75
 """Seconds between tries after a lost race, doubled each time up to the longest, then shrinking by this factor."""
 
@@ -43,15 +41,7 @@ LOOP_SECONDS, COURTESY = 0.2, 0.15
 """Who writes again so soon after a write from this machine waits up to so long first. Without it the one who has just
 won wins again, since all others must fetch first: of 20 writers the slowest then waits three times as long."""
 
-GZIP = 31
-"""zlib's number for the format of RFC 1952."""
-
-LEVEL = 1
-"""Of compression: a fifth of the bytes for 4 ms a megabyte. Higher levels are slower and no smaller here."""
-
 RESTORE = "mreg restore FILE brings a backup back"
-
-MAGIC = b"SQLite format 3\0"
 
 
 class BucketDatabase(Database):
@@ -71,7 +61,7 @@ class BucketDatabase(Database):
         self._place = f"{bucket.url}/{key}"
         self._local = LocalCopy(folder, f"{self._place} {bucket.address}")
         self._lock = threading.RLock()
-        self._opened: tuple[str, sqlite3.Connection] | None = None
+        self._opened: tuple[str, GuardedConnection] | None = None
         self._orphans = orphans
         self._may_be_new = False
         self._seen = False
@@ -176,7 +166,7 @@ class BucketDatabase(Database):
             lasting: Keep it here; not where it is about to be replaced, then it is in memory.
         """
         last = self._local.last()
-        found = self._bucket.fetch(self._key, last.etag if last else "")
+        found = self._bucket.fetch(self._key, last.etag if last else "", largest=LARGEST_OBJECT)
         if last is not None and found is not None and found[1] == last.etag:
             known = lasting and self._opened is not None and self._opened[0] == last.etag
             whole = last if known else last.whole(loaded=not lasting)
@@ -185,15 +175,16 @@ class BucketDatabase(Database):
                 self._seen, self._may_be_new = True, False
                 return whole
             self._local.forget()
-            found = self._bucket.fetch(self._key)
+            found = self._bucket.fetch(self._key, largest=LARGEST_OBJECT)
         if found is None:
             self._refuse_lost(last)
             with contextlib.closing(empty_catalog()) as raw:
                 return Copy("", "", raw.serialize())
         self._seen, self._may_be_new = True, False
         data, etag = found
-        unpacked = self._unpacked(data)
-        return self._local.keep(etag, unpacked) if lasting else Copy(etag, "", unpacked)
+        if lasting:
+            return self._local.receive(etag, lambda: unpack(data, self._place))
+        return Copy(etag, "", b"".join(unpack(data, self._place)))
 
     def _refuse_lost(self, last: Copy | None) -> None:
         """Raise where a catalog was that is not there any more; once it is known that none was, ask no more."""
@@ -213,37 +204,23 @@ class BucketDatabase(Database):
             )
         self._may_be_new = True
 
-    def _unpacked(self, data: bytes) -> bytes:
-        """The SQLite file of an object: compressed, or as it is where a person put it there."""
-        if not data.startswith(MAGIC):
-            try:
-                unpacking = zlib.decompressobj(GZIP)
-                data = unpacking.decompress(data, LARGEST_BYTES)
-                whole = unpacking.eof
-            except zlib.error:
-                whole = False
-            if not whole or not data.startswith(MAGIC):
-                raise damaged(self._place, "is no SQLite file")
-        return data
-
-    def _open(self, copy: Copy) -> sqlite3.Connection:
+    def _open(self, copy: Copy) -> GuardedConnection:
         """A connection for reading."""
         if self._opened is None or self._opened[0] != copy.etag or not copy.etag:
             self.close()
             self._opened = copy.etag, self._on_disk(copy) or self._in_memory(copy)
         return self._opened[1]
 
-    def _on_disk(self, copy: Copy) -> sqlite3.Connection | None:
+    def _on_disk(self, copy: Copy) -> GuardedConnection | None:
         """The copy where it lies; None where it is not there, or has an older schema."""
         if not copy.path:
             return None
         try:
-            raw = sqlite3.connect(
-                f"file:{quote(copy.path)}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+            raw = connect(
+                f"file:{quote(copy.path)}?mode=ro&immutable=1", self._place, lambda: file_size(copy.path), uri=True
             )
         except sqlite3.OperationalError:
             return None
-        raw.row_factory = sqlite3.Row
         try:
             if check_catalog(raw, self._place) == SCHEMA:
                 return raw
@@ -253,14 +230,15 @@ class BucketDatabase(Database):
         raw.close()
         return None
 
-    def _in_memory(self, copy: Copy) -> sqlite3.Connection:
+    def _in_memory(self, copy: Copy) -> GuardedConnection:
         """The copy with this release's schema, to be changed."""
-        raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        data = self._readable(copy)
+        size = len(data)
+        raw = connect(":memory:", self._place, lambda: size)
         try:
-            raw.row_factory = sqlite3.Row
-            raw.deserialize(self._readable(copy))
+            raw.deserialize(data)
+            del data
             schema = check_catalog(raw, self._place)
-            raw.execute("PRAGMA foreign_keys = ON")
             migrate(raw, schema)
         except BaseException:
             raw.close()
@@ -277,8 +255,7 @@ class BucketDatabase(Database):
         """The new entity tag, empty where another was faster."""
         if not etag:
             self._refuse_without_conditions()
-        packing = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
-        packed = packing.compress(data) + packing.flush()
+        packed = pack(data)
         try:
             return self._bucket.swap(self._key, packed, _digest(packed), etag)
         except Unavailable as error:
@@ -309,7 +286,7 @@ class BucketDatabase(Database):
             )
 
 
-def _stamped(raw: sqlite3.Connection, mine: str) -> bytes:
+def _stamped(raw: GuardedConnection, mine: str) -> bytes:
     """The changed file, with the id of the write in it."""
     connection = SqliteConnection(raw)
     number = connection.insert("writes.insert", id=mine)

@@ -6,11 +6,13 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
+from shlex import quote as shell_quote
 from urllib.parse import quote, unquote
 
+from mreg.errors import Unavailable
 from mreg.folders import make_folders
 
 YOUNG_SECONDS = 2.0
@@ -25,6 +27,9 @@ TURN_SECONDS = 10.0
 
 COPIES = (".db", ".tmp")
 """How files that are ours to remove end."""
+
+IN_MEMORY = 64 << 20
+"""Bytes of the largest catalog that is read without a copy on disk."""
 
 HEX = 64
 """Digits of a SHA-256."""
@@ -102,24 +107,54 @@ class LocalCopy:
 
     def keep(self, etag: str, data: bytes) -> Copy:
         """Make it the last copy; in memory alone where it can't be kept."""
-        path = os.path.join(self.folder, f"{quote(etag, safe='')}.{sha256(data).hexdigest()}.db")
-        partial = os.path.join(self.folder, f"{os.urandom(8).hex()}.tmp")
         try:
-            make_folders(self.folder, self._private)
-            try:
-                descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(data)
-                    stream.flush()
-                    os.fsync(descriptor)
-                os.replace(partial, path)
-            finally:
-                with contextlib.suppress(OSError):
-                    os.unlink(partial)
-            self._forget_old(path)
+            return Copy(etag, self._written(etag, iter([data])), data)
         except OSError:
             return Copy(etag, "", data)
-        return Copy(etag, path, data)
+
+    def receive(self, etag: str, pieces: Callable[[], Iterator[bytes]]) -> Copy:
+        """Make the last copy of pieces, without holding them; in memory, if it is small, where it can't be kept.
+
+        Args:
+            pieces: Gives them from the first one; what it raises leaves no file behind.
+
+        Raises:
+            Unavailable: It can't be kept, and is too large for memory.
+        """
+        try:
+            return Copy(etag, self._written(etag, pieces()))
+        except OSError as error:
+            data = bytearray()
+            for piece in pieces():
+                data += piece
+                if len(data) > IN_MEMORY:
+                    raise Unavailable(
+                        f"the copy of the catalog cannot be written to {self.folder}: {error.strerror or error}",
+                        hint=f"free some space there: df -h {shell_quote(os.path.dirname(self.folder))}",
+                    ) from error
+            return Copy(etag, "", bytes(data))
+
+    def _written(self, etag: str, pieces: Iterator[bytes]) -> str:
+        """The path of a new last copy."""
+        partial = os.path.join(self.folder, f"{os.urandom(8).hex()}.tmp")
+        make_folders(self.folder, self._private)
+        digest = sha256()
+        try:
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as stream:
+                for piece in pieces:
+                    digest.update(piece)
+                    stream.write(piece)
+                stream.flush()
+                os.fsync(descriptor)
+            path = os.path.join(self.folder, f"{quote(etag, safe='')}.{digest.hexdigest()}.db")
+            os.replace(partial, path)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+        with contextlib.suppress(OSError):
+            self._forget_old(path)
+        return path
 
     def forget(self) -> None:
         """Remove every copy."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar, cast
 
 from mreg.catalog.database import Connection, Row, Value
-from mreg.catalog.schema import SCHEMA, check_schema, migration_statements, missing_columns
+from mreg.catalog.guard import LARGEST_VALUE, GuardedConnection, connect, raise_reason
+from mreg.catalog.schema import SCHEMA, check_schema, definitions, difference, migration_statements
 from mreg.catalog.statements import statement
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 
@@ -17,15 +18,18 @@ T = TypeVar("T")
 APPLICATION_ID = 0x6D726567
 """``mreg`` in ASCII, in the file's header: by this a catalog is told from other SQLite files."""
 
+CACHE_KIB = 2_000
+"""Of pages in memory; SQLite's own default."""
+
 
 class SqliteConnection(Connection):
     """Statements on one SQLite connection."""
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
+    def __init__(self, raw: GuardedConnection) -> None:
         self._raw = raw
 
     def all(self, statement_name: str, **values: Value) -> Sequence[Row]:
-        return cast("list[Row]", self._raw.execute(statement(statement_name), values).fetchall())
+        return cast("list[Row]", self._raw.guard.collect(self._raw.execute(statement(statement_name), values)))
 
     def one(self, statement_name: str, **values: Value) -> Row | None:
         return cast("Row | None", self._raw.execute(statement(statement_name), values).fetchone())
@@ -41,12 +45,13 @@ class SqliteConnection(Connection):
         self._raw.executemany(statement(statement_name), rows)
 
     def query(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
-        return cast("list[Row]", self._raw.execute(sql, values).fetchall())
+        return cast("list[Row]", self._raw.guard.collect(self._raw.execute(sql, values)))
 
     def stream(self, sql: str) -> Iterator[Row]:
         yield from cast("Iterator[Row]", self._raw.execute(sql))
 
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+        self._raw.guard.lift()
         marks = ", ".join("?" * len(columns))
         self._raw.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
 
@@ -62,41 +67,57 @@ class SqliteConnection(Connection):
         self._raw.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, key))
 
 
-def within(raw: sqlite3.Connection, begin: str, fn: Callable[[Connection], T]) -> T:
+def within(raw: GuardedConnection, begin: str, fn: Callable[[Connection], T]) -> T:
     """What ``fn`` gives in one transaction; where it raises, nothing has changed."""
+    raw.guard.begin()
     raw.execute(begin)
     try:
         result = fn(SqliteConnection(raw))
         raw.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         if raw.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 raw.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise_reason(error)
         raise
     return result
 
 
-def check_catalog(raw: sqlite3.Connection, place: str) -> int:
-    """The schema of what is open, if it is a catalog that this release understands.
+def check_catalog(raw: GuardedConnection, place: str) -> int:
+    """The schema's number of the open catalog, if this release understands it.
+
+    Nothing of the file is used before its schema was compared with that of mreg: a view or trigger in it would run.
 
     Raises:
-        Corrupt: It is none.
+        Corrupt: It is not a catalog, or has other tables than a catalog of its schema.
         Unavailable: It is a newer release's.
     """
-    # One statement for both: what is read is the header, and a file of something else stops here.
-    found = raw.execute("SELECT * FROM pragma_application_id, pragma_user_version").fetchone()
-    if found[0] != APPLICATION_ID:
+    raw.guard.begin()
+    raw.execute("BEGIN")  # the number and the tables as they are at one moment
+    # These two read the header alone, so that a file of something else stops here.
+    if raw.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise Corrupt(
             f"{place} is a SQLite file, but not an mreg catalog",
             hint="name another file: catalog: in the profile, or MREG_CATALOG",
         )
-    return check_schema(int(found[1]), place)
+    schema = check_schema(int(raw.execute("PRAGMA user_version").fetchone()[0]), place)
+    have = raw.guard.collect(raw.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+    found = "" if schema > 0 else f"it has schema {schema}"
+    found = found or difference([tuple(row) for row in have], definitions(schema))
+    if not found and raw.execute("PRAGMA encoding").fetchone()[0] != "UTF-8":
+        found = "its text is not UTF-8"
+    if found:
+        raise damaged(place, f"does not have the schema of an mreg catalog: {found}")
+    raw.execute("COMMIT")
+    raw.execute("PRAGMA foreign_keys = ON")
+    raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # the file's header can hold another
+    return schema
 
 
-def empty_catalog() -> sqlite3.Connection:
+def empty_catalog() -> GuardedConnection:
     """A catalog in memory that nobody wrote to."""
-    raw = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    raw.row_factory = sqlite3.Row
+    raw = connect(":memory:", "in memory", lambda: 0)
     migrate(raw)
     return raw
 
@@ -122,14 +143,17 @@ def migrate(raw: sqlite3.Connection, schema: int = 0) -> None:
 
 
 def damages(raw: sqlite3.Connection) -> tuple[str, ...]:
-    """What SQLite finds wrong with its file, and rows that refer to what is not there; empty where nothing is."""
+    """What SQLite finds wrong with its file, and rows that refer to what is not there; empty where nothing is.
+
+    A table or column that is missing is found when the catalog is opened.
+    """
     found = [str(row[0]) for row in raw.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
     if not found:
         found = [
             f"a row of {row[0]} refers to a row of {row[2]} that is not there"
             for row in raw.execute("PRAGMA foreign_key_check").fetchmany(20)
         ]
-    return (*found, *lacking(raw))
+    return tuple(found)
 
 
 def columns(raw: sqlite3.Connection) -> frozenset[tuple[str, str]]:
@@ -141,12 +165,6 @@ def columns(raw: sqlite3.Connection) -> frozenset[tuple[str, str]]:
     return frozenset((str(row[0]), str(row[1])) for row in raw.execute(sql))
 
 
-def lacking(raw: sqlite3.Connection) -> tuple[str, ...]:
-    """What of this release's schema is not there."""
-    with contextlib.closing(empty_catalog()) as whole:
-        return missing_columns(columns(raw), columns(whole))
-
-
 @contextlib.contextmanager
 def translated(place: str, busy_seconds: float = 0) -> Iterator[None]:
     """SQLite's errors as those of mreg."""
@@ -155,7 +173,10 @@ def translated(place: str, busy_seconds: float = 0) -> Iterator[None]:
     except MregError:
         raise
     except sqlite3.Error as error:
+        raise_reason(error)
         raise _translation(error, place, busy_seconds) from error
+    except UnicodeDecodeError as error:  # also of SQLite's own message, which can quote the file
+        raise damaged(place, "is damaged: its text is not UTF-8") from error
 
 
 def unreachable(place: str, why: str, hint: str = "mend its permissions, or see mreg profile list") -> Unavailable:
@@ -173,6 +194,8 @@ def _translation(error: sqlite3.Error, place: str, busy_seconds: float) -> MregE
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
         what = "is no SQLite file" if code == sqlite3.SQLITE_NOTADB else f"is damaged: {error}"
         return damaged(place, what)
+    if code == sqlite3.SQLITE_TOOBIG:
+        return damaged(place, f"is damaged: a value in it has more than {LARGEST_VALUE >> 20} MiB")
     if code == sqlite3.SQLITE_FULL:
         return unreachable(place, "the disk is full", "free some space there; nothing was changed")
     if code == sqlite3.SQLITE_READONLY:

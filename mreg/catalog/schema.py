@@ -6,23 +6,75 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterator
 
+from mreg.domain.text import quoted
 from mreg.errors import Unavailable
 
 SCHEMA = 4
 """The schema that this release writes; the number of the last migration."""
 
+Definition = tuple[object, object, object, object]
+"""Kind, name, table and SQL of a table or index; of a file that another person prepared these can be anything."""
+
 
 def migration_statements(number: int) -> Iterator[str]:
     """The statements of one migration, in order, as SQLite has them."""
+    pending = ""
+    for line in _migration(number).splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+def _migration(number: int) -> str:
     folder = os.path.join(os.path.dirname(__file__), "migrations")
-    file = next(name for name in sorted(os.listdir(folder)) if name.startswith(f"{number:04d}_"))
+    file = next(name for name in os.listdir(folder) if name.startswith(f"{number:04d}_"))
     with open(os.path.join(folder, file), encoding="utf-8") as stream:
-        pending = ""
-        for line in stream:
-            pending += line
-            if sqlite3.complete_statement(pending):
-                yield pending
-                pending = ""
+        return stream.read()
+
+
+def definitions(schema: int) -> list[Definition]:
+    """What SQLite has in its own table of the schema for a catalog of a schema.
+
+    SQLite keeps the text of a statement as it is, comments included, and released migrations never change.
+    """
+    found: list[Definition] = [
+        ("table", "sqlite_sequence", "sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)")
+    ]
+    for number in range(1, schema + 1):
+        # Faster than `migration_statements`, at every start; a test holds the one against the other.
+        for piece in _migration(number).split(";\n")[:-1]:
+            sql = piece[piece.index("CREATE ") :]
+            words = sql.split(maxsplit=5)  # CREATE TABLE name (..., CREATE INDEX name ON table ...
+            kind, name = words[1].lower(), words[2]
+            found.append((kind, name, words[4] if kind == "index" else name, sql))
+    return found
+
+
+def difference(have: Collection[Definition], expected: Collection[Definition]) -> str:
+    """What one schema has other than the other, for a message; empty where they are the same.
+
+    Indexes that SQLite makes for a constraint have no SQL; SQLite itself refuses one whose table lacks the constraint.
+    """
+    written = [one for one in have if one[3] is not None or not _is_automatic(*one[:3])]
+    if len(written) == len(expected) and frozenset(written) == frozenset(expected):
+        return ""
+    names = {one[:2] for one in have}
+    for one in expected:
+        if one[:2] not in names:
+            return f"the {one[0]} {one[1]} is missing"
+    for one in sorted(written, key=str):
+        if one not in expected:
+            known = any(one[:2] == other[:2] for other in expected)
+            what = f"{quoted(str(one[0]), 20)} {quoted(str(one[1]), 60)}"
+            return f"the {what} is not that of mreg" if known else f"it has an unknown {what}"
+    return "an object is there twice"
+
+
+def _is_automatic(kind: object, name: object, table: object) -> bool:
+    """Whether it is an index that SQLite makes for a constraint."""
+    stem, _, number = str(name).rpartition("_")
+    return kind == "index" and stem == f"sqlite_autoindex_{table}" and number.isdecimal()
 
 
 def missing_columns(have: Collection[tuple[str, str]], expected: Collection[tuple[str, str]]) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ from urllib.parse import quote
 from mreg.catalog.database import Connection, Database, Examination
 from mreg.catalog.embedded import check_catalog, damages, empty_catalog, migrate, translated, unreachable, within
 from mreg.catalog.filesystem import network_type
+from mreg.catalog.guard import GuardedConnection, connect, file_size
+from mreg.catalog.journals import JOURNAL, LOG, check_journals
 from mreg.errors import Conflict, Corrupt, Unavailable
 from mreg.folders import make_folders
 
@@ -42,7 +44,7 @@ class SqliteDatabase(Database):
         self._private = private
         self._busy_seconds = busy_seconds
         self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
+        self._connection: GuardedConnection | None = None
         self._identity: tuple[int, int] | None = None
         self._lasting = False  # whether the open connection is on the file, and may write
 
@@ -99,7 +101,7 @@ class SqliteDatabase(Database):
                 raise unreachable(self._path, error.strerror or str(error)) from error
             return aside
 
-    def _open(self, *, write: bool) -> sqlite3.Connection:
+    def _open(self, *, write: bool) -> GuardedConnection:
         if self._connection is not None and self._is_current(write=write):
             return self._connection
         self.close()
@@ -158,34 +160,32 @@ class SqliteDatabase(Database):
             )
         return True
 
-    def _connect(self, options: str) -> sqlite3.Connection:
-        raw = sqlite3.connect(
-            f"file:{quote(self._path)}?{options}",
-            uri=True,
-            timeout=self._busy_seconds,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
+    def _connect(self, options: str) -> GuardedConnection:
+        path = self._path
+        return connect(
+            f"file:{quote(path)}?{options}", path, lambda: file_size(path), uri=True, seconds=self._busy_seconds
         )
-        raw.row_factory = sqlite3.Row
-        return raw
 
-    def _open_file(self, *, write: bool) -> tuple[sqlite3.Connection, bool]:
+    def _open_file(self, *, write: bool) -> tuple[GuardedConnection, bool]:
         """A checked connection, and whether it may write; a reader of a file that can't be written gets what can be."""
+        real = os.path.realpath(self._path)  # SQLite keeps a journal beside the file that a link leads to
+        check_journals(real)
         try:
             return self._checked(self._connect("mode=rw")), True
         except sqlite3.OperationalError as error:
-            if write or error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            if write or getattr(error, "sqlite_errorcode", 0) & 0xFF not in (
+                sqlite3.SQLITE_CANTOPEN,
+                sqlite3.SQLITE_READONLY,
+            ):
                 raise
-        # In a folder that can't be written SQLite can't share a log with writers. Without a log nothing is pending, and
-        # the file may be read as it is.
-        options = "mode=ro" if os.path.exists(f"{self._path}-wal") else "mode=ro&immutable=1"
-        return self._checked(self._connect(options)), False
+        # In a folder that can't be written SQLite can't share a log with writers. Without a log or a journal nothing is
+        # pending, and the file may be read as it is.
+        pending = os.path.lexists(f"{real}{LOG}") or file_size(f"{real}{JOURNAL}") > 0
+        return self._checked(self._connect("mode=ro" if pending else "mode=ro&immutable=1")), False
 
-    def _checked(self, raw: sqlite3.Connection) -> sqlite3.Connection:
+    def _checked(self, raw: GuardedConnection) -> GuardedConnection:
         try:
             schema = check_catalog(raw, self._path)
-            raw.execute("PRAGMA foreign_keys = ON")
             self._keep_safe(raw)
             migrate(raw, schema)
         except BaseException:
@@ -202,7 +202,7 @@ class SqliteDatabase(Database):
             try:
                 mode = raw.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
                 mode = "wal"  # it is not waited for: whoever has it open may have it for long
             if mode != "delete":

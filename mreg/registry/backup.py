@@ -14,6 +14,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from mreg.catalog.catalog import Catalog
+from mreg.catalog.journals import JOURNAL, LOG, check_journals
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
@@ -208,11 +209,14 @@ def _opened(session: Session, file: str | os.PathLike[str]) -> Iterator[Session]
     with tempfile.TemporaryDirectory(prefix="mreg-restore-") as folder:
         path = os.path.join(folder, "catalog.db")
         try:
-            if not stat.S_ISREG(os.stat(file).st_mode):
+            real = os.path.realpath(file)
+            if not stat.S_ISREG(os.stat(real).st_mode):
                 raise BadInput(f"{quoted(os.fspath(file), 200)} is no regular file", hint="name what mreg backup wrote")
-            shutil.copyfile(file, path)
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(f"{os.fspath(file)}-wal", f"{path}-wal")
+            check_journals(real)
+            shutil.copyfile(real, path)
+            for log in (JOURNAL, LOG):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(f"{real}{log}", f"{path}{log}")
         except FileNotFoundError:
             raise NotFound(f"there is no file {quoted(os.fspath(file), 200)}", kind="file") from None
         except OSError as error:

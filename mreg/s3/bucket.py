@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from mreg.domain.digest import Digest
+from mreg.errors import Corrupt
 from mreg.s3.express import SMALL_BYTES, Express
 from mreg.s3.failures import FAILURES, code_of, foreign, passing, status_of
 from mreg.s3.patience import Patience
@@ -213,10 +215,14 @@ class Bucket:
             raise foreign(self.patience.endpoint)
         return answer
 
-    def fetch(self, key: str, etag: str = "") -> tuple[bytes, str] | None:
-        """A whole object with its entity tag; no bytes where it still has the one given, None where there is none."""
+    def fetch(self, key: str, etag: str = "", largest: int = sys.maxsize) -> tuple[bytes, str] | None:
+        """A whole object with its entity tag; no bytes where it still has the one given, None where there is none.
+
+        Raises:
+            Corrupt: It has more than the largest number of bytes, of which none is read.
+        """
         express = self._connected()[1]
-        found = self.patience.first(lambda: express.fetch(self.key(key), etag), None)
+        found = self.patience.first(lambda: express.fetch(self.key(key), etag, largest), None)
         if found is not None:
             self.patience.answered()
             return found
@@ -224,6 +230,12 @@ class Bucket:
 
         def read() -> tuple[bytes, str]:
             answer = self.genuine(self.client.get_object(Bucket=self.name, Key=self.key(key), **condition))
+            if answer["ContentLength"] > largest:
+                answer["Body"].close()
+                raise Corrupt(
+                    f"{self.url}/{key} has {answer['ContentLength']:,} bytes, the limit is {largest:,}",
+                    hint="if it is not a catalog, name another: catalog: in the profile, or MREG_CATALOG",
+                )
             return answer["Body"].read(), answer["ETag"]
 
         try:

@@ -9,6 +9,7 @@ Only silence comes out as it is, since it has been waited for.
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Any
 from urllib.parse import quote
 
@@ -70,9 +71,12 @@ class Express:
         answer = self._send("GET", key, headers, None)
         return bytes(answer.content) if answer is not None and _is_whole(answer, 200, 206) else None
 
-    def fetch(self, key: str, etag: str) -> tuple[bytes, str] | None:
-        """A whole object and its entity tag, no bytes where it still has the one given; None for the client to say."""
-        answer = self._send("GET", key, {"If-None-Match": etag} if etag else {}, None)
+    def fetch(self, key: str, etag: str, largest: int) -> tuple[bytes, str] | None:
+        """A whole object and its entity tag, no bytes where it still has the one given; None for the client to say.
+
+        One that is larger, or does not say how large it is, is not read.
+        """
+        answer = self._send("GET", key, {"If-None-Match": etag} if etag else {}, None, largest)
         if answer is None:
             return None
         if answer.status_code == 304 and etag:
@@ -80,14 +84,20 @@ class Express:
         whole = _is_whole(answer, 200) and "etag" in answer.headers
         return (bytes(answer.content), str(answer.headers["etag"])) if whole else None
 
-    def _send(self, method: str, key: str, headers: dict[str, str], data: bytes | None) -> Any:
+    def _send(
+        self, method: str, key: str, headers: dict[str, str], data: bytes | None, largest: int | None = None
+    ) -> Any:
         if not self._usable:
             return None
         request = AWSRequest(method=method, url=self._base + quote(key, safe="/~"), headers=headers, data=data)
+        request.stream_output = largest is not None
         request.context["client_config"] = self._config
         try:
             S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
             answer = self._http.send(request.prepare())
+            if largest is not None and answer.status_code == 200 and _announced(answer) > largest:
+                answer.raw.close()
+                return None
             answer.content  # noqa: B018  read here, where a connection that breaks is caught
         except SILENCE:
             raise
@@ -102,3 +112,8 @@ def _is_whole(answer: Any, *statuses: int) -> bool:
     """Whether it is a success with all the bytes that it announced; a connection may end early without an error."""
     announced = answer.headers.get("content-length")
     return answer.status_code in statuses and (announced is None or len(answer.content) == int(announced))
+
+
+def _announced(answer: Any) -> int:
+    """The bytes that an answer announces; more than any limit where it does not."""
+    return int(answer.headers.get("content-length", sys.maxsize))

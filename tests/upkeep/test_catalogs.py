@@ -359,7 +359,7 @@ def test_a_damaged_catalog_file_is_set_aside_by_a_restore(tmp_path: Path) -> Non
     [
         ("DELETE FROM models", "refers to a row of models"),
         ("DROP TABLE removals", "the table removals is missing"),
-        ("ALTER TABLE deployments DROP COLUMN output", "the column output of deployments is missing"),
+        ("ALTER TABLE deployments DROP COLUMN output", "the 'table' 'deployments' is not that of mreg"),
     ],
 )
 def test_a_damage_of_a_file_is_seen_and_its_remedy_works(

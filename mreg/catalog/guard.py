@@ -1,0 +1,210 @@
+"""Connections to SQLite files that another person may have prepared.
+
+SQLite itself is told not to trust the schema. A statement gives way to signals, and ends with an error where the file
+makes it take more time or memory than any catalog of that size needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from mreg.errors import Corrupt
+
+STEP = 100_000
+"""Instructions of SQLite's virtual machine between two looks at the clock: 1 to 10 ms."""
+
+LONGEST_STEP = 0.1
+"""Seconds that count at most for one step, so that the time that the reader of a row takes does not count."""
+
+SECONDS, SECONDS_PER_BYTE = 3.0, 1e-6
+"""The time of all statements of one transaction: 3 s, and 1 s for each MB of the file.
+
+The longest of a catalog of 100,000 versions (150 MB) takes under 2 s.
+"""
+
+MEMORY, MEMORY_PER_BYTE = 64 << 20, 16
+"""Bytes by which the process may grow while one transaction collects rows: 64 MiB, and 16 for each of the file."""
+
+LARGEST_VALUE = 32 << 20
+"""Bytes of the largest value or row. A version with 1,000 parameters of 5,000 characters each has an event of 6 MB."""
+
+ROWS, FIRST_ROWS = 256, 4
+"""Rows that are collected between two looks at the memory, fewer where they can be large; and before the first look."""
+
+# https://sqlite.org/security.html#untrusted_sqlite_database_files
+SETTINGS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0")
+LIMITS = {
+    "SQLITE_LIMIT_LENGTH": LARGEST_VALUE,
+    "SQLITE_LIMIT_ATTACHED": 0,
+    "SQLITE_LIMIT_COLUMN": 200,
+    "SQLITE_LIMIT_TRIGGER_DEPTH": 10,  # a cascade of foreign keys counts as triggers
+    "SQLITE_LIMIT_WORKER_THREADS": 0,
+}
+DEFENSES = {
+    "SQLITE_DBCONFIG_DEFENSIVE": True,
+    "SQLITE_DBCONFIG_TRUSTED_SCHEMA": False,
+    "SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION": False,
+    "SQLITE_DBCONFIG_ENABLE_TRIGGER": False,
+    "SQLITE_DBCONFIG_ENABLE_VIEW": False,
+}
+"""From Python 3.12 on; before it only the settings and limits above can be set."""
+
+
+class _Stopped(threading.local):
+    error: BaseException | None = None
+
+
+_STOPPED = _Stopped()
+"""Why the thread's statement was stopped; the sqlite3 module drops what its callbacks raise."""
+
+
+class Guard:
+    """The bounds of one connection's statements, transaction by transaction.
+
+    Args:
+        place: The catalog's, for errors.
+        size: Bytes of its file; called only where a statement takes long or collects many rows.
+    """
+
+    def __init__(self, place: str, size: Callable[[], int]) -> None:
+        self._place, self._size = place, size
+        self._bounded = True
+        self._seconds = self._last = 0.0
+        self._memory = -1
+
+    def begin(self) -> None:
+        """Start the time and memory of a transaction."""
+        self._seconds, self._memory, self._bounded = 0.0, -1, True
+        _STOPPED.error = None
+
+    def lift(self) -> None:
+        """Let the transaction take any time: it copies a whole catalog into a file that does not have its size yet."""
+        self._bounded = False
+
+    def collect(self, cursor: sqlite3.Cursor) -> list[sqlite3.Row]:
+        """Every row of a statement.
+
+        Raises:
+            Corrupt: They take more memory than the file can explain.
+        """
+        rows = cast("list[sqlite3.Row]", cursor.fetchmany(FIRST_ROWS))
+        if len(rows) < FIRST_ROWS:
+            return rows
+        size = self._size()
+        if self._memory < 0:
+            self._memory = _memory()
+        count = max(FIRST_ROWS, min(ROWS, MEMORY // min(max(size, 1), LARGEST_VALUE)))
+        while more := cursor.fetchmany(count):
+            rows += more
+            if len(more) == count and _memory() - self._memory > MEMORY + MEMORY_PER_BYTE * size:
+                raise self._excessive("more memory")
+        return rows
+
+    def watch(self) -> Iterator[int]:
+        """A progress handler: 0, or 1 where the statement must end, whose reason is then kept.
+
+        A generator resumes inside its ``try`` and so also catches what a signal's handler raises on the way in.
+        """
+        stop = 0
+        while True:
+            try:
+                yield stop
+                while True:
+                    now = time.monotonic()
+                    self._seconds += min(now - self._last, LONGEST_STEP)
+                    self._last = now
+                    if self._bounded and self._seconds > SECONDS + SECONDS_PER_BYTE * self._size():
+                        raise self._excessive("more time")
+                    yield 0
+            except GeneratorExit:
+                return
+            except BaseException as error:  # noqa: BLE001  raised again by `raise_reason`
+                _STOPPED.error, stop = error, 1
+
+    def _excessive(self, what: str) -> Corrupt:
+        return Corrupt(
+            f"the catalog {self._place} is damaged: reading it takes {what} than {self._size():,} bytes explain",
+            hint="mreg restore FILE brings a backup back; the artifacts are kept",
+            catalog=self._place,
+        )
+
+
+class GuardedConnection(sqlite3.Connection):
+    """A connection with its guard, which `connect` sets."""
+
+    guard: Guard
+
+
+def connect(
+    database: str, place: str, size: Callable[[], int], *, uri: bool = False, seconds: float = 5.0
+) -> GuardedConnection:
+    """A guarded connection in autocommit mode, for any thread; nothing is read yet.
+
+    Args:
+        database: A path, or a ``file:`` URI.
+        place: The catalog's, for errors.
+        size: Bytes of the file.
+        seconds: How long a statement waits for locks.
+    """
+    raw = sqlite3.connect(
+        database,
+        uri=uri,
+        timeout=seconds,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        factory=GuardedConnection,
+    )
+    try:
+        raw.row_factory = sqlite3.Row
+        for name, limit in LIMITS.items():
+            raw.setlimit(getattr(sqlite3, name), limit)
+        configure = getattr(raw, "setconfig", None)
+        if configure is not None:
+            for name, value in DEFENSES.items():
+                configure(getattr(sqlite3, name), value)
+        for setting in SETTINGS:
+            raw.execute(f"PRAGMA {setting}")
+        raw.guard = Guard(place, size)
+        watching = raw.guard.watch()
+        next(watching)
+        raw.set_progress_handler(watching.__next__, STEP)
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def raise_reason(error: sqlite3.Error) -> None:
+    """Raise why the guard stopped the statement that failed with this error: a signal's exception, or a limit."""
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+        found, _STOPPED.error = _STOPPED.error, None
+        if found is not None:
+            raise found from None
+
+
+def file_size(path: str) -> int:
+    """Bytes of a file; 0 where it is gone."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _memory() -> int:
+    """Bytes that the process holds; where the system does not say so, the most that it ever held."""
+    try:
+        with open("/proc/self/statm", "rb") as stream:
+            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):
+        try:
+            import resource
+        except ImportError:
+            return 0
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
