@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
-from mreg.profile.load import BUILT_IN, NAME, PROJECT_FILE, config_file, read_profiles
+from mreg.profile.load import BUILT_IN, config_file, read_profiles
 from mreg.profile.place import location
+from mreg.profile.project import PROJECT_FILE
+from mreg.profile.reading import NAME
 from mreg.profile.schema import KEYS
 
 
@@ -50,7 +52,7 @@ def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLi
             lines.append("profiles:")
         return "\n".join([*lines[: head + 1], *block, *lines[head + 1 :]]) + "\n"
 
-    _rewrite(file, change)
+    rewrite(file, change, check=_check)
     return file
 
 
@@ -73,7 +75,7 @@ def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> s
         lines = [line for line in text.splitlines() if not line.startswith("default:")]
         return "\n".join([f"default: {_quoted(name)}", *lines]) + "\n"
 
-    _rewrite(file, change)
+    rewrite(file, change, check=_check)
     return file
 
 
@@ -93,7 +95,8 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
     file = os.path.join(os.path.abspath(folder), PROJECT_FILE)
     lines = [
         "# Read by mreg in this folder and below. It may choose a profile and a model, and say where the catalog and",
-        "# the artifacts are, below this folder or in a bucket. Everything else belongs into your own profile file.",
+        "# the artifacts are, below this folder or in a bucket; each user has to allow a bucket once: mreg trust.",
+        "# Everything else belongs into your own profile file.",
         f"model: {_quoted(model)}" if model else "# model: classifier",
         f"profile: {_quoted(profile)}" if profile else "# profile: team",
         *(["catalog: .mreg/catalog.db", "artifacts: .mreg/artifacts"] if local else ["# catalog: .mreg/catalog.db"]),
@@ -138,11 +141,30 @@ def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)  # every JSON text is a YAML text
 
 
-def _rewrite(file: str, change: Callable[[str], str]) -> None:
-    """Replace a file by its changed text, whole or not at all, one change at a time."""
+def _check(partial: str) -> None:
+    read_profiles(partial, required=True)  # never leave a file that can't be read again
+
+
+def rewrite(
+    file: str,
+    change: Callable[[str], str],
+    *,
+    what: str = "profile file",
+    check: Callable[[str], None] = lambda _partial: None,
+) -> None:
+    """Replace a file of the user's own by its changed text, whole or not at all, one change at a time; mode 0600.
+
+    Args:
+        change: Gives the new text for the old one; empty for a file that does not exist yet.
+        check: Raises if the new file, by its temporary name, can't be used; then nothing is changed.
+
+    Raises:
+        Unavailable: It can't be written.
+        BadProfile: It is not UTF-8.
+    """
     target = os.path.realpath(file)
     try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         with _locked(os.path.dirname(target)):
             text = ""
             with contextlib.suppress(FileNotFoundError), open(target, encoding="utf-8") as stream:
@@ -155,13 +177,13 @@ def _rewrite(file: str, change: Callable[[str], str]) -> None:
                     stream.write(new)
                     stream.flush()
                     os.fsync(descriptor)
-                read_profiles(partial, required=True)  # never leave a file that can't be read again
+                check(partial)
                 os.replace(partial, target)
             finally:
                 with contextlib.suppress(OSError):
                     os.unlink(partial)
     except OSError as error:
-        raise Unavailable(f"the profile file {quoted(file, 200)} can't be written: {error.strerror}") from error
+        raise Unavailable(f"the {what} {quoted(file, 200)} can't be written: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadProfile(f"{quoted(file, 200)}: not UTF-8") from error
 
