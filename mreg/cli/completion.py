@@ -83,11 +83,8 @@ def _trusted(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG
 
     from mreg.profile.trust import trusted_folders
 
-    return (
-        [one.folder for one in trusted_folders(os.environ)]
-        if "--remove" in ctx.args or ctx.params.get("remove")
-        else []
-    )
+    # For --remove alone: a folder that is to be trusted is one that the shell completes.
+    return [one.folder for one in trusted_folders(os.environ)] if ctx.params.get("remove") else []
 
 
 def _roles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
