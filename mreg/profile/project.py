@@ -60,7 +60,7 @@ def find_project(variables: Mapping[str, str], folder: str | None = None) -> Pro
         Unavailable: It can't be read.
     """
     try:
-        place = os.getcwd() if folder is None else os.path.abspath(folder)
+        place = os.getcwd() if folder is None else os.path.realpath(folder)
     except OSError:
         return None  # the working folder was deleted
     while True:

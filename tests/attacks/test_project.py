@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from mreg.errors import BadProfile
 from mreg.profile.load import load_profile
+from mreg.profile.trust import trusted_folders
 from tests.conftest import Done, Mreg
 from tests.hostile import attack, environment, untouched
 from tests.servers import Place
@@ -240,6 +243,35 @@ def test_trust_is_listed_and_taken_back(project: Path, command: Mreg) -> None:
     assert command("trust", "--remove", str(project)).code == 0
     assert command("trust").code == 4
     assert command("trust", "--list", "--remove").code == 2
+
+
+def test_a_folder_named_by_a_link_is_the_folder_itself(project: Path, command: Mreg) -> None:
+    say(project, "catalog: .mreg/catalog.db\nartifacts: s3://bucket/x\n")
+    link = project.parent / "link"
+    link.symlink_to(project)
+    assert command("trust", str(link), "-q").out == f"{project}\n"
+    assert load_profile().artifacts == "s3://bucket/x"
+    assert command("trust", "--remove", str(link), "-q").out == f"{project}\n"
+
+
+def test_folders_trusted_at_the_same_time_are_all_recorded(tmp_path: Path) -> None:
+    folders = [tmp_path / f"clone{number}" for number in range(6)]
+    for folder in folders:
+        folder.mkdir()
+        say(folder, STORES["both"])
+    running = [subprocess.Popen([sys.executable, "-m", "mreg", "trust", str(folder), "-q"]) for folder in folders]
+    assert [one.wait() for one in running] == [0] * 6
+    assert [one.folder for one in trusted_folders(os.environ)] == sorted(map(str, folders))
+
+
+def test_trust_that_can_not_be_recorded_is_reported(project: Path, command: Mreg) -> None:
+    say(project, STORES["both"])
+    data = Path(os.environ["HOME"]) / ".local/share"
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "mreg").write_text("in the way")
+    assert command("trust").code == 8
+    assert command("list").code in (2, 8)
+    assert command("trust", "/nowhere").code == 4
 
 
 def test_a_record_of_trust_that_is_broken_trusts_nothing(project: Path, command: Mreg) -> None:
