@@ -76,7 +76,7 @@ class Invocation:
 
     @property
     def notice(self) -> Callable[[str], None]:
-        """Takes what a person should know beside the result; silent while a person types and presses TAB."""
+        """Takes notes for the user; silent during TAB completion."""
         return (lambda _text: None) if "_MREG_COMPLETE" in os.environ else self.output.note
 
     def load_profile(self, name: str | None = None, *, alone: bool = False) -> Profile:

@@ -31,7 +31,7 @@ SIZE_LIMIT = 4 << 20
 """Bytes of a document in JSON."""
 
 YAML_LIMIT = 1 << 20
-"""Bytes of a document in YAML, whose parser needs up to 4 microseconds a byte even where there are no values."""
+"""Bytes of a document in YAML, whose parser needs up to 4 microseconds a byte, also for comments."""
 
 
 def read_document(path: str | os.PathLike[str], *, what: str = "file") -> Node:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -157,6 +156,8 @@ def _allowed(project: ProjectFile, said: Values, variables: Mapping[str, str], *
     if outside and not allowed:
         key = next((one for one in outside if said[one][1].startswith(project.path)), outside[0])
         place, origin = said[key]
+        import shlex
+
         raise BadProfile(
             f"{origin}: this project file names the {key} {place}, and you have not allowed that",
             hint=f"mreg trust {shlex.quote(project.folder)}",

@@ -1,4 +1,4 @@
-"""The project file: ``mreg.yaml`` in the working folder or above it, which may come with somebody else's repository.
+"""The project file: ``mreg.yaml`` in the working folder or above it, which may come with another person's repository.
 
 What it says can neither lead out of its folder by a path nor run anything; whether a bucket that it names is used is
 decided by `mreg.profile.trust`.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ class ProjectFile:
         folder: The folder that holds it, without symbolic links.
         doubt: Why it is not to be used without the user's word; empty: it is to be used.
         remedy: What to do about the doubt.
-        data: Its bytes, at most one more than `SIZE_LIMIT`; None where it is no regular file, which is never used.
+        data: Its bytes, at most one more than `SIZE_LIMIT`; None if it is not a regular file, which is never used.
     """
 
     path: str
@@ -51,10 +50,10 @@ class ProjectFile:
 def find_project(variables: Mapping[str, str], folder: str | None = None) -> ProjectFile | None:
     """The project file in the working folder or the nearest one above it.
 
-    The nearest one decides, also where it is doubtful: then none above it is used in its place.
+    The nearest one decides: if it is doubtful, none above it is used instead.
 
     Args:
-        folder: Only this folder in place of the working folder and those above it.
+        folder: Look only in this folder, not in the working folder and those above it.
 
     Raises:
         Unavailable: It can't be read.
@@ -112,6 +111,10 @@ def _doubt(status: os.stat_result, folder: str, variables: Mapping[str, str]) ->
     if os.geteuid() == 0 and re.fullmatch(r"[0-9]{1,10}", asked):
         mine.add(int(asked))
     around = os.stat(folder)
+    if all(one.st_uid in mine and not one.st_mode & stat.S_IWOTH for one in (status, around)):
+        return "", ""
+    import shlex
+
     trust = f"mreg trust {shlex.quote(folder)}"
     for what, one in (("it", status), (folder, around)):
         if one.st_uid not in mine:
@@ -191,7 +194,7 @@ def required_project(variables: Mapping[str, str], folder: str | None) -> Projec
 
     Raises:
         NotFound: There is none.
-        BadProfile: It is no regular file.
+        BadProfile: It is not a regular file.
     """
     project = find_project(variables, folder)
     if project is None:

@@ -100,7 +100,7 @@ def trust_folder(folder: str | None = None) -> TrustedFolder:
         folder: The folder with the file; None: the file that holds in the working folder.
 
     Raises:
-        NotFound: There is no project file.
+        NotFound: No project file was found.
         BadProfile: It is broken, or no regular file.
         Unavailable: The record can't be written.
     """

@@ -19,7 +19,7 @@ from mreg.profile.trust import trust_folder
 from tests.conftest import FULL
 from tests.hostile import SECONDS, attack, environment, plant, printable_only, untouched
 
-EXAMPLES = 20_000 if FULL else 400
+EXAMPLES = 6_000 if FULL else 400
 PROCESSES = 60 if FULL else 6
 
 ATOMS = [
