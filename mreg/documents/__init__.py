@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 4 << 20
 """Bytes of a document in JSON."""
 
-YAML_LIMIT = 1 << 20
+YAML_LIMIT = 512 << 10
 """Bytes of a document in YAML, whose parser needs up to 4 microseconds a byte, also for comments."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 
-NODE_LIMIT = 50_000
+NODE_LIMIT = 25_000
 """Values of a document, keys included. YAML needs up to 60 microseconds for each."""
 
 DEPTH_LIMIT = 30

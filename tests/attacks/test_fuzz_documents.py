@@ -222,7 +222,7 @@ def test_a_file_of_300_000_keys_is_refused_in_time() -> None:
     Path("mreg.yaml").unlink()
     Path("m.yaml").write_text(text)
     Path("model.pkl").write_bytes(b"x")
-    assert b"is larger than 1 MiB" in attack("push", "model.pkl", "--metrics-file", "m.yaml").err
+    assert b"is larger than 512 KiB" in attack("push", "model.pkl", "--metrics-file", "m.yaml").err
     Path("m.yaml").write_text(text[: YAML_LIMIT - 100])
     assert (
         f"more than {NODE_LIMIT:,} keys and values".encode()
