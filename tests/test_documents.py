@@ -45,7 +45,7 @@ BAD = {
         ("a: 1\n--- \nb: 1\n", None),
         ("\x00", None),
         ("a: {", None),
-        (b"x" * (SIZE_LIMIT + 1), "the metrics file 'm.yaml' is larger than 4 MiB"),
+        (b"x" * (SIZE_LIMIT + 1), "the metrics file 'm.yaml' is larger than 512 KiB"),
     ],
     "m.json": [
         ('{"a": 1, "a": 2}', "'m.json': the key 'a' is given twice"),

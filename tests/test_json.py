@@ -37,6 +37,7 @@ COMMANDS = {
     "Deletion": ["delete", "m@2", "--dry-run"],
     "Profile": ["profile", "show"],
     "ProfileEntry": ["profile", "list"],
+    "TrustedFolder": ["trust"],
     "Check": ["profile", "check"],
     "Garbage": ["gc", "--grace", "0s"],
     "Verification": ["verify"],
@@ -74,6 +75,8 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
     if section == "Deployment":
         Path("config.yaml").write_text("profiles: {local: {hooks: [{stage: Staging, command: ['true']}]}}")
         command("promote", "m@1", "--config", "config.yaml")
+    if section == "TrustedFolder":
+        Path("mreg.yaml").write_text("artifacts: s3://models/x\n")
     if section in ("Standing", "Waiting"):
         Path("policy.yaml").write_text("Staging: {approvals: 1}\nProduction: {approvals: 1}")
         command("promote", "m@1", "--to", "production")

@@ -59,6 +59,7 @@ COMMANDS = {
     "token": ("serve", "token"),
     "profile": ("profiles", "PROFILE_COMMANDS"),
     "init": ("profiles", "init"),
+    "trust": ("trust", "trust"),
     "completion": ("completion", "completion"),
 }
 """Module of this package and name in it, by command, in the order of the help: the life of a model."""
@@ -143,6 +144,11 @@ def shared_options() -> list[TyperOption]:
             autocompletion=complete_profile,
         ),
         option(["config", "--config"], "Read profiles from this file. [env: MREG_CONFIG]", metavar="FILE"),
+        option(
+            ["trust_project", "--trust-project"],
+            "Use the store that mreg.yaml names, without mreg trust. [env: MREG_TRUST_PROJECT]",
+            is_flag=True,
+        ),
         option(["debug", "--debug"], "Show the traceback of an unknown failure.", is_flag=True),
     ]
 

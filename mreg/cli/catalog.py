@@ -80,10 +80,10 @@ def copy_catalog(
     from mreg.registry.open import open_registry
 
     run = invocation_of(ctx)
-    notice = run.output.note
+    trusting, notice = run.trust_project, run.notice
     with (
-        open_registry(source, config=run.config, notice=notice) as registry,
-        open_registry(target, config=run.config, notice=notice) as other,
+        open_registry(source, config=run.config, trust_project=trusting, notice=notice) as registry,
+        open_registry(target, config=run.config, trust_project=trusting) as other,  # the notices are the same
     ):
         run.output.result(registry.copy_catalog(other))
         run.output.note(f"use --profile {target} from now on, or make it the default: mreg profile use {target}")

@@ -94,6 +94,15 @@ def _profiles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: AR
     return [profile.name for profile in list_profiles(config=invocation_of(ctx).config)]
 
 
+def _trusted(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
+    import os
+
+    from mreg.profile.trust import trusted_folders
+
+    # For --remove alone: a folder that is to be trusted is one that the shell completes.
+    return [one.folder for one in trusted_folders(os.environ)] if ctx.params.get("remove") else []
+
+
 def _roles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
     from mreg.server.tokens import Role
 
@@ -108,6 +117,7 @@ complete_field = _quietly(_fields)
 complete_stage = _quietly(_stages)
 complete_profile = _quietly(_profiles)
 complete_role = _quietly(_roles)
+complete_trusted = _quietly(_trusted)
 
 
 def completion(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import typer
 
     from mreg.cli.output import Output
+    from mreg.profile.schema import Profile
     from mreg.registry.registry import Registry
 
 FORMATS = ("table", "plain", "json", "csv", "md")
@@ -23,6 +25,7 @@ class Invocation:
         self.quiet = False
         self.profile: str | None = None
         self.config: str | None = None
+        self.trust_project = False
         self.debug = False
         self.words: Sequence[str] = ()
         self._output: Output | None = None
@@ -66,9 +69,27 @@ class Invocation:
         if self._registry is None:
             from mreg.registry.open import open_registry
 
-            output = self.output
-            self._registry = open_registry(self.profile, config=self.config, notice=output.note)
+            self._registry = open_registry(
+                self.profile, config=self.config, trust_project=self.trust_project, notice=self.notice
+            )
         return self._registry
+
+    @property
+    def notice(self) -> Callable[[str], None]:
+        """Takes notes for the user; silent during TAB completion."""
+        return (lambda _text: None) if "_MREG_COMPLETE" in os.environ else self.output.note
+
+    def load_profile(self, name: str | None = None, *, alone: bool = False) -> Profile:
+        """The profile that was asked for; see `mreg.profile.load.load_profile`."""
+        from mreg.profile.load import load_profile
+
+        return load_profile(
+            profile=name or self.profile,
+            config=self.config,
+            alone=alone,
+            trust_project=self.trust_project,
+            notice=self.notice,
+        )
 
     def check_deployments(self) -> None:
         """Nothing, if every hook that this command set off succeeded.

@@ -34,7 +34,9 @@ def list_profiles(ctx: typer.Context) -> None:
     from mreg.profile.load import list_profiles as entries
 
     run = invocation_of(ctx)
-    run.output.result(entries(profile=run.profile, config=run.config))
+    run.output.result(
+        entries(profile=run.profile, config=run.config, trust_project=run.trust_project, notice=run.notice)
+    )
 
 
 def show_profile(
@@ -52,10 +54,8 @@ def show_profile(
       mreg profile show
       mreg profile show team --json
     """
-    from mreg.profile.load import load_profile
-
     run = invocation_of(ctx)
-    run.output.result(load_profile(profile=name or run.profile, config=run.config))
+    run.output.result(run.load_profile(name))
 
 
 def use_profile(ctx: typer.Context, name: ProfileName) -> None:
@@ -67,22 +67,22 @@ def use_profile(ctx: typer.Context, name: ProfileName) -> None:
       mreg profile use team
     """
     from mreg.profile.edit import use_profile as use
-    from mreg.profile.load import load_profile
 
     run = invocation_of(ctx)
     file = use(name, config=run.config)
     run.output.note(f"{name} is the default now, in {file}")
     _tell_what_overrides(run)
-    run.output.result(load_profile(profile=name, config=run.config, alone=True))
+    run.output.result(run.load_profile(name, alone=True))
 
 
 def _tell_what_overrides(run: Invocation) -> None:
-    from mreg.profile.load import project_file, project_values
+    from mreg.profile.load import project_here
     from mreg.profile.schema import KEYS
 
-    said = [key for key in project_values() if key in ("profile", "catalog", "artifacts")]
-    if said:
-        run.output.warn(f"here {project_file()} has its own word: {', '.join(said)}")
+    project, values = project_here(os.environ, trusting=run.trust_project, notice=run.notice)
+    said = [key for key in values if key in ("profile", "catalog", "artifacts")]
+    if project is not None and said:
+        run.output.warn(f"here {project.path} has its own word: {', '.join(said)}")
     variables = [f"MREG_{key.upper()}" for key in ("profile", *KEYS) if os.environ.get(f"MREG_{key.upper()}")]
     if variables:
         run.output.warn(f"in this environment {', '.join(variables)} come first")
@@ -134,7 +134,6 @@ def add_profile(
     Credentials are never written: they come from the AWS configuration and environment.
     """
     from mreg.profile.edit import add_profile as add
-    from mreg.profile.load import load_profile
 
     run = invocation_of(ctx)
     given = {
@@ -151,7 +150,7 @@ def add_profile(
     values = {key: value for key, value in given.items() if value is not None}
     file = add(name, values, config=run.config)
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
-    run.output.result(load_profile(profile=name, config=run.config, alone=True))
+    run.output.result(run.load_profile(name, alone=True))
 
 
 def check_profile(
@@ -194,10 +193,9 @@ def init(
       mreg init --local
     """
     from mreg.profile.edit import init_project
-    from mreg.profile.load import load_profile
 
     run = invocation_of(ctx)
-    load_profile(profile=run.profile, config=run.config)  # a profile that does not exist is told before a file is made
+    run.load_profile(alone=True)  # a profile that does not exist is reported before a file is made
     file = init_project(os.getcwd(), model=model, profile=run.profile or "", local=local)
     run.output.note(f"made {file}")
-    run.output.result(load_profile(profile=run.profile, config=run.config))
+    run.output.result(run.load_profile())

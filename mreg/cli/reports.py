@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mreg.domain.events import Event
     from mreg.domain.lineage import Lineage
     from mreg.profile.schema import Profile, ProfileEntry
+    from mreg.profile.trust import TrustedFolder
     from mreg.registry.edit import Deletion
     from mreg.registry.export import Exported
     from mreg.registry.importing import Imported
@@ -204,6 +205,12 @@ def profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
     """The profiles that can be chosen."""
     rows = tuple((Toned(entry.name, "strong"), entry.active, Toned(entry.origin, "dim")) for entry in entries)
     return one(Table(columns=("profile", "in use", "from"), rows=rows))
+
+
+def trusted_folders(entries: Sequence[TrustedFolder]) -> Rendering:
+    """The folders whose project file may name a store, one a row."""
+    rows = tuple((Toned(one.folder, "strong"), one.profile, one.catalog, one.artifacts) for one in entries)
+    return one(Table(columns=("folder", "profile", "catalog", "artifacts"), rows=rows))
 
 
 def exported(found: Exported) -> Rendering:

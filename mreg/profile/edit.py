@@ -10,8 +10,9 @@ from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
 from mreg.folders import Folder, linked, make_folders
-from mreg.profile.load import BUILT_IN, NAME, config_file, read_profiles, user_folder
+from mreg.profile.load import BUILT_IN, config_file, read_profiles, user_folder
 from mreg.profile.place import location
+from mreg.profile.reading import NAME
 from mreg.profile.schema import KEYS, PROJECT_FILE
 
 
@@ -51,7 +52,7 @@ def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLi
             lines.append("profiles:")
         return "\n".join([*lines[: head + 1], *block, *lines[head + 1 :]]) + "\n"
 
-    _rewrite(file, change)
+    rewrite(file, change, check=_check)
     return file
 
 
@@ -74,7 +75,7 @@ def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> s
         lines = [line for line in text.splitlines() if not line.startswith("default:")]
         return "\n".join([f"default: {_quoted(name)}", *lines]) + "\n"
 
-    _rewrite(file, change)
+    rewrite(file, change, check=_check)
     return file
 
 
@@ -98,7 +99,8 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
         raise linked(store)
     lines = [
         "# Read by mreg in this folder and below. It may choose a profile and a model, and say where the catalog and",
-        "# the artifacts are, below this folder or in a bucket. Everything else belongs into your own profile file.",
+        "# the artifacts are, below this folder or in a bucket; each user has to allow a bucket once: mreg trust.",
+        "# Everything else belongs into your own profile file.",
         f"model: {_quoted(model)}" if model else "# model: classifier",
         f"profile: {_quoted(profile)}" if profile else "# profile: team",
         *(["catalog: .mreg/catalog.db", "artifacts: .mreg/artifacts"] if local else ["# catalog: .mreg/catalog.db"]),
@@ -143,8 +145,27 @@ def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)  # every JSON text is a YAML text
 
 
-def _rewrite(file: str, change: Callable[[str], str]) -> None:
-    """Replace a file by its changed text, whole or not at all, one change at a time."""
+def _check(partial: str) -> None:
+    read_profiles(partial, required=True)  # never leave a file that can't be read again
+
+
+def rewrite(
+    file: str,
+    change: Callable[[str], str],
+    *,
+    what: str = "profile file",
+    check: Callable[[str], None] = lambda _partial: None,
+) -> None:
+    """Replace a file of the user's own by its changed text, whole or not at all, one change at a time; mode 0600.
+
+    Args:
+        change: Gives the new text for the old one; empty for a file that does not exist yet.
+        check: Raises if the new file, by its temporary name, can't be used; then nothing is changed.
+
+    Raises:
+        Unavailable: It can't be written.
+        BadProfile: It is not UTF-8.
+    """
     target = os.path.realpath(file)
     try:
         make_folders(os.path.dirname(target), _private(file))
@@ -160,22 +181,22 @@ def _rewrite(file: str, change: Callable[[str], str]) -> None:
                     stream.write(new)
                     stream.flush()
                     os.fsync(descriptor)
-                read_profiles(partial, required=True)  # never leave a file that can't be read again
+                check(partial)
                 os.replace(partial, target)
             finally:
                 with contextlib.suppress(OSError):
                     os.unlink(partial)
     except OSError as error:
-        raise Unavailable(f"the profile file {quoted(file, 200)} can't be written: {error.strerror}") from error
+        raise Unavailable(f"the {what} {quoted(file, 200)} can't be written: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadProfile(f"{quoted(file, 200)}: not UTF-8") from error
 
 
 def _private(file: str) -> str:
-    """The folder of the profile file, if it is the default place in the user's home; else empty."""
+    """Return the folder of a file if it is a default place in the user's home, otherwise an empty text."""
     folder = os.path.dirname(file)
     try:
-        return folder if folder == user_folder("config", os.environ) else ""
+        return folder if folder in {user_folder(kind, os.environ) for kind in ("config", "data")} else ""
     except Unavailable:
         return ""
 

@@ -9,23 +9,22 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
-from mreg.profile.place import location
-from mreg.profile.schema import KEYS, PROJECT_FILE, PROJECT_KEYS, Profile, ProfileEntry
+from mreg.profile.place import location, pair_locations
+from mreg.profile.project import ProjectFile, find_project, project_values
+from mreg.profile.reading import NAME, Values, document, mapping, origin_of, text_of, unknown_key
+from mreg.profile.schema import KEYS, Profile, ProfileEntry
 
 if TYPE_CHECKING:
     from mreg.documents import Node
     from mreg.domain.hook import Hook
 
 BUILT_IN = "local"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-Values = dict[str, tuple[str, str]]
-"""Value and origin by key."""
+STORE = ("catalog", "artifacts")
 
 
 def load_profile(
@@ -37,6 +36,8 @@ def load_profile(
     user: str | None = None,
     environ: Mapping[str, str] | None = None,
     alone: bool = False,
+    trust_project: bool = False,
+    notice: Callable[[str], None] | None = None,
 ) -> Profile:
     """The profile that holds here and now; nothing is made.
 
@@ -46,16 +47,21 @@ def load_profile(
         catalog: In place of every other source, as artifacts and user.
         environ: In place of the process's variables.
         alone: What the profile itself says, whatever variables and the project file say here.
+        trust_project: Use what the project file names without the user having allowed it, as MREG_TRUST_PROJECT=1.
+        notice: Takes what a person should know: that a project file is ignored, and why.
 
     Raises:
-        BadProfile: A file is broken or says something unknown; the message has file and line.
+        BadProfile: A file is broken or says something unknown; the message has file and line. Or the project file
+            names a store outside its folder that the user has not allowed.
         NotFound: There is no such profile, or the file that was named does not exist.
     """
     variables = os.environ if environ is None else environ
-    project = {} if alone else project_values()
+    trusting = trust_project or is_trusting(variables)
+    tell = notice or (lambda _text: None)
+    project, said = (None, {}) if alone else project_here(variables, trusting=trusting, notice=tell)
     file = config_file(config, variables)
     profiles, default, hooks = read_profiles(file, required=_is_named(config, variables))
-    name, origin = _chosen_name(profile, variables, project, default)
+    name, origin = _chosen_name(profile, variables, said, default)
     if name not in profiles and name != BUILT_IN:
         known = sorted({*profiles, BUILT_IN})
         near = nearest(name, known, 1)
@@ -65,20 +71,105 @@ def load_profile(
     layers: list[Values] = [
         {key: (location(key, value, None), "flag") for key, value in given.items() if value},
         {} if alone else _variables(variables),
-        {key: value for key, value in project.items() if key != "profile"},
-        _filled(profiles.get(name, {}), variables),
+        said,
+        _filled(profiles.get(name, {}), variables, file),
     ]
+    # A store is a pair: the project's is used whole or not at all.
+    from_project = not any(key in layer for layer in layers[:2] for key in STORE) and any(key in said for key in STORE)
     values: Values = {"name": (name, origin)}
     for key in KEYS:
-        found = next((layer[key] for layer in layers if key in layer), None)
+        found = next((layer[key] for layer in layers if key in layer and _counts(key, layer, said, from_project)), None)
         if found:
             values[key] = found
-    _pair_locations(values, variables)
+    pair_locations(values)
+    if "catalog" not in values:
+        folder = user_folder("data", variables)
+        values["catalog"] = (os.path.join(folder, "catalog.db"), "default")
+        values["artifacts"] = (os.path.join(folder, "artifacts"), "default")
+    active = hooks.get(name, ())
+    if project is not None and from_project and not trusting:
+        named = any(_names(one, values, variables, file) for one in profiles.values())
+        if not named and not _allowed(project, said, variables, needed=bool(active)) and active:
+            tell(f"the hooks of the profile {name} do not run for the store of {project.path}; to run them: mreg trust")
+            active = ()
     return Profile(
         **{key: value for key, (value, _) in values.items()},
-        hooks=hooks.get(name, ()),
+        hooks=active,
         origins={key: origin for key, (_, origin) in values.items()},
     )
+
+
+def _counts(key: str, layer: Values, said: Values, from_project: bool) -> bool:
+    return key not in STORE or layer is not said or from_project
+
+
+def project_here(
+    variables: Mapping[str, str], *, trusting: bool = False, notice: Callable[[str], None] = lambda _text: None
+) -> tuple[ProjectFile | None, Values]:
+    """The project file that holds here and what it says; a doubtful one is ignored with a notice.
+
+    Raises:
+        BadProfile: It is broken, or says what only the user's own file may.
+    """
+    project = find_project(variables)
+    if project is None:
+        return None, {}
+    if not project.doubt:
+        return project, project_values(project)
+    # A file of another user is not even parsed, unless the user has allowed its folder.
+    if project.data is not None:
+        from mreg.profile.trust import is_known, is_trusted
+
+        if trusting:
+            return project, project_values(project)
+        if is_known(project, variables):
+            said = project_values(project)
+            if is_trusted(project, said, variables):
+                return project, said
+    notice(project.note)
+    return None, {}
+
+
+def _names(entry: Values, store: Values, variables: Mapping[str, str], file: str) -> bool:
+    """Whether a profile names this store: both halves of it, at the same endpoint."""
+    try:
+        found = _filled(entry, variables, file)
+        pair_locations(found)
+    except BadProfile:
+        return False  # of a variable that is not set, for instance: it is not the profile in use
+    nothing = ("", "")
+    return all(found.get(key, nothing)[0] == store.get(key, nothing)[0] for key in (*STORE, "endpoint_url"))
+
+
+def _allowed(project: ProjectFile, said: Values, variables: Mapping[str, str], *, needed: bool) -> bool:
+    """Whether the user has allowed the project's store; not looked up for a store inside the folder unless needed.
+
+    Raises:
+        BadProfile: The store is outside the folder, and not allowed.
+    """
+    outside = [key for key in STORE if "://" in said[key][0]]
+    if not outside and not needed:
+        return False
+    from mreg.profile.trust import is_trusted
+
+    allowed = is_trusted(project, said, variables)
+    if outside and not allowed:
+        key = next((one for one in outside if said[one][1].startswith(project.path)), outside[0])
+        place, origin = said[key]
+        import shlex
+
+        raise BadProfile(
+            f"{origin}: this project file names the {key} {place}, and you have not allowed that",
+            hint=f"mreg trust {shlex.quote(project.folder)}",
+            file=project.path,
+            store=place,
+        )
+    return allowed
+
+
+def is_trusting(variables: Mapping[str, str]) -> bool:
+    """Whether MREG_TRUST_PROJECT says that what a project file names is used without the user having allowed it."""
+    return variables.get("MREG_TRUST_PROJECT", "").lower() in ("1", "true", "yes")
 
 
 def _is_named(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> bool:
@@ -131,70 +222,33 @@ def read_profiles(
     """
     if not required and not os.path.lexists(file):
         return {}, None, {}
-    root = _document(file)
+    root = document(file)
     profiles: dict[str, Values] = {}
     default: tuple[str, str] | None = None
     hooks: dict[str, tuple[Hook, ...]] = {}
-    for key, node in _mapping(root, file, "a profile file").items():
+    for key, node in mapping(root, file, "a profile file").items():
         if key == "default":
-            default = (_text(key, node, file), _origin(file, node))
+            default = (text_of(key, node, file), origin_of(file, node))
         elif key == "profiles":
-            for name, inner in _mapping(node, file, "profiles").items():
+            for name, inner in mapping(node, file, "profiles").items():
                 if not NAME.fullmatch(name):
-                    raise BadProfile(f"{_origin(file, inner)}: {quoted(name)} can't be a profile's name")
+                    raise BadProfile(f"{origin_of(file, inner)}: {quoted(name)} can't be a profile's name")
                 profiles[name] = _profile_values(inner, file)
-                if "hooks" in _mapping(inner, file, "a profile"):
-                    hooks[name] = _hooks(_mapping(inner, file, "a profile")["hooks"], file)
+                if "hooks" in mapping(inner, file, "a profile"):
+                    hooks[name] = _hooks(mapping(inner, file, "a profile")["hooks"], file)
         else:
-            raise _unknown_key(key, ("default", "profiles"), file, node)
+            raise unknown_key(key, ("default", "profiles"), file, node)
     return profiles, default, hooks
-
-
-def _document(file: str) -> Node:
-    from mreg.documents import read_document
-
-    try:
-        return read_document(file, what="profile file")
-    except BadInput as error:
-        raise BadProfile(error.message, hint=error.hint or "mreg profile --help") from error
-
-
-def _mapping(node: Node, file: str, what: str) -> dict[str, Node]:
-    from mreg.documents import Scalar
-
-    if isinstance(node.value, Scalar) and node.value.kind == "null":
-        return {}
-    if not isinstance(node.value, dict):
-        raise BadProfile(f"{_origin(file, node)}: {what} must be a mapping", hint="see the README's page on profiles")
-    return node.value
-
-
-def _text(key: str, node: Node, file: str) -> str:
-    from mreg.documents import Scalar
-
-    if not isinstance(node.value, Scalar) or node.value.kind not in ("string", "number"):
-        raise BadProfile(f"{_origin(file, node)}: {key} must be a text")
-    return node.value.text
-
-
-def _origin(file: str, node: Node) -> str:
-    return f"{file}, line {node.line}" if node.line else file
-
-
-def _unknown_key(key: str, known: tuple[str, ...], file: str, node: Node) -> BadProfile:
-    near = nearest(key, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
-    return BadProfile(f"{_origin(file, node)}: the key {quoted(key)} is unknown", hint=hint)
 
 
 def _profile_values(node: Node, file: str) -> Values:
     values: Values = {}
-    for key, inner in _mapping(node, file, "a profile").items():
+    for key, inner in mapping(node, file, "a profile").items():
         if key == "hooks":
             continue
         if key not in KEYS:
-            raise _unknown_key(key, (*KEYS, "hooks"), file, inner)
-        values[key] = (_text(key, inner, file), _origin(file, inner))
+            raise unknown_key(key, (*KEYS, "hooks"), file, inner)
+        values[key] = (text_of(key, inner, file), origin_of(file, inner))
     return values
 
 
@@ -210,14 +264,14 @@ def _hooks(node: Node, file: str) -> tuple[Hook, ...]:
         place = error.details.get("place")
         if isinstance(place, int) and isinstance(node.value, list):
             node = node.value[place]
-        raise BadProfile(f"{_origin(file, node)}: {error.message}", hint=error.hint) from error
+        raise BadProfile(f"{origin_of(file, node)}: {error.message}", hint=error.hint) from error
 
 
-def _filled(values: Values, variables: Mapping[str, str]) -> Values:
+def _filled(values: Values, variables: Mapping[str, str], file: str) -> Values:
     """The values with ``${VAR}`` filled in, and places made absolute from the file's folder."""
+    folder = os.path.dirname(file)
     found: Values = {}
     for key, (text, origin) in values.items():
-        folder = os.path.dirname(origin.rpartition(", line ")[0])
 
         def value_of(match: re.Match[str], origin: str = origin) -> str:
             if match[1] not in variables:
@@ -250,99 +304,19 @@ def _chosen_name(
     return project.get("profile") or default or (BUILT_IN, "default")
 
 
-def _pair_locations(values: Values, variables: Mapping[str, str]) -> None:
-    """Complete catalog and artifacts; one that is given alone brings the other beside it, never a private default.
-
-    A shared store under somebody's private catalog would mix up models, silently.
-    """
-    catalog, artifacts = values.get("catalog"), values.get("artifacts")
-    if catalog and not artifacts:
-        if catalog[0].startswith("s3://"):
-            values["artifacts"] = (catalog[0].rpartition("/")[0], "beside the catalog")
-            return
-        if "://" in catalog[0]:
-            raise BadProfile(f"{catalog[1]}: artifacts must be given for this catalog", hint="artifacts: s3://...")
-        values["artifacts"] = (os.path.join(os.path.dirname(catalog[0]), "artifacts"), "beside the catalog")
-    elif artifacts and not catalog:
-        if "://" in artifacts[0]:
-            values["catalog"] = (f"{artifacts[0]}/catalog.db", "beside the artifacts")
-            return
-        values["catalog"] = (os.path.join(os.path.dirname(artifacts[0]), "catalog.db"), "beside the artifacts")
-    elif not catalog:
-        folder = user_folder("data", variables)
-        values["catalog"] = (os.path.join(folder, "catalog.db"), "default")
-        values["artifacts"] = (os.path.join(folder, "artifacts"), "default")
-
-
-def project_file() -> str | None:
-    """The project file that holds here: ``mreg.yaml`` in the working folder or the nearest one above."""
-    try:
-        folder = os.getcwd()
-    except OSError:
-        return None  # the working folder was deleted
-    while True:
-        file = os.path.join(folder, PROJECT_FILE)
-        if os.path.lexists(file):
-            return file
-        parent = os.path.dirname(folder)
-        if parent == folder:
-            return None
-        folder = parent
-
-
-def project_values() -> Values:
-    """What the project file says; none of it can lead out of its folder or run anything.
-
-    Raises:
-        BadProfile: It is broken, or says what only the user's own file may.
-    """
-    file = project_file()
-    if file is None:
-        return {}
-    values: Values = {}
-    for key, node in _mapping(_document(file), file, "a project file").items():
-        origin = _origin(file, node)
-        if key in ("hooks", "profiles", "default", *KEYS) and key not in PROJECT_KEYS:
-            raise BadProfile(
-                f"{origin}: {key} can't be set in a project file, which may come with somebody else's repository",
-                hint="put it into your own file: mreg profile list says where that is",
-            )
-        if key not in PROJECT_KEYS:
-            raise _unknown_key(key, PROJECT_KEYS, file, node)
-        text = _text(key, node, file)
-        if "${" in text:
-            raise BadProfile(f"{origin}: variables are not filled in a project file", hint="write the value out")
-        if key in ("catalog", "artifacts") and "://" not in text:
-            _check_inside(key, text, os.path.dirname(file), origin)
-        if key == "catalog" and text.partition("://")[0] == "postgresql":
-            # Whoever runs that server would be shown the user's password.
-            raise BadProfile(
-                f"{origin}: a project file can't name a server", hint="put it into your own file: mreg profile add"
-            )
-        values[key] = (location(key, text, os.path.dirname(file), origin), origin)
-    return values
-
-
-def _check_inside(key: str, text: str, folder: str, origin: str) -> None:
-    inside = not os.path.isabs(text) and not text.startswith("~") and ".." not in re.split(r"[/\\]", text)
-    root = os.path.realpath(folder)
-    if inside:
-        place = os.path.realpath(os.path.join(folder, text))
-        inside = place.startswith(root.rstrip(os.sep) + os.sep)
-    if not inside:
-        raise BadProfile(
-            f"{origin}: the {key} of a project file must be below {folder}",
-            hint="put other places into your own file, and choose it here: profile: NAME",
-        )
-
-
 def list_profiles(
-    *, profile: str | None = None, config: str | os.PathLike[str] | None = None
+    *,
+    profile: str | None = None,
+    config: str | os.PathLike[str] | None = None,
+    trust_project: bool = False,
+    notice: Callable[[str], None] | None = None,
 ) -> tuple[ProfileEntry, ...]:
-    """Every profile that can be chosen, the built-in one first."""
+    """Every profile that can be chosen, the built-in one first; see `load_profile` for the arguments."""
     file = config_file(config, os.environ)
     profiles, default, _ = read_profiles(file, required=_is_named(config, os.environ))
-    active, _ = _chosen_name(profile, os.environ, project_values(), default)
+    trusting = trust_project or is_trusting(os.environ)
+    _, said = project_here(os.environ, trusting=trusting, notice=notice or (lambda _text: None))
+    active, _ = _chosen_name(profile, os.environ, said, default)
     entries = (
         [] if BUILT_IN in profiles else [ProfileEntry(name=BUILT_IN, origin="built in", active=active == BUILT_IN)]
     )

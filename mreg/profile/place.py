@@ -7,6 +7,7 @@ import re
 
 from mreg.domain.text import quoted
 from mreg.errors import BadProfile
+from mreg.profile.reading import Values
 
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
@@ -97,3 +98,26 @@ def _has_password(query: str) -> bool:
     return any(
         key.strip().lower() in ("password", "sslpassword") for key, _ in parse_qsl(query, keep_blank_values=True)
     )
+
+
+def pair_locations(values: Values) -> None:
+    """Complete catalog and artifacts; one that is given alone brings the other beside it, never a private default.
+
+    Nothing is done where neither is given. A shared store under a private catalog would mix up models silently.
+
+    Raises:
+        BadProfile: The artifacts can't be told from the catalog.
+    """
+    catalog, artifacts = values.get("catalog"), values.get("artifacts")
+    if catalog and not artifacts:
+        if catalog[0].startswith("s3://"):
+            values["artifacts"] = (catalog[0].rpartition("/")[0], "beside the catalog")
+            return
+        if "://" in catalog[0]:
+            raise BadProfile(f"{catalog[1]}: artifacts must be given for this catalog", hint="artifacts: s3://...")
+        values["artifacts"] = (os.path.join(os.path.dirname(catalog[0]), "artifacts"), "beside the catalog")
+    elif artifacts and not catalog:
+        if "://" in artifacts[0]:
+            values["catalog"] = (f"{artifacts[0]}/catalog.db", "beside the artifacts")
+            return
+        values["catalog"] = (os.path.join(os.path.dirname(artifacts[0]), "catalog.db"), "beside the artifacts")

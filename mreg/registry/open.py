@@ -27,6 +27,7 @@ def open_registry(
     catalog: str | None = None,
     artifacts: str | None = None,
     user: str | None = None,
+    trust_project: bool = False,
     notice: Callable[[str], None] | None = None,
 ) -> Registry:
     """A registry over the catalog and artifact store that the profile names.
@@ -39,16 +40,27 @@ def open_registry(
         config: The profile file in place of MREG_CONFIG or the user's.
         catalog: A catalog in place of the profile's; artifacts likewise.
         user: Who acts, in place of who is found.
+        trust_project: Use the store that an ``mreg.yaml`` of the working folder or above names, although the user has
+            not allowed it with ``mreg trust``; as MREG_TRUST_PROJECT=1.
         notice: Takes what a person should know beside results, such as what a reference resolved to.
 
     Raises:
-        BadProfile: A profile file is wrong.
+        BadProfile: A profile file is wrong, or the project file names a store that the user has not allowed.
         NotFound: There is no such profile.
     """
     from mreg.profile.load import load_profile
 
     return wire_registry(
-        load_profile(profile=profile, config=config, catalog=catalog, artifacts=artifacts, user=user), notice=notice
+        load_profile(
+            profile=profile,
+            config=config,
+            catalog=catalog,
+            artifacts=artifacts,
+            user=user,
+            trust_project=trust_project,
+            notice=notice,
+        ),
+        notice=notice,
     )
 
 

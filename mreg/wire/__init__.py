@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mreg.domain.policy import Assessment, Decision
     from mreg.domain.transition import StageChange
     from mreg.profile.schema import Profile, ProfileEntry
+    from mreg.profile.trust import TrustedFolder
     from mreg.registry.approve import Decided, Waiting
     from mreg.registry.audit import AuditReport, Why
     from mreg.registry.edit import Deletion
@@ -343,6 +344,16 @@ def _deployment(deployment: Deployment) -> Wire:
     }
 
 
+def _trusted_folder(trusted: TrustedFolder) -> Wire:
+    return {
+        "folder": trusted.folder,
+        "file": trusted.file,
+        "profile": trusted.profile or None,
+        "catalog": trusted.catalog or None,
+        "artifacts": trusted.artifacts or None,
+    }
+
+
 _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "RegisteredModel": _model,
     "ModelSummary": _summary,
@@ -358,6 +369,7 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "Deletion": _deletion,
     "Profile": _profile,
     "ProfileEntry": _profile_entry,
+    "TrustedFolder": _trusted_folder,
     "Check": upkeep.check,
     "Garbage": upkeep.garbage,
     "Verification": upkeep.verification,

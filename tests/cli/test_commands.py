@@ -37,7 +37,7 @@ READING = [
     ["list"], ["show", "classifier"], ["show", "classifier@1"], ["show", "classifier", "2"], ["search"],
     ["search", "metrics.accuracy > 0.9"], ["compare", "classifier", "1", "2"], ["compare", "classifier"],
     ["history", "classifier"], ["history", "classifier@2"], ["history", "classifier", "--at", "2099-01-01"],
-    ["lineage", "classifier@2"], ["profile", "list"], ["profile", "show"], ["profile", "check"],
+    ["lineage", "classifier@2"], ["trust", "--list"], ["profile", "list"], ["profile", "show"], ["profile", "check"],
     ["delete", "classifier@2", "--dry-run"], ["export", "--inspect", "classifier.mreg"],
 ]  # fmt: skip
 
@@ -68,13 +68,16 @@ CHANGING = [
     ["rename", "classifier", "clf"], ["delete", "classifier@2", "--yes"],
     ["rollback", "classifier", "--to", "classifier@1"], ["alias", "classifier", "1", "old"], ["init"], ["profile", "use", "local"],
     ["profile", "add", "here", "--catalog", "c.db"], ["export", "classifier@1"], ["import", "classifier.mreg", "-n", "copy"],
-    ["token", "ci"],
+    ["token", "ci"], ["trust"], ["trust", "--remove"],
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("form", ["plain", "json", "csv", "md", "table", "quiet"])
 @pytest.mark.parametrize("words", CHANGING, ids=" ".join)
 def test_a_changing_command_speaks_every_format(story: Mreg, words: list[str], form: str) -> None:
+    if words[0] == "trust":
+        Path("mreg.yaml").write_text("artifacts: s3://models/x\n")
+        story("trust")
     done = story(*words, *(["-q"] if form == "quiet" else ["--format", form]))
     assert done.code == 0, done.err
     assert done.out

@@ -1,0 +1,61 @@
+"""The project files that the user allows to name a store: trust."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mreg.cli.completion import complete_trusted
+from mreg.cli.invocation import invocation_of
+from mreg.errors import BadInput
+
+
+def trust(
+    ctx: typer.Context,
+    folder: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="Folder with an mreg.yaml (default: the one that applies here).",
+            autocompletion=complete_trusted,
+        ),
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="List the trusted folders.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Stop trusting the folder.")] = False,
+) -> None:
+    """Allow a project's mreg.yaml to name its store.
+
+    A project file may come with a repository that you cloned. It is used without question as long as its catalog and
+    artifacts are inside its own folder, or are those of one of your profiles. Any other store is used only after
+    `mreg trust`, and only as long as the file names the same profile, catalog and artifacts. The same command makes
+    your hooks run for a project's store, and lets mreg read an mreg.yaml that another user owns or can write to.
+
+    In CI, allow it for one run: --trust-project, or MREG_TRUST_PROJECT=1.
+
+    Examples:
+
+    \b
+      mreg trust
+      mreg trust ~/src/classifier
+      mreg trust --list
+      mreg trust --remove ~/src/classifier
+    """
+    from mreg.profile.trust import distrust_folder, trust_folder, trusted_folders
+
+    run = invocation_of(ctx)
+    if show:
+        if remove or folder is not None:
+            raise BadInput("--list takes no folder and no --remove", hint="mreg trust --list")
+        import os
+
+        run.output.result(trusted_folders(os.environ))
+        return
+    if remove:
+        removed = distrust_folder(folder)
+        run.output.result(removed)
+        run.output.note(f"{removed.file} is not trusted any more")
+        return
+    made = trust_folder(folder)
+    run.output.result(made)
+    run.output.note(f"trusted as long as {made.file} names the same profile, catalog and artifacts")

@@ -1,0 +1,204 @@
+"""The project file: ``mreg.yaml`` in the working folder or above it, which may come with another person's repository.
+
+What it says can neither lead out of its folder by a path nor run anything; whether a bucket that it names is used is
+decided by `mreg.profile.trust`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
+from mreg.profile.place import location, pair_locations
+from mreg.profile.reading import Values, mapping, origin_of, text_of, unknown_key
+from mreg.profile.schema import KEYS, PROJECT_FILE, PROJECT_KEYS
+
+SIZE_LIMIT = 64 << 10
+"""Bytes of a project file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectFile:
+    """A project file that was found, before it is parsed.
+
+    Attributes:
+        path: As it was found, from the working folder upwards.
+        folder: The folder that holds it, without symbolic links.
+        doubt: Why it is not to be used without the user's word; empty: it is to be used.
+        remedy: What to do about the doubt.
+        data: Its bytes, at most one more than `SIZE_LIMIT`; None if it is not a regular file, which is never used.
+    """
+
+    path: str
+    folder: str
+    doubt: str = ""
+    remedy: str = ""
+    data: bytes | None = b""
+
+    @property
+    def note(self) -> str:
+        """The sentence that says that and why it is ignored."""
+        return f"{self.path} is ignored: {self.doubt}; to use it: {self.remedy}"
+
+
+def find_project(variables: Mapping[str, str], folder: str | None = None) -> ProjectFile | None:
+    """The project file in the working folder or the nearest one above it.
+
+    The nearest one decides: if it is doubtful, none above it is used instead.
+
+    Args:
+        folder: Look only in this folder, not in the working folder and those above it.
+
+    Raises:
+        Unavailable: It can't be read.
+    """
+    try:
+        place = os.getcwd() if folder is None else os.path.realpath(folder)
+    except OSError:
+        return None  # the working folder was deleted
+    while True:
+        path = os.path.join(place, PROJECT_FILE)
+        if os.path.lexists(path):
+            return _opened(path, variables)
+        parent = os.path.dirname(place)
+        if parent == place or folder is not None:
+            return None
+        place = parent
+
+
+def _opened(path: str, variables: Mapping[str, str]) -> ProjectFile:
+    folder = os.path.realpath(os.path.dirname(path))
+    irregular = ProjectFile(
+        path=path, folder=folder, doubt="it is not a regular file", remedy="put a file in its place", data=None
+    )
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode):
+            return irregular
+        doubt, remedy = _doubt(status, folder, variables)
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        try:
+            descriptor = os.open(path, flags)
+        except PermissionError:
+            if doubt:
+                return ProjectFile(path=path, folder=folder, doubt=doubt, remedy=remedy, data=None)
+            raise
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)  # of what was opened; the name may mean another file by now
+            if not stat.S_ISREG(status.st_mode):
+                return irregular
+            doubt, remedy = _doubt(status, folder, variables)
+            return ProjectFile(path=path, folder=folder, doubt=doubt, remedy=remedy, data=stream.read(SIZE_LIMIT + 1))
+    except OSError as error:
+        raise Unavailable(f"the project file {quoted(path, 200)} can't be read: {error.strerror}") from error
+
+
+def _doubt(status: os.stat_result, folder: str, variables: Mapping[str, str]) -> tuple[str, str]:
+    """Why another user may have written the file, and what to do about it; see CVE-2022-24765 of git.
+
+    What root wrote is root's word. Under sudo the files of the user who called it are the user's own.
+    """
+    if not hasattr(os, "geteuid"):
+        return "", ""
+    mine = {0, os.geteuid()}
+    asked = variables.get("SUDO_UID", "")
+    if os.geteuid() == 0 and re.fullmatch(r"[0-9]{1,10}", asked):
+        mine.add(int(asked))
+    around = os.stat(folder)
+    if all(one.st_uid in mine and not one.st_mode & stat.S_IWOTH for one in (status, around)):
+        return "", ""
+    import shlex
+
+    trust = f"mreg trust {shlex.quote(folder)}"
+    for what, one in (("it", status), (folder, around)):
+        if one.st_uid not in mine:
+            return f"{what} belongs to user {one.st_uid}", trust
+    for what, one in ((folder, around), ("it", status)):
+        if one.st_mode & stat.S_IWOTH:
+            target = folder if one is around else f"{folder}/{PROJECT_FILE}"
+            return f"every user can write to {what}", f"chmod o-w {shlex.quote(target)}, or {trust}"
+    return "", ""
+
+
+def project_values(project: ProjectFile) -> Values:
+    """What a project file says, its catalog and artifacts completed to a pair.
+
+    Raises:
+        BadProfile: It is broken, or says what only the user's own file may.
+    """
+    from mreg.documents import document_in
+
+    file, folder = project.path, os.path.dirname(project.path)
+    try:
+        root = document_in(project.data or b"", file, what="project file", limit=SIZE_LIMIT)
+    except BadInput as error:
+        raise BadProfile(error.message, hint=error.hint or "mreg init --help") from error
+    values: Values = {}
+    for key, node in mapping(root, file, "a project file").items():
+        origin = origin_of(file, node)
+        if key in ("hooks", "profiles", "default", *KEYS) and key not in PROJECT_KEYS:
+            raise BadProfile(
+                f"{origin}: {key} can't be set in a project file, which may come with somebody else's repository",
+                hint="put it into your own file: mreg profile list says where that is",
+            )
+        if key not in PROJECT_KEYS:
+            raise unknown_key(key, PROJECT_KEYS, file, node)
+        text = text_of(key, node, file)
+        if "${" in text:
+            raise BadProfile(f"{origin}: variables are not filled in a project file", hint="write the value out")
+        if key in ("catalog", "artifacts") and "://" not in text:
+            _check_inside(key, text, folder, origin)
+        if key == "catalog" and text.partition("://")[0] == "postgresql":
+            # Whoever runs that server would be shown the user's password.
+            raise BadProfile(
+                f"{origin}: a project file can't name a server", hint="put it into your own file: mreg profile add"
+            )
+        values[key] = (location(key, text, folder, origin), origin)
+    _pair(values, folder)
+    return values
+
+
+def _pair(values: Values, folder: str) -> None:
+    """Complete the store, so that no half of it is ever the user's.
+
+    With a project's catalog over the user's artifacts, `mreg gc` would take every artifact of the user for garbage.
+    """
+    given = set(values)
+    pair_locations(values)
+    for key in ("catalog", "artifacts"):
+        if key in values and key not in given and "://" not in values[key][0]:
+            _check_inside(key, os.path.relpath(values[key][0], folder), folder, values[key][1])
+
+
+def _check_inside(key: str, text: str, folder: str, origin: str) -> None:
+    inside = not os.path.isabs(text) and not text.startswith("~") and ".." not in re.split(r"[/\\]", text)
+    root = os.path.realpath(folder)
+    if inside:
+        place = os.path.realpath(os.path.join(folder, text))
+        inside = place.startswith(root.rstrip(os.sep) + os.sep)
+    if not inside:
+        raise BadProfile(
+            f"{origin}: the {key} of a project file must be below {folder}",
+            hint="put other places into your own file, and choose it here: profile: NAME",
+        )
+
+
+def required_project(variables: Mapping[str, str], folder: str | None) -> ProjectFile:
+    """The project file that holds here, or in a folder, for a command that is about it.
+
+    Raises:
+        NotFound: There is none.
+        BadProfile: It is not a regular file.
+    """
+    project = find_project(variables, folder)
+    if project is None:
+        where = "here or above" if folder is None else f"in {quoted(folder, 200)}"
+        raise NotFound(f"no {PROJECT_FILE} {where}", hint="mreg init makes one", kind="file")
+    if project.data is None:
+        raise BadProfile(f"{quoted(project.path, 200)} is not used: {project.doubt}", hint=project.remedy)
+    return project

@@ -1,0 +1,73 @@
+"""What profile files and project files have in common: mappings of texts, refused with file and line."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mreg.domain.text import nearest, quoted
+from mreg.errors import BadInput, BadProfile
+
+if TYPE_CHECKING:
+    from mreg.documents import Node
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A profile's name."""
+
+Values = dict[str, tuple[str, str]]
+"""Value and origin by key."""
+
+
+def document(file: str) -> Node:
+    """The document in the user's profile file, or another file of the user's own.
+
+    Raises:
+        BadProfile: It is refused for what it holds.
+        NotFound, Unavailable: It does not exist, or cannot be read.
+    """
+    from mreg.documents import read_document
+
+    try:
+        return read_document(file, what="profile file")
+    except BadInput as error:
+        raise BadProfile(error.message, hint=error.hint or "mreg profile --help") from error
+
+
+def mapping(node: Node, file: str, what: str) -> dict[str, Node]:
+    """The mapping that a node is; nothing at all is an empty one.
+
+    Raises:
+        BadProfile: It is something else.
+    """
+    from mreg.documents import Scalar
+
+    if isinstance(node.value, Scalar) and node.value.kind == "null":
+        return {}
+    if not isinstance(node.value, dict):
+        raise BadProfile(f"{origin_of(file, node)}: {what} must be a mapping", hint="see the README's page on profiles")
+    return node.value
+
+
+def text_of(key: str, node: Node, file: str) -> str:
+    """The text that a node is; numbers as they are written.
+
+    Raises:
+        BadProfile: It is something else.
+    """
+    from mreg.documents import Scalar
+
+    if not isinstance(node.value, Scalar) or node.value.kind not in ("string", "number"):
+        raise BadProfile(f"{origin_of(file, node)}: {key} must be a text")
+    return node.value.text
+
+
+def origin_of(file: str, node: Node) -> str:
+    """Where a value comes from: ``/x/mreg.yaml, line 3``."""
+    return f"{file}, line {node.line}" if node.line else file
+
+
+def unknown_key(key: str, known: tuple[str, ...], file: str, node: Node) -> BadProfile:
+    """The error for a key that is not one of the known ones, naming the nearest."""
+    near = nearest(key, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
+    return BadProfile(f"{origin_of(file, node)}: the key {quoted(key)} is unknown", hint=hint)

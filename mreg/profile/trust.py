@@ -1,0 +1,148 @@
+"""The folders whose project file the user has allowed to name a store: recorded in the user's data folder.
+
+Trust is for one folder (its real path) and for the profile, catalog and artifacts that its file named then. If the file
+names another store later, or the folder is moved, the trust does not hold.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, BadProfile, NotFound
+from mreg.profile.edit import rewrite
+from mreg.profile.load import user_folder
+from mreg.profile.project import ProjectFile, find_project, project_values, required_project
+from mreg.profile.reading import Values
+from mreg.profile.schema import PROJECT_FILE
+
+FIELDS = ("folder", "profile", "catalog", "artifacts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedFolder:
+    """A folder whose project file may name these.
+
+    Attributes:
+        folder: Absolute, without symbolic links.
+        profile: The profile that the file chooses; empty: none.
+        catalog: Where its catalog is; empty: not named.
+        artifacts: Where its artifacts are; empty: not named.
+    """
+
+    folder: str
+    profile: str
+    catalog: str
+    artifacts: str
+
+    @property
+    def file(self) -> str:
+        """The project file."""
+        return os.path.join(self.folder, PROJECT_FILE)
+
+
+def record_file(variables: Mapping[str, str]) -> str:
+    """The file that records which folders are trusted."""
+    return os.path.join(user_folder("data", variables), "trusted.json")
+
+
+def trusted_folders(variables: Mapping[str, str]) -> tuple[TrustedFolder, ...]:
+    """Every trusted folder, by path.
+
+    Raises:
+        BadProfile: The record is broken.
+        Unavailable: It can't be read.
+    """
+    return _read(record_file(variables))
+
+
+def _read(file: str) -> tuple[TrustedFolder, ...]:
+    from mreg.documents import plain, read_document
+
+    if not os.path.lexists(file):
+        return ()
+    hint = f"rm {file}, then allow each folder again: mreg trust FOLDER"
+    try:
+        content = plain(read_document(file, what="record of trusted folders"))
+    except BadInput as error:
+        raise BadProfile(f"{file}: {error.message}", hint=hint) from error
+    entries = content.get("folders") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not all(_is_entry(entry) for entry in entries):
+        raise BadProfile(f"{file}: not a record of trusted folders", hint=hint)
+    return tuple(TrustedFolder(**entry) for entry in entries)
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and set(entry) == set(FIELDS) and all(isinstance(one, str) for one in entry.values())
+
+
+def is_trusted(project: ProjectFile, values: Values, variables: Mapping[str, str]) -> bool:
+    """Whether the user has allowed this folder and exactly what its file names."""
+    return _entry(project, values) in trusted_folders(variables)
+
+
+def is_known(project: ProjectFile, variables: Mapping[str, str]) -> bool:
+    """Whether the user has allowed anything for this folder."""
+    return any(one.folder == project.folder for one in trusted_folders(variables))
+
+
+def _entry(project: ProjectFile, values: Values) -> TrustedFolder:
+    named = {key: values[key][0] if key in values else "" for key in ("profile", "catalog", "artifacts")}
+    return TrustedFolder(folder=project.folder, **named)
+
+
+def trust_folder(folder: str | None = None) -> TrustedFolder:
+    """Allow the profile and store that a project file names now; replaces what was allowed for its folder before.
+
+    Args:
+        folder: The folder with the file; None: the file that holds in the working folder.
+
+    Raises:
+        NotFound: No project file was found.
+        BadProfile: It is broken, or no regular file.
+        Unavailable: The record can't be written.
+    """
+    project = required_project(os.environ, folder)
+    made = _entry(project, project_values(project))
+
+    def change(entries: tuple[TrustedFolder, ...]) -> list[TrustedFolder]:
+        return [*(one for one in entries if one.folder != made.folder), made]
+
+    _change(change)
+    return made
+
+
+def distrust_folder(folder: str | None = None) -> TrustedFolder:
+    """Take back what was allowed for a folder, which need not exist any more.
+
+    Args:
+        folder: The folder; None: the one whose project file holds in the working folder, or the working folder.
+
+    Raises:
+        NotFound: Nothing was allowed for it.
+        Unavailable: The record can't be written.
+    """
+    if folder is None:
+        project = find_project(os.environ)
+        folder = project.folder if project else os.curdir
+    place = os.path.realpath(folder)
+    found = [one for one in trusted_folders(os.environ) if one.folder == place]
+    if not found:
+        raise NotFound(f"the folder {quoted(place, 200)} is not trusted", hint="mreg trust --list", kind="file")
+    _change(lambda entries: [one for one in entries if one.folder != place])
+    return found[0]
+
+
+def _change(change: Callable[[tuple[TrustedFolder, ...]], list[TrustedFolder]]) -> None:
+    file = record_file(os.environ)
+    _read(file)  # a record that is broken is left for the user to look at
+
+    def changed(_text: str) -> str:
+        entries = sorted(change(_read(file)), key=lambda one: one.folder)
+        written = [{field: getattr(one, field) for field in FIELDS} for one in entries]
+        return json.dumps({"folders": written}, indent=2) + "\n"
+
+    rewrite(file, changed, what="record of trusted folders")
