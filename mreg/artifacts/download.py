@@ -97,7 +97,7 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
             if there < min(
                 piece.start + piece.length, one.size
             ):  # or each piece that a lying size promises is asked for
-                raise damaged(one.digest, f"it has {there} bytes in place of {one.size}")
+                raise damaged(one.digest, f"it has {there} bytes instead of {one.size}")
             buffers.give_back(arrived.buffer)
 
     large = any(one.size - one.start > RANGE_BYTES for one in wanted)

@@ -65,9 +65,9 @@ def partial(
 
 
 def _locked(path: str, make: Callable[[str], int]) -> int:
-    """The path's descriptor, locked by this process; -1 where it can't be this process's alone.
+    """The path's descriptor, locked by this process; -1 if this process cannot have it alone.
 
-    Another process may write it or has just removed it, or somebody put something else there.
+    Another process may write it or has just removed it, or something else is there.
     """
     try:
         descriptor = make(path)

@@ -65,7 +65,7 @@ class Tree:
         return os.stat(name, follow_symlinks=False, **where)
 
     def unlink(self, path: str) -> None:
-        """Remove what is no folder."""
+        """Remove a file or link."""
         name, where = self._place(path)
         os.unlink(name, **where)
 
@@ -140,7 +140,7 @@ class Tree:
 
 
 def names_below(root: str) -> set[str]:
-    """The paths, in a folder, of everything in it that is no folder."""
+    """The paths, in a folder, of everything in it except folders."""
     found: set[str] = set()
     pending = [""]
     while pending:

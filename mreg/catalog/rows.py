@@ -83,7 +83,7 @@ def read_time(value: Value) -> datetime:
         ValueError, BadInput: It is of another form, or no time that can be shown everywhere.
     """
     if not isinstance(value, str) or not _TIME.fullmatch(value):
-        raise BadInput(f"{_shown(value)} is no time")
+        raise BadInput(f"{_shown(value)} is not a time in UTC with microseconds")
     return check_year(datetime.fromisoformat(value[:-1])).replace(tzinfo=UTC)
 
 
@@ -158,7 +158,7 @@ def read_metric(name: str, exact: str) -> MetricValue:
         BadInput: The text is not what `metric_values` writes.
     """
     if len(exact) > EXACT_LIMIT or not _EXACT.fullmatch(exact):
-        raise BadInput(f"{quoted(exact)} is no number")
+        raise BadInput(f"{quoted(exact)} is not a number")
     try:
         return check_metric(name, int(exact))
     except ValueError:
@@ -175,14 +175,14 @@ def _json(stored: str) -> Mapping[str, Any]:
         raise BadInput(f"it has {len(stored)} characters of JSON; the limit is {DETAILS_LIMIT}")
     document = json.loads(stored)
     if not isinstance(document, dict):
-        raise BadInput(f"{quoted(stored)} is no JSON object")
+        raise BadInput(f"{quoted(stored)} is not a JSON object")
     return MappingProxyType(document)
 
 
 def _environment(stored: str) -> Mapping[str, str]:
     found = _json(stored)
     if not all(isinstance(value, str) for value in found.values()):
-        raise BadInput(f"{quoted(stored)} is no JSON object of texts")
+        raise BadInput(f"{quoted(stored)} is not a JSON object of texts")
     return found
 
 
