@@ -23,10 +23,7 @@ LONGEST_STEP = 0.1
 """Seconds that count at most for one step, so that the time that the reader of a row takes does not count."""
 
 SECONDS, SECONDS_PER_BYTE = 3.0, 1e-6
-"""The time of all statements of one transaction: 3 s, and 1 s for each MB of the file.
-
-The longest of a catalog of 100,000 versions (150 MB) takes under 2 s.
-"""
+"""The time of all statements of one transaction: 3 s, and 1 s for each MB of the file."""
 
 MEMORY, MEMORY_PER_BYTE = 64 << 20, 16
 """Bytes by which the process may grow while one transaction collects rows: 64 MiB, and 16 for each of the file."""
