@@ -38,12 +38,26 @@ def serve(
     grace: Annotated[
         int, typer.Option("--grace", min=0, metavar="SECONDS", help="How long requests may go on when it is stopped.")
     ] = 600,
+    max_connections: Annotated[
+        int | None,
+        typer.Option("--max-connections", min=1, metavar="N", help="Open connections (default: half of ulimit -n)."),
+    ] = None,
+    max_connections_per_address: Annotated[
+        int | None,
+        typer.Option(
+            "--max-connections-per-address",
+            min=1,
+            metavar="N",
+            help="Open connections from one address (default: half of all).",
+        ),
+    ] = None,
 ) -> None:
-    """Serve the registry over HTTP, and a page at /ui.
+    """Serve the registry over HTTP, with a web page at /ui.
 
-    By itself it listens at 127.0.0.1, where everybody on this machine may do everything. Any other address needs
-    tokens, which `mreg token` makes; what is done with one is done in its name. The access log is on standard error.
-    SIGTERM stops it: requests under way are finished first, and the exit code is 0.
+    The server listens on 127.0.0.1, and everybody on this machine has full access. Any other address needs tokens,
+    which `mreg token` makes; a change is recorded under the name of its token. The token file is read again when it
+    changes. The access log goes to standard error. SIGTERM stops the server: requests under way are finished first, and
+    the exit code is 0.
 
     Examples:
 
@@ -77,6 +91,8 @@ def serve(
         upload_limit=limit,
         json_log=json_log,
         grace_seconds=grace,
+        connections=max_connections,
+        connections_per_address=max_connections_per_address,
     )
     with suppress(Terminated):  # the way to stop a server; what was under way is finished
         serve_registry(run.registry, settings, lambda url: _say_where(run, url))

@@ -21,8 +21,11 @@ TARGET_LIMIT = 8 << 10
 HEADERS_LIMIT = 64 << 10
 """Bytes of a request's headers."""
 
-HEADERS_SECONDS = 30.0
-"""How long a client may take to send a request's headers."""
+HEADERS_SECONDS = 10.0
+"""How long a client may take from its connection, or from the first byte of a later request, to complete headers."""
+
+KEEP_ALIVE_SECONDS = 30.0
+"""How long a connection stays open between two requests."""
 
 IDLE_SECONDS = 60.0
 """How long a client may send nothing in the middle of a body."""
@@ -44,6 +47,8 @@ class ServerSettings:
         upload_limit: Bytes of one upload.
         json_log: The access log in JSON.
         grace_seconds: How long requests under way may go on when the server is stopped.
+        connections: Open connections; None: half of the files that the process may open, at most 4,096.
+        connections_per_address: Open connections from one address; None: half of all.
 
     Raises:
         BadInput: Without tokens only loopback addresses can be served.
@@ -57,6 +62,8 @@ class ServerSettings:
     upload_limit: int = UPLOAD_LIMIT
     json_log: bool = False
     grace_seconds: int = 600
+    connections: int | None = None
+    connections_per_address: int | None = None
 
     def __post_init__(self) -> None:
         if not self.tokens and not is_loopback(self.host):
