@@ -141,7 +141,7 @@ class Connections:
         if self._noted is not None and now - self._noted < NOTE_SECONDS:
             return
         self._noted = now
-        _LOG.error(
+        _LOG.warning(
             "connection limit reached (%d in total, %d per address): closed %d idle or new connections",
             self.limits.total,
             self.limits.per_address,

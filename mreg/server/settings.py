@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
-from mreg.server.tokens import Token
+from mreg.server.tokens import Token, TokenFile
 
 UPLOAD_LIMIT = 100 << 30
 """Bytes of one upload, unless said otherwise."""
@@ -41,7 +41,8 @@ class ServerSettings:
     Attributes:
         host: The address that is listened at.
         port: 0 for any that is free.
-        tokens: Who may come in; none: everybody who reaches a loopback address may do everything.
+        tokens: The clients. Without these and a token file, everybody who reaches a loopback address has full access.
+        token_file: More clients, read again when the file changes.
         hosts: Names, beside addresses and localhost, by which clients may call the server.
         read_only: Nothing may be changed.
         upload_limit: Bytes of one upload.
@@ -57,6 +58,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     tokens: tuple[Token, ...] = ()
+    token_file: TokenFile | None = None
     hosts: tuple[str, ...] = ()
     read_only: bool = False
     upload_limit: int = UPLOAD_LIMIT
@@ -66,11 +68,32 @@ class ServerSettings:
     connections_per_address: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.tokens and not is_loopback(self.host):
+        if not self.needs_token and not is_loopback(self.host):
             raise BadInput(
                 f"without tokens mreg serves loopback addresses alone, and {quoted(self.host)} is none",
                 hint="make tokens by mreg token NAME --role writer, and name their file: --token-file FILE",
             )
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether a request needs a token."""
+        return bool(self.tokens) or self.token_file is not None
+
+    def current_tokens(self) -> tuple[Token, ...]:
+        """The tokens that are valid for a new request.
+
+        Raises:
+            MregError: The token file is not one any more.
+        """
+        return self.tokens + (self.token_file.current() if self.token_file else ())
+
+    def still_valid(self, token: Token) -> bool:
+        """Whether a token that let a request in is valid, with the role that it had or a higher one.
+
+        A token file that cannot be read ends no request: only a file without the token does.
+        """
+        found = self.tokens + (self.token_file.last() if self.token_file else ())
+        return any(one.digest == token.digest and one.role >= token.role for one in found)
 
     def knows_host(self, name: str) -> bool:
         """Whether a client may call the server by this name.
