@@ -88,7 +88,7 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; those that are neither a body nor complete headers are kept by the parser, so they are counted."""
+        """Take bytes; the parser keeps those of incomplete headers and trailers, so they are counted."""
         if self.transport.is_closing():
             return
         self._unparsed += len(data)
