@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mreg.server.connections import Connections
 from mreg.server.problems import problem
@@ -56,6 +57,7 @@ class Protocol(HttpToolsProtocol):
         self._all = connections
         self._headers_bytes = 0
         self._unparsed = 0
+        self._cycles: deque[RequestResponseCycle] = deque()  # requests without their whole answer
         self._headers_timer: asyncio.TimerHandle | None = None
         self._reading_timer: asyncio.TimerHandle | None = None
 
@@ -74,8 +76,12 @@ class Protocol(HttpToolsProtocol):
         self._wait_for_headers(HEADERS_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop waiting, and stop every request; uvicorn stops the newest of pipelined ones alone."""
         self._all.forget(self)
+        for cycle in self._cycles:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._cycles.clear()
         self._stop_waiting()
         if self._reading_timer is not None:
             self._reading_timer.cancel()
@@ -125,6 +131,7 @@ class Protocol(HttpToolsProtocol):
         self._stop_waiting()
         self._all.busy(self)
         super().on_headers_complete()
+        self._cycles.append(self.cycle)
 
     def on_message_complete(self) -> None:
         """Take the end of a body; there is nobody to take it where the headers were refused."""
@@ -134,6 +141,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request; what is left of a body is thrown away for as long and no longer."""
+        if self._cycles:
+            self._cycles.popleft()
         super().on_response_complete()
         if self.transport.is_closing():
             self._close()

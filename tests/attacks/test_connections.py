@@ -228,6 +228,16 @@ def test_pipelined_requests_and_many_small_headers_take_little_memory(serve: Ser
     assert ask(server, request=small).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
 
 
+def test_pipelined_requests_of_a_client_that_is_gone_fail_quietly(serve: Serve) -> None:
+    server = serve()
+    for _ in range(30):
+        with connect(server) as connection:
+            connection.sendall(b"GET /models HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
+        assert ask(server).startswith(b"HTTP/1.1 200")
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text()
+
+
 @linux
 def test_descriptors_come_back_after_a_flood(serve: Serve, flood: Callable[..., list[socket.socket]]) -> None:
     server = serve()
