@@ -57,7 +57,7 @@ def serve(
 ) -> None:
     """Serve the registry over HTTP, with a web page at /ui.
 
-    The server listens on 127.0.0.1, and everybody on this machine has full access. Any other address needs tokens,
+    The server listens on 127.0.0.1, and all users of this machine have full access. Any other address needs tokens,
     which `mreg token` makes; a change is recorded under the name of its token. The token file is read again when it
     changes. The access log goes to standard error. SIGTERM stops the server: requests under way are finished first, and
     the exit code is 0.

@@ -179,7 +179,7 @@ class Guard:
         if secret:
             try:
                 token = find_token(self._settings.current_tokens(), secret)
-            except MregError:  # the log says which file and why, which is not for everybody
+            except MregError:  # only the log names the file and the reason
                 raise Refused(
                     503, "unavailable", "the server cannot read its tokens", hint="its log says more", headers=RETRY
                 ) from None
@@ -219,8 +219,8 @@ def _is_foreign(headers: MutableMapping[bytes, bytes], host: str, *, visit: bool
     be read counts as foreign.
 
     Args:
-        visit: The request may be that of a person who follows a link to the page at /ui. It changes nothing, and the
-            page with the link cannot read the answer.
+        visit: The request can come from a link to the page at /ui. It changes nothing, and the page with the link
+            cannot read the answer.
     """
     origin = headers.get(b"origin")
     if origin is not None and _host_of(origin.decode("latin-1")) != host:

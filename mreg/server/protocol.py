@@ -19,10 +19,10 @@ BODY_AHEAD_BYTES = 1 << 20
 
 
 PIPELINE_LIMIT = 16
-"""Requests that may wait on a connection for the answer to an earlier one; no common client sends more than one."""
+"""Requests that can wait on a connection for the answer to an earlier one; no common client sends more than one."""
 
 HEADER_COST = 32
-"""Bytes counted for each header beside its text, for what it takes in memory."""
+"""Bytes counted for each header in addition to its text, as it takes more memory than that."""
 
 RETRY_SECONDS = 5
 
@@ -46,7 +46,7 @@ class _Pieces:
 
 
 class Protocol(HttpToolsProtocol):
-    """Closes connections that uvicorn would keep: one too many, headers too large or slow, answers that nobody reads.
+    """Closes connections that uvicorn keeps: beyond a limit, with large or slow headers, with answers left unread.
 
     Args:
         connections: Shared by all connections of a server.
@@ -67,7 +67,7 @@ class Protocol(HttpToolsProtocol):
         return partial(cls, connections=connections)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request, unless there is one connection too many."""
+        """Begin to wait for the first request, unless there are too many connections."""
         super().connection_made(transport)
         if not self._all.admit(self, self.client[0] if self.client else ""):
             transport.write(_BUSY)
@@ -134,13 +134,13 @@ class Protocol(HttpToolsProtocol):
         self._cycles.append(self.cycle)
 
     def on_message_complete(self) -> None:
-        """Take the end of a body; there is nobody to take it where the headers were refused."""
+        """Take the end of a body; it is ignored if the headers were refused."""
         self._unparsed = 0
         if self.cycle is not None and not self.transport.is_closing():
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; what is left of a body is thrown away for as long and no longer."""
+        """Wait for the next request; the rest of an unread body is discarded meanwhile, within the same time limit."""
         if self._cycles:
             self._cycles.popleft()
         super().on_response_complete()
@@ -176,7 +176,7 @@ class Protocol(HttpToolsProtocol):
             self._close()
 
     def pause_writing(self) -> None:
-        """Begin to wait for a client that does not read; one that reads nothing for long is left alone."""
+        """Begin to wait for a client that does not read; a client that reads nothing for `IDLE_SECONDS` is disconnected."""
         super().pause_writing()
         if self._reading_timer is None:
             self._reading_timer = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
@@ -193,7 +193,7 @@ class Protocol(HttpToolsProtocol):
         self._headers_timer = self.loop.call_later(seconds, self._close)
 
     def _close(self) -> None:
-        """Close the connection, at last also if the client never reads what is left to be sent."""
+        """Close the connection, after a while even if the client never reads the rest of its answer."""
         self.transport.close()
         if self._reading_timer is None and self.transport.get_write_buffer_size():
             self._reading_timer = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
@@ -214,4 +214,4 @@ def _busy() -> bytes:
 
 
 _BUSY = _busy()
-"""The answer to a connection that is one too many."""
+"""The answer to a connection beyond the limits."""

@@ -22,7 +22,7 @@ HEADERS_LIMIT = 64 << 10
 """Bytes of a request's headers."""
 
 HEADERS_SECONDS = 10.0
-"""How long a client may take from its connection, or from the first byte of a later request, to complete headers."""
+"""Time to complete headers, from the connection or, for a later request, from its first byte."""
 
 KEEP_ALIVE_SECONDS = 30.0
 """How long a connection stays open between two requests."""
@@ -41,7 +41,7 @@ class ServerSettings:
     Attributes:
         host: The address that is listened at.
         port: 0 for any that is free.
-        tokens: The clients. Without these and a token file, everybody who reaches a loopback address has full access.
+        tokens: The clients. Without these and a token file, any client that reaches a loopback address has full access.
         token_file: More clients, read again when the file changes.
         hosts: Names, beside addresses and localhost, by which clients may call the server.
         read_only: Nothing may be changed.

@@ -166,7 +166,7 @@ class TokenFile:
         """The tokens that are in the file now.
 
         Raises:
-            MregError: The file is not a token file any more; nobody has a token until it is one again.
+            MregError: The file is not a valid token file; until it is, every token is refused.
         """
         self._refresh()
         if self._error is not None:
@@ -235,7 +235,7 @@ class TokenFile:
         if os.name == "posix" and status.st_mode & stat.S_IWGRP:
             warning = f"its group may write to the token file {self._path}: chmod g-w {self._path}"
         elif status.st_uid not in (own, 0):
-            warning = f"the token file {self._path} belongs to user {status.st_uid}, who may change it"
+            warning = f"the token file {self._path} belongs to user {status.st_uid}, not to the server or root"
         if warning and warning != self._warned:
             self._warn(warning)
         self._warned = warning

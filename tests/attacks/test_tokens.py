@@ -168,7 +168,7 @@ def test_a_token_file_that_others_may_write_to_is_refused_or_told(process: Mreg,
         file.chmod(0o600)
         os.chown(file, 12345, -1)
         assert TokenFile(str(file), heard.append).current()
-        assert heard == [f"the token file {file} belongs to user 12345, who may change it"]
+        assert heard == [f"the token file {file} belongs to user 12345, not to the server or root"]
 
 
 def test_a_token_file_is_bounded_and_a_pipe_is_read_once(tmp_path: Path) -> None:
