@@ -176,7 +176,7 @@ class Protocol(HttpToolsProtocol):
             self._close()
 
     def pause_writing(self) -> None:
-        """Begin to wait for a client that does not read; a client that reads nothing for `IDLE_SECONDS` is disconnected."""
+        """Begin to wait for a client that does not read; it is disconnected after `IDLE_SECONDS`."""
         super().pause_writing()
         if self._reading_timer is None:
             self._reading_timer = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
