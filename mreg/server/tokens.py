@@ -158,6 +158,7 @@ class TokenFile:
         self._read_once = False
         self._error: MregError | None = None
         self._tokens: tuple[Token, ...] = ()
+        self._roles: dict[str, Role] = {}
         self._warned = ""
         self._read()
         self._warn = _LOG.warning
@@ -173,10 +174,10 @@ class TokenFile:
             raise self._error
         return self._tokens
 
-    def last(self) -> tuple[Token, ...]:
-        """The tokens that are in the file, or were when it last was a token file."""
+    def still_has(self, token: Token) -> bool:
+        """Whether a token is in the file with the same or a higher role, or was when the file was last valid."""
         self._refresh()
-        return self._tokens
+        return self._roles.get(token.digest.value, 0) >= token.role
 
     def _refresh(self) -> None:
         if self._read_once:
@@ -220,6 +221,7 @@ class TokenFile:
         if not found:
             raise BadInput(f"{quoted(self._path)} has no tokens", hint="mreg token NAME --role writer -q >> FILE")
         self._tokens = found
+        self._roles = {token.digest.value: token.role for token in found}
         self._read_once = not regular  # a pipe cannot be read twice
         if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_SECONDS:
             self._seen = _signature(status)
