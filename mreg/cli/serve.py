@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import suppress
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from mreg.cli.arguments import size_in_bytes
 from mreg.cli.completion import complete_role
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.signals import Terminated
-from mreg.errors import BadInput, NotFound, Unavailable
+from mreg.errors import BadInput, Unavailable
 
 HostNames = Annotated[
     list[str] | None,
@@ -27,7 +26,11 @@ def serve(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 for any that is free.")] = 8000,
     token_file: Annotated[
         str | None,
-        typer.Option("--token-file", metavar="FILE", help="Who may come in. [env: MREG_SERVER_TOKENS, its lines]"),
+        typer.Option(
+            "--token-file",
+            metavar="FILE",
+            help="Tokens of the clients, read again when it changes. [env: MREG_SERVER_TOKENS, its lines]",
+        ),
     ] = None,
     allow_host: HostNames = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Change nothing.")] = False,
@@ -38,12 +41,26 @@ def serve(
     grace: Annotated[
         int, typer.Option("--grace", min=0, metavar="SECONDS", help="How long requests may go on when it is stopped.")
     ] = 600,
+    max_connections: Annotated[
+        int | None,
+        typer.Option("--max-connections", min=1, metavar="N", help="Open connections (default: half of ulimit -n)."),
+    ] = None,
+    max_connections_per_address: Annotated[
+        int | None,
+        typer.Option(
+            "--max-connections-per-address",
+            min=1,
+            metavar="N",
+            help="Open connections from one address (default: half of all).",
+        ),
+    ] = None,
 ) -> None:
-    """Serve the registry over HTTP, and a page at /ui.
+    """Serve the registry over HTTP, with a web page at /ui.
 
-    By itself it listens at 127.0.0.1, where everybody on this machine may do everything. Any other address needs
-    tokens, which `mreg token` makes; what is done with one is done in its name. The access log is on standard error.
-    SIGTERM stops it: requests under way are finished first, and the exit code is 0.
+    The server listens on 127.0.0.1, and all users of this machine have full access. Any other address needs tokens,
+    which `mreg token` makes; a change is recorded under the name of its token. The token file is read again when it
+    changes. The access log goes to standard error. SIGTERM stops the server: requests under way are finished first, and
+    the exit code is 0.
 
     Examples:
 
@@ -57,26 +74,30 @@ def serve(
     try:
         from mreg.server.run import serve as serve_registry
         from mreg.server.settings import ServerSettings
-        from mreg.server.tokens import parse_tokens
+        from mreg.server.tokens import TokenFile, parse_tokens
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("mreg"):
             raise
         raise Unavailable(
             f"serving needs packages that are not here: {error}", hint="pip install 'mreg[server]'"
         ) from error
-    text, place = _tokens_text(run, token_file)
-    tokens = parse_tokens(text, place)
-    if place and not tokens:
-        raise BadInput(f"{place} has no tokens", hint="mreg token NAME --role writer -q >> FILE")
+    file = TokenFile(token_file, run.output.warn) if token_file is not None else None
+    text = os.environ.get("MREG_SERVER_TOKENS") if file is None else None
+    tokens = parse_tokens(text, "MREG_SERVER_TOKENS") if text is not None else ()
+    if text is not None and not tokens:
+        raise BadInput("MREG_SERVER_TOKENS has no tokens", hint="mreg token NAME --role writer -q >> FILE")
     settings = ServerSettings(
         host=host,
         port=port,
         tokens=tokens,
+        token_file=file,
         hosts=tuple(allow_host or ()),
         read_only=read_only,
         upload_limit=limit,
         json_log=json_log,
         grace_seconds=grace,
+        connections=max_connections,
+        connections_per_address=max_connections_per_address,
     )
     with suppress(Terminated):  # the way to stop a server; what was under way is finished
         serve_registry(run.registry, settings, lambda url: _say_where(run, url))
@@ -84,22 +105,6 @@ def serve(
 
 def _say_where(run: Invocation, url: str) -> None:
     run.output.warn(f"mreg serves the profile {run.registry.profile.name} at {url}, the page is {url}/ui")
-
-
-def _tokens_text(run: Invocation, token_file: str | None) -> tuple[str, str]:
-    """The lines of tokens, and where they are; empty where nobody names any."""
-    if token_file is None:
-        text = os.environ.get("MREG_SERVER_TOKENS")
-        return (text, "MREG_SERVER_TOKENS") if text is not None else ("", "")
-    try:
-        with open(token_file, encoding="utf-8") as stream:
-            if stat.S_IMODE(os.fstat(stream.fileno()).st_mode) & 0o022:
-                run.output.warn(f"others may write to {token_file}: chmod go-w {token_file}")
-            return stream.read(1 << 20), token_file
-    except FileNotFoundError:
-        raise NotFound(f"the token file {token_file} does not exist", hint="mreg token makes its lines") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unavailable(f"the token file {token_file} can't be read: {error}") from error
 
 
 def token(

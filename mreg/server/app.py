@@ -51,7 +51,7 @@ def build_app(registry: Registry, settings: ServerSettings) -> FastAPI:
     app.add_middleware(Guard, settings=settings, everybody=registry.actor)
     app.add_middleware(Observed, meters=app.state.meters, json_log=settings.json_log)
     document = app.openapi()  # kept by the application from here on
-    if settings.tokens:
+    if settings.needs_token:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
     return app

@@ -139,6 +139,9 @@ class _Bytes(Response):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             chunk = self._first
             while chunk and not gone.done():
+                if scope["mreg.revoked"]():
+                    scope["mreg.failure"] = "the token was revoked"
+                    return  # the client sees fewer bytes than it was promised
                 for start in range(0, len(chunk), PIECE_BYTES):
                     piece = chunk[start : start + PIECE_BYTES]
                     await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from mreg.errors import MregError
 from mreg.server.problems import Refused, of_http
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, SLOWEST, TARGET_LIMIT
-from mreg.server.tokens import Role, find_token
+from mreg.server.tokens import Role, Token, find_token
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, MutableMapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,11 +27,17 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 OPEN = ("/healthz", "/readyz")
 """Paths that anybody may ask for: who watches over a server has no token."""
 
-ONCE = (b"host", b"origin", b"authorization", b"content-type")
-"""Headers of which another program might heed the other one."""
+ONCE = (
+    *(b"host", b"origin", b"referer", b"authorization", b"content-type"),
+    *(b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
+)
+"""Headers that are refused if given twice, since a proxy might read the other one."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 UPLOAD = re.compile(r"/models/[^/]+/versions")
+
+BEARER = {"WWW-Authenticate": "Bearer"}
+RETRY = {"Retry-After": "5"}
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -54,6 +61,7 @@ class Caller:
 
     name: str
     role: Role
+    token: Token | None = None
 
 
 class Guard:
@@ -106,6 +114,8 @@ class Guard:
             limit = self._settings.upload_limit
         # HEAD may be asked wherever GET may, as HTTP has it; a download sees that nobody wants its bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
+        caller: Caller = scope["mreg.caller"]
+        inner["mreg.revoked"] = scope["mreg.revoked"] = lambda: self._is_revoked(caller)
         body = _Body(receive, scope, limit)
         try:
             await self._app(inner, body.receive, guarded)
@@ -117,6 +127,9 @@ class Guard:
         finally:
             body.close()
             scope["route"] = inner.get("route")
+
+    def _is_revoked(self, caller: Caller) -> bool:
+        return caller.token is not None and not self._settings.still_valid(caller.token)
 
     def _admit(self, scope: Scope, *, page: bool) -> None:
         """Nothing, if the request may be served.
@@ -136,10 +149,7 @@ class Guard:
             raise Refused(
                 421, "foreign_host", "this server is not called by that name", hint="mreg serve --allow-host NAME"
             )
-        origin = headers.get(b"origin")
-        if origin is not None and _host_of(origin.decode("latin-1")) != host:
-            raise Refused(403, "foreign_origin", "a page of another origin may not ask for this")
-        if headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site") and not (page and _is_visit(headers)):
+        if _is_foreign(headers, host, visit=page and scope["method"] in ("GET", "HEAD")):
             raise Refused(403, "foreign_origin", "a page of another origin may not ask for this")
         if scope["path"] in OPEN:
             scope["mreg.caller"] = Caller("", Role.READER)
@@ -154,7 +164,7 @@ class Guard:
             raise may_not(caller, Role.WRITER)
 
     def _caller(self, headers: MutableMapping[bytes, bytes], *, page: bool) -> Caller:
-        if not self._settings.tokens:
+        if not self._settings.needs_token:
             return self._everybody
         scheme, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         secret = ""
@@ -165,7 +175,14 @@ class Guard:
                 secret = base64.b64decode(value, validate=True).decode().partition(":")[2]
             except ValueError:
                 secret = ""
-        token = find_token(self._settings.tokens, secret) if secret else None
+        token = None
+        if secret:
+            try:
+                token = find_token(self._settings.current_tokens(), secret)
+            except MregError:  # only the log names the file and the reason
+                raise Refused(
+                    503, "unavailable", "the server cannot read its tokens", hint="its log says more", headers=RETRY
+                ) from None
         if token is None:
             raise Refused(
                 401,
@@ -174,7 +191,7 @@ class Guard:
                 hint="send it as Authorization: Bearer TOKEN",
                 headers={"WWW-Authenticate": 'Basic realm="mreg: any name, and the token"' if page else "Bearer"},
             )
-        return Caller(token.name, token.role)
+        return Caller(token.name, token.role, token)
 
 
 def may_not(caller: Caller, needed: Role) -> Refused:
@@ -195,8 +212,28 @@ def _host_of(origin: str) -> str:
         return ""
 
 
+def _is_foreign(headers: MutableMapping[bytes, bytes], host: str, *, visit: bool) -> bool:
+    """Whether a page of another origin made a browser send a request.
+
+    A browser says so by any of three headers; a client that is not a browser sends none of them. A header that cannot
+    be read counts as foreign.
+
+    Args:
+        visit: The request can come from a link to the page at /ui. It changes nothing, and the page with the link
+            cannot read the answer.
+    """
+    origin = headers.get(b"origin")
+    if origin is not None and _host_of(origin.decode("latin-1")) != host:
+        return True
+    site = headers.get(b"sec-fetch-site", b"none")
+    if site not in (b"same-origin", b"none"):
+        return not (visit and _is_visit(headers))
+    referer = headers.get(b"referer")
+    return referer is not None and _host_of(referer.decode("latin-1")) != host and not visit
+
+
 def _is_visit(headers: MutableMapping[bytes, bytes]) -> bool:
-    """Whether somebody followed a link to the page; the page that had it can't read what comes."""
+    """Whether a browser asks for a whole page, and not for a part of another page."""
     return headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
 
 
@@ -210,6 +247,7 @@ class _Body:
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         self._announced = int(length) if length.isdigit() and len(length) < 20 else 0
         self._receive = receive
+        self._revoked: Callable[[], bool] = scope["mreg.revoked"]
         self._limit = limit
         self._count = 0
         self._whole = self._silent = False
@@ -231,6 +269,8 @@ class _Body:
         message = await self._in_time()
         if message["type"] != "http.request":
             return message
+        if self._revoked():
+            raise Refused(401, "no_token", "the token was revoked", headers={"Connection": "close", **BEARER})
         self._count += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._count > self._limit:

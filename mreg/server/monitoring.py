@@ -172,13 +172,13 @@ class PlainLines(logging.Formatter):
 
 
 def logging_of(*, json_lines: bool) -> dict[str, Any]:
-    """How the server logs: failures alone, since anybody can send what is no request as often as they like."""
+    """How the server logs: failures, and its own rare notes; an invalid request of any client would fill the log."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": JsonLines if json_lines else PlainLines}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
-        "loggers": {"python_multipart": {"level": "CRITICAL"}},
+        "loggers": {"python_multipart": {"level": "CRITICAL"}, "mreg.server": {"level": "INFO"}},
         "root": {"handlers": ["stderr"], "level": "ERROR"},
     }
 

@@ -9,12 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import uvicorn
+from anyio.to_thread import current_default_thread_limiter
 
 from mreg.domain.text import quoted
 from mreg.errors import Unavailable
 from mreg.server.app import build_app
+from mreg.server.connections import Connections, Limits, limits_of
 from mreg.server.monitoring import logging_of
 from mreg.server.protocol import Protocol
+from mreg.server.settings import KEEP_ALIVE_SECONDS
 
 if TYPE_CHECKING:
     from mreg.registry.registry import Registry
@@ -28,8 +31,8 @@ BY_PLACE = (
     "mreg.catalog.postgresql_connection",
     "mreg.catalog.postgresql_failures",
 )
-BACKLOG = 2048
-KEEP_ALIVE_SECONDS = 30
+UNLIMITED_FILES = 1 << 20
+"""Assumed where the system has no limit to open files."""
 
 
 def serve(registry: Registry, settings: ServerSettings, ready: Callable[[str], None]) -> None:
@@ -42,23 +45,48 @@ def serve(registry: Registry, settings: ServerSettings, ready: Callable[[str], N
         Unavailable: The address can't be listened at.
     """
     _import_everything()
-    listening = _listen(settings)
+    limits = limits_of(_open_files(), settings.connections, settings.connections_per_address)
+    listening = _listen(settings, limits.backlog)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
         build_app(registry, settings),
-        http=Protocol,
+        http=Protocol.within(Connections(limits)),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=logging_of(json_lines=settings.json_log),
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=int(KEEP_ALIVE_SECONDS),
+        backlog=limits.backlog,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
     with listening:
         ready(f"http://{host}:{listening.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, limits).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with as many threads as there are files for."""
+
+    def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
+        super().__init__(config)
+        self._limits = limits
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections."""
+        current_default_thread_limiter().total_tokens = self._limits.threads
+        await super().startup(sockets)
+
+
+def _open_files() -> int:
+    """The number of files that this process may open."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return UNLIMITED_FILES
+    found = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return UNLIMITED_FILES if found == resource.RLIM_INFINITY else found
 
 
 def _import_everything() -> None:
@@ -71,13 +99,13 @@ def _import_everything() -> None:
                 import_module(module.name)
 
 
-def _listen(settings: ServerSettings) -> socket.socket:
+def _listen(settings: ServerSettings, backlog: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((settings.host, settings.port))
-        found.listen(BACKLOG)
+        found.listen(backlog)
     except OSError as error:
         found.close()
         raise Unavailable(

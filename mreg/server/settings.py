@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
-from mreg.server.tokens import Token
+from mreg.server.tokens import Token, TokenFile
 
 UPLOAD_LIMIT = 100 << 30
 """Bytes of one upload, unless said otherwise."""
@@ -21,8 +21,11 @@ TARGET_LIMIT = 8 << 10
 HEADERS_LIMIT = 64 << 10
 """Bytes of a request's headers."""
 
-HEADERS_SECONDS = 30.0
-"""How long a client may take to send a request's headers."""
+HEADERS_SECONDS = 10.0
+"""Time to complete headers, from the connection or, for a later request, from its first byte."""
+
+KEEP_ALIVE_SECONDS = 30.0
+"""How long a connection stays open between two requests."""
 
 IDLE_SECONDS = 60.0
 """How long a client may send nothing in the middle of a body."""
@@ -38,12 +41,15 @@ class ServerSettings:
     Attributes:
         host: The address that is listened at.
         port: 0 for any that is free.
-        tokens: Who may come in; none: everybody who reaches a loopback address may do everything.
+        tokens: The clients. Without these and a token file, any client that reaches a loopback address has full access.
+        token_file: More clients, read again when the file changes.
         hosts: Names, beside addresses and localhost, by which clients may call the server.
         read_only: Nothing may be changed.
         upload_limit: Bytes of one upload.
         json_log: The access log in JSON.
         grace_seconds: How long requests under way may go on when the server is stopped.
+        connections: Open connections; None: half of the files that the process may open, at most 4,096.
+        connections_per_address: Open connections from one address; None: half of all.
 
     Raises:
         BadInput: Without tokens only loopback addresses can be served.
@@ -52,18 +58,41 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     tokens: tuple[Token, ...] = ()
+    token_file: TokenFile | None = None
     hosts: tuple[str, ...] = ()
     read_only: bool = False
     upload_limit: int = UPLOAD_LIMIT
     json_log: bool = False
     grace_seconds: int = 600
+    connections: int | None = None
+    connections_per_address: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.tokens and not is_loopback(self.host):
+        if not self.needs_token and not is_loopback(self.host):
             raise BadInput(
                 f"without tokens mreg serves loopback addresses alone, and {quoted(self.host)} is none",
                 hint="make tokens by mreg token NAME --role writer, and name their file: --token-file FILE",
             )
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether a request needs a token."""
+        return bool(self.tokens) or self.token_file is not None
+
+    def current_tokens(self) -> tuple[Token, ...]:
+        """The tokens that are valid for a new request.
+
+        Raises:
+            MregError: The token file is not one any more.
+        """
+        return self.tokens + (self.token_file.current() if self.token_file else ())
+
+    def still_valid(self, token: Token) -> bool:
+        """Whether a token that let a request in is valid, with the role that it had or a higher one.
+
+        A token file that cannot be read ends no request: only a file without the token does.
+        """
+        return self.token_file is None or token in self.tokens or self.token_file.still_has(token)
 
     def knows_host(self, name: str) -> bool:
         """Whether a client may call the server by this name.

@@ -1,26 +1,39 @@
-"""Tokens: who may come in, and what each may do.
+"""Tokens: the clients of a server, and their roles.
 
 A token is 256 random bits, so that its SHA-256 can be kept in a file that others read: there is nothing to guess. A
-line of such a file is ``NAME ROLE sha256:DIGEST``; ``#`` begins a comment.
+line of such a file is ``NAME ROLE sha256:DIGEST``; ``#`` begins a comment. A server reads the file again when it
+changes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import os
 import secrets
-from collections.abc import Iterable
+import stat
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
 from mreg.domain.digest import Digest
-from mreg.domain.text import check_line, nearest, quoted
-from mreg.errors import BadInput
+from mreg.domain.text import check_line, nearest, printable, quoted
+from mreg.errors import BadInput, MregError, NotFound, Unavailable
 
 PREFIX = "mreg_"
 """By which a token is known where it has got into a place that it should not be in."""
 
 TOKENS_LIMIT = 10_000
+
+FILE_BYTES = 2 << 20
+"""Bytes of a token file."""
+
+SETTLED_SECONDS = 2.0
+"""A file that was changed less than this time ago can change again without a new time stamp, so it is read again."""
+
+_LOG = logging.getLogger("mreg.server")
 
 
 class Role(IntEnum):
@@ -124,6 +137,122 @@ def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
         if len(set(values)) != len(values):
             raise BadInput(f"{place} has a {what} twice")
     return tuple(found)
+
+
+class TokenFile:
+    """The tokens of a file, which is read again whenever it has changed; used by one thread.
+
+    Args:
+        warn: Told, when the file is read first, that another user may change it; later the log is.
+
+    Raises:
+        NotFound: The file does not exist.
+        Unavailable: It cannot be read, or every user may write to it.
+        BadInput: It has no tokens, or a line is not a token.
+    """
+
+    def __init__(self, path: str, warn: Callable[[str], None]) -> None:
+        self._path = path
+        self._warn = warn
+        self._seen: tuple[int, ...] | None = None
+        self._read_once = False
+        self._error: MregError | None = None
+        self._tokens: tuple[Token, ...] = ()
+        self._roles: dict[str, Role] = {}
+        self._warned = ""
+        self._read()
+        self._warn = _LOG.warning
+
+    def current(self) -> tuple[Token, ...]:
+        """The tokens that are in the file now.
+
+        Raises:
+            MregError: The file is not a valid token file; until it is, every token is refused.
+        """
+        self._refresh()
+        if self._error is not None:
+            raise self._error
+        return self._tokens
+
+    def still_has(self, token: Token) -> bool:
+        """Whether a token is in the file with the same or a higher role, or was when the file was last valid."""
+        self._refresh()
+        return self._roles.get(token.digest.value, 0) >= token.role
+
+    def _refresh(self) -> None:
+        if self._read_once:
+            return
+        try:
+            if self._seen is not None and _signature(os.stat(self._path)) == self._seen:
+                return
+        except OSError:
+            pass  # reading says why
+        before, had = self._error, self._tokens
+        try:
+            self._read()
+        except MregError as error:
+            self._error = error
+            if before is None or before.message != error.message:
+                _LOG.error("all tokens are refused: %s", printable(error.message))
+            return
+        self._error = None
+        if before is not None or had != self._tokens:
+            _LOG.info("read %d tokens from %s", len(self._tokens), printable(self._path))
+
+    def _read(self) -> None:
+        self._seen = None
+        try:
+            with open(self._path, "rb") as stream:
+                status = os.fstat(stream.fileno())
+                data = stream.read(FILE_BYTES + 1)
+            text = data.decode()
+        except FileNotFoundError:
+            raise NotFound(
+                f"the token file {quoted(self._path)} does not exist", hint="mreg token NAME --role writer -q >> FILE"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unavailable(f"cannot read the token file {quoted(self._path)}: {error}") from error
+        if len(data) > FILE_BYTES:
+            raise BadInput(f"the token file {quoted(self._path)} is larger than {FILE_BYTES} bytes")
+        regular = stat.S_ISREG(status.st_mode)
+        if regular:
+            self._check_writers(status)
+        found = parse_tokens(text, self._path)
+        if not found:
+            raise BadInput(f"{quoted(self._path)} has no tokens", hint="mreg token NAME --role writer -q >> FILE")
+        self._tokens = found
+        self._roles = {token.digest.value: token.role for token in found}
+        self._read_once = not regular  # a pipe cannot be read twice
+        if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_SECONDS:
+            self._seen = _signature(status)
+
+    def _check_writers(self, status: os.stat_result) -> None:
+        own = getattr(os, "geteuid", lambda: status.st_uid)()
+        warning = ""
+        if os.name == "posix" and status.st_mode & stat.S_IWOTH:
+            raise Unavailable(
+                f"cannot trust the token file {quoted(self._path)}: every user may write to it",
+                hint=f"chmod o-w {self._path}",
+            )
+        if os.name == "posix" and status.st_mode & stat.S_IWGRP:
+            warning = f"its group may write to the token file {self._path}: chmod g-w {self._path}"
+        elif status.st_uid not in (own, 0):
+            warning = f"the token file {self._path} belongs to user {status.st_uid}, not to the server or root"
+        if warning and warning != self._warned:
+            self._warn(warning)
+        self._warned = warning
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_mode,
+        status.st_uid,
+    )
 
 
 def find_token(tokens: Iterable[Token], secret: str) -> Token | None:

@@ -96,14 +96,15 @@ Serve = Callable[..., Served]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts `mreg serve` with these words, on the registry of the test's environment."""
+    """Starts `mreg serve` with these words, on the registry of the test's environment; ``files`` limits open files."""
     running: list[Served] = []
 
-    def start(*words: str, secret: str = "", **variables: str) -> Served:
+    def start(*words: str, secret: str = "", files: int | None = None, **variables: str) -> Served:
+        limit = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"] if files else []
         log = Path(tempfile.mkdtemp()) / "log"
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, "-m", "mreg", "serve", "--port", "0", *words],
+                [*limit, sys.executable, "-m", "mreg", "serve", "--port", "0", *words],
                 stdout=stream,
                 stderr=stream,
                 env={**os.environ, **variables},
@@ -171,6 +172,7 @@ def in_process(registry: mreg.Registry) -> Iterator[Callable[..., Served]]:
     import uvicorn
 
     from mreg.server.app import build_app
+    from mreg.server.connections import Connections, limits_of
     from mreg.server.protocol import Protocol
     from mreg.server.settings import ServerSettings
 
@@ -178,7 +180,8 @@ def in_process(registry: mreg.Registry) -> Iterator[Callable[..., Served]]:
 
     def start(settings: ServerSettings | None = None) -> Served:
         config = uvicorn.Config(
-            build_app(registry, settings or ServerSettings()), port=0, http=Protocol, ws="none", lifespan="off",
+            build_app(registry, settings or ServerSettings()), port=0, ws="none",
+            http=Protocol.within(Connections(limits_of(1024))), lifespan="off",
             access_log=False, log_config=None, timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = uvicorn.Server(config)

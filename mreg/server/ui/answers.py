@@ -28,7 +28,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: object
     caller: Caller = request.scope["mreg.caller"]
     state = request.app.state
     # A browser sends the token that it was given for the page to no other path, so that links there would be refused.
-    around = {"profile": state.registry.profile.name, "reader": caller.name, "api_open": not state.settings.tokens}
+    around = {"profile": state.registry.profile.name, "reader": caller.name, "api_open": not state.settings.needs_token}
     return HTMLResponse(templates().get_template(template).render(around, **values), status_code=status)
 
 

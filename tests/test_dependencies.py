@@ -1,0 +1,98 @@
+"""The lowest allowed version of each dependency works and has no known advisory."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.lowest import installed, lowest_environment, requirements
+
+FIXED = {
+    "fastapi": "0.109.1",  # CVE-2024-24762
+    "h11": "0.16.0",  # CVE-2025-43859
+    "jinja2": "3.1.6",  # CVE-2025-27516
+    "python-multipart": "0.0.31",  # CVE-2026-53540
+    "pyyaml": "5.4",  # CVE-2020-14343
+    "starlette": "1.3.1",  # CVE-2026-54283
+    "urllib3": "2.7.0",  # CVE-2026-44431
+    "uvicorn": "0.11.7",  # CVE-2020-7695
+}
+"""The first version of each without a known advisory, where there ever was one."""
+
+SERVER_TESTS = (
+    "test_api.py",
+    "test_download.py",
+    "test_page.py",
+    "test_schemas.py",
+    "test_upload.py",
+    "test_safety.py::test_what_is_no_request_is_refused_and_the_server_goes_on",
+    "test_safety.py::test_pages_of_other_origins_may_not_ask",
+    "test_safety.py::test_a_role_may_do_what_its_place_allows_and_no_more",
+    "test_safety.py::test_a_server_that_is_told_to_stop_ends_well",
+)
+NOT_HERE = "bucket or memory"
+"""Left out there: tests that need another server, and the longest one."""
+
+
+def parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def test_each_dependency_has_a_lower_bound() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    everything = [
+        *project["build-system"]["requires"],
+        *requirements(),
+        *project["project"]["optional-dependencies"]["test"],
+    ]
+    for one in everything:
+        if not one.startswith("mreg["):
+            assert re.match(r"[A-Za-z0-9._-]+(\[[a-z]+\])?(>=|~=|==)\d", one), one
+
+
+def test_no_lower_bound_allows_a_version_with_a_known_advisory() -> None:
+    bounds = dict(
+        re.findall(r"^([a-z0-9-]+)(?:\[\w+\])?>=([\d.]+)", "\n".join(requirements()), re.MULTILINE | re.IGNORECASE)
+    )
+    for name, version in FIXED.items():
+        assert parts(bounds[name]) >= parts(version)[: len(parts(bounds[name]))], name
+        assert (*parts(bounds[name]), 0, 0) >= parts(version), name
+
+
+def run(python: Path, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([str(python), *words], capture_output=True, text=True, check=False, env=env, **options)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.mark.timeout(900)
+def test_the_commands_and_the_server_work_with_the_lowest_versions(tmp_path: Path) -> None:
+    python = lowest_environment()
+    found = installed(python)
+    for name, version in FIXED.items():
+        assert parts(found[name]) >= parts(version), name
+    (tmp_path / "model.pkl").write_bytes(b"x")
+    for command in (
+        ("--version",),
+        ("push", "model.pkl", "-n", "m", "--accuracy", "0.9"),
+        ("promote", "m@1"),
+        ("list",),
+        ("show", "m@1", "--json"),
+        ("history", "m"),
+        ("pull", "m@1", "out.pkl"),
+        ("verify",),
+        ("doctor",),
+        ("serve", "--help"),
+    ):
+        done = run(python, "-W", "error", "-m", "mreg", *command, cwd=tmp_path, timeout=60)
+        assert done.returncode == 0, (command, done.stderr)
+    done = run(
+        python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({NOT_HERE})",
+        *(f"tests/server/{name}" for name in SERVER_TESTS), cwd=ROOT, timeout=800,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:]
