@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mreg.catalog.rows import number, read_time, row_of
 from mreg.domain.digest import Digest
+from mreg.domain.names import folded
 from mreg.domain.policy import Decision, Policy, parse_policy, policy_document
 from mreg.errors import BadInput, Corrupt
 
@@ -30,7 +31,7 @@ def own_policy(reader: Reader, model: RegisteredModel | None) -> Policy | None:
     if row is None:
         return None
     try:
-        return parse_policy(json.loads(str(row["document"])))
+        return parse_policy(json.loads(str(row["document"])), stored=True)
     except (ValueError, BadInput) as error:
         what = f"of {model.name}" if model else "for all models"
         raise Corrupt(f"the policy {what} in the catalog can't be read: {error}", hint="mreg audit verify") from error
@@ -43,7 +44,13 @@ def policy_for(reader: Reader, model: RegisteredModel) -> Policy:
 
 
 def set_policy(writer: Writer, model: RegisteredModel | None, policy: Policy | None) -> None:
-    """Make a policy a model's own, or the default; None takes it away. The event has both."""
+    """Make a policy a model's own, or the default; None removes it. The event has both.
+
+    Raises:
+        BadInput: The policy holds a rule that no policy file could hold, such as two for one alias.
+    """
+    if policy is not None:
+        policy = parse_policy(policy_document(policy))
     before = own_policy(writer, model)
     if policy == before:
         return
@@ -83,6 +90,7 @@ def _read(row: Row) -> Decision:
 
 def decide(writer: Writer, version: ModelVersion, target: str, *, approved: bool, comment: str) -> None:
     """Keep the actor's decision on a version for a target, in place of an earlier one of theirs."""
+    _forget(writer, version, target)
     writer.connection.run(
         "policies.decide",
         version_id=version.version_id,
@@ -100,6 +108,12 @@ def decide(writer: Writer, version: ModelVersion, target: str, *, approved: bool
 
 def withdraw(writer: Writer, version: ModelVersion, target: str) -> None:
     """Take the actor's decision back; that there was one has been seen to."""
-    writer.connection.run("policies.withdraw", version_id=version.version_id, target=target, person=writer.actor)
+    _forget(writer, version, target)
     model = writer.model_again(version.model_name)
     writer.record("version.decision_withdrawn", model, {"target": target}, version.version)
+
+
+def _forget(writer: Writer, version: ModelVersion, target: str) -> None:
+    writer.connection.run(
+        "policies.withdraw", version_id=version.version_id, folded=folded(target), person=writer.actor
+    )

@@ -15,7 +15,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.events import Event, chained, time_text
 from mreg.domain.metrics import MetricValue
 from mreg.domain.model import ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
-from mreg.domain.names import ModelName
+from mreg.domain.names import ModelName, folded, spelled
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Corrupt
 
@@ -358,11 +358,17 @@ class Writer(Reader):
         return after
 
     def set_alias(self, version: ModelVersion, alias: str) -> ModelVersion:
-        """Point an alias to a version, wherever in the model it pointed before."""
+        """Point an alias to a version, wherever in the model it pointed before; it keeps the spelling that it has."""
         model = self.model_again(version.model_name)
+        alias = spelled(alias, model.aliases) or alias
         before = model.aliases.get(alias)
-        if before == version.version:
+        others = [one for one in model.aliases if folded(one) == folded(alias) and one != alias]
+        if before == version.version and not others:
             return version
+        for other in others:  # a catalog of an older release can hold several spellings
+            self.remove_alias(model, other)
+        if before == version.version:
+            return self._version_again(version)
         self.connection.run("versions.set_alias", model_id=model.model_id, alias=alias, version_id=version.version_id)
         seq = self.record("alias.set", model, {"alias": alias, "before": before}, version.version)
         self.connection.run(
@@ -372,7 +378,7 @@ class Writer(Reader):
         return self._version_again(version)
 
     def remove_alias(self, model: RegisteredModel, alias: str) -> None:
-        """Take an alias away; that it was there has been seen to."""
+        """Remove an alias, spelled as the model has it."""
         self.connection.run("versions.remove_alias", model_id=model.model_id, alias=alias)
         seq = self.record("alias.removed", model, {"alias": alias}, model.aliases.get(alias))
         self.connection.run("versions.insert_alias_change", seq=seq, model_id=model.model_id, alias=alias, version=None)
