@@ -99,9 +99,8 @@ class Writer(Reader):
             AlreadyExists: There is a model of that name.
         """
         if self.connection.one("models.by_name", name=str(name)):
-            raise AlreadyExists(
-                f"the model {quoted(str(name))} exists already", hint=f"mreg show {name}, or mreg edit {name}"
-            )
+            known = f"mreg show {name}, or mreg edit {name}"
+            raise AlreadyExists(f"the model {quoted(str(name))} exists already", hint=known)
         before = self.connection.one("models.given_up", name=str(name))
         model_id = self.connection.insert(
             "models.insert",
@@ -118,16 +117,8 @@ class Writer(Reader):
         for metric, way in (directions or {}).items():
             self.connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
         model = self.model_again(name)
-        self.record(
-            "model.registered",
-            model,
-            {
-                "description": description,
-                "tags": dict(model.tags),
-                "directions": dict(model.directions),
-                "primary_metric": primary_metric,
-            },
-        )
+        said = {"tags": dict(model.tags), "directions": dict(model.directions), "primary_metric": primary_metric}
+        self.record("model.registered", model, {"description": description, **said})
         return model
 
     def edit_model(
@@ -362,26 +353,25 @@ class Writer(Reader):
         model = self.model_again(version.model_name)
         alias = spelled(alias, model.aliases) or alias
         before = model.aliases.get(alias)
-        others = [one for one in model.aliases if folded(one) == folded(alias) and one != alias]
-        if before == version.version and not others:
-            return version
-        for other in others:  # a catalog of an older release can hold several spellings
-            self.remove_alias(model, other)
+        for other in model.aliases:  # an older release could store several spellings
+            if other != alias and folded(other) == folded(alias):
+                self.remove_alias(model, other)
         if before == version.version:
             return self._version_again(version)
         self.connection.run("versions.set_alias", model_id=model.model_id, alias=alias, version_id=version.version_id)
         seq = self.record("alias.set", model, {"alias": alias, "before": before}, version.version)
-        self.connection.run(
-            "versions.insert_alias_change", seq=seq, model_id=model.model_id, alias=alias, version=version.version
-        )
-        self.connection.run("models.touch", model_id=model.model_id, at=self.time)
+        self._insert_alias_change(model, seq, alias, version.version)
         return self._version_again(version)
 
     def remove_alias(self, model: RegisteredModel, alias: str) -> None:
         """Remove an alias, spelled as the model has it."""
         self.connection.run("versions.remove_alias", model_id=model.model_id, alias=alias)
         seq = self.record("alias.removed", model, {"alias": alias}, model.aliases.get(alias))
-        self.connection.run("versions.insert_alias_change", seq=seq, model_id=model.model_id, alias=alias, version=None)
+        self._insert_alias_change(model, seq, alias, None)
+
+    def _insert_alias_change(self, model: RegisteredModel, seq: int, alias: str, version: int | None) -> None:
+        change = {"seq": seq, "model_id": model.model_id, "alias": alias, "version": version}
+        self.connection.run("versions.insert_alias_change", **change)
         self.connection.run("models.touch", model_id=model.model_id, at=self.time)
 
     def delete_version(self, version: ModelVersion) -> None:

@@ -9,7 +9,16 @@ import typer
 from mreg.cli.arguments import model_name, pairs, reference
 from mreg.cli.completion import complete_alias, complete_reference
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import Description, Directions, DryRun, ModelArgument, Override, PrimaryMetric, ReferenceWords, Yes
+from mreg.cli.options import (
+    Description,
+    Directions,
+    DryRun,
+    ModelArgument,
+    Override,
+    PrimaryMetric,
+    ReferenceWords,
+    Yes,
+)
 from mreg.cli.stages import warn_of_override
 from mreg.errors import BadInput
 

@@ -184,11 +184,7 @@ def depart(
 
 
 def _decisions_for(target: str, version: ModelVersion, decisions: Iterable[Decision]) -> list[Decision]:
-    return [
-        one
-        for one in decisions
-        if folded(one.target) == folded(target) and one.digest == version.artifact.digest
-    ]
+    return [one for one in decisions if folded(one.target) == folded(target) and one.digest == version.artifact.digest]
 
 
 def counts(rule: Rule, person: str, version: ModelVersion) -> bool:
@@ -216,9 +212,7 @@ def parse_policy(document: object, *, stored: bool = False) -> Policy:
                 found = _rule(rule, (key, alias))
                 known = spelled(alias, rules)
                 if known is not None and not stored:
-                    raise BadInput(
-                        f"{known} and {alias} are the same alias", hint="give it once", path=[key, alias]
-                    )
+                    raise BadInput(f"{known} and {alias} are the same alias", hint="give it once", path=[key, alias])
                 rules[known or alias] = found if known is None else _both(rules[known], found)
             continue
         stages = [stage for stage in ModelStage if stage.value.lower() == key.lower()]

@@ -51,6 +51,15 @@ class Profile:
     hooks: tuple[Hook, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
 
+    def variables_for(self, hook: Hook) -> dict[str, str]:
+        """The ``MREG_*`` variables by which the mreg commands of a hook find the registry of this profile.
+
+        ``MREG_MODEL`` is not among them: it would name the model of a push that the hook makes itself.
+        """
+        values = {f"MREG_{key.upper()}": getattr(self, key) for key in KEYS if key != "model"}
+        values |= {"MREG_PROFILE": self.name, "MREG_CONFIG": hook.file}
+        return {name: str(value) for name, value in values.items() if value}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileEntry:

@@ -87,7 +87,9 @@ class Plan:
     @property
     def allowed(self) -> bool:
         """Whether promote would succeed."""
-        return (self.stays and not self.archived) or (self.assessment.passed and (self.leaving is None or self.leaving.allowed))
+        return (self.stays and not self.archived) or (
+            self.assessment.passed and (self.leaving is None or self.leaving.allowed)
+        )
 
 
 def plan(
@@ -178,9 +180,7 @@ def enter_stage(
         said = heed(
             writer, version, stage.value, returned=returned, entered=before is stage, override=override, overridden=used
         )
-    archived = tuple(
-        writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version) for other in replaced
-    )
+    archived = tuple(writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version) for other in replaced)
     if before is not stage or returned:
         version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=said)
     return StageChange(version=version, before=before, archived=archived)

@@ -17,6 +17,7 @@ from mreg.server.parameters import (
     Limit,
     Model,
     Offset,
+    Override,
     RegistryOf,
     Version,
     answer,

@@ -235,7 +235,10 @@ def test_the_last_version_without_its_record_fails_the_gate(guarded: As, tmp_pat
         raw.execute("UPDATE events SET details = '{}' WHERE action = 'version.pushed' AND version = 2")
     raw.close()
     done = guarded("ada", "promote", "m@3", "--to", "production")
-    assert (done.code, "m@2, which was the last in Production and was deleted, has no accuracy" in done.err) == (3, True)
+    assert (done.code, "m@2, which was the last in Production and was deleted, has no accuracy" in done.err) == (
+        3,
+        True,
+    )
 
 
 def test_the_python_api_checks_alike() -> None:
