@@ -9,7 +9,8 @@ PASSED = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
 """Variables that every command receives if they are set; those that begin with ``LC_``, too."""
 
 PASSED_ON_WINDOWS = frozenset({
-    "APPDATA", "COMSPEC", "LOCALAPPDATA", "PATHEXT", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE", "WINDIR",
+    "APPDATA", "COMSPEC", "LOCALAPPDATA", "PATHEXT", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE",
+    "WINDIR",
 })  # fmt: skip
 """Variables that a command receives on Windows, too, where programs do not start without some of them."""
 

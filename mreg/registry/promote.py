@@ -40,14 +40,15 @@ def promote(
         keep_existing: Leave other versions in the stage, which then holds several.
         leave_production: The step from Production to Archived, which leaves no version in use, is meant.
         reason: Why, for the audit trail.
-        override: Why the policy is not to be heeded, where it allows that; loud in the audit trail.
+        override: Why the policy is overridden, if it allows overrides (audited).
 
     Raises:
         NotFound: There is no such model or version.
         NotAllowed: The road has no next step, the next step would take a version out of Production unasked, or the
-            policy wants the version to come from another stage or does not allow to be overridden.
+            policy wants the version to come from another stage or does not allow overrides.
         GateFailed: A gate of the policy does not hold; ``details["gates"]`` has each.
-        ApprovalMissing: The policy asks for approvals that are not there, or somebody rejected the version.
+        ApprovalMissing: The policy asks for approvals that are not there, somebody rejected the version, or the policy
+            reserves taking it out of its stage to others.
         BadInput: The reference, stage or reason can't be used.
     """
     wanted = as_reference(reference)
@@ -159,7 +160,7 @@ def enter_stage(
     override: str = "",
     unchecked: bool = False,
 ) -> StageChange:
-    """Move a version to a stage within a transaction and archive those it replaces; all stage changes come through here.
+    """Move a version to a stage within a transaction and archive those it replaces; every stage change comes here.
 
     The policy is enforced in the transaction that changes the stage, for the stage that the version leaves and for the
     one that it enters. A rollback skips the gates but is blocked by a rejection: the version was let in once, and a bad

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 import mreg
-from mreg.domain.model import ModelStage
 from mreg.domain.policy import Policy, Rule
-from mreg.errors import ApprovalMissing, GateFailed, MregError
-from mreg.registry.registry import Registry
+from mreg.errors import ApprovalMissing, GateFailed
 from tests.conftest import Done, Mreg
 
 As = Callable[..., Done]
@@ -264,16 +262,3 @@ def test_the_python_api_checks_alike() -> None:
         registry.rename("m", "n", override="moved")
         with pytest.raises(GateFailed):
             registry.promote("n@2", "production")
-
-
-def in_production(registry: Registry) -> list[int]:
-    found = registry.show("m").versions  # type: ignore[union-attr]
-    return [one.version for one in found if one.stage is ModelStage.PRODUCTION]
-
-
-def tried(action: Callable[[], object]) -> bool:
-    try:
-        action()
-    except MregError:
-        return False
-    return True
