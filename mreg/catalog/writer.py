@@ -370,9 +370,9 @@ class Writer(Reader):
         self._insert_alias_change(model, seq, alias, None)
 
     def _insert_alias_change(self, model: RegisteredModel, seq: int, alias: str, version: int | None) -> None:
-        change = {"seq": seq, "model_id": model.model_id, "alias": alias, "version": version}
-        self.connection.run("versions.insert_alias_change", **change)
-        self.connection.run("models.touch", model_id=model.model_id, at=self.time)
+        model_id = model.model_id
+        self.connection.run("versions.insert_alias_change", seq=seq, model_id=model_id, alias=alias, version=version)
+        self.connection.run("models.touch", model_id=model_id, at=self.time)
 
     def delete_version(self, version: ModelVersion) -> None:
         """Delete a version; its events stay and its number is not given again."""

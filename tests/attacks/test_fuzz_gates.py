@@ -9,7 +9,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 import mreg
 from mreg.domain.events import Event
@@ -41,6 +41,10 @@ STEPS = st.one_of(
     st.tuples(st.just("rollback"), st.sampled_from(["Staging", "Production"])),
     st.tuples(st.sampled_from(["rename", "rename back", "delete model", "reject", "reapply"])),
     st.tuples(st.just("lead takes out"), st.sampled_from(["Staging", "Production", "champion"])),
+)  # fmt: skip
+
+BEGINNING = (
+    ("push", 0.95, "Production"), ("push", 0.80, None), ("push", 0.90, "CHAMPION"), ("push", 0.95, "Staging"),
 )  # fmt: skip
 
 
@@ -109,7 +113,10 @@ def follow(events: Iterable[Event]) -> None:
 
 
 @pytest.mark.timeout(600)
-@given(steps=st.lists(STEPS, min_size=4, max_size=25))
+@given(steps=st.lists(STEPS, min_size=10, max_size=25))
+@example(steps=[("lead takes out", "Production"), ("promote", 2, "Production", False)])
+@example(steps=[("lead takes out", "Production"), ("delete", 1), ("promote", 2, "Production", True)])
+@example(steps=[("lead takes out", "champion"), ("alias", 2, "Champion")])
 @settings(max_examples=400 if FULL else 15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_sequence_of_a_writer_gets_past_a_gate(steps: list[tuple[object, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -118,7 +125,7 @@ def test_no_sequence_of_a_writer_gets_past_a_gate(steps: list[tuple[object, ...]
         places = {"catalog": f"{folder}/catalog.db", "artifacts": f"{folder}/artifacts"}
         writer, lead = (stack.enter_context(mreg.open_registry(user=user, **places)) for user in ("ada", "lead"))
         lead.apply_policy(RULES)
-        for step in steps:
+        for step in (*BEGINNING, *steps):
             with contextlib.suppress(MregError):
                 do(writer, lead, step, model)
         follow(writer.history()[::-1])
