@@ -63,7 +63,7 @@ def _leaving(found: Departure | None) -> list[Row]:
     """What a policy says to the person who takes the version out of its place."""
     if found is None:
         return []
-    people = f"{', '.join(found.may_take_out)} may take it out" if found.may_take_out else "a rejection lets it out"
+    people = f"{', '.join(found.may_take_out)} can take it out" if found.may_take_out else "a rejection lets it out"
     override = "; --override REASON is allowed" if found.override else ""
     return [(f"leave {found.place}", _verdict(passed=found.allowed), people + override)]
 

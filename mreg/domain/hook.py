@@ -40,7 +40,7 @@ class Hook:
         command: A program and its arguments; never a shell's line.
         webhook: An address, in place of a command.
         secret_env: The variable that holds the secret by which a webhook's body is signed; no command receives it.
-        env: Names of variables that the command receives beside the documented ones.
+        env: Names of variables that the command receives in addition to the documented ones.
         timeout: Seconds that it may take.
         roll_back: Whether a stage change whose hook failed is to be undone.
         folder: Working folder of the command: that of the file which defines the hook.

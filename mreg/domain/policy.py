@@ -55,7 +55,7 @@ class Policy:
     rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def rule(self, target: str) -> Rule:
-        """The rule for a target; one that asks for nothing where there is none."""
+        """The rule for a target, or one that asks for nothing if the policy has none."""
         known = spelled(target, self.rules)
         return NO_RULE if known is None else self.rules[known]
 
@@ -80,7 +80,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Departure:
-    """Whether a person may take a version out of a stage or an alias that a rule guards.
+    """Whether a person can take a version out of a stage or an alias that a rule guards.
 
     Attributes:
         place: The stage's value, or the alias.
@@ -198,7 +198,7 @@ def parse_policy(document: object, *, stored: bool = False) -> Policy:
     """The policy that a document of mappings, sequences, texts, whole numbers and truths says.
 
     Args:
-        stored: The document comes from a catalog, where an older release may have stored two spellings of one alias.
+        stored: The document comes from a catalog, where an older release could store two spellings of one alias.
             Both rules then become one that asks for everything that either asks for.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether a version may be taken out of a stage or from under an alias that the policy guards.
+"""Whether a version can be taken out of a stage or from under an alias that the policy guards.
 
 Without a check, a version leaves such a place only by replacement, by a rollback, or on the way from Staging to
 Production. ``docs/decisions/0028`` says why.
@@ -29,7 +29,7 @@ def departure(
     """What the policy says to a person who takes a version out of a place; None if no rule guards the place.
 
     Args:
-        policy: In place of the one in force.
+        policy: The policy to ask (default: the one in force).
     """
     held = policy if policy is not None else policy_for(reader, find_model(reader, version.model_name))
     return depart(held, place, version, decisions_on(reader, version), person)
@@ -52,7 +52,7 @@ def check_departures(
         override: Why it is to leave whatever the policy says.
 
     Raises:
-        ApprovalMissing: The actor may not take it out of one of the places.
+        ApprovalMissing: The actor is not allowed to take it out of one of the places.
         NotAllowed: The rule of such a place does not allow overrides.
     """
     used = False

@@ -170,7 +170,7 @@ def test_an_override_of_leaving_is_allowed_by_the_rule_and_audited(guarded: As, 
 
 def test_a_plan_and_a_check_show_who_may_take_a_version_out(guarded: As) -> None:
     done = guarded("ada", "promote", "m@2", "--to", "staging", "--plan")
-    assert "leave Production\tfailed\tlead may take it out" in done.out
+    assert "leave Production\tfailed\tlead can take it out" in done.out
     found = json.loads(guarded("ada", "promote", "m@2", "--to", "staging", "--plan", "--json").out)
     assert (found["allowed"], found["leaving"]) == (
         False,
@@ -180,7 +180,7 @@ def test_a_plan_and_a_check_show_who_may_take_a_version_out(guarded: As) -> None
     assert json.loads(guarded("ada", "promote", "m@3", "--to", "staging", "--plan", "--json").out)["leaving"] is None
     (first, _) = json.loads(guarded("ada", "policy", "check", "policy.yaml", "--json").out)
     assert (first["reference"], first["leaving"]["may_take_out"]) == ("m@2", ["lead"])
-    assert "m@2\tProduction\tleave Production\tfailed\tlead may take it out" in guarded(
+    assert "m@2\tProduction\tleave Production\tfailed\tlead can take it out" in guarded(
         "ada", "policy", "check", "policy.yaml"
     ).out  # fmt: skip
 
