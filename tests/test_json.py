@@ -60,8 +60,8 @@ COMMANDS = {
 
 def test_every_value_that_is_written_has_a_section() -> None:
     names = {"RegisteredModel": "Model"}
-    assert set(SECTIONS) == {names.get(name, name) for name in wire._WRITERS} | {"Assessment", "Decision"}
-    assert set(SECTIONS) == {*COMMANDS, "Regression", "Assessment", "Decision", "StoredFile"}
+    assert set(SECTIONS) == {names.get(name, name) for name in wire._WRITERS} | {"Assessment", "Decision", "Departure"}
+    assert set(SECTIONS) == {*COMMANDS, "Regression", "Assessment", "Decision", "Departure", "StoredFile"}
 
 
 @pytest.mark.parametrize("section", COMMANDS)

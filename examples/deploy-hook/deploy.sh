@@ -1,6 +1,6 @@
 #!/bin/sh
 # The hook: pulls the version that was promoted, restarts the service with it, and is content when it answers.
-# Set off by mreg, which sets MREG_REFERENCE; SERVICE_FOLDER and SERVICE_PORT are the deployer's own.
+# mreg runs it and sets MREG_REFERENCE; env: of the hook names SERVICE_FOLDER and SERVICE_PORT.
 set -eu
 here=$(dirname "$0")
 mkdir -p "$SERVICE_FOLDER"

@@ -34,6 +34,7 @@ profiles:
         stage: Production
         models: "digits"
         command: [sh, "$here/deploy.sh"]
+        env: [SERVICE_FOLDER, SERVICE_PORT]
         timeout: 120
         on_failure: rollback
 END

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mreg.catalog.rows import RESTORE, read_time, row_of, text, truth
 from mreg.domain.digest import Digest
 from mreg.domain.events import DETAILS_LIMIT
+from mreg.domain.names import folded
 from mreg.domain.policy import Decision, Policy, parse_policy, policy_document
 from mreg.domain.stored import check_target
 from mreg.domain.text import check_line, check_text, quoted
@@ -36,7 +37,7 @@ def own_policy(reader: Reader, model: RegisteredModel | None) -> Policy | None:
         document = text(row, "document")
         if len(document) > DETAILS_LIMIT:
             raise BadInput(f"it has {len(document)} characters; the limit is {DETAILS_LIMIT}")
-        return parse_policy(json.loads(document))
+        return parse_policy(json.loads(document), stored=True)
     except (ValueError, RecursionError, BadInput) as error:
         what = f"of {model.name}" if model else "for all models"
         why = error.message if isinstance(error, BadInput) else quoted(str(error))
@@ -50,7 +51,13 @@ def policy_for(reader: Reader, model: RegisteredModel) -> Policy:
 
 
 def set_policy(writer: Writer, model: RegisteredModel | None, policy: Policy | None) -> None:
-    """Make a policy a model's own, or the default; None takes it away. The event has both."""
+    """Make a policy a model's own, or the default; None removes it. The event has both.
+
+    Raises:
+        BadInput: The policy holds a rule that no policy file could hold, such as two for one alias.
+    """
+    if policy is not None:
+        policy = parse_policy(policy_document(policy))
     before = own_policy(writer, model)
     if policy == before:
         return
@@ -90,6 +97,7 @@ def _read(row: Row) -> Decision:
 
 def decide(writer: Writer, version: ModelVersion, target: str, *, approved: bool, comment: str) -> None:
     """Keep the actor's decision on a version for a target, in place of an earlier one of theirs."""
+    _forget(writer, version, target)
     writer.connection.run(
         "policies.decide",
         version_id=version.version_id,
@@ -107,6 +115,12 @@ def decide(writer: Writer, version: ModelVersion, target: str, *, approved: bool
 
 def withdraw(writer: Writer, version: ModelVersion, target: str) -> None:
     """Take the actor's decision back; that there was one has been seen to."""
-    writer.connection.run("policies.withdraw", version_id=version.version_id, target=target, person=writer.actor)
+    _forget(writer, version, target)
     model = writer.model_again(version.model_name)
     writer.record("version.decision_withdrawn", model, {"target": target}, version.version)
+
+
+def _forget(writer: Writer, version: ModelVersion, target: str) -> None:
+    writer.connection.run(
+        "policies.withdraw", version_id=version.version_id, folded=folded(target), person=writer.actor
+    )

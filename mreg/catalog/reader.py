@@ -17,15 +17,19 @@ from mreg.catalog.rows import (
     text,
     version_number,
 )
+from mreg.catalog.selecting import holders, select
 from mreg.domain.digest import Digest
 from mreg.domain.metrics import WELL_KNOWN
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
-from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.stored import SIZE_LIMIT
 
 if TYPE_CHECKING:
     from mreg.domain.events import Event
     from mreg.domain.expression import Expression, Sort
+
+STAGING = Selector(SelectorKind.STAGE, "staging")
+PRODUCTION = Selector(SelectorKind.STAGE, "production")
 
 ALL = 2**62
 """A limit that no table reaches."""
@@ -59,8 +63,8 @@ class Reader:
             directions=one.all("models.directions", model_id=model_id),
             aliases=one.all("models.aliases", model_id=model_id),
             latest=_number(one.one("versions.latest", model_id=model_id, back=0)),
-            staging=_number(one.one("versions.last_in_stage", model_id=model_id, stage=ModelStage.STAGING.value)),
-            production=_number(one.one("versions.last_in_stage", model_id=model_id, stage=ModelStage.PRODUCTION.value)),
+            staging=next(iter(holders(one, number(row, "model_id"), STAGING)), None),
+            production=next(iter(holders(one, number(row, "model_id"), PRODUCTION)), None),
         )
 
     def models(self, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
@@ -134,10 +138,18 @@ class Reader:
         Raises:
             BadInput: The beginning of a digest fits versions of different bytes.
         """
-        from mreg.catalog.selecting import select
-
         number = select(self.connection, model, selector, self.judging_metric)
         return None if number is None else self.version(model, number)
+
+    def last_holders(self, model: RegisteredModel, place: Selector) -> Iterator[int]:
+        """The numbers of the versions that a stage or an alias means and meant, the last one first.
+
+        First those that it means now, then the former ones, also those of deleted versions.
+        """
+        from mreg.catalog.selecting import former_holders
+
+        yield from holders(self.connection, model.model_id, place, 2)
+        yield from former_holders(self.connection, model.model_id, place)
 
     def search(
         self, where: Expression | None, *, sort: Sort | None = None, limit: int | None = None, offset: int = 0

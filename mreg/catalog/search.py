@@ -120,7 +120,7 @@ def _ids(term: Compare, values: dict[str, Value]) -> str | None:
         models = f"SELECT model_id FROM models WHERE name {test}"
         return f"SELECT version_id FROM versions WHERE model_id IN ({models})"
     if field.key == "alias":
-        return f"SELECT version_id FROM aliases WHERE alias {test}" if term.operator == "=" else None
+        return f"SELECT version_id FROM aliases WHERE lower(alias) {test}" if term.operator == "=" else None
     if field.key == "checksum":
         artifacts = f"SELECT artifact_id FROM artifacts WHERE digest {test}"
         return f"SELECT version_id FROM versions WHERE artifact_id IN ({artifacts})"
@@ -165,8 +165,7 @@ def _comparison(term: Compare, values: dict[str, Value]) -> str:
         )
     test = _test(term.operator, term.values, values, f"p{len(values)}_", field)
     if field.key == "alias":
-        column = "lower(b.alias)" if term.operator == "like" else "b.alias"
-        return f"EXISTS (SELECT 1 FROM aliases b WHERE b.version_id = v.version_id AND {column} {test})"
+        return f"EXISTS (SELECT 1 FROM aliases b WHERE b.version_id = v.version_id AND lower(b.alias) {test})"
     if field.key == "stage" and term.operator == "=":
         return f"v.stage {test}"
     place = _PLACES.get(field.key, f"v.{field.key}")
@@ -198,7 +197,8 @@ def _test(operator: str, wanted: Sequence[Literal], values: dict[str, Value], pr
         # SQLite's integers have 64 bits; metrics are compared as floats anyway.
         stored: Value = float(text) if isinstance(text, int) else text
         name = f"{prefix}{place}"
-        values[name] = stored.lower() if operator == "like" and isinstance(stored, str) else stored
+        fold = operator == "like" or (not field.group and field.key == "alias")
+        values[name] = stored.lower() if fold and isinstance(stored, str) else stored
         names.append(f":{name}")
     if operator == "in":
         return f"IN ({', '.join(names)})"

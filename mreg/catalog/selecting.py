@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 
 from mreg.catalog.database import Connection, Row
-from mreg.catalog.rows import read_digest, truth, version_number
+from mreg.catalog.rows import read_digest, text, truth, version_number
 from mreg.domain.metrics import Direction, direction
 from mreg.domain.model import ModelStage, RegisteredModel
-from mreg.domain.names import LARGEST_VERSION, Selector, SelectorKind
+from mreg.domain.names import LARGEST_VERSION, Selector, SelectorKind, folded, spelled
 from mreg.errors import BadInput
 
 
@@ -38,10 +39,8 @@ def select(
         return _version(connection.one("versions.latest", model_id=model_id, back=back))
     if kind is SelectorKind.BEST:
         return _best(connection, model, back, judging_metric(model))
-    if kind is SelectorKind.STAGE:
-        return _in_stage(connection, model_id, ModelStage.parse(selector.value), back)
-    if kind is SelectorKind.ALIAS:
-        return _of_alias(connection, model_id, selector.value, back)
+    if kind in (SelectorKind.STAGE, SelectorKind.ALIAS):
+        return _of_place(connection, model_id, selector, back)
     return _of_digest(connection, model, selector.value, back)
 
 
@@ -62,40 +61,53 @@ def _best(connection: Connection, model: RegisteredModel, back: int, metric: str
     return below
 
 
-def _in_stage(connection: Connection, model_id: int, stage: ModelStage, back: int) -> int | None:
-    now = _version(connection.one("versions.last_in_stage", model_id=model_id, stage=stage.value))
+def holders(connection: Connection, model_id: int, place: Selector, limit: int = 1) -> tuple[int, ...]:
+    """The versions that a stage or an alias means now, the one that entered last first.
+
+    References and gates both ask here, so that ``production`` means the same version to both.
+
+    Args:
+        place: A selector of a stage or an alias.
+        limit: Maximum number of versions.
+    """
+    if place.kind is SelectorKind.STAGE:
+        stage = ModelStage.parse(place.value).value
+        rows = connection.all("versions.last_in_stage", model_id=model_id, stage=stage, row_limit=limit)
+        return tuple(version_number(row) for row in rows)
+    rows = connection.all("versions.by_alias", model_id=model_id, folded=folded(place.value))
+    versions = {text(row, "alias"): version_number(row) for row in rows}
+    alias = spelled(place.value, versions)
+    return () if alias is None else (versions[alias],)
+
+
+def former_holders(connection: Connection, model_id: int, place: Selector) -> tuple[int, ...]:
+    """The versions that a stage or an alias ever meant, the last one first; versions that were deleted, too.
+
+    For a stage they are in the order in which rollbacks go back through them.
+    """
+    if place.kind is SelectorKind.STAGE:
+        from mreg.domain.transition import StageEntry, held
+
+        stage = ModelStage.parse(place.value).value
+        rows = connection.all("versions.stage_history", model_id=model_id, stage=stage)
+        return held(StageEntry(version_number(row), truth(row, "returned")) for row in rows)[::-1]
+    rows = connection.all("versions.alias_history", model_id=model_id, folded=folded(place.value))
+    return tuple(version_number(row) for row in rows if row["version"] is not None)
+
+
+def _of_place(connection: Connection, model_id: int, place: Selector, back: int) -> int | None:
+    now = next(iter(holders(connection, model_id, place)), None)
     if not back:
         return now
-    from mreg.domain.transition import StageEntry, held
-
-    rows = connection.all("versions.stage_history", model_id=model_id, stage=stage.value)
-    entries = [StageEntry(version_number(row), truth(row, "returned")) for row in rows]
-    stack = [
+    before = [
         version
-        for version in held(entries)
-        if connection.one("versions.exists", model_id=model_id, version=version) is not None
+        for version in former_holders(connection, model_id, place)
+        if connection.one("versions.exists", model_id=model_id, version=version)
     ]
-    if now is not None:
-        while stack and stack[-1] != now:
-            stack.pop()
-        stack = stack[:-1]
-    return stack[-back] if back <= len(stack) else None
-
-
-def _of_alias(connection: Connection, model_id: int, alias: str, back: int) -> int | None:
-    now = _version(connection.one("versions.by_alias", model_id=model_id, alias=alias))
-    if not back:
-        return now
-    before: list[int] = [] if now is None else [now]
-    for row in connection.all("versions.alias_history", model_id=model_id, alias=alias):
-        if row["version"] is None:
-            continue
-        version = version_number(row)
-        if before and before[-1] == version:
-            continue
-        if connection.one("versions.exists", model_id=model_id, version=version):
-            before.append(version)
-    steps = before if now is None else before[1:]
+    if place.kind is SelectorKind.STAGE and now is not None:
+        before = before[before.index(now) :] if now in before else []
+    steps = [version for version, _ in groupby(([] if now is None else [now]) + before)]
+    steps = steps if now is None else steps[1:]
     return steps[back - 1] if back <= len(steps) else None
 
 

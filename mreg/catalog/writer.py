@@ -15,7 +15,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.events import Event, chained, time_text
 from mreg.domain.metrics import MetricValue
 from mreg.domain.model import ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
-from mreg.domain.names import LARGEST_VERSION, ModelName
+from mreg.domain.names import LARGEST_VERSION, ModelName, folded, spelled
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Corrupt
 
@@ -99,9 +99,8 @@ class Writer(Reader):
             AlreadyExists: There is a model of that name.
         """
         if self.connection.one("models.by_name", name=str(name)):
-            raise AlreadyExists(
-                f"the model {quoted(str(name))} exists already", hint=f"mreg show {name}, or mreg edit {name}"
-            )
+            known = f"mreg show {name}, or mreg edit {name}"
+            raise AlreadyExists(f"the model {quoted(str(name))} exists already", hint=known)
         before = self.connection.one("models.given_up", name=str(name))
         model_id = self.connection.insert(
             "models.insert",
@@ -118,16 +117,8 @@ class Writer(Reader):
         for metric, way in (directions or {}).items():
             self.connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
         model = self.model_again(name)
-        self.record(
-            "model.registered",
-            model,
-            {
-                "description": description,
-                "tags": dict(model.tags),
-                "directions": dict(model.directions),
-                "primary_metric": primary_metric,
-            },
-        )
+        said = {"tags": dict(model.tags), "directions": dict(model.directions), "primary_metric": primary_metric}
+        self.record("model.registered", model, {"description": description, **said})
         return model
 
     def edit_model(
@@ -358,25 +349,30 @@ class Writer(Reader):
         return after
 
     def set_alias(self, version: ModelVersion, alias: str) -> ModelVersion:
-        """Point an alias to a version, wherever in the model it pointed before."""
+        """Point an alias to a version, wherever in the model it pointed before; it keeps the spelling that it has."""
         model = self.model_again(version.model_name)
+        alias = spelled(alias, model.aliases) or alias
         before = model.aliases.get(alias)
+        for other in model.aliases:  # an older release could store several spellings
+            if other != alias and folded(other) == folded(alias):
+                self.remove_alias(model, other)
         if before == version.version:
-            return version
+            return self._version_again(version)
         self.connection.run("versions.set_alias", model_id=model.model_id, alias=alias, version_id=version.version_id)
         seq = self.record("alias.set", model, {"alias": alias, "before": before}, version.version)
-        self.connection.run(
-            "versions.insert_alias_change", seq=seq, model_id=model.model_id, alias=alias, version=version.version
-        )
-        self.connection.run("models.touch", model_id=model.model_id, at=self.time)
+        self._insert_alias_change(model, seq, alias, version.version)
         return self._version_again(version)
 
     def remove_alias(self, model: RegisteredModel, alias: str) -> None:
-        """Take an alias away; that it was there has been seen to."""
+        """Remove an alias, spelled as the model has it."""
         self.connection.run("versions.remove_alias", model_id=model.model_id, alias=alias)
         seq = self.record("alias.removed", model, {"alias": alias}, model.aliases.get(alias))
-        self.connection.run("versions.insert_alias_change", seq=seq, model_id=model.model_id, alias=alias, version=None)
-        self.connection.run("models.touch", model_id=model.model_id, at=self.time)
+        self._insert_alias_change(model, seq, alias, None)
+
+    def _insert_alias_change(self, model: RegisteredModel, seq: int, alias: str, version: int | None) -> None:
+        model_id = model.model_id
+        self.connection.run("versions.insert_alias_change", seq=seq, model_id=model_id, alias=alias, version=version)
+        self.connection.run("models.touch", model_id=model_id, at=self.time)
 
     def delete_version(self, version: ModelVersion) -> None:
         """Delete a version; its events stay and its number is not given again."""

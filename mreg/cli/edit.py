@@ -9,7 +9,17 @@ import typer
 from mreg.cli.arguments import model_name, pairs, reference
 from mreg.cli.completion import complete_alias, complete_reference
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import Description, Directions, DryRun, ModelArgument, PrimaryMetric, ReferenceWords, Yes
+from mreg.cli.options import (
+    Description,
+    Directions,
+    DryRun,
+    ModelArgument,
+    Override,
+    PrimaryMetric,
+    ReferenceWords,
+    Yes,
+)
+from mreg.cli.stages import warn_of_override
 from mreg.errors import BadInput
 
 
@@ -27,8 +37,11 @@ def alias(
         str | None,
         typer.Option("--remove", metavar="ALIAS", help="Take this alias away.", autocompletion=complete_alias),
     ] = None,
+    override: Override = "",
 ) -> None:
-    """Point an alias to a version, wherever it pointed before, or take it away.
+    """Point an alias to a version, wherever it pointed before, or remove it.
+
+    Aliases are compared without regard to case. If the policy guards an alias, only an approver removes it (exit 5).
 
     Examples:
 
@@ -40,11 +53,15 @@ def alias(
     if remove is not None:
         if len(words) > 1:
             raise BadInput("an alias to set and one to remove exclude each other", hint="give one of them")
-        run.output.result(run.registry.remove_alias(model_name(words[0]), remove))
+        model = run.registry.remove_alias(model_name(words[0]), remove, override=override)
+        warn_of_override(run, override)
+        run.output.result(model)
         return
     if len(words) < 2:
         raise BadInput("no alias is given", hint=f"mreg alias {words[0]} champion, or --remove champion")
-    run.output.result(run.registry.set_alias(reference(words[:-1]), words[-1]))
+    version = run.registry.set_alias(reference(words[:-1]), words[-1], override=override)
+    warn_of_override(run, override)
+    run.output.result(version)
 
 
 def tag(
@@ -118,9 +135,14 @@ def edit(
 
 
 def rename(
-    ctx: typer.Context, name: ModelArgument, to: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")]
+    ctx: typer.Context,
+    name: ModelArgument,
+    to: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    override: Override = "",
 ) -> None:
     """Give a model another name; its versions, history and numbers stay.
+
+    If the policy guards a stage or alias that a version of it had, only an approver renames it (exit 5).
 
     Examples:
 
@@ -128,7 +150,9 @@ def rename(
       mreg rename classifier team/classifier
     """
     run = invocation_of(ctx)
-    run.output.result(run.registry.rename(model_name(name), model_name(to)))
+    model = run.registry.rename(model_name(name), model_name(to), override=override)
+    warn_of_override(run, override)
+    run.output.result(model)
 
 
 def delete(
@@ -137,10 +161,12 @@ def delete(
     force: Annotated[bool, typer.Option("--force", help="Also what is in Staging or Production.")] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
+    override: Override = "",
 ) -> None:
     """Delete a version, or a model (a bare name) with all its versions.
 
-    The history stays and no version number is given again.
+    The history stays and no version number is given again. If the policy guards a stage or alias that the version has,
+    or that any version of the model had, only an approver deletes it (exit 5).
 
     Examples:
 
@@ -157,7 +183,8 @@ def delete(
         what = f"{plan.reference}" if wanted.selector else f"{plan.reference} with {count} version{'s' * (count != 1)}"
         run.output.confirm(f"delete {what} for good?", yes=yes)
         # What was shown is what goes: a version that a reference means by now may be another one.
-        plan = run.registry.delete(plan.reference, force=force)
+        plan = run.registry.delete(plan.reference, force=force, override=override)
+        warn_of_override(run, override)
     if dry_run:
         run.output.note("this would be deleted; nothing was changed")
     run.output.result(plan)

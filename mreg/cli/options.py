@@ -50,6 +50,10 @@ PrimaryMetric = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Override = Annotated[
+    str,
+    typer.Option("--override", metavar="REASON", help="Override the policy, if it allows overrides (audited)."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and change nothing.")]
 StageOption = Annotated[
     str | None,

@@ -59,7 +59,7 @@ def show_policy(ctx: typer.Context, model: Model = None) -> None:
 def apply_policy(ctx: typer.Context, file: PolicyFile, model: Model = None) -> None:
     """Make the policy of a file hold, for one model or for all that have none of their own.
 
-    It is heeded from then on whenever a version enters a stage or takes an alias. What is in a stage stays there.
+    It is enforced from then on whenever a version enters or leaves a stage or an alias. What is in a stage stays there.
 
     Examples:
 

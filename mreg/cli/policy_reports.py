@@ -9,7 +9,7 @@ from mreg.cli.table import Cell, Rendering, Table, Toned, stage_cell
 
 if TYPE_CHECKING:
     from mreg.domain.hook import Deployment
-    from mreg.domain.policy import Assessment
+    from mreg.domain.policy import Assessment, Departure
     from mreg.registry.approve import Decided, Waiting
     from mreg.registry.audit import AuditReport, Why
     from mreg.registry.policy import ModelPolicy, Standing
@@ -59,6 +59,15 @@ def _steps(found: Assessment) -> list[Row]:
     return rows
 
 
+def _leaving(found: Departure | None) -> list[Row]:
+    """What a policy says to the person who takes the version out of its place."""
+    if found is None:
+        return []
+    people = f"{', '.join(found.may_take_out)} can take it out" if found.may_take_out else "a rejection lets it out"
+    override = "; --override REASON is allowed" if found.override else ""
+    return [(f"leave {found.place}", _verdict(passed=found.allowed), people + override)]
+
+
 def _verdict(*, passed: bool) -> Toned:
     return Toned("passed", "good") if passed else Toned("failed", "bad")
 
@@ -66,19 +75,26 @@ def _verdict(*, passed: bool) -> Toned:
 def plan(found: Plan) -> Rendering:
     """What a promotion would do, and what stands in its way."""
     reference, stage = found.version.reference, found.assessment.target
-    steps = _steps(found.assessment)
+    steps = _steps(found.assessment) + _leaving(found.leaving)
     steps += [(f"archive {other.reference}", Toned("would", "dim"), f"it is in {stage}") for other in found.archived]
     steps += [(f"hook {name}", Toned("would", "dim"), "it runs after the change") for name in found.hooks]
-    if found.stays:
+    if found.stays and not found.archived:
         summary = f"{reference} is in {stage} already; promote would do nothing."
     elif found.allowed:
         summary = f"promote would move {reference} from {found.version.stage.value} to {stage}."
     else:
         summary = f"promote would refuse to move {reference} to {stage}" + (
-            "; --override REASON is allowed." if found.assessment.override else "."
+            "; --override REASON is allowed." if _may_be_overridden(found) else "."
         )
     table = Table(title=f"{reference} to {stage}", columns=("asked for", "outcome", "how it stands"), rows=tuple(steps))
     return Rendering(tables=(table,) if steps else (), flat=table, summary=summary)
+
+
+def _may_be_overridden(found: Plan) -> bool:
+    rules = [] if found.assessment.passed else [found.assessment.override]
+    if found.leaving is not None and not found.leaving.allowed:
+        rules.append(found.leaving.override)
+    return all(rules)
 
 
 def standings(found: Sequence[Standing | Waiting]) -> Rendering:
@@ -86,7 +102,7 @@ def standings(found: Sequence[Standing | Waiting]) -> Rendering:
     rows = [
         (Toned(str(one.version.reference), "strong"), one.assessment.target, *step)
         for one in found
-        for step in _steps(one.assessment)
+        for step in _steps(one.assessment) + _leaving(getattr(one, "leaving", None))
     ]
     table = Table(columns=("version", "for", "asked for", "outcome", "how it stands"), rows=tuple(rows))
     return Rendering(tables=(table,), flat=table)

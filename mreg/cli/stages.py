@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from mreg.cli.arguments import model_name, reference
-from mreg.cli.invocation import invocation_of
-from mreg.cli.options import ModelArgument, Reason, ReferenceWords, StageOption, Yes
+from mreg.cli.invocation import Invocation, invocation_of
+from mreg.cli.options import ModelArgument, Override, Reason, ReferenceWords, StageOption, Yes
 from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef
 
@@ -24,16 +24,13 @@ def promote(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show what would be done and what stands in its way; change nothing.")
     ] = False,
-    override: Annotated[
-        str,
-        typer.Option("--override", metavar="REASON", help="Do it against the policy, where it allows that; audited."),
-    ] = "",
+    override: Override = "",
     yes: Yes = False,
 ) -> None:
     """Move a version to the next stage of None, Staging, Production, Archived, or to the one named.
 
-    The version that was in Staging or Production is archived in the same step. The policy is heeded: a failed gate is
-    exit 3, a missing approval or a rejection exit 5.
+    The version that was in Staging or Production is archived in the same step. The policy is enforced, for the stage
+    that the version leaves, too: a failed gate is exit 3, a missing approval or a rejection exit 5.
 
     Examples:
 
@@ -52,9 +49,14 @@ def promote(
     change = run.registry.promote(
         wanted, to, keep_existing=keep_existing, leave_production=to is None, reason=reason, override=override
     )
+    warn_of_override(run, override if change.changed else "")
+    run.output.result(change)
+
+
+def warn_of_override(run: Invocation, override: str) -> None:
+    """Say that the policy was overridden, after a command that did so."""
     if override:
         run.output.warn(f"the policy was overridden, and the audit trail says so: {override}")
-    run.output.result(change)
 
 
 def _confirm_leaving_production(ctx: typer.Context, wanted: VersionRef, *, yes: bool) -> None:
@@ -65,8 +67,10 @@ def _confirm_leaving_production(ctx: typer.Context, wanted: VersionRef, *, yes: 
         run.output.confirm(question, yes=yes)
 
 
-def archive(ctx: typer.Context, words: ReferenceWords, reason: Reason = "") -> None:
+def archive(ctx: typer.Context, words: ReferenceWords, reason: Reason = "", override: Override = "") -> None:
     """Archive a version; it keeps its bytes and can come back.
+
+    If the policy guards its stage, only an approver takes it out of there, unless it was rejected (exit 5).
 
     Examples:
 
@@ -75,7 +79,9 @@ def archive(ctx: typer.Context, words: ReferenceWords, reason: Reason = "") -> N
       mreg archive classifier staging
     """
     run = invocation_of(ctx)
-    run.output.result(run.registry.archive(reference(words), reason=reason))
+    change = run.registry.archive(reference(words), reason=reason, override=override)
+    warn_of_override(run, override if change.changed else "")
+    run.output.result(change)
 
 
 def rollback(

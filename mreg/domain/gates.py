@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from mreg.domain.events import time_text
 from mreg.domain.expression import And, Compare, Expression, Field, Missing, Not, Or, Relative
-from mreg.domain.metrics import exact, exact_arithmetic
+from mreg.domain.metrics import MetricValue, exact, exact_arithmetic
 from mreg.domain.model import ModelVersion
+from mreg.domain.names import VersionRef, folded
 
-Occupant = Callable[[str], ModelVersion | None]
-"""Gives the version that is in a stage or under an alias now, None where there is none."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """The version that a gate compares with.
+
+    Attributes:
+        left: Whether it left the stage or alias, which no other version holds now.
+        deleted: Whether it was deleted since; its metrics are those of the audit trail.
+    """
+
+    reference: VersionRef
+    metrics: Mapping[str, MetricValue]
+    left: bool = False
+    deleted: bool = False
+
+
+Occupant = Callable[[str], Holder | None]
+"""Gives the version that a stage or an alias means or, if it means none, meant last; None if it never meant any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +54,8 @@ def evaluate(text: str, gate: Expression, version: ModelVersion, occupant: Occup
     """Hold a version against a gate.
 
     A comparison of something that the version lacks fails, and so does its negation. A comparison with a stage or an
-    alias that no other version has passes, since there is nothing to be worse than; with one whose version lacks the
-    metric it fails.
+    alias is one with the version that it means, or that it meant last if it means none. It passes only if no other
+    version ever was there, since there is nothing to be worse than. If that version lacks the metric it fails.
 
     Args:
         text: The gate as it was written.
@@ -79,7 +96,8 @@ class _Judgement:
         if value is None or value == () or value == "":
             return None
         if isinstance(value, tuple):  # of several aliases any may be meant
-            return any(_holds(gate.operator, one, gate.values) for one in value)
+            aliases = tuple(folded(str(one)) for one in gate.values)
+            return any(_holds(gate.operator, folded(one), aliases) for one in value)
         if gate.field.group == "params" and not isinstance(wanted, str):
             number = _number(str(value))
             return None if number is None else _holds(gate.operator, number, gate.values)
@@ -87,16 +105,21 @@ class _Judgement:
 
     def _against(self, operator: str, value: object, wanted: Relative) -> bool | None:
         other = self.occupant(wanted.place)
-        if other is None or other.version_id == self.version.version_id:
-            self.bounds.append(f"{wanted}: nothing else is in {wanted.place}")
+        if other is None:
+            self.bounds.append(f"{wanted}: no other version was ever in {wanted.place}")
             return True
+        named = str(other.reference)
+        if other.left:
+            named += f", which was the last in {wanted.place}" + (" and was deleted" if other.deleted else "")
+        elif other.deleted:
+            named += ", which was deleted"
         metric = other.metrics.get(wanted.metric)
         if metric is None:
-            self.bounds.append(f"{wanted}: {other.reference} has no {wanted.metric}")
+            self.bounds.append(f"{wanted}: {named}{',' if other.left or other.deleted else ''} has no {wanted.metric}")
             return None
         context = exact_arithmetic()
         bound = context.add(context.multiply(exact(metric), exact(wanted.factor)), exact(wanted.offset))
-        self.bounds.append(f"{wanted} = {bound.normalize():f} of {other.reference}")
+        self.bounds.append(f"{wanted} = {bound.normalize():f} of {named}")
         if value is None or isinstance(value, (str, tuple)):
             return None
         return _ordered(operator, _exact(value), bound)

@@ -15,7 +15,7 @@ from mreg.domain.model import ModelStage
 from mreg.domain.text import check_text, nearest, quoted
 from mreg.errors import BadInput
 
-KEYS = ("name", "on", "stage", "models", "command", "webhook", "secret_env", "timeout", "on_failure")
+KEYS = ("name", "on", "stage", "models", "command", "webhook", "secret_env", "env", "timeout", "on_failure")
 ACTIONS = (
     "model.registered", "model.edited", "model.renamed", "model.deleted", "version.pushed", "version.edited",
     "version.deleted", "version.stage_changed", "version.approved", "version.rejected", "version.decision_withdrawn",
@@ -40,10 +40,12 @@ class Hook:
         models: A pattern for the model's name, with ``*`` and ``?``.
         command: A program and its arguments; never a shell's line.
         webhook: An address, in place of a command.
-        secret_env: The variable that holds the secret by which a webhook's body is signed.
+        secret_env: The variable that holds the secret by which a webhook's body is signed; no command receives it.
+        env: Names of variables that the command receives in addition to the documented ones.
         timeout: Seconds that it may take.
         roll_back: Whether a stage change whose hook failed is to be undone.
-        folder: Where the command runs: that of the file which defines the hook.
+        folder: Working folder of the command: that of the file which defines the hook.
+        file: The file which defines the hook.
     """
 
     name: str
@@ -53,9 +55,11 @@ class Hook:
     command: tuple[str, ...] = ()
     webhook: str = ""
     secret_env: str = ""
+    env: tuple[str, ...] = ()
     timeout: float = DEFAULT_SECONDS
     roll_back: bool = False
     folder: str = ""
+    file: str = ""
 
     def wants(self, action: str, model: str, stage: str) -> bool:
         """Whether something that happened sets it off.
@@ -129,8 +133,12 @@ def stage_entered(event: Event) -> str:
     return str(event.details.get("to", "")) if event.action == "version.stage_changed" else ""
 
 
-def parse_hooks(document: object, folder: str) -> tuple[Hook, ...]:
+def parse_hooks(document: object, folder: str, file: str = "") -> tuple[Hook, ...]:
     """The hooks that a list of mappings says.
+
+    Args:
+        folder: The working folder of their commands.
+        file: The file which defines them.
 
     Raises:
         BadInput: It says something unknown or impossible; ``details["place"]`` is the hook's in the list.
@@ -144,7 +152,7 @@ def parse_hooks(document: object, folder: str) -> tuple[Hook, ...]:
     hooks = []
     for place, one in enumerate(document):
         try:
-            hooks.append(_hook(one, folder))
+            hooks.append(_hook(one, folder, file))
         except BadInput as error:
             error.details["place"] = place
             raise
@@ -152,10 +160,18 @@ def parse_hooks(document: object, folder: str) -> tuple[Hook, ...]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise BadInput(f"two hooks are called {quoted(twice)}", hint="give each a name of its own")
+    for place, hook in enumerate(hooks):
+        secret = next((other for other in hooks if other.secret_env and other.secret_env in hook.env), None)
+        if secret is not None:
+            raise BadInput(
+                f"env of the hook {hook.name} names {secret.secret_env}, which is the secret_env of {secret.name}",
+                hint="a command never receives the secret of a webhook; remove it from env",
+                place=place,
+            )
     return tuple(hooks)
 
 
-def _hook(document: object, folder: str) -> Hook:
+def _hook(document: object, folder: str, file: str) -> Hook:
     if not isinstance(document, Mapping):
         raise BadInput("a hook must be a mapping", hint="see the README's page on hooks")
     for key in document:
@@ -193,6 +209,15 @@ def _hook(document: object, folder: str) -> Hook:
     secret_env = _text(document.get("secret_env"), "secret_env")
     if secret_env and not VARIABLE.fullmatch(secret_env):
         raise BadInput(f"secret_env of the hook {name} must be the name of a variable, and not the secret itself")
+    env = _texts(document.get("env"), "env")
+    if env and webhook:
+        raise BadInput(f"env of the hook {name} is for a command, and the hook calls a webhook")
+    for variable in env:
+        if not VARIABLE.fullmatch(variable):
+            raise BadInput(
+                f"env of the hook {name} must list names of variables, and {quoted(variable)} is not one",
+                hint="write env: [KUBECONFIG, AWS_PROFILE]; the values come from the environment of mreg",
+            )
     return Hook(
         name=name,
         actions=actions,
@@ -201,9 +226,11 @@ def _hook(document: object, folder: str) -> Hook:
         command=command,
         webhook=webhook,
         secret_env=secret_env,
+        env=env,
         timeout=_seconds(document.get("timeout", DEFAULT_SECONDS), name),
         roll_back=on_failure == "rollback",
         folder=folder,
+        file=file,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -142,6 +143,21 @@ def check_alias(alias: str) -> str:
             hint=f"use 1 to {ALIAS_LIMIT} letters, digits, '.', '_', '-', beginning with a letter",
         )
     return alias
+
+
+def folded(alias: str) -> str:
+    """The form in which aliases are compared: ``Champion`` and ``champion`` are one alias."""
+    return alias.lower()
+
+
+def spelled(alias: str, known: Iterable[str]) -> str | None:
+    """The known spelling of an alias, or None if no known alias is the same.
+
+    A catalog of an older release can hold two spellings of one alias. Then the exact one is meant, and if there is no
+    exact one, the first by text order.
+    """
+    same = sorted(one for one in known if folded(one) == folded(alias))
+    return alias if alias in same else next(iter(same), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.expression import metrics_of
 from mreg.domain.gates import GateResult, Occupant, evaluate
 from mreg.domain.model import ModelStage, ModelVersion
-from mreg.domain.names import check_alias
+from mreg.domain.names import check_alias, folded, spelled
 from mreg.domain.parsing import parse_gate
 from mreg.domain.text import check_line, nearest, quoted
 from mreg.errors import BadInput
@@ -42,12 +42,22 @@ class Rule:
     own_approval: bool = False
     override: bool = False
 
+    @property
+    def guards(self) -> bool:
+        """Whether the rule asks for anything, so that leaving its target is checked, too."""
+        return bool(self.came_from or self.gates or self.approvals or self.approvers)
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules by target: a stage's value, or an alias."""
+    """The rules by target: a stage's value, or an alias. Targets are compared without regard to case."""
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
+
+    def rule(self, target: str) -> Rule:
+        """The rule for a target, or one that asks for nothing if the policy has none."""
+        known = spelled(target, self.rules)
+        return NO_RULE if known is None else self.rules[known]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +76,23 @@ class Decision:
     comment: str
     digest: Digest
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """Whether a person can take a version out of a stage or an alias that a rule guards.
+
+    Attributes:
+        place: The stage's value, or the alias.
+        allowed: Whether the person may: the rule names them as an approver, or the version was rejected for the place.
+        may_take_out: The approvers that the rule names.
+        override: Whether the rule allows overrides.
+    """
+
+    place: str
+    allowed: bool
+    may_take_out: tuple[str, ...] = ()
+    override: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +144,9 @@ def assess(
 
     Decisions on other bytes than the version's do not count; a rejection stands until its giver takes it back.
     """
-    rule = policy.rules.get(target, NO_RULE)
-    mine = [one for one in decisions if one.target == target and one.digest == version.artifact.digest]
-    approved = [one.person for one in mine if one.approved and counts(rule, one.person, version)]
+    rule = policy.rule(target)
+    mine = _decisions_for(target, version, decisions)
+    approved = dict.fromkeys(one.person for one in mine if one.approved and counts(rule, one.person, version))
     return Assessment(
         target=target,
         wrong_stage=rule.came_from if rule.came_from not in (None, version.stage) else None,
@@ -134,6 +161,32 @@ def assess(
     )
 
 
+def depart(
+    policy: Policy, place: str, version: ModelVersion, decisions: Iterable[Decision], person: str
+) -> Departure | None:
+    """What a policy says to a person who takes a version out of a stage or an alias; None if no rule guards it.
+
+    A rule does not guard the ways out of None and Archived, where no version is in use.
+    """
+    rule = policy.rule(place)
+    if not rule.guards or place in (ModelStage.NONE.value, ModelStage.ARCHIVED.value):
+        return None
+    rejected = any(
+        not one.approved and (not rule.approvers or one.person in rule.approvers)
+        for one in _decisions_for(place, version, decisions)
+    )
+    return Departure(
+        place=place,
+        allowed=rejected or person in rule.approvers,
+        may_take_out=rule.approvers,
+        override=rule.override,
+    )
+
+
+def _decisions_for(target: str, version: ModelVersion, decisions: Iterable[Decision]) -> list[Decision]:
+    return [one for one in decisions if folded(one.target) == folded(target) and one.digest == version.artifact.digest]
+
+
 def counts(rule: Rule, person: str, version: ModelVersion) -> bool:
     """Whether a person's approval of a version counts."""
     if rule.approvers and person not in rule.approvers:
@@ -141,8 +194,12 @@ def counts(rule: Rule, person: str, version: ModelVersion) -> bool:
     return rule.own_approval or person != version.created_by
 
 
-def parse_policy(document: object) -> Policy:
+def parse_policy(document: object, *, stored: bool = False) -> Policy:
     """The policy that a document of mappings, sequences, texts, whole numbers and truths says.
+
+    Args:
+        stored: The document comes from a catalog, where an older release could store two spellings of one alias.
+            Both rules then become one that asks for everything that either asks for.
 
     Raises:
         BadInput: It says something unknown or impossible; ``details["path"]`` are the keys that lead to it.
@@ -151,7 +208,12 @@ def parse_policy(document: object) -> Policy:
     for key, value in _mapping(document, (), "a policy").items():
         if key == "aliases":
             for alias, rule in _mapping(value, (key,), "aliases").items():
-                rules[_at((key, alias), lambda alias=alias: check_alias(alias))] = _rule(rule, (key, alias))  # type: ignore[misc]
+                _at((key, alias), lambda alias=alias: check_alias(alias))  # type: ignore[misc]
+                found = _rule(rule, (key, alias))
+                known = spelled(alias, rules)
+                if known is not None and not stored:
+                    raise BadInput(f"{known} and {alias} are the same alias", hint="give it once", path=[key, alias])
+                rules[known or alias] = found if known is None else _both(rules[known], found)
             continue
         stages = [stage for stage in ModelStage if stage.value.lower() == key.lower()]
         if not stages or stages[0] is ModelStage.NONE:
@@ -162,6 +224,21 @@ def parse_policy(document: object) -> Policy:
             raise BadInput(f"{stages[0].value} is given twice", hint="give it once", path=[key])
         rules[stages[0].value] = _rule(value, (key,))
     return Policy(rules)
+
+
+def _both(first: Rule, second: Rule) -> Rule:
+    """The rule that asks for everything that either of two rules asks for."""
+    approvers = tuple(one for one in first.approvers if not second.approvers or one in second.approvers)
+    approvers = approvers or first.approvers or second.approvers
+    approvals = max(first.approvals, second.approvals)
+    return Rule(
+        came_from=first.came_from or second.came_from,
+        gates=tuple(dict.fromkeys((*first.gates, *second.gates))),
+        approvals=min(approvals, len(approvers)) if approvers else approvals,
+        approvers=approvers,
+        own_approval=first.own_approval and second.own_approval,
+        override=first.override and second.override,
+    )
 
 
 def _rule(document: object, path: tuple[str, ...]) -> Rule:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Mapping
 from typing import IO
 
 from mreg.domain.hook import Deployment, Hook
@@ -17,12 +18,15 @@ TERMINATION_SECONDS = 5.0
 """How long a command has to end after SIGTERM, before SIGKILL."""
 
 
-def run_command(hook: Hook, deployment: Deployment) -> Outcome:
+def run_command(hook: Hook, deployment: Deployment, environment: Mapping[str, str]) -> Outcome:
     """Run the command in the folder of the file that defines it, with what happened on its standard input.
 
     The variables ``MREG_EVENT``, ``MREG_HOOK``, ``MREG_DEPLOYMENT``, ``MREG_EVENT_MODEL``, ``MREG_VERSION``,
     ``MREG_REFERENCE`` and ``MREG_STAGE`` say it in short. After the timeout the command and all that it started are
     told to end, and then killed. Never raises for what the command does.
+
+    Args:
+        environment: All other variables of the command; those of this process are not passed on.
     """
     event = deployment.event
     variables = {
@@ -42,7 +46,7 @@ def run_command(hook: Hook, deployment: Deployment) -> Outcome:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=hook.folder or None,
-            env={**os.environ, **variables},
+            env={**environment, **variables},
             start_new_session=True,
         )
     except (OSError, ValueError) as error:

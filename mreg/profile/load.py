@@ -257,7 +257,7 @@ def _hooks(node: Node, file: str) -> tuple[Hook, ...]:
     from mreg.domain.hook import parse_hooks
 
     try:
-        return parse_hooks(plain(node), os.path.dirname(file))
+        return parse_hooks(plain(node), os.path.dirname(file), file)
     except BadProfile:
         raise
     except BadInput as error:

@@ -81,6 +81,15 @@ class Profile:
         """The default place in the user's home, if the catalog is there; else empty."""
         return os.path.dirname(self.catalog) if self.origins.get("catalog") == "default" else ""
 
+    def variables_for(self, hook: Hook) -> dict[str, str]:
+        """The ``MREG_*`` variables by which the mreg commands of a hook find the registry of this profile.
+
+        ``MREG_MODEL`` is not among them: it would name the model of a push that the hook makes itself.
+        """
+        values = {f"MREG_{key.upper()}": getattr(self, key) for key in KEYS if key != "model"}
+        values |= {"MREG_PROFILE": self.name, "MREG_CONFIG": hook.file}
+        return {name: str(value) for name, value in values.items() if value}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileEntry:

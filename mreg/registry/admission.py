@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mreg.catalog.decisions import decisions_on, policy_for
+from mreg.domain.gates import Holder
+from mreg.domain.metrics import MetricValue
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
-from mreg.domain.names import Selector, SelectorKind
+from mreg.domain.names import ModelName, Selector, VersionRef, folded, spelled
 from mreg.domain.policy import Assessment, Policy, assess
 from mreg.domain.text import printable
 from mreg.errors import ApprovalMissing, BadInput, GateFailed, MregError, NotAllowed, NotFound
@@ -23,8 +26,39 @@ def occupants(reader: Reader, model: RegisteredModel, target: str) -> tuple[Mode
     stages = [stage for stage in ModelStage if stage.value == target]
     if stages:
         return reader.in_stage(model, stages[0])
-    found = reader.find(model, Selector(SelectorKind.ALIAS, target)) if target in model.aliases else None
+    found = reader.find(model, Selector.parse(target)) if spelled(target, model.aliases) else None
     return (found,) if found is not None else ()
+
+
+def holder(reader: Reader, model: RegisteredModel, place: str, version: ModelVersion) -> Holder | None:
+    """The version that a gate on a version compares with: the last other one in a stage or under an alias.
+
+    That is the one that entered last of those that are there; if no other one is there, the one that was there last,
+    whose metrics the audit trail keeps if it was deleted. None only if no other version ever was there: who empties a
+    place does not open it.
+    """
+    selector = Selector.parse(place)
+    now = {one.version for one in occupants(reader, model, place)}
+    for number in reader.last_holders(model, selector):
+        if number == version.version:
+            continue
+        found = reader.version(model, number)
+        return Holder(
+            reference=VersionRef(model.name, Selector.number(number)),
+            metrics=found.metrics if found is not None else _recorded_metrics(reader, model, number),
+            left=number not in now,
+            deleted=found is None,
+        )
+    return None
+
+
+def _recorded_metrics(reader: Reader, model: RegisteredModel, number: int) -> Mapping[str, MetricValue]:
+    """The metrics with which a version was pushed, by the audit trail; they never change."""
+    for event in reader.events(model=model, version=number, newest_first=False):
+        metrics = event.details.get("metrics")
+        if event.action == "version.pushed" and isinstance(metrics, dict):
+            return {str(name): value for name, value in metrics.items() if type(value) in (int, float)}
+    return {}
 
 
 def assessment_of(
@@ -39,23 +73,32 @@ def assessment_of(
     model = find_model(reader, version.model_name)
     held = policy if policy is not None else policy_for(reader, model)
 
-    def occupant(place: str) -> ModelVersion | None:
-        others = [one for one in occupants(reader, model, place) if one.version_id != version.version_id]
-        return others[-1] if others else None
-
-    found = assess(held, target, version, decisions_on(reader, version), occupant)
+    found = assess(
+        held, target, version, decisions_on(reader, version), lambda place: holder(reader, model, place, version)
+    )
     return replace(found, wrong_stage=None) if entered else found
 
 
-def take_alias(writer: Writer, version: ModelVersion, alias: str) -> ModelVersion:
-    """Point an alias to a version within a transaction, heeding the policy where it protects the alias.
+def take_alias(writer: Writer, version: ModelVersion, alias: str, *, override: str = "") -> ModelVersion:
+    """Point an alias to a version within a transaction; the policy is enforced if it has a rule for the alias.
+
+    The version that the alias leaves is replaced, so that leaving is not checked apart.
 
     Raises:
         GateFailed, ApprovalMissing, NotAllowed: The version may not take it.
     """
-    if alias not in version.aliases:
-        heed(writer, version, alias)
+    model = find_model(writer, version.model_name)
+    there = occupants(writer, model, alias)
+    if [one.version for one in there] != [version.version]:
+        heed(writer, version, alias, override=override)
+    elif override:
+        raise nothing_to_override(f"mreg alias {version.reference} {alias}")
     return writer.set_alias(version, alias)
+
+
+def nothing_to_override(command: str) -> BadInput:
+    """The error for an override that is not needed."""
+    return BadInput("there is nothing to override: the policy allows this", hint=command)
 
 
 def no_such_target(target: str, model: RegisteredModel) -> NotFound:
@@ -67,39 +110,55 @@ def no_such_target(target: str, model: RegisteredModel) -> NotFound:
 
 
 def heed(
-    writer: Writer, version: ModelVersion, target: str, *, returned: bool = False, override: str = ""
+    writer: Writer,
+    version: ModelVersion,
+    target: str,
+    *,
+    returned: bool = False,
+    entered: bool = False,
+    override: str = "",
+    overridden: bool = False,
 ) -> dict[str, object]:
     """What the policy says to a version that enters a stage or takes an alias, for the audit trail.
 
     Args:
         returned: It comes back by a rollback, and must only not be rejected.
+        entered: It is in the target already, so that the stage it came from is not asked for.
         override: Why it is to enter whatever the policy says.
+        overridden: The override was needed already for the place that the version leaves.
 
     Raises:
         GateFailed, ApprovalMissing, NotAllowed: It may not.
         BadInput: There is nothing to override.
     """
-    assessment = assessment_of(writer, version, target)
+    assessment = assessment_of(writer, version, target, entered=entered)
     if returned:
         assessment = Assessment(target=target, rejected_by=assessment.rejected_by, override=assessment.override)
     said = assessment_details(assessment)
     if assessment.passed:
-        if override:
-            raise BadInput(
-                f"nothing stands in the way of {version.reference}, so there is nothing to override",
-                hint=f"mreg promote {version.reference} --to {target}",
-            )
-        return said
+        if override and not overridden:
+            raise nothing_to_override(_command_to_enter(version, target))
+        return {**said, "overridden": override} if override else said
     if not override:
         raise refusal(version, assessment)
     if not assessment.override:
-        raise NotAllowed(
-            f"the policy for {target} of {version.model_name} does not allow to be overridden",
-            hint=f"mreg promote {version.reference} --to {target} --plan shows what it asks for",
-        )
+        raise no_override(version.model_name, target)
     details = {"target": target, "reason": override, "policy": said}
     writer.record("policy.overridden", find_model(writer, version.model_name), details, version.version)
     return {**said, "overridden": override}
+
+
+def no_override(model: ModelName, place: str) -> NotAllowed:
+    """The error for an override that the rule of a place does not allow."""
+    return NotAllowed(
+        f"the policy for {place} of {model} does not allow overrides", hint=f"mreg policy show --model {model}"
+    )
+
+
+def _command_to_enter(version: ModelVersion, target: str) -> str:
+    if folded(target) in {folded(stage.value) for stage in ModelStage}:
+        return f"mreg promote {version.reference} --to {target.lower()}"
+    return f"mreg alias {version.reference} {target}"
 
 
 def assessment_details(assessment: Assessment) -> dict[str, object]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mreg.catalog.decisions import decide, decisions_on, policy_for, withdraw
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
-from mreg.domain.names import VersionRef
-from mreg.domain.policy import NO_RULE, Assessment, Decision, Rule, counts
+from mreg.domain.names import VersionRef, folded, spelled
+from mreg.domain.policy import Assessment, Decision, Rule, counts
 from mreg.domain.text import check_text
 from mreg.domain.transition import ROAD
 from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
@@ -170,16 +170,19 @@ def _looked_up(writer: Writer, reference: VersionRef | str, to: str) -> tuple[Mo
     version = find_version(writer, named_version(as_reference(reference)))
     model = find_model(writer, version.model_name)
     policy = policy_for(writer, model)
-    target = next((stage.value for stage in ModelStage if stage.value.lower() == to.lower()), to)
-    if target not in policy.rules and target not in {stage.value for stage in ModelStage if stage.value != "None"}:
+    stages = [stage.value for stage in ModelStage if stage is not ModelStage.NONE]
+    target = spelled(to, (*stages, *policy.rules))
+    if target is None:
         raise no_such_target(to, model)
-    return version, model, target, policy.rules.get(target, NO_RULE)
+    return version, model, target, policy.rule(target)
 
 
 def _standing(writer: Writer, version: ModelVersion, target: str) -> tuple[bool, str] | None:
     """What the actor has decided on the version so far."""
     mine: list[Decision] = [
-        one for one in decisions_on(writer, version) if one.target == target and one.person == writer.actor
+        one
+        for one in decisions_on(writer, version)
+        if folded(one.target) == folded(target) and one.person == writer.actor
     ]
     return (mine[0].approved, mine[0].comment) if mine else None
 

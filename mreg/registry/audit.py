@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mreg.catalog.decisions import decisions_on
 from mreg.domain.events import Event, first_broken, parse_time, stages_at, time_text
 from mreg.domain.model import ModelStage, ModelVersion
-from mreg.domain.names import Selector, SelectorKind, VersionRef
+from mreg.domain.names import Selector, SelectorKind, VersionRef, spelled
 from mreg.domain.policy import Decision
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_version
@@ -184,8 +184,11 @@ def _meant(past: list[Event], selector: Selector) -> int | None:
         ]
         there = stages_at(past).get(stage, ())
         return next((version for version in reversed(entered) if version in there), there[-1] if there else None)
-    number = None
+    meant: dict[str, int | None] = {}
     for event in past:
-        if event.details.get("alias") == selector.value:
-            number = event.version if event.action == "alias.set" else None
-    return number
+        if event.action in ("alias.set", "alias.removed"):
+            meant.pop(str(event.details.get("alias")), None)
+        if event.action == "alias.set":
+            meant[str(event.details.get("alias"))] = event.version
+    alias = spelled(selector.value, meant)
+    return None if alias is None else meant[alias]

@@ -41,7 +41,10 @@ def _open(session: Session, hook: Hook) -> tuple[Deployment, ...]:
 
 
 def _run(session: Session, hook: Hook, deployment: Deployment) -> Deployment | None:
+    import os
+
     from mreg.hooks.dispatch import dispatch
+    from mreg.hooks.environment import minimal_environment
 
     def take(writer: Writer) -> Deployment | None:
         return claim(writer, deployment, session.now(), hook.timeout + GRACE_SECONDS)
@@ -49,7 +52,13 @@ def _run(session: Session, hook: Hook, deployment: Deployment) -> Deployment | N
     mine = session.write_quietly(take)
     if mine is None:
         return None
-    outcome = dispatch(hook, mine)
+    environment = minimal_environment(
+        os.environ,
+        settings=session.profile.variables_for(hook),
+        named=hook.env,
+        secrets={one.secret_env for one in session.hooks if one.secret_env},
+    )
+    outcome = dispatch(hook, mine, environment)
     finished = session.write_quietly(
         lambda writer: finish(writer, mine, succeeded=outcome.succeeded, outcome=outcome.code, output=outcome.output)
     )

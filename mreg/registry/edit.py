@@ -10,7 +10,7 @@ from mreg.catalog.writer import Writer
 from mreg.domain.lineage import would_cycle
 from mreg.domain.metrics import Direction
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
-from mreg.domain.names import ModelName, VersionRef, check_alias
+from mreg.domain.names import ModelName, Selector, VersionRef, check_alias, spelled
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value, quoted
 from mreg.errors import BadInput, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_version
@@ -164,51 +164,90 @@ def _check_present(keys: Collection[str], tags: Mapping[str, str], what: str) ->
             raise NotFound(f"{what} has no tag {quoted(key)}", hint=f"it has: {', '.join(tags) or 'no tags'}")
 
 
-def set_alias(session: Session, reference: VersionRef | str, alias: str) -> ModelVersion:
+def set_alias(session: Session, reference: VersionRef | str, alias: str, *, override: str = "") -> ModelVersion:
     """Make an alias point to a version, wherever in the model it pointed before.
+
+    Aliases are compared without regard to case. An alias keeps the spelling with which it was set first, until it is
+    removed.
+
+    Args:
+        override: Why the policy is overridden, if it allows overrides (audited).
 
     Raises:
         NotFound: There is no such model or version.
-        BadInput: The text can't be an alias.
+        BadInput: The text can't be an alias, or there is nothing to override.
+        GateFailed, ApprovalMissing, NotAllowed: The policy has a rule for the alias that the version does not pass.
     """
     wanted = as_reference(reference)
     check_alias(alias)
+    check_text("override", override)
     from mreg.registry.admission import take_alias
 
-    return session.write(lambda writer: take_alias(writer, find_version(writer, wanted), alias))
+    return session.write(lambda writer: take_alias(writer, find_version(writer, wanted), alias, override=override))
 
 
-def remove_alias(session: Session, name: ModelName | str, alias: str) -> RegisteredModel:
-    """Take an alias away from whichever version has it.
+def remove_alias(session: Session, name: ModelName | str, alias: str, *, override: str = "") -> RegisteredModel:
+    """Remove an alias from whichever version has it.
+
+    Args:
+        override: Why the policy is overridden, if it allows overrides (audited).
 
     Raises:
         NotFound: There is no such model or alias.
+        BadInput: There is nothing to override.
+        ApprovalMissing, NotAllowed: The policy guards the alias, and reserves its removal to others.
     """
     wanted = _model_name(name)
+    check_text("override", override)
+    from mreg.registry.departure import check_removal
 
     def change(writer: Writer) -> RegisteredModel:
         model = find_model(writer, wanted)
-        if alias not in model.aliases:
-            known = ", ".join(model.aliases) or "no aliases"
-            raise NotFound(f"{model.name} has no alias {quoted(alias)}", hint=f"it has: {known}")
-        writer.remove_alias(model, alias)
+        known = spelled(alias, model.aliases)
+        if known is None:
+            all_known = ", ".join(model.aliases) or "no aliases"
+            raise NotFound(f"{model.name} has no alias {quoted(alias)}", hint=f"it has: {all_known}")
+        version = find_version(writer, VersionRef(model.name, Selector.number(model.aliases[known])))
+        check_removal(writer, version, [known], f"mreg alias {model.name} --remove {known}", override)
+        writer.remove_alias(model, known)
         return find_model(writer, wanted)
 
     return session.write(change)
 
 
-def rename(session: Session, name: ModelName | str, to: ModelName | str) -> RegisteredModel:
+def rename(session: Session, name: ModelName | str, to: ModelName | str, *, override: str = "") -> RegisteredModel:
     """Give a model another name; its versions, history and numbers stay.
+
+    Args:
+        override: Why the policy is overridden, if it allows overrides (audited).
 
     Raises:
         NotFound: There is no such model.
+        BadInput: There is nothing to override.
         AlreadyExists: The new name is taken, or its numbers were used by another model.
+        ApprovalMissing, NotAllowed: The policy guards a stage or alias of the model, and reserves this to others.
     """
     wanted, new = _model_name(name), _model_name(to)
-    return session.write(lambda writer: writer.rename(find_model(writer, wanted), new))
+    check_text("override", override)
+    from mreg.registry.departure import check_whole_model
+
+    def change(writer: Writer) -> RegisteredModel:
+        model = find_model(writer, wanted)
+        if new != model.name:
+            check_whole_model(writer, model, f"mreg rename {model.name} {new}", override)
+        return writer.rename(model, new)
+
+    return session.write(change)
 
 
-def delete(session: Session, reference: VersionRef | str, *, force: bool = False, dry_run: bool = False) -> Deletion:
+def delete(
+    session: Session,
+    reference: VersionRef | str,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    override: str = "",
+) -> Deletion:
     """Delete one version, or a model (a bare name) with all its versions.
 
     The audit trail stays and no number is given again. The bytes stay in the store until garbage is collected.
@@ -216,12 +255,17 @@ def delete(session: Session, reference: VersionRef | str, *, force: bool = False
     Args:
         force: Also what is in Staging or Production.
         dry_run: Say what would be deleted and change nothing.
+        override: Why the policy is overridden, if it allows overrides (audited).
 
     Raises:
         NotFound: There is no such model or version.
-        NotAllowed: A version is in Staging or Production, and not forced.
+        NotAllowed: A version is in Staging or Production, and not forced, or the policy does not allow overrides.
+        BadInput: There is nothing to override.
+        ApprovalMissing: The policy guards the stage or an alias of a version, and reserves this to others.
     """
     wanted = as_reference(reference)
+    check_text("override", override)
+    from mreg.registry.departure import check_removal, check_whole_model
 
     def affected(reader: Reader) -> tuple[RegisteredModel, ModelVersion | None, Deletion]:
         model, selector = find(reader, wanted)
@@ -238,9 +282,12 @@ def delete(session: Session, reference: VersionRef | str, *, force: bool = False
 
     def remove(writer: Writer) -> Deletion:
         model, version, deletion = affected(writer)
+        command = f"mreg delete {deletion.reference}{' --force' if force else ''}"
         if version:
+            check_removal(writer, version, (version.stage.value, *version.aliases), command, override)
             writer.delete_version(version)
         else:
+            check_whole_model(writer, model, command, override)
             writer.delete_model(model)
         return deletion
 

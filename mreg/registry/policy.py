@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from mreg.catalog.decisions import own_policy, policy_for, set_policy
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName
-from mreg.domain.policy import Assessment, Policy, metrics_asked_for
+from mreg.domain.policy import Assessment, Departure, Policy, metrics_asked_for
 from mreg.registry.admission import assessment_of, occupants
+from mreg.registry.departure import departure
 from mreg.registry.references import find_model
 
 if TYPE_CHECKING:
@@ -34,10 +35,15 @@ class ModelPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a version that is in a target stands to a policy's rule for it."""
+    """How a version that is in a target stands to a policy's rule for it.
+
+    Attributes:
+        leaving: Whether the policy lets the person take it out of the target; None if nothing guards that.
+    """
 
     version: ModelVersion
     assessment: Assessment
+    leaving: Departure | None
 
 
 def show_policy(session: Session, name: ModelName | str | None = None) -> ModelPolicy:
@@ -85,6 +91,7 @@ def check_policy(session: Session, policy: Policy, name: ModelName | str | None 
     """
     wanted = ModelName(name) if isinstance(name, str) else name
     _warn_of_unknown_metrics(session, policy)
+    person = session.actor()
 
     def look(reader: Reader) -> tuple[Standing, ...]:
         if wanted is not None:
@@ -92,7 +99,11 @@ def check_policy(session: Session, policy: Policy, name: ModelName | str | None 
         else:
             models = tuple(one.model for one in reader.models() if own_policy(reader, one.model) is None)
         return tuple(
-            Standing(version=version, assessment=assessment_of(reader, version, target, policy, entered=True))
+            Standing(
+                version=version,
+                assessment=assessment_of(reader, version, target, policy, entered=True),
+                leaving=departure(reader, version, target, person, policy),
+            )
             for model in models
             for target in policy.rules
             for version in occupants(reader, model, target)

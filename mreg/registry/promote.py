@@ -15,7 +15,7 @@ from mreg.registry.references import as_reference, concerning, find_model, find_
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
-    from mreg.domain.policy import Assessment
+    from mreg.domain.policy import Assessment, Departure
     from mreg.registry.session import Session
 
 
@@ -40,14 +40,15 @@ def promote(
         keep_existing: Leave other versions in the stage, which then holds several.
         leave_production: The step from Production to Archived, which leaves no version in use, is meant.
         reason: Why, for the audit trail.
-        override: Why the policy is not to be heeded, where it allows that; loud in the audit trail.
+        override: Why the policy is overridden, if it allows overrides (audited).
 
     Raises:
         NotFound: There is no such model or version.
         NotAllowed: The road has no next step, the next step would take a version out of Production unasked, or the
-            policy wants the version to come from another stage or does not allow to be overridden.
+            policy wants the version to come from another stage or does not allow overrides.
         GateFailed: A gate of the policy does not hold; ``details["gates"]`` has each.
-        ApprovalMissing: The policy asks for approvals that are not there, or somebody rejected the version.
+        ApprovalMissing: The policy asks for approvals that are not there, somebody rejected the version, or the policy
+            reserves taking it out of its stage to others.
         BadInput: The reference, stage or reason can't be used.
     """
     wanted = as_reference(reference)
@@ -70,14 +71,16 @@ class Plan:
     Attributes:
         stage: The stage that the version would enter.
         assessment: What the policy says to it.
+        leaving: Whether the policy lets the person take it out of its stage; None if nothing guards that.
         archived: The versions that would have to leave the stage for it.
-        stays: Whether the version is in the stage already, so that nothing would be done.
+        stays: Whether the version is in the stage already.
         hooks: Names of the hooks that the change would set off.
     """
 
     version: ModelVersion
     stage: ModelStage
     assessment: Assessment
+    leaving: Departure | None
     archived: tuple[ModelVersion, ...]
     stays: bool
     hooks: tuple[str, ...]
@@ -85,7 +88,9 @@ class Plan:
     @property
     def allowed(self) -> bool:
         """Whether promote would succeed."""
-        return self.stays or self.assessment.passed
+        return (self.stays and not self.archived) or (
+            self.assessment.passed and (self.leaving is None or self.leaving.allowed)
+        )
 
 
 def plan(
@@ -98,18 +103,22 @@ def plan(
         NotAllowed: The road has no next step.
     """
     from mreg.registry.admission import assessment_of
+    from mreg.registry.departure import on_the_way
 
     wanted = as_reference(reference)
     target = ModelStage.parse(to) if isinstance(to, str) else to
+    person = session.actor()
 
     def look(reader: Reader) -> Plan:
         version = find_version(reader, wanted)
         stage = target or _next_step(version, leave_production=True)
+        archived = () if keep_existing else _replaced(reader, version, stage)
         return Plan(
             version=version,
             stage=stage,
-            assessment=assessment_of(reader, version, stage.value),
-            archived=() if keep_existing else _replaced(reader, version, stage),
+            assessment=assessment_of(reader, version, stage.value, entered=version.stage is stage),
+            leaving=on_the_way(reader, version, stage, person),
+            archived=archived,
             stays=version.stage is stage,
             hooks=tuple(
                 hook.name
@@ -151,27 +160,37 @@ def enter_stage(
     override: str = "",
     unchecked: bool = False,
 ) -> StageChange:
-    """Move a version to a stage within a transaction, archiving those it replaces; the one place where that is done.
+    """Move a version to a stage within a transaction and archive those it replaces; every stage change comes here.
 
-    The policy is heeded here, in the transaction that changes the stage. Of what it asks, a version that returns by a
-    rollback must only not be rejected: it was let in once, and a bad one in Production must be got rid of at once.
+    The policy is enforced in the transaction that changes the stage, for the stage that the version leaves and for the
+    one that it enters. A rollback skips the gates but is blocked by a rejection: the version was let in once, and a bad
+    one must leave Production at once.
 
     Args:
-        unchecked: Whatever the policy says: for what the policy itself demands.
+        unchecked: Skip the policy: for a change that the policy itself demands.
     """
     before = version.stage
     said: dict[str, object] = {}
-    if not unchecked and (before is not stage or returned):
+    replaced = () if keep_existing else _replaced(writer, version, stage)
+    if not unchecked and (before is not stage or returned or replaced):
         from mreg.registry.admission import heed
+        from mreg.registry.departure import check_departures, on_the_way
 
-        said = heed(writer, version, stage.value, returned=returned, override=override)
-    archived = tuple(
-        writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version)
-        for other in (() if keep_existing else _replaced(writer, version, stage))
-    )
+        leaving = on_the_way(writer, version, stage, writer.actor)
+        used = check_departures(writer, version, [leaving], _command_to_move(version, stage), override)
+        said = heed(
+            writer, version, stage.value, returned=returned, entered=before is stage, override=override, overridden=used
+        )
+    archived = tuple(writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version) for other in replaced)
     if before is not stage or returned:
         version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=said)
     return StageChange(version=version, before=before, archived=archived)
+
+
+def _command_to_move(version: ModelVersion, stage: ModelStage) -> str:
+    if stage is ModelStage.ARCHIVED:
+        return f"mreg archive {version.reference}"
+    return f"mreg promote {version.reference} --to {stage.value.lower()}"
 
 
 def _replaced(reader: Reader, version: ModelVersion, stage: ModelStage) -> tuple[ModelVersion, ...]:
@@ -182,22 +201,27 @@ def _replaced(reader: Reader, version: ModelVersion, stage: ModelStage) -> tuple
     return tuple(other for other in there if other.version_id != version.version_id)
 
 
-def archive(session: Session, reference: VersionRef | str, *, reason: str = "") -> StageChange:
+def archive(session: Session, reference: VersionRef | str, *, reason: str = "", override: str = "") -> StageChange:
     """Move a version to Archived; it keeps its bytes and can come back.
 
     A version that is archived already stays as it is. A bare name is refused, since archiving "the latest" by accident
     would be easy.
 
+    Args:
+        override: Why the policy is overridden, if it allows overrides (audited).
+
     Raises:
         NotFound: There is no such model or version.
-        NotAllowed: The reference names no version.
+        NotAllowed: The reference names no version, or the policy does not allow overrides.
+        ApprovalMissing: The policy guards the stage of the version, and reserves taking it out to others.
     """
     wanted = as_reference(reference)
     check_text("reason", reason)
+    check_text("override", override)
 
     def move(writer: Writer) -> StageChange:
         version = find_version(writer, named_version(wanted))
-        return enter_stage(writer, version, ModelStage.ARCHIVED, reason=reason)
+        return enter_stage(writer, version, ModelStage.ARCHIVED, reason=reason, override=override)
 
     return session.write(move)
 

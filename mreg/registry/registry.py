@@ -181,11 +181,11 @@ class Registry(Upkeep):
             reason=reason, override=override,
         )  # fmt: skip
 
-    def archive(self, reference: Reference, *, reason: str = "") -> StageChange:
+    def archive(self, reference: Reference, *, reason: str = "", override: str = "") -> StageChange:
         """Move a version to Archived; see `mreg.registry.promote.archive`."""
         from mreg.registry.promote import archive
 
-        return archive(self._session, reference, reason=reason)
+        return archive(self._session, reference, reason=reason, override=override)
 
     def rollback(
         self, name: Name, *, stage: ModelStage | str = "Production", to: Reference | None = None, reason: str = ""
@@ -195,17 +195,17 @@ class Registry(Upkeep):
 
         return rollback(self._session, name, stage=stage, to=to, reason=reason)
 
-    def set_alias(self, reference: Reference, alias: str) -> ModelVersion:
+    def set_alias(self, reference: Reference, alias: str, *, override: str = "") -> ModelVersion:
         """Make an alias point to a version; see `mreg.registry.edit.set_alias`."""
         from mreg.registry.edit import set_alias
 
-        return set_alias(self._session, reference, alias)
+        return set_alias(self._session, reference, alias, override=override)
 
-    def remove_alias(self, name: Name, alias: str) -> RegisteredModel:
+    def remove_alias(self, name: Name, alias: str, *, override: str = "") -> RegisteredModel:
         """Take an alias away; see `mreg.registry.edit.remove_alias`."""
         from mreg.registry.edit import remove_alias
 
-        return remove_alias(self._session, name, alias)
+        return remove_alias(self._session, name, alias, override=override)
 
     def tag(
         self, reference: Reference, *, add: Mapping[str, str] | None = None, remove: Collection[str] = ()
@@ -234,17 +234,19 @@ class Registry(Upkeep):
             parent=parent, run_id=run_id, experiment_id=experiment_id,
         )  # fmt: skip
 
-    def rename(self, name: Name, to: Name) -> RegisteredModel:
+    def rename(self, name: Name, to: Name, *, override: str = "") -> RegisteredModel:
         """Give a model another name; see `mreg.registry.edit.rename`."""
         from mreg.registry.edit import rename
 
-        return rename(self._session, name, to)
+        return rename(self._session, name, to, override=override)
 
-    def delete(self, reference: Reference, *, force: bool = False, dry_run: bool = False) -> Deletion:
+    def delete(
+        self, reference: Reference, *, force: bool = False, dry_run: bool = False, override: str = ""
+    ) -> Deletion:
         """Delete a version, or a model with all its versions; see `mreg.registry.edit.delete`."""
         from mreg.registry.edit import delete
 
-        return delete(self._session, reference, force=force, dry_run=dry_run)
+        return delete(self._session, reference, force=force, dry_run=dry_run, override=override)
 
     def history(self, reference: Reference | None = None, *, limit: int | None = None) -> tuple[Event, ...]:
         """What happened to a model or version, newest first; see `mreg.registry.query.history`."""

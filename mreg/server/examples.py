@@ -144,7 +144,16 @@ EXAMPLES: dict[str, Example] = {
         "own": True,
         "policy": {"Production": {"from": "Staging", "gates": ["accuracy >= 0.9"], "approvals": 1}},
     },
-    "Standing": {"reference": "classifier@3", **_ASSESSMENT},
+    "Standing": {
+        "reference": "classifier@3",
+        **_ASSESSMENT,
+        "leaving": {
+            "place": "Production",
+            "allowed": False,
+            "may_take_out": ["ml-lead", "risk"],
+            "override_allowed": False,
+        },
+    },
     "Waiting": {"reference": "classifier@3", **_ASSESSMENT},
     "Decided": {
         "reference": "classifier@3",
@@ -162,6 +171,7 @@ EXAMPLES: dict[str, Example] = {
         "stays": False,
         "archived": ["classifier@2"],
         "hooks": ["deploy"],
+        "leaving": None,
         **_ASSESSMENT,
     },
     "AuditReport": {"events": 12, "last_hash": "1" * 64},

@@ -17,6 +17,7 @@ from mreg.server.parameters import (
     Limit,
     Model,
     Offset,
+    Override,
     RegistryOf,
     answer,
     decoded,
@@ -63,6 +64,7 @@ class NewName(Body):
     """A model's new name."""
 
     name: str = Field(examples=["mail/classifier"])
+    override: str = Field("", description="why the policy is overridden, if it allows overrides (audited)")
 
 
 class TagValue(Body):
@@ -75,6 +77,7 @@ class AliasTarget(Body):
     """The version that an alias is to mean."""
 
     version: StrictStr | StrictInt = Field(examples=[3])
+    override: str = Field("", description="why the policy is overridden, if it allows overrides (audited)")
 
 
 class RollbackRequest(Body):
@@ -141,7 +144,7 @@ def edit_model(model: Model, body: ModelChanges, registry: RegistryOf) -> JSONRe
 @router.post("/models/{model}/rename", responses=gives(schemas.Model), dependencies=[needs(Role.ADMIN)])
 def rename_model(model: Model, body: NewName, registry: RegistryOf) -> JSONResponse:
     """Give a model another name; its versions, history and numbers stay."""
-    return answer(registry.rename(model, body.name))
+    return answer(registry.rename(model, body.name, override=body.override))
 
 
 @router.delete("/models/{model}", responses=gives(schemas.Deletion), dependencies=[needs(Role.ADMIN)])
@@ -150,9 +153,10 @@ def delete_model(
     registry: RegistryOf,
     force: Annotated[bool, Query(description="Also what is in Staging or Production.")] = False,
     dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
+    override: Override = "",
 ) -> JSONResponse:
     """Delete a model with all its versions; the history stays and no number is given again."""
-    return answer(registry.delete(exactly(model), force=force, dry_run=dry_run))
+    return answer(registry.delete(exactly(model), force=force, dry_run=dry_run, override=override))
 
 
 @router.put("/models/{model}/tags/{key}", responses=gives(schemas.Model))
@@ -170,13 +174,14 @@ def untag_model(model: Model, key: str, registry: RegistryOf) -> JSONResponse:
 @router.put("/models/{model}/aliases/{alias}", responses=gives(schemas.ModelVersion))
 def set_alias(model: Model, alias: str, body: AliasTarget, registry: RegistryOf) -> JSONResponse:
     """Make an alias mean a version, whatever it meant before."""
-    return answer(registry.set_alias(own_version(model, body.version), decoded(alias)))
+    found = registry.set_alias(own_version(model, body.version), decoded(alias), override=body.override)
+    return answer(found)
 
 
 @router.delete("/models/{model}/aliases/{alias}", responses=gives(schemas.Model))
-def remove_alias(model: Model, alias: str, registry: RegistryOf) -> JSONResponse:
+def remove_alias(model: Model, alias: str, registry: RegistryOf, override: Override = "") -> JSONResponse:
     """Take an alias away."""
-    return answer(registry.remove_alias(model, decoded(alias)))
+    return answer(registry.remove_alias(model, decoded(alias), override=override))
 
 
 @router.get("/models/{model}/production", responses=gives(schemas.ProductionVersion))

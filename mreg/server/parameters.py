@@ -19,6 +19,10 @@ from mreg.server.problems import Answer
 from mreg.server.tokens import Role
 from mreg.wire import wire
 
+Override = Annotated[
+    str, Query(description="Why the policy is overridden, if it allows overrides (audited).", examples=["shop is down"])
+]
+
 PAGE_ITEMS = 100
 PAGE_LIMIT = 1_000
 OFFSET_LIMIT = 100_000

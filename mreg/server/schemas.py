@@ -249,10 +249,20 @@ class ModelPolicy(TypedDict):
     policy: dict[str, Any]
 
 
+class Departure(TypedDict):
+    """Whether the policy lets the caller take a version out of a stage or from under an alias."""
+
+    place: str
+    allowed: bool
+    may_take_out: list[str]
+    override_allowed: bool
+
+
 class Standing(Assessment):
     """How a version stands to a policy."""
 
     reference: str
+    leaving: Departure | None
 
 
 class Waiting(Assessment):
@@ -279,6 +289,7 @@ class Plan(Assessment):
     stays: bool
     archived: list[str]
     hooks: list[str]
+    leaving: Departure | None
 
 
 class AuditReport(TypedDict):

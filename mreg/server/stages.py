@@ -39,7 +39,7 @@ class Transition(Body):
     stage: str = Field(examples=["Production"])
     archive_existing: bool = Field(True, description="archive the version that is there")
     reason: str = Field("", description="for the audit trail")
-    override: str = Field("", description="why the policy is not to be heeded, where it allows that")
+    override: str = Field("", description="why the policy is overridden, if it allows overrides (audited)")
 
 
 class Approval(Body):
@@ -60,7 +60,7 @@ class Rejection(Body):
 def transition(version: Version, body: Transition, registry: RegistryOf) -> JSONResponse:
     """Move a version to a stage; by itself the version that was there is archived. 400 on a bad stage.
 
-    The policy is heeded: 409 with the code ``gate_failed`` or ``approval_missing``. Hooks have been run when this
+    The policy is enforced: 409 with the code ``gate_failed`` or ``approval_missing``. Hooks have been run when this
     answers, and ``status`` says how that ended.
     """
     change = registry.promote(

@@ -17,6 +17,7 @@ from mreg.server.parameters import (
     Limit,
     Model,
     Offset,
+    Override,
     RegistryOf,
     Version,
     answer,
@@ -89,9 +90,10 @@ def delete_version(
     registry: RegistryOf,
     force: Annotated[bool, Query(description="Also from Staging or Production.")] = False,
     dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
+    override: Override = "",
 ) -> JSONResponse:
     """Delete a version; the history stays and its number is not given again."""
-    return answer(registry.delete(version, force=force, dry_run=dry_run))
+    return answer(registry.delete(version, force=force, dry_run=dry_run, override=override))
 
 
 @router.put("/models/{model}/versions/{version}/tags/{key}", responses=gives(schemas.ModelVersion))

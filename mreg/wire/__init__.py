@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mreg.domain.hook import Deployment
     from mreg.domain.lineage import Lineage, LineageNode
     from mreg.domain.model import ModelArtifact, ModelSummary, ModelVersion, RegisteredModel, Source
-    from mreg.domain.policy import Assessment, Decision
+    from mreg.domain.policy import Assessment, Decision, Departure
     from mreg.domain.transition import StageChange
     from mreg.profile.schema import Profile, ProfileEntry
     from mreg.profile.trust import TrustedFolder
@@ -284,7 +284,23 @@ def _model_policy(found: ModelPolicy) -> Wire:
     return {"model": found.model or None, "own": found.own, "policy": policy_document(found.policy)}
 
 
-def _standing(found: Standing | Waiting) -> Wire:
+def _leaving(found: Departure | None) -> Wire | None:
+    if found is None:
+        return None
+    return {
+        "place": found.place,
+        "allowed": found.allowed,
+        "may_take_out": list(found.may_take_out),
+        "override_allowed": found.override,
+    }
+
+
+def _standing(found: Standing) -> Wire:
+    reference = str(found.version.reference)
+    return {"reference": reference, "leaving": _leaving(found.leaving), **_assessment(found.assessment)}
+
+
+def _waiting(found: Waiting) -> Wire:
     return {"reference": str(found.version.reference), **_assessment(found.assessment)}
 
 
@@ -306,6 +322,7 @@ def _plan(plan: Plan) -> Wire:
         "stays": plan.stays,
         "archived": [str(other.reference) for other in plan.archived],
         "hooks": list(plan.hooks),
+        "leaving": _leaving(plan.leaving),
         **_assessment(plan.assessment),
     }
 
@@ -378,7 +395,7 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "Deployment": _deployment,
     "ModelPolicy": _model_policy,
     "Standing": _standing,
-    "Waiting": _standing,
+    "Waiting": _waiting,
     "Decided": _decided,
     "Plan": _plan,
     "AuditReport": _audit_report,

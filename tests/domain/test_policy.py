@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mreg.domain.digest import Digest
 from mreg.domain.expression import Compare, Field, Relative
-from mreg.domain.gates import evaluate
+from mreg.domain.gates import Holder, evaluate
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.parsing import parse_gate
@@ -39,8 +39,13 @@ def version(number: int = 2, stage: str = "Staging", digest: str = "a", **metric
     )  # fmt: skip
 
 
+def holder(found: ModelVersion) -> Holder:
+    return Holder(reference=found.reference, metrics=found.metrics)
+
+
 def passes(gate: str, found: ModelVersion, **places: ModelVersion) -> bool:
-    return evaluate(gate, parse_gate(gate), found, places.get).passed
+    holders = {place: holder(one) for place, one in places.items()}
+    return evaluate(gate, parse_gate(gate), found, holders.get).passed
 
 
 GATES = [
@@ -90,12 +95,18 @@ def test_a_gate_may_look_at_what_is_there(gate: str, mine: float, theirs: float,
 
 def test_where_nothing_is_there_is_nothing_to_be_worse_than() -> None:
     result = evaluate("a >= production.a", parse_gate("a >= production.a"), version(a=1.0), lambda _place: None)
-    assert (result.passed, result.found, result.bound) == (True, "a 1.0", "production.a: nothing else is in Production")
+    assert (result.passed, result.found, result.bound) == (
+        True,
+        "a 1.0",
+        "production.a: no other version was ever in Production",
+    )
 
 
 def test_the_result_shows_value_and_bound() -> None:
     gate = "accuracy >= production.accuracy - 0.005"
-    result = evaluate(gate, parse_gate(gate), version(accuracy=0.9), {"Production": version(1, accuracy=0.91)}.get)
+    result = evaluate(
+        gate, parse_gate(gate), version(accuracy=0.9), {"Production": holder(version(1, accuracy=0.91))}.get
+    )
     assert (result.found, result.bound) == ("accuracy 0.9", "production.accuracy - 0.005 = 0.905 of m@1")
 
 

@@ -123,7 +123,14 @@ class Life(RuleBasedStateMachine):
         if data.draw(st.booleans()):
             self.rollback(name=name)
 
+    @property
+    def guarded(self) -> bool:
+        return bool(self.bound or self.approvals)
+
     def refusal(self, known: Known, number: int, to: str) -> type[mreg.MregError] | None:
+        if known.stage[number] == "Production" != to and self.guarded:
+            rejected = any(not approved for (one, _), approved in known.decisions.items() if one == number)
+            return None if rejected else mreg.ApprovalMissing
         if to != "Production" or known.stage[number] == to:
             return None
         decided = {person: approved for (one, person), approved in known.decisions.items() if one == number}
@@ -240,6 +247,10 @@ class Life(RuleBasedStateMachine):
             self.registries["ada"].delete(name)
         except mreg.NotAllowed:
             assert {"Staging", "Production"} & set(self.known[name].stage.values())
+            return
+        except mreg.ApprovalMissing:
+            assert self.guarded
+            assert self.known[name].production
             return
         self.given_up[name] = self.known.pop(name).last
 

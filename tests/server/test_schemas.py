@@ -81,7 +81,17 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
     ):
         strict(list[SHAPES[name]]).validate_json(found.content)  # type: ignore[valid-type]
         answered.add(name)
-    inner = {"Artifact", "Source", "MetricDifference", "Change", "LineageNode", "Gate", "Decision", "Assessment"}
+    inner = {
+        "Artifact",
+        "Source",
+        "MetricDifference",
+        "Change",
+        "LineageNode",
+        "Gate",
+        "Decision",
+        "Assessment",
+        "Departure",
+    }
     assert answered | inner == set(SHAPES)
 
 

@@ -21,4 +21,4 @@ ON CONFLICT (version_id, target, person)
 DO UPDATE SET approved = :approved, comment = :comment, digest = :digest, at = :at
 
 -- name: withdraw
-DELETE FROM decisions WHERE version_id = :version_id AND target = :target AND person = :person
+DELETE FROM decisions WHERE version_id = :version_id AND lower(target) = :folded AND person = :person

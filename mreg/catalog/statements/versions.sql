@@ -28,17 +28,17 @@ ORDER BY version DESC LIMIT 1 OFFSET :back
 
 -- name: last_in_stage
 SELECT version FROM versions WHERE model_id = :model_id AND stage = :stage
-ORDER BY stage_seq DESC, version DESC LIMIT 1
+ORDER BY stage_seq DESC, version DESC LIMIT :row_limit
 
 -- name: exists
 SELECT 1 FROM versions WHERE model_id = :model_id AND version = :version
 
 -- name: by_alias
-SELECT versions.version FROM aliases JOIN versions ON versions.version_id = aliases.version_id
-WHERE aliases.model_id = :model_id AND aliases.alias = :alias
+SELECT aliases.alias, versions.version FROM aliases JOIN versions ON versions.version_id = aliases.version_id
+WHERE aliases.model_id = :model_id AND lower(aliases.alias) = :folded
 
 -- name: alias_history
-SELECT version FROM alias_changes WHERE model_id = :model_id AND alias = :alias ORDER BY seq DESC
+SELECT version FROM alias_changes WHERE model_id = :model_id AND lower(alias) = :folded ORDER BY seq DESC
 
 -- name: stage_history
 SELECT version, returned FROM stage_changes WHERE model_id = :model_id AND to_stage = :stage ORDER BY seq

@@ -1,0 +1,33 @@
+"""The environment of a hook's command: a documented minimum, never all variables of the process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+
+PASSED = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
+"""Variables that every command receives if they are set; those that begin with ``LC_``, too."""
+
+PASSED_ON_WINDOWS = frozenset({
+    "APPDATA", "COMSPEC", "LOCALAPPDATA", "PATHEXT", "SYSTEMDRIVE", "SYSTEMROOT", "TEMP", "TMP", "USERPROFILE",
+    "WINDIR",
+})  # fmt: skip
+"""Variables that a command receives on Windows, too, where programs do not start without some of them."""
+
+
+def minimal_environment(
+    variables: Mapping[str, str], *, settings: Mapping[str, str], named: Collection[str], secrets: Collection[str]
+) -> dict[str, str]:
+    """The variables of a command, without those of the event that set it off.
+
+    Args:
+        variables: Those of this process.
+        settings: The ``MREG_*`` variables by which its own mreg commands find the same registry.
+        named: Further names that the hook asks for; a variable that is not set stays unset.
+        secrets: Names that no command receives: those that hold the secrets of webhooks.
+    """
+    usual = PASSED | PASSED_ON_WINDOWS if os.name == "nt" else PASSED
+    found = {
+        name: value for name, value in variables.items() if name in usual or name.startswith("LC_") or name in named
+    }
+    return {name: value for name, value in (found | dict(settings)).items() if name not in secrets}

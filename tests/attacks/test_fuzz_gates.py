@@ -1,0 +1,132 @@
+"""No sequence of a writer's operations brings in a version whose gate against the previous holder fails."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+
+import mreg
+from mreg.domain.events import Event
+from mreg.domain.policy import Policy, Rule
+from mreg.errors import MregError
+from mreg.registry.registry import Registry
+from tests.conftest import FULL
+
+TOLERANCE = 0.005
+ACCURACIES = (0.80, 0.90, 0.904, 0.909, 0.95)
+RULES = Policy({
+    "Production": Rule(gates=(f"accuracy >= production.accuracy - {TOLERANCE}",), approvers=("lead",)),
+    "Staging": Rule(gates=(f"accuracy >= staging.accuracy - {TOLERANCE}",), approvers=("lead",)),
+    "champion": Rule(gates=(f"accuracy >= Champion.accuracy - {TOLERANCE}",), approvers=("lead",)),
+})  # fmt: skip
+
+STEPS = st.one_of(
+    st.tuples(st.just("push"), st.sampled_from(ACCURACIES), st.sampled_from([None, "Production", "Staging", "CHAMPION"])),
+    st.tuples(
+        st.just("promote"),
+        st.integers(1, 6),
+        st.sampled_from(["None", "Staging", "Production", "Production", "Archived"]),
+        st.booleans(),
+    ),
+    st.tuples(st.just("archive"), st.integers(1, 6)),
+    st.tuples(st.just("delete"), st.integers(1, 6)),
+    st.tuples(st.just("alias"), st.integers(1, 6), st.sampled_from(["champion", "Champion", "CHAMPION"])),
+    st.tuples(st.just("remove"), st.sampled_from(["champion", "Champion"])),
+    st.tuples(st.just("rollback"), st.sampled_from(["Staging", "Production"])),
+    st.tuples(st.sampled_from(["rename", "rename back", "delete model", "reject", "reapply"])),
+    st.tuples(st.just("lead takes out"), st.sampled_from(["Staging", "Production", "champion"])),
+)  # fmt: skip
+
+BEGINNING = (
+    ("push", 0.95, "Production"), ("push", 0.80, None), ("push", 0.90, "CHAMPION"), ("push", 0.95, "Staging"),
+)  # fmt: skip
+
+
+def do(writer: Registry, lead: Registry, step: tuple[object, ...], model: Path) -> None:
+    """One step; what is refused is refused."""
+    match step:
+        case ("push", float(accuracy), place):
+            target = {"stage": place} if place in ("Production", "Staging") else {"aliases": (place,) if place else ()}
+            writer.push(model, name="m", metrics={"accuracy": accuracy}, **target)  # type: ignore[arg-type]
+        case ("promote", number, str(stage), bool(keep)):
+            writer.promote(f"m@{number}", stage, keep_existing=keep)
+        case ("archive", number):
+            writer.archive(f"m@{number}")
+        case ("delete", number):
+            writer.delete(f"m@{number}", force=True)
+        case ("alias", number, str(alias)):
+            writer.set_alias(f"m@{number}", alias)
+        case ("remove", str(alias)):
+            writer.remove_alias("m", alias)
+        case ("rollback", str(stage)):
+            writer.rollback("m", stage=stage)
+        case ("rename",):
+            writer.rename("m", "other")
+        case ("rename back",):
+            writer.rename("other", "m")
+        case ("delete model",):
+            writer.delete("m", force=True)
+        case ("reject",):
+            writer.reject("m@production", reason="no")
+        case ("reapply",):
+            lead.apply_policy(RULES)
+        case ("lead takes out", "champion"):
+            lead.remove_alias("m", "champion")
+        case ("lead takes out", str(stage)):
+            lead.archive(f"m@{stage}")
+        case _:
+            raise AssertionError(step)
+
+
+def follow(events: Iterable[Event]) -> None:
+    """Replay the trail in plain values: who enters a place is held against the last one there, by the model's name."""
+    accuracy: dict[tuple[int, int | None], float] = {}
+    last: dict[tuple[str, str], tuple[int, int | None]] = {}
+
+    def enter(event: Event, place: str, number: int | None, *, checked: bool) -> None:
+        key, here = (event.model_id, number), (event.model, place)
+        before = last.get(here)
+        if checked and before is not None and before != key:
+            assert accuracy[key] >= accuracy[before] - TOLERANCE - 1e-9, (event, before)
+        last[here] = key
+
+    for event in events:
+        details = event.details
+        if event.action == "version.pushed":
+            accuracy[event.model_id, event.version] = details["metrics"]["accuracy"]  # type: ignore[index, call-overload]
+        elif event.action == "alias.set":
+            enter(event, str(details["alias"]).lower(), event.version, checked=True)
+        elif event.action == "version.stage_changed":
+            if details["to"] in ("Staging", "Production") and not str(details["reason"]).startswith("rejected"):
+                enter(event, str(details["to"]), event.version, checked=not details["returned"])
+            if details["from"] in ("Staging", "Production") and details["to"] != "Production":
+                by_lead = event.actor == "lead"
+                replaced = details["replaced_by"] is not None
+                rejected = str(details["reason"]).startswith("rejected")
+                assert by_lead or replaced or rejected or details["returned"], event
+
+
+@pytest.mark.timeout(600)
+@given(steps=st.lists(STEPS, min_size=10, max_size=25))
+@example(steps=[("lead takes out", "Production"), ("promote", 2, "Production", False)])
+@example(steps=[("lead takes out", "Production"), ("delete", 1), ("promote", 2, "Production", True)])
+@example(steps=[("lead takes out", "champion"), ("alias", 2, "Champion")])
+@settings(max_examples=400 if FULL else 15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_sequence_of_a_writer_gets_past_a_gate(steps: list[tuple[object, ...]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        model = Path(folder) / "model"
+        model.write_text("a model")
+        places = {"catalog": f"{folder}/catalog.db", "artifacts": f"{folder}/artifacts"}
+        writer, lead = (stack.enter_context(mreg.open_registry(user=user, **places)) for user in ("ada", "lead"))
+        lead.apply_policy(RULES)
+        for step in (*BEGINNING, *steps):
+            with contextlib.suppress(MregError):
+                do(writer, lead, step, model)
+        follow(writer.history()[::-1])
+        writer.verify_audit()
