@@ -122,11 +122,6 @@ def test_the_domain_is_pure(path: Path) -> None:
     assert not re.search(r"\b(?<!no I/)(open|print|input)\((?!\))|\.now\(|\.today\(|os\.environ", path.read_text())
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_room_has_at_most_some_400_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
-
-
 def test_nothing_runs_what_it_is_given() -> None:
     for path in MODULES:
         text = path.read_text()

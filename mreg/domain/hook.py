@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -176,21 +176,11 @@ def _hook(document: object, folder: str, file: str) -> Hook:
         raise BadInput("a hook must be a mapping", hint="see the README's page on hooks")
     for key in document:
         if key not in KEYS:
-            near = nearest(str(key), KEYS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(KEYS)}"
-            raise BadInput(f"the key {quoted(str(key))} of a hook is unknown", hint=hint)
-    command = _texts(document.get("command"), "command")
-    webhook = _text(document.get("webhook"), "webhook")
+            raise BadInput(f"the key {quoted(str(key))} of a hook is unknown", hint=_known(str(key), KEYS))
+    command = _command(document.get("command"))
+    webhook = _checked_webhook(_text(document.get("webhook"), "webhook"))
     if bool(command) == bool(webhook):
         raise BadInput("a hook needs a command or a webhook, and one of them alone")
-    if isinstance(document.get("command"), str):
-        raise BadInput(
-            "the command of a hook must be a list of its words, since no shell reads it",
-            hint='write command: ["sh", "deploy.sh"]',
-        )
-    if any("\0" in word for word in command):
-        raise BadInput("the command of a hook has a NUL in it")
-    webhook = _checked_webhook(webhook)
     name = _text(document.get("name"), "name") or _usual_name(command, webhook)
     if not NAME.fullmatch(name):
         raise BadInput(f"{quoted(name)} can't be a hook's name", hint="use letters, digits, '.', '_' and '-'")
@@ -198,9 +188,7 @@ def _hook(document: object, folder: str, file: str) -> Hook:
     actions = _texts(document.get("on"), "on")
     for action in actions:
         if action not in ACTIONS:
-            near = nearest(action, ACTIONS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(ACTIONS)}"
-            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=hint)
+            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=_known(action, ACTIONS))
     if bool(stages) == bool(actions):
         raise BadInput(f"the hook {name} needs a stage or an action to be set off by", hint="write stage: Production")
     on_failure = _text(document.get("on_failure"), "on_failure") or "keep"
@@ -209,15 +197,9 @@ def _hook(document: object, folder: str, file: str) -> Hook:
     secret_env = _text(document.get("secret_env"), "secret_env")
     if secret_env and not VARIABLE.fullmatch(secret_env):
         raise BadInput(f"secret_env of the hook {name} must be the name of a variable, and not the secret itself")
-    env = _texts(document.get("env"), "env")
+    env = _variables(document.get("env"), name)
     if env and webhook:
         raise BadInput(f"env of the hook {name} is for a command, and the hook calls a webhook")
-    for variable in env:
-        if not VARIABLE.fullmatch(variable):
-            raise BadInput(
-                f"env of the hook {name} must list names of variables, and {quoted(variable)} is not one",
-                hint="write env: [KUBECONFIG, AWS_PROFILE]; the values come from the environment of mreg",
-            )
     return Hook(
         name=name,
         actions=actions,
@@ -232,6 +214,35 @@ def _hook(document: object, folder: str, file: str) -> Hook:
         folder=folder,
         file=file,
     )
+
+
+def _known(word: str, words: Collection[str]) -> str:
+    near = nearest(word, words, 1)
+    return f"did you mean {near[0]}?" if near else f"known are: {', '.join(words)}"
+
+
+def _command(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise BadInput(
+            "the command of a hook must be a list of its words, since no shell reads it",
+            hint='write command: ["sh", "deploy.sh"]',
+        )
+    words = _texts(value, "command")
+    if any("\0" in word for word in words):
+        raise BadInput("the command of a hook has a NUL in it")
+    return words
+
+
+def _variables(value: object, name: str) -> tuple[str, ...]:
+    """Return the names of the variables that a hook's command receives."""
+    found = _texts(value, "env")
+    for variable in found:
+        if not VARIABLE.fullmatch(variable):
+            raise BadInput(
+                f"env of the hook {name} must list names of variables, and {quoted(variable)} is not one",
+                hint="write env: [KUBECONFIG, AWS_PROFILE]; the values come from the environment of mreg",
+            )
+    return found
 
 
 def _usual_name(command: tuple[str, ...], webhook: str) -> str:

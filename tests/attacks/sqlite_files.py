@@ -46,8 +46,8 @@ def killed_writer(folder: Path, mode: str) -> Files:
     raw.execute("PRAGMA cache_size = 1")
     raw.execute("PRAGMA wal_autocheckpoint = 0")
     raw.execute("BEGIN IMMEDIATE")
-    raw.execute("UPDATE models SET description = 'changed' || zeroblob(30000)")
-    raw.execute("UPDATE versions SET description = 'changed' || zeroblob(30000)")
+    for table in ("models", "versions"):
+        raw.execute(f"UPDATE {table} SET description = 'changed' || printf('%.*c', 19000, 'x')")
     if mode == "WAL":
         raw.execute("COMMIT")
     ending = "-journal" if mode == "DELETE" else "-wal"
