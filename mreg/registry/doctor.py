@@ -28,8 +28,9 @@ SKEW = timedelta(minutes=2)
 
 OLD = timedelta(hours=24)
 
-TEMPORARY = ("mreg-restore-", "mreg-import-")
-"""How the temporary folders of `mreg.registry.backup.restore` and `mreg.artifacts.bundle_file.unpacking` begin."""
+TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-")
+"""Beginnings of the temporary folders of `mreg.registry.backup.restore`, `mreg.artifacts.bundle_file.unpacking` and
+`mreg.registry.git_changes.DirtyCheck`."""
 
 NEWEST = 5
 """Artifacts that are looked for in the store: of a store that is lost, or another's, they are not there."""

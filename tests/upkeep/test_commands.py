@@ -116,14 +116,20 @@ def test_the_doctor_names_the_temporary_folders_of_killed_commands(
     story: Mreg, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for name, hours in (("mreg-restore-old", 25), ("mreg-import-old", 25), ("mreg-restore-new", 23), ("other", 25)):
+    for name, hours in (
+        ("mreg-restore-old", 25),
+        ("mreg-import-old", 25),
+        ("mreg-git-old", 25),
+        ("mreg-restore-new", 23),
+        ("other", 25),
+    ):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (time.time() - hours * 3600,) * 2)
     os.symlink(tmp_path, tmp_path / "mreg-restore-link")
     done = story("doctor")
     assert done.code == 0
     (line,) = [line for line in done.out.splitlines() if line.startswith("temporary folders")]
-    assert f"{tmp_path}/mreg-import-old, {tmp_path}/mreg-restore-old\t" in line
+    assert f"{tmp_path}/mreg-git-old, {tmp_path}/mreg-import-old, {tmp_path}/mreg-restore-old\t" in line
     assert "rm -r" in line
     assert "note" in line
 
