@@ -16,13 +16,19 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
+from botocore.parsers import ResponseParserError
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from mreg.s3.answers import send
 from mreg.s3.failures import SILENCE
 
 SMALL_BYTES = 1 << 20
 """Up to this size the price of a request is felt."""
+
+
+LONGEST_OBJECT = 1 << 30
+"""Bytes of an object that is fetched as a whole."""
 
 
 class Express:
@@ -57,7 +63,7 @@ class Express:
 
         It is 0 also where no S3 store said so.
         """
-        answer = self._send("PUT", key, headers, data)
+        answer = self._send("PUT", key, headers, data, SMALL_BYTES)
         if answer is not None and answer.status_code == 200 and "etag" in answer.headers:
             return 200, str(answer.headers["etag"])
         if answer is not None and answer.status_code == 412 and b"PreconditionFailed" in answer.content:
@@ -67,12 +73,12 @@ class Express:
     def get(self, key: str, start: int, length: int) -> bytes | None:
         """Some bytes of an object; None where the client must fetch them."""
         headers = {"Range": f"bytes={start}-{start + length - 1}"} if length else {}
-        answer = self._send("GET", key, headers, None)
+        answer = self._send("GET", key, headers, None, max(length, SMALL_BYTES))
         return bytes(answer.content) if answer is not None and _is_whole(answer, 200, 206) else None
 
     def fetch(self, key: str, etag: str) -> tuple[bytes, str] | None:
         """A whole object and its entity tag, no bytes where it still has the one given; None for the client to say."""
-        answer = self._send("GET", key, {"If-None-Match": etag} if etag else {}, None)
+        answer = self._send("GET", key, {"If-None-Match": etag} if etag else {}, None, LONGEST_OBJECT)
         if answer is None:
             return None
         if answer.status_code == 304 and etag:
@@ -80,18 +86,17 @@ class Express:
         whole = _is_whole(answer, 200) and "etag" in answer.headers
         return (bytes(answer.content), str(answer.headers["etag"])) if whole else None
 
-    def _send(self, method: str, key: str, headers: dict[str, str], data: bytes | None) -> Any:
+    def _send(self, method: str, key: str, headers: dict[str, str], data: bytes | None, longest: int) -> Any:
         if not self._usable:
             return None
         request = AWSRequest(method=method, url=self._base + quote(key, safe="/~"), headers=headers, data=data)
         request.context["client_config"] = self._config
         try:
             S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
-            answer = self._http.send(request.prepare())
-            answer.content  # noqa: B018  read here, where a connection that breaks is caught
+            answer = send(self._http, request.prepare(), longest)
         except SILENCE:
             raise
-        except (BotoCoreError, HTTPError):
+        except (BotoCoreError, HTTPError, ResponseParserError):
             return None
         if answer.status_code in (301, 307, 308, 400, 403):
             self._usable = False  # the client knows more of this store than is known here
