@@ -43,8 +43,8 @@ def told(text: str, secrets: Iterable[str] = ()) -> str:
     """Return what another program said as one printable line without secrets; empty if it said nothing.
 
     Args:
-        text: The foreign text. It may be hostile: only its first characters are looked at.
-        secrets: Values that are hidden wherever they stand, beside everything that looks like a secret.
+        text: The foreign text. It can be hostile: only its first characters are read.
+        secrets: Values that are hidden in addition to everything that looks like a secret.
     """
     # A word that is cut could be half of a secret.
     line = " ".join((text if len(text) <= _READ else text[:_READ].rpartition(" ")[0]).split())

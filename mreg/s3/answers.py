@@ -36,7 +36,7 @@ def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
         BotoCoreError: The connection broke.
     """
     is_stream = request.stream_output
-    request.stream_output = True  # so that botocore reads nothing by itself
+    request.stream_output = True  # stops botocore from reading the whole answer
     answer = session.send(request)
     refused = answer.status_code >= 300
     if is_stream and not refused:
@@ -81,7 +81,7 @@ def _keep_page(response_dict: Any = None, parsed_response: Any = None, **_: obje
 
 
 def page_words(body: bytes) -> str:
-    """Return the title of an HTML page, or else the text of an answer without its tags."""
+    """Return the title of an HTML page, or the text of an answer without its tags if it has no title."""
     text = body[:_PAGE_CHARACTERS].decode("utf-8", errors="replace")
     title = _TITLE.search(text)
     return title[1] if title else _TAG.sub(" ", _UNSEEN.sub(" ", text))

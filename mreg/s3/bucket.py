@@ -30,7 +30,7 @@ READ_SECONDS = 60
 CONNECTIONS = 32
 
 BODILESS = ("delete_object", "abort_multipart_upload")
-"""Operations that a store answers without a word. A page that a proxy gives in its place looks the same."""
+"""Operations whose answers have no fields, so that a page of a proxy is not detected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,7 +337,7 @@ class Bucket:
 
 
 def _secrets(session: Session) -> tuple[str, ...]:
-    """The secret key and session token in use, as far as they are known without a request."""
+    """Return the secret key and session token in use, unless a request is needed to learn them."""
     known = vars(session.get_credentials() or object)
     return tuple(str(known[key]) for key in ("secret_key", "token", "_secret_key", "_token") if known.get(key))
 

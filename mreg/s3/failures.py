@@ -93,7 +93,7 @@ def status_of(error: BaseException) -> int:
 
 
 def message_of(error: BaseException) -> str:
-    """The sentence of the store in an S3 answer, as it came; empty where there was none, or botocore made it up."""
+    """Return the unchanged sentence of the store in an S3 answer; empty if there is none or botocore made it up."""
     if not isinstance(error, boto.ClientError) or code_of(error).isdecimal():
         return ""
     message = str(error.response.get("Error", {}).get("Message") or "").strip()
@@ -178,7 +178,7 @@ def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str
     """
     hint = "check endpoint_url in the profile, and whether a proxy answers: HTTPS_PROXY, HTTP_PROXY, NO_PROXY"
     if endpoint.startswith("http://") and "https" in page.lower():
-        hint = f"if the store speaks TLS, {_other_scheme(endpoint, 'https')}; else {hint}"
+        hint = f"if the store speaks TLS, {_other_scheme(endpoint, 'https')}; otherwise {hint}"
     return Unavailable(
         f"the answer of {endpoint} does not come from an S3 store{what}{attributed('the answer', page, secrets)}",
         hint=hint,
@@ -192,7 +192,7 @@ def _without_tls(error: boto.SSLError, endpoint: str) -> Unavailable:
     if code in NO_TLS:
         return Unavailable(
             f"{endpoint} does not speak TLS: {said}",
-            hint=f"if the store speaks plain HTTP, {_other_scheme(endpoint, 'http')}; else check HTTPS_PROXY",
+            hint=f"if the store speaks plain HTTP, {_other_scheme(endpoint, 'http')}; otherwise check HTTPS_PROXY",
         )
     if code not in ("", "CERTIFICATE_VERIFY_FAILED"):
         return Unavailable(
@@ -215,7 +215,7 @@ NO_TLS = {
 """OpenSSL's reasons for bytes that are not TLS."""
 
 _ALERT = re.compile(r"\\x15\\x03[\\x00-\\x04]|\x15\x03")
-"""The beginning of a TLS alert, in place of HTTP."""
+"""The beginning of a TLS alert where an HTTP answer is expected."""
 
 
 def _is_tls(error: Exception) -> bool:
