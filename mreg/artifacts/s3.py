@@ -21,9 +21,10 @@ from botocore.exceptions import ClientError
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, Part, StagedBlob, Unfinished
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
 from mreg.artifacts.parallel import in_order
-from mreg.errors import Conflict, NotFound
+from mreg.domain.told import attributed
+from mreg.errors import Conflict, MregError, NotFound, Unavailable
 from mreg.s3.bucket import Bucket
-from mreg.s3.failures import code_of, status_of
+from mreg.s3.failures import code_of, message_of, status_of
 
 SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
@@ -76,7 +77,7 @@ class S3Parts(BlobParts):
             )
         except ClientError as error:
             if code_of(error) in WRONG_DIGEST:
-                raise _changed() from error
+                raise self._refused_sum(error, part, data) from error
             if self._bucket.stat(self._key) is None:
                 raise Conflict("the upload was discarded meanwhile", hint="push again") from error
             return  # another push of the same bytes is through with it
@@ -86,6 +87,18 @@ class S3Parts(BlobParts):
             if hashed(stream_chunks(data)) != part.digest:
                 raise _changed()
         self._etags[part.number] = sent["ETag"]
+
+    def _refused_sum(self, error: ClientError, part: Part, data: BinaryIO) -> MregError:
+        """The error for bytes that the store refused for their checksum: which side changed them."""
+        data.seek(0)
+        if hashed(stream_chunks(data)) != part.digest:
+            return _changed()
+        said = attributed("the store", message_of(error), self._bucket.patience.secrets)
+        return Unavailable(
+            f"{self._bucket.url} can't be used: the bytes that arrived are not those that were sent "
+            f"({code_of(error)}){said}",
+            hint="push again; if it fails again, look for a proxy that changes what is sent: HTTPS_PROXY, HTTP_PROXY",
+        )
 
     def _begun(self) -> str:
         with self._beginning:

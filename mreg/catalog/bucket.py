@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
+from shlex import quote as shell_quote
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -34,8 +35,12 @@ T = TypeVar("T")
 SECONDS = 60.0
 """How long a writer tries to be the fastest."""
 
-FIRST_PAUSE, LONGEST_PAUSE, AGING = 0.03, 0.8, 0.75
-"""Seconds between tries after a lost race, doubled each time up to the longest, then shrinking by this factor."""
+FIRST_PAUSE, LONGEST_PAUSE, SHORTEST_PAUSE, AGING = 0.06, 0.8, 0.2, 0.75
+"""Seconds between tries after a lost race: doubled after each loss up to the longest, then multiplied by the aging
+factor after each further loss down to the shortest."""
+
+DOUBLINGS = 4
+"""Lost races after which the pause has reached its longest."""
 
 LOOP_SECONDS, COURTESY = 0.2, 0.15
 """Who writes again so soon after a write from this machine waits up to so long first. Without it the one who has just
@@ -106,8 +111,9 @@ class BucketDatabase(Database):
                     return results[-1]
                 if results and time.monotonic() > deadline:
                     raise Conflict(
-                        f"the catalog {self._place} is busy: others were faster {len(results)} times",
-                        hint="nothing was changed; try again. A server serves more writers: mreg catalog copy",
+                        f"the catalog {self._place} is busy: other writers were faster {len(results)} times",
+                        hint="nothing was changed; try again. For many writers, move the catalog to PostgreSQL: "
+                        "mreg catalog copy --help",
                     )
                 before = raw.total_changes
                 try:
@@ -189,10 +195,10 @@ class BucketDatabase(Database):
     def _refuse_lost(self, last: Copy | None) -> None:
         """Raise where a catalog was that is not there any more; once it is known that none was, ask no more."""
         if last is not None:
-            is_backup = "that file is a backup: mreg restore FILE" if last.whole(loaded=False) else RESTORE
+            way = f"mreg restore {shell_quote(last.path)}" if last.whole(loaded=False) else RESTORE
             raise Corrupt(
-                f"the catalog {self._place} is gone; it was there when {last.path} was made of it",
-                hint=f"{is_backup}. If the catalog is to be gone, remove the file",
+                f"the catalog {self._place} is gone: {last.path} is a copy of it on this machine",
+                hint=f"{way}; to begin with an empty catalog, remove the copy",
             )
         if self._may_be_new:
             return
@@ -299,9 +305,13 @@ def _digest(data: bytes) -> Digest:
 
 
 def _pause(losses: int) -> float:
-    """How long to wait after so many lost races, so that the others of the crowd can be through meanwhile.
+    """Return the seconds to wait after a number of lost races, at random between half of a bound and the bound.
 
-    Longer at first, then shorter again: who has lost often is more in a hurry than who has just come.
+    The bound grows while the others of a crowd write, then shrinks, so that a writer that has lost often comes before
+    one that has just arrived. It never goes below `SHORTEST_PAUSE` again: a writer that keeps losing sends the store a
+    few requests per second.
     """
-    longest = min(FIRST_PAUSE * 2**losses, LONGEST_PAUSE * AGING ** max(0, losses - 4))
-    return random.uniform(0, longest)  # noqa: S311  not all at once
+    doubled = FIRST_PAUSE * 2 ** min(losses - 1, DOUBLINGS)
+    aged = LONGEST_PAUSE * AGING ** max(0, losses - 1 - DOUBLINGS)
+    bound = min(doubled, max(aged, SHORTEST_PAUSE))
+    return random.uniform(bound / 2, bound)  # noqa: S311  spreads out the losers of one race

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import errors
 
 from mreg.catalog.embedded import damaged
+from mreg.domain.told import attributed, told
 from mreg.errors import BadProfile, Conflict, MregError, Unavailable
 
 BEGIN_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
@@ -69,42 +70,56 @@ def translated(place: str) -> Iterator[None]:
         raise _translation(error, place) from error
 
 
-def _reason(said: list[str]) -> str:
-    """Why no connection came about: of each address that was tried, without libpq's own questions and headings."""
-    lines = [line for line in said if not line.startswith(("\t", "Multiple connection attempts"))]
-    reasons = [line.rpartition("FATAL:")[2].strip() if "FATAL:" in line else _without_prefix(line) for line in lines]
-    return "; ".join(dict.fromkeys(reasons))
+def _reason(lines: list[str]) -> str:
+    """Return why no connection came about, for each address that was tried, without libpq's questions and headings."""
+    kept = [line for line in lines if not line.startswith(("\t", "Multiple connection attempts"))]
+    return "; ".join(dict.fromkeys(filter(None, map(_reason_of_line, kept))))
+
+
+def _reason_of_line(line: str) -> str:
+    _, fatal, of_server = line.rpartition("FATAL:")
+    return f"the server says: {told(of_server)}" if fatal else told(_without_prefix(line))
 
 
 def _without_prefix(line: str) -> str:
     return re.sub(r"^(- host: .*?, hostaddr: \S+: )?(connection (failed|is bad): )?", "", line.strip())
 
 
+def _words_of_server(error: psycopg.Error, first: str) -> str:
+    """Return ``; the server says: TEXT`` with the server's detail and hint, or the client library's reason."""
+    parts = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
+    of_server = "; ".join(part.strip().rstrip(".") for part in parts if part)
+    return attributed("the server", of_server) or f": {told(first)}"
+
+
 def _translation(error: psycopg.Error, place: str) -> MregError:
-    said = str(error).strip().splitlines()
-    first = said[0] if said else type(error).__name__
+    lines = str(error).strip().splitlines()
+    first = lines[0] if lines else type(error).__name__
+    said = _words_of_server(error, first)
     if isinstance(error, (errors.QueryCanceled, errors.LockNotAvailable, *BEGIN_AGAIN)):
-        return Conflict(f"the catalog {place} is busy: {first}", hint="nothing was changed; try again")
+        return Conflict(f"the catalog {place} is busy{said}", hint="nothing was changed; try again")
     if isinstance(error, errors.InsufficientPrivilege):
         hint = (
             "reading needs SELECT; writing also INSERT, UPDATE and DELETE, and restore UPDATE on the sequences: see "
             "docs/catalogs.md; the first write makes the schema mreg"
         )
-        return unreachable(place, first, hint)
+        return unreachable(place, f"permission is refused{said}", hint)
     if isinstance(error, errors.ReadOnlySqlTransaction):
-        return unreachable(place, "the server only lets it be read", "name the primary server in the catalog's URL")
+        return unreachable(place, f"the server is read-only{said}", "name the primary server in the catalog's URL")
     if isinstance(error, errors.DiskFull):
-        return unreachable(place, "the server's disk is full", "free some space there; nothing was changed")
+        return unreachable(place, f"the server's disk is full{said}", "free some space there; nothing was changed")
     if isinstance(error, errors.ConnectionTimeout):
-        why = first if "silent" in first else "it does not answer"
+        why = told(first) if "silent" in first else "it does not answer"
         return unreachable(place, why, "check the network, and host and port in the catalog's URL")
     if error.sqlstate is None and (isinstance(error, psycopg.ProgrammingError) or MALFORMED.search(first)):
         return BadProfile(
-            f"the catalog {place} can't be used: {_without_prefix(first)}",
+            f"the catalog {place} can't be used: {told(_without_prefix(first))}",
             hint="write postgresql://user@host:port/database?parameter=value, with libpq's parameters",
         )
     if isinstance(error, psycopg.OperationalError):
-        whole = " ".join(said)
-        hint = next((hint for word, hint in HINTS if word in whole), "is the server running, and the address right?")
-        return unreachable(place, _reason(said) or first, hint)
-    return damaged(place, f"does not answer as a catalog does: {first}")
+        whole = " ".join(lines)
+        hint = next((hint for word, hint in HINTS if word in whole), "check that the server runs at this address")
+        if error.diag.message_primary:
+            return unreachable(place, f"the server failed{said}", hint)
+        return unreachable(place, _reason(lines) or told(first), hint)
+    return damaged(place, f"does not answer as a catalog does{said}")

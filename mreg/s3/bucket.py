@@ -17,9 +17,10 @@ from botocore.exceptions import ClientError
 from botocore.session import Session
 
 from mreg.domain.digest import Digest
-from mreg.errors import Corrupt
+from mreg.errors import Corrupt, MregError
+from mreg.s3.answers import watch
 from mreg.s3.express import SMALL_BYTES, Express
-from mreg.s3.failures import FAILURES, code_of, foreign, passing, status_of
+from mreg.s3.failures import FAILURES, code_of, foreign, is_foreign, passing, status_of
 from mreg.s3.patience import Patience
 from mreg.s3.reading import ObjectReader
 
@@ -28,6 +29,9 @@ READ_SECONDS = 60
 """How long an answer may take to begin, or to go on. AWS keeps a connection alive while it joins parts."""
 
 CONNECTIONS = 32
+
+BODILESS = ("delete_object", "abort_multipart_upload")
+"""Operations whose answers have no fields, so that a page of a proxy is not detected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +84,12 @@ class Bucket:
                 try:
                     session = Session(profile=self._settings.aws_profile or None)
                     client = self._connect(session)
+                    watch(client)
                     self._connection = client, Express(client, session, self.name, CONNECTIONS)
                 except (*FAILURES, ValueError) as error:
                     raise self.patience.translated(error) from error
                 self.patience.endpoint = client.meta.endpoint_url
+                self.patience.secrets = _secrets(session)
             return self._connection
 
     def _connect(self, session: Session) -> Any:
@@ -136,9 +142,12 @@ class Bucket:
     def call(
         self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **words: Any
     ) -> Any:
-        """One operation of the client on this bucket, repeated where it fails in passing.
+        """Return the answer to one operation of the client on this bucket, repeated while it may succeed later.
 
-        A stream among the words is read from where it stands, by each try.
+        A stream among the words is read from its position by each try.
+
+        Raises:
+            Unavailable: The operation failed, or the answer has nothing that an S3 store answers.
         """
         method = getattr(self.client, operation)
         body: Any = words.get("Body")
@@ -149,7 +158,10 @@ class Bucket:
                 body.seek(start)
             return method(Bucket=self.name, **words)
 
-        return self.patience.run(work, expected=expected)
+        answer = self.patience.run(work, expected=expected)
+        if operation not in BODILESS and set(answer) <= {"ResponseMetadata"}:
+            raise foreign(self.patience.endpoint, f" (HTTP {answer['ResponseMetadata']['HTTPStatusCode']})")
+        return answer
 
     @property
     def address(self) -> str:
@@ -159,7 +171,11 @@ class Bucket:
     def clock(self) -> datetime:
         """The time by the store's clock (aware UTC), to the second."""
         answer = self.call("list_objects_v2", Prefix=self.key(""), MaxKeys=1)
-        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        try:
+            return parsedate_to_datetime(date)
+        except ValueError:
+            raise foreign(self.patience.endpoint, " (no date)") from None
 
     def key(self, key: str) -> str:
         """The object's name in the bucket."""
@@ -278,7 +294,22 @@ class Bucket:
             # The answer to a HEAD has no words; that to a GET has.
             self.call("get_object", Key=self.key(key), Range="bytes=0-0")["Body"].close()
             raise self.patience.translated(error) from error
+        except MregError as error:
+            raise self._in_words(key, error) from error.__cause__
         return ObjectStat(size=found["ContentLength"], modified=found["LastModified"], etag=found["ETag"])
+
+    def _in_words(self, key: str, error: MregError) -> MregError:
+        """Return the error for a HEAD that failed for good, with what the answer to a GET says; it is asked once."""
+        cause = error.__cause__
+        if not isinstance(cause, ClientError) or not code_of(cause).isdecimal():
+            return error
+        try:
+            self.client.get_object(Bucket=self.name, Key=self.key(key), Range="bytes=0-0")["Body"].close()
+        except ClientError as said:
+            return self.patience.translated(said)
+        except FAILURES:
+            return error
+        return error
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO | None:
         """An object's bytes; None where there is none. A connection that breaks is taken up again where it broke."""
@@ -316,6 +347,12 @@ class Bucket:
         self.call("delete_object", Key=self.key(key))
 
 
+def _secrets(session: Session) -> tuple[str, ...]:
+    """Return the secret key and session token in use, unless a request is needed to learn them."""
+    known = vars(session.get_credentials() or object)
+    return tuple(str(known[key]) for key in ("secret_key", "token", "_secret_key", "_token") if known.get(key))
+
+
 def _is_condition(error: Exception) -> bool:
     return status_of(error) in (409, 412, 501) or code_of(error) in ("NotImplemented", "InvalidArgument")
 
@@ -329,4 +366,4 @@ def _is_mute(error: Exception) -> bool:
 
 
 def _is_missing(error: Exception) -> bool:
-    return status_of(error) == 404 and code_of(error) != "NoSuchBucket"
+    return status_of(error) == 404 and code_of(error) != "NoSuchBucket" and not is_foreign(error)

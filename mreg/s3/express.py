@@ -9,7 +9,6 @@ Only silence comes out as it is, since it has been waited for.
 from __future__ import annotations
 
 import socket
-import sys
 from typing import Any
 from urllib.parse import quote
 
@@ -17,9 +16,11 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
+from botocore.parsers import ResponseParserError
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
+from mreg.s3.answers import send
 from mreg.s3.failures import SILENCE
 
 SMALL_BYTES = 1 << 20
@@ -58,7 +59,7 @@ class Express:
 
         It is 0 also where no S3 store said so.
         """
-        answer = self._send("PUT", key, headers, data)
+        answer = self._send("PUT", key, headers, data, SMALL_BYTES)
         if answer is not None and answer.status_code == 200 and "etag" in answer.headers:
             return 200, str(answer.headers["etag"])
         if answer is not None and answer.status_code == 412 and b"PreconditionFailed" in answer.content:
@@ -68,7 +69,7 @@ class Express:
     def get(self, key: str, start: int, length: int) -> bytes | None:
         """Some bytes of an object; None where the client must fetch them."""
         headers = {"Range": f"bytes={start}-{start + length - 1}"} if length else {}
-        answer = self._send("GET", key, headers, None)
+        answer = self._send("GET", key, headers, None, max(length, SMALL_BYTES))
         return bytes(answer.content) if answer is not None and _is_whole(answer, 200, 206) else None
 
     def fetch(self, key: str, etag: str, largest: int) -> tuple[bytes, str] | None:
@@ -84,24 +85,17 @@ class Express:
         whole = _is_whole(answer, 200) and "etag" in answer.headers
         return (bytes(answer.content), str(answer.headers["etag"])) if whole else None
 
-    def _send(
-        self, method: str, key: str, headers: dict[str, str], data: bytes | None, largest: int | None = None
-    ) -> Any:
+    def _send(self, method: str, key: str, headers: dict[str, str], data: bytes | None, longest: int) -> Any:
         if not self._usable:
             return None
         request = AWSRequest(method=method, url=self._base + quote(key, safe="/~"), headers=headers, data=data)
-        request.stream_output = largest is not None
         request.context["client_config"] = self._config
         try:
             S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
-            answer = self._http.send(request.prepare())
-            if largest is not None and answer.status_code == 200 and _announced(answer) > largest:
-                answer.raw.close()
-                return None
-            answer.content  # noqa: B018  read here, where a connection that breaks is caught
+            answer = send(self._http, request.prepare(), longest)
         except SILENCE:
             raise
-        except (BotoCoreError, HTTPError):
+        except (BotoCoreError, HTTPError, ResponseParserError):
             return None
         if answer.status_code in (301, 307, 308, 400, 403):
             self._usable = False  # the client knows more of this store than is known here
@@ -112,8 +106,3 @@ def _is_whole(answer: Any, *statuses: int) -> bool:
     """Whether it is a success with all the bytes that it announced; a connection may end early without an error."""
     announced = answer.headers.get("content-length")
     return answer.status_code in statuses and (announced is None or len(answer.content) == int(announced))
-
-
-def _announced(answer: Any) -> int:
-    """The bytes that an answer announces; more than any limit where it does not."""
-    return int(answer.headers.get("content-length", sys.maxsize))

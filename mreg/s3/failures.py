@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
+from mreg.domain.told import attributed, told
 from mreg.errors import BadProfile, Conflict, MregError, Unavailable
 
 CREDENTIAL_SOURCES = (
@@ -35,13 +38,16 @@ SILENCE = (boto.ConnectTimeoutError, boto.ReadTimeoutError)
 FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError)
 """All that botocore raises where a request fails."""
 
-KEYS_HINT = "check the credentials that are in use: aws sts get-caller-identity, or the keys of this store"
+KEYS_HINT = "check the credentials in use: aws sts get-caller-identity, or the keys of this store"
+RIGHTS_HINT = "grant these credentials the permissions that the README lists for S3"
+SPACE_HINT = "free some space there, or choose another store: mreg profile list"
 
 WORDS: dict[str, tuple[str, str]] = {
     "NoSuchBucket": ("there is no such bucket", "check artifacts in the profile, or make the bucket"),
-    "AccessDenied": ("permission is refused", "these credentials need the permissions that the README lists for S3"),
-    "403": ("permission is refused", "these credentials need the permissions that the README lists for S3"),
-    "AllAccessDisabled": ("all access is disabled", "ask who owns the bucket"),
+    "AccessDenied": ("permission is refused", RIGHTS_HINT),
+    "403": ("permission is refused", RIGHTS_HINT),
+    "AllAccessDisabled": ("all access is disabled", "ask the owner of the bucket"),
+    "AccountProblem": ("the account has a problem", "ask the owner of the account"),
     "InvalidAccessKeyId": ("the access key is unknown there", KEYS_HINT),
     "SignatureDoesNotMatch": ("the secret key is wrong", KEYS_HINT),
     "InvalidToken": ("the session token is wrong", KEYS_HINT),
@@ -49,12 +55,25 @@ WORDS: dict[str, tuple[str, str]] = {
     "TokenRefreshRequired": ("the session token must be renewed", "log in again, for example with aws sso login"),
     "RequestTimeTooSkewed": ("the clocks differ too much", "set this machine's clock: timedatectl set-ntp true"),
     "RequestExpired": ("the clocks differ too much", "set this machine's clock: timedatectl set-ntp true"),
-    "QuotaExceeded": ("its quota is used up", "free some space there, or name another store: mreg profile list"),
-    "XMinioStorageFull": ("it is full", "free some space there, or name another store: mreg profile list"),
-    "NotImplemented": ("it can't do that", "mreg profile check says what this store lacks"),
+    "QuotaExceeded": ("its quota is used up", SPACE_HINT),
+    "XMinioStorageFull": ("it is full", SPACE_HINT),
+    "NotImplemented": ("it can't do that", "mreg profile check shows what this store lacks"),
     "MethodNotAllowed": ("it can't do that", "check endpoint_url in the profile: is it the address of an S3 store?"),
+    "NoSuchKey": ("an object is missing", "find what is missing: mreg verify"),
+    "404": ("an object is missing", "find what is missing: mreg verify"),
+    "NoSuchUpload": ("the upload was discarded meanwhile", "push again"),
+    "InvalidObjectState": (
+        "an object is archived",
+        "restore it from its storage class first: aws s3api restore-object",
+    ),
+    "EntityTooLarge": ("an object is too large for it", "check the size limit of the store"),
 }
 """Message and hint by the code of an S3 answer: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
+KMS_HINT = (
+    "grant these credentials kms:GenerateDataKey and kms:Decrypt on the key that encrypts the bucket, and check that "
+    "the key is enabled"
+)
 
 REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301", "307"}
 
@@ -63,7 +82,7 @@ def code_of(error: BaseException) -> str:
     """The code of an S3 answer; empty where there was none."""
     if not isinstance(error, boto.ClientError):
         return ""
-    return str(error.response.get("Error", {}).get("Code", ""))
+    return str(error.response.get("Error", {}).get("Code") or "")
 
 
 def status_of(error: BaseException) -> int:
@@ -71,6 +90,23 @@ def status_of(error: BaseException) -> int:
     if not isinstance(error, boto.ClientError):
         return 0
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def message_of(error: BaseException) -> str:
+    """Return the unchanged sentence of the store in an S3 answer; empty if there is none or botocore made it up."""
+    if not isinstance(error, boto.ClientError) or code_of(error).isdecimal():
+        return ""
+    message = str(error.response.get("Error", {}).get("Message") or "").strip()
+    return "" if message in ("Unknown", "None", code_of(error)) else message
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether an answer cannot be an S3 store's: it has no code, or it is an HTML page."""
+    if not isinstance(error, boto.ClientError):
+        return False
+    headers: dict[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    is_page = headers.get("content-type", "").partition(";")[0].strip().lower() == "text/html"
+    return not code_of(error) or (code_of(error).isdecimal() and is_page)
 
 
 def throttled(error: BaseException) -> bool:
@@ -85,30 +121,29 @@ def passing(error: BaseException) -> bool:
     return throttled(error) or code_of(error) in PASSING or status_of(error) in (500, 502, 503, 504)
 
 
-def translated(error: Exception, url: str, endpoint: str) -> MregError:
-    """The error of mreg for one of botocore.
+def translated(error: Exception, url: str, endpoint: str, secrets: Sequence[str] = ()) -> MregError:
+    """The error of mreg for one of botocore, with what the store or the system says itself.
 
     Args:
         url: The bucket's, for the message.
         endpoint: The address that was called.
+        secrets: Values that the message must not repeat.
     """
     if isinstance(error, boto.ClientError):
-        return _answered(error, url, endpoint)
+        return _answered(error, url, endpoint, secrets)
     if isinstance(error, boto.ProfileNotFound):
         return BadProfile(
             f"there is no AWS profile {_last(error, 'profile')!r}",
             hint="check aws_profile and AWS_PROFILE: aws configure list-profiles",
         )
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
-        what = "no credentials were found" if isinstance(error, boto.NoCredentialsError) else str(error).rstrip(".")
+        missing = isinstance(error, boto.NoCredentialsError)
+        what = "no credentials were found" if missing else told(str(error), secrets)
         return Unavailable(f"{url} can't be used: {what}", hint=f"looked for {CREDENTIAL_SOURCES}")
     if isinstance(error, (boto.TokenRetrievalError, boto.SSOError, boto.UnauthorizedSSOTokenError)):
-        return Unavailable(f"{url} can't be used: {str(error).rstrip('.')}", hint="log in again: aws sso login")
+        return Unavailable(f"{url} can't be used: {told(str(error), secrets)}", hint="log in again: aws sso login")
     if isinstance(error, boto.SSLError):
-        return Unavailable(
-            f"{endpoint} has no certificate that can be trusted: {_reason(error)}",
-            hint="name the authority's file in AWS_CA_BUNDLE, or check endpoint_url in the profile",
-        )
+        return _without_tls(error, endpoint)
     if isinstance(error, boto.ProxyConnectionError):
         return Unavailable(
             f"the proxy on the way to {endpoint} can't be reached: {_reason(error)}",
@@ -124,15 +159,72 @@ def translated(error: Exception, url: str, endpoint: str) -> MregError:
         return _lost(f"{endpoint} does not answer", error)
     if isinstance(error, boto.EndpointConnectionError):
         return _lost(f"{endpoint} can't be reached", error)
-    return _lost(f"the connection to {endpoint} broke", error)
+    if _is_tls(error) and endpoint.startswith("http://"):
+        return Unavailable(
+            f"{endpoint} speaks TLS, and plain HTTP was sent to it", hint=_other_scheme(endpoint, "https")
+        )
+    lost = _lost(f"the connection to {endpoint} broke", error)
+    if endpoint.startswith("http://"):
+        lost.hint += f"; if the store speaks TLS, {_other_scheme(endpoint, 'https')}"
+    return lost
 
 
-def foreign(endpoint: str, what: str = "") -> Unavailable:
-    """The error for an answer that looks well and is not a store's: a proxy's page, say."""
+def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str] = ()) -> Unavailable:
+    """The error for an answer that an S3 store does not give, such as the page of a proxy.
+
+    Args:
+        what: Details of the answer in parentheses.
+        page: Text of the answer.
+    """
+    hint = "check endpoint_url in the profile, and whether a proxy answers: HTTPS_PROXY, HTTP_PROXY, NO_PROXY"
+    if endpoint.startswith("http://") and "https" in page.lower():
+        hint = f"if the store speaks TLS, {_other_scheme(endpoint, 'https')}; otherwise {hint}"
     return Unavailable(
-        f"{endpoint} gave an answer that is no S3 store's{what}",
-        hint="check endpoint_url in the profile, and whether a proxy stands between: HTTPS_PROXY, NO_PROXY",
+        f"the answer of {endpoint} does not come from an S3 store{what}{attributed('the answer', page, secrets)}",
+        hint=hint,
     )
+
+
+def _without_tls(error: boto.SSLError, endpoint: str) -> Unavailable:
+    """The error for a TLS connection that did not come about."""
+    said = _reason(error)
+    code = next((found[1] for one in _chain(error) if (found := _OPENSSL.search(str(one)))), "")
+    if code in NO_TLS:
+        return Unavailable(
+            f"{endpoint} does not speak TLS: {said}",
+            hint=f"if the store speaks plain HTTP, {_other_scheme(endpoint, 'http')}; otherwise check HTTPS_PROXY",
+        )
+    if code not in ("", "CERTIFICATE_VERIFY_FAILED"):
+        return Unavailable(
+            f"the TLS connection to {endpoint} failed: {said}",
+            hint="check endpoint_url in the profile, and whether a proxy is in the way: HTTPS_PROXY, NO_PROXY",
+        )
+    hint = "name the authority's file in AWS_CA_BUNDLE, or check endpoint_url in the profile"
+    if "expired" in said or "not yet valid" in said:
+        hint = "renew the certificate of the store, or set this machine's clock: timedatectl set-ntp true"
+    elif "mismatch" in said or "not valid for" in said or "doesn't match" in said:
+        hint = "write the name that the certificate is for into endpoint_url in the profile"
+    return Unavailable(f"{endpoint} has no certificate that can be trusted: {said}", hint=hint)
+
+
+_OPENSSL = re.compile(r"\[SSL: ([A-Z0-9_]+)\]")
+NO_TLS = {
+    "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG",
+    "BAD_RECORD_TYPE",
+}  # fmt: skip
+"""OpenSSL's reasons for bytes that are not TLS."""
+
+_ALERT = re.compile(r"\\x15\\x03[\\x00-\\x04]|\x15\x03")
+"""The beginning of a TLS alert where an HTTP answer is expected."""
+
+
+def _is_tls(error: Exception) -> bool:
+    """Whether plain HTTP was answered with a TLS alert."""
+    return any(_ALERT.search(str(one)) for one in _chain(error))
+
+
+def _other_scheme(endpoint: str, scheme: str) -> str:
+    return f"write endpoint_url: {scheme}://{endpoint.partition('://')[2]} into the profile"
 
 
 def _lost(what: str, error: Exception) -> Unavailable:
@@ -141,37 +233,65 @@ def _lost(what: str, error: Exception) -> Unavailable:
     )
 
 
-def _answered(error: boto.ClientError, url: str, endpoint: str) -> MregError:
-    code, status = code_of(error), status_of(error)
+def _answered(error: boto.ClientError, url: str, endpoint: str, secrets: Sequence[str]) -> MregError:
+    code, status = told(code_of(error), secrets)[:80], status_of(error)
+    page = str(error.response.get("ResponseMetadata", {}).get("Page") or "")
+    said = attributed("the store", message_of(error), secrets) or attributed("the answer", page, secrets)
     if throttled(error):
-        return Unavailable(f"{url} asks for fewer requests ({code})", hint="try again later, or with fewer at once")
+        return Unavailable(
+            f"{url} asks for fewer requests ({code}){said}", hint="try again later, or with fewer at once"
+        )
     if code in REGION:
         headers: dict[str, Any] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        region = error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region")
+        region = told(str(error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region") or ""))
         where = f", in {region}" if region else ""
         hint = f"write region: {region} into the profile" if region else "check region and endpoint_url in the profile"
-        return Unavailable(f"{url} is elsewhere{where} ({code})", hint=hint)
+        return Unavailable(f"{url} is elsewhere{where} ({code}){said}", hint=hint)
     if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
-        return Conflict(f"{url} was changed by another at the same moment", hint="run the command again")
+        return Conflict(f"{url} was changed by another at the same moment{said}", hint="run the command again")
+    if is_foreign(error) and not (code == "503" or (status >= 500 and status != 501)):
+        return foreign(endpoint, f" (HTTP {status})", page or message_of(error), secrets)
+    if "kms" in f"{code} {message_of(error)}".lower():
+        return Unavailable(
+            f"{url} can't be used: the store cannot use its encryption key ({code}){said}", hint=KMS_HINT
+        )
     if code in WORDS:
         words, hint = WORDS[code]
-        return Unavailable(f"{url} can't be used: {words} ({code})", hint=hint)
-    if status >= 500 and status != 501 and code.isdecimal():
-        return Unavailable(f"{endpoint} has trouble of its own (HTTP {status})", hint="try again later")
+        return Unavailable(f"{url} can't be used: {words} ({code}){said}", hint=hint)
+    if status >= 500 and status != 501:
+        number = f"HTTP {status}" if not code or code == str(status) else f"{code}, HTTP {status}"
+        return Unavailable(
+            f"{url} can't be used: the store at {endpoint} failed ({number}){said}",
+            hint="try again later; if it stays, ask the operator of the store",
+        )
     if not code or code.isdecimal():
-        return foreign(endpoint, f" (HTTP {status})")
-    message = str(error.response.get("Error", {}).get("Message", "")).strip().rstrip(".")
-    return Unavailable(f"{url} can't be used: {message or code} ({code})", hint="mreg profile check tries each step")
+        return foreign(endpoint, f" (HTTP {status})", page, secrets)
+    return Unavailable(
+        f"{url} can't be used: the store refused the request ({code}){said}", hint="try each step: mreg profile check"
+    )
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and the errors that it wraps, outermost first."""
+    found = [error]
+    inner = getattr(error, "kwargs", {}).get("error")
+    while isinstance(inner, BaseException) and inner not in found:
+        found.append(inner)
+        inner = getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
+    return found
 
 
 def _reason(error: BaseException) -> str:
     """The innermost reason in a chain of wrapped errors, in one line."""
-    seen: BaseException = error
-    inner = getattr(error, "kwargs", {}).get("error")
-    while isinstance(inner, BaseException) and inner is not seen:
-        seen, inner = inner, getattr(inner, "reason", None) or inner.__cause__ or inner.__context__
+    seen = _chain(error)[-1]
     text = getattr(seen, "strerror", None) or str(seen) or type(seen).__name__
-    return text.rpartition(": ")[2].strip("'\").") or text
+    text = _SOURCE_LINE.sub("", text).strip()
+    reason = text.rpartition(": ")[2].strip("'\").") or text
+    return told(reason + "'" * (reason.count("'") % 2))
+
+
+_SOURCE_LINE = re.compile(r"\s*\(_ssl\.c:\d+\)|\[SSL: [A-Z0-9_]+\]\s*")
+"""What Python adds to OpenSSL's reason."""
 
 
 def _last(error: boto.BotoCoreError, name: str) -> str:

@@ -36,6 +36,7 @@ class Patience:
     def __init__(self, url: str, endpoint: str, notice: Callable[[str], None]) -> None:
         self.url = url
         self.endpoint = endpoint
+        self.secrets: tuple[str, ...] = ()
         self._notice = notice
         self._answered = False
         self._said_at = float("-inf")
@@ -111,4 +112,4 @@ class Patience:
 
     def translated(self, error: Exception) -> MregError:
         """The error of mreg for a failure of this store."""
-        return translated(error, self.url, self.endpoint)
+        return translated(error, self.url, self.endpoint, self.secrets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import re
 from collections.abc import Generator
 from typing import TYPE_CHECKING
@@ -31,7 +32,20 @@ PIECE_BYTES = 256 << 10
 DOWNLOADS = AtOnce("downloads", 128)
 """Each holds some megabytes."""
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.+ -]+")
+LONGEST_NAME = 240
+"""Bytes of a file's name that a client is given; file systems take 255, and clients append to it."""
+
+_ALWAYS = r"^[ .-]|[ .]$|^(?=(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)).|~"
+"""Hidden files, options, names that Windows changes or takes for a device; and the character that escapes."""
+
+_NOT_PLAIN = re.compile(rf"{_ALWAYS}|[^A-Za-z0-9_.,+=@() -]", re.ASCII | re.IGNORECASE)
+_NOT_SAFE = re.compile(
+    rf"{_ALWAYS}|%(?=[0-9a-f]{{2}})|[\x00-\x1f\x7f-\x9f/\\\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
+    re.ASCII | re.IGNORECASE,
+)
+"""Characters that act on a terminal or lead into another folder; ``%2e``, which wget decodes once more."""
+
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
@@ -79,10 +93,30 @@ async def download(request: Request, registry: Registry, version: VersionRef, pa
 
 
 def _disposition(name: str) -> str:
-    """How a client is told the file's name: plainly where it is plain, since curl and others know no other way."""
-    if _PLAIN_NAME.fullmatch(name):
-        return f'attachment; filename="{name}"'
-    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    """Return the Content-Disposition of a file: RFC 6266, RFC 8187.
+
+    ``filename`` is for clients that know nothing else, such as curl: ASCII that is safe in every shell and file system.
+    ``filename*`` follows if it can say more: the name itself, unless a client could be led elsewhere by it. Different
+    names stay different in both.
+    """
+    plain = _escaped(name, _NOT_PLAIN)
+    full = _escaped(name, _NOT_SAFE)
+    extended = "" if full == plain else f"; filename*=UTF-8''{quote(full, safe='', errors='surrogatepass')}"
+    return f'attachment; filename="{plain}"{extended}'
+
+
+def _escaped(name: str, unsafe: re.Pattern[str]) -> str:
+    """Return the name with ``~XX`` for each UTF-8 byte of an unsafe character, at most `LONGEST_NAME` bytes long."""
+    escaped = unsafe.sub(lambda found: "".join(f"~{byte:02X}" for byte in _utf8(found[0])), name)
+    if len(_utf8(escaped)) <= LONGEST_NAME:
+        return escaped
+    start = _utf8(escaped)[: LONGEST_NAME // 2].decode(errors="ignore")
+    suffix = _SUFFIX.search(escaped)
+    return f"{start}~-{hashlib.sha256(_utf8(name)).hexdigest()}{suffix[0] if suffix else ''}"
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def _matches(tags: str, etag: str) -> bool:

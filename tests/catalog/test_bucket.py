@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import multiprocessing
 import os
+import random
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -17,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import mreg
+from mreg.catalog import bucket as bucket_module
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
@@ -182,7 +185,7 @@ def test_a_catalog_that_was_there_and_is_gone_is_not_begun_anew(place: Place, op
         with pytest.raises(mreg.Corrupt, match="is gone") as caught:
             work()
     assert place.keys() == []
-    copy = str(caught.value).rpartition("when ")[2].partition(" was made")[0]
+    copy = str(caught.value).partition(" is gone: ")[2].removesuffix(" is a copy of it on this machine")
     assert sqlite3.connect(copy).execute("SELECT count(*) FROM events").fetchone() == (1,)
     os.unlink(copy)
     for one in Path(copy).parent.glob("*.db"):
@@ -438,3 +441,142 @@ def test_by_its_command(bucket: Place, monkeypatch: pytest.MonkeyPatch, command:
     assert command("show", "m@1", "-q").out == "m@1\n"
     monkeypatch.setenv("MREG_CATALOG", bucket.url.rpartition("/")[0])
     assert command("profile", "show").code == 2
+
+
+@pytest.fixture
+def in_bucket(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A registry with its catalog and its artifacts in a bucket, by variables."""
+    monkeypatch.delenv("MREG_ARTIFACTS")
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/{KEY}")
+    return bucket
+
+
+def local_copy() -> Path:
+    """The only copy of a catalog on this machine."""
+    (copy,) = (Path(os.environ["HOME"]) / ".cache/mreg/catalogs").rglob("*.db")
+    return copy
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "not a catalog": lambda _: b"<html>a proxy</html>",
+    "cut": lambda data: data[:-20],
+    "overwritten pages": lambda data: gzip.compress(
+        (raw := gzip.decompress(data))[:4096] + b"x" * 8192 + raw[12288:], mtime=0
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_restore_keeps_the_damaged_object_under_another_name(in_bucket: Place, command: Mreg, damage: str) -> None:
+    assert command("register", "m").code == 0
+    assert command("backup", "b.db").code == 0
+    damaged = DAMAGES[damage](in_bucket.read(KEY))
+    in_bucket.write(KEY, damaged)
+    done = command("restore", "b.db", "--yes")
+    assert done.code == 0, done
+    (aside,) = [key for key in in_bucket.keys() if key != KEY]  # noqa: SIM118  a list of names
+    assert aside.startswith(f"{KEY}.damaged-2")
+    assert f"the damaged catalog is at {in_bucket.url}/{aside}" in done.err
+    assert in_bucket.read(aside) == damaged
+    assert command("list", "-q").out == "m\n"
+    assert command("register", "n").code == 0
+
+
+def test_restore_sets_aside_a_damaged_object_with_the_local_copy_that_was_made_of_it(
+    in_bucket: Place, command: Mreg
+) -> None:
+    assert command("register", "m").code == 0
+    assert command("backup", "b.db").code == 0
+    in_bucket.write(KEY, DAMAGES["overwritten pages"](in_bucket.read(KEY)))
+    assert command("list").code in (0, 6)  # this machine now has a copy of the damaged object
+    copies = list((Path(os.environ["HOME"]) / ".cache/mreg/catalogs").rglob("*.db"))
+    assert command("restore", "b.db", "--yes").code == 0
+    assert not [copy for copy in copies if copy.exists()]
+    assert command("list", "-q").out == "m\n"
+
+
+@pytest.mark.parametrize("damage", ["gone", "gone, without a copy here", *DAMAGES])
+def test_the_check_of_a_profile_finds_a_catalog_that_is_lost_or_damaged(
+    in_bucket: Place, command: Mreg, damage: str
+) -> None:
+    Path("model.pkl").write_text("x")
+    assert command("push", "model.pkl", "--name", "m").code == 0
+    if damage in DAMAGES:
+        in_bucket.write(KEY, DAMAGES[damage](in_bucket.read(KEY)))
+    else:
+        in_bucket.delete(KEY)
+    if damage == "gone, without a copy here":
+        shutil.rmtree(Path(os.environ["HOME"]) / ".cache")
+    done = command("profile", "check")
+    assert (done.code, "failed" in done.out.splitlines()[1]) == (8, True), done
+    assert ("is gone" in done.err) == damage.startswith("gone")
+    assert "mreg restore" in done.err
+    assert not in_bucket.keys(f"{KEY}.probe")
+    if damage != "overwritten pages":  # of which a probe beside the object knows nothing
+        with mreg.open_registry() as registry, pytest.raises(mreg.Corrupt):
+            registry._session.catalog.try_writing()
+    assert in_bucket.keys(KEY) == ([KEY] if damage in DAMAGES else [])
+
+
+def test_the_hint_of_a_lost_catalog_restores_the_copy_on_this_machine(in_bucket: Place, command: Mreg) -> None:
+    assert command("register", "m").code == 0
+    in_bucket.delete(KEY)
+    done = command("list")
+    assert done.code == 6
+    hint = done.err.splitlines()[1].strip().partition("; ")[0]
+    assert shlex.split(hint) == ["mreg", "restore", str(local_copy())]
+    assert command(*shlex.split(hint)[1:], "--yes").code == 0
+    assert command("list", "-q").out == "m\n"
+
+
+@pytest.mark.parametrize("how", ["cut", "emptied"])
+def test_the_hint_of_a_lost_catalog_does_not_offer_a_damaged_copy(in_bucket: Place, command: Mreg, how: str) -> None:
+    assert command("register", "m").code == 0
+    in_bucket.delete(KEY)
+    spoil(local_copy(), how)
+    done = command("list")
+    assert (done.code, "  mreg restore FILE " in done.err) == (6, True), done
+
+
+def test_pauses_after_lost_races_grow_and_stay_within_bounds() -> None:
+    random.seed(7)
+    longest = []
+    for losses in (1, 2, 3, 4, 5, 10, 40, 100, 1024, 10**6):
+        pauses = [bucket_module._pause(losses) for _ in range(200)]
+        assert min(pauses) >= bucket_module.FIRST_PAUSE / 2, losses
+        assert max(pauses) <= bucket_module.LONGEST_PAUSE, losses
+        assert max(pauses) > 1.5 * min(pauses), losses  # so that the losers of one race do not meet again
+        longest.append(max(pauses))
+    assert longest[:4] == sorted(longest[:4])
+    assert longest[1] > 1.5 * longest[0]
+    assert all(one >= bucket_module.SHORTEST_PAUSE / 2 for one in longest[5:])
+    assert max(longest[6:]) < max(longest)  # the longest loser is let in first
+
+
+def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = opened()
+    database.write(add_event)
+    now, puts = [0.0], [0]
+
+    class Clock:
+        """A clock that only pauses move, so that the test needs no minute."""
+
+        monotonic = staticmethod(lambda: now[0])
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+    def lose(self: Bucket, *_words: object) -> str:
+        puts[0] += 1
+        assert puts[0] < 1000
+        return ""
+
+    monkeypatch.setattr(bucket_module, "time", Clock)
+    monkeypatch.setattr(Bucket, "swap", lose)
+    with pytest.raises(mreg.Conflict, match=r"is busy: other writers were faster \d+ times"):
+        database.write(add_event)
+    assert bucket_module.SECONDS <= now[0] < bucket_module.SECONDS + 2
+    assert puts[0] < 600

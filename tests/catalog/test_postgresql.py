@@ -395,3 +395,33 @@ def test_its_trail_is_one_chain_whoever_wrote(url: str) -> None:
             registry.register(person)
             events = registry._session.catalog.read(lambda reader: reader.events(newest_first=False))
             assert first_broken(events) is None
+
+
+def test_a_message_has_the_words_of_the_server(url: str, postgresql: PostgresqlServer, opened: Opened) -> None:
+    opened(url).write(add_event)
+    name = name_of(url)
+    said = "read-only; the server says: cannot execute"
+    with pytest.raises(mreg.Unavailable, match=said):
+        opened(f"{url}{'&' if '?' in url else '?'}options=-c%20default_transaction_read_only%3Don").write(add_event)
+    for raised, words in (
+        ("USING ERRCODE = 'disk_full', DETAIL = 'quota of lab', HINT = 'Ask Ada.'", "the server's disk is full; the server says: no more; quota of lab; Ask Ada"),
+        ("USING ERRCODE = 'insufficient_privilege'", "permission is refused; the server says: no more"),
+        ("USING ERRCODE = 'io_error'", "the server failed; the server says: no more"),
+        ("USING ERRCODE = 'check_violation', DETAIL = E'\\x1b[2J\\npassword=hunter2 x'", r"says: no more; \x1b[2J password=*** x"),
+    ):  # fmt: skip
+        postgresql.sql(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION 'no more' {raised}; END $$",
+            "CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON mreg.events EXECUTE FUNCTION refuse()",
+            database=name,
+        )
+        with pytest.raises(mreg.MregError) as caught:
+            opened(url).write(add_event)
+        assert words in caught.value.message
+        assert caught.value.message.isprintable()
+
+
+def test_a_refused_connection_names_the_server_as_the_speaker(postgresql: PostgresqlServer, opened: Opened) -> None:
+    with pytest.raises(mreg.Unavailable) as caught:
+        opened(postgresql.url("nothing")).read(count)
+    assert 'can\'t be used: the server says: database "nothing" does not exist' in caught.value.message

@@ -126,18 +126,18 @@ def xml(code: str, extra: str = "") -> str:
 
 
 ANSWERS = [
-    ("403 Forbidden", "application/xml", xml("AccessDenied"), "permission is refused (AccessDenied)", "the README lists"),
+    ("403 Forbidden", "application/xml", xml("AccessDenied"), "permission is refused (AccessDenied); the store says: said the store", "the README lists"),
     ("403 Forbidden", "application/xml", xml("InvalidAccessKeyId"), "the access key is unknown there", "credentials"),
     ("403 Forbidden", "application/xml", xml("RequestTimeTooSkewed"), "the clocks differ too much", "set this machine's clock"),
     ("400 Bad Request", "application/xml", xml("ExpiredToken"), "the session token has expired", "log in again"),
     ("400 Bad Request", "application/xml", xml("AuthorizationHeaderMalformed", "<Region>eu-west-9</Region>"), "is elsewhere, in eu-west-9", "region: eu-west-9"),
     ("404 Not Found", "application/xml", xml("NoSuchBucket"), "there is no such bucket (NoSuchBucket)", "make the bucket"),
     ("501 Not Implemented", "application/xml", xml("NotImplemented"), "it can't do that", "profile check"),
-    ("418 Teapot", "application/xml", xml("Strange"), "said the store (Strange)", "profile check"),
+    ("418 Teapot", "application/xml", xml("Strange"), "refused the request (Strange); the store says: said the store", "profile check"),
     ("500 Oops", "application/xml", xml("InternalError"), "", ""),
-    ("502 Bad Gateway", "text/html", "<html>down</html>", "has trouble of its own (HTTP 502)", "try again later"),
+    ("502 Bad Gateway", "text/html", "<html>down</html>", "failed (HTTP 502)", "try again later"),
     ("403 Forbidden", "text/html", "<html>log in</html>", "", ""),
-    ("200 OK", "text/html", "<html>log in to the wifi</html>", "that is no S3 store's", "whether a proxy stands between"),
+    ("200 OK", "text/html", "<html>log in to the wifi</html>", "does not come from an S3 store", "whether a proxy answers"),
     (*SLOW_DOWN, "asks for fewer requests", "try again later"),
 ]  # fmt: skip
 
@@ -193,7 +193,7 @@ def test_who_may_only_read_reads(bucket: Place, command: Mreg, monkeypatch: pyte
     done = command("push", "b.bin", "-n", "m")
     assert (done.code, done.err.splitlines()[0]) == (
         8,
-        f"error: {bucket.url} can't be used: permission is refused (AccessDenied)",
+        f"error: {bucket.url} can't be used: permission is refused (AccessDenied); the store says: Access Denied",
     )
     done = command("profile", "check")
     assert done.code == 8
@@ -238,7 +238,7 @@ def test_wrong_addresses_are_told(
     for endpoint, words in (
         (nobody, f"{nobody} can't be reached: Connection refused"),
         ("http://no-such-host.invalid", "http://no-such-host.invalid can't be reached: "),
-        (bucket.endpoint.replace("http://", "https://"), "has no certificate that can be trusted: "),
+        (bucket.endpoint.replace("http://", "https://"), "does not speak TLS: "),
     ):
         monkeypatch.setenv("MREG_ENDPOINT_URL", endpoint)
         done = command("push", "a.bin", "-n", "m")

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mreg.server import download, protocol
+from mreg.server import download, guard, protocol
 from mreg.server.tokens import Role
 from tests.conftest import Mreg
+from tests.hostile import untouched
 from tests.server.conftest import Serve, Served
 
 DATA = bytes(range(256)) * 40
@@ -60,7 +67,9 @@ def test_an_entity_tag_is_the_checksum_and_is_heeded(server: Served) -> None:
     etag = f'"sha256:{checksum}"'
     assert (found.headers["etag"], found.headers["x-checksum-sha256"]) == (etag, checksum)
     assert found.headers["x-reference"] == "classifier@1"
-    assert found.headers["content-disposition"] == "attachment; filename*=UTF-8''m%C3%B6del%20%28x%29.pkl"
+    assert found.headers["content-disposition"] == (
+        "attachment; filename=\"m~C3~B6del (x).pkl\"; filename*=UTF-8''m%C3%B6del%20%28x%29.pkl"
+    )
     assert found.headers["content-type"] == "application/octet-stream"
     for tags in (etag, f'"other", {etag}', "*", f"W/{etag}"):
         again = server.get(ARTIFACT, headers={"If-None-Match": tags})
@@ -157,6 +166,27 @@ def test_who_reads_nothing_is_left_alone_and_one_too_many_comes_again(
     assert len(server.get(ARTIFACT).content) == 32 << 20
 
 
+def test_a_client_that_reads_slowly_gets_the_whole_file(
+    in_process: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit for a silent client is a limit for its body; a request that is whole has said all that it has to say."""
+    monkeypatch.setattr(guard, "IDLE_SECONDS", 0.2)
+    server = in_process()
+    server.post("/models", {"name": "classifier"})
+    data = os.urandom(48 << 20)  # more than the buffers of both sides hold
+    server.upload(data)
+    with server.get(ARTIFACT, stream=True, headers={"Content-Length": "0"}) as found:
+        until = time.monotonic() + 5 * guard.IDLE_SECONDS
+        received = bytearray()
+        while time.monotonic() < until:
+            received += found.raw.read(1 << 10)
+            time.sleep(0.01)
+        assert len(received) < len(data) // 2
+        while more := found.raw.read(1 << 20):
+            received += more
+    assert hashlib.sha256(received).digest() == hashlib.sha256(data).digest()
+
+
 def test_a_reader_may_download(serve: Serve, command: Mreg) -> None:
     import json
 
@@ -165,3 +195,79 @@ def test_a_reader_may_download(serve: Serve, command: Mreg) -> None:
     made = json.loads(command("token", "r", "--role", str(Role.READER), "--json").out)
     server = serve(secret=made["secret"], MREG_SERVER_TOKENS=made["line"])
     assert server.get(ARTIFACT).content == DATA
+
+
+NAMES = (
+    "plain-1.0_final.pkl", "epoch=1-step=10.ckpt", "mödel.pkl", "müdel.pkl", "модель.pkl", "模型.pkl", "100%.bin", "100%25.bin",
+    "100~25.bin", "a;b.bin", "a#b.bin", 'a"b.bin', "a'b.bin", "a?b.bin", "a&b.bin", "$(id).bin", "`id`.bin", "a b.bin",
+    "%2e%2e%2fsentinel", "%2fetc%2fpasswd", "..;sentinel", "x; filename=sentinel", 'x"; filename="sentinel', ".curlrc",
+    ".bashrc", "-rf", "--output=sentinel", "~root", "nul.txt", "CON", "трансформер-" * 10 + ".pkl", "трансформер-" * 10 + "2.pkl",
+    "x" * 250 + ".pkl", "x" * 250 + ".bin", "file:sentinel", "https:evil.example", "é.txt", "😀.bin",
+)  # fmt: skip
+
+
+@pytest.fixture
+def named(server: Served, command: Mreg) -> list[str]:
+    """The URLs of files with difficult names, in the order of `NAMES`."""
+    folder = Path("named")
+    folder.mkdir()
+    for number, name in enumerate(NAMES):
+        try:
+            (folder / name).write_text(str(number))
+        except OSError:  # a file system that normalises names
+            pytest.skip(f"this file system cannot hold {name!r}")
+    assert command("push", "named", "-n", "classifier").code == 0
+    return [f"{server.url}/models/classifier/versions/1/files/{quote(name, safe='')}" for name in NAMES]
+
+
+@pytest.mark.parametrize("program", ["curl", "wget"])
+def test_a_client_saves_each_file_under_a_name_of_its_own_and_nowhere_else(
+    named: list[str], program: str, tmp_path: Path
+) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    words = {"curl": ["curl", "-q", "-fsSOJ"], "wget": ["wget", "--no-config", "-q", "--content-disposition"]}[program]
+    inner = tmp_path / "downloads"
+    inner.mkdir()
+    with untouched(tmp_path, but=("downloads",)):
+        for number, url in enumerate(named):
+            before = set(os.listdir(inner))
+            subprocess.run([*words, url], cwd=inner, check=True, timeout=60)
+            (new,) = set(os.listdir(inner)) - before
+            assert (inner / new).read_text() == str(number)
+            assert not new.startswith((".", "-")), new
+            assert len(os.fsencode(new)) <= 250
+    assert len(os.listdir(inner)) == len(NAMES)
+    assert {"plain-1.0_final.pkl", "epoch=1-step=10.ckpt", "a b.bin"} <= set(os.listdir(inner))
+    assert not [path for path in inner.iterdir() if path.name == "sentinel"]
+
+
+def test_both_names_of_a_file_are_safe_and_distinct(named: list[str], server: Served) -> None:
+    plain, full = set(), set()
+    for name, url in zip(NAMES, named, strict=True):
+        said = server.get(url.removeprefix(server.url)).headers["content-disposition"]
+        found = re.fullmatch(
+            r'attachment; filename="([A-Za-z0-9_.,+=@()~ -]+)"(?:; filename\*=UTF-8\'\'([^\s;"]+))?', said
+        )
+        assert found is not None, said
+        plain.add(found[1])
+        full.add(unquote(found[2] or found[1]))
+        if re.match(r"[.-]|CON|nul|.*%[0-9a-f]{2}", name) is None and len(name) < 100 and "~" not in name:
+            assert unquote(found[2] or found[1]) == name
+    assert len(plain) == len(full) == len(NAMES)
+
+
+@given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
+def test_any_two_names_are_told_apart_by_one_safe_header_line(one: str, other: str) -> None:
+    lines = [download._disposition(name) for name in (one, other)]
+    for line in lines:
+        assert line.isascii()
+        assert line.isprintable()
+        plain = line.partition('filename="')[2].partition('"')[0]
+        assert not re.search(r'^[.\-]|[/\\%;"]|[. ]$', plain)
+        full = unquote(line.partition("UTF-8''")[2])
+        assert not re.search(r"^[.\-]|[/\\\x00-\x1f]", full)
+        assert len(plain.encode()) < 255
+        assert len(full.encode()) < 255
+    if one != other:
+        assert lines[0].partition("; filename*")[0] != lines[1].partition("; filename*")[0]

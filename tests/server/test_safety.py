@@ -18,7 +18,7 @@ import pytest
 import mreg
 from mreg.errors import BadInput
 from mreg.server import protocol
-from mreg.server.settings import ServerSettings
+from mreg.server.settings import TARGET_LIMIT, ServerSettings
 from mreg.server.tokens import Role, Token, find_token, new_token, parse_tokens
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served, Tokens, stored
@@ -382,6 +382,18 @@ def test_what_is_no_request_is_refused_and_the_server_goes_on(server: Served) ->
         assert server.get("/healthz").status_code == 200, what
     assert [one["name"] for one in server.get("/models").json()] == ["classifier"]
     assert "Traceback" not in server.log.read_text()
+
+
+def test_a_target_is_refused_from_the_first_byte_beyond_the_limit(server: Served) -> None:
+    def asked(path: str) -> bytes:
+        return server.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+
+    for path, counted in (("/nowhere/", 0), ("/models?limit=1&q=", 1)):  # the question mark is not counted
+        at_limit = path + "x" * (TARGET_LIMIT - len(path) + counted)
+        assert not asked(at_limit).startswith(b"HTTP/1.1 414"), path
+        beyond = asked(at_limit + "x")
+        assert beyond.startswith(b"HTTP/1.1 414"), path
+        assert json.loads(beyond.partition(b"\r\n\r\n")[2])["code"] == "target_too_long"
 
 
 def test_slow_headers_are_not_waited_for(in_process: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:

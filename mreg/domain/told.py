@@ -1,0 +1,63 @@
+"""What another program says of its failure, as a message quotes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from mreg.domain.text import printable
+
+LONGEST = 300
+"""Characters of a foreign sentence in a message."""
+
+_READ = 4_000
+"""Characters of a foreign text that are looked at."""
+
+HIDDEN = "***"
+
+_SECRETS = (
+    # The user and password, and the parameters, of a URL: a presigned URL is a key to an object.
+    (re.compile(r"([a-z][a-z0-9+.-]{0,20}://)[^\s/?#\"'<>]{0,300}@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    (re.compile(r"([a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]{1,1000})[?#][^\s\"'<>]+", re.IGNORECASE), rf"\1?{HIDDEN}"),
+    (re.compile(r"\b(bearer|basic|AWS4-HMAC-SHA256)\s+\S.*", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (
+        re.compile(
+            r"([\w-]{0,40}(?:signature|secret|token|passw(?:or)?d|pwd|credential|authorization|access[_-]?key|api[_-]?key|cookie)"
+            r"[\w-]{0,40}[\"']?\s?[=:]\s?)(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&<>]+)",
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{8,}\b"), HIDDEN),
+    (re.compile(r"\beyJ[\w-]{10,}(?:\.[\w-]*)*"), HIDDEN),
+    (re.compile(r"\b[0-9a-f]{40,}\b", re.IGNORECASE), HIDDEN),
+    (
+        re.compile(r"(?<![A-Za-z0-9+/=])(?=[A-Za-z+/]{0,60}[0-9])(?=[A-Z0-9+/]{0,60}[a-z])[A-Za-z0-9+/]{40,}={0,2}"),
+        HIDDEN,
+    ),
+)
+"""What a message never repeats, whoever said it: credentials, signatures, tokens and presigned URLs."""
+
+
+def told(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return what another program said as one printable line without secrets; empty if it said nothing.
+
+    Args:
+        text: The foreign text. It can be hostile: only its first characters are read.
+        secrets: Values that are hidden in addition to everything that looks like a secret.
+    """
+    # A word that is cut could be half of a secret.
+    line = " ".join((text if len(text) <= _READ else text[:_READ].rpartition(" ")[0]).split())
+    for secret in secrets:
+        if len(secret) > 3:
+            line = line.replace(secret, HIDDEN)
+    for pattern, hidden in _SECRETS:
+        line = pattern.sub(hidden, line)
+    line = printable(line).strip().rstrip(".")
+    return line if len(line) <= LONGEST else f"{line[:LONGEST].rstrip()} ..."
+
+
+def attributed(speaker: str, text: str, secrets: Iterable[str] = ()) -> str:
+    """Return ``; SPEAKER says: TEXT`` for the end of a message, or nothing if there is no text."""
+    said = told(text, secrets)
+    return f"; {speaker} says: {said}" if said else ""

@@ -1,0 +1,90 @@
+"""Answers of an HTTP server: never more of them in memory than a store sends, and the words of a page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from botocore.exceptions import ConnectionClosedError, HTTPClientError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
+from urllib3 import exceptions as http
+
+LONGEST_REFUSAL = 256 << 10
+"""Bytes of an error that are read. S3's errors have a few hundred."""
+
+LONGEST_ANSWER = 64 << 20
+"""Bytes of an answer that is not an object. A list of 1,000 long keys has about 8 MiB."""
+
+_PIECE = 64 << 10
+_PAGE_CHARACTERS = 16_000
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,400})", re.IGNORECASE)
+_UNSEEN = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^>]{0,1000}>?")
+
+
+def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
+    """Send a prepared request and return the answer with its content in memory, except for the content of an object.
+
+    A refusal that is too long is cut.
+
+    Args:
+        session: botocore's HTTP session.
+        longest: Maximum number of bytes of a success.
+
+    Raises:
+        ResponseParserError: A success is longer.
+        BotoCoreError: The connection broke.
+    """
+    is_stream = request.stream_output
+    request.stream_output = True  # stops botocore from reading the whole answer
+    answer = session.send(request)
+    refused = answer.status_code >= 300
+    if is_stream and not refused:
+        return answer
+    limit = LONGEST_REFUSAL if refused else longest
+    if not refused and int(answer.headers.get("content-length") or 0) > limit:
+        answer.raw.close()
+        raise ResponseParserError(f"the answer is longer than {limit} bytes")
+    pieces: list[bytes] = []
+    count = 0
+    try:
+        for piece in answer.raw.stream(_PIECE):
+            count += len(piece)
+            pieces.append(piece)
+            if count > limit:
+                answer.raw.close()
+                break
+    except http.ReadTimeoutError as error:
+        raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+    except http.ProtocolError as error:
+        raise ConnectionClosedError(endpoint_url=request.url, error=error, request=request) from error
+    except http.HTTPError as error:
+        raise HTTPClientError(error=error) from error
+    if count > limit and not refused:
+        raise ResponseParserError(f"the answer is longer than {limit} bytes")
+    answer._content = b"".join(pieces)[:limit]
+    return answer
+
+
+def watch(client: Any) -> None:
+    """Let a client of botocore send by `send`, and keep the text of a page as ``ResponseMetadata["Page"]``."""
+    session = client._endpoint.http_session
+    events = client.meta.events
+    events.register_last("before-send.s3", lambda request, **_: send(session, request))
+    events.register_last("response-received.s3", _keep_page)
+
+
+def _keep_page(response_dict: Any = None, parsed_response: Any = None, **_: object) -> None:
+    if not parsed_response or "Error" not in parsed_response:
+        return
+    code = str(parsed_response["Error"].get("Code") or "")
+    body = (response_dict or {}).get("body")
+    if isinstance(body, bytes) and (not code or code.isdecimal()):
+        parsed_response.setdefault("ResponseMetadata", {})["Page"] = page_words(body)
+
+
+def page_words(body: bytes) -> str:
+    """Return the title of an HTML page, or the text of an answer without its tags if it has no title."""
+    text = body[:_PAGE_CHARACTERS].decode("utf-8", errors="replace")
+    title = _TITLE.search(text)
+    return title[1] if title else _TAG.sub(" ", _UNSEEN.sub(" ", text))
