@@ -177,7 +177,7 @@ def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
         NotFound: There is no such model.
         BadInput: The time can't be read.
     """
-    from mreg.domain.events import parse_time, time_text
+    from mreg.domain.events import STAGING, changes_within, parse_time, time_text
     from mreg.domain.events import stages_at as replay
 
     wanted = name if isinstance(name, ModelName) else ModelName(name)
@@ -188,7 +188,17 @@ def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
 
     events = session.catalog.read(look)
     past = [event for event in events if time_text(event.at) <= moment]
-    return StagesAt(model=str(wanted), at=moment, stages=replay(past))
+    found = StagesAt(model=str(wanted), at=moment, stages=replay(past))
+    if moment > time_text(session.now()):
+        session.notice(f"{moment} is in the future; these are the stages now")
+    elif not past and events:
+        session.notice(f"{wanted} had no versions then: its history begins at {time_text(events[0].at)}")
+    unit, end = changes_within(moment)
+    later = [event for event in events if moment < time_text(event.at) < end]
+    changed = next((event for event in later if event.action in STAGING), None)
+    if changed is not None:
+        session.notice(f"the stages of {wanted} changed later in that {unit}, first at {time_text(changed.at)}")
+    return found
 
 
 def completions(session: Session, prefix: str) -> tuple[str, ...]:
