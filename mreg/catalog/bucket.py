@@ -7,6 +7,7 @@ machine take turns among themselves, which saves them the copies that only one o
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import sqlite3
 import threading
@@ -239,7 +240,10 @@ class BucketDatabase(Database):
             return None
         try:
             raw = sqlite3.connect(
-                f"file:{quote(copy.path)}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+                f"file:{quote(os.fsencode(copy.path))}?mode=ro&immutable=1",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
             )
         except sqlite3.OperationalError:
             return None

@@ -157,7 +157,7 @@ class SqliteDatabase(Database):
 
     def _connect(self, options: str) -> sqlite3.Connection:
         raw = sqlite3.connect(
-            f"file:{quote(self._path)}?{options}",
+            f"file:{quote(os.fsencode(self._path))}?{options}",
             uri=True,
             timeout=self._busy_seconds,
             isolation_level=None,

@@ -80,6 +80,10 @@ def parse_gate(text: str) -> Expression:
 def _check_length(what: str, text: str) -> None:
     if len(text) > LENGTH_LIMIT:
         raise BadInput(f"the {what} has {len(text)} characters; the limit is {LENGTH_LIMIT}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"the {what} is not valid Unicode text") from None
 
 
 def parse_sort(text: str) -> Sort:

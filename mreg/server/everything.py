@@ -22,7 +22,7 @@ def search(
     q: Annotated[
         str,
         Query(
-            description="Condition in the language of mreg search; empty for every version. A time without a zone is UTC.",
+            description="Condition in the language of mreg search (default: none). A time without a zone is UTC.",
             examples=["metrics.accuracy > 0.9 and stage = 'Staging'"],
         ),
     ] = "",
