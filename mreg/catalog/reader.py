@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from mreg.catalog.database import Connection, Row
 from mreg.catalog.rows import number, read_event, read_model, read_reference, read_version
 from mreg.domain.digest import Digest
-from mreg.domain.metrics import WELL_KNOWN
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, VersionRef
 
@@ -48,6 +47,7 @@ class Reader:
             directions=one.all("models.directions", model_id=model_id),
             aliases=one.all("models.aliases", model_id=model_id),
             latest=_number(one.one("versions.latest", model_id=model_id, back=0)),
+            newest=_number(one.one("versions.newest", model_id=model_id)),
             staging=_number(one.one("versions.last_in_stage", model_id=model_id, stage=ModelStage.STAGING.value)),
             production=_number(one.one("versions.last_in_stage", model_id=model_id, stage=ModelStage.PRODUCTION.value)),
         )
@@ -60,14 +60,10 @@ class Reader:
         return summaries(self.connection, rows[offset:])
 
     def judging_metric(self, model: RegisteredModel) -> str:
-        """The metric that speaks for a model: its own choice, else the first well-known one that a version has."""
-        if model.primary_metric:
-            return model.primary_metric
-        for name in WELL_KNOWN:
-            if self.connection.one("versions.has_metric", model_id=model.model_id, metric=name):
-                return name
-        row = self.connection.one("versions.first_metric", model_id=model.model_id)
-        return str(row["name"]) if row else ""
+        """Return a model's primary metric, over all its versions; see `mreg.domain.metrics.primary_metric`."""
+        from mreg.catalog.summaries import judging_metric
+
+        return judging_metric(self.connection, model)
 
     def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Names of models that begin with a text, sorted."""

@@ -112,6 +112,7 @@ def read_model(
     directions: Iterable[Row],
     aliases: Iterable[Row],
     latest: int | None,
+    newest: int | None,
     staging: int | None,
     production: int | None,
 ) -> RegisteredModel:
@@ -126,6 +127,7 @@ def read_model(
         primary_metric=str(row["primary_metric"]),
         version_count=number(row, "version_count"),
         latest_version=latest,
+        newest_version=newest,
         production_version=production,
         staging_version=staging,
         created_at=read_time(str(row["created_at"])),

@@ -98,15 +98,14 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
         f"profile: {_quoted(profile)}" if profile else "# profile: team",
         *(["catalog: .mreg/catalog.db", "artifacts: .mreg/artifacts"] if local else ["# catalog: .mreg/catalog.db"]),
     ]
-    data = ("\n".join(lines) + "\n").encode()  # what is not valid text fails before there is a file
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
     except FileExistsError:
         raise AlreadyExists(f"{quoted(file, 200)} exists already", hint="edit it, or remove it first") from None
     except OSError as error:
         raise Unavailable(f"{quoted(file, 200)} can't be made: {error.strerror}") from error
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write("\n".join(lines) + "\n")
     if local:
         _keep_out_of_git(os.path.join(os.path.dirname(file), ".mreg"))
     return file

@@ -12,7 +12,7 @@ from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef
 from mreg.domain.policy import Decision
 from mreg.errors import BadInput, Corrupt, NotFound
-from mreg.registry.references import as_reference, find, find_model, find_version
+from mreg.registry.references import as_reference, find, find_model, find_told
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -114,8 +114,8 @@ def why(session: Session, reference: VersionRef | str) -> Why:
 
     wanted = as_reference(reference)
 
-    def look(reader: Reader) -> tuple[ModelVersion, Event | None, tuple[Decision, ...], ModelVersion | None]:
-        version = find_version(reader, wanted)
+    def look(reader: Reader) -> tuple[ModelVersion, Event | None, tuple[Decision, ...], ModelVersion | None, str]:
+        version, note = find_told(reader, wanted)
         model = find_model(reader, version.model_name)
         events = reader.events(model=model, version=version.version)
         entered = next(
@@ -129,11 +129,11 @@ def why(session: Session, reference: VersionRef | str) -> Why:
         before = None
         if version.stage in (ModelStage.STAGING, ModelStage.PRODUCTION):
             before = reader.find(model, Selector(SelectorKind.STAGE, version.stage.value.lower(), 1))
-        return version, entered, decisions_on(reader, version), before
+        return version, entered, decisions_on(reader, version), before, note
 
-    version, entered, decisions, before = session.catalog.read(look)
-    if str(wanted) != str(version.reference):
-        session.notice(f"{wanted} is {version.reference}")
+    version, entered, decisions, before, note = session.catalog.read(look)
+    if note:
+        session.notice(note)
     return Why(
         version=version,
         entered=entered,

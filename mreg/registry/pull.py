@@ -13,7 +13,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, NotFound
 from mreg.registry.destinations import check_destination
-from mreg.registry.references import as_reference, concerning, find_version
+from mreg.registry.references import as_reference, concerning, find_told, find_version
 from mreg.registry.session import Session
 
 
@@ -57,9 +57,9 @@ def pull(
         Unavailable: The store can't be read or the destination can't be written.
     """
     wanted = as_reference(reference)
-    version = session.catalog.read(lambda reader: find_version(reader, wanted))
-    if str(version.reference) != str(wanted):
-        session.notice(f"{wanted} is {version.reference}")
+    version, note = session.catalog.read(lambda reader: find_told(reader, wanted))
+    if note:
+        session.notice(note)
     artifact = version.artifact
     target = Path(os.path.abspath(os.fspath(destination))) if destination is not None else Path.cwd() / artifact.name
     if destination is not None and os.fspath(destination).endswith("/") and not target.is_dir():

@@ -168,12 +168,6 @@ def test_a_place_that_the_locale_lacks_is_an_ordinary_error(names: mreg.Registry
     assert run("--config", "profiles.yaml", "--profile", "other", "list", **{**ASCII, "PYTHONUTF8": "1"}).code == 0
 
 
-def test_a_profile_that_cannot_be_written_leaves_no_file(names: mreg.Registry) -> None:
-    done = run("init", "--name", "é", **ASCII)
-    assert done.code == 2
-    assert not os.path.lexists("mreg.yaml")
-
-
 def test_metrics_and_git_are_read_in_every_locale(names: mreg.Registry) -> None:
     for words in (["init", "-q"], ["checkout", "-q", "-b", "brânch"], ["add", "-A"], ["commit", "-q", "-m", "é"]):
         subprocess.run(["git", *words], check=True)
