@@ -173,7 +173,7 @@ def _write_json(document: str, stream: TextIO, name: str) -> None:
         stream.write(f"{text}\n")
     else:
         left = memoryview(f"{text}\n".encode())
-        while left:  # an unbuffered stream may take only a part
+        while left:  # an unbuffered stream can take only a part
             left = left[binary.write(left) or 0 :]
     stream.flush()
 

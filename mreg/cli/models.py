@@ -72,7 +72,7 @@ def search(
     Fields are metrics.NAME, params.NAME, tags.NAME and name, version, stage, status, alias, run_id, experiment_id,
     format, size_bytes, checksum, git_commit, git_branch, created_by, created_at, updated_at, deployed_at, description.
     Compare with = != < <= > >=, like, in (...), is null; combine with and, or, not and brackets. A time without a zone
-    is local time; standard error shows it in UTC.
+    is local time; standard error shows it in UTC. Times compare to the microsecond, as --format plain shows them.
 
     Examples:
 

@@ -77,7 +77,7 @@ class Output:
         streams.put(text)
 
     def note(self, text: str) -> None:
-        """Say something that helps a person and is no part of the result; the same text only once."""
+        """Write a note beside the result to standard error, unless quiet; the same text only once."""
         if not self.quiet and text not in self._noted:
             self._noted.add(text)
             self.warn(text)

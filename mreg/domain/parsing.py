@@ -46,7 +46,7 @@ def parse(text: str) -> Expression | None:
 
 
 def with_instants(text: str, instant: Callable[[str], str]) -> str:
-    """Return a search expression in which each time names its zone; everything else stays as it is written.
+    """Return a search expression in which each time names its zone; the rest is unchanged.
 
     Args:
         instant: Called with each time that names no zone; returns it with one.

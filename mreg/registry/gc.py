@@ -142,7 +142,7 @@ def _unreferenced(session: Session, before: datetime, younger: _Younger, *, remo
         needed, last_artifact = needed_blobs(session)
     except Corrupt as error:
         if not old:
-            return  # nothing would be removed, and mreg verify tells of the damage
+            return  # nothing would be removed, and mreg verify reports the damage
         error.message = f"what can be removed is not known: {error.message}"
         raise
     for digest in stored.keys() - old.keys() - needed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -201,6 +202,19 @@ def test_a_time_at_the_edge_of_the_calendar_is_read_or_refused(
     except BadInput as error:
         assert error.message == f"invalid time '{text}'"
     assert short(datetime.fromisoformat(text).replace(tzinfo=UTC))[:4] in ("0001", "9999")
+
+
+@pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, KATHMANDU])
+def test_every_local_time_is_read_as_the_instant_that_shows_it(
+    in_zone: object, capfd: pytest.CaptureFixture[str], zone: str
+) -> None:
+    in_zone(zone)  # type: ignore[operator]
+    chance = random.Random(12)
+    for _ in range(500):
+        naive = datetime(1990, 1, 1) + timedelta(seconds=chance.randrange(45 * 365 * 24 * 3600))  # noqa: DTZ001
+        found, note = said(naive.isoformat(), capfd)
+        shown = datetime.fromisoformat(found).astimezone().replace(tzinfo=None)
+        assert shown == naive or ("does not exist" in note and shown - naive == timedelta(hours=1))
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "2026-13-01", "2026-02-30T12:00", "12:00", "2026-03-01T25:00"])
