@@ -89,6 +89,15 @@ def is_utf8(name: str) -> bool:
     return (getattr(getattr(sys, name), "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
+def can_show(name: str, text: str) -> bool:
+    """Return whether ``stdout`` or ``stderr`` has every character of a text in its encoding."""
+    try:
+        text.encode(getattr(getattr(sys, name), "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def flush() -> None:
     """Flush standard output, unless it is closed."""
     if sys.stdout is not None:
@@ -114,13 +123,21 @@ def put_lines(lines: Iterable[str]) -> None:
 
 
 def put_json(document: str) -> None:
-    """Write a JSON document to standard output: valid JSON of the same value, in every encoding of the stream.
+    """Write a JSON document to standard output as UTF-8, or as ASCII if the stream has another encoding.
+
+    The bytes are valid JSON of the same value, whatever the encoding, UTF-16 included.
 
     Raises:
         OSError: Standard output is closed or full.
     """
-    text = printable_json(document)
-    _write(f"{text if is_utf8('stdout') else _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)}\n")
+    _write_json(document, output(), "stdout")
+
+
+def try_to_say_json(document: str) -> None:
+    """Write a JSON document to standard error as `put_json` does, but never raise."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if sys.stderr is not None:
+            _write_json(document, sys.stderr, "stderr")
 
 
 def say(text: str, *, end: str = "\n") -> None:
@@ -143,6 +160,21 @@ def try_to_say(text: str, *, end: str = "\n") -> None:
 def _write(text: str) -> None:
     stream = output()
     stream.write(_encodable(text, stream))
+    stream.flush()
+
+
+def _write_json(document: str, stream: TextIO, name: str) -> None:
+    text = printable_json(document)
+    if not is_utf8(name):
+        text = _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)
+    binary = getattr(stream, "buffer", None)
+    stream.flush()
+    if binary is None:  # a text stream that a program put in the place of the real one
+        stream.write(f"{text}\n")
+    else:
+        left = memoryview(f"{text}\n".encode())
+        while left:  # an unbuffered stream can take only a part
+            left = left[binary.write(left) or 0 :]
     stream.flush()
 
 

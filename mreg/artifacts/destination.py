@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mreg.artifacts.backend import Chunk, Wanted
+from mreg.artifacts.file_names import check_encodable
 from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, hashed, stream_chunks
 from mreg.artifacts.linux import RENAME_EXCHANGE, RENAME_NOREPLACE, begin_sync, rename2, sync_all
 from mreg.artifacts.local import CREATE, NOFOLLOW, READ
@@ -129,6 +130,8 @@ class Destination:
     def receive_folder(self, digest: Digest, entries: Sequence[ManifestEntry], *, force: bool) -> Received:
         """Make the folder of a manifest, every file verified."""
         self._refuse_reserved(os.path.basename(self._path), *(entry.path for entry in entries))
+        for entry in entries:
+            check_encodable(entry.path)
         if self._occupied(force=force, folder=True, same=lambda: self._same_folder(entries)):
             return Received(unchanged=True)
         size = sum(entry.size for entry in entries)

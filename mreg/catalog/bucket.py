@@ -7,6 +7,7 @@ machine take turns among themselves, which saves them the copies that only one o
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import sqlite3
 import threading
@@ -222,9 +223,8 @@ class BucketDatabase(Database):
         if not copy.path:
             return None
         try:
-            raw = connect(
-                f"file:{quote(copy.path)}?mode=ro&immutable=1", self._place, lambda: file_size(copy.path), uri=True
-            )
+            path = quote(os.fsencode(copy.path))
+            raw = connect(f"file:{path}?mode=ro&immutable=1", self._place, lambda: file_size(copy.path), uri=True)
         except sqlite3.OperationalError:
             return None
         try:

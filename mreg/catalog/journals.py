@@ -158,7 +158,7 @@ def _page_size(path: str) -> int:
 
     A killed writer may have left the first page with more pages than the file has; the size of a page is known even so.
     """
-    raw = connect(f"file:{quote(path)}?mode=ro&immutable=1", path, lambda: file_size(path), uri=True)
+    raw = connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", path, lambda: file_size(path), uri=True)
     with contextlib.closing(raw):
         with contextlib.suppress(sqlite3.DatabaseError):
             raw.execute("PRAGMA schema_version").fetchone()

@@ -19,7 +19,6 @@ from mreg.catalog.rows import (
 )
 from mreg.catalog.selecting import holders, select
 from mreg.domain.digest import Digest
-from mreg.domain.metrics import WELL_KNOWN
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.stored import SIZE_LIMIT
@@ -63,6 +62,7 @@ class Reader:
             directions=one.all("models.directions", model_id=model_id),
             aliases=one.all("models.aliases", model_id=model_id),
             latest=_number(one.one("versions.latest", model_id=model_id, back=0)),
+            newest=_number(one.one("versions.newest", model_id=model_id)),
             staging=next(iter(holders(one, number(row, "model_id"), STAGING)), None),
             production=next(iter(holders(one, number(row, "model_id"), PRODUCTION)), None),
         )
@@ -75,14 +75,10 @@ class Reader:
         return summaries(self.connection, rows[offset:])
 
     def judging_metric(self, model: RegisteredModel) -> str:
-        """The metric that speaks for a model: its own choice, else the first well-known one that a version has."""
-        if model.primary_metric:
-            return model.primary_metric
-        for name in WELL_KNOWN:
-            if self.connection.one("versions.has_metric", model_id=model.model_id, metric=name):
-                return name
-        row = self.connection.one("versions.first_metric", model_id=model.model_id)
-        return read_metric_name(row) if row else ""
+        """Return a model's primary metric, over all its versions; see `mreg.domain.metrics.primary_metric`."""
+        from mreg.catalog.summaries import judging_metric
+
+        return judging_metric(self.connection, model)
 
     def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Names of models that begin with a text, sorted."""

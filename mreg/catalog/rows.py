@@ -214,6 +214,7 @@ def read_model(
     directions: Iterable[Row],
     aliases: Iterable[Row],
     latest: int | None,
+    newest: int | None,
     staging: int | None,
     production: int | None,
 ) -> RegisteredModel:
@@ -228,6 +229,7 @@ def read_model(
         primary_metric=text(row, "primary_metric"),
         version_count=number(row, "version_count"),
         latest_version=latest,
+        newest_version=newest,
         production_version=production,
         staging_version=staging,
         created_at=read_time(row["created_at"]),

@@ -163,7 +163,11 @@ class SqliteDatabase(Database):
     def _connect(self, options: str) -> GuardedConnection:
         path = self._path
         return connect(
-            f"file:{quote(path)}?{options}", path, lambda: file_size(path), uri=True, seconds=self._busy_seconds
+            f"file:{quote(os.fsencode(path))}?{options}",
+            path,
+            lambda: file_size(path),
+            uri=True,
+            seconds=self._busy_seconds,
         )
 
     def _open_file(self, *, write: bool) -> tuple[GuardedConnection, bool]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.rows import number, read_metric, read_metric_name, read_model, row_of, text, version_number
-from mreg.domain.metrics import WELL_KNOWN, MetricValue
+from mreg.domain.metrics import WELL_KNOWN, MetricValue, primary_metric
 from mreg.domain.model import ModelSummary, RegisteredModel
 
 CHUNK = 200
@@ -18,7 +18,9 @@ _IN_STAGE = (
 )
 _VERSIONS = (
     "(SELECT v.version FROM versions v WHERE v.model_id = m.model_id AND v.stage <> 'Archived' "
-    f"ORDER BY v.version DESC LIMIT 1) AS latest, {_IN_STAGE.format('Staging')} AS staging, "
+    f"ORDER BY v.version DESC LIMIT 1) AS latest, "
+    f"(SELECT MAX(v.version) FROM versions v WHERE v.model_id = m.model_id) AS newest, "
+    f"{_IN_STAGE.format('Staging')} AS staging, "
     f"{_IN_STAGE.format('Production')} AS production"
 )
 _METRICS = ", ".join(
@@ -76,6 +78,7 @@ def _model(row: Row, more: Row, belongings: Mapping[tuple[Value, str], list[Row]
         directions=directions,
         aliases=[{"alias": one["name"], "version": one["version"]} for one in aliases],
         latest=_number(more, "latest"),
+        newest=_number(more, "newest"),
         staging=_number(more, "staging"),
         production=_number(more, "production"),
     )
@@ -85,11 +88,19 @@ def _number(row: Row, column: str) -> int | None:
     return None if row[column] is None else version_number(row, column)
 
 
+def judging_metric(connection: Connection, model: RegisteredModel) -> str:
+    """Return the primary metric of a model; empty if no version has a metric."""
+    rows = connection.query(
+        f"SELECT {_METRICS}, {_FIRST} FROM models m WHERE m.model_id = :model_id", {"model_id": model.model_id}
+    )
+    return next((_judging(model, row) for row in rows), model.primary_metric)
+
+
 def _judging(model: RegisteredModel, more: Row) -> str:
-    """As `mreg.catalog.reader.Reader.judging_metric`."""
-    known = next((name for name in WELL_KNOWN if more[f"has_{name}"]), "")
+    present = [name for name in WELL_KNOWN if more[f"has_{name}"]]
     first = more["first_metric"]
-    return model.primary_metric or known or ("" if first is None else read_metric_name({"name": first}))
+    present += [] if first is None else [read_metric_name({"name": first})]
+    return primary_metric(model.primary_metric, present)
 
 
 @row_of("metrics", "name")

@@ -164,7 +164,8 @@ def answer(shell: str, typed: Sequence[str], invocation: Invocation) -> None:
         found = [quoted_for_bash(word.removeprefix(words[-1]), quote) for word in found]
     elif shell == "complete_bash":
         found = [word for word in found if needs_no_quotes(word)]
-    streams.put_lines(found)
+    # A word that the encoding lacks would be escaped, and so be another word.
+    streams.put_lines(word for word in found if streams.can_show("stdout", word))
 
 
 def _with_their_beginning(words: list[str]) -> list[str]:

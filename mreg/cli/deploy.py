@@ -12,6 +12,9 @@ from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ModelArgument
 from mreg.errors import BadInput
 
+SHOWN = 100
+"""Deployments that are shown unless --limit asks for more."""
+
 
 def deploy(
     ctx: typer.Context,
@@ -53,4 +56,11 @@ def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) ->
     from mreg.cli.policy_reports import deployments as rendering
 
     run = invocation_of(ctx)
-    run.output.result(run.registry.deployments(model_name(name), limit=limit or 100), rendering)
+    wanted = model_name(name)
+    if limit is not None:
+        run.output.result(run.registry.deployments(wanted, limit=limit), rendering)
+        return
+    found = run.registry.deployments(wanted, limit=SHOWN + 1)
+    run.output.result(found[:SHOWN], rendering)
+    if len(found) > SHOWN:
+        run.output.note(f"only the newest {SHOWN} are shown; --limit N shows more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import typer
 
 from mreg import errors, streams
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
-from mreg.domain.text import nearest, printable, printable_json, quoted
+from mreg.domain.text import nearest, printable, quoted
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
@@ -71,9 +72,23 @@ def _unknown(error: BaseException, invocation: Invocation) -> int:
     if isinstance(error, MemoryError):
         _say("there is not enough memory", "", "out_of_memory", invocation)
         return 1
+    if isinstance(error, UnicodeEncodeError):
+        message, hint = _unencodable(error)
+        _say(message, hint, errors.BadInput.code, invocation)
+        return 2
     hint = "" if invocation.debug else "add --debug to see the traceback, and report it as a bug of mreg"
     _say(f"unexpected {type(error).__name__}: {error}", hint, "unexpected", invocation)
     return 1
+
+
+def _unencodable(error: UnicodeEncodeError) -> tuple[str, str]:
+    """Return message and hint for a text that a file name, a file or a system call cannot hold in this locale."""
+    encoding = sys.getfilesystemencoding()
+    if error.encoding.lower().replace("-", "") == "utf8":  # bytes of a file name or an argument that do not decode
+        message = f"{quoted(error.object)} is not valid text: the locale's encoding is {encoding}"
+    else:
+        message = f"cannot encode {quoted(error.object)}: the locale's encoding is {encoding}"
+    return message, "use names that are valid UTF-8" if encoding == "utf-8" else "export PYTHONUTF8=1"
 
 
 def _say(message: str, hint: str, code: str, invocation: Invocation, details: dict[str, object] | None = None) -> None:
@@ -82,10 +97,10 @@ def _say(message: str, hint: str, code: str, invocation: Invocation, details: di
         import json
 
         document = {"code": code, "message": message, "hint": hint, **({"details": details} if details else {})}
-        text = printable_json(json.dumps(document, default=str))
-    else:
-        text = f"error: {message}" + "".join(f"\n  {line}" for line in hint.splitlines())
-    streams.try_to_say(text)  # where standard error is closed or full the exit code still tells
+        streams.try_to_say_json(json.dumps(document, default=str))
+        return
+    # If standard error is closed or full, the exit code still tells.
+    streams.try_to_say(f"error: {message}" + "".join(f"\n  {line}" for line in hint.splitlines()))
 
 
 def _usage(error: typer.TyperException, words: Sequence[str]) -> tuple[str, str]:

@@ -26,7 +26,10 @@ def history(
     ] = None,
     limit: Limit = None,
     at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="What was in each stage at that time (ISO 8601; UTC).")
+        str | None,
+        typer.Option(
+            "--at", metavar="TIME", help="Show the stages at that time (ISO 8601; local unless it has a zone)."
+        ),
     ] = None,
 ) -> None:
     """Show who did what when to a model, to a version or to anything, newest first.
@@ -51,7 +54,9 @@ def history(
         return
     if wanted.selector is not None:
         raise BadInput("--at asks for the stages of a model", hint=f"mreg history {wanted.name} --at {at}")
-    run.output.result(run.registry.stages_at(wanted.name, at))
+    from mreg.cli.times import instant
+
+    run.output.result(run.registry.stages_at(wanted.name, instant(at, run.output)))
 
 
 def lineage(

@@ -71,7 +71,8 @@ def search(
 
     Fields are metrics.NAME, params.NAME, tags.NAME and name, version, stage, status, alias, run_id, experiment_id,
     format, size_bytes, checksum, git_commit, git_branch, created_by, created_at, updated_at, deployed_at, description.
-    Compare with = != < <= > >=, like, in (...), is null; combine with and, or, not and brackets.
+    Compare with = != < <= > >=, like, in (...), is null; combine with and, or, not and brackets. A time without a zone
+    is local time; standard error shows it in UTC. Times compare to the microsecond, as --format plain shows them.
 
     Examples:
 
@@ -79,7 +80,9 @@ def search(
       mreg search "metrics.accuracy > 0.9 and tags.team = 'fraud' and stage = 'Staging'"
       mreg search "name like 'team/%' and created_at > '2026-03-01'" --sort -metrics.accuracy --limit 10
     """
+    from mreg.cli import times
     from mreg.cli.render import found
 
     run = invocation_of(ctx)
-    run.output.result(run.registry.search(expression, sort=sort, limit=limit), found)
+    wanted = times.expression(expression, run.output)
+    run.output.result(run.registry.search(wanted, sort=sort, limit=limit), found)

@@ -29,6 +29,7 @@ class Output:
     def __init__(self, chosen: str = "", *, quiet: bool = False) -> None:
         self.format = chosen or ("table" if streams.is_terminal("stdout") else "plain")
         self.quiet = quiet
+        self._noted: set[str] = set()
 
     def result(self, value: object, rendering: Callable[[Any], Rendering] | None = None) -> None:
         """Print a result: one value or a tuple of them, in the chosen format.
@@ -76,8 +77,9 @@ class Output:
         streams.put(text)
 
     def note(self, text: str) -> None:
-        """Say something that helps a person and is no part of the result."""
-        if not self.quiet:
+        """Write a note beside the result to standard error, unless quiet; the same text only once."""
+        if not self.quiet and text not in self._noted:
+            self._noted.add(text)
             self.warn(text)
 
     def warn(self, text: str) -> None:

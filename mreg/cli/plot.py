@@ -41,9 +41,13 @@ def trend(found: ModelVersions | ModelVersion, metric: str | None) -> Trend:
     points = [(version.version, version.metrics[name]) for version in reversed(versions) if name in version.metrics]
     if not points:
         known = sorted({key for version in versions for key in version.metrics})
+        limited = len(versions) < model.model.version_count
+        where = f"no version of {model.model.name}" + (f" within --limit {len(versions)}" if limited else "")
+        if not known:
+            raise NotFound(f"{where} has a metric", hint=f"mreg show {model.model.name}")
         near = nearest(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(known) or 'no metrics'}"
-        raise NotFound(f"no version of {model.model.name} has the metric {quoted(name)}", hint=hint)
+        hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(known)}"
+        raise NotFound(f"{where} has the metric {quoted(name)}", hint=hint)
     return Trend(
         model=str(model.model.name),
         metric=name,

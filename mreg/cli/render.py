@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mreg.cli import policy_reports, reports, upkeep_reports
@@ -45,7 +46,7 @@ def summaries(values: Sequence[ModelSummary]) -> Rendering:
         rows.append(
             (
                 Toned(str(model.name), "strong"),
-                model.latest_version,
+                _latest(model),
                 summary.metric or None,
                 summary.latest_value,
                 model.staging_version,
@@ -59,13 +60,26 @@ def summaries(values: Sequence[ModelSummary]) -> Rendering:
         "model", ">latest", "metric", ">latest value", ">staging", ">production", ">production value", ">versions",
         "updated",
     )  # fmt: skip
-    return one(
-        Table(
-            columns=columns,
-            rows=tuple(rows),
-            optional=("updated", ">versions", ">staging", "metric", ">latest value", ">production value"),
-        )
+    table = Table(
+        columns=columns,
+        rows=tuple(rows),
+        optional=("updated", ">versions", ">staging", "metric", ">latest value", ">production value"),
     )
+    exact_rows = tuple(
+        (row[0], summary.model.latest_version, *row[2:]) for summary, row in zip(values, rows, strict=True)
+    )
+    marked = any(summary.model.newer_archived for summary in values)
+    return Rendering(
+        tables=(table,),
+        flat=replace(table, rows=exact_rows),
+        summary="* newer versions are archived; mreg show NAME lists them" if marked else "",
+    )
+
+
+def _latest(model: RegisteredModel) -> Cell:
+    if not model.newer_archived:
+        return model.latest_version
+    return "*" if model.latest_version is None else f"{model.latest_version} *"
 
 
 def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str]:
@@ -115,12 +129,18 @@ def _model_facts(model: RegisteredModel) -> list[tuple[Cell | Toned, ...]]:
         ("directions", _mapping(model.directions)),
         ("production", model.production_version),
         ("staging", model.staging_version),
-        ("latest", model.latest_version),
+        ("latest", _latest_with_newer(model)),
         ("versions", model.version_count),
         ("created", model.created_at),
         ("by", model.created_by),
     ]
     return [row for row in rows if row[1] not in ("", None)]
+
+
+def _latest_with_newer(model: RegisteredModel) -> Cell:
+    if not model.newer_archived:
+        return model.latest_version
+    return f"{model.latest_version or 'none'} ({model.newer_archived})"
 
 
 def _mapping(values: Mapping[str, str]) -> str:
@@ -129,9 +149,11 @@ def _mapping(values: Mapping[str, str]) -> str:
 
 def _model(model: RegisteredModel) -> Rendering:
     facts = Table(title=str(model.name), columns=("field", "value"), rows=tuple(_model_facts(model)), facts=True)
+    rows = [row for row in facts.rows if row[0] != "latest" or model.latest_version is not None]
+    exact_rows = tuple((row[0], model.latest_version) if row[0] == "latest" else row for row in rows)
     return Rendering(
         tables=(facts,),
-        flat=Table(columns=("field", "value"), rows=(("name", str(model.name)), *facts.rows)),
+        flat=Table(columns=("field", "value"), rows=(("name", str(model.name)), *exact_rows)),
     )
 
 

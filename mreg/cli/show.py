@@ -18,7 +18,11 @@ def show(
     limit: Limit = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="TIME", help="What a stage or an alias meant at that time (ISO 8601; UTC)."),
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Time at which to look up a stage or an alias (ISO 8601; local unless it has a zone).",
+        ),
     ] = None,
     plot: Annotated[
         str | None,
@@ -46,6 +50,9 @@ def show(
     """
     run = invocation_of(ctx)
     if at is not None:
+        from mreg.cli.times import instant
+
+        at = instant(at, run.output)
         run.output.result(run.registry.version_at(reference(words), at))
         return
     found = run.registry.show(reference(words), limit=limit)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -99,14 +100,25 @@ def exact(cell: Cell | Toned) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def short(cell: Cell | Toned) -> str:
-    """The cell's text for people: up to six significant digits, times to the minute in the local zone."""
+def short(cell: Cell | Toned, zone: tzinfo | None = None) -> str:
+    """Return the cell's text for people: up to six significant digits, times to the second with their zone.
+
+    Args:
+        zone: The zone of times; None for the local one.
+    """
     value = cell.value if isinstance(cell, Toned) else cell
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, datetime):
-        return value.astimezone().strftime("%Y-%m-%d %H:%M")
+        return _zoned(value, zone)
     return exact(cell)
+
+
+def _zoned(at: datetime, zone: tzinfo | None) -> str:
+    """Return a time such as ``2026-03-01 12:00:34+01:00``, which ``--at`` and search read as well."""
+    with contextlib.suppress(ValueError, OverflowError, OSError):  # years that the local zone cannot express stay UTC
+        at = at.astimezone(zone)
+    return at.isoformat(" ", "seconds").replace("+00:00", "Z")
 
 
 def plain_lines(table: Table) -> Sequence[str]:
@@ -138,7 +150,7 @@ def _no_formula(cell: Cell | Toned, text: str) -> str:
 
 
 def markdown(rendering: Rendering) -> str:
-    """GitHub's Markdown: every cell escaped, so that nothing stored can break the table or become markup."""
+    """Return GitHub's Markdown, times in UTC; every cell is escaped, so that nothing stored becomes markup."""
     from mreg.domain.text import printable
 
     lines = [f"<!-- {printable(rendering.marker).replace('>', '&gt;')} -->"] if rendering.marker else []
@@ -148,7 +160,7 @@ def markdown(rendering: Rendering) -> str:
         names = table.names if not table.facts else ("", "")
         lines.append("| " + " | ".join(markdown_cell(name) for name in names) + " |")
         lines.append("|" + "|".join("---:" if column.startswith(">") else "---" for column in table.columns) + "|")
-        lines += ["| " + " | ".join(markdown_cell(short(cell)) for cell in row) + " |" for row in table.rows]
+        lines += ["| " + " | ".join(markdown_cell(short(cell, UTC)) for cell in row) + " |" for row in table.rows]
         lines.append("")
     if rendering.summary:
         lines += [markdown_cell(rendering.summary), ""]

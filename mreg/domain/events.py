@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from mreg.domain.model import ModelStage
 from mreg.domain.text import quoted
@@ -54,18 +54,54 @@ def time_text(at: datetime) -> str:
 
 
 def parse_time(text: str) -> str:
-    """The time of ISO 8601 (``2026-03-01``, ``2026-03-01T12:00``, ``...Z``, ``...+02:00``) in its one stored form.
-
-    Without a zone it is read as UTC.
+    """Return the time of an ISO 8601 text in its one stored form; a time without a zone is UTC.
 
     Raises:
-        BadInput: The text is no such time.
+        BadInput: The text is not a valid time.
+    """
+    at = read_time(text)
+    try:
+        return time_text(at if at.tzinfo else at.replace(tzinfo=UTC))
+    except OverflowError:
+        raise invalid_time(text) from None
+
+
+def read_time(text: str) -> datetime:
+    """Return the time of an ISO 8601 text (``2026-03-01``, ``2026-03-01T12:00``, ``...Z``, ``...+02:00``).
+
+    The result is naive if the text names no zone.
+
+    Raises:
+        BadInput: The text is not a valid time.
     """
     try:
-        at = datetime.fromisoformat(text)
-        return time_text(at if at.tzinfo else at.replace(tzinfo=UTC))
-    except (ValueError, OverflowError):
-        raise BadInput(f"{quoted(text)} is no time", hint="write it as 2026-03-01 or 2026-03-01T12:00Z") from None
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise invalid_time(text) from None
+
+
+def invalid_time(text: str) -> BadInput:
+    """Return the error for a text that is not a valid time, or a time that no stored form can hold."""
+    return BadInput(f"invalid time {quoted(text)}", hint="write it as 2026-03-01 or 2026-03-01T12:00Z")
+
+
+def changes_within(moment: str) -> tuple[str, str]:
+    """Return the unit to which a time was given, ``second`` or ``minute``, and the end of that unit.
+
+    A time that was read off a table lacks the fraction of the second. An answer for exactly that time leaves out what
+    happened in the rest of the unit. For a time with a fraction, both texts are empty.
+
+    Args:
+        moment: A time in its stored form.
+    """
+    at = datetime.fromisoformat(moment)
+    unit = "" if at.microsecond else "second" if at.second else "minute"
+    if not unit:
+        return "", ""
+    try:
+        return unit, time_text(at + timedelta(**{f"{unit}s": 1}))
+    except OverflowError:
+        return "", ""
 
 
 def details_text(details: Mapping[str, object]) -> str:
@@ -112,6 +148,10 @@ def chained(
         hash="",
     )
     return replace(event, hash=event_hash(event))
+
+
+STAGING = ("version.pushed", "version.stage_changed", "version.deleted", "model.deleted")
+"""Actions that change which versions are in which stage."""
 
 
 def stages_at(events: Iterable[Event]) -> dict[ModelStage, tuple[int, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from functools import cache
 from itertools import pairwise
@@ -261,10 +261,14 @@ def verdict(first: MetricValue | None, second: MetricValue | None, way: Directio
     return Verdict.BETTER if (after > before) == (way is Direction.HIGHER) else Verdict.WORSE
 
 
-def primary_metric(chosen: str, present: Mapping[str, MetricValue]) -> str:
-    """The metric that speaks for a version: the model's own choice, else the first well-known one, else the first.
+def primary_metric(chosen: str, present: Collection[str]) -> str:
+    """Return a model's primary metric: its own choice, else the first well-known one, else the first by name.
 
-    Empty where there is none; the model's own choice is returned even where this version lacks it.
+    The result is empty if there is none. The model's own choice is returned even if no version has it.
+
+    Args:
+        chosen: The model's own choice; empty for none.
+        present: Metrics of all versions of the model; of those that are not well known, the first by name is enough.
     """
     if chosen:
         return chosen

@@ -160,6 +160,7 @@ class RegisteredModel:
         primary_metric: The metric by which ``best`` and the list judge; empty: the first well-known one it has.
         version_count: Versions that exist now.
         latest_version: Newest version not archived, or None.
+        newest_version: Newest version, archived or not, or None.
         production_version: The version in Production that entered last, or None; staging_version likewise.
     """
 
@@ -172,11 +173,24 @@ class RegisteredModel:
     primary_metric: str = ""
     version_count: int = 0
     latest_version: int | None = None
+    newest_version: int | None = None
     production_version: int | None = None
     staging_version: int | None = None
     created_at: datetime
     updated_at: datetime
     created_by: str
+
+    @property
+    def newer_archived(self) -> str:
+        """A clause about archived versions that are newer than the latest one; empty if there are none."""
+        newest, latest = self.newest_version, self.latest_version
+        if newest is None or newest == latest:
+            return ""
+        if latest is None:
+            return "all versions are archived"
+        if newest == latest + 1:
+            return f"version {newest} is archived"
+        return f"newer versions up to {newest} are archived"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

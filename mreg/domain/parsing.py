@@ -6,10 +6,10 @@ Recursive descent over the tokens of one text; errors point at the character.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mreg.domain.events import parse_time
+from mreg.domain.events import parse_time, read_time
 from mreg.domain.expression import (
     FIELDS,
     GROUPS,
@@ -45,6 +45,26 @@ def parse(text: str) -> Expression | None:
     return _Parser(text).whole() if text.strip() else None
 
 
+def with_instants(text: str, instant: Callable[[str], str]) -> str:
+    """Return a search expression in which each time names its zone; the rest is unchanged.
+
+    Args:
+        instant: Called with each time that names no zone; returns it with one.
+
+    Raises:
+        BadInput: The expression cannot be parsed, or ``instant`` refuses a time.
+    """
+    _check_length("search expression", text)
+    if not text.strip():
+        return text
+    parser = _Parser(text)
+    parser.whole()
+    for start, end, time in reversed(parser.times):
+        if read_time(time).tzinfo is None:
+            text = f"{text[:start]}'{instant(time)}'{text[end:]}"
+    return text
+
+
 def parse_gate(text: str) -> Expression:
     """The condition that a gate's text means.
 
@@ -60,6 +80,10 @@ def parse_gate(text: str) -> Expression:
 def _check_length(what: str, text: str) -> None:
     if len(text) > LENGTH_LIMIT:
         raise BadInput(f"the {what} has {len(text)} characters; the limit is {LENGTH_LIMIT}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"the {what} is not valid Unicode text") from None
 
 
 def parse_sort(text: str) -> Sort:
@@ -99,6 +123,8 @@ class _Parser:
         self.tokens = self._tokens()
         self.place = 0
         self.depth = 0
+        self.times: list[tuple[int, int, str]] = []
+        """Where the times begin and end in the text, and each time without its quotes."""
 
     def _tokens(self) -> Sequence[_Token]:
         tokens = []
@@ -306,7 +332,9 @@ class _Parser:
             if kind is FieldKind.STATUS:
                 return ModelStatus(text.lower()).value
             if kind is FieldKind.TIME:
-                return parse_time(text)
+                found = parse_time(text)
+                self.times.append((token.at, token.at + len(token.text), text))
+                return found
         except BadInput as error:
             raise self.wrong(f"{error.message} ({error.hint})") from None
         except ValueError:

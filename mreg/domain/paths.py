@@ -32,6 +32,11 @@ def check_path(path: str) -> str:
         and not any(part in ("", ".", "..") for part in parts)
         and not (len(path) > 1 and path[1] == ":" and path[0].isascii() and path[0].isalpha())
     )
+    if any("\ud800" <= char <= "\udfff" for char in path):
+        raise BadInput(
+            f"the file name {quoted(path)} is not valid UTF-8",
+            hint="rename the file; if its name is valid UTF-8 and the locale is not: export PYTHONUTF8=1",
+        )
     if not good:
         raise BadInput(
             f"the file name {quoted(path)} can't be kept in an artifact",

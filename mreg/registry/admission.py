@@ -101,6 +101,40 @@ def nothing_to_override(command: str) -> BadInput:
     return BadInput("there is nothing to override: the policy allows this", hint=command)
 
 
+def admit_new(reader: Reader, version: ModelVersion, target: str) -> None:
+    """Return if a version that is being pushed is allowed to enter a stage or to take an alias at once.
+
+    Raises:
+        GateFailed, ApprovalMissing, NotAllowed: It is not. The message names no version: the push is rolled back.
+    """
+    assessment = assessment_of(reader, version, target)
+    if assessment.passed:
+        return
+    name = version.model_name
+    refused = f"the push to {name} was refused and no version was added: "
+    details = {"target": target, **assessment_details(assessment)}
+    later = f"push without {target} first: mreg push PATH --name {name}"
+    if assessment.wrong_stage is not None:
+        came_from = assessment.wrong_stage.value
+        raise NotAllowed(
+            f"{refused}only versions from {came_from} are allowed to enter {target}",
+            hint=f"{later} --stage {came_from.lower()}",
+            **details,
+        )
+    if assessment.failed:
+        raise GateFailed(
+            f"{refused}the new version does not pass {_gates(assessment)} of {target}",
+            hint=_failures(assessment),
+            **details,
+        )
+    count = f"{assessment.needed} approval" + ("s" if assessment.needed > 1 else "")
+    raise ApprovalMissing(
+        f"{refused}{target} needs {count}, which a new version does not have",
+        hint=f"{later}; then: mreg approve {name}@latest" + ("" if target == "Production" else f" --to {target}"),
+        **details,
+    )
+
+
 def no_such_target(target: str, model: RegisteredModel) -> NotFound:
     """The error for a target that is neither a stage nor an alias that a policy protects."""
     return NotFound(
@@ -201,13 +235,21 @@ def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
             **details,
         )
     if assessment.failed:
-        lines = [f"{one.gate}: {one.found}" + (f", and {one.bound}" if one.bound else "") for one in assessment.failed]
-        count = "a gate" if len(lines) == 1 else f"{len(lines)} gates"
-        hint = "\n".join(map(printable, lines))  # a newline in a gate must not begin a line of the hint
-        return GateFailed(f"{reference} does not pass {count} of {target}", hint=hint, **details)
+        return GateFailed(
+            f"{reference} does not pass {_gates(assessment)} of {target}", hint=_failures(assessment), **details
+        )
     who = f"{', '.join(assessment.may_approve)} may give it" if assessment.may_approve else "anybody else may give it"
     return ApprovalMissing(
         f"{reference} has {len(assessment.approved_by)} of {assessment.needed} approvals for {target}",
         hint=f"{who}: mreg approve {reference}" + ("" if target == "Production" else f" --to {target}"),
         **details,
     )
+
+
+def _gates(assessment: Assessment) -> str:
+    return "a gate" if len(assessment.failed) == 1 else f"{len(assessment.failed)} gates"
+
+
+def _failures(assessment: Assessment) -> str:
+    lines = [f"{one.gate}: {one.found}" + (f", and {one.bound}" if one.bound else "") for one in assessment.failed]
+    return "\n".join(map(printable, lines))  # a newline in a gate must not begin a line of the hint

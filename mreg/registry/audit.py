@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.catalog.decisions import decisions_on
-from mreg.domain.events import Event, first_broken, parse_time, stages_at, time_text
+from mreg.domain.events import Event, changes_within, first_broken, parse_time, stages_at, time_text
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef, spelled
 from mreg.domain.policy import Decision
 from mreg.errors import BadInput, Corrupt, NotFound
-from mreg.registry.references import as_reference, find, find_model, find_version
+from mreg.registry.references import as_reference, find, find_model, find_told
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -114,8 +114,8 @@ def why(session: Session, reference: VersionRef | str) -> Why:
 
     wanted = as_reference(reference)
 
-    def look(reader: Reader) -> tuple[ModelVersion, Event | None, tuple[Decision, ...], ModelVersion | None]:
-        version = find_version(reader, wanted)
+    def look(reader: Reader) -> tuple[ModelVersion, Event | None, tuple[Decision, ...], ModelVersion | None, str]:
+        version, note = find_told(reader, wanted)
         model = find_model(reader, version.model_name)
         events = reader.events(model=model, version=version.version)
         entered = next(
@@ -129,11 +129,11 @@ def why(session: Session, reference: VersionRef | str) -> Why:
         before = None
         if version.stage in (ModelStage.STAGING, ModelStage.PRODUCTION):
             before = reader.find(model, Selector(SelectorKind.STAGE, version.stage.value.lower(), 1))
-        return version, entered, decisions_on(reader, version), before
+        return version, entered, decisions_on(reader, version), before, note
 
-    version, entered, decisions, before = session.catalog.read(look)
-    if str(wanted) != str(version.reference):
-        session.notice(f"{wanted} is {version.reference}")
+    version, entered, decisions, before, note = session.catalog.read(look)
+    if note:
+        session.notice(note)
     return Why(
         version=version,
         entered=entered,
@@ -156,13 +156,18 @@ def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelV
     """
     wanted = as_reference(reference)
     moment = parse_time(at)
+    notes: list[str] = []
 
     def look(reader: Reader) -> ModelVersion:
         model, selector = find(reader, wanted)
         if selector is None or selector.kind not in (SelectorKind.STAGE, SelectorKind.ALIAS) or selector.back:
             raise BadInput("--at asks for a stage or an alias of a model", hint=f"mreg show {model.name}@production")
-        past = [event for event in reader.events(model=model, newest_first=False) if time_text(event.at) <= moment]
+        events = reader.events(model=model, newest_first=False)
+        past = [event for event in events if time_text(event.at) <= moment]
         number = _meant(past, selector)
+        if moment > time_text(session.now()):
+            notes.append(f"{moment} is in the future; this is the state now")
+        notes.extend(_changed_soon(events, selector, wanted, moment, number))
         found = reader.version(model, number) if number is not None else None
         if found is None:
             what = f"version {number}, which is deleted since" if number is not None else "nothing"
@@ -171,10 +176,39 @@ def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelV
             )
         return found
 
-    return session.catalog.read(look)
+    try:
+        return session.catalog.read(look)
+    finally:
+        for note in dict.fromkeys(notes):
+            session.notice(note)
 
 
-def _meant(past: list[Event], selector: Selector) -> int | None:
+def _changed_soon(
+    events: Sequence[Event], selector: Selector, wanted: VersionRef, moment: str, number: int | None
+) -> list[str]:
+    """Return a note if a stage or an alias came to mean another version in the rest of the minute or second."""
+    unit, end = changes_within(moment)
+    soon = [event for event in events if time_text(event.at) < end]
+    after = _meant(soon, selector)
+    if after == number or not unit:
+        return []
+    about = [event for event in soon if time_text(event.at) > moment and _concerns(event, selector)]
+    if not about:
+        return []
+    became = f"{wanted.name}@{after}" if after is not None else "nothing"
+    return [f"{wanted} became {became} later in that {unit}, at {time_text(about[-1].at)}"]
+
+
+def _concerns(event: Event, selector: Selector) -> bool:
+    if event.action in ("version.deleted", "model.deleted"):
+        return True
+    if selector.kind is SelectorKind.ALIAS:
+        return event.details.get("alias") == selector.value
+    stage = ModelStage.parse(selector.value).value
+    return event.action == "version.stage_changed" and stage in (event.details.get("to"), event.details.get("from"))
+
+
+def _meant(past: Sequence[Event], selector: Selector) -> int | None:
     if selector.kind is SelectorKind.STAGE:
         stage = ModelStage.parse(selector.value)
         entered = [

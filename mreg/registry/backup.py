@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mreg.catalog.catalog import Catalog
 from mreg.catalog.journals import JOURNAL, LOG, check_journals
 from mreg.catalog.sqlite import SqliteDatabase
-from mreg.domain.text import quoted
+from mreg.domain.text import printable, quoted
 from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
 from mreg.registry.audit import verify_audit
 from mreg.registry.destinations import check_database, check_destination
@@ -91,7 +91,11 @@ def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
         before = verify_audit(source)
         if not before.events:
             raise BadInput(f"the catalog in {quoted(os.fspath(file), 200)} is empty", hint="name a backup")
-        details = {"events": before.events, "last_hash": before.last_hash, "file": os.path.basename(os.fspath(file))}
+        details = {
+            "events": before.events,
+            "last_hash": before.last_hash,
+            "file": printable(os.path.basename(os.fspath(file))),
+        }
 
         def fill() -> int:
             return session.catalog.replace_by(

@@ -9,7 +9,7 @@ from mreg.domain.comparison import compare as compare_versions
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef
-from mreg.registry.references import as_reference, find, find_model, find_version
+from mreg.registry.references import as_reference, find, find_model, find_told
 from mreg.registry.session import Session
 
 if TYPE_CHECKING:
@@ -34,19 +34,18 @@ def compare(session: Session, first: VersionRef | str, second: VersionRef | str 
         name = session.catalog.read(lambda reader: find(reader, one))[0].name if split else one.name
         one = VersionRef(name, Selector(SelectorKind.STAGE, "production"))
 
-    def both(reader: Reader) -> tuple[ModelVersion, ModelVersion, dict[str, str]]:
-        left, right = find_version(reader, one), find_version(reader, other)
+    def both(reader: Reader) -> tuple[ModelVersion, ModelVersion, dict[str, str], tuple[str, str]]:
+        (left, first_note), (right, second_note) = find_told(reader, one), find_told(reader, other)
         # Where two models disagree on a direction, the first one is the yardstick.
         directions = {
             **find_model(reader, right.model_name).directions,
             **find_model(reader, left.model_name).directions,
         }
-        return left, right, directions
+        return left, right, directions, (first_note, second_note)
 
-    left, right, directions = session.catalog.read(both)
-    for wanted, found in ((one, left), (other, right)):
-        if str(wanted) != str(found.reference):
-            session.notice(f"{wanted} is {found.reference}")
+    left, right, directions, notes = session.catalog.read(both)
+    for note in filter(None, notes):
+        session.notice(note)
     if left.version_id == right.version_id:
         session.notice(f"both are {left.reference}: there is nothing to compare")
     same = left.artifact.digest == right.artifact.digest and left.artifact.kind is right.artifact.kind

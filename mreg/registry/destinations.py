@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mreg.artifacts.file_names import check_encodable
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 
@@ -21,9 +22,11 @@ def check_destination(session: Session, destination: str | os.PathLike[str]) -> 
     """Refuse a destination that is the registry's own, whatever name or link leads there, also with ``--force``.
 
     Raises:
-        BadInput: It is the catalog or a log of it, or holds it; or it overlaps the artifact store.
+        BadInput: It is the catalog or a log of it, or holds it; or it overlaps the artifact store; or the locale cannot
+            encode its name.
     """
     place = os.fspath(destination)
+    check_encodable(place, "export PYTHONUTF8=1; or name another destination")
     if "://" not in session.profile.catalog:
         catalog, wanted = os.path.realpath(session.profile.catalog), os.path.realpath(place)
         for own in (f"{catalog}{part}" for part in PARTS):

@@ -15,7 +15,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists
 from mreg.registry.destinations import check_destination
-from mreg.registry.references import as_reference, concerning, find, find_version
+from mreg.registry.references import as_reference, concerning, find, find_told
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -49,6 +49,7 @@ class _Found:
     model: RegisteredModel
     versions: tuple[BundledVersion, ...]
     events: tuple[Event, ...]
+    note: str
 
 
 def export(
@@ -77,8 +78,8 @@ def export(
     """
     wanted = as_reference(reference)
     found = session.catalog.read(lambda reader: _look(reader, wanted))
-    if str(found.reference) != str(wanted):
-        session.notice(f"{wanted} is {found.reference}")
+    if found.note:
+        session.notice(found.note)
     target = _target(found.reference, destination)
     check_destination(session, target)
     if os.path.lexists(target) and not force:
@@ -114,13 +115,13 @@ def _look(reader: Reader, wanted: VersionRef) -> _Found:
     if selector is None:
         versions = tuple(reversed(reader.versions(model)))
         events = reader.events(model=model, newest_first=False)
-        reference = VersionRef(model.name)
+        reference, note = VersionRef(model.name), ""
     else:
-        version = find_version(reader, wanted)
+        version, note = find_told(reader, wanted)
         versions = (version,)
         events = reader.events(model=model, version=version.version, newest_first=False)
         reference = version.reference
-    return _Found(reference, model, tuple(_with_parent(reader, version) for version in versions), events)
+    return _Found(reference, model, tuple(_with_parent(reader, version) for version in versions), events, note)
 
 
 def _with_parent(reader: Reader, version: ModelVersion) -> BundledVersion:

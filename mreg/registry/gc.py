@@ -11,6 +11,7 @@ from itertools import islice
 
 from mreg.catalog.removals import begin_removals, end_removals
 from mreg.domain.digest import Digest
+from mreg.domain.events import time_text
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.needed import needed_blobs
 from mreg.registry.session import Session
@@ -66,16 +67,59 @@ def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False)
     if grace < timedelta(0):
         raise BadInput("a grace period can't be negative")
     now = session.now()
-    return (
-        *_unfinished(session, now - max(grace, PUSH_LIVES), remove=remove),
-        *_unreferenced(session, now - grace, remove=remove),
+    arriving, younger = _Younger(max(grace, PUSH_LIVES)), _Younger(grace)
+    found = (
+        *_unfinished(session, now - arriving.grace, arriving, remove=remove),
+        *_unreferenced(session, now - grace, younger, remove=remove),
     )
+    notices = (
+        arriving.notice("unfinished upload", "unfinished uploads", "a push could still be writing"),
+        younger.notice("blob of no version", "blobs of no version", "to list all: mreg gc --grace 0s"),
+    )
+    for notice in filter(None, notices):
+        session.notice(notice)
+    return found
 
 
-def _unfinished(session: Session, before: datetime, *, remove: bool) -> Iterator[Garbage]:
+@dataclass(slots=True)
+class _Younger:
+    """What nothing needs and what is younger than the grace period, added up."""
+
+    grace: timedelta
+    count: int = 0
+    size_bytes: int = 0
+    oldest: datetime | None = None
+
+    def add(self, size: int, modified: datetime) -> None:
+        self.count += 1
+        self.size_bytes += size
+        self.oldest = modified if self.oldest is None else min(self.oldest, modified)
+
+    def notice(self, one: str, several: str, more: str) -> str:
+        if self.oldest is None:
+            return ""
+        what, first = (one, "it") if self.count == 1 else (several, "the first")
+        at = time_text(self.oldest + self.grace + timedelta(seconds=1))[:19]  # a whole second, and not before the time
+        return (
+            f"left alone: {self.count} {what}, {self.size_bytes:,} bytes, younger than {_span(self.grace)}; "
+            f"{first} can be removed from {at}Z; {more}"
+        )
+
+
+def _span(time: timedelta) -> str:
+    seconds = int(time.total_seconds())
+    for size, unit in ((3600, "h"), (60, "m")):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _unfinished(session: Session, before: datetime, younger: _Younger, *, remove: bool) -> Iterator[Garbage]:
     store = session.artifacts()
     for one in store.unfinished():
-        if one.modified <= before:
+        if one.modified > before:
+            younger.add(one.size, one.modified)
+        else:
             if remove:
                 store.discard(one)
             yield Garbage(
@@ -88,16 +132,21 @@ def _unfinished(session: Session, before: datetime, *, remove: bool) -> Iterator
             )
 
 
-def _unreferenced(session: Session, before: datetime, *, remove: bool) -> Iterator[Garbage]:
+def _unreferenced(session: Session, before: datetime, younger: _Younger, *, remove: bool) -> Iterator[Garbage]:
     store = session.artifacts()
-    old = {digest: stat for digest, stat in store.blobs() if stat.modified <= before}
-    if not old:
+    stored = dict(store.blobs())
+    old = {digest: stat for digest, stat in stored.items() if stat.modified <= before}
+    if not stored:
         return
     try:
         needed, last_artifact = needed_blobs(session)
     except Corrupt as error:
+        if not old:
+            return  # nothing would be removed, and mreg verify reports the damage
         error.message = f"what can be removed is not known: {error.message}"
         raise
+    for digest in stored.keys() - old.keys() - needed:
+        younger.add(stored[digest].size, stored[digest].modified)
     garbage = {
         digest: Garbage(
             kind="unreferenced",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mreg.registry.git_config import Setting, boolean, settings
-from mreg.registry.small_file import read_small, read_small_text
+from mreg.registry.small_file import native_path, read_small, read_small_text
 
 PACKED_REFS_BYTES = 32 << 20
 """The largest file of packed refs that is read; about 500,000 refs."""
@@ -72,15 +72,15 @@ def _repository(top: str, dot_git: str) -> Repository | None:
     pointer = re.fullmatch(r"gitdir: ([^\0\r\n]+)[\r\n]*", read_small_text(dot_git, within=top))
     if not pointer:
         return None
-    git_folder = os.path.realpath(os.path.join(top, pointer[1]))
+    git_folder = os.path.realpath(os.path.join(top, native_path(pointer[1])))
     if not os.path.isdir(git_folder):
         return None
     if not os.path.lexists(os.path.join(git_folder, "commondir")):
         found = Repository(top, git_folder, git_folder)
         own = _inside(git_folder, real_top) or work_tree(found, configuration(found) or ()) == real_top
         return found if own else None
-    common = os.path.realpath(os.path.join(git_folder, _line_of(git_folder, "commondir")))
-    back = os.path.realpath(os.path.join(git_folder, _line_of(git_folder, "gitdir")))
+    common = os.path.realpath(os.path.join(git_folder, native_path(_line_of(git_folder, "commondir"))))
+    back = os.path.realpath(os.path.join(git_folder, native_path(_line_of(git_folder, "gitdir"))))
     linked = os.path.dirname(git_folder) == os.path.join(common, "worktrees")
     return Repository(top, git_folder, common) if linked and back == os.path.join(real_top, ".git") else None
 
@@ -113,7 +113,7 @@ def configuration(repository: Repository) -> tuple[Setting, ...] | None:
 def work_tree(repository: Repository, found: tuple[Setting, ...]) -> str:
     """Return the working folder that the configuration names, without links; empty if it names none."""
     value = dict(found).get("core.worktree") or ""
-    return os.path.realpath(os.path.join(repository.git_folder, value)) if value else ""
+    return os.path.realpath(os.path.join(repository.git_folder, native_path(value))) if value else ""
 
 
 def head(repository: Repository) -> tuple[str, str]:
@@ -126,7 +126,7 @@ def head(repository: Repository) -> tuple[str, str]:
         return "", ""
     branch = ref.removeprefix("refs/heads/")
     for folder in (repository.git_folder, repository.common):
-        found = read_small_text(os.path.join(folder, *ref.split("/")), within=folder).strip()
+        found = read_small_text(os.path.join(folder, *native_path(ref).split("/")), within=folder).strip()
         if _HASH.fullmatch(found):
             return found, branch
     packed = os.path.join(repository.common, "packed-refs")

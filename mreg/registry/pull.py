@@ -14,7 +14,7 @@ from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination
-from mreg.registry.references import as_reference, concerning, find_version
+from mreg.registry.references import as_reference, concerning, find_told, find_version
 from mreg.registry.session import Session
 
 
@@ -60,9 +60,9 @@ def pull(
         Unavailable: The store can't be read or the destination can't be written.
     """
     wanted = as_reference(reference)
-    version = session.catalog.read(lambda reader: find_version(reader, wanted))
-    if str(version.reference) != str(wanted):
-        session.notice(f"{wanted} is {version.reference}")
+    version, note = session.catalog.read(lambda reader: find_told(reader, wanted))
+    if note:
+        session.notice(note)
     artifact = version.artifact
     if destination is None:
         target = Path.cwd() / _own_name(version, ".")

@@ -211,12 +211,14 @@ def _add(
             data=attachments.data,
             source=found.source,
         )
-        if attachments.aliases:
-            from mreg.registry.admission import take_alias
+        if attachments.aliases or target is not None:
+            from mreg.registry.admission import admit_new, take_alias
         for alias in attachments.aliases:
+            admit_new(writer, version, alias)
             version = take_alias(writer, version, alias)
         if target is None or target is ModelStage.NONE:
             return version, ()
+        admit_new(writer, version, target.value)
         change = enter_stage(writer, version, target, reason="pushed into the stage")
         return change.version, change.archived
 

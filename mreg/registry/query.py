@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mreg.domain.events import Event
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, VersionRef
-from mreg.registry.references import as_reference, find, find_model, find_version
+from mreg.registry.references import LATEST, as_reference, find, find_model, find_told, find_version
 from mreg.registry.session import Session
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class ModelVersions:
     """A model with its versions, newest first.
 
     Attributes:
-        metric: The metric that speaks for the model, empty where no version has any.
+        metric: The primary metric, over all versions and not only these; empty if no version has a metric.
     """
 
     model: RegisteredModel
@@ -68,22 +68,25 @@ def show(
         NotFound: There is no such model or version.
     """
     wanted = as_reference(reference)
+    notes: list[str] = []
 
     def look(reader: Reader) -> ModelVersions | ModelVersion:
         model, selector = find(reader, wanted)
         if selector is not None:
-            return find_version(reader, wanted)
-        return model_versions(model, reader.versions(model, limit=limit, offset=offset))
+            version, note = find_told(reader, wanted)
+            if selector == LATEST and model.newer_archived:
+                notes.append(note)
+            return version
+        return ModelVersions(
+            model=model,
+            versions=reader.versions(model, limit=limit, offset=offset),
+            metric=reader.judging_metric(model),
+        )
 
-    return session.catalog.read(look)
-
-
-def model_versions(model: RegisteredModel, versions: tuple[ModelVersion, ...]) -> ModelVersions:
-    """The model with these versions and the metric that speaks for it."""
-    from mreg.domain.metrics import primary_metric
-
-    present = {name: value for version in reversed(versions) for name, value in version.metrics.items()}
-    return ModelVersions(model=model, versions=versions, metric=primary_metric(model.primary_metric, present))
+    found = session.catalog.read(look)
+    for note in dict.fromkeys(notes):
+        session.notice(note)
+    return found
 
 
 def model(session: Session, name: ModelName | str) -> RegisteredModel:
@@ -177,7 +180,7 @@ def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
         NotFound: There is no such model.
         BadInput: The time can't be read.
     """
-    from mreg.domain.events import parse_time, time_text
+    from mreg.domain.events import STAGING, changes_within, parse_time, time_text
     from mreg.domain.events import stages_at as replay
 
     wanted = name if isinstance(name, ModelName) else ModelName(name)
@@ -188,7 +191,17 @@ def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
 
     events = session.catalog.read(look)
     past = [event for event in events if time_text(event.at) <= moment]
-    return StagesAt(model=str(wanted), at=moment, stages=replay(past))
+    found = StagesAt(model=str(wanted), at=moment, stages=replay(past))
+    if moment > time_text(session.now()):
+        session.notice(f"{moment} is in the future; these are the stages now")
+    elif not past and events:
+        session.notice(f"{wanted} had no versions then: its history begins at {time_text(events[0].at)}")
+    unit, end = changes_within(moment)
+    later = [event for event in events if moment < time_text(event.at) < end]
+    changed = next((event for event in later if event.action in STAGING), None)
+    if changed is not None:
+        session.notice(f"the stages of {wanted} changed later in that {unit}, first at {time_text(changed.at)}")
+    return found
 
 
 def completions(session: Session, prefix: str) -> tuple[str, ...]:

@@ -59,8 +59,22 @@ def find_version(reader: Reader, reference: VersionRef, *, default: Selector | N
     selector = selector or default or LATEST
     version = reader.find(model, selector)
     if version is None:
-        raise _no_version(model, selector)
+        raise _deleted(reader, model, selector) or _no_version(model, selector)
     return version
+
+
+def find_told(reader: Reader, reference: VersionRef) -> tuple[ModelVersion, str]:
+    """Return the version that a reference names, and a notice of which one that is; empty if the reference says it.
+
+    Raises:
+        NotFound: There is no such model or version.
+    """
+    version = find_version(reader, reference)
+    if str(version.reference) == str(reference):
+        return version, ""
+    model, selector = find(reader, reference)
+    newer = model.newer_archived if selector is None or selector == LATEST else ""
+    return version, f"{reference} is {version.reference}" + (f"; {newer}" if newer else "")
 
 
 @contextmanager
@@ -74,6 +88,24 @@ def concerning(version: ModelVersion) -> Iterator[None]:
             hint=error.hint,
             **{**error.details, "reference": str(version.reference)},
         ) from error
+
+
+def _deleted(reader: Reader, model: RegisteredModel, selector: Selector) -> NotFound | None:
+    if selector.kind is not SelectorKind.NUMBER or selector.back:
+        return None
+    events = reader.events(model=model, version=int(selector.value))
+    found = next((event for event in events if event.action == "version.deleted"), None)
+    if found is None:
+        return None
+    from mreg.domain.events import time_text
+
+    return NotFound(
+        f"{model.name} has no version {selector.value}: {found.actor} deleted it at {time_text(found.at)}",
+        hint=f"mreg history {model.name}@{selector.value}",
+        kind="version",
+        name=str(model.name),
+        selector=str(selector),
+    )
 
 
 def _no_version(model: RegisteredModel, selector: Selector) -> NotFound:

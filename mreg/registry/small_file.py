@@ -50,3 +50,8 @@ def _plainly_within(path: str, within: str) -> bool:
 def read_small_text(path: str, *, within: str = "", limit: int = BYTES) -> str:
     """Return the file's text, or an empty text; see `read_small`. Invalid bytes become lone surrogates."""
     return (read_small(path, within=within, limit=limit) or b"").decode("utf-8", "surrogateescape")
+
+
+def native_path(text: str) -> str:
+    """Return a path that `read_small_text` read from a file, as this process names it in a locale that is not UTF-8."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))

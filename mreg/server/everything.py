@@ -22,7 +22,7 @@ def search(
     q: Annotated[
         str,
         Query(
-            description="What must hold, in the language of mreg search; empty for every version.",
+            description="Condition in the language of mreg search (default: none). A time without a zone is UTC.",
             examples=["metrics.accuracy > 0.9 and stage = 'Staging'"],
         ),
     ] = "",

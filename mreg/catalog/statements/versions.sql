@@ -22,6 +22,9 @@ WHERE v.model_id = :model_id AND v.stage = :stage ORDER BY v.stage_seq DESC, v.v
 SELECT version FROM versions WHERE model_id = :model_id AND stage <> 'Archived'
 ORDER BY version DESC LIMIT 1 OFFSET :back
 
+-- name: newest
+SELECT version FROM versions WHERE model_id = :model_id ORDER BY version DESC LIMIT 1
+
 -- name: below
 SELECT version FROM versions WHERE model_id = :model_id AND version <= :version
 ORDER BY version DESC LIMIT 1 OFFSET :back
@@ -59,12 +62,6 @@ ORDER BY x.value DESC, x.version_id DESC LIMIT 1
 SELECT v.version FROM metrics x JOIN versions v ON v.version_id = x.version_id
 WHERE x.model_id = :model_id AND x.name = :metric AND v.version < :below
 ORDER BY x.value, x.version_id DESC LIMIT 1
-
--- name: has_metric
-SELECT 1 FROM metrics WHERE model_id = :model_id AND name = :metric LIMIT 1
-
--- name: first_metric
-SELECT name FROM metrics WHERE model_id = :model_id ORDER BY name LIMIT 1
 
 -- name: metrics_of_version
 SELECT version_id, name, exact AS value FROM metrics WHERE version_id = :version_id ORDER BY name
