@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -49,7 +49,9 @@ class Garbage:
     removed: bool
 
 
-def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False) -> tuple[Garbage, ...]:
+def collect(
+    session: Session, *, grace: timedelta = GRACE, remove: bool = False, seen: Collection[Garbage] | None = None
+) -> tuple[Garbage, ...]:
     """What killed pushes left, and blobs that no version needs; only looked at unless ``remove``.
 
     No version and no push that is under way loses a byte: a push that relies on a blob that goes puts it again. A crash
@@ -57,6 +59,7 @@ def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False)
 
     Args:
         grace: What changed within this time is left alone, what is on its way in for an hour at least.
+        seen: What a run without ``remove`` found; nothing else is removed (default: all that is found now).
 
     Raises:
         BadInput: The grace period is negative.
@@ -66,16 +69,23 @@ def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False)
     if grace < timedelta(0):
         raise BadInput("a grace period can't be negative")
     now = session.now()
+    names = None if seen is None else {(one.kind, one.name) for one in seen}
+
+    def wanted(kind: str, name: str) -> bool:
+        return names is None or (kind, name) in names
+
     return (
-        *_unfinished(session, now - max(grace, PUSH_LIVES), remove=remove),
-        *_unreferenced(session, now - grace, remove=remove),
+        *_unfinished(session, now - max(grace, PUSH_LIVES), wanted, remove=remove),
+        *_unreferenced(session, now - grace, wanted, remove=remove),
     )
 
 
-def _unfinished(session: Session, before: datetime, *, remove: bool) -> Iterator[Garbage]:
+def _unfinished(
+    session: Session, before: datetime, wanted: Callable[[str, str], bool], *, remove: bool
+) -> Iterator[Garbage]:
     store = session.artifacts()
     for one in store.unfinished():
-        if one.modified <= before:
+        if one.modified <= before and wanted("unfinished", one.name):
             if remove:
                 store.discard(one)
             yield Garbage(
@@ -88,7 +98,9 @@ def _unfinished(session: Session, before: datetime, *, remove: bool) -> Iterator
             )
 
 
-def _unreferenced(session: Session, before: datetime, *, remove: bool) -> Iterator[Garbage]:
+def _unreferenced(
+    session: Session, before: datetime, wanted: Callable[[str, str], bool], *, remove: bool
+) -> Iterator[Garbage]:
     store = session.artifacts()
     old = {digest: stat for digest, stat in store.blobs() if stat.modified <= before}
     if not old:
@@ -108,7 +120,7 @@ def _unreferenced(session: Session, before: datetime, *, remove: bool) -> Iterat
             removed=False,
         )
         for digest in old
-        if digest not in needed
+        if digest not in needed and wanted("unreferenced", str(digest))
     }
     if not remove:
         yield from garbage.values()

@@ -75,7 +75,7 @@ def test_a_promotion_never_empties_production_unasked(registry: mreg.Registry) -
     with pytest.raises(mreg.NotAllowed) as caught:
         registry.promote("classifier@1")
     assert caught.value.message == "classifier@1 is in Production, and its next step would archive it"
-    assert caught.value.hint == "if that is meant: mreg archive classifier@1"
+    assert caught.value.hint == "if that is meant: mreg archive classifier@1 --yes"
     assert registry.promote("classifier@1", leave_production=True).version.stage is ModelStage.ARCHIVED
     with pytest.raises(mreg.NotAllowed, match="where the road ends"):
         registry.promote("classifier@1")
