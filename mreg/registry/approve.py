@@ -14,7 +14,7 @@ from mreg.domain.transition import ROAD
 from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
 from mreg.registry.admission import assessment_of, no_such_target, occupants
 from mreg.registry.promote import check_seen, enter_stage, named_version
-from mreg.registry.references import as_reference, find_model, find_version, version_now
+from mreg.registry.references import LATEST, as_reference, find_model, find_version, version_now
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -177,7 +177,8 @@ def _candidates(reader: Reader, model: RegisteredModel, target: str, rule: Rule)
     if stage is not None:
         return reader.in_stage(model, ROAD[ROAD.index(stage) - 1])
     current = {one.version_id for one in occupants(reader, model, target)}
-    return tuple(one for one in reader.versions(model, limit=1) if one.version_id not in current)
+    latest = reader.find(model, LATEST)  # an archived version can be neither approved nor rejected
+    return () if latest is None or latest.version_id in current else (latest,)
 
 
 def _looked_up(writer: Writer, reference: VersionRef | str, to: str) -> tuple[ModelVersion, RegisteredModel, str, Rule]:

@@ -201,6 +201,19 @@ def test_of_two_versions_in_production_a_gate_compares_with_the_one_that_entered
     assert person("ada", "promote", "m@2", "--to", "production").code == 0
 
 
+def test_a_gate_compares_with_the_version_that_the_stage_name_means(person: As) -> None:
+    for number, accuracy in ((1, 0.91), (2, 0.93), (3, 0.92)):
+        Path("model").write_text(str(number))
+        person("ada", "push", "model", "-n", "m", "--accuracy", str(accuracy))
+    for number in (1, 2):
+        assert person("ada", "promote", f"m@{number}", "--to", "production", "--keep-existing").code == 0
+    Path("policy.yaml").write_text("Production: {gates: [accuracy >= production.accuracy]}\n")
+    person("lead", "policy", "apply", "policy.yaml")
+    assert person("ada", "show", "m@production", "-q").out == "m@2\n"
+    done = person("ada", "promote", "m@3", "--to", "production", "--keep-existing")
+    assert (done.code, "accuracy 0.92, and production.accuracy = 0.93 of m@2" in done.err) == (3, True)
+
+
 def test_a_staged_version_goes_on_to_production(person: As) -> None:
     Path("model").write_text("1")
     person("ada", "push", "model", "-n", "m", "--accuracy", "0.9")
