@@ -13,8 +13,9 @@ from mreg.domain.text import check_text
 from mreg.domain.transition import ROAD
 from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
 from mreg.registry.admission import assessment_of, no_such_target, occupants
-from mreg.registry.promote import check_seen, enter_stage, named_version
+from mreg.registry.promote import enter_stage, named_version
 from mreg.registry.references import LATEST, as_reference, find_model, find_version, version_now
+from mreg.registry.stage_changes import check_seen
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader

@@ -183,14 +183,9 @@ class Registry(Upkeep):
         )  # fmt: skip
 
     def archive(
-        self,
-        reference: Reference,
-        *,
-        leave_production: bool = True,
-        seen: ModelStage | None = None,
-        reason: str = "",
-        override: str = "",
-    ) -> StageChange:
+        self, reference: Reference, *, leave_production: bool = True, seen: ModelStage | None = None,
+        reason: str = "", override: str = "",
+    ) -> StageChange:  # fmt: skip
         """Move a version to Archived; see `mreg.registry.promote.archive`."""
         from mreg.registry.promote import archive
 
@@ -199,15 +194,9 @@ class Registry(Upkeep):
         )
 
     def rollback(
-        self,
-        name: Name,
-        *,
-        stage: ModelStage | str = "Production",
-        to: Reference | None = None,
-        leave_production: bool = False,
-        seen: ModelStage | None = None,
-        reason: str = "",
-    ) -> StageChange:
+        self, name: Name, *, stage: ModelStage | str = "Production", to: Reference | None = None,
+        leave_production: bool = False, seen: ModelStage | None = None, reason: str = "",
+    ) -> StageChange:  # fmt: skip
         """Bring back what was in a stage before; see `mreg.registry.promote.rollback`."""
         from mreg.registry.promote import rollback
 
@@ -261,14 +250,9 @@ class Registry(Upkeep):
         return rename(self._session, name, to, override=override)
 
     def delete(
-        self,
-        reference: Reference,
-        *,
-        force: bool = False,
-        dry_run: bool = False,
-        seen: Deletion | None = None,
+        self, reference: Reference, *, force: bool = False, dry_run: bool = False, seen: Deletion | None = None,
         override: str = "",
-    ) -> Deletion:
+    ) -> Deletion:  # fmt: skip
         """Delete a version, or a model with all its versions; see `mreg.registry.edit.delete`."""
         from mreg.registry.edit import delete
 
@@ -331,14 +315,9 @@ class Registry(Upkeep):
         return approve(self._session, reference, to=to, comment=comment)
 
     def reject(
-        self,
-        reference: Reference,
-        *,
-        reason: str,
-        to: str = "Production",
-        leave_production: bool = True,
+        self, reference: Reference, *, reason: str, to: str = "Production", leave_production: bool = True,
         seen: ModelStage | None = None,
-    ) -> Decided:
+    ) -> Decided:  # fmt: skip
         """Reject a version; see `mreg.registry.approve.reject`."""
         from mreg.registry.approve import reject
 
