@@ -207,6 +207,14 @@ def test_a_version_waits_where_the_rule_says(target: str, rule: Rule, expected: 
     assert sorted(waiting(road)) == sorted((reference, target) for reference in expected)
 
 
+def test_a_rejected_version_waits_only_where_the_rule_asks_for_approvals(road: mreg.Registry) -> None:
+    road.reject("m@2", reason="biased")
+    road.apply_policy(Policy({"Production": Rule(gates=("version > 1",))}))
+    assert waiting(road) == []
+    road.apply_policy(Policy({"Production": Rule(approvals=1)}))
+    assert waiting(road) == [("m@2", "Production")]
+
+
 def test_the_latest_version_waits_for_an_alias_until_it_has_it(road: mreg.Registry) -> None:
     road.apply_policy(Policy({"champion": Rule(approvals=1, own_approval=True)}))
     assert waiting(road) == [("m@4", "champion")]
