@@ -82,6 +82,14 @@ class NotAllowed(MregError):
     code = "not_allowed"
 
 
+class LeavesProduction(NotAllowed):
+    """The step takes a version out of Production without a replacement, and the caller did not allow that.
+
+    ``details`` has the reference of the version, the stage that it would enter (``to``), and whether Production would
+    be empty (``empty``).
+    """
+
+
 class GateFailed(MregError):
     """A metric did not reach its bound."""
 
@@ -95,7 +103,7 @@ class ApprovalMissing(MregError):
 
 
 class DeploymentFailed(MregError):
-    """A hook failed; unlike with every other error, the change that set it off is made."""
+    """A hook failed; unlike with every other error, the change that set it off is made, and perhaps rolled back."""
 
     code = "deployment_failed"
 

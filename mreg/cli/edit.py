@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from mreg.cli.options import (
 )
 from mreg.cli.stages import warn_of_override
 from mreg.errors import BadInput
+
+if TYPE_CHECKING:
+    from mreg.registry.edit import Deletion
 
 
 def alias(
@@ -158,12 +161,16 @@ def rename(
 def delete(
     ctx: typer.Context,
     words: ReferenceWords,
-    force: Annotated[bool, typer.Option("--force", help="Also what is in Staging or Production.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what is in Staging or Production or has an alias.")
+    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     override: Override = "",
 ) -> None:
     """Delete a version, or a model (a bare name) with all its versions.
+
+    A version that is in Staging or Production, or that an alias names, is deleted only with --force.
 
     The history stays and no version number is given again. If the policy guards a stage or alias that the version has,
     or that any version of the model had, only an approver deletes it (exit 5).
@@ -179,12 +186,20 @@ def delete(
     wanted = reference(words)
     plan = run.registry.delete(wanted, force=force, dry_run=True)
     if not dry_run:
-        count = len(plan.versions)
-        what = f"{plan.reference}" if wanted.selector else f"{plan.reference} with {count} version{'s' * (count != 1)}"
-        run.output.confirm(f"delete {what} for good?", yes=yes)
+        run.output.confirm(_question(plan), yes=yes)
         # What was shown is what goes: a version that a reference means by now may be another one.
-        plan = run.registry.delete(plan.reference, force=force, override=override)
+        plan = run.registry.delete(plan.reference, force=force, seen=None if yes else plan, override=override)
         warn_of_override(run, override)
     if dry_run:
         run.output.note("this would be deleted; nothing was changed")
     run.output.result(plan)
+
+
+def _question(plan: Deletion) -> str:
+    """The question before a deletion, which names what is in use."""
+    what = str(plan.reference)
+    if plan.reference.selector is None:
+        count = len(plan.versions)
+        what += f" with {count} version{'s' * (count != 1)}"
+    in_use = "; ".join(f"{reference}: {', '.join(places)}" for reference, places in plan.places.items())
+    return f"delete {what} for good?" if not in_use else f"delete {what}, in use ({in_use}), for good?"

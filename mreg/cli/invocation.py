@@ -95,16 +95,22 @@ class Invocation:
         """Nothing, if every hook that this command set off succeeded.
 
         Raises:
-            DeploymentFailed: One did not; what was changed stays changed.
+            DeploymentFailed: One did not; what was changed stays changed, or the hook rolled it back.
         """
         failed = [one for one in self._registry.delivered if one.status.value == "failed"] if self._registry else []
         if failed:
             from mreg.errors import DeploymentFailed
 
             event = failed[0].event
+            undone = self.registry.undone
+            made = "the change was made before"
+            if undone:
+                made = (
+                    f"the change was rolled back: {undone[-1].version.reference} is in {undone[-1].version.stage.value}"
+                )
             raise DeploymentFailed(
                 f"the hook {failed[0].hook} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
-                hint=f"the change was made before; what the hook said: mreg deployments {event.model or 'NAME'}",
+                hint=f"{made}; what the hook said: mreg deployments {event.model or 'NAME'}",
                 deployments=[one.key for one in failed],
             )
 

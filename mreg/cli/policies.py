@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mreg.cli.arguments import model_name, reference
 from mreg.cli.completion import complete_model, complete_stage
-from mreg.cli.invocation import Invocation, invocation_of
+from mreg.cli.invocation import invocation_of
 from mreg.cli.options import ReferenceWords, Yes
-from mreg.domain.model import ModelStage
+from mreg.cli.stages import ask_before_leaving, seen_stage
 from mreg.errors import BadInput
+
+if TYPE_CHECKING:
+    from mreg.domain.names import VersionRef
+    from mreg.errors import LeavesProduction
+    from mreg.registry.approve import Decided
 
 POLICY_COMMANDS = {
     "show": ("policies", "show_policy"),
@@ -100,8 +105,10 @@ def remove_policy(ctx: typer.Context, model: Model = None, yes: Yes = False) -> 
       mreg policy remove --model classifier --yes
     """
     run = invocation_of(ctx)
+    name = model_name(model) if model is not None else None
+    seen = None if yes else run.registry.policy(name)
     run.output.confirm(f"take the policy of {model or 'all models'} away?", yes=yes)
-    run.output.result(run.registry.apply_policy(None, model_name(model) if model is not None else None))
+    run.output.result(run.registry.apply_policy(None, name, seen=seen))
 
 
 def approve(
@@ -139,6 +146,8 @@ def reject(
 ) -> None:
     """Reject a version for a stage or an alias; one that is in Production goes back to Staging.
 
+    The command asks before it leaves Production without a version; without a terminal it needs --yes.
+
     Examples:
 
     \b
@@ -152,14 +161,13 @@ def reject(
         return
     if not reason:
         raise BadInput("a rejection needs a reason", hint='add --reason "..."')
-    _confirm_leaving_production(run, str(wanted), to, yes=yes)
-    run.output.result(run.registry.reject(wanted, to=to, reason=reason))
 
+    def decide(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> Decided:
+        return run.registry.reject(
+            reference, to=to, reason=reason, leave_production=leave_production, seen=seen_stage(confirmed)
+        )
 
-def _confirm_leaving_production(run: Invocation, wanted: str, to: str, *, yes: bool) -> None:
-    version = run.registry.version(wanted)
-    if version.stage is ModelStage.PRODUCTION and to.lower() == version.stage.value.lower():
-        run.output.confirm(f"send {version.reference} back to Staging, so that it leaves Production?", yes=yes)
+    run.output.result(ask_before_leaving(run, wanted, decide, yes=yes))
 
 
 def approvals(ctx: typer.Context) -> None:

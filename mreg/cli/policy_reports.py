@@ -78,6 +78,8 @@ def plan(found: Plan) -> Rendering:
     steps = _steps(found.assessment) + _leaving(found.leaving)
     steps += [(f"archive {other.reference}", Toned("would", "dim"), f"it is in {stage}") for other in found.archived]
     steps += [(f"hook {name}", Toned("would", "dim"), "it runs after the change") for name in found.hooks]
+    if found.empties_production:
+        steps.append(("leave Production empty", Toned("would", "dim"), "promote asks, or takes --yes"))
     if found.stays and not found.archived:
         summary = f"{reference} is in {stage} already; promote would do nothing."
     elif found.allowed:

@@ -1,8 +1,8 @@
-"""Stage changes: promote, archive, rollback."""
+"""Stage changes: promote, archive, rollback. A command that would leave Production without a version asks first."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -11,6 +11,14 @@ from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.options import ModelArgument, Override, Reason, ReferenceWords, StageOption, Yes
 from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef
+from mreg.errors import LeavesProduction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mreg.domain.transition import StageChange
+
+T = TypeVar("T")
 
 
 def promote(
@@ -30,7 +38,8 @@ def promote(
     """Move a version to the next stage of None, Staging, Production, Archived, or to the one named.
 
     The version that was in Staging or Production is archived in the same step. The policy is enforced, for the stage
-    that the version leaves, too: a failed gate is exit 3, a missing approval or a rejection exit 5.
+    that the version leaves, too: a failed gate is exit 3, a missing approval or a rejection exit 5. The command asks
+    before it leaves Production without a version; without a terminal it needs --yes.
 
     Examples:
 
@@ -44,11 +53,14 @@ def promote(
     if plan:
         run.output.result(run.registry.plan(wanted, to, keep_existing=keep_existing))
         return
-    if to is None:
-        _confirm_leaving_production(ctx, wanted, yes=yes)
-    change = run.registry.promote(
-        wanted, to, keep_existing=keep_existing, leave_production=to is None, reason=reason, override=override
-    )
+
+    def move(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> StageChange:
+        return run.registry.promote(
+            reference, to if confirmed is None else stage_asked_for(confirmed), keep_existing=keep_existing,
+            leave_production=leave_production, seen=seen_stage(confirmed), reason=reason, override=override,
+        )  # fmt: skip
+
+    change = ask_before_leaving(run, wanted, move, yes=yes)
     warn_of_override(run, override if change.changed else "")
     run.output.result(change)
 
@@ -59,18 +71,46 @@ def warn_of_override(run: Invocation, override: str) -> None:
         run.output.warn(f"the policy was overridden, and the audit trail says so: {override}")
 
 
-def _confirm_leaving_production(ctx: typer.Context, wanted: VersionRef, *, yes: bool) -> None:
-    run = invocation_of(ctx)
-    version = run.registry.version(wanted)
-    if version.stage is ModelStage.PRODUCTION:
-        question = f"archive {version.reference}, so that it leaves Production?"
-        run.output.confirm(question, yes=yes)
+def ask_before_leaving(run: Invocation, wanted: VersionRef, move: Callable[..., T], *, yes: bool) -> T:
+    """The result of a change, which is made at once or, if it takes a version out of Production, after a question.
+
+    The transaction that makes the change decides whether it needs the question, so that a change by another process in
+    between is never overlooked.
+
+    Args:
+        move: Makes the change to a reference. Its second argument is the error that led to the question, None if
+            nothing was asked; ``leave_production`` says whether the version can leave Production.
+    """
+    if yes:
+        return move(wanted, None, leave_production=True)
+    try:
+        return move(wanted, None, leave_production=False)
+    except LeavesProduction as error:
+        reference = VersionRef.parse(str(error.details["reference"]))
+        stage = stage_asked_for(error)
+        what = f"archive {reference}" if stage is ModelStage.ARCHIVED else f"move {reference} to {stage.value}"
+        left = f"leave Production of {reference.name} empty" if error.details["empty"] else "take it out of Production"
+        run.output.confirm(f"{what} and {left}?", yes=False)
+        return move(reference, error, leave_production=True)
 
 
-def archive(ctx: typer.Context, words: ReferenceWords, reason: Reason = "", override: Override = "") -> None:
+def stage_asked_for(error: LeavesProduction) -> ModelStage:
+    """The stage that the version would enter."""
+    return ModelStage(error.details["to"])
+
+
+def seen_stage(confirmed: LeavesProduction | None) -> ModelStage | None:
+    """The stage in which the person saw the version, None if nothing was asked."""
+    return None if confirmed is None else ModelStage.PRODUCTION
+
+
+def archive(
+    ctx: typer.Context, words: ReferenceWords, reason: Reason = "", override: Override = "", yes: Yes = False
+) -> None:
     """Archive a version; it keeps its bytes and can come back.
 
-    If the policy guards its stage, only an approver takes it out of there, unless it was rejected (exit 5).
+    If the policy guards its stage, only an approver takes it out of there, unless it was rejected (exit 5). The command
+    asks before it leaves Production without a version; without a terminal it needs --yes.
 
     Examples:
 
@@ -79,7 +119,13 @@ def archive(ctx: typer.Context, words: ReferenceWords, reason: Reason = "", over
       mreg archive classifier staging
     """
     run = invocation_of(ctx)
-    change = run.registry.archive(reference(words), reason=reason, override=override)
+
+    def move(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> StageChange:
+        return run.registry.archive(
+            reference, leave_production=leave_production, seen=seen_stage(confirmed), reason=reason, override=override
+        )
+
+    change = ask_before_leaving(run, reference(words), move, yes=yes)
     warn_of_override(run, override if change.changed else "")
     run.output.result(change)
 
@@ -92,10 +138,12 @@ def rollback(
         str | None, typer.Option("--to", metavar="REF", help="The version to go back to; else the one before.")
     ] = None,
     reason: Reason = "",
+    yes: Yes = False,
 ) -> None:
     """Bring back what was in Production before, its bytes verified first.
 
-    A second rollback goes further back, not to and fro.
+    A second rollback goes further back, not to and fro. A rollback of Staging asks before it takes the only version out
+    of Production; without a terminal it needs --yes.
 
     Examples:
 
@@ -104,4 +152,12 @@ def rollback(
       mreg rollback classifier --to classifier@5
     """
     run = invocation_of(ctx)
-    run.output.result(run.registry.rollback(model_name(name), stage=stage, to=to, reason=reason))
+    model = model_name(name)
+
+    def move(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> StageChange:
+        return run.registry.rollback(
+            model, stage=stage, to=to if confirmed is None else reference, leave_production=leave_production,
+            seen=seen_stage(confirmed), reason=reason,
+        )  # fmt: skip
+
+    run.output.result(ask_before_leaving(run, VersionRef(model), move, yes=yes))

@@ -75,12 +75,14 @@ def collect(
 
     run = invocation_of(ctx)
     age = duration(grace)
+    shown = None
     if remove and not yes:
-        found = run.registry.collect(grace=age)
-        if found:
-            size = sum(one.size_bytes for one in found)
-            run.output.confirm(f"remove {len(found)} things that nothing needs, {size:,} bytes?", yes=yes)
-    found = run.registry.collect(grace=age, remove=remove)
+        shown = run.registry.collect(grace=age)
+        if shown:
+            size = sum(one.size_bytes for one in shown)
+            run.output.confirm(f"remove {len(shown)} things that nothing needs, {size:,} bytes?", yes=yes)
+    # More can become garbage while the person decides; remove only the garbage that was shown.
+    found = run.registry.collect(grace=age, remove=remove, seen=shown)
     run.output.result(found, garbage)
     if found and not remove:
         run.output.note("nothing was removed; mreg gc --remove does")

@@ -55,14 +55,17 @@ class StageChange:
     Attributes:
         version: The version as it is now.
         before: The stage it was in; equal to the present one where nothing had to be done.
-        archived: The versions that had to leave the stage for it, as they are now.
+        archived: The versions that had to leave the stage for it and are still archived.
+        back: The versions that are in the stage now because a hook failed and the change was rolled back; empty if it
+            was not rolled back.
     """
 
     version: ModelVersion
     before: ModelStage
     archived: tuple[ModelVersion, ...] = ()
+    back: tuple[ModelVersion, ...] = ()
 
     @property
     def changed(self) -> bool:
         """Whether anything had to be done."""
-        return self.version.stage is not self.before or bool(self.archived)
+        return self.version.stage is not self.before or bool(self.archived) or bool(self.back)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mreg.catalog.decisions import decide, decisions_on, policy_for, withdraw
@@ -14,7 +14,8 @@ from mreg.domain.transition import ROAD
 from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
 from mreg.registry.admission import assessment_of, no_such_target, occupants
 from mreg.registry.promote import enter_stage, named_version
-from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.references import LATEST, as_reference, find_model, find_version, version_now
+from mreg.registry.stage_changes import check_seen
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -74,21 +75,33 @@ def approve(
             decide(writer, version, target, approved=True, comment=comment)
         return _result(writer, version, "approved", target)
 
-    return session.write(work)
+    return session.write(work, _after_hooks)
 
 
 def reject(
-    session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value, reason: str
+    session: Session,
+    reference: VersionRef | str,
+    *,
+    to: str = ModelStage.PRODUCTION.value,
+    reason: str,
+    leave_production: bool = True,
+    seen: ModelStage | None = None,
 ) -> Decided:
     """Reject a version for a stage or an alias, with a reason; one that is beyond Staging goes back there.
 
     The rejection stands until the same person approves the version or takes the decision back.
+
+    Args:
+        leave_production: Whether the version can leave Production if no other version is there.
+        seen: The stage that the version was in when the caller decided (default: any).
 
     Raises:
         NotFound: There is no such version or target.
         BadInput: There is no reason.
         ApprovalMissing: The policy names others.
         NotAllowed: The version is archived.
+        LeavesProduction: No version would be in Production, and ``leave_production`` does not allow it.
+        Conflict: The version is not in the stage in which it was seen.
     """
     if not reason.strip():
         raise BadInput("a rejection needs a reason", hint='add --reason "..."')
@@ -96,6 +109,7 @@ def reject(
 
     def work(writer: Writer) -> Decided:
         version, _, target, rule = _looked_up(writer, reference, to)
+        check_seen(version, seen)
         if version.stage is ModelStage.ARCHIVED:
             raise NotAllowed(f"{version.reference} is archived, and there is nothing to reject")
         if rule.approvers and writer.actor not in rule.approvers:
@@ -104,11 +118,12 @@ def reject(
             decide(writer, version, target, approved=False, comment=reason)
         if version.stage is ModelStage.PRODUCTION and target == version.stage.value:
             version = enter_stage(
-                writer, version, ModelStage.STAGING, keep_existing=True, reason=f"rejected: {reason}", unchecked=True
-            ).version
+                writer, version, ModelStage.STAGING, keep_existing=True, leave_production=leave_production,
+                reason=f"rejected: {reason}", unchecked=True,
+            ).version  # fmt: skip
         return _result(writer, version, "rejected", target)
 
-    return session.write(work)
+    return session.write(work, _after_hooks)
 
 
 def withdraw_decision(
@@ -130,7 +145,7 @@ def withdraw_decision(
         withdraw(writer, version, target)
         return _result(writer, version, "withdrawn", target)
 
-    return session.write(work)
+    return session.write(work, _after_hooks)
 
 
 def approvals(session: Session) -> tuple[Waiting, ...]:
@@ -163,7 +178,8 @@ def _candidates(reader: Reader, model: RegisteredModel, target: str, rule: Rule)
     if stage is not None:
         return reader.in_stage(model, ROAD[ROAD.index(stage) - 1])
     current = {one.version_id for one in occupants(reader, model, target)}
-    return tuple(one for one in reader.versions(model, limit=1) if one.version_id not in current)
+    latest = reader.find(model, LATEST)  # an archived version can be neither approved nor rejected
+    return () if latest is None or latest.version_id in current else (latest,)
 
 
 def _looked_up(writer: Writer, reference: VersionRef | str, to: str) -> tuple[ModelVersion, RegisteredModel, str, Rule]:
@@ -206,6 +222,14 @@ def _not_entitled(rule: Rule, person: str, version: ModelVersion, target: str) -
         hint=f"the policy names {', '.join(rule.approvers)}",
         target=target,
     )
+
+
+def _after_hooks(reader: Reader, done: Decided) -> Decided:
+    """The decision with the version and its assessment after the hooks."""
+    if reader.version_by_id(done.version.version_id) is None:
+        return done
+    version = version_now(reader, done.version)
+    return replace(done, version=version, assessment=assessment_of(reader, version, done.assessment.target))
 
 
 def _result(writer: Writer, version: ModelVersion, decision: str, target: str) -> Decided:

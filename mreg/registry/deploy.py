@@ -98,6 +98,7 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
         return
     try:
         change = rollback(session, event.model, stage=stage, reason=f"the hook {hook.name} failed")
+        session.undone.append(change)
         session.notice(f"{change.version.reference} is back in {stage.value}")
     except MregError as error:
         session.notice(f"{_about(deployment)} could not be rolled back: {error.message}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mreg.catalog.reader import Reader
 from mreg.catalog.writer import Writer
@@ -12,8 +12,8 @@ from mreg.domain.metrics import Direction
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, VersionRef, check_alias, spelled
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value, quoted
-from mreg.errors import BadInput, NotAllowed, NotFound
-from mreg.registry.references import as_reference, find, find_model, find_version
+from mreg.errors import BadInput, Conflict, NotAllowed, NotFound
+from mreg.registry.references import as_reference, find, find_model, find_version, model_now, version_now
 from mreg.registry.session import Session
 
 
@@ -24,10 +24,12 @@ class Deletion:
     Attributes:
         reference: The model or version.
         versions: Every version that goes, oldest first.
+        places: By version, the stage in use (Staging or Production) and the aliases that it has.
     """
 
     reference: VersionRef
     versions: tuple[VersionRef, ...]
+    places: Mapping[VersionRef, tuple[str, ...]] = field(default_factory=dict)
 
 
 def register(
@@ -53,7 +55,8 @@ def register(
             tags=_checked_tags(tags or {}),
             directions=_checked_directions(directions or {}),
             primary_metric=check_key("metric", primary_metric) if primary_metric else "",
-        )
+        ),
+        model_now,
     )
 
 
@@ -107,13 +110,19 @@ def edit(
             changes["remove_parent"] = not parent
         return writer.edit_version(version, **changes)  # type: ignore[arg-type]
 
-    return session.write(change)
+    return session.write(change, _after_hooks)
+
+
+def _after_hooks(reader: Reader, changed: RegisteredModel | ModelVersion) -> RegisteredModel | ModelVersion:
+    if isinstance(changed, RegisteredModel):
+        return model_now(reader, changed)
+    return version_now(reader, changed)
 
 
 def _refuse(fields: Mapping[str, object], what: str, hint: str) -> None:
-    for field, value in fields.items():
+    for name, value in fields.items():
         if value is not None:
-            raise BadInput(f"{what}, which has no {field}", hint=hint)
+            raise BadInput(f"{what}, which has no {name}", hint=hint)
 
 
 def _checked_parent(writer: Writer, version: ModelVersion, parent: VersionRef | str) -> ModelVersion:
@@ -155,7 +164,7 @@ def tag(
         _checked_tags(tags, version.tags)
         return writer.edit_version(version, set_tags=tags, remove_tags=tuple(remove))
 
-    return session.write(change)
+    return session.write(change, _after_hooks)
 
 
 def _check_present(keys: Collection[str], tags: Mapping[str, str], what: str) -> None:
@@ -183,7 +192,9 @@ def set_alias(session: Session, reference: VersionRef | str, alias: str, *, over
     check_text("override", override)
     from mreg.registry.admission import take_alias
 
-    return session.write(lambda writer: take_alias(writer, find_version(writer, wanted), alias, override=override))
+    return session.write(
+        lambda writer: take_alias(writer, find_version(writer, wanted), alias, override=override), version_now
+    )
 
 
 def remove_alias(session: Session, name: ModelName | str, alias: str, *, override: str = "") -> RegisteredModel:
@@ -212,7 +223,7 @@ def remove_alias(session: Session, name: ModelName | str, alias: str, *, overrid
         writer.remove_alias(model, known)
         return find_model(writer, wanted)
 
-    return session.write(change)
+    return session.write(change, model_now)
 
 
 def rename(session: Session, name: ModelName | str, to: ModelName | str, *, override: str = "") -> RegisteredModel:
@@ -237,7 +248,7 @@ def rename(session: Session, name: ModelName | str, to: ModelName | str, *, over
             check_whole_model(writer, model, f"mreg rename {model.name} {new}", override)
         return writer.rename(model, new)
 
-    return session.write(change)
+    return session.write(change, model_now)
 
 
 def delete(
@@ -246,6 +257,7 @@ def delete(
     *,
     force: bool = False,
     dry_run: bool = False,
+    seen: Deletion | None = None,
     override: str = "",
 ) -> Deletion:
     """Delete one version, or a model (a bare name) with all its versions.
@@ -253,13 +265,16 @@ def delete(
     The audit trail stays and no number is given again. The bytes stay in the store until garbage is collected.
 
     Args:
-        force: Also what is in Staging or Production.
+        force: Also what is in Staging or Production or has an alias.
         dry_run: Say what would be deleted and change nothing.
+        seen: What a dry run said would be deleted; nothing else is.
         override: Why the policy is overridden, if it allows overrides (audited).
 
     Raises:
         NotFound: There is no such model or version.
-        NotAllowed: A version is in Staging or Production, and not forced, or the policy does not allow overrides.
+        NotAllowed: A version is in Staging or Production or has an alias, and not forced, or the policy does not allow
+            overrides.
+        Conflict: Something else would be deleted than what was seen, or a version was moved or got an alias.
         BadInput: There is nothing to override.
         ApprovalMissing: The policy guards the stage or an alias of a version, and reserves this to others.
     """
@@ -272,16 +287,22 @@ def delete(
         version = None if selector is None else find_version(reader, wanted)
         versions = (version,) if version else tuple(reversed(reader.versions(model)))
         for one in versions:
-            if one.stage in (ModelStage.STAGING, ModelStage.PRODUCTION) and not force:
-                raise NotAllowed(
-                    f"{one.reference} is in {one.stage.value}",
-                    hint=f"mreg archive {one.reference} first, or --force",
-                )
-        named = version.reference if version else VersionRef(model.name)
-        return model, version, Deletion(reference=named, versions=tuple(one.reference for one in versions))
+            if not force:
+                _check_unused(one)
+        found = Deletion(
+            reference=version.reference if version else VersionRef(model.name),
+            versions=tuple(one.reference for one in versions),
+            places={one.reference: places for one in versions if (places := _places(one))},
+        )
+        return model, version, found
 
     def remove(writer: Writer) -> Deletion:
         model, version, deletion = affected(writer)
+        if seen is not None and seen != deletion:
+            raise Conflict(
+                f"{deletion.reference} was not deleted: its versions, stages or aliases changed meanwhile",
+                hint=f"look and try again: mreg show {deletion.reference}",
+            )
         command = f"mreg delete {deletion.reference}{' --force' if force else ''}"
         if version:
             check_removal(writer, version, (version.stage.value, *version.aliases), command, override)
@@ -292,6 +313,29 @@ def delete(
         return deletion
 
     return session.catalog.read(affected)[2] if dry_run else session.write(remove)
+
+
+_IN_USE = (ModelStage.STAGING, ModelStage.PRODUCTION)
+
+
+def _places(version: ModelVersion) -> tuple[str, ...]:
+    """The stage in use and the aliases of a version."""
+    stage = (version.stage.value,) if version.stage in _IN_USE else ()
+    return (*stage, *version.aliases)
+
+
+def _check_unused(version: ModelVersion) -> None:
+    reference = version.reference
+    if version.stage in _IN_USE:
+        raise NotAllowed(f"{reference} is in {version.stage.value}", hint=f"mreg archive {reference} first, or --force")
+    if version.aliases:
+        several = "es" if len(version.aliases) > 1 else ""
+        first = f"mreg alias {version.model_name} --remove {version.aliases[0]}"
+        raise NotAllowed(
+            f"{reference} has the alias{several} {', '.join(version.aliases)}",
+            hint=f"{first} first, or --force",
+            aliases=list(version.aliases),
+        )
 
 
 def _model_name(name: ModelName | str) -> ModelName:

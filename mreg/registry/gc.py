@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -50,7 +50,9 @@ class Garbage:
     removed: bool
 
 
-def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False) -> tuple[Garbage, ...]:
+def collect(
+    session: Session, *, grace: timedelta = GRACE, remove: bool = False, seen: Collection[Garbage] | None = None
+) -> tuple[Garbage, ...]:
     """What killed pushes left, and blobs that no version needs; only looked at unless ``remove``.
 
     No version and no push that is under way loses a byte: a push that relies on a blob that goes puts it again. A crash
@@ -58,6 +60,7 @@ def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False)
 
     Args:
         grace: What changed within this time is left alone, what is on its way in for an hour at least.
+        seen: What a run without ``remove`` found; nothing else is removed (default: all that is found now).
 
     Raises:
         BadInput: The grace period is negative.
@@ -67,10 +70,15 @@ def collect(session: Session, *, grace: timedelta = GRACE, remove: bool = False)
     if grace < timedelta(0):
         raise BadInput("a grace period can't be negative")
     now = session.now()
+    names = None if seen is None else {(one.kind, one.name) for one in seen}
+
+    def wanted(kind: str, name: str) -> bool:
+        return names is None or (kind, name) in names
+
     arriving, younger = _Younger(max(grace, PUSH_LIVES)), _Younger(grace)
     found = (
-        *_unfinished(session, now - arriving.grace, arriving, remove=remove),
-        *_unreferenced(session, now - grace, younger, remove=remove),
+        *_unfinished(session, now - arriving.grace, arriving, wanted, remove=remove),
+        *_unreferenced(session, now - grace, younger, wanted, remove=remove),
     )
     notices = (
         arriving.notice("unfinished upload", "unfinished uploads", "a push could still be writing"),
@@ -114,12 +122,14 @@ def _span(time: timedelta) -> str:
     return f"{seconds}s"
 
 
-def _unfinished(session: Session, before: datetime, younger: _Younger, *, remove: bool) -> Iterator[Garbage]:
+def _unfinished(
+    session: Session, before: datetime, younger: _Younger, wanted: Callable[[str, str], bool], *, remove: bool
+) -> Iterator[Garbage]:
     store = session.artifacts()
     for one in store.unfinished():
         if one.modified > before:
             younger.add(one.size, one.modified)
-        else:
+        elif wanted("unfinished", one.name):
             if remove:
                 store.discard(one)
             yield Garbage(
@@ -132,7 +142,9 @@ def _unfinished(session: Session, before: datetime, younger: _Younger, *, remove
             )
 
 
-def _unreferenced(session: Session, before: datetime, younger: _Younger, *, remove: bool) -> Iterator[Garbage]:
+def _unreferenced(
+    session: Session, before: datetime, younger: _Younger, wanted: Callable[[str, str], bool], *, remove: bool
+) -> Iterator[Garbage]:
     store = session.artifacts()
     stored = dict(store.blobs())
     old = {digest: stat for digest, stat in stored.items() if stat.modified <= before}
@@ -157,7 +169,7 @@ def _unreferenced(session: Session, before: datetime, younger: _Younger, *, remo
             removed=False,
         )
         for digest in old
-        if digest not in needed
+        if digest not in needed and wanted("unreferenced", str(digest))
     }
     if not remove:
         yield from garbage.values()

@@ -9,6 +9,7 @@ from mreg.catalog.decisions import own_policy, policy_for, set_policy
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName
 from mreg.domain.policy import Assessment, Departure, Policy, metrics_asked_for
+from mreg.errors import Conflict
 from mreg.registry.admission import assessment_of, occupants
 from mreg.registry.departure import departure
 from mreg.registry.references import find_model
@@ -54,29 +55,47 @@ def show_policy(session: Session, name: ModelName | str | None = None) -> ModelP
     """
     wanted = ModelName(name) if isinstance(name, str) else name
 
-    def look(reader: Reader) -> ModelPolicy:
-        if wanted is None:
-            default = own_policy(reader, None)
-            return ModelPolicy(model="", own=default is not None, policy=default or Policy())
-        model = find_model(reader, wanted)
-        own = own_policy(reader, model)
-        return ModelPolicy(model=str(model.name), own=own is not None, policy=policy_for(reader, model))
-
-    return session.catalog.read(look)
+    return session.catalog.read(lambda reader: _policy_of(reader, wanted))
 
 
-def apply_policy(session: Session, policy: Policy | None, name: ModelName | str | None = None) -> ModelPolicy:
+def _policy_of(reader: Reader, name: ModelName | None) -> ModelPolicy:
+    if name is None:
+        default = own_policy(reader, None)
+        return ModelPolicy(model="", own=default is not None, policy=default or Policy())
+    model = find_model(reader, name)
+    own = own_policy(reader, model)
+    return ModelPolicy(model=str(model.name), own=own is not None, policy=policy_for(reader, model))
+
+
+def apply_policy(
+    session: Session,
+    policy: Policy | None,
+    name: ModelName | str | None = None,
+    *,
+    seen: ModelPolicy | None = None,
+) -> ModelPolicy:
     """Make a policy a model's own or the default of all; None takes it away.
 
     It holds for stage changes from then on, and changes nothing that is in a stage already.
 
+    Args:
+        seen: The policy that held when the caller decided (default: any).
+
     Raises:
         NotFound: There is no such model.
+        Conflict: Another policy holds than the one that was seen.
     """
     wanted = ModelName(name) if isinstance(name, str) else name
     _warn_of_unknown_metrics(session, policy)
 
     def change(writer: Writer) -> None:
+        if seen is not None and _policy_of(writer, wanted) != seen:
+            whose = f"of {wanted}" if wanted is not None else "for all models"
+            model = f" --model {wanted}" if wanted is not None else ""
+            raise Conflict(
+                f"the policy {whose} was not changed: another policy was applied meanwhile",
+                hint=f"look and try again: mreg policy show{model}",
+            )
         set_policy(writer, find_model(writer, wanted) if wanted is not None else None, policy)
 
     session.write(change)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import check_text
 from mreg.domain.transition import EXCLUSIVE, StageChange, next_stage
-from mreg.errors import Conflict, NotAllowed, NotFound
+from mreg.errors import Conflict, LeavesProduction, NotAllowed, NotFound
 from mreg.registry.references import as_reference, concerning, find_model, find_version
+from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -25,27 +27,33 @@ def promote(
     to: ModelStage | str | None = None,
     *,
     keep_existing: bool = False,
-    leave_production: bool = False,
+    leave_production: bool | None = None,
+    seen: ModelStage | None = None,
     reason: str = "",
     override: str = "",
 ) -> StageChange:
     """Move a version to a stage, and in the same transaction archive the version that it replaces there.
 
     Without a target the version takes the next step of the road None, Staging, Production, Archived. A version that is
-    in the stage already stays as it is, which is no error, so that a repeated CI step does no harm.
+    in the stage already stays as it is, which is no error, so that a repeated CI step does no harm. The result is the
+    state after the hooks.
 
     Args:
         reference: Which version; a bare name means the latest.
         to: The stage; None for the next step.
         keep_existing: Leave other versions in the stage, which then holds several.
-        leave_production: The step from Production to Archived, which leaves no version in use, is meant.
+        leave_production: Whether the version can leave Production if no other version is there (default: only if ``to``
+            is given).
+        seen: The stage that the version was in when the caller decided (default: any).
         reason: Why, for the audit trail.
         override: Why the policy is overridden, if it allows overrides (audited).
 
     Raises:
         NotFound: There is no such model or version.
-        NotAllowed: The road has no next step, the next step would take a version out of Production unasked, or the
-            policy wants the version to come from another stage or does not allow overrides.
+        NotAllowed: The road has no next step, or the policy wants the version to come from another stage or does not
+            allow overrides.
+        LeavesProduction: The step would take a version out of Production, and ``leave_production`` does not allow it.
+        Conflict: The version is not in the stage in which it was seen.
         GateFailed: A gate of the policy does not hold; ``details["gates"]`` has each.
         ApprovalMissing: The policy asks for approvals that are not there, somebody rejected the version, or the policy
             reserves taking it out of its stage to others.
@@ -58,10 +66,29 @@ def promote(
 
     def move(writer: Writer) -> StageChange:
         version = find_version(writer, wanted)
-        stage = target or _next_step(version, leave_production=leave_production)
-        return enter_stage(writer, version, stage, keep_existing=keep_existing, reason=reason, override=override)
+        check_seen(version, seen)
+        stage = target or _next_step(version, leave_production=bool(leave_production))
+        return enter_stage(
+            writer, version, stage, keep_existing=keep_existing, leave_production=leave_production is not False,
+            reason=reason, override=override,
+        )  # fmt: skip
 
-    return session.write(move)
+    return _write(session, move)
+
+
+def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChange:
+    """Make the change, run its hooks, and return the state after them."""
+    entered: list[ModelStage] = []
+
+    def noting(writer: Writer) -> StageChange:
+        change = move(writer)
+        entered[:] = [change.version.stage]
+        return change
+
+    def after(reader: Reader, change: StageChange) -> StageChange:
+        return after_hooks(reader, change, entered[0], session.undone)
+
+    return session.write(noting, after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +101,7 @@ class Plan:
         leaving: Whether the policy lets the person take it out of its stage; None if nothing guards that.
         archived: The versions that would have to leave the stage for it.
         stays: Whether the version is in the stage already.
+        empties_production: Whether no version would be in Production then, so that the command asks.
         hooks: Names of the hooks that the change would set off.
     """
 
@@ -84,6 +112,7 @@ class Plan:
     archived: tuple[ModelVersion, ...]
     stays: bool
     hooks: tuple[str, ...]
+    empties_production: bool = False
 
     @property
     def allowed(self) -> bool:
@@ -120,6 +149,7 @@ def plan(
             leaving=on_the_way(reader, version, stage, person),
             archived=archived,
             stays=version.stage is stage,
+            empties_production=empties_production(reader, version, stage),
             hooks=tuple(
                 hook.name
                 for hook in session.hooks
@@ -141,10 +171,13 @@ def _next_step(version: ModelVersion, *, leave_production: bool) -> ModelStage:
             stage=version.stage.value,
         )
     if version.stage is ModelStage.PRODUCTION and not leave_production:
-        raise NotAllowed(
+        raise LeavesProduction(
             f"{reference} is in Production, and its next step would archive it",
-            hint=f"if that is meant: mreg archive {reference}",
+            hint=f"if that is meant: mreg archive {reference} --yes",
             stage=version.stage.value,
+            reference=str(reference),
+            to=stage.value,
+            empty=False,
         )
     return stage
 
@@ -155,6 +188,7 @@ def enter_stage(
     stage: ModelStage,
     *,
     keep_existing: bool = False,
+    leave_production: bool = True,
     reason: str = "",
     returned: bool = False,
     override: str = "",
@@ -167,6 +201,7 @@ def enter_stage(
     one must leave Production at once.
 
     Args:
+        leave_production: Whether the version can leave Production if no other version is there.
         unchecked: Skip the policy: for a change that the policy itself demands.
     """
     before = version.stage
@@ -180,6 +215,16 @@ def enter_stage(
         used = check_departures(writer, version, [leaving], _command_to_move(version, stage), override)
         said = heed(
             writer, version, stage.value, returned=returned, entered=before is stage, override=override, overridden=used
+        )
+    if not leave_production and empties_production(writer, version, stage):
+        raise LeavesProduction(
+            f"cannot take {version.reference} out of Production: no other version is in Production",
+            hint="promote another version to Production, or confirm that it is left empty: "
+            f"{_command_to_move(version, stage)} --yes",
+            stage=before.value,
+            reference=str(version.reference),
+            to=stage.value,
+            empty=True,
         )
     archived = tuple(writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version) for other in replaced)
     if before is not stage or returned:
@@ -201,18 +246,30 @@ def _replaced(reader: Reader, version: ModelVersion, stage: ModelStage) -> tuple
     return tuple(other for other in there if other.version_id != version.version_id)
 
 
-def archive(session: Session, reference: VersionRef | str, *, reason: str = "", override: str = "") -> StageChange:
+def archive(
+    session: Session,
+    reference: VersionRef | str,
+    *,
+    leave_production: bool = True,
+    seen: ModelStage | None = None,
+    reason: str = "",
+    override: str = "",
+) -> StageChange:
     """Move a version to Archived; it keeps its bytes and can come back.
 
     A version that is archived already stays as it is. A bare name is refused, since archiving "the latest" by accident
     would be easy.
 
     Args:
+        leave_production: Whether the version can leave Production if no other version is there.
+        seen: The stage that the version was in when the caller decided (default: any).
         override: Why the policy is overridden, if it allows overrides (audited).
 
     Raises:
         NotFound: There is no such model or version.
         NotAllowed: The reference names no version, or the policy does not allow overrides.
+        LeavesProduction: No version would be in Production, and ``leave_production`` does not allow it.
+        Conflict: The version is not in the stage in which it was seen.
         ApprovalMissing: The policy guards the stage of the version, and reserves taking it out to others.
     """
     wanted = as_reference(reference)
@@ -221,9 +278,12 @@ def archive(session: Session, reference: VersionRef | str, *, reason: str = "", 
 
     def move(writer: Writer) -> StageChange:
         version = find_version(writer, named_version(wanted))
-        return enter_stage(writer, version, ModelStage.ARCHIVED, reason=reason, override=override)
+        check_seen(version, seen)
+        return enter_stage(
+            writer, version, ModelStage.ARCHIVED, leave_production=leave_production, reason=reason, override=override
+        )
 
-    return session.write(move)
+    return _write(session, move)
 
 
 def named_version(reference: VersionRef) -> VersionRef:
@@ -246,6 +306,8 @@ def rollback(
     *,
     stage: ModelStage | str = ModelStage.PRODUCTION,
     to: VersionRef | str | None = None,
+    leave_production: bool = False,
+    seen: ModelStage | None = None,
     reason: str = "",
 ) -> StageChange:
     """Bring back what was in a stage before what is there now.
@@ -257,13 +319,17 @@ def rollback(
         name: The model.
         stage: Which stage to roll back.
         to: The version to go back to; None for the one before.
+        leave_production: Whether a rollback of another stage can take the only version out of Production.
+        seen: The stage that the version to go back to was in when the caller decided (default: any).
         reason: Why, for the audit trail.
 
     Raises:
         NotFound: There is no such model, or nothing was in the stage before.
         NotAllowed: The version to go back to was never in the stage.
         Corrupt: The bytes of the version that would come back are damaged; nothing was changed.
-        Conflict: The stage changed while the bytes were verified.
+        LeavesProduction: No version would be in Production, and ``leave_production`` does not allow it.
+        Conflict: The stage changed while the bytes were verified, or the version is not in the stage in which it was
+            seen.
     """
     model_name = name if isinstance(name, ModelName) else ModelName(name)
     target = ModelStage.parse(stage) if isinstance(stage, str) else stage
@@ -298,9 +364,10 @@ def rollback(
                 f"{target.value} of {model_name} changed while the bytes of {version.reference} were verified",
                 hint=f"look and try again: mreg show {model_name}",
             )
-        return enter_stage(writer, chosen, target, reason=reason, returned=True)
+        check_seen(chosen, seen)
+        return enter_stage(writer, chosen, target, leave_production=leave_production, reason=reason, returned=True)
 
-    return session.write(move)
+    return _write(session, move)
 
 
 def _before(name: ModelName, stage: ModelStage) -> VersionRef:

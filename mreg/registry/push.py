@@ -14,9 +14,11 @@ from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVers
 from mreg.domain.names import ModelName, VersionRef, check_alias
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value
+from mreg.domain.transition import StageChange
 from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes
 
 if TYPE_CHECKING:
@@ -188,7 +190,7 @@ def _add(
     target = ModelStage.parse(stage) if isinstance(stage, str) else stage
     made_from = as_reference(parent) if parent is not None else None
 
-    def add(writer: Writer, stored: Stored) -> tuple[ModelVersion, tuple[ModelVersion, ...]]:
+    def add(writer: Writer, stored: Stored) -> StageChange:
         model = (writer.model(name) or writer.register(name=name)) if new_model else find_model(writer, name)
         version = writer.add_version(
             model,
@@ -217,13 +219,16 @@ def _add(
             admit_new(writer, version, alias)
             version = take_alias(writer, version, alias)
         if target is None or target is ModelStage.NONE:
-            return version, ()
+            return StageChange(version=version, before=ModelStage.NONE)
         admit_new(writer, version, target.value)
-        change = enter_stage(writer, version, target, reason="pushed into the stage")
-        return change.version, change.archived
+        return enter_stage(writer, version, target, reason="pushed into the stage")
 
-    version, archived = add_with_bytes(session, put, lambda stored: stored.blobs, add)
-    for other in archived:
+    def after(reader: Reader, change: StageChange) -> StageChange:
+        return after_hooks(reader, change, target or ModelStage.NONE, session.undone)
+
+    change = add_with_bytes(session, put, lambda stored: stored.blobs, add, after)
+    version = change.version
+    for other in change.archived:
         session.notice(f"{other.reference} is archived: {version.reference} took its place in {version.stage.value}")
     return version
 

@@ -77,6 +77,16 @@ def find_told(reader: Reader, reference: VersionRef) -> tuple[ModelVersion, str]
     return version, f"{reference} is {version.reference}" + (f"; {newer}" if newer else "")
 
 
+def version_now(reader: Reader, version: ModelVersion) -> ModelVersion:
+    """Return the present state of a version; the given one if the version was deleted since."""
+    return reader.version_by_id(version.version_id) or version
+
+
+def model_now(reader: Reader, model: RegisteredModel) -> RegisteredModel:
+    """Return the present state of a model; the given one if the model was deleted since."""
+    return reader.model_by_id(model.model_id) or model
+
+
 @contextmanager
 def concerning(version: ModelVersion) -> Iterator[None]:
     """Damage that is found within names the version that it concerns."""

@@ -169,7 +169,8 @@ class Registry(Upkeep):
         to: ModelStage | str | None = None,
         *,
         keep_existing: bool = False,
-        leave_production: bool = False,
+        leave_production: bool | None = None,
+        seen: ModelStage | None = None,
         reason: str = "",
         override: str = "",
     ) -> StageChange:
@@ -177,23 +178,31 @@ class Registry(Upkeep):
         from mreg.registry.promote import promote
 
         return promote(
-            self._session, reference, to, keep_existing=keep_existing, leave_production=leave_production,
+            self._session, reference, to, keep_existing=keep_existing, leave_production=leave_production, seen=seen,
             reason=reason, override=override,
         )  # fmt: skip
 
-    def archive(self, reference: Reference, *, reason: str = "", override: str = "") -> StageChange:
+    def archive(
+        self, reference: Reference, *, leave_production: bool = True, seen: ModelStage | None = None,
+        reason: str = "", override: str = "",
+    ) -> StageChange:  # fmt: skip
         """Move a version to Archived; see `mreg.registry.promote.archive`."""
         from mreg.registry.promote import archive
 
-        return archive(self._session, reference, reason=reason, override=override)
+        return archive(
+            self._session, reference, leave_production=leave_production, seen=seen, reason=reason, override=override
+        )
 
     def rollback(
-        self, name: Name, *, stage: ModelStage | str = "Production", to: Reference | None = None, reason: str = ""
-    ) -> StageChange:
+        self, name: Name, *, stage: ModelStage | str = "Production", to: Reference | None = None,
+        leave_production: bool = False, seen: ModelStage | None = None, reason: str = "",
+    ) -> StageChange:  # fmt: skip
         """Bring back what was in a stage before; see `mreg.registry.promote.rollback`."""
         from mreg.registry.promote import rollback
 
-        return rollback(self._session, name, stage=stage, to=to, reason=reason)
+        return rollback(
+            self._session, name, stage=stage, to=to, leave_production=leave_production, seen=seen, reason=reason
+        )
 
     def set_alias(self, reference: Reference, alias: str, *, override: str = "") -> ModelVersion:
         """Make an alias point to a version; see `mreg.registry.edit.set_alias`."""
@@ -241,12 +250,13 @@ class Registry(Upkeep):
         return rename(self._session, name, to, override=override)
 
     def delete(
-        self, reference: Reference, *, force: bool = False, dry_run: bool = False, override: str = ""
-    ) -> Deletion:
+        self, reference: Reference, *, force: bool = False, dry_run: bool = False, seen: Deletion | None = None,
+        override: str = "",
+    ) -> Deletion:  # fmt: skip
         """Delete a version, or a model with all its versions; see `mreg.registry.edit.delete`."""
         from mreg.registry.edit import delete
 
-        return delete(self._session, reference, force=force, dry_run=dry_run, override=override)
+        return delete(self._session, reference, force=force, dry_run=dry_run, seen=seen, override=override)
 
     def history(self, reference: Reference | None = None, *, limit: int | None = None) -> tuple[Event, ...]:
         """What happened to a model or version, newest first; see `mreg.registry.query.history`."""
@@ -284,11 +294,13 @@ class Registry(Upkeep):
 
         return show_policy(self._session, name)
 
-    def apply_policy(self, policy: Policy | None, name: Name | None = None) -> ModelPolicy:
+    def apply_policy(
+        self, policy: Policy | None, name: Name | None = None, *, seen: ModelPolicy | None = None
+    ) -> ModelPolicy:
         """Make a policy a model's own, or the default; see `mreg.registry.policy.apply_policy`."""
         from mreg.registry.policy import apply_policy
 
-        return apply_policy(self._session, policy, name)
+        return apply_policy(self._session, policy, name, seen=seen)
 
     def check_policy(self, policy: Policy, name: Name | None = None) -> tuple[Standing, ...]:
         """How versions in use stand to a policy; see `mreg.registry.policy.check_policy`."""
@@ -302,11 +314,14 @@ class Registry(Upkeep):
 
         return approve(self._session, reference, to=to, comment=comment)
 
-    def reject(self, reference: Reference, *, reason: str, to: str = "Production") -> Decided:
+    def reject(
+        self, reference: Reference, *, reason: str, to: str = "Production", leave_production: bool = True,
+        seen: ModelStage | None = None,
+    ) -> Decided:  # fmt: skip
         """Reject a version; see `mreg.registry.approve.reject`."""
         from mreg.registry.approve import reject
 
-        return reject(self._session, reference, to=to, reason=reason)
+        return reject(self._session, reference, to=to, reason=reason, leave_production=leave_production, seen=seen)
 
     def withdraw_decision(self, reference: Reference, *, to: str = "Production") -> Decided:
         """Take one's decision back; see `mreg.registry.approve.withdraw_decision`."""
@@ -349,6 +364,11 @@ class Registry(Upkeep):
         from mreg.registry.deploy import deployments
 
         return deployments(self._session, name, limit=limit)
+
+    @property
+    def undone(self) -> tuple[StageChange, ...]:
+        """The rollbacks that this registry made because a hook failed."""
+        return tuple(self._session.undone)
 
     @property
     def delivered(self) -> tuple[Deployment, ...]:

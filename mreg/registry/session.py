@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.catalog import Catalog
+    from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.domain.hook import Deployment, Hook
+    from mreg.domain.transition import StageChange
     from mreg.profile.schema import Profile
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ class Session:
         now: The clock, aware UTC.
         hooks: What changes set off, from the user's own profile.
         delivered: Deployments that this session has brought to their end.
+        undone: The rollbacks that this session made because a hook failed.
         notice: Takes what a person should know beside the result: what a reference resolved to, a warning.
     """
 
@@ -39,17 +42,23 @@ class Session:
 
     hooks: tuple[Hook, ...] = ()
     delivered: list[Deployment] = field(default_factory=list)
+    undone: list[StageChange] = field(default_factory=list)
 
-    def write(self, fn: Callable[[Writer], T]) -> T:
+    def write(self, fn: Callable[[Writer], T], after: Callable[[Reader, T], T] | None = None) -> T:
         """What ``fn`` gives in one transaction, with this session's actor and time in its events.
 
         The hooks that it sets off are run when it is durable; what came of them is in `delivered`.
+
+        Args:
+            after: Returns the result with the state after the hooks; called only if a hook was run. A hook can change
+                the status of a version, roll its stage back, or run mreg commands.
         """
         value = self.catalog.write(fn, actor=self.actor(), at=self.now(), hooks=self.hooks)
         if self.hooks:
             from mreg.registry.deploy import deliver
 
-            deliver(self)
+            if deliver(self) and after is not None:
+                return self.catalog.read(lambda reader: after(reader, value))
         return value
 
     def write_quietly(self, fn: Callable[[Writer], T]) -> T:

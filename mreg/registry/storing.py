@@ -13,6 +13,7 @@ from mreg.domain.digest import Digest
 from mreg.errors import Conflict
 
 if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.registry.session import Session
 
@@ -45,7 +46,11 @@ class _PutAgainError(Exception):
 
 
 def add_with_bytes(
-    session: Session, put: Callable[[], S], blobs: Callable[[S], Collection[Digest]], add: Callable[[Writer, S], T]
+    session: Session,
+    put: Callable[[], S],
+    blobs: Callable[[S], Collection[Digest]],
+    add: Callable[[Writer, S], T],
+    after: Callable[[Reader, T], T] | None = None,
 ) -> T:
     """What ``add`` gives in the transaction that makes versions of bytes that are in the store.
 
@@ -54,6 +59,7 @@ def add_with_bytes(
     Args:
         put: Puts what is not there yet; may be run more than once.
         blobs: What the versions need of what was put.
+        after: Returns the result with the state after the hooks.
 
     Raises:
         Conflict: A gc has been at the very bytes for a minute.
@@ -64,7 +70,7 @@ def add_with_bytes(
     while True:
         stored = put()
         try:
-            return session.write(partial(_add, session.now(), stored, blobs(stored), put_again, add))
+            return session.write(partial(_add, session.now(), stored, blobs(stored), put_again, add), after)
         except _PutAgainError as error:
             if any(one.under_way for one in error.removals):
                 if time.monotonic() > deadline:

@@ -110,4 +110,4 @@ def acting_as(session: Session, actor: str, notice: Callable[[str], None]) -> Se
         BadInput: Nobody can be called that.
     """
     check_line("actor", actor)
-    return replace(session, actor=lambda: actor, notice=notice, delivered=[])
+    return replace(session, actor=lambda: actor, notice=notice, delivered=[], undone=[])

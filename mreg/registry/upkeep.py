@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from mreg.registry.serving import Serving
@@ -34,11 +34,13 @@ class Upkeep(Serving):
 
         return verify(self._session, reference, sample=sample, progress=progress)
 
-    def collect(self, *, grace: timedelta | None = None, remove: bool = False) -> tuple[Garbage, ...]:
+    def collect(
+        self, *, grace: timedelta | None = None, remove: bool = False, seen: Collection[Garbage] | None = None
+    ) -> tuple[Garbage, ...]:
         """What nothing needs in the store, and remove it if asked; see `mreg.registry.gc.collect`."""
         from mreg.registry.gc import GRACE, collect
 
-        return collect(self._session, grace=GRACE if grace is None else grace, remove=remove)
+        return collect(self._session, grace=GRACE if grace is None else grace, remove=remove, seen=seen)
 
     def check(self) -> tuple[Check, ...]:
         """Whether catalog and store can be used; see `mreg.registry.check.check`."""

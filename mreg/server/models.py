@@ -151,7 +151,7 @@ def rename_model(model: Model, body: NewName, registry: RegistryOf) -> JSONRespo
 def delete_model(
     model: Model,
     registry: RegistryOf,
-    force: Annotated[bool, Query(description="Also what is in Staging or Production.")] = False,
+    force: Annotated[bool, Query(description="Also what is in Staging or Production or has an alias.")] = False,
     dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
     override: Override = "",
 ) -> JSONResponse:

@@ -15,10 +15,8 @@ from mreg.errors import BadInput
 from mreg.server import schemas
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, Version, answer, needs
-from mreg.server.problems import Answer
 from mreg.server.schemas import gives
 from mreg.server.tokens import Role
-from mreg.wire import wire
 
 router = APIRouter(tags=["stages and policies"])
 
@@ -61,15 +59,13 @@ def transition(version: Version, body: Transition, registry: RegistryOf) -> JSON
     """Move a version to a stage; by itself the version that was there is archived. 400 on a bad stage.
 
     The policy is enforced: 409 with the code ``gate_failed`` or ``approval_missing``. Hooks have been run when this
-    answers, and ``status`` says how that ended.
+    answers: ``status`` says how that ended, and ``stage`` is the stage after a hook rolled the change back.
     """
-    change = registry.promote(
-        version, body.stage, keep_existing=not body.archive_existing, reason=body.reason, override=body.override
+    return answer(
+        registry.promote(
+            version, body.stage, keep_existing=not body.archive_existing, reason=body.reason, override=body.override
+        )
     )
-    document = wire(change)
-    if registry.delivered:  # hooks have changed the status since, or have rolled the change back
-        document.update(wire(registry.version(change.version.reference)))
-    return Answer(document)
 
 
 @router.get("/models/{model}/versions/{version}/plan", responses=gives(schemas.Plan))

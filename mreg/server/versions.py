@@ -88,7 +88,7 @@ def edit_version(version: Version, body: VersionChanges, registry: RegistryOf) -
 def delete_version(
     version: Version,
     registry: RegistryOf,
-    force: Annotated[bool, Query(description="Also from Staging or Production.")] = False,
+    force: Annotated[bool, Query(description="Also from Staging or Production, or with an alias.")] = False,
     dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
     override: Override = "",
 ) -> JSONResponse:

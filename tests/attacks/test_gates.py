@@ -78,7 +78,7 @@ WAYS_OUT = [
 def test_a_writer_cannot_take_a_version_out_of_a_guarded_place(words: list[str], guarded: As, command: Mreg) -> None:
     if words[0] == "rollback":  # it must have been in Staging once
         guarded("lead", "policy", "remove", "--yes")
-        guarded("ada", "promote", "m@2", "--to", "staging")
+        guarded("ada", "promote", "m@2", "--to", "staging", "--yes")
         guarded("ada", "promote", "m@2", "--to", "production")
         apply(guarded)
     before = where(command)
@@ -107,7 +107,7 @@ def test_the_refusal_names_who_may_and_what_to_run(guarded: As) -> None:
 def test_after_it_was_taken_out_by_an_approver_a_gate_still_compares_with_it(
     words: list[str], guarded: As, command: Mreg
 ) -> None:
-    assert guarded("lead", *words).code == 0
+    assert guarded("lead", *words, *(() if "--yes" in words else ("--yes",))).code == 0
     done = guarded("ada", "promote", "m@3", "--to", "production")
     assert done.code == 3
     was = "m@2, which was the last in Production" + (" and was deleted" if words[0] == "delete" else "")
@@ -155,7 +155,7 @@ def test_an_override_of_leaving_is_allowed_by_the_rule_and_audited(guarded: As, 
         if words[0] != "rollback" and "--yes" not in words[2:3]:
             assert guarded("ada", *words, "--override", "x").code == 1, words
     apply(guarded, override=True)
-    done = guarded("ada", "archive", "m@2", "--override", "the shop is down")
+    done = guarded("ada", "archive", "m@2", "--override", "the shop is down", "--yes")
     assert done.code == 0
     assert "the policy was overridden, and the audit trail says so: the shop is down" in done.err
     assert "policy.overridden\tm@2\tfor Production: the shop is down" in command("history", "m").out
@@ -164,7 +164,7 @@ def test_an_override_of_leaving_is_allowed_by_the_rule_and_audited(guarded: As, 
     assert guarded("ada", "archive", "m@3", "--override", "no need").code == 2
     done = guarded("ada", "archive", "m@1", "--override", "no need")  # it is archived already: nothing is done
     assert (done.code, done.err) == (0, "")
-    assert guarded("ada", "delete", "m", "--yes", "--override", "all of it").code == 0
+    assert guarded("ada", "delete", "m", "--force", "--yes", "--override", "all of it").code == 0
     assert command("audit", "verify").code == 0
 
 
@@ -199,6 +199,19 @@ def test_of_two_versions_in_production_a_gate_compares_with_the_one_that_entered
     done = person("ada", "promote", "m@1", "--to", "production")
     assert (done.code, "of m@2\n" in done.err) == (3, True)
     assert person("ada", "promote", "m@2", "--to", "production").code == 0
+
+
+def test_a_gate_compares_with_the_version_that_the_stage_name_means(person: As) -> None:
+    for number, accuracy in ((1, 0.91), (2, 0.93), (3, 0.92)):
+        Path("model").write_text(str(number))
+        person("ada", "push", "model", "-n", "m", "--accuracy", str(accuracy))
+    for number in (1, 2):
+        assert person("ada", "promote", f"m@{number}", "--to", "production", "--keep-existing").code == 0
+    Path("policy.yaml").write_text("Production: {gates: [accuracy >= production.accuracy]}\n")
+    person("lead", "policy", "apply", "policy.yaml")
+    assert person("ada", "show", "m@production", "-q").out == "m@2\n"
+    done = person("ada", "promote", "m@3", "--to", "production", "--keep-existing")
+    assert (done.code, "accuracy 0.92, and production.accuracy = 0.93 of m@2" in done.err) == (3, True)
 
 
 def test_a_staged_version_goes_on_to_production(person: As) -> None:

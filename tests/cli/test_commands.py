@@ -38,7 +38,7 @@ READING = [
     ["search", "metrics.accuracy > 0.9"], ["compare", "classifier", "1", "2"], ["compare", "classifier"],
     ["history", "classifier"], ["history", "classifier@2"], ["history", "classifier", "--at", "2099-01-01"],
     ["lineage", "classifier@2"], ["trust", "--list"], ["profile", "list"], ["profile", "show"], ["profile", "check"],
-    ["delete", "classifier@2", "--dry-run"], ["export", "--inspect", "classifier.mreg"],
+    ["delete", "classifier@2", "--force", "--dry-run"], ["export", "--inspect", "classifier.mreg"],
 ]  # fmt: skip
 
 
@@ -62,10 +62,10 @@ def test_a_reading_command_speaks_every_format(story: Mreg, words: list[str]) ->
 
 CHANGING = [
     ["register", "new"], ["push", "model.pkl", "-n", "classifier"], ["pull", "classifier@1", "out.pkl"],
-    ["promote", "classifier@2"], ["archive", "classifier@1"], ["alias", "classifier@1", "old"],
+    ["promote", "classifier@2"], ["archive", "classifier@1", "--yes"], ["alias", "classifier@1", "old"],
     ["alias", "classifier", "--remove", "champ"], ["tag", "classifier@1", "a=b"], ["tag", "classifier", "a=b"],
     ["edit", "classifier", "--description", "x"], ["edit", "classifier", "2", "--run-id", "r"],
-    ["rename", "classifier", "clf"], ["delete", "classifier@2", "--yes"],
+    ["rename", "classifier", "clf"], ["delete", "classifier@2", "--force", "--yes"],
     ["rollback", "classifier", "--to", "classifier@1"], ["alias", "classifier", "1", "old"], ["init"], ["profile", "use", "local"],
     ["profile", "add", "here", "--catalog", "c.db"], ["export", "classifier@1"], ["import", "classifier.mreg", "-n", "copy"],
     ["token", "ci"], ["trust"], ["trust", "--remove"],
@@ -223,7 +223,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["show", "nobody"], 4, "error: there is no model 'nobody'\n  mreg list shows the models there are\n"),
         (["show", "classifier@9"], 4, "error: classifier has no version 9\n  mreg show classifier lists its versions\n"),
         (["promote", "classifier@1", "--to", "prod"], 2, "error: 'prod' is no stage\n  did you mean Production?\n"),
-        (["promote", "classifier@1"], 2, "error: this asks first: archive classifier@1, so that it leaves Production?\n  nobody can answer here; add --yes if it is meant\n"),
+        (["promote", "classifier@1"], 2, "error: this asks first: archive classifier@1 and take it out of Production?\n  nobody can answer here; add --yes if it is meant\n"),
         (["delete", "classifier@2"], 2, "error: this asks first: delete classifier@2 for good?\n  nobody can answer here; add --yes if it is meant\n"),
         (["delete", "classifier", "--yes"], 1, "error: classifier@1 is in Production\n  mreg archive classifier@1 first, or --force\n"),
         (["archive", "classifier"], 1, "error: classifier is a model, and this needs one version\n  say which: classifier@3, classifier@latest or classifier@staging\n"),

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,14 @@ from tests.conftest import Mreg
 MREG = [sys.executable, "-m", "mreg"]
 
 
-def on_a_terminal(*words: str, answer: str = "", **variables: str) -> tuple[int, str]:
-    """Run a command with a terminal for everything; its exit code and the screen's text."""
+def on_a_terminal(
+    *words: str, answer: str = "", meanwhile: Callable[[], object] | None = None, **variables: str
+) -> tuple[int, str]:
+    """Run a command with a terminal for everything; its exit code and the screen's text.
+
+    Args:
+        meanwhile: Called after the question, before the answer.
+    """
     child, terminal = pty.fork()
     if child == 0:
         os.environ.update({"COLUMNS": "120", **variables})
@@ -40,6 +47,8 @@ def on_a_terminal(*words: str, answer: str = "", **variables: str) -> tuple[int,
             break
         text += data
         if answer and not sent and b"[y/N]" in text:
+            if meanwhile is not None:
+                meanwhile()
             os.write(terminal, answer.encode())
             sent = True
     _, status = os.waitpid(child, 0)
@@ -87,7 +96,23 @@ def test_a_command_that_destroys_asks_on_a_terminal(process: Mreg) -> None:
     assert process("show", "classifier", "-q").out == "classifier@1\n"
     code, text = on_a_terminal("promote", "classifier@1", answer="y\n")
     assert code == 0
+    assert "archive classifier@1 and take it out of Production? [y/N]" in text
     assert "classifier@1 is in Archived (was Production)" in text
+
+
+def test_what_another_process_changed_after_the_question_stays(process: Mreg) -> None:
+    code, text = on_a_terminal(
+        "promote", "classifier@1", "--to", "none", answer="y\n",
+        meanwhile=lambda: process("promote", "classifier@2", "--to", "production"),
+    )  # fmt: skip
+    assert (code, "move classifier@1 to None and leave Production of classifier empty? [y/N]" in text) == (7, True)
+    assert process("show", "classifier@production", "-q").out == "classifier@2\n"
+    code, text = on_a_terminal(
+        "delete", "classifier@2", "--force", answer="y\n",
+        meanwhile=lambda: process("alias", "classifier@2", "champion"),
+    )  # fmt: skip
+    assert (code, "delete classifier@2, in use (classifier@2: Production), for good? [y/N]" in text) == (7, True)
+    assert process("show", "classifier@champion", "-q").out == "classifier@2\n"
 
 
 def test_the_bytes_of_a_model_are_not_for_a_terminal() -> None:

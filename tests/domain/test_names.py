@@ -227,3 +227,11 @@ def test_a_text_that_is_no_alias_says_what_is(alias: str) -> None:
         check_alias(alias)
     assert caught.value.message.endswith(" is no alias")
     assert caught.value.hint == "use 1 to 64 letters, digits, '.', '_', '-', beginning with a letter"
+
+
+def test_a_reference_goes_back_a_million_steps_and_no_further() -> None:
+    assert VersionRef.parse("a@production~1000000").selector == Selector(SelectorKind.STAGE, "production", 1_000_000)
+    assert str(VersionRef.parse("a@3~1000000")) == "a@3~1000000"
+    for steps in ("1000001", "9999999", "10000000", "01"):
+        with pytest.raises(BadInput, match="selects no version"):
+            VersionRef.parse(f"a@production~{steps}")

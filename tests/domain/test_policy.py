@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -73,6 +75,59 @@ GATES = [
 @pytest.mark.parametrize(("gate", "metrics", "expected"), GATES)
 def test_a_gate_holds_or_fails(gate: str, metrics: dict[str, float], expected: bool) -> None:
     assert passes(gate, version(**metrics)) is expected
+
+
+NUMERIC = [
+    # Compared as text, each of these would have the other answer.
+    ("latency <= 100", 20, True),
+    ("latency < 100", 20, True),
+    ("latency >= 100", 20, False),
+    ("latency > 100", 20, False),
+    ("latency >= 9", 10, True),
+    ("latency > -2", -1.5, True),
+    ("latency < -2", -10, True),
+    ("latency >= 0.5", 1e-07, False),
+    ("latency < 1", 1e-07, True),
+    ("latency = 1", 1.0, True),
+    ("latency != 1", 1.0, False),
+    ("latency in (5, 1)", 1.0, True),
+    ("params.batch <= 100", None, True),
+    ("params.batch > 100", None, False),
+    ("params.batch = 20.0", None, True),
+    ("size_bytes > 9", None, True),
+    ("size_bytes < 9", None, False),
+    ("version < 10", None, True),
+    # At the exact bound.
+    ("latency < 20", 20, False),
+    ("latency > 20", 20, False),
+    ("latency <= 20", 20, True),
+    ("latency >= 20", 20, True),
+    ("params.batch < 20", None, False),
+    ("params.batch > 20", None, False),
+    ("size_bytes < 10", None, False),
+    ("size_bytes > 10", None, False),
+    ("created_by < 'ada'", None, False),
+    ("created_by > 'ada'", None, False),
+    ("created_by <= 'ada'", None, True),
+    ("created_by >= 'ada'", None, True),
+]
+
+
+@pytest.mark.parametrize(("gate", "latency", "expected"), NUMERIC)
+def test_numbers_are_compared_as_numbers_and_a_bound_is_exact(gate: str, latency: float | None, expected: bool) -> None:
+    found = version() if latency is None else version(latency=latency)
+    assert passes(gate, replace(found, parameters={"batch": "20"})) is expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "results"),
+    [("<", (True, False, False)), ("<=", (True, True, False)), (">", (False, False, True)), (">=", (False, True, True)),
+     ("=", (False, True, False)), ("!=", (True, False, True))],
+)  # fmt: skip
+def test_a_relative_bound_is_compared_as_a_number(operator: str, results: tuple[bool, ...]) -> None:
+    for mine, expected in zip((20.0, 100.0, 1000.0), results, strict=True):
+        found = passes(f"a {operator} production.a", version(a=mine), Production=version(1, a=100))
+        assert found is expected, mine
 
 
 RELATIVE = [
@@ -163,13 +218,30 @@ def test_a_policy_is_what_its_document_says(policy: Policy) -> None:
 @given(POLICIES)
 def test_a_policy_is_what_its_yaml_says(policy: Policy) -> None:
     import tempfile
-    from pathlib import Path
 
     from mreg.documents import read_policy
 
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "p.yaml").write_text(policy_yaml(policy) or "{}", encoding="utf-8")
         assert read_policy(Path(folder) / "p.yaml") == policy
+
+
+@pytest.mark.parametrize("text", ["Production:\n", "Production: {}\n", "Production: null\n", '{"Production": null}'])
+def test_a_rule_without_keys_asks_for_nothing(text: str, tmp_path: Path) -> None:
+    from mreg.documents import read_policy
+
+    (tmp_path / "policy.yaml").write_text(text)
+    policy = read_policy(tmp_path / "policy.yaml")
+    assert policy == Policy({"Production": Rule()})
+    assert not policy.rule("Production").guards
+    assert assess(policy, "Production", version(), [], lambda _place: None).passed
+
+
+def test_empty_values_of_a_rule_ask_for_nothing() -> None:
+    assert parse_policy({"Production": {"from": None, "gates": None, "approvers": None}, "aliases": None}) == Policy(
+        {"Production": Rule()}
+    )
+    assert parse_policy(None) == Policy()
 
 
 WRONG = [

@@ -122,6 +122,115 @@ def test_a_failure_may_roll_the_change_back_once(pushed: Mreg) -> None:
     assert pushed("show", "m@production", "-q").out == "m@1\n"
 
 
+ROLL_BACK = "{name: deploy, stage: Production, on_failure: rollback, command: [sh, -c, '[ $MREG_VERSION = 1 ]']}"
+
+
+def test_a_result_says_the_state_after_a_hook_rolled_it_back(pushed: Mreg) -> None:
+    pushed("promote", "m@1", "--to", "production")
+    hooks(ROLL_BACK)
+    done = pushed("promote", "m@2", "--to", "production", "--format", "table")
+    assert (done.code, done.out) == (1, "m@2 is in Archived (was None); m@1 is in Production\n")
+    assert "  the change was rolled back: m@1 is in Production; what the hook said: mreg deployments m\n" in done.err
+    assert pushed("promote", "m@3", "--to", "production").out.splitlines()[1] == "m@3\tArchived\tNone\t"
+    done = pushed("promote", "m@3", "--to", "production", "--json")
+    said = json.loads(done.out)
+    assert (said["reference"], said["stage"], said["previous_stage"], said["changed"], said["archived"]) == (
+        "m@3", "Archived", "Archived", True, [],
+    )  # fmt: skip
+    assert {key: said[key] for key in ("stage", "status", "updated_at")} == {
+        key: json.loads(pushed("show", "m@3", "--json").out)[key] for key in ("stage", "status", "updated_at")
+    }
+    assert pushed("promote", "m@3", "--to", "production", "-q").out == ""
+    assert pushed("show", "m@production", "-q").out == "m@1\n"
+
+
+def test_a_push_says_the_state_after_a_hook_rolled_it_back(pushed: Mreg) -> None:
+    pushed("promote", "m@1", "--to", "production")
+    hooks(ROLL_BACK)
+    Path("model").write_text("4")
+    done = pushed("push", "model", "-n", "m", "--stage", "production", "--json")
+    assert (done.code, json.loads(done.out)["stage"]) == (1, "Archived")
+    assert "m@1 is back in Production\n" in done.err
+    assert "took its place" not in done.err
+    hooks("{name: deploy, stage: Production, command: ['false']}")  # which keeps the change
+    Path("model").write_text("5")
+    done = pushed("push", "model", "-n", "m", "--stage", "production", "--json")
+    assert (done.code, json.loads(done.out)["stage"], json.loads(done.out)["status"]) == (1, "Production", "failed")
+    assert "m@1 is archived: m@5 took its place in Production\n" in done.err
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "stage", "status"),
+    [
+        ("'true', on_failure: rollback", "'true'", "Production", "deployed"),
+        ("'true', on_failure: rollback", "'false'", "Production", "failed"),
+        ("'true'", "'false', on_failure: rollback", "Archived", None),
+        ("'false', on_failure: rollback", "'true'", "Archived", None),
+        ("'false'", "'true', on_failure: rollback", "Production", "failed"),
+    ],
+)
+def test_of_several_hooks_the_failed_one_decides(
+    first: str, second: str, stage: str, status: str | None, pushed: Mreg
+) -> None:
+    pushed("promote", "m@1", "--to", "production")
+    one, two = (text.split(",", 1) if "," in text else (text, "on_failure: keep") for text in (first, second))
+    hooks(
+        f"{{name: one, stage: Production, command: [{one[0]}], {one[1]}}}",
+        f"{{name: two, stage: Production, command: [{two[0]}], {two[1]}}}",
+    )
+    done = pushed("promote", "m@2", "--to", "production", "--json")
+    said = json.loads(done.out)
+    assert (done.code, said["stage"]) == (0 if status == "deployed" else 1, stage)
+    if status is not None:
+        assert (said["status"], said["archived"]) == (status, ["m@1"])
+    shown = json.loads(pushed("show", "m@2", "--json").out)
+    assert {key: said[key] for key in shown} == shown
+
+
+def test_every_result_is_the_state_after_the_hooks(pushed: Mreg) -> None:
+    """The hook tags the version or model of each event, by a command of its own."""
+    tag = f"{sys.executable} -m mreg tag $MREG_REFERENCE seen=$MREG_EVENT"
+    actions = (
+        "model.registered", "model.edited", "model.renamed", "version.pushed", "version.edited", "version.stage_changed",
+        "version.approved", "alias.set", "alias.removed",
+    )  # fmt: skip
+    # A command of a hook runs mreg without hooks, or it would set itself off for ever.
+    hooks(f"{{name: tag, on: [{', '.join(actions)}], env: [PYTHONPATH], command: [sh, -c, '{tag}']}}")
+    settings = Path("config.yaml").read_text()
+    assert "hooks" in settings
+    Path("model").write_text("4")
+    for words, action in (
+        (["register", "other"], "model.registered"),
+        (["edit", "other", "--description", "x"], "model.edited"),
+        (["tag", "other", "a=b"], "model.edited"),
+        (["push", "model", "-n", "m"], "version.pushed"),
+        (["edit", "m@1", "--description", "x"], "version.edited"),
+        (["promote", "m@1"], "version.stage_changed"),
+        (["alias", "m@1", "champion"], "alias.set"),
+    ):
+        done = pushed(*words, "--json")
+        assert (done.code, json.loads(done.out)["tags"].get("seen")) == (0, action), (words, done.err)
+
+
+def test_a_decision_says_the_state_after_the_hooks(pushed: Mreg) -> None:
+    pushed("promote", "m@1", "--to", "production")
+    move = f"{sys.executable} -m mreg promote $MREG_REFERENCE --to archived --yes"
+    hooks(f"{{name: out, on: [version.rejected], env: [PYTHONPATH], command: [sh, -c, '{move}']}}")
+    done = pushed("reject", "m@1", "--reason", "biased", "--yes", "--json")
+    assert (done.code, json.loads(done.out)["stage"]) == (0, "Archived"), done.err
+
+
+def test_a_hook_never_rolls_staging_back_to_the_version_in_production(pushed: Mreg) -> None:
+    pushed("promote", "m@1", "--to", "staging")
+    pushed("promote", "m@1", "--to", "production")
+    hooks("{name: try, stage: Staging, on_failure: rollback, command: ['false']}")
+    done = pushed("promote", "m@2", "--to", "staging", "--json")
+    assert (done.code, json.loads(done.out)["stage"], json.loads(done.out)["status"]) == (1, "Staging", "failed")
+    assert "m@2 in Staging could not be rolled back: cannot take m@1 out of Production" in done.err
+    assert "the change was made before" in done.err
+    assert pushed("show", "m@production", "-q").out == "m@1\n"
+
+
 COMMANDS = {
     "does not exist": ("[/no/such/program]", None, "/no/such/program can't be run: No such file or directory"),
     "is no program": ("[./config.yaml]", None, "./config.yaml can't be run: Permission denied"),
@@ -396,4 +505,6 @@ def test_the_python_api_gives_what_was_delivered(pushed: Mreg) -> None:
     with mreg.open_registry(catalog="catalog.db") as registry:
         change = registry.promote("m@1", to="Production")
         assert change.changed
+        assert change.version == registry.version("m@1")
+        assert change.version.status.value == "failed"
         assert [one.status.value for one in registry.delivered] == ["failed"]

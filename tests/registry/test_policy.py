@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,103 @@ def test_what_waits_is_listed_with_who_may_decide(policy: As) -> None:
     ]  # fmt: skip
     policy("lead", "approve", "m@2")
     assert json.loads(policy("ada", "approvals", "--json").out) == []
+
+
+def waiting(registry: mreg.Registry) -> list[tuple[str, str]]:
+    return [(str(one.version.reference), one.assessment.target) for one in registry.approvals()]
+
+
+@pytest.fixture
+def road() -> Iterator[mreg.Registry]:
+    """m@1 in Production, m@2 in Staging, m@3 and m@4 in None, m@5 in Archived."""
+    with mreg.open_registry() as registry:
+        for number, stage in enumerate(("production", "staging", None, None, "archived"), 1):
+            Path("model").write_text(str(number))
+            registry.push("model", name="m", stage=stage)
+        yield registry
+
+
+@pytest.mark.parametrize(
+    ("target", "rule", "expected"),
+    [
+        ("Production", Rule(approvals=1), ["m@2"]),  # without `from`: the stage before on the road
+        ("Staging", Rule(approvals=1), ["m@4", "m@3"]),
+        ("Archived", Rule(approvals=1), ["m@1"]),
+        ("Production", Rule(approvals=1, came_from=ModelStage.NONE), ["m@4", "m@3"]),
+        ("Staging", Rule(approvals=1, came_from=ModelStage.PRODUCTION), ["m@1"]),
+        ("Production", Rule(gates=("accuracy > 1",)), []),
+        ("champion", Rule(approvals=1), ["m@4"]),  # the latest in use
+        ("champion", Rule(approvals=1, came_from=ModelStage.STAGING), ["m@2"]),
+    ],
+)
+def test_a_version_waits_where_the_rule_says(target: str, rule: Rule, expected: list[str], road: mreg.Registry) -> None:
+    road.apply_policy(Policy({target: rule}))
+    assert sorted(waiting(road)) == sorted((reference, target) for reference in expected)
+
+
+def test_a_rejected_version_waits_only_where_the_rule_asks_for_approvals(road: mreg.Registry) -> None:
+    road.reject("m@2", reason="biased")
+    road.apply_policy(Policy({"Production": Rule(gates=("version > 1",))}))
+    assert waiting(road) == []
+    road.apply_policy(Policy({"Production": Rule(approvals=1)}))
+    assert waiting(road) == [("m@2", "Production")]
+
+
+def test_the_latest_version_waits_for_an_alias_until_it_has_it(road: mreg.Registry) -> None:
+    road.apply_policy(Policy({"champion": Rule(approvals=1, own_approval=True)}))
+    assert waiting(road) == [("m@4", "champion")]
+    road.approve("m@4", to="champion")
+    assert waiting(road) == []
+    road.set_alias("m@4", "Champion")
+    road.withdraw_decision("m@4", to="champion")
+    assert waiting(road) == []  # it has the alias, and waits for nothing
+    road.apply_policy(None)
+    road.set_alias("m@3", "champion")
+    road.apply_policy(Policy({"champion": Rule(approvals=1)}))
+    assert waiting(road) == [("m@4", "champion")]
+    road.reject("m@4", to="champion", reason="biased")
+    assert waiting(road) == [("m@4", "champion")]
+
+
+@pytest.mark.parametrize("reason", ["", " ", "\n\t "])
+def test_the_python_api_refuses_a_rejection_without_a_reason(reason: str, road: mreg.Registry) -> None:
+    events = len(road.history())
+    with pytest.raises(mreg.BadInput, match="a rejection needs a reason") as caught:
+        road.reject("m@1", reason=reason)
+    assert caught.value.hint == 'add --reason "..."'
+    assert (len(road.history()), road.version("m@1").stage) == (events, ModelStage.PRODUCTION)
+
+
+def test_the_event_of_a_move_that_no_policy_guards_says_nothing_of_a_policy(road: mreg.Registry) -> None:
+    road.promote("m@2", "production", reason="better")
+    entered, left = road.history("m@2")[0].details, road.history("m@1")[0].details
+    assert entered == {
+        "from": "Staging", "to": "Production", "reason": "better", "returned": False, "replaced_by": None,
+    }  # fmt: skip
+    assert left == {"from": "Production", "to": "Archived", "reason": "", "returned": False, "replaced_by": 2}
+    road.rollback("m")
+    assert (road.history("m@1")[0].details["returned"], road.history("m@2")[0].details) == (
+        True, {"from": "Production", "to": "Archived", "reason": "", "returned": False, "replaced_by": 1},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        (Rule(gates=("version > 1",)), {"gates": [{"gate": "version > 1", "passed": True, "found": "version 2", "bound": ""}]}),
+        (Rule(approvals=1, own_approval=True), {"approvals": 1, "approved_by": ["tester"]}),
+        (Rule(came_from=ModelStage.STAGING), {"approved_by": ["tester"]}),
+    ],
+    ids=["gates", "approvals", "from"],
+)  # fmt: skip
+def test_the_event_of_a_move_says_only_what_the_policy_asked(
+    rule: Rule, said: dict[str, object], road: mreg.Registry
+) -> None:
+    road.apply_policy(Policy({"Production": replace(rule, own_approval=True)}))
+    road.approve("m@2")
+    road.promote("m@2", "production")
+    said = {**said, "approved_by": ["tester"]}
+    assert road.history("m@2")[0].details["policy"] == said
 
 
 def test_archived_versions_are_not_approved(policy: As) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_a_promotion_never_empties_production_unasked(registry: mreg.Registry) -
     with pytest.raises(mreg.NotAllowed) as caught:
         registry.promote("classifier@1")
     assert caught.value.message == "classifier@1 is in Production, and its next step would archive it"
-    assert caught.value.hint == "if that is meant: mreg archive classifier@1"
+    assert caught.value.hint == "if that is meant: mreg archive classifier@1 --yes"
     assert registry.promote("classifier@1", leave_production=True).version.stage is ModelStage.ARCHIVED
     with pytest.raises(mreg.NotAllowed, match="where the road ends"):
         registry.promote("classifier@1")
@@ -323,3 +324,42 @@ def test_two_are_never_in_production_whatever_races(registry: mreg.Registry) -> 
                 in_production.discard(event.version)
     assert len(in_production) == 1
     assert chain_is_whole(registry)
+
+
+class NamedFloat(float):
+    """A float whose text is not a number's, as that of numpy.float64."""
+
+    def __repr__(self) -> str:
+        return f"named({float(self)})"
+
+
+class Scalar:
+    """A number of no dimension, as those of numpy and torch."""
+
+    ndim = 0
+
+    def item(self) -> int:
+        return 5
+
+
+def test_a_pushed_metric_of_another_type_becomes_a_plain_number(registry: mreg.Registry) -> None:
+    metrics: dict[str, Any] = {"accuracy": NamedFloat(0.5), "count": Scalar()}
+    Path("model.pkl").write_bytes(b"scalars")
+    pushed = registry.push("model.pkl", name="classifier", metrics=metrics)
+    for version in (pushed, registry.version("classifier@1")):
+        assert {name: (type(value), value) for name, value in version.metrics.items()} == {
+            "accuracy": (float, 0.5), "count": (int, 5),
+        }  # fmt: skip
+    assert registry.history("classifier@1")[-1].details["metrics"] == {"accuracy": 0.5, "count": 5}
+    assert registry.verify_audit().events == len(registry.history())
+
+
+def test_a_pushed_numpy_scalar_becomes_a_plain_number(registry: mreg.Registry) -> None:
+    numpy = pytest.importorskip("numpy")
+    Path("model.pkl").write_bytes(b"numpy")
+    metrics = {"a": numpy.float64(0.5), "b": numpy.float32(0.25), "c": numpy.int64(7)}
+    registry.push("model.pkl", name="classifier", metrics=metrics)
+    found = registry.version("classifier@1").metrics
+    assert {name: (type(value), value) for name, value in found.items()} == {
+        "a": (float, 0.5), "b": (float, 0.25), "c": (int, 7),
+    }  # fmt: skip

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import mreg
-from tests.server.conftest import Served
+from tests.server.conftest import Serve, Served
 
 POLICY = {"Production": {"from": "Staging", "gates": ["accuracy >= 0.9"], "approvals": 1}}
 
@@ -295,3 +296,42 @@ def test_the_openapi_document_names_every_route_with_its_answers(server: Served)
     upload = document["paths"]["/models/{model}/versions"]["post"]
     assert "model_file" in json.dumps(upload["requestBody"])
     assert "example" in json.dumps(upload)
+
+
+def test_a_change_that_a_hook_rolled_back_answers_with_the_final_stage(serve: Serve) -> None:
+    hook = "{name: h, stage: Production, on_failure: rollback, command: [sh, -c, '[ $MREG_VERSION = 1 ]']}"
+    Path("config.yaml").write_text(f"default: here\nprofiles: {{here: {{hooks: [{hook}]}}}}\n")
+    server = serve(MREG_CONFIG=os.path.abspath("config.yaml"))
+    server.post("/models", {"name": "classifier"})
+    for number in (1, 2):
+        assert server.upload(str(number).encode()).status_code == 200
+    first = server.post("/models/classifier/versions/1/transition", {"stage": "Production"}).json()
+    assert (first["stage"], first["status"], first["archived"]) == ("Production", "deployed", [])
+    done = server.post("/models/classifier/versions/2/transition", {"stage": "Production"})
+    said = done.json()
+    assert (done.status_code, said["stage"], said["previous_stage"], said["changed"], said["archived"]) == (
+        200, "Archived", "None", True, [],
+    )  # fmt: skip
+    shown = server.get("/models/classifier/versions/2").json()
+    assert {key: said[key] for key in shown} == shown
+    assert server.upload(b"3", stage="production").json()["stage"] == "Archived"
+    assert server.get("/models/classifier/production").json()["version"] == 1
+
+
+def test_a_transition_may_empty_production_and_a_rollback_of_staging_does_not(server: Served) -> None:
+    server.upload(b"1")
+    for stage in ("Staging", "Production"):
+        server.post("/models/classifier/versions/1/transition", {"stage": stage})
+    refused = server.post("/models/classifier/rollback", {"stage": "Staging", "to": 1})
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_allowed")
+    moved = server.post("/models/classifier/versions/1/transition", {"stage": "None"})
+    assert (moved.status_code, moved.json()["stage"]) == (200, "None")
+
+
+def test_a_version_with_an_alias_is_deleted_only_by_force(server: Served) -> None:
+    server.upload(b"1")
+    server.ask("PUT", "/models/classifier/aliases/champion", json={"version": 1})
+    for path in ("/models/classifier/versions/1", "/models/classifier"):
+        refused = server.ask("DELETE", path)
+        assert (refused.status_code, refused.json()["detail"]) == (409, "classifier@1 has the alias champion")
+    assert server.ask("DELETE", "/models/classifier/versions/1?force=true").status_code == 200
