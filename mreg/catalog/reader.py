@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mreg.catalog.database import Connection, Row, Value
@@ -38,6 +39,8 @@ ALL = 2**62
 
 PAGE = 5_000
 """Events that are read by one statement."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 CHUNK = 500
 """Versions whose belongings are read by one statement."""
@@ -179,17 +182,15 @@ class Reader:
             wanted = {number(row, "parent_id") for row in chunk if row["parent_id"] is not None}
             parents |= self.references(wanted - parents.keys())
             for row in chunk:
-                metrics, parameters, tags, aliases, data = (
-                    belongings.get((row["version_id"], kind), {}) for kind in "mptad"
-                )
+                key = row["version_id"]
                 found.append(
                     read_version(
                         row,
-                        metrics=metrics,
-                        parameters=parameters,
-                        tags=tags,
-                        aliases=tuple(aliases),
-                        data=data,
+                        metrics=belongings.get((key, "m"), NOTHING),
+                        parameters=belongings.get((key, "p"), NOTHING),
+                        tags=belongings.get((key, "t"), NOTHING),
+                        aliases=tuple(belongings.get((key, "a"), NOTHING)),
+                        data=belongings.get((key, "d"), NOTHING),
                         parent=None if row["parent_id"] is None else parents.get(number(row, "parent_id")),
                         locate=self._locate,
                     )
@@ -213,7 +214,7 @@ class Reader:
                 found[number(row, "version_id")] = read_reference(row)
         return found
 
-    def _belongings(self, ids: Sequence[int]) -> dict[tuple[object, str], dict[str, str]]:
+    def _belongings(self, ids: Sequence[int]) -> dict[tuple[Value, Value], dict[str, str]]:
         """Metrics (m), parameters (p), tags (t), data (d) and aliases (a) by version, in the order of names."""
         values = _numbered(ids)
         marks = _marks(values)
@@ -225,9 +226,13 @@ class Reader:
             f"UNION ALL SELECT 'a', version_id, alias, '' FROM aliases WHERE version_id IN ({marks}) "
             "ORDER BY 1, 2, 3"
         )
-        found: dict[tuple[object, str], dict[str, str]] = {}
+        found: dict[tuple[Value, Value], dict[str, str]] = {}
         for row in self.connection.query(sql, values) if ids else ():
-            found.setdefault((row["version_id"], text(row, "kind")), {})[text(row, "name")] = text(row, "value")
+            key = row["version_id"], row["kind"]
+            held = found.get(key)
+            if held is None:
+                held = found[key] = {}
+            held[text(row, "name")] = text(row, "value")
         return found
 
     def parent_of(self, version_id: int) -> int | None:
