@@ -26,6 +26,9 @@ RELATIVE = bool(NOFOLLOW and DIRECTORY) and {
 
 FOLDER = os.O_RDONLY | DIRECTORY | getattr(os, "O_CLOEXEC", 0)
 
+OPEN_FOLDERS = 256
+"""All folders of blobs: their names are two hex digits."""
+
 
 class Folder:
     """An open folder. Its methods take a name in it, never a path, and never follow a link of that name.
@@ -232,6 +235,49 @@ class Tree:
                 raise
         make_folders(self._anchor, self._private)
         return Folder.named(self._anchor)
+
+
+class Opened:
+    """Folders of a tree that stay open while one call looks at many names in them.
+
+    A folder that is made or replaced meanwhile is not seen, so this is for looking, not for writing.
+
+    Args:
+        tree: The tree.
+        most: Maximum number of folders that stay open; more are opened for each use.
+    """
+
+    def __init__(self, tree: Tree, most: int | None = None) -> None:
+        self._tree = tree
+        self._left = _spare_descriptors() if most is None else most
+        self._open: dict[tuple[str, ...], Folder] = {}
+        self._absent: set[tuple[str, ...]] = set()
+
+    def folder(self, names: tuple[str, ...]) -> Folder:
+        """The folder with these names from the root; raises what `Tree.folder` raises."""
+        if names in self._absent:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        folder = self._open.get(names)
+        if folder is None:
+            try:
+                folder = self._tree.folder(names)
+            except FileNotFoundError:
+                self._absent.add(names)
+                raise
+            if self._left > 0:
+                self._left -= 1
+                self._open[names] = folder
+        return folder
+
+
+def _spare_descriptors() -> int:
+    """How many folders may stay open: a quarter of the files that the process may open, and at most 256."""
+    try:
+        import resource
+    except ImportError:
+        return 0  # Windows, where no folder is opened
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return OPEN_FOLDERS if limit == resource.RLIM_INFINITY else max(0, min(OPEN_FOLDERS, limit // 4))
 
 
 def linked(path: str) -> Corrupt:

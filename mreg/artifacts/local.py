@@ -30,7 +30,7 @@ from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, 
 from mreg.artifacts.linux import sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
 from mreg.folders import NOFOLLOW as NOFOLLOW
-from mreg.folders import Folder, Tree
+from mreg.folders import Folder, Opened, Tree
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -180,12 +180,13 @@ class LocalBackend(BlobBackend):
         incoming, temporary_name = self.incoming(), temporary()
         written: dict[str, str] = {}
         folder: Folder | None = None
+        opened = Opened(self._tree)
         try:
             with self.translated("written"):
                 incoming.mkdir(temporary_name)
                 folder = incoming.inner(temporary_name)
                 for key, data in blobs:
-                    if key in written or self._is_there(key):
+                    if key in written or self._is_there(key, opened):
                         continue
                     name = str(len(written))
                     written[key] = name
@@ -219,10 +220,14 @@ class LocalBackend(BlobBackend):
         *names, last = key.split("/")
         return self._tree.folder(tuple(names), make=make, durable=durable), last
 
-    def _look(self, key: str) -> os.stat_result | None:
+    def _look(self, key: str, opened: Opened | None = None) -> os.stat_result | None:
         """The status of what has the blob's name; None where nothing has."""
         try:
-            folder, name = self._place(key)
+            if opened is None:
+                folder, name = self._place(key)
+            else:
+                *names, name = key.split("/")
+                folder = opened.folder(tuple(names))
             return folder.stat(name)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -230,8 +235,8 @@ class LocalBackend(BlobBackend):
             with self.translated("read", f"the blob {key}"):
                 raise error
 
-    def _is_there(self, key: str) -> bool:
-        found = self._look(key)
+    def _is_there(self, key: str, opened: Opened | None = None) -> bool:
+        found = self._look(key, opened)
         if found is not None and not stat.S_ISREG(found.st_mode):
             raise self._taken(key)
         return found is not None

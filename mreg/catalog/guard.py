@@ -6,6 +6,7 @@ makes it take more time or memory than any catalog of that size needs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import sys
@@ -33,6 +34,9 @@ LARGEST_VALUE = 32 << 20
 
 ROWS, FIRST_ROWS = 256, 4
 """Rows that are collected between two looks at the memory, fewer where they can be large; and before the first look."""
+
+STATM, STATM_BYTES = "/proc/self/statm", 200
+"""Linux's file of the process's memory in pages; resident memory is the second number."""
 
 # https://sqlite.org/security.html#untrusted_sqlite_database_files
 SETTINGS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0")
@@ -97,10 +101,11 @@ class Guard:
         if self._memory < 0:
             self._memory = _memory()
         count = max(FIRST_ROWS, min(ROWS, MEMORY // min(max(size, 1), LARGEST_VALUE)))
-        while more := cursor.fetchmany(count):
-            rows += more
-            if len(more) == count and _memory() - self._memory > MEMORY + MEMORY_PER_BYTE * size:
-                raise self._excessive("more memory")
+        with _measuring() as memory:
+            while more := cursor.fetchmany(count):
+                rows += more
+                if len(more) == count and memory() - self._memory > MEMORY + MEMORY_PER_BYTE * size:
+                    raise self._excessive("more memory")
         return rows
 
     def watch(self) -> Iterator[int]:
@@ -194,11 +199,26 @@ def file_size(path: str) -> int:
         return 0
 
 
+@contextlib.contextmanager
+def _measuring() -> Iterator[Callable[[], int]]:
+    """`_memory` for many looks, each of one system call where the system has the file for it."""
+    try:
+        descriptor = os.open(STATM, os.O_RDONLY | os.O_CLOEXEC)
+    except (OSError, AttributeError):
+        yield _memory
+        return
+    try:
+        page = os.sysconf("SC_PAGE_SIZE")
+        yield lambda: int(os.pread(descriptor, STATM_BYTES, 0).split(None, 2)[1]) * page
+    finally:
+        os.close(descriptor)
+
+
 def _memory() -> int:
     """Bytes that the process holds; where the system does not say so, the most that it ever held."""
     try:
-        with open("/proc/self/statm", "rb") as stream:
-            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        with open(STATM, "rb") as stream:
+            return int(stream.read(STATM_BYTES).split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, AttributeError):
         try:
             import resource

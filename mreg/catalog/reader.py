@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mreg.catalog.database import Connection, Row
+from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.rows import (
     number,
     read_event,
@@ -15,9 +16,11 @@ from mreg.catalog.rows import (
     read_reference,
     read_version,
     text,
+    truth,
     version_number,
 )
 from mreg.catalog.selecting import holders, select
+from mreg.catalog.statements import statement
 from mreg.domain.digest import Digest
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
@@ -35,6 +38,8 @@ ALL = 2**62
 
 PAGE = 5_000
 """Events that are read by one statement."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 CHUNK = 500
 """Versions whose belongings are read by one statement."""
@@ -155,36 +160,60 @@ class Reader:
 
         return self._versions(find_versions(self.connection, where, sort, _rows(limit, offset))[offset:])
 
+    def versions_by_id(self, ids: Sequence[int]) -> tuple[ModelVersion, ...]:
+        """The versions of these ids that exist, of any models, with a constant number of statements for `CHUNK` ids."""
+        found: list[ModelVersion] = []
+        for start in range(0, len(ids), CHUNK):
+            values = _numbered(ids[start : start + CHUNK])
+            sql = f"{statement('versions.with_artifact')} WHERE v.version_id IN ({_marks(values)})"
+            found += self._versions(self.connection.query(sql, values))
+        return tuple(found)
+
     def _versions(self, rows: Sequence[Row]) -> tuple[ModelVersion, ...]:
         found: list[ModelVersion] = []
-        parents: dict[int, VersionRef | None] = {}
+        parents: dict[int, VersionRef] = {}
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
             belongings = self._belongings([number(row, "version_id") for row in chunk])
+            wanted = {number(row, "parent_id") for row in chunk if row["parent_id"] is not None}
+            parents |= self.references(wanted - parents.keys())
             for row in chunk:
-                metrics, parameters, tags, aliases, data = (
-                    belongings.get((row["version_id"], kind), {}) for kind in "mptad"
-                )
-                parent_id = None if row["parent_id"] is None else number(row, "parent_id")
-                if parent_id is not None and parent_id not in parents:
-                    parents[parent_id] = self._reference(parent_id)
+                key = row["version_id"]
                 found.append(
                     read_version(
                         row,
-                        metrics=metrics,
-                        parameters=parameters,
-                        tags=tags,
-                        aliases=tuple(aliases),
-                        data=data,
-                        parent=None if parent_id is None else parents[parent_id],
+                        metrics=belongings.get((key, "m"), NOTHING),
+                        parameters=belongings.get((key, "p"), NOTHING),
+                        tags=belongings.get((key, "t"), NOTHING),
+                        aliases=tuple(belongings.get((key, "a"), NOTHING)),
+                        data=belongings.get((key, "d"), NOTHING),
+                        parent=None if row["parent_id"] is None else parents.get(number(row, "parent_id")),
                         locate=self._locate,
                     )
                 )
         return tuple(found)
 
-    def _belongings(self, ids: Sequence[int]) -> dict[tuple[object, str], dict[str, str]]:
+    def references(self, ids: Collection[int]) -> dict[int, VersionRef]:
+        """The references by id of versions that exist or were deleted, with one statement for `CHUNK` ids."""
+        found: dict[int, VersionRef] = {}
+        wanted = sorted(ids)
+        for start in range(0, len(wanted), CHUNK):
+            values = _numbered(wanted[start : start + CHUNK])
+            marks = _marks(values)
+            sql = (
+                "SELECT d.version_id, d.model_name, d.version, 1 AS gone FROM deleted_versions d "
+                f"WHERE d.version_id IN ({marks}) "
+                "UNION ALL SELECT v.version_id, m.name, v.version, 0 FROM versions v "
+                f"JOIN models m ON m.model_id = v.model_id WHERE v.version_id IN ({marks}) ORDER BY gone DESC"
+            )
+            for row in self.connection.query(sql, values):
+                found[number(row, "version_id")] = read_reference(row)
+        return found
+
+    def _belongings(self, ids: Sequence[int]) -> dict[tuple[Value, Value], dict[str, str]]:
         """Metrics (m), parameters (p), tags (t), data (d) and aliases (a) by version, in the order of names."""
-        marks = ", ".join(f":v{place}" for place in range(len(ids)))
+        values = _numbered(ids)
+        marks = _marks(values)
         sql = (
             f"SELECT 'm' AS kind, version_id, name, exact AS value FROM metrics WHERE version_id IN ({marks}) "
             f"UNION ALL SELECT 'p', version_id, name, value FROM parameters WHERE version_id IN ({marks}) "
@@ -193,34 +222,47 @@ class Reader:
             f"UNION ALL SELECT 'a', version_id, alias, '' FROM aliases WHERE version_id IN ({marks}) "
             "ORDER BY 1, 2, 3"
         )
-        found: dict[tuple[object, str], dict[str, str]] = {}
-        for row in self.connection.query(sql, {f"v{place}": one for place, one in enumerate(ids)}) if ids else ():
-            found.setdefault((row["version_id"], text(row, "kind")), {})[text(row, "name")] = text(row, "value")
+        found: dict[tuple[Value, Value], dict[str, str]] = {}
+        for row in self.connection.query(sql, values) if ids else ():
+            key = row["version_id"], row["kind"]
+            held = found.get(key)
+            if held is None:
+                held = found[key] = {}
+            held[text(row, "name")] = text(row, "value")
         return found
-
-    def _reference(self, version_id: int) -> VersionRef | None:
-        row = self.connection.one("versions.by_id", version_id=version_id)
-        if row is None:
-            return self.deleted(version_id)
-        return read_reference(row)
-
-    def deleted(self, version_id: int) -> VersionRef | None:
-        """The reference that a deleted version had, or None where no such version was deleted."""
-        row = self.connection.one("versions.deleted", version_id=version_id)
-        if row is None:
-            return None
-        return read_reference(row)
 
     def parent_of(self, version_id: int) -> int | None:
         """The id of a version's parent, also of a deleted version's, or None."""
         row = self.connection.one("versions.parent", version_id=version_id)
         return None if row is None or row["parent_id"] is None else number(row, "parent_id")
 
-    def children_of(self, version_id: int) -> tuple[int, ...]:
-        """The ids of the versions made from a version, deleted ones too, oldest first."""
-        return tuple(
-            number(row, "version_id") for row in self.connection.all("versions.children", version_id=version_id)
-        )
+    def ancestors(self, version_id: int, limit: int | None = None) -> dict[int, int | None]:
+        """The ids of the parents of a version and of all its ancestors, deleted ones too, by one statement.
+
+        A parent that neither exists nor was deleted is not a key. A catalog that mreg did not write can hold circles.
+
+        Args:
+            limit: Maximum number of versions, the nearest first.
+        """
+        rows = self.connection.all("versions.ancestors", version_id=version_id, row_limit=_edges(limit))
+        found: dict[int, int | None] = {}
+        for row in sorted(rows, key=lambda row: truth(row, "gone"), reverse=True):
+            found[number(row, "version_id")] = None if row["parent_id"] is None else number(row, "parent_id")
+        return found
+
+    def descendants(self, version_id: int, limit: int) -> dict[int, list[int]]:
+        """The ids of the versions made from a version and from its descendants, by the parent, by one statement.
+
+        Deleted versions are there, too; the oldest of each parent comes first. A catalog that mreg did not write can
+        hold circles, and a version with two parents.
+
+        Args:
+            limit: Maximum number of versions.
+        """
+        found: dict[int, list[int]] = {}
+        for row in self.connection.all("versions.descendants", version_id=version_id, row_limit=_edges(limit)):
+            found.setdefault(number(row, "parent_id"), []).append(number(row, "version_id"))
+        return {parent: sorted(children) for parent, children in found.items()}
 
     def has_size(self, size_bytes: int) -> bool:
         """Whether any artifact has exactly so many bytes, so that the same bytes may be stored already."""
@@ -250,6 +292,13 @@ class Reader:
             )
         return tuple(read_event(row) for row in rows)
 
+    def stage_entered(self, version: ModelVersion, model: RegisteredModel) -> Event | None:
+        """The event by which a version last entered the stage that it is in, or None where it never moved."""
+        row = self.connection.one(
+            "events.stage_entered", model_id=model.model_id, version=version.version, stage=version.stage.value
+        )
+        return None if row is None else read_event(row)
+
     def all_events(self) -> Iterator[Event]:
         """Every event of the catalog, oldest first, a page at a time."""
         seq = -SIZE_LIMIT - 1  # a seq below 1 is not overlooked
@@ -278,6 +327,20 @@ class Reader:
 def _rows(limit: int | None, offset: int) -> int:
     """How many rows to ask for, to have so many behind the offset."""
     return ALL if limit is None else limit + offset
+
+
+def _edges(limit: int | None) -> int:
+    """How many pairs of a version and its parent to ask for: a version can stand in two tables."""
+    return ALL if limit is None else 2 * limit
+
+
+def _numbered(ids: Sequence[int]) -> Mapping[str, Value]:
+    """The values of a statement for these ids."""
+    return {f"v{place}": one for place, one in enumerate(ids)}
+
+
+def _marks(values: Mapping[str, Value]) -> str:
+    return ", ".join(f":{name}" for name in values)
 
 
 def _number(row: Row | None) -> int | None:

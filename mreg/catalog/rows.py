@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import wraps
+from datetime import datetime
+from functools import lru_cache, wraps
 from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -33,8 +33,14 @@ RESTORE = "mreg restore FILE brings a backup back; the artifacts are kept"
 EXACT_LIMIT = 400
 """Characters of a metric's exact text: a 64-bit float can stand for an integer of 309 digits."""
 
-_EXACT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?")
+_EXACT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_STAGES = {one.value: one for one in ModelStage}
+_STATUSES = {one.value: one for one in ModelStatus}
+_KINDS = {one.value: one for one in ArtifactKind}
+"""Faster than the classes, which are asked about what is not there: they raise the error."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,7 +90,7 @@ def read_time(value: Value) -> datetime:
     """
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         raise BadInput(f"{_shown(value)} is not a time in UTC with microseconds")
-    return check_year(datetime.fromisoformat(value[:-1])).replace(tzinfo=UTC)
+    return check_year(datetime.fromisoformat(value))
 
 
 def number(row: Row, column: str, low: int = 0, high: int = SIZE_LIMIT) -> int:
@@ -157,12 +163,14 @@ def read_metric(name: str, exact: str) -> MetricValue:
     Raises:
         BadInput: The text is not what `metric_values` writes.
     """
-    if len(exact) > EXACT_LIMIT or not _EXACT.fullmatch(exact):
+    return check_metric(name, _number_of(exact))
+
+
+def _number_of(exact: str) -> MetricValue:
+    found = _EXACT.fullmatch(exact) if len(exact) <= EXACT_LIMIT else None
+    if found is None:
         raise BadInput(f"{quoted(exact)} is not a number")
-    try:
-        return check_metric(name, int(exact))
-    except ValueError:
-        return check_metric(name, float(exact))
+    return int(exact) if found.lastindex is None else float(exact)
 
 
 def _json(stored: str) -> Mapping[str, Any]:
@@ -180,6 +188,8 @@ def _json(stored: str) -> Mapping[str, Any]:
 
 
 def _environment(stored: str) -> Mapping[str, str]:
+    if stored == "{}":
+        return _NOTHING
     found = _json(stored)
     if not all(isinstance(value, str) for value in found.values()):
         raise BadInput(f"{quoted(stored)} is not a JSON object of texts")
@@ -242,15 +252,21 @@ def read_model(
 
 @row_of("models", "model_id")
 def _model_name(row: Row) -> ModelName:
-    return ModelName(text(row, "model_name"))
+    return _name(text(row, "model_name"))
+
+
+@lru_cache(maxsize=1024)
+def _name(checked: str) -> ModelName:
+    return ModelName(checked)
 
 
 @row_of("artifacts", "artifact_id")
 def read_artifact(row: Row) -> tuple[int, ArtifactKind, Digest, int]:
     """Id, kind, digest and size in bytes of a row of ``artifacts``."""
+    kind = text(row, "kind")
     return (
         number(row, "artifact_id", 1),
-        ArtifactKind(text(row, "kind")),
+        _KINDS.get(kind) or ArtifactKind(kind),
         Digest.sha256(text(row, "digest")),
         number(row, "size_bytes", 1),
     )
@@ -282,17 +298,17 @@ def read_version(
 ) -> ModelVersion:
     """The version of a row of ``versions`` with its model's name and artifact joined, and of what belongs to it."""
     artifact_id, kind, digest, size_bytes = read_artifact(row)
-    deployed = row["deployed_at"]
+    deployed, stage, status = row["deployed_at"], text(row, "stage"), text(row, "status")
     version = ModelVersion(
         version_id=number(row, "version_id", 1),
         model_name=_model_name(row),
         version=version_number(row),
-        stage=ModelStage(text(row, "stage")),
-        status=ModelStatus(text(row, "status")),
+        stage=_STAGES.get(stage) or ModelStage(stage),
+        status=_STATUSES.get(status) or ModelStatus(status),
         description=text(row, "description"),
         tags=MappingProxyType(dict(tags)),
         parameters=MappingProxyType(dict(parameters)),
-        metrics=MappingProxyType({name: read_metric(name, exact) for name, exact in metrics.items()}),
+        metrics=MappingProxyType({name: _number_of(exact) for name, exact in metrics.items()}),
         aliases=tuple(aliases),
         artifact=ModelArtifact(
             artifact_id=artifact_id,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import groupby
 
 from mreg.catalog.database import Connection, Row
 from mreg.catalog.rows import read_digest, text, truth, version_number
@@ -99,16 +98,17 @@ def _of_place(connection: Connection, model_id: int, place: Selector, back: int)
     now = next(iter(holders(connection, model_id, place)), None)
     if not back:
         return now
-    before = [
-        version
-        for version in former_holders(connection, model_id, place)
-        if connection.one("versions.exists", model_id=model_id, version=version)
-    ]
+    before = former_holders(connection, model_id, place)
     if place.kind is SelectorKind.STAGE and now is not None:
-        before = before[before.index(now) :] if now in before else []
-    steps = [version for version, _ in groupby(([] if now is None else [now]) + before)]
-    steps = steps if now is None else steps[1:]
-    return steps[back - 1] if back <= len(steps) else None
+        before = before[before.index(now) :] if now in before else ()
+    last, left = now, back
+    for version in before:
+        # Looked up one by one up to the one that is wanted: all of them can be many.
+        if version != last and connection.one("versions.exists", model_id=model_id, version=version):
+            last, left = version, left - 1
+            if not left:
+                return version
+    return None
 
 
 def _of_digest(connection: Connection, model: RegisteredModel, prefix: str, back: int) -> int | None:

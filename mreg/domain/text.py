@@ -118,6 +118,8 @@ def check_value(kind: str, key: str, value: str) -> str:
     Raises:
         BadInput: It is longer than `VALUE_LIMIT`, holds NUL, or is not Unicode text.
     """
+    if len(value) <= VALUE_LIMIT and value.isprintable():  # most are: neither NUL nor a lone surrogate is printable
+        return value
     return _check(f"the value of {kind} {quoted(key)}", value, VALUE_LIMIT)
 
 

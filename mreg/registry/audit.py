@@ -40,7 +40,7 @@ class Why:
         entered: The event by which it entered its stage, with what the policy said then; None where it never moved.
         decisions: What people decided on it, as it stands.
         before: The version that was in the stage before; None where nothing was.
-        comparison: Its metrics against that one's.
+        comparison: Its metrics, parameters, data and source against that one's; their files are not read.
     """
 
     version: ModelVersion
@@ -110,37 +110,29 @@ def why(session: Session, reference: VersionRef | str) -> Why:
     Raises:
         NotFound: There is no such model or version.
     """
-    from mreg.registry.compare import compare
+    from mreg.domain.comparison import compare
 
     wanted = as_reference(reference)
 
-    def look(reader: Reader) -> tuple[ModelVersion, Event | None, tuple[Decision, ...], ModelVersion | None, str]:
+    def look(reader: Reader) -> tuple[Why, str]:
         version, note = find_told(reader, wanted)
         model = find_model(reader, version.model_name)
-        events = reader.events(model=model, version=version.version)
-        entered = next(
-            (
-                event
-                for event in events
-                if event.action == "version.stage_changed" and event.details.get("to") == version.stage.value
-            ),
-            None,
-        )
         before = None
         if version.stage in (ModelStage.STAGING, ModelStage.PRODUCTION):
             before = reader.find(model, Selector(SelectorKind.STAGE, version.stage.value.lower(), 1))
-        return version, entered, decisions_on(reader, version), before, note
+        found = Why(
+            version=version,
+            entered=reader.stage_entered(version, model),
+            decisions=decisions_on(reader, version),
+            before=before,
+            comparison=compare(before, version, directions=model.directions) if before is not None else None,
+        )
+        return found, note
 
-    version, entered, decisions, before, note = session.catalog.read(look)
+    found, note = session.catalog.read(look)
     if note:
         session.notice(note)
-    return Why(
-        version=version,
-        entered=entered,
-        decisions=decisions,
-        before=before,
-        comparison=compare(session, before.reference, version.reference) if before is not None else None,
-    )
+    return found
 
 
 def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelVersion:

@@ -127,7 +127,7 @@ def _refuse(fields: Mapping[str, object], what: str, hint: str) -> None:
 
 def _checked_parent(writer: Writer, version: ModelVersion, parent: VersionRef | str) -> ModelVersion:
     found = find_version(writer, as_reference(parent))
-    if would_cycle(version.version_id, found.version_id, writer.parent_of):
+    if would_cycle(version.version_id, found.version_id, writer.ancestors(found.version_id).get):
         raise NotAllowed(
             f"{found.reference} can't be the parent of {version.reference}, from which it descends",
             hint=f"mreg lineage {version.reference}",

@@ -22,48 +22,62 @@ def lineage(session: Session, reference: VersionRef | str) -> Lineage:
 
     def look(reader: Reader) -> Lineage:
         version = find_version(reader, wanted)
-        return Lineage(
-            version=version,
-            parents=_parents(reader, version.version_id),
-            children=_children(reader, version.version_id),
-        )
+        ancestors = _chain(reader, version.version_id)
+        order, children = _tree(reader, version.version_id)
+        nodes = _Nodes(reader, [*ancestors, *order])
+        parents: tuple[LineageNode, ...] = ()
+        for ancestor in reversed(ancestors):
+            parents = nodes.of(ancestor, parents) or parents
+        below: dict[int, tuple[LineageNode, ...]] = {}
+        for current in reversed(order):
+            below[current] = nodes.of(current, _joined(children, below, current))
+        return Lineage(version=version, parents=parents, children=_joined(children, below, version.version_id))
 
     return session.catalog.read(look)
 
 
-def _node(reader: Reader, version_id: int, related: tuple[LineageNode, ...]) -> LineageNode | None:
-    version = reader.version_by_id(version_id)
-    reference = version.reference if version else reader.deleted(version_id)
-    return LineageNode(reference=reference, version=version, related=related) if reference else None
+class _Nodes:
+    """The versions of a tree, read all at once."""
+
+    def __init__(self, reader: Reader, ids: list[int]) -> None:
+        self._versions = {version.version_id: version for version in reader.versions_by_id(ids)}
+        self._deleted = reader.references(set(ids) - self._versions.keys())
+
+    def of(self, version_id: int, related: tuple[LineageNode, ...]) -> tuple[LineageNode, ...]:
+        """The node of a version; none where the catalog does not know it."""
+        version = self._versions.get(version_id)
+        reference = version.reference if version else self._deleted.get(version_id)
+        return (LineageNode(reference=reference, version=version, related=related),) if reference else ()
 
 
-def _parents(reader: Reader, version_id: int) -> tuple[LineageNode, ...]:
+def _chain(reader: Reader, version_id: int) -> list[int]:
+    """The ids of a version's ancestors, the parent first."""
+    parents = reader.ancestors(version_id, NODES_LIMIT)
     chain: dict[int, None] = {}
-    current = reader.parent_of(version_id)
+    current = parents.get(version_id)
     while current is not None and current not in chain and len(chain) < NODES_LIMIT:
         chain[current] = None
-        current = reader.parent_of(current)
-    nodes: tuple[LineageNode, ...] = ()
-    for ancestor in reversed(chain):
-        node = _node(reader, ancestor, nodes)
-        nodes = (node,) if node else nodes
-    return nodes
+        current = parents.get(current)
+    return list(chain)
 
 
-def _children(reader: Reader, version_id: int) -> tuple[LineageNode, ...]:
+def _tree(reader: Reader, version_id: int) -> tuple[list[int], dict[int, list[int]]]:
+    """The ids of a version's descendants, the near ones first, and the children of each."""
     # Downwards by breadth, upwards by assembly: a chain of 10,000 must not meet Python's recursion limit.
     # Each version stands in the tree once: a hostile catalog can give one several parents, or make it its own ancestor.
+    edges = reader.descendants(version_id, NODES_LIMIT)
     order = [version_id]
     seen = {version_id}
-    children: dict[int, tuple[int, ...]] = {}
+    children: dict[int, list[int]] = {}
     for current in order:
-        found = tuple(child for child in dict.fromkeys(reader.children_of(current)) if child not in seen)
-        children[current] = found if len(order) + len(found) <= NODES_LIMIT else ()
+        found = [child for child in dict.fromkeys(edges.get(current, ())) if child not in seen]
+        children[current] = found if len(order) + len(found) <= NODES_LIMIT else []
         order.extend(children[current])
         seen.update(children[current])
-    nodes: dict[int, LineageNode] = {}
-    for current in reversed(order[1:]):
-        node = _node(reader, current, tuple(nodes[child] for child in children[current] if child in nodes))
-        if node:
-            nodes[current] = node
-    return tuple(nodes[child] for child in children[version_id] if child in nodes)
+    return order[1:], children
+
+
+def _joined(
+    children: dict[int, list[int]], nodes: dict[int, tuple[LineageNode, ...]], version_id: int
+) -> tuple[LineageNode, ...]:
+    return tuple(node for child in children[version_id] for node in nodes[child])

@@ -232,9 +232,12 @@ class CatalogContract(abc.ABC):
         assert (model.version_count, model.latest_version, model.aliases) == (3, 4, {})
         newest = catalog.read(lambda reader: reader.versions(model, limit=1))[0]
         assert str(newest.parent) == "m@2"
-        assert catalog.read(lambda reader: reader.children_of(reader.parent_of(newest.version_id) or 0)) == (
-            newest.version_id,
-        )
+        parent = catalog.read(lambda reader: reader.parent_of(newest.version_id)) or 0
+        assert catalog.read(lambda reader: reader.descendants(parent, 10)) == {parent: [newest.version_id]}
+        assert catalog.read(lambda reader: reader.ancestors(newest.version_id)) == {
+            newest.version_id: parent,
+            parent: None,
+        }
 
     def test_every_change_is_an_event(self, catalog: Catalog) -> None:
         def story(writer: Writer) -> None:

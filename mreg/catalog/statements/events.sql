@@ -25,3 +25,7 @@ SELECT * FROM events WHERE model_id = :model_id AND version = :version ORDER BY 
 
 -- name: after
 SELECT * FROM events WHERE seq > :seq ORDER BY seq LIMIT :row_limit
+
+-- name: stage_entered
+SELECT e.* FROM events e CROSS JOIN stage_changes s ON s.seq = e.seq
+WHERE e.model_id = :model_id AND e.version = :version AND s.to_stage = :stage ORDER BY e.seq DESC LIMIT 1

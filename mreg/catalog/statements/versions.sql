@@ -1,3 +1,7 @@
+-- name: with_artifact
+SELECT v.*, m.name AS model_name, a.kind, a.digest, a.size_bytes, a.file_count
+FROM versions v JOIN models m ON m.model_id = v.model_id JOIN artifacts a ON a.artifact_id = v.artifact_id
+
 -- name: by_number
 SELECT v.*, m.name AS model_name, a.kind, a.digest, a.size_bytes, a.file_count
 FROM versions v JOIN models m ON m.model_id = v.model_id JOIN artifacts a ON a.artifact_id = v.artifact_id
@@ -79,13 +83,29 @@ SELECT version_id, alias AS name, '' AS value FROM aliases WHERE version_id = :v
 SELECT parent_id FROM versions WHERE version_id = :version_id
 UNION ALL SELECT parent_id FROM deleted_versions WHERE version_id = :version_id
 
--- name: children
-SELECT version_id FROM versions WHERE parent_id = :version_id
-UNION ALL SELECT version_id FROM deleted_versions WHERE parent_id = :version_id
-ORDER BY version_id
+-- name: descendants
+WITH RECURSIVE below (version_id, parent_id) AS (
+    SELECT version_id, parent_id FROM versions WHERE parent_id = :version_id
+    UNION SELECT version_id, parent_id FROM deleted_versions WHERE parent_id = :version_id
+    UNION SELECT COALESCE(v.version_id, d.version_id), below.version_id
+    FROM below JOIN (SELECT 0 AS gone UNION ALL SELECT 1) AS kind ON 1 = 1
+    LEFT JOIN versions v ON kind.gone = 0 AND v.parent_id = below.version_id
+    LEFT JOIN deleted_versions d ON kind.gone = 1 AND d.parent_id = below.version_id
+    WHERE COALESCE(v.version_id, d.version_id) IS NOT NULL
+)
+SELECT version_id, parent_id FROM below LIMIT :row_limit
 
--- name: deleted
-SELECT * FROM deleted_versions WHERE version_id = :version_id
+-- name: ancestors
+WITH RECURSIVE above (version_id, parent_id, gone) AS (
+    SELECT version_id, parent_id, 0 FROM versions WHERE version_id = :version_id
+    UNION SELECT version_id, parent_id, 1 FROM deleted_versions WHERE version_id = :version_id
+    UNION SELECT above.parent_id, COALESCE(v.parent_id, d.parent_id), kind.gone
+    FROM above JOIN (SELECT 0 AS gone UNION ALL SELECT 1) AS kind ON 1 = 1
+    LEFT JOIN versions v ON kind.gone = 0 AND v.version_id = above.parent_id
+    LEFT JOIN deleted_versions d ON kind.gone = 1 AND d.version_id = above.parent_id
+    WHERE COALESCE(v.version_id, d.version_id) IS NOT NULL
+)
+SELECT version_id, parent_id, gone FROM above LIMIT :row_limit
 
 -- name: has_size
 SELECT 1 FROM artifacts WHERE size_bytes = :size_bytes LIMIT 1
