@@ -146,7 +146,7 @@ class FolderPlace:
 
     @contextlib.contextmanager
     def _swapped(self, path: str) -> Iterator[str]:
-        """Put a finished folder in place of what is there, and back if the body raises.
+        """Swap a finished folder with the file or folder at the path, and back if the body raises.
 
         Yields the path of what was there, which is removed afterwards.
         """

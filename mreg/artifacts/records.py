@@ -6,7 +6,7 @@
     folder/lock-0 ... lock-f  locks: one process at a time replaces the files of a folder
 
 They are kept in the user's own data folder and not in the pulled folder, so a cloned or unpacked folder cannot bring a
-record that makes a pull remove the user's files. A folder that was moved, copied or made anew has no record: its files
+record that makes a pull remove the user's files. A folder that was moved, copied or made again has no record: its files
 count as the user's. The device number is not part of the name, since it can change between boots; a file counts as
 pulled only if its SHA-256 is the recorded one.
 """
@@ -37,8 +37,7 @@ class PullRecord:
     """What pulls put into a folder.
 
     Attributes:
-        files: The SHA-256 digests that a pulled file may have, by path. A pull that has not finished records the old
-            and the new one.
+        files: The SHA-256 digests of pulled files, by path. While a pull runs, a path has the old and the new one.
         folders: Paths of the folders that were made.
     """
 
@@ -106,7 +105,7 @@ class PullRecords:
             return PullRecord()
 
     def keep(self, path: str, inode: int, record: PullRecord) -> bool:
-        """Write a record, whole or not at all, in place of an earlier one; whether it is on the disk."""
+        """Write or replace a record atomically; return whether it is on the disk."""
         place = _real(path)
         content = {
             "format": FORMAT,

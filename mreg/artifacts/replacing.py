@@ -34,7 +34,7 @@ KINDS = {
 
 
 def kind_of(mode: int) -> str:
-    """What a file of a kind (`stat.S_IFMT`) is called in messages."""
+    """The words for a kind of file (`stat.S_IFMT`) in messages."""
     return KINDS.get(mode, "a device")
 
 

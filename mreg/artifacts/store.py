@@ -299,7 +299,7 @@ class ArtifactStore:
     ) -> Received:
         """Write an artifact to a destination, verified; see `Destination` for the records and what ``force`` replaces.
 
-        A pull that is cut over a network leaves what arrived beside the destination, for the next one to continue.
+        A pull that is cut over a network leaves the bytes that arrived next to the destination; the next one continues.
 
         Raises:
             AlreadyExists: Something else is at the destination, or files in it are in the way of the artifact's.

@@ -98,7 +98,7 @@ class Tree:
         os.mkdir(name, mode, **where)
 
     def move(self, path: str, target: Tree, to: str) -> None:
-        """Rename a file into another tree, in place of a file of that name."""
+        """Rename a file into another tree; a file of that name is replaced."""
         name, where = self._place(path)
         new, there = target._place(to)
         os.replace(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
