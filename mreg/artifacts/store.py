@@ -297,9 +297,7 @@ class ArtifactStore:
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
     ) -> Received:
-        """Write an artifact to a destination, verified; see `Destination` for the records and what ``force`` replaces.
-
-        A pull that is cut over a network leaves the bytes that arrived next to the destination; the next one continues.
+        """Write an artifact to a destination, verified; see `Destination` for the arguments and the effect of ``force``.
 
         Raises:
             AlreadyExists: Something else is at the destination, or files in it are in the way of the artifact's.

@@ -168,11 +168,13 @@ def test_other_files_stay_and_files_of_earlier_pulls_go(registry: mreg.Registry,
 def test_in_a_folder_that_no_pull_made_only_files_of_the_same_name_are_replaced(registry: mreg.Registry) -> None:
     mine = {"config.json": "mine", "train.py": "mine", "old.txt.bak": "mine", "sub/other": "mine"}
     fill("out", mine)
+    os.mkdir("out/gone")
     registry.pull("fo@1", "out", force=True)
     assert files_in("out") == {**mine, **V1}
     registry.pull("fo@2", "out", force=True)  # now its files are known
     assert files_in("out") == {**mine, **V2}
-    assert sorted(os.listdir("out")) == ["config.json", "more", "new.txt", "old.txt.bak", "sub", "train.py"]
+    assert sorted(os.listdir("out")) == ["config.json", "gone", "more", "new.txt", "old.txt.bak", "sub", "train.py"]
+    assert os.listdir("out/gone") == []
 
 
 def test_a_copied_or_moved_folder_counts_as_the_users(registry: mreg.Registry) -> None:
@@ -293,6 +295,21 @@ def test_what_is_no_file_of_the_same_name_is_a_conflict(registry: mreg.Registry,
     with untouched("."), pytest.raises(mreg.AlreadyExists) as caught:
         registry.pull("fo@2", "out", force=True)
     assert told in caught.value.message
+
+
+def test_a_folder_of_another_file_system_is_a_conflict(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill("out", {"sub/mine": "mine"})
+    real = replacing.Tree.find
+
+    def mounted(self: replacing.Tree, path: str) -> os.stat_result | None:
+        found = real(self, path)
+        return os.stat_result([*found[:2], found.st_dev + 1, *found[3:]]) if found and path == "sub" else found
+
+    monkeypatch.setattr(replacing.Tree, "find", mounted)
+    with untouched("."), pytest.raises(mreg.AlreadyExists, match="'sub' is on another file system"):
+        registry.pull("fo@1", "out", force=True)
 
 
 def test_many_conflicts_are_listed_up_to_a_bound(registry: mreg.Registry, tmp_path: Path) -> None:
