@@ -297,7 +297,7 @@ class ArtifactStore:
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
     ) -> Received:
-        """Write an artifact to a destination, verified; see `Destination` for the arguments and the effect of ``force``.
+        """Write an artifact to a destination, verified; see `Destination` for the arguments and for ``force``.
 
         Raises:
             AlreadyExists: Something else is at the destination, or files in it are in the way of the artifact's.
