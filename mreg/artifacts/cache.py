@@ -4,6 +4,7 @@
 
     folder/blobs/sha256/ab/cdef...   a blob; its time of change is when it was last used
     folder/tmp/                      blobs on their way in
+    folder/lock                      made before the first blob: tells a cache from an artifact store
 
 Shared by any number of processes. What it holds can be removed at any time: it is never needed, only faster.
 """
@@ -28,12 +29,23 @@ from mreg.folders import Folder, Tree
 DEAD_SECONDS = 24 * 3600
 """After this long what is on its way in belongs to a dead process."""
 
+LOCK = "lock"
+
+
+def _there(folder: Folder, name: str) -> bool:
+    try:
+        folder.stat(name)
+    except FileNotFoundError:
+        return False
+    return True
+
 
 class BlobCache:
     """Blobs by digest in a folder, the least recently used removed first once they are too many bytes.
 
     It never fails: where it can't be read or written it holds nothing. Below its folder no link is followed, and only
-    regular files with names of mreg's own form are removed.
+    regular files with names of mreg's own form are removed. A folder with blobs and without the lock file is an
+    artifact store and not a cache: nothing in it is used, kept or removed.
 
     Args:
         folder: Made when the first blob is kept.
@@ -46,6 +58,14 @@ class BlobCache:
         self._tree = Tree(root, private=root if private else "", kept=(BLOBS, INCOMING))
         self._limit = limit
         self._changed = False
+        self._owned = False
+
+    def _is_owned(self) -> bool:
+        """Whether the folder is a cache or empty, and not an artifact store, whose blobs have the same names."""
+        if not self._owned:
+            root = self._tree.folder(())
+            self._owned = _there(root, LOCK) or not _there(root, BLOBS[0])
+        return self._owned
 
     def __contains__(self, digest: Digest) -> bool:
         with contextlib.suppress(OSError, Corrupt):
@@ -60,6 +80,8 @@ class BlobCache:
     def open(self, digest: Digest) -> BinaryIO | None:
         """The blob's bytes, verified; None where it is not held. One that is damaged is removed."""
         try:
+            if not self._is_owned():
+                return None
             folder, name = self._place(digest)
             if not stat.S_ISREG(folder.stat(name).st_mode):
                 return None
@@ -87,6 +109,10 @@ class BlobCache:
         try:
             if (len(source) if isinstance(source, bytes) else os.stat(source).st_size) > self._limit:
                 return
+            root = self._tree.folder((), make=True)
+            if not self._is_owned():
+                return
+            os.close(root.open(LOCK, os.O_RDWR | os.O_CREAT, 0o666))
             incoming = self._tree.folder(INCOMING, make=True)
             folder, name = self._place(digest, make=True)
         except (OSError, Corrupt):
@@ -130,7 +156,7 @@ class BlobCache:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        descriptor = self._tree.folder((), make=True).open("lock", os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = self._tree.folder((), make=True).open(LOCK, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             with contextlib.suppress(ImportError, OSError):  # without locks two may remove more than they must
                 import fcntl

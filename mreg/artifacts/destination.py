@@ -15,23 +15,23 @@ from typing import TypeVar
 from mreg.artifacts.backend import Chunk, Wanted
 from mreg.artifacts.file_names import check_encodable
 from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, hashed, stream_chunks
-from mreg.artifacts.linux import RENAME_EXCHANGE, RENAME_NOREPLACE, begin_sync, rename2, sync_all
+from mreg.artifacts.linux import RENAME_NOREPLACE, begin_sync, rename2, sync_all
 from mreg.artifacts.local import CREATE, NOFOLLOW, READ
-from mreg.artifacts.partial import partial, remove, size_of
+from mreg.artifacts.partial import partial, size_of
+from mreg.artifacts.placing import FolderPlace, is_folder, refuse_irreplaceable, taken
+from mreg.artifacts.records import PullRecords
 from mreg.artifacts.resuming import make_folder, missing_entries
 from mreg.artifacts.tree import Tree, names_below
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.paths import reserved_on_windows
 from mreg.domain.text import quoted, shell_word
-from mreg.errors import AlreadyExists, BadInput, Corrupt, NotFound, Unavailable
+from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
 
 T = TypeVar("T")
 
 Fetch = Callable[[Sequence[Wanted]], Generator[Iterator[Chunk]]]
 """Gives for each blob in turn its chunks, whose digest and size are not checked yet; closed where it is left early."""
-
-KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 UPDATE = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
 
@@ -43,10 +43,12 @@ class Received:
     Attributes:
         unchanged: The very same bytes stood there already, so that nothing was written.
         kept_bytes: How many had arrived with an earlier pull that was cut.
+        others: Paths in the folder that stay beside the artifact's files; see `mreg.artifacts.replacing.Plan`.
     """
 
     unchanged: bool = False
     kept_bytes: int = 0
+    others: tuple[str, ...] = ()
 
 
 class Destination:
@@ -60,6 +62,8 @@ class Destination:
         fetch: Where the bytes come from.
         keep: Told of each blob that was received and verified, and the file that it is in.
         moved: Told of bytes that need not be fetched.
+        records: Which folders earlier pulls made; None: every file in a folder counts as the user's.
+        protected: Returns an error if the files in the folder at the destination must not be replaced.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class Destination:
         resumable: bool = False,
         keep: Callable[[Digest, str], None] = lambda _digest, _path: None,
         moved: Callable[[int], None] = lambda _count: None,
+        records: PullRecords | None = None,
+        protected: Callable[[], BadInput | None] = lambda: None,
     ) -> None:
         self._path = str(path)
         self._folder = os.path.dirname(self._path)
@@ -79,6 +85,7 @@ class Destination:
         self._resumable = resumable
         self._keep = keep
         self._moved = moved
+        self._place = FolderPlace(self._path, self._prefix, records, protected)
         self._kept = 0
 
     def receive_file(self, digest: Digest, size: int, *, force: bool) -> Received:
@@ -91,6 +98,7 @@ class Destination:
             fault = self._copy_one(digest, size, descriptor, hashing, start)
             if fault is not None and start:  # what was kept may have been damaged: once more, from the beginning
                 self._moved(-size)
+                self._kept = 0
                 fault = self._copy_one(digest, size, descriptor, Hashing(size), 0)
             if fault is not None:
                 raise fault
@@ -128,20 +136,34 @@ class Destination:
         return result
 
     def receive_folder(self, digest: Digest, entries: Sequence[ManifestEntry], *, force: bool) -> Received:
-        """Make the folder of a manifest, every file verified."""
+        """Make the folder of a manifest, every file verified.
+
+        With ``force`` files of the same name in a folder that is there are replaced, and files of earlier pulls are
+        removed; other files stay. If the folder holds nothing but files of earlier pulls it is replaced whole, by one
+        rename. Otherwise each file is replaced by one rename: a crash leaves some old and some new files, and the same
+        pull completes them.
+
+        Raises:
+            AlreadyExists: Files are in the way, and the message lists them; or ``force`` is not given.
+            BadInput: The folder must not be replaced.
+            Conflict: The folder was changed during the pull.
+        """
         self._refuse_reserved(os.path.basename(self._path), *(entry.path for entry in entries))
         for entry in entries:
             check_encodable(entry.path)
         if self._occupied(force=force, folder=True, same=lambda: self._same_folder(entries)):
             return Received(unchanged=True)
+        if is_folder(self._path) and os.listdir(self._path):
+            with self._translated():
+                self._place.refuse_conflicts(entries)  # before anything is fetched
         size = sum(entry.size for entry in entries)
         with self._translated(), self._partial(digest, size, make_folder) as (path, descriptor):
             with Tree(path, descriptor) as tree:
                 self._receive_entries(path, tree, missing_entries(tree, entries, self._found_already))
-            sync_all(path)
-            self._rename_folder(path, force=force)
+                sync_all(path)
+                others = self._place.put(path, tree, entries, force=force)
             self._sync()
-        return Received(kept_bytes=self._kept)
+        return Received(kept_bytes=self._kept, others=others)
 
     def _receive_entries(self, root: str, tree: Tree, entries: Sequence[ManifestEntry]) -> None:
         with closing(self._fetch([Wanted(entry.digest, entry.size) for entry in entries])) as blobs:
@@ -226,53 +248,28 @@ class Destination:
             )
         if not os.path.lexists(self._path):
             return False
-        self._refuse_irreplaceable(folder=folder or not force)
+        refuse_irreplaceable(self._path, folder=folder or not force)
         with self._translated():
             if same():
                 return True
-        if not force and not (folder and self._is_empty_folder()):
-            raise self._taken()
+        if folder and is_folder(self._path):
+            with self._translated():
+                empty = not os.listdir(self._path)
+            if empty:
+                return False
+            self._place.refuse(force=force)
+        if not force:
+            raise taken(self._path, folder=folder)
         return False
-
-    def _refuse_irreplaceable(self, *, folder: bool) -> None:
-        """Files and links are replaced, and folders by folders; never a device or a pipe, nor a link that leads to one.
-
-        Args:
-            folder: Whether a folder may be there.
-        """
-        try:
-            found = os.lstat(self._path)
-            if stat.S_ISLNK(found.st_mode):
-                with contextlib.suppress(OSError):  # it leads nowhere
-                    found = os.stat(self._path)
-                folder = True
-        except OSError:
-            return
-        kind = stat.S_IFMT(found.st_mode)
-        if kind in (stat.S_IFREG, stat.S_IFLNK) or (kind == stat.S_IFDIR and folder):
-            return
-        raise BadInput(
-            f"{quoted(self._path)} is {KINDS.get(kind, 'a device')}, which is never replaced",
-            hint="name another destination",
-        )
 
     def _give_name(self, path: str, *, force: bool) -> None:
         """Give a finished file the destination's name, durably."""
         if force:
-            self._refuse_irreplaceable(folder=False)
+            refuse_irreplaceable(self._path, folder=False)
             os.replace(path, self._path)
         else:
             self._link(path)
         self._sync()
-
-    def _taken(self) -> AlreadyExists:
-        return AlreadyExists(
-            f"{quoted(self._path)} exists already, with other content",
-            hint="--force replaces it; or name another destination",
-        )
-
-    def _is_empty_folder(self) -> bool:
-        return not os.path.islink(self._path) and os.path.isdir(self._path) and not os.listdir(self._path)
 
     def _same_file(self, path: str, digest: Digest, size: int, executable: bool | None = None) -> bool:
         found = os.lstat(path)
@@ -285,12 +282,18 @@ class Destination:
             return hashed(stream_chunks(stream, CHUNK_BYTES)) == digest
 
     def _same_folder(self, entries: Sequence[ManifestEntry]) -> bool:
-        if os.path.islink(self._path) or not os.path.isdir(self._path):
+        if not is_folder(self._path):
             return False
-        return names_below(self._path) == {entry.path for entry in entries} and all(
-            self._same_file(os.path.join(self._path, entry.path), entry.digest, entry.size, entry.executable)
-            for entry in entries
-        )
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another pull may replace it meanwhile
+            for entry in entries:  # a large folder of other files is not walked through
+                found = os.lstat(os.path.join(self._path, entry.path))
+                if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
+                    return False
+            return names_below(self._path) == {entry.path for entry in entries} and all(
+                self._same_file(os.path.join(self._path, entry.path), entry.digest, entry.size, entry.executable)
+                for entry in entries
+            )
+        return False
 
     @contextlib.contextmanager
     def _partial(self, digest: Digest, size: int, make: Callable[[str], int]) -> Iterator[tuple[str, int]]:
@@ -310,7 +313,7 @@ class Destination:
         try:
             os.link(path, self._path)
         except FileExistsError:
-            raise self._taken() from None
+            raise taken(self._path, folder=False) from None
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 raise
@@ -318,29 +321,8 @@ class Destination:
             if rename2(path, self._path, RENAME_NOREPLACE):
                 return
             if os.path.lexists(self._path):
-                raise self._taken() from None
+                raise taken(self._path, folder=False) from None
             os.rename(path, self._path)
-
-    def _rename_folder(self, path: str, *, force: bool) -> None:
-        try:
-            os.rename(path, self._path)  # succeeds where nothing or an empty folder is
-            return
-        except OSError as error:
-            taken = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
-            if error.errno not in taken:
-                raise
-            if not force:
-                raise self._taken() from None
-        if rename2(path, self._path, RENAME_EXCHANGE):
-            return  # what was there now has the partial name, and is removed with it
-        aside = os.path.join(self._folder, f"{self._prefix}{os.urandom(6).hex()}")
-        os.rename(self._path, aside)
-        try:
-            os.rename(path, self._path)
-        except BaseException:
-            os.rename(aside, self._path)
-            raise
-        remove(aside)
 
     def _sync(self) -> None:
         with contextlib.suppress(PermissionError):  # Windows opens no folders

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.incoming import Incoming
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
+    from mreg.artifacts.records import PullRecords
     from mreg.artifacts.upload import Stored
     from mreg.domain.bundle import Bundle
 
@@ -293,17 +294,16 @@ class ArtifactStore:
         *,
         force: bool = False,
         progress: Progress | None = None,
+        records: PullRecords | None = None,
+        protected: Callable[[], BadInput | None] = lambda: None,
     ) -> Received:
-        """Write an artifact to a destination, all or nothing.
-
-        What was written is hashed on its way to the disk; the destination appears by one rename. Without ``force``
-        nothing that is there is touched. Over a network a pull that is cut leaves what arrived hidden beside the
-        destination, and the next one goes on from it.
+        """Write an artifact to a destination, verified; see `Destination` for the arguments and for ``force``.
 
         Raises:
-            AlreadyExists: Something else is at the destination.
+            AlreadyExists: Something else is at the destination, or files in it are in the way of the artifact's.
             NotFound: The folder of the destination does not exist.
-            BadInput: The destination overlaps the store.
+            BadInput: The destination overlaps the store, or must not be replaced.
+            Conflict: The folder at the destination was changed during the pull.
             Corrupt: A blob is missing or damaged.
             Unavailable: The store can't be read, or the destination can't be written.
         """
@@ -318,6 +318,8 @@ class ArtifactStore:
             resumable=self._backend.abilities.remote,
             keep=self._cache.keep if self._cache is not None else lambda _digest, _path: None,
             moved=moved,
+            records=records,
+            protected=protected,
         )
         with self._explaining():
             if kind is ArtifactKind.FILE:

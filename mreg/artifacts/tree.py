@@ -16,7 +16,9 @@ from typing import Any
 from mreg.artifacts.local import NOFOLLOW, READ
 from mreg.domain.paths import PATH_LIMIT
 
-RELATIVE = {os.open, os.mkdir, os.unlink, os.rmdir, os.stat} <= os.supports_dir_fd and os.scandir in os.supports_fd
+RELATIVE = {
+    os.open, os.mkdir, os.unlink, os.rmdir, os.stat, os.rename, os.link
+} <= os.supports_dir_fd and os.scandir in os.supports_fd  # fmt: skip
 FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
 
 
@@ -44,6 +46,11 @@ class Tree:
         if self._opened >= 0:
             os.close(self._opened)
         self._folder, self._opened = "", -1
+
+    @property
+    def identity(self) -> os.stat_result:
+        """The status of the folder itself."""
+        return os.fstat(self._descriptor)
 
     def create(self, path: str, flags: int, mode: int) -> int:
         """Open a new file, its folders made where they are missing.
@@ -76,13 +83,45 @@ class Tree:
             self._leave()
         os.rmdir(name, **where)
 
-    def walk(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Everything in it with its path, each folder before its content.
+    def find(self, path: str) -> os.stat_result | None:
+        """What is at a path, links not followed; None if nothing is, or if a folder on the way is not a folder."""
+        try:
+            return self.stat(path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EMLINK):
+                return None
+            raise
+
+    def mkdir(self, path: str, mode: int = 0o777) -> None:
+        """Make a folder; the one that it is in exists."""
+        name, where = self._place(path)
+        os.mkdir(name, mode, **where)
+
+    def move(self, path: str, target: Tree, to: str) -> None:
+        """Rename a file into another tree; a file of that name is replaced."""
+        name, where = self._place(path)
+        new, there = target._place(to)
+        os.replace(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+
+    def link(self, path: str, target: Tree, to: str) -> None:
+        """Give a file a second name in another tree.
+
+        Raises:
+            FileExistsError: The name is taken.
+            OSError: The file system has no links, for instance.
+        """
+        name, where = self._place(path)
+        new, there = target._place(to)
+        options = {"src_dir_fd": where["dir_fd"], "dst_dir_fd": there["dir_fd"]} if where else {}
+        os.link(name, new, follow_symlinks=not where, **options)
+
+    def walk(self, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
+        """Everything in it, or in a folder of it, with its path; each folder before its content.
 
         Raises:
             OSError: Something can't be read, or lies deeper than any file of an artifact.
         """
-        pending = [""]
+        pending = [below]
         while pending:
             folder = pending.pop()
             for name in self._names(folder):

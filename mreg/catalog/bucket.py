@@ -150,7 +150,7 @@ class BucketDatabase(Database):
 
     def set_aside(self) -> str:
         with self._lock:
-            aside = f"{self._key}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+            aside = f"{self._key}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
             self.close()
             found = self._bucket.fetch(self._key)
             if found is None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import file_digest, sha256
 from shlex import quote as shell_quote
 from urllib.parse import quote, unquote
@@ -167,9 +168,8 @@ class LocalCopy:
     def set_aside(self) -> str:
         """Keep the last copy under a name by which it is never used; where it is now, empty where there is none."""
         last = self.last()
-        aside = os.path.join(
-            self.folder, f"last-of-a-lost-catalog-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.sqlite"
-        )
+        # With microseconds: an earlier one is never replaced.
+        aside = os.path.join(self.folder, f"last-of-a-lost-catalog-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.sqlite")
         try:
             if last is not None:
                 os.rename(last.path, aside)

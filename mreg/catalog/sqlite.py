@@ -91,7 +91,7 @@ class SqliteDatabase(Database):
     def set_aside(self) -> str:
         with self._lock:
             self.close()
-            aside = f"{self._path}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+            aside = f"{self._path}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
             try:
                 os.rename(self._path, aside)
                 for log in ("-wal", "-shm", "-journal"):

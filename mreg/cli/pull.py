@@ -25,9 +25,13 @@ def pull(
     to_stdout: Annotated[
         bool, typer.Option("--stdout", help="Write the bytes of one file to standard output.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is at the destination.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files of the same name; other files stay.")] = False,
 ) -> None:
     """Write a version's bytes to a file or folder, verified, all or nothing.
+
+    With --force, a file or link at the destination is replaced. In a folder, files of the same name are replaced and
+    files of earlier pulls are removed, unless they were changed since; other files stay. Files in the current folder,
+    in the home folder, in a Git repository's top folder and in a folder with a registry are never replaced.
 
     Examples:
 

@@ -13,6 +13,7 @@ from mreg.registry.registry import Registry
 from mreg.registry.session import Session
 
 if TYPE_CHECKING:
+    from mreg.artifacts.records import PullRecords
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
@@ -102,8 +103,19 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
             # What a hook itself changes sets nothing off, or two hooks could go on for ever.
             hooks=() if os.environ.get("MREG_DEPLOYMENT") else profile.hooks,
             notice=tell,
+            pull_records=_pull_records,
         )
     )
+
+
+def _pull_records() -> PullRecords | None:
+    from mreg.artifacts.records import PullRecords
+    from mreg.profile.load import user_folder
+
+    try:
+        return PullRecords(os.path.join(user_folder("data", os.environ), "pulls"))
+    except Unavailable:
+        return None
 
 
 def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable[[], str]) -> Database:

@@ -13,9 +13,12 @@ from mreg.domain.names import VersionRef
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound
-from mreg.registry.destinations import check_destination
+from mreg.registry.destinations import check_destination, protection
 from mreg.registry.references import as_reference, concerning, find_told, find_version
 from mreg.registry.session import Session
+
+LISTED = 5
+"""Names of other files that a notice lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +28,13 @@ class Pulled:
     Attributes:
         destination: The file or folder, absolute.
         unchanged: Whether the very same bytes stood there already, so that nothing was written.
+        other_files: Whether other files stay in the folder beside the artifact's.
     """
 
     version: ModelVersion
     destination: Path
     unchanged: bool
+    other_files: bool = False
 
 
 def pull(
@@ -43,19 +48,27 @@ def pull(
     """Write a version's bytes to a destination, all or nothing, and verify the SHA-256 of what was written.
 
     Where the destination is an existing folder and the version a file, the file goes into it under its own name. A
-    failed or killed pull leaves whatever was at the destination untouched.
+    failed pull leaves the destination untouched; so does a killed one, unless the destination is a folder that also has
+    other files: there it leaves each file old or new, and the same pull completes them.
+
+    With ``force`` a file or link at the destination is replaced. In a folder, files of the same name are replaced, and
+    files that earlier pulls put there are removed (a record in the user's data folder tells them, by path and SHA-256);
+    other files stay. Nothing is replaced in the current folder, the home folder or a folder above them, in a folder
+    with ``.git`` or inside one, and in a folder that holds a registry.
 
     Args:
         reference: Which version; a bare name means the latest.
         destination: File or folder to make; None for the artifact's own name in the working folder. A name that
             begins with ``-`` or ``.`` is not taken from the catalog and must be given here.
-        force: Replace what is there.
+        force: Replace files of the same name.
 
     Raises:
         NotFound: No such model or version, or the destination's parent folder is missing.
-        AlreadyExists: Something else is at the destination.
-        BadInput: The destination is the registry's own, is a device or a pipe, or would be taken from the catalog
-            and begins with ``-`` or ``.``.
+        AlreadyExists: Something else is at the destination. With ``force``: a file of an earlier pull was changed
+            since, or a folder, link or device is where a file must be, or the reverse; the message lists them.
+        BadInput: The destination is the registry's own, is a device or a pipe, is a folder whose files are never
+            replaced, or would be taken from the catalog and begins with ``-`` or ``.``.
+        Conflict: Another process changed the destination during the pull.
         Corrupt: The stored bytes are not what they should be.
         Unavailable: The store can't be read or the destination can't be written.
     """
@@ -79,11 +92,22 @@ def pull(
     check_destination(session, target)
     with concerning(version):
         received = session.artifacts().pull(
-            artifact.digest, artifact.kind, artifact.size_bytes, target, force=force, progress=progress
+            artifact.digest,
+            artifact.kind,
+            artifact.size_bytes,
+            target,
+            force=force,
+            progress=progress,
+            records=session.pull_records() if artifact.kind is ArtifactKind.FOLDER else None,
+            protected=lambda: protection(str(target), artifact.name, f"mreg pull {version.reference}"),
         )
     if received.kept_bytes:
         session.notice(f"{received.kept_bytes} bytes of {artifact.size_bytes} had arrived before and were kept")
-    return Pulled(version=version, destination=target, unchanged=received.unchanged)
+    if received.others:
+        names = [quoted(name) for name in received.others[:LISTED]]
+        more = " and more" if len(received.others) > LISTED else ""
+        session.notice(f"other files stay in {quoted(str(target), 200)}: {', '.join(names)}{more}")
+    return Pulled(version=version, destination=target, unchanged=received.unchanged, other_files=bool(received.others))
 
 
 def _own_name(version: ModelVersion, folder: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from mreg.artifacts.records import PullRecords
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.catalog import Catalog
     from mreg.catalog.reader import Reader
@@ -28,6 +29,7 @@ class Session:
         actor: Gives the name that events carry; a function, since reading commands need none.
         now: The clock, aware UTC.
         hooks: What changes set off, from the user's own profile.
+        pull_records: Gives the user's records of pulled folders; None if there is no home folder.
         delivered: Deployments that this session has brought to their end.
         undone: The rollbacks that this session made because a hook failed.
         notice: Takes what a person should know beside the result: what a reference resolved to, a warning.
@@ -41,6 +43,7 @@ class Session:
     notice: Callable[[str], None]
 
     hooks: tuple[Hook, ...] = ()
+    pull_records: Callable[[], PullRecords | None] = lambda: None
     delivered: list[Deployment] = field(default_factory=list)
     undone: list[StageChange] = field(default_factory=list)
 

@@ -139,6 +139,7 @@ def _pulled(pulled: Pulled) -> Wire:
         **_version(pulled.version),
         "destination": str(pulled.destination),
         "unchanged": pulled.unchanged,
+        "other_files": pulled.other_files,
     }
 
 

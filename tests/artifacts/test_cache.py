@@ -12,9 +12,12 @@ import pytest
 import mreg
 from mreg.artifacts.cache import BlobCache
 from mreg.artifacts.hashing import digest_of
+from mreg.artifacts.local import LocalBackend
+from mreg.artifacts.store import ArtifactStore
 from mreg.errors import BadProfile
 from mreg.profile.cache import cache_place
 from tests.conftest import Mreg
+from tests.hostile import untouched
 from tests.proxy import Proxy
 from tests.servers import Place
 
@@ -101,6 +104,25 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     stream.close()
     cache.trim()
     assert [digest_of(data) in cache for data in blobs] == [True, False, False, True, True]
+
+
+def test_an_artifact_store_that_is_named_as_the_cache_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(b"model")
+    store = ArtifactStore(LocalBackend(tmp_path / "artifacts"))
+    stored = store.put(str(tmp_path / "model"))
+    blob = next(path for path in (tmp_path / "artifacts/blobs").rglob("*") if path.is_file())
+    os.utime(blob, (0, 0))
+    with untouched(tmp_path):
+        cache = BlobCache(tmp_path / "artifacts", 10)
+        for data in (b"one", b"two", b"three", b"four"):
+            cache.keep(digest_of(data), data)
+            cache.trim()
+        assert cache.open(stored.digest) is None
+    assert blob.stat().st_mtime == 0
+    blob.chmod(0o644)
+    blob.write_bytes(b"damaged")
+    assert BlobCache(tmp_path / "artifacts", 10).open(stored.digest) is None
+    assert blob.exists()
 
 
 def test_what_is_larger_than_all_of_it_is_not_kept(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import socket
 import stat
 import threading
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mreg.artifacts import destination as destination_module
+from mreg.artifacts import placing
+from mreg.artifacts.backend import Wanted
+from mreg.artifacts.destination import Destination
 from mreg.artifacts.layout import blob_key
 from mreg.artifacts.local import LocalBackend
 from mreg.artifacts.store import ArtifactStore
@@ -368,7 +373,12 @@ def test_an_existing_destination_is_kept_unless_forced(
     before = everything(tmp_path / "out") if there != "dangling link" else None
     with pytest.raises(AlreadyExists) as caught:
         pull(store, stored, place)
-    assert caught.value.hint == "--force replaces it; or name another destination"
+    hint = "--force replaces it; or name another destination"
+    if there == "folder":
+        hint = "name another destination"
+        if kind == "folder":
+            hint = f"--force replaces files of the same name and keeps other files; or {hint}"
+    assert caught.value.hint == hint
     assert before is None or everything(tmp_path / "out") == before
     if kind == "file" and there == "folder":
         return  # `mreg pull` puts a file into a folder
@@ -396,7 +406,8 @@ def test_pull_does_without_calls_that_a_platform_lacks(
 
     if lacking == "link":
         monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(destination_module, "rename2", lambda *_: False)
+    for module in (destination_module, placing):
+        monkeypatch.setattr(module, "rename2", lambda *_: False)
     for force in (False, True):
         for kind in ("file", "folder"):
             (tmp_path / str(force)).mkdir(exist_ok=True)
@@ -544,3 +555,112 @@ def test_two_pulls_to_one_destination_leave_one_whole_file(store: ArtifactStore,
     assert sorted(map(str, outcomes)) == ["True", "exists"]
     assert hashlib.sha256((out / "back").read_bytes()).hexdigest() in (one.digest.value, two.digest.value)
     assert [path.name for path in out.iterdir()] == ["back"]
+
+
+# Faults of a pull's destination
+
+
+def test_a_folder_that_cannot_be_written_is_named(store: ArtifactStore, tmp_path: Path) -> None:
+    stored = store.put(str(write(tmp_path / "m")))
+    folder = write(tmp_path / "f" / "a").parent
+    stored_folder = store.put(str(folder))
+    place = tmp_path / "closed"
+    place.mkdir()
+    place.chmod(0o500)
+    if os.geteuid() == 0:  # root may write everywhere but here
+        place = Path("/proc/self")
+    for one in (stored, stored_folder):
+        for force in (False, True):
+            with pytest.raises(Unavailable) as caught:
+                pull(store, one, place / "back", force=force)
+            assert caught.value.message.startswith(f"'{place}/back' can't be written: ")
+            assert caught.value.hint == "mend its permissions or free some space, or name another destination"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_full_disk_is_told_before_and_during_the_writing(
+    store: ArtifactStore, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "source" / "a", os.urandom(20_000))
+    stored = store.put(str(source if kind == "file" else source.parent))
+    out = tmp_path / "out"
+    write(out / "other", b"mine")
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result((1, 10, 1, 1, 1999, 1, 1, 1, 0, 255)))
+    with pytest.raises(Unavailable) as caught:
+        pull(store, stored, out / "back")
+    assert caught.value.message == f"20000 bytes do not fit beside '{out / 'back'}', where there is room for 19990"
+    assert everything(out) == {"other": b"mine"}
+    monkeypatch.undo()
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(Unavailable, match="can't be written: File too large"):
+            pull(store, stored, out / "back")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY if hard == -1 else hard, hard))
+    assert everything(out) == {"other": b"mine"}
+    assert pull(store, stored, out / "back")
+
+
+def test_a_folder_with_executables_is_unchanged_only_while_they_are_executable(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    write(tmp_path / "f" / "run", b"#!/bin/sh").chmod(0o755)
+    stored = store.put(str(write(tmp_path / "f" / "data").parent))
+    back = tmp_path / "back"
+    assert pull(store, stored, back)
+    assert not pull(store, stored, back)
+    for name, mode in (("run", 0o644), ("data", 0o744)):
+        was = stat.S_IMODE((back / name).stat().st_mode)
+        (back / name).chmod(mode)
+        with pytest.raises(AlreadyExists):
+            pull(store, stored, back)
+        assert pull(store, stored, back, force=True)
+        assert stat.S_IMODE((back / name).stat().st_mode) == was
+        assert not pull(store, stored, back)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize("force", [True, False])
+def test_the_name_of_what_was_pulled_is_brought_to_the_disk(
+    store: ArtifactStore, tmp_path: Path, kind: str, force: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "source" / "a")
+    stored = store.put(str(source if kind == "file" else source.parent))
+    out = tmp_path / "out"
+    out.mkdir()
+    if force:
+        write(out / "back", b"old")
+    real = os.fsync
+    synced = []
+
+    def fsync(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), out.stat()):
+            synced.append(sorted(os.listdir(out))[-1:])
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert pull(store, stored, out / "back", force=force)
+    assert ["back"] in synced, "the folder was not brought to the disk after the name was given"
+
+
+def test_the_progress_of_a_pull_that_begins_again_ends_at_its_size(tmp_path: Path) -> None:
+    data = os.urandom(BIG)
+    digest = Digest.sha256(hashlib.sha256(data).hexdigest())
+    kept = write(tmp_path / "out" / f".back.mreg-{digest.value[:16]}", b"x" * (BIG // 2))
+    moved: list[int] = []
+    starts: list[int] = []
+
+    def fetch(wanted: Sequence[Wanted]) -> Generator[Iterator[bytes]]:
+        for one in wanted:
+            starts.append(one.start)
+            moved.append(one.size - one.start)
+            yield iter([data[one.start :]])
+
+    place = Destination(tmp_path / "out" / "back", fetch, resumable=True, moved=moved.append)
+    received = place.receive_file(digest, BIG, force=False)
+    assert starts == [BIG // 2, 0]
+    assert sum(moved) == BIG
+    assert received.kept_bytes == 0, "what was kept was damaged and not used"
+    assert (tmp_path / "out" / "back").read_bytes() == data
+    assert not kept.exists()

@@ -17,7 +17,7 @@ from tests.places import NewCatalog, new_catalog  # noqa: F401  a fixture
 
 STATEMENTS_PER_CHUNK = 3
 CHUNK = 500
-OTHER_STATEMENTS = 20
+OTHER_STATEMENTS = 22
 """For the reference that is asked for, and for the tree of ids."""
 
 

@@ -354,6 +354,18 @@ def test_a_damaged_catalog_file_is_set_aside_by_a_restore(tmp_path: Path) -> Non
     assert Path(done.set_aside).stat().st_size == 3000
 
 
+def test_a_catalog_that_is_set_aside_replaces_no_earlier_one(tmp_path: Path) -> None:
+    with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as registry:
+        fill(registry)
+        registry.backup("backup.db")
+    for number in range(4):  # within a second
+        (tmp_path / "catalog.db").write_bytes(b"damaged" * (number + 1))
+        with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as registry:
+            registry.restore("backup.db")
+    kept = [path.stat().st_size for path in tmp_path.glob("catalog.db.damaged-*") if path.suffix != ".db-wal"]
+    assert sorted(kept) == [7, 14, 21, 28]
+
+
 @pytest.mark.parametrize(
     ("damage", "named"),
     [

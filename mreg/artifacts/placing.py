@@ -1,0 +1,225 @@
+"""Give a pulled folder its place: by one rename, or file by file in a folder that has other files."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+
+from mreg.artifacts.linux import RENAME_EXCHANGE, rename2, sync_all
+from mreg.artifacts.partial import remove
+from mreg.artifacts.records import PullRecord, PullRecords, record_of
+from mreg.artifacts.replacing import Merge, Plan, holds_only, kind_of, make_plan
+from mreg.artifacts.tree import FOLDER, Tree
+from mreg.domain.manifest import ManifestEntry
+from mreg.domain.text import quoted
+from mreg.errors import AlreadyExists, BadInput, Conflict
+
+
+class FolderPlace:
+    """The place of a folder.
+
+    Args:
+        path: Absolute.
+        prefix: How the names of temporary files beside it begin.
+        records: Which folders earlier pulls made; None: every file in a folder counts as the user's.
+        protected: Returns an error if the files in the folder at the path must not be replaced.
+    """
+
+    def __init__(
+        self, path: str, prefix: str, records: PullRecords | None, protected: Callable[[], BadInput | None]
+    ) -> None:
+        self._path = path
+        self._folder = os.path.dirname(path)
+        self._prefix = prefix
+        self._records = records
+        self._protected = protected
+
+    def refuse(self, *, force: bool) -> None:
+        """Refuse a folder whose files must not be replaced.
+
+        Raises:
+            BadInput: With ``force``.
+            AlreadyExists: Without.
+        """
+        error = self._protected()
+        if error is not None:
+            raise error if force else AlreadyExists(error.message, hint=error.hint)
+
+    def refuse_conflicts(self, entries: Sequence[ManifestEntry]) -> None:
+        """Refuse a folder in which files are in the way.
+
+        Raises:
+            AlreadyExists: The message lists them.
+        """
+        with self._looked_at(entries) as (_, _, plan):
+            plan.refuse_conflicts(self._path)
+
+    def put(self, path: str, staged: Tree, entries: Sequence[ManifestEntry], *, force: bool) -> tuple[str, ...]:
+        """Give a finished folder the destination's name, or its files their names there; the paths that stay there."""
+        if not is_folder(self._path) or not (os.listdir(self._path) or self._protected()):
+            self._rename_folder(path, staged.identity.st_ino, record_of(entries), force=force)
+            return ()
+        if not force and os.listdir(self._path):
+            raise taken(self._path, folder=True)
+        with self._looked_at(entries) as (target, record, plan):
+            plan.refuse_conflicts(self._path)
+            if record and not plan.others:
+                self._exchange_folder(path, staged, target, plan, entries)
+            else:
+                self._merge(path, staged, target, plan, entries, record)
+                sync_all(self._path)
+        return plan.others
+
+    @contextlib.contextmanager
+    def _looked_at(self, entries: Sequence[ManifestEntry]) -> Iterator[tuple[Tree, PullRecord, Plan]]:
+        """The folder at the path, what earlier pulls put there, and what is to be done with it.
+
+        No other pull of this user changes it meanwhile.
+        """
+        with self._records.locked(self._path) if self._records else contextlib.nullcontext():
+            descriptor = os.open(self._path, FOLDER)
+            try:
+                with Tree(self._path, descriptor) as tree:
+                    record = self._records.find(self._path, tree.identity.st_ino) if self._records else PullRecord()
+                    yield tree, record, make_plan(tree, entries, record)
+            finally:
+                os.close(descriptor)
+
+    def _merge(
+        self, path: str, staged: Tree, target: Tree, plan: Plan, entries: Sequence[ManifestEntry], record: PullRecord
+    ) -> None:
+        inode, made = target.identity.st_ino, record_of(entries)
+        # Both the old and the new files are known while the folder may hold some of each.
+        self._record(inode, record.also(record_of(entries, frozenset())))
+        try:
+            folders = Merge(staged, target, place=self._path, source=path).run(plan, entries, record)
+        except BaseException:
+            self._record(inode, record)
+            raise
+        self._record(inode, record_of(entries, made.folders & (folders | record.folders)))
+
+    def _record(self, inode: int, record: PullRecord) -> None:
+        if self._records is None:
+            return
+        if not record or not self._records.keep(self._path, inode, record):
+            self._records.drop(self._path, inode)  # none is better than a wrong one
+
+    def _rename_folder(self, path: str, inode: int, record: PullRecord, *, force: bool) -> None:
+        """Give a finished folder the destination's name where nothing, an empty folder, a file or a link is."""
+        self._record(inode, record)
+        try:
+            try:
+                os.rename(path, self._path)  # succeeds where nothing or an empty folder is
+                return
+            except OSError as error:
+                occupied = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
+                if error.errno not in occupied:
+                    raise
+                if not force:
+                    raise taken(self._path, folder=True) from None
+            refuse_irreplaceable(self._path, folder=True)
+            with self._swapped(path) as old:
+                found = os.lstat(old)
+                if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
+                    raise self._changed()
+        except BaseException:
+            self._record(inode, PullRecord())
+            raise
+
+    def _exchange_folder(
+        self, path: str, staged: Tree, target: Tree, plan: Plan, entries: Sequence[ManifestEntry]
+    ) -> None:
+        """Replace a folder that holds nothing but files of earlier pulls and of the same name by one rename."""
+        inode = staged.identity.st_ino
+        self._record(inode, record_of(entries))
+        try:
+            with self._swapped(path) as old:
+                if not os.path.samestat(os.lstat(old), target.identity) or not holds_only(target, plan.seen):
+                    raise self._changed()
+        except BaseException:
+            self._record(inode, PullRecord())
+            raise
+        self._record(target.identity.st_ino, PullRecord())
+
+    @contextlib.contextmanager
+    def _swapped(self, path: str) -> Iterator[str]:
+        """Swap a finished folder with the file or folder at the path, and back if the body raises.
+
+        Yields the path of what was there, which is removed afterwards.
+        """
+        if rename2(path, self._path, RENAME_EXCHANGE):
+            try:
+                yield path  # removed by who made the partial name
+            except BaseException:
+                if not rename2(path, self._path, RENAME_EXCHANGE):
+                    self._leave_aside(path)
+                raise
+            return
+        aside = os.path.join(self._folder, f"{self._prefix}{os.urandom(6).hex()}")
+        os.rename(self._path, aside)
+        try:
+            os.rename(path, self._path)
+        except BaseException:
+            os.rename(aside, self._path)
+            raise
+        try:
+            yield aside
+        except BaseException:
+            os.rename(self._path, path)
+            os.rename(aside, self._path)
+            raise
+        remove(aside)
+
+    def _leave_aside(self, path: str) -> None:
+        """Give what was replaced, and cannot be put back, a name by which no later pull removes it."""
+        saved = f"{self._path}.replaced-{os.urandom(4).hex()}"
+        with contextlib.suppress(OSError):
+            os.rename(path, saved)
+
+    def _changed(self) -> Conflict:
+        return Conflict(f"{quoted(self._path)} was changed during the pull", hint="repeat the command")
+
+
+def is_folder(path: str) -> bool:
+    """Whether a folder is at a path, and not a link to one."""
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
+def taken(path: str, *, folder: bool) -> AlreadyExists:
+    """The error for a destination that is there and not to be replaced.
+
+    Args:
+        folder: Whether a folder is to be made.
+    """
+    hint = "--force replaces it; or name another destination"
+    if is_folder(path):
+        hint = "name another destination"
+        if folder:
+            hint = f"--force replaces files of the same name and keeps other files; or {hint}"
+    return AlreadyExists(f"{quoted(path)} exists already, with other content", hint=hint)
+
+
+def refuse_irreplaceable(path: str, *, folder: bool) -> None:
+    """Files and links are replaced, and folders by folders; never a device or a pipe, nor a link that leads to one.
+
+    Args:
+        folder: Whether a folder may be there.
+    """
+    try:
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            with contextlib.suppress(OSError):  # it leads nowhere
+                found = os.stat(path)
+            folder = True
+    except OSError:
+        return
+    kind = stat.S_IFMT(found.st_mode)
+    if kind in (stat.S_IFREG, stat.S_IFLNK) or (kind == stat.S_IFDIR and folder):
+        return
+    raise BadInput(
+        f"{quoted(path)} is {kind_of(kind)}, which is never replaced",
+        hint="name another destination",
+    )

@@ -1,0 +1,206 @@
+"""Records of pulled folders: which files a pull put where.
+
+::
+
+    folder/0123...cdef.json   one pulled folder; the name is a SHA-256 of its path and inode number
+    folder/lock-0 ... lock-f  locks: one process at a time replaces the files of a folder
+
+They are kept in the user's own data folder and not in the pulled folder, so a cloned or unpacked folder cannot bring a
+record that makes a pull remove the user's files. A folder that was moved, copied or made again has no record: its files
+count as the user's. The device number is not part of the name, since it can change between boots; a file counts as
+pulled only if its SHA-256 is the recorded one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mreg.domain.manifest import ManifestEntry
+from mreg.domain.paths import check_path
+from mreg.errors import MregError
+from mreg.folders import NOFOLLOW, make_folders
+
+FORMAT = "mreg.pull.v1"
+
+KEPT = 1_000
+"""Records that are kept; the oldest are removed first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRecord:
+    """What pulls put into a folder.
+
+    Attributes:
+        files: The SHA-256 digests of pulled files, by path. While a pull runs, a path has the old and the new one.
+        folders: Paths of the folders that were made.
+    """
+
+    files: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    folders: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.files)
+
+    def also(self, other: PullRecord) -> PullRecord:
+        """The files and folders of both."""
+        nothing: frozenset[str] = frozenset()
+        return PullRecord(
+            files={
+                path: self.files.get(path, nothing) | other.files.get(path, nothing)
+                for path in {**self.files, **other.files}
+            },
+            folders=self.folders | other.folders,
+        )
+
+
+def record_of(entries: Sequence[ManifestEntry], folders: frozenset[str] | None = None) -> PullRecord:
+    """The record of a folder with the files of a manifest.
+
+    Args:
+        folders: The folders that were made; None: all that the files are in.
+    """
+    return PullRecord(
+        files={entry.path: frozenset((entry.digest.value,)) for entry in entries},
+        folders=folders_of(entries) if folders is None else folders,
+    )
+
+
+def folders_of(entries: Sequence[ManifestEntry]) -> frozenset[str]:
+    """Every folder that the files of a manifest are in."""
+    found = set()
+    for entry in entries:
+        folder = entry.path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return frozenset(found)
+
+
+class PullRecords:
+    """The records of one user. A record that cannot be read or written is missing: nothing here raises `OSError`.
+
+    Args:
+        folder: Made, for its owner alone, with the first record. Not used if other users can write to it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def find(self, path: str, inode: int) -> PullRecord:
+        """The record of the folder at a path; an empty one if there is none."""
+        place = _real(path)
+        try:
+            if not self._is_own():
+                return PullRecord()
+            descriptor = os.open(self._file(place, inode), os.O_RDONLY | NOFOLLOW)
+            with os.fdopen(descriptor, encoding="utf-8") as stream:
+                return _parse(json.load(stream), place, inode)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MregError):
+            return PullRecord()
+
+    def keep(self, path: str, inode: int, record: PullRecord) -> bool:
+        """Write or replace a record atomically; return whether it is on the disk."""
+        place = _real(path)
+        content = {
+            "format": FORMAT,
+            "folder": place,
+            "inode": inode,
+            "files": {name: sorted(digests) for name, digests in sorted(record.files.items())},
+            "folders": sorted(record.folders),
+        }
+        partial = os.path.join(self._folder, f"{os.urandom(12).hex()}.tmp")
+        try:
+            self._make()
+            if not self._is_own():
+                return False
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o600)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                    json.dump(content, stream, ensure_ascii=True)
+                    stream.flush()
+                    os.fsync(descriptor)
+                os.replace(partial, self._file(place, inode))
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(partial)
+                raise
+            self._trim()
+        except OSError:
+            return False
+        return True
+
+    def drop(self, path: str, inode: int) -> None:
+        """Remove the record of a folder that is gone."""
+        with contextlib.suppress(OSError):
+            if self._is_own():
+                os.unlink(self._file(_real(path), inode))
+
+    @contextlib.contextmanager
+    def locked(self, path: str) -> Iterator[None]:
+        """Let no other process of this user replace files of the folder at a path meanwhile, if there are locks."""
+        descriptor = -1
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            self._make()
+            name = f"lock-{_digits(_real(path))[0]}"
+            descriptor = os.open(os.path.join(self._folder, name), os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _make(self) -> None:
+        above = os.path.dirname(self._folder)
+        make_folders(above, above)
+        make_folders(self._folder, self._folder)
+
+    def _file(self, place: str, inode: int) -> str:
+        return os.path.join(self._folder, _digits(f"{place}\0{inode}")[:32] + ".json")
+
+    def _is_own(self) -> bool:
+        found = os.lstat(self._folder)
+        mine = not hasattr(os, "geteuid") or (found.st_uid == os.geteuid() and not found.st_mode & 0o022)
+        return stat.S_ISDIR(found.st_mode) and mine
+
+    def _trim(self) -> None:
+        names = [name for name in os.listdir(self._folder) if name.endswith((".json", ".tmp"))]
+        if len(names) <= KEPT:
+            return
+        aged = []
+        for name in names:
+            with contextlib.suppress(OSError):
+                aged.append((os.lstat(os.path.join(self._folder, name)).st_mtime_ns, name))
+        for _, name in sorted(aged)[:-KEPT]:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self._folder, name))
+
+
+def _parse(content: dict[str, object], place: str, inode: int) -> PullRecord:
+    if content["format"] != FORMAT or content["inode"] != inode or content["folder"] != place:
+        return PullRecord()
+    files, folders = content["files"], content["folders"]
+    if not isinstance(files, dict) or not isinstance(folders, list):
+        return PullRecord()
+    return PullRecord(
+        files={check_path(path): frozenset(map(str, digests)) for path, digests in files.items()},
+        folders=frozenset(check_path(path) for path in folders),
+    )
+
+
+def _real(path: str) -> str:
+    """The path without links on the way to it; a link at its end stays."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()

@@ -1,0 +1,568 @@
+"""A forced pull of a folder replaces files of the same name and files of earlier pulls; it removes nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mreg
+import mreg.registry.open
+from mreg.artifacts import placing, replacing
+from mreg.artifacts.records import PullRecord, PullRecords
+from mreg.registry.destinations import protection
+from tests.conftest import FULL, Mreg
+from tests.hostile import plant, snapshot, untouched
+
+V1 = {"config.json": "{}", "old.txt": "old", "sub/weights.bin": "one", "gone/deep/x": "x"}
+V2 = {"config.json": '{"v": 2}', "new.txt": "new", "sub/weights.bin": "two", "more/y": "y"}
+
+
+def fill(root: str | Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = Path(root) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def files_in(root: str | Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): path.read_text() for path in Path(root).rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[mreg.Registry]:
+    """A registry with two versions of a folder, ``fo@1`` and ``fo@2``."""
+    with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as opened:
+        for number, files in enumerate((V1, V2)):
+            fill(tmp_path / f"v{number}" / "net", files)
+            opened.push(str(tmp_path / f"v{number}" / "net"), name="fo")
+        yield opened
+
+
+def records() -> Path:
+    return Path.home() / ".local/share/mreg/pulls"
+
+
+# Folders that are never replaced
+
+
+def project(root: Path) -> None:
+    plant(root)
+    fill(root, {"train.py": "train", ".git/HEAD": "ref: refs/heads/main", "config.json": "mine"})
+
+
+def other_registry(root: Path) -> None:
+    fill(root, {"notes": "mine"})
+    with mreg.open_registry(catalog=str(root / ".mreg" / "team.db")) as opened:
+        opened.register("theirs")
+
+
+PROTECTED = {
+    "the current folder": ("is the current folder", lambda: (project(Path()), ".")[1]),
+    "the folder above": ("holds the current folder", lambda: ".."),
+    "the home folder": ("is your home folder", lambda: (plant(Path.home()), os.path.expanduser("~"))[1]),
+    "a link's way to the home folder": ("is your home folder", lambda: (
+        plant(Path.home()), os.symlink(Path.home().parent, "up"), "up/home")[2]),
+    "a project": ("holds a repository (.git)", lambda: (project(Path("project")), "project")[1]),
+    "a worktree": ("holds a repository (.git)", lambda: (
+        fill("work", {".git": "gitdir: elsewhere", "train.py": "x"}), "work")[1]),
+    "inside .git": ("is part of a repository (.git)", lambda: (project(Path("project")), "project/.git")[1]),
+    "a bare repository": ("is a Git repository", lambda: (
+        fill("bare.git", {"HEAD": "x", "objects/x": "x", "refs/x": "x"}), "bare.git")[1]),
+    "a registry": ("holds the catalog '.mreg/team.db'", lambda: (other_registry(Path("reg")), "reg")[1]),
+    "a store": ("holds the artifact store 'artifacts'", lambda: (
+        fill("reg", {"artifacts/blobs/sha256/ab/cd": "x", "artifacts/tmp/x": "x"}), "reg")[1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("place", PROTECTED)
+def test_files_in_a_folder_of_the_user_are_never_replaced(registry: mreg.Registry, place: str, force: bool) -> None:
+    reason, make = PROTECTED[place]
+    destination = make()
+    kind: type[mreg.MregError] = mreg.BadInput if force else mreg.AlreadyExists
+    with untouched(os.getcwd(), Path.home()), pytest.raises(kind) as caught:
+        registry.pull("fo@1", destination, force=force)
+    assert f"{reason}: its files are never replaced" in caught.value.message
+    assert "--force" not in caught.value.hint
+    assert caught.value.hint == f"mreg pull fo@1 {os.path.join(os.path.abspath(destination), 'net')}"
+
+
+def test_the_root_and_what_cannot_be_examined_are_never_replaced() -> None:
+    for path, reason in (("/", "holds the current folder"), ("gone", "cannot be examined (No such file or directory)")):
+        error = protection(path, "net", "mreg pull fo@1")
+        assert error is not None
+        assert error.message == f"'{path}' {reason}: its files are never replaced"
+    os.makedirs("other/net")
+    assert protection("other", "net", "mreg pull fo@1") is None
+    fill("other", {".git/HEAD": "x"})
+    error = protection("other", "net", "mreg pull fo@1")
+    assert error is not None
+    assert error.hint == "name a new folder"
+
+
+def test_a_forced_pull_into_the_working_folder_is_refused_by_the_command(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch, registry: mreg.Registry, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MREG_CATALOG", str(tmp_path / "catalog.db"))
+    project(Path())
+    with untouched(".", Path.home()):
+        done = command("pull", "fo@1", ".", "--force")
+        assert done.code == 2
+        assert "is the current folder: its files are never replaced" in done.err
+
+
+def test_an_empty_current_folder_is_filled_and_stays_the_same_folder(registry: mreg.Registry) -> None:
+    os.chmod(".", 0o750)
+    before = os.stat(".")
+    registry.pull("fo@1", ".")
+    assert files_in(".") == V1
+    assert os.path.samestat(os.stat("."), before)
+    assert stat.S_IMODE(os.stat(".").st_mode) == 0o750
+    assert registry.pull("fo@1", ".").unchanged
+
+
+# What is replaced
+
+
+def test_a_folder_of_an_earlier_pull_is_replaced_whole(registry: mreg.Registry) -> None:
+    registry.pull("fo@1", "out")
+    with pytest.raises(mreg.AlreadyExists):
+        registry.pull("fo@2", "out")
+    pulled = registry.pull("fo@2", "out", force=True)
+    assert (files_in("out"), pulled.other_files) == (V2, False)
+    assert sorted(os.listdir("out")) == ["config.json", "more", "new.txt", "sub"]
+    registry.pull("fo@1", "out", force=True)
+    assert files_in("out") == V1
+    assert os.listdir() == ["out"]
+    assert len(list(records().glob("*.json"))) == 1
+
+
+def test_other_files_stay_and_files_of_earlier_pulls_go(registry: mreg.Registry, tmp_path: Path) -> None:
+    registry.pull("fo@1", "out")
+    fill("out", {"notes.txt": "mine", "gone/mine": "mine", "sub/mine": "mine"})
+    os.mkdir("out/empty")
+    inode = os.stat("out").st_ino
+    told: list[str] = []
+    with mreg.open_registry(catalog=str(tmp_path / "catalog.db"), notice=told.append) as opened:
+        pulled = opened.pull("fo@2", "out", force=True)
+    assert pulled.other_files
+    assert files_in("out") == {**V2, "notes.txt": "mine", "gone/mine": "mine", "sub/mine": "mine"}
+    assert os.path.isdir("out/empty")
+    assert not os.path.exists("out/gone/deep")
+    assert os.stat("out").st_ino == inode
+    assert len(told) == 1
+    assert told[0].startswith(f"other files stay in '{os.path.abspath('out')}': ")
+    assert registry.pull("fo@1", "out", force=True).other_files
+    assert files_in("out") == {**V1, "notes.txt": "mine", "gone/mine": "mine", "sub/mine": "mine"}
+
+
+def test_in_a_folder_that_no_pull_made_only_files_of_the_same_name_are_replaced(registry: mreg.Registry) -> None:
+    mine = {"config.json": "mine", "train.py": "mine", "old.txt.bak": "mine", "sub/other": "mine"}
+    fill("out", mine)
+    os.mkdir("out/gone")
+    registry.pull("fo@1", "out", force=True)
+    assert files_in("out") == {**mine, **V1}
+    registry.pull("fo@2", "out", force=True)  # now its files are known
+    assert files_in("out") == {**mine, **V2}
+    assert sorted(os.listdir("out")) == ["config.json", "gone", "more", "new.txt", "old.txt.bak", "sub", "train.py"]
+    assert os.listdir("out/gone") == []
+
+
+def test_a_copied_or_moved_folder_counts_as_the_users(registry: mreg.Registry) -> None:
+    registry.pull("fo@1", "out")
+    shutil.copytree("out", "copied")
+    os.rename("out", "moved")
+    for place in ("copied", "moved"):
+        registry.pull("fo@2", place, force=True)
+        assert files_in(place) == {**V1, **V2}
+
+
+def test_a_record_does_not_hold_for_a_folder_that_took_the_name(registry: mreg.Registry) -> None:
+    registry.pull("fo@1", "out")
+    os.rename("out", "kept")
+    fill("out", {**V1, "old.txt": "mine"})
+    registry.pull("fo@2", "out", force=True)
+    assert files_in("out") == {**V1, **V2, "old.txt": "mine"}
+
+
+@pytest.mark.parametrize("forged", ["in the folder", "beside it", "by another user"])
+def test_a_record_that_somebody_else_made_removes_nothing(registry: mreg.Registry, forged: str) -> None:
+    registry.pull("fo@1", "out")
+    record = next(records().glob("*.json"))
+    if forged == "by another user":
+        os.chmod(records(), 0o777)
+    else:
+        for place in (Path("out/.mreg"), Path("out")) if forged == "in the folder" else (Path(), Path("pulls")):
+            place.mkdir(exist_ok=True)
+            shutil.copy(record, place)
+        record.unlink()
+    registry.pull("fo@2", "out", force=True)
+    assert files_in("out").items() >= {**V1, **V2}.items()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", '{"format": "mreg.pull.v1"}', "[" * 5000, "../x", "\udcff"])
+def test_a_broken_record_is_none(registry: mreg.Registry, content: str) -> None:
+    fill(".", {"x": "mine"})
+    registry.pull("fo@1", "out")
+    record = next(records().glob("*.json"))
+    if content == "../x":
+        content = record.read_text().replace('"old.txt"', '"../x"')
+    record.write_bytes(content.encode("utf-8", "surrogateescape"))
+    registry.pull("fo@2", "out", force=True)
+    assert files_in("out") == {**V1, **V2}
+    assert Path("x").read_text() == "mine"
+
+
+def test_records_are_the_users_alone_and_bounded(registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    previous = os.umask(0)
+    try:
+        registry.pull("fo@1", "out0")
+    finally:
+        os.umask(previous)
+    assert stat.S_IMODE(records().stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in records().iterdir()} == {0o600}
+    monkeypatch.setattr("mreg.artifacts.records.KEPT", 3)
+    for number in range(1, 6):
+        registry.pull("fo@1", f"out{number}")
+    assert len(list(records().iterdir())) == 3
+
+
+@pytest.mark.parametrize("home", ["a file in its place", "no home"])
+def test_a_pull_needs_no_record(registry: mreg.Registry, home: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if home == "no home":
+        monkeypatch.setattr(mreg.registry.open, "_pull_records", lambda: None)
+    records().parent.mkdir(parents=True, exist_ok=True)
+    records().write_text("no folder")
+    registry.pull("fo@1", "out")
+    registry.pull("fo@2", "out", force=True)
+    assert files_in("out") == {**V1, **V2}
+
+
+# Conflicts
+
+
+def test_a_file_that_was_changed_since_it_was_pulled_is_not_removed(registry: mreg.Registry) -> None:
+    registry.pull("fo@1", "out")
+    fill("out", {"old.txt": "mine now"})
+    with untouched("."), pytest.raises(mreg.AlreadyExists) as caught:
+        registry.pull("fo@2", "out", force=True)
+    assert caught.value.message == (
+        f"cannot replace files in '{os.path.abspath('out')}': 'old.txt' was changed since it was pulled"
+    )
+    assert caught.value.hint == "move them away, or name another destination"
+    os.rename("out/old.txt", "old.txt")
+    registry.pull("fo@2", "out", force=True)
+    assert files_in("out") == V2
+
+
+IN_THE_WAY = {
+    "a folder for a file": (lambda: fill("out", {"new.txt/mine": "mine"}), "'new.txt' is a folder, and the artifact"),
+    "a file for a folder": (lambda: fill("out", {"more": "mine"}), "'more' is a file, and the artifact has a folder"),
+    "a link for a file": (lambda: os.symlink("../victim/bin/tool", "out/new.txt"), "'new.txt' is a symbolic link"),
+    "a link for a folder": (lambda: os.symlink("../victim", "out/more"), "'more' is a symbolic link"),
+    "a link that leads nowhere": (lambda: os.symlink("nowhere", "out/new.txt"), "'new.txt' is a symbolic link"),
+    "a pipe for a file": (lambda: os.mkfifo("out/new.txt"), "'new.txt' is a pipe"),
+    "a link for a pulled folder": (
+        lambda: (os.rename("out/sub", "sub"), os.symlink("../victim", "out/sub")), "'sub' is a symbolic link"),
+    "a link for a pulled file": (
+        lambda: (os.unlink("out/old.txt"), os.symlink("../victim/bin/tool", "out/old.txt")),
+        "'old.txt' was changed since it was pulled"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["fo@1", ""])
+@pytest.mark.parametrize("what", IN_THE_WAY)
+def test_what_is_no_file_of_the_same_name_is_a_conflict(registry: mreg.Registry, what: str, first: str) -> None:
+    os.mkdir("victim")
+    plant("victim")
+    if first:
+        registry.pull(first, "out")
+    else:
+        fill("out", V1)
+    make, told = IN_THE_WAY[what]
+    make()
+    if not first and what == "a link for a pulled file":
+        return  # no pull made it, and it stays
+    with untouched("."), pytest.raises(mreg.AlreadyExists) as caught:
+        registry.pull("fo@2", "out", force=True)
+    assert told in caught.value.message
+
+
+def test_a_folder_of_another_file_system_is_a_conflict(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill("out", {"sub/mine": "mine"})
+    real = replacing.Tree.find
+
+    def mounted(self: replacing.Tree, path: str) -> os.stat_result | None:
+        found = real(self, path)
+        return os.stat_result([*found[:2], found.st_dev + 1, *found[3:]]) if found and path == "sub" else found
+
+    monkeypatch.setattr(replacing.Tree, "find", mounted)
+    with untouched("."), pytest.raises(mreg.AlreadyExists, match="'sub' is on another file system"):
+        registry.pull("fo@1", "out", force=True)
+
+
+def test_many_conflicts_are_listed_up_to_a_bound(registry: mreg.Registry, tmp_path: Path) -> None:
+    fill(tmp_path / "many", {f"{number:03}": "x" for number in range(200)})
+    registry.push(str(tmp_path / "many"), name="many")
+    for number in range(200):
+        os.makedirs(f"out/{number:03}/mine")
+    with pytest.raises(mreg.AlreadyExists) as caught:
+        registry.pull("many@1", "out", force=True)
+    assert caught.value.message.count("is a folder") == 5
+    assert caught.value.message.endswith("; and 195 more")
+
+
+def test_a_file_becomes_a_folder_and_a_folder_a_file_if_pulls_made_them(
+    registry: mreg.Registry, tmp_path: Path
+) -> None:
+    first, second = {"a": "a", "b/c/d": "d", "b/e": "e"}, {"a/x/y": "y", "b": "b"}
+    for number, files in enumerate((first, second)):
+        fill(tmp_path / f"t{number}" / "net", files)
+        registry.push(str(tmp_path / f"t{number}" / "net"), name="turn")
+    for more in ({}, {"notes": "mine"}):
+        registry.pull("turn@1", "out", force=True)
+        fill("out", more)
+        registry.pull("turn@2", "out", force=True)
+        assert files_in("out") == {**second, **more}
+        registry.pull("turn@1", "out", force=True)
+        assert files_in("out") == {**first, **more}
+
+
+# Faults
+
+
+@pytest.mark.parametrize("step", range(1, 14) if FULL else (2, 5, 8, 11))
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("first", ["fo@1", ""])
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=repr)
+def test_a_pull_that_fails_in_the_middle_takes_everything_back(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, step: int, links: bool, first: str, fault: BaseException
+) -> None:
+    if first:
+        registry.pull(first, "out")
+    else:
+        fill("out", V1)
+    fill("out", {"notes.txt": "mine", "sub/mine": "mine"})
+    was = sorted(path.read_text() for path in records().glob("*.json"))
+    before = snapshot(".")
+    count = 0
+    tree = replacing.Tree
+
+    def failing(name: str) -> None:
+        real = getattr(tree, name)
+
+        def call(self: replacing.Tree, *words: str) -> object:
+            nonlocal count
+            if name == "link" and not links:
+                raise OSError(1, "no links here")
+            count += 1
+            if count == step:
+                raise fault
+            return real(self, *words)
+
+        monkeypatch.setattr(tree, name, call)
+
+    for name in ("move", "link", "mkdir", "rmdir"):
+        failing(name)
+    try:
+        registry.pull("fo@2", "out", force=True)
+    except (mreg.Unavailable, KeyboardInterrupt):
+        assert snapshot(".") == before
+        assert sorted(path.read_text() for path in records().glob("*.json")) == was
+    else:
+        assert files_in("out").items() >= {**V2, "notes.txt": "mine", "sub/mine": "mine"}.items()
+    monkeypatch.undo()
+    mreg.open_registry(catalog=registry._session.profile.catalog).pull("fo@2", "out", force=True)
+
+
+def test_what_cannot_be_moved_back_is_kept_and_named(registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill("out", {"config.json": "mine", "sub/weights.bin": "mine"})
+    tree = replacing.Tree
+    real, count = tree.move, 0
+
+    def broken(self: replacing.Tree, *words: str) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            raise OSError(5, "Input/output error")
+        real(self, *words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tree, "move", broken)
+    with pytest.raises(mreg.Unavailable, match="cannot be restored: Input/output error") as caught:
+        registry.pull("fo@2", "out", force=True)
+    saved = next(Path().glob("out.replaced-*"))
+    assert str(saved) in caught.value.hint
+    assert "mine" in files_in(saved).values()
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+@pytest.mark.parametrize("change", ["a new file", "a changed file", "another folder"])
+def test_a_folder_that_is_changed_during_the_pull_is_not_replaced(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, change: str, exchange: bool
+) -> None:
+    registry.pull("fo@1", "out")
+    real = placing.rename2
+    done = False
+
+    def changing(source: str, target: str, flags: int) -> bool:
+        nonlocal done
+        if not done:
+            done = True
+            if change == "another folder":
+                os.rename("out", "elsewhere")
+                os.mkdir("out")
+            fill("out", {"config.json" if change == "a changed file" else "mine": "mine"})
+        return exchange and real(source, target, flags)
+
+    monkeypatch.setattr(placing, "rename2", changing)
+    with pytest.raises(mreg.Conflict, match="was changed during the pull") as caught:
+        registry.pull("fo@2", "out", force=True)
+    assert caught.value.hint == "repeat the command"
+    assert "mine" in files_in("out").values()
+    assert not list(Path().glob(".out.mreg-*"))
+    registry.pull("fo@2", "out", force=True)
+    assert files_in("out").items() >= V2.items()
+
+
+KILLED = """
+import os, sys, mreg
+from mreg.artifacts import placing, replacing
+left = int(sys.argv[2])
+def dying(holder, name):
+    real = getattr(holder, name)
+    def call(*words):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), 9)
+        return real(*words)
+    setattr(holder, name, call)
+for name in ("move", "link", "mkdir", "rmdir"):
+    dying(replacing.Tree, name)
+dying(placing, "rename2")
+dying(placing.PullRecords, "keep")
+mreg.open_registry(catalog=sys.argv[1]).pull("fo@2", "out", force=True)
+"""
+
+
+@pytest.mark.parametrize("first", ["fo@1", "fo@1 and more", "mine"])
+def test_a_killed_pull_leaves_each_file_old_or_new_and_the_next_completes_it(
+    registry: mreg.Registry, tmp_path: Path, first: str
+) -> None:
+    more = {} if first == "fo@1" else {"notes.txt": "mine", "sub/mine": "mine"}
+    steps = range(1, 30) if FULL else sorted(random.sample(range(1, 13), 4))
+    for step in steps:
+        shutil.rmtree("out", ignore_errors=True)
+        if first == "mine":
+            fill("out", V1)
+        else:
+            registry.pull("fo@1", "out")
+        fill("out", more)
+        code = subprocess.run(
+            [sys.executable, "-c", KILLED, str(tmp_path / "catalog.db"), str(step)], check=False
+        ).returncode
+        assert code in (0, -signal.SIGKILL)
+        for path, text in files_in("out").items():
+            assert text in (V1.get(path), V2.get(path), more.get(path))
+        assert files_in("out").items() >= more.items()
+        for target, files in (("fo@1", V1), ("fo@2", V2)) if step % 2 else (("fo@2", V2),):
+            registry.pull(target, "out", force=True)
+            assert files_in("out").items() >= {**files, **more}.items()
+            if first != "mine":
+                assert files_in("out") == {**files, **more}
+        assert not list(Path().glob(".out.mreg-*"))
+
+
+# Any destination
+
+
+NAMES = ["a", "b", "c", "d/a", "d/b", "d/e/f", "g/h", ".hidden/x"]
+
+
+@pytest.mark.parametrize("seed", range(300 if FULL else 12))
+def test_no_file_of_the_user_is_lost_whatever_is_pulled_where(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    versions = []
+    with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as registry:
+        while len(versions) < 2:
+            files = {name: chance.choice("xyz") for name in chance.sample(NAMES, chance.randint(1, 6))}
+            fill(tmp_path / f"s{len(versions)}" / "net", files)
+            registry.push(str(tmp_path / f"s{len(versions)}" / "net"), name="fo")
+            versions.append(files)
+        pulled: set[str] = set()
+        for _ in range(12):
+            before = files_in("out") if os.path.isdir("out") else {}
+            if chance.random() < 0.4:
+                name = chance.choice([*NAMES, "mine", "d/mine", "g"])
+                try:
+                    fill("out", {name: chance.choice("xyz") + f"{chance.randint(0, 2)}"})
+                except OSError:
+                    continue
+                pulled.discard(name)
+                continue
+            if chance.random() < 0.1 and before:
+                name = chance.choice(sorted(before))
+                os.unlink(Path("out") / name)
+                pulled.discard(name)
+                continue
+            number = chance.randint(0, 1)
+            files, force = versions[number], chance.random() < 0.7
+            try:
+                done = registry.pull(f"fo@{number + 1}", "out", force=force)
+            except mreg.AlreadyExists:
+                assert files_in("out") == before
+                continue
+            after = files_in("out")
+            assert {name: after.get(name) for name in files} == files
+            assert done.unchanged == (before == after) or force
+            for name, text in before.items():
+                if name in files:
+                    assert force or before[name] == files[name]
+                elif name not in pulled:
+                    assert after.get(name) == text, f"{name} was the user's"
+            if not done.unchanged:
+                assert not (pulled - set(files)) & set(after), "a file of an earlier pull is left"
+                pulled = set(files)
+
+
+def test_two_pulls_at_once_leave_one_version_whole(registry: mreg.Registry, tmp_path: Path) -> None:
+    code = (
+        "import sys, mreg\n"
+        "for _ in range(15):\n"
+        "    mreg.open_registry(catalog=sys.argv[1]).pull(sys.argv[2], 'out', force=True)\n"
+    )
+    registry.pull("fo@1", "out")
+    for more in ({}, {"notes.txt": "mine"}):
+        fill("out", more)
+        children = [
+            subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "catalog.db"), f"fo@{number}"])
+            for number in (1, 2)
+        ]
+        assert [child.wait() for child in children] == [0, 0]
+        assert files_in("out") in ({**V1, **more}, {**V2, **more})
+
+
+def test_the_union_of_two_records_has_the_digests_of_both() -> None:
+    one = PullRecord(files={"a": frozenset("1"), "b": frozenset("2")}, folders=frozenset("x"))
+    two = PullRecord(files={"b": frozenset("3")}, folders=frozenset("y"))
+    both = one.also(two)
+    assert both.files == {"a": {"1"}, "b": {"2", "3"}}
+    assert both.folders == {"x", "y"}
+    assert not PullRecord()
+    kept = PullRecords(os.path.abspath("records"))
+    assert kept.keep("/x", 1, both)
+    assert kept.find("/x", 1) == both
+    assert not kept.find("/x", 2)
+    kept.drop("/x", 1)
+    assert not kept.find("/x", 1)
