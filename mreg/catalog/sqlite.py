@@ -37,11 +37,20 @@ class SqliteDatabase(Database):
     Args:
         path: The file. Reading one that does not exist yet finds an empty catalog and makes nothing.
         private: The folder of the file, or one above it, that is made for its owner alone; empty for none.
+        notice: Takes what a person should know: that another writer is waited for.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, busy_seconds: float = BUSY_SECONDS, private: str = "") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        private: str = "",
+        notice: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         self._path = os.fspath(path)
         self._private = private
+        self._notice = notice
         self._busy_seconds = busy_seconds
         self._lock = threading.RLock()
         self._connection: GuardedConnection | None = None
@@ -163,7 +172,12 @@ class SqliteDatabase(Database):
     def _connect(self, options: str) -> GuardedConnection:
         path = self._path
         return connect(
-            f"file:{quote(path)}?{options}", path, lambda: file_size(path), uri=True, seconds=self._busy_seconds
+            f"file:{quote(path)}?{options}",
+            path,
+            lambda: file_size(path),
+            uri=True,
+            seconds=self._busy_seconds,
+            notice=self._notice,
         )
 
     def _open_file(self, *, write: bool) -> tuple[GuardedConnection, bool]:
@@ -200,7 +214,7 @@ class SqliteDatabase(Database):
         if network and raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             # A file that was made elsewhere and brought here. The change needs the file for itself.
             try:
-                mode = raw.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+                mode = sqlite3.Connection.execute(raw, "PRAGMA journal_mode = DELETE").fetchone()[0]
             except sqlite3.OperationalError as error:
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
