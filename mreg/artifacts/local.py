@@ -133,14 +133,24 @@ class LocalBackend(BlobBackend):
             return self._tree.folder(INCOMING, make=True)
 
     @contextlib.contextmanager
-    def translated(self, verb: str, what: str = "") -> Iterator[None]:
-        """Driver errors as `Unavailable`, with what could not be read, written, made or removed."""
+    def translated(self, verb: str, what: str = "", key: str = "") -> Iterator[None]:
+        """Driver errors as `Unavailable`, with what could not be read, written, made or removed.
+
+        Args:
+            key: The blob's; a file or folder on the way to it that this user has no right to is named.
+        """
         try:
             yield
         except OSError as error:
+            if isinstance(error, PermissionError):
+                from mreg.artifacts.access import obstacle
+
+                found = obstacle(self._root, key, os.R_OK if verb == "read" else os.W_OK)
+                if found is not None:
+                    raise Unavailable(found[0], hint=found[1]) from error
             subject = f"{what} in the artifact store {self._root}" if what else f"the artifact store {self._root}"
             reason = error.strerror or str(error)
-            hint = "mend its permissions, or name another store: mreg profile list"
+            hint = "fix its permissions, or name another store: mreg profile list"
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 hint = "free some space there, or name another store: mreg profile list"
             raise Unavailable(f"{subject} can't be {verb}: {reason}", hint=hint) from error
@@ -169,7 +179,7 @@ class LocalBackend(BlobBackend):
     def _put(self, key: str, staged: LocalStagedBlob) -> bool:
         if not staged.made:
             staged.write(b"")  # an empty blob is a file, too
-        with self.translated("written"):
+        with self.translated("written", key=key):
             staged.close(durable=True)
             folder, name = self._place(key, make=True, durable=True)
             new = _link_or_rename(staged.folder, staged.name, folder, name)
@@ -227,7 +237,7 @@ class LocalBackend(BlobBackend):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            with self.translated("read", f"the blob {key}"):
+            with self.translated("read", f"the blob {key}", key):
                 raise error
 
     def _is_there(self, key: str) -> bool:
@@ -248,7 +258,7 @@ class LocalBackend(BlobBackend):
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EMLINK):
                 raise self._taken(key) from error
-            with self.translated("read", f"the blob {key}"):
+            with self.translated("read", f"the blob {key}", key):
                 raise
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -279,7 +289,10 @@ class LocalBackend(BlobBackend):
                         yield key, _stat(found)
 
     def delete(self, key: str) -> None:
-        with self.translated("removed", f"the blob {key}"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with (
+            self.translated("removed", f"the blob {key}", key),
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        ):
             folder, name = self._place(key)
             if stat.S_ISREG(folder.stat(name).st_mode):
                 folder.unlink(name)
