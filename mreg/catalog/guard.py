@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, cast
 
@@ -140,7 +140,7 @@ class GuardedConnection(sqlite3.Connection):
     guard: Guard
     turn: Callable[[], Turn]
 
-    def execute(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), /) -> sqlite3.Cursor:
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         turn: Turn | None = None
         while True:
             try:
@@ -152,7 +152,7 @@ class GuardedConnection(sqlite3.Connection):
 
     def executemany(self, sql: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
         turn: Turn | None = None
-        source, current = iter(rows), []
+        source, current = iter(rows), list[Any]()
 
         def remembered() -> Iterator[Any]:
             for row in source:

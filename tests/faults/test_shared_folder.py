@@ -6,16 +6,19 @@ import itertools
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import signal
 import stat
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import FULL
+from tests.conftest import FULL, ROOT
 from tests.users import Done, Person
 
 TEAM, ALICE, BOB, READER = 61_000, 61_001, 61_002, 61_003
@@ -393,3 +396,38 @@ def test_pushes_of_two_members_at_the_same_time_all_arrive(shared: Shared) -> No
         assert child.returncode == 0, err
     assert shared.versions(shared.reader) >= 7
     assert set(shared.files()) & {"catalog.db-wal", "catalog.db-shm"} == set()
+
+
+def blocks_of_the_guide(shared: Shared) -> list[list[str]]:
+    """The commands of docs/how-to/shared-folder.md, block by block, for the folder and group of the test."""
+    text = (ROOT / "docs/how-to/shared-folder.md").read_text()
+    text = (
+        text.replace("/srv/models", str(shared.folder))
+        .replace("-g ml ", f"-g {TEAM} ")
+        .replace("-R ml ", f"-R {TEAM} ")
+    )
+    return [block.strip().splitlines() for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
+
+
+def shell(lines: list[str]) -> None:
+    subprocess.run(["sh", "-ec", "\n".join(lines)], check=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_the_commands_of_the_guide_set_up_and_repair_a_shared_folder(shared: Shared, umask: int) -> None:
+    make_folder, make_registry, repair = blocks_of_the_guide(shared)
+    shared.folder.rmdir()
+    shell(make_folder)
+    assert (mode(shared.folder.stat()), shared.folder.stat().st_gid) == (0o2775, TEAM)
+    for person in (shared.alice.with_umask(umask), shared.bob):
+        person.write("model.pkl", person.name)
+        for line in make_registry:
+            if line.startswith("mreg ") and (umask == 0o002 or person.uid == ALICE):
+                done = person.run(*shlex.split(line)[1:], variables={"MREG_CATALOG": ""})
+                assert done.code == 0, (line, done)
+    if umask == 0o077:
+        assert shared.push(shared.bob).code == 8
+        shell(repair)
+    assert shared.push(shared.bob).code == 0
+    assert shared.push(shared.alice).code == 0
+    assert "lacks" not in shared.bob.run("doctor", "--json").out
