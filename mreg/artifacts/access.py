@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 
+from mreg.errors import Unavailable
 from mreg.sharing import may, why_not
 
 FOLDERS = ("", "tmp", "blobs", "blobs/sha256")
 
 
-def obstacle(root: str, key: str, right: int) -> tuple[str, str] | None:
-    """The message and hint for the first folder or blob of a store that this user may not read or write.
+def check_access(root: str, key: str, right: int) -> None:
+    """Look for a folder or blob of a store that this user may not read or write.
 
     Args:
         key: The blob that was wanted; empty for any.
         right: ``os.R_OK`` or ``os.W_OK``.
+
+    Raises:
+        Unavailable: It names the first one and its owner.
     """
     places = [os.path.dirname(root), *(os.path.join(root, one) if one else root for one in FOLDERS)]
     if key:
@@ -31,5 +35,5 @@ def obstacle(root: str, key: str, right: int) -> tuple[str, str] | None:
         if not may(place, right):
             why, remedy = why_not(place, right)
             shown = os.path.relpath(place, os.path.dirname(root)) if place != places[0] else place
-            return f"cannot {'write' if right == os.W_OK else 'read'} {shown}: it {why}", remedy
-    return None
+            verb = "write" if right == os.W_OK else "read"
+            raise Unavailable(f"cannot {verb} {shown}: it {why}", hint=remedy)

@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from mreg.artifacts.access import check_access
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, StagedBlob, Unfinished
 from mreg.artifacts.linux import sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
@@ -134,25 +135,16 @@ class LocalBackend(BlobBackend):
 
     @contextlib.contextmanager
     def translated(self, verb: str, what: str = "", key: str = "") -> Iterator[None]:
-        """Driver errors as `Unavailable`, with what could not be read, written, made or removed.
-
-        Args:
-            key: The blob's; a file or folder on the way to it that this user has no right to is named.
-        """
+        """Driver errors as `Unavailable`, with what could not be read, written, made or removed; see `check_access`."""
         try:
             yield
         except OSError as error:
             if isinstance(error, PermissionError):
-                from mreg.artifacts.access import obstacle
-
-                found = obstacle(self._root, key, os.R_OK if verb == "read" else os.W_OK)
-                if found is not None:
-                    raise Unavailable(found[0], hint=found[1]) from error
+                check_access(self._root, key, os.R_OK if verb == "read" else os.W_OK)
             subject = f"{what} in the artifact store {self._root}" if what else f"the artifact store {self._root}"
             reason = error.strerror or str(error)
-            hint = "fix its permissions, or name another store: mreg profile list"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                hint = "free some space there, or name another store: mreg profile list"
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            hint = f"{'free some space there' if full else 'fix its permissions'}, or name another store: mreg profile list"
             raise Unavailable(f"{subject} can't be {verb}: {reason}", hint=hint) from error
 
     def _taken(self, key: str) -> Corrupt:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import quote
 
 from mreg.catalog.guard import file_size
@@ -61,20 +60,20 @@ def taken(path: str) -> Iterator[Snapshot]:
         if not _is_pending(path):  # nobody wrote a log between, which the state would not show
             yield snapshot
             return
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder:
-        copy = os.path.join(folder, "catalog.db")
-        for _ in range(TRIES):
-            try:
-                if _copy(path, copy):
-                    break
-            except OSError as error:
-                raise Unavailable(
-                    f"cannot read {os.path.basename(path)}: it is being written, and copying it failed: "
-                    f"{error.strerror or error}",
-                    hint="free some space in the folder for temporary files, or set TMPDIR",
-                ) from error
-            time.sleep(PAUSE)
-        else:
+    import tempfile
+
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True))
+            copy = os.path.join(folder, "catalog.db")
+            whole = any(_copied(path, copy) for _ in range(TRIES))
+        except OSError as error:
+            raise Unavailable(
+                f"cannot read {os.path.basename(path)}: it has a log, and cannot be copied to be read with it: "
+                f"{error.strerror or error}",
+                hint="set TMPDIR to a folder that you can write, with enough space",
+            ) from error
+        if not whole:
             raise busy(path)
         yield Snapshot(path, copy)
 
@@ -101,8 +100,8 @@ def _of_file(path: str) -> State:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _copy(path: str, copy: str) -> bool:
-    """Copy the catalog, then its log and journal; False if the copies do not belong together.
+def _copied(path: str, copy: str) -> bool:
+    """Copy the catalog, then its log and journal; False, after a pause, if the copies do not belong together.
 
     Every page that a writer brings from the log into the catalog meanwhile is in the log, which is copied afterwards,
     unless the log was begun anew: then its header has changed.
@@ -118,7 +117,10 @@ def _copy(path: str, copy: str) -> bool:
     for ending in (LOG, JOURNAL):
         with suppress(FileNotFoundError):
             shutil.copyfile(path + ending, copy + ending, follow_symlinks=False)
-    return _header(path) == log and (bool(log) or _state(path) == before)
+    if _header(path) == log and (log or _state(path) == before):
+        return True
+    time.sleep(PAUSE)
+    return False
 
 
 def _header(path: str) -> bytes:
