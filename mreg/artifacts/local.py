@@ -144,7 +144,7 @@ class LocalBackend(BlobBackend):
             subject = f"{what} in the artifact store {self._root}" if what else f"the artifact store {self._root}"
             reason = error.strerror or str(error)
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            hint = f"{'free some space there' if full else 'fix its permissions'}, or name another store: mreg profile list"
+            hint = f"{'free some space there' if full else 'fix its permissions'}, or name another: mreg profile list"
             raise Unavailable(f"{subject} can't be {verb}: {reason}", hint=hint) from error
 
     def _taken(self, key: str) -> Corrupt:

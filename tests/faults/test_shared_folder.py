@@ -372,7 +372,9 @@ def test_nobody_is_locked_out_in_any_order(place: Path, seed: int) -> None:
         else:
             done = person.run(*ACTIONS[action])
             allowed = {0} if person.uid != READER or action in READ_ONLY else {8}
-            assert done.code in allowed or "not allowed" in done.err, (person, action, done)
+            if (action, person.uid) == ("remove", READER):
+                allowed = {0, 8}  # 0: there is nothing to remove
+            assert done.code in allowed, (person, action, done)
         if person.uid == READER:
             assert set(shared.files()) == before, (action, done)
     for person in (shared.alice, shared.bob):
