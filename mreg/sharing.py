@@ -29,7 +29,7 @@ def adopt(descriptor: int, folder: os.stat_result, wanted: int | None = None) ->
         return
     found = os.fstat(descriptor)
     if found.st_uid != os.geteuid():
-        return  # somebody else's, that came into the place of what this process made
+        return  # another user has put it in the place of the new file
     owner = folder.st_uid if os.geteuid() == 0 else found.st_uid
     if (owner, folder.st_gid) != (found.st_uid, found.st_gid):
         with contextlib.suppress(PermissionError):
@@ -46,7 +46,7 @@ def adopt(descriptor: int, folder: os.stat_result, wanted: int | None = None) ->
 
 
 def adopt_beside(path: str, endings: tuple[str, ...]) -> None:
-    """Give files that SQLite has made for this user beside a shared catalog the catalog's group.
+    """Give the log and index that SQLite has made for this user the group of the shared catalog.
 
     A folder with the setgid bit, and macOS, does so already; the mode is the catalog's, by SQLite.
     """

@@ -76,7 +76,7 @@ def _of_folder(folder: str, found: os.stat_result) -> Iterator[Problem]:
     if not found.st_mode & GROUP_WRITES:
         return
     if not found.st_mode & stat.S_ISGID and sys.platform != "darwin" and not _is_private_group(found):
-        message = f"{folder} has no setgid bit: files in it do not take its group {found.st_gid} by themselves"
+        message = f"{folder} has no setgid bit: new files do not take its group {found.st_gid} automatically"
         yield Problem(place=folder, message=message, remedy=f"chmod g+s {quote(folder)}")
     if found.st_mode & stat.S_ISVTX:
         message = f"{folder} has the sticky bit: members cannot remove the log that another one has left"
