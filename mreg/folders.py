@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from mreg.domain.text import quoted
 from mreg.errors import Corrupt
+from mreg.sharing import PERMISSIONS, adopt
 
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 DIRECTORY = getattr(os, "O_DIRECTORY", 0)
@@ -79,12 +80,13 @@ class Folder:
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name) if self._descriptor is None else name
 
-    def inner(self, name: str, *, make: bool = False, durable: bool = False) -> Folder:
+    def inner(self, name: str, *, make: bool = False, durable: bool = False, place: bool = False) -> Folder:
         """A folder in this one.
 
         Args:
             make: Make it if it is not there.
             durable: If it is made, bring its name to the disk.
+            place: It is on the way to a store, whose mode the umask decides.
 
         Raises:
             Corrupt: It is a symbolic link.
@@ -105,7 +107,7 @@ class Folder:
                 self._check(name)
             raise
         with contextlib.suppress(FileExistsError):
-            self.mkdir(name)
+            self.mkdir(name, place=place)
             if durable:
                 self.sync()
         return self.inner(name)
@@ -119,8 +121,15 @@ class Folder:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
     def open(self, name: str, flags: int, mode: int = 0o777) -> int:
-        """The descriptor of a file."""
-        return os.open(self._at(name), flags | NOFOLLOW, mode, dir_fd=self._descriptor)
+        """The descriptor of a file. A new one has what this folder permits of the mode, and the folder's group."""
+        descriptor = os.open(self._at(name), flags | NOFOLLOW, mode, dir_fd=self._descriptor)
+        if flags & os.O_CREAT and self._descriptor is not None:
+            try:
+                adopt(descriptor, os.fstat(self._descriptor), mode)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        return descriptor
 
     def stat(self, name: str) -> os.stat_result:
         """The status of a name, of a link itself."""
@@ -142,9 +151,15 @@ class Folder:
         finally:
             os.close(listed)
 
-    def mkdir(self, name: str) -> None:
-        """Make a folder."""
+    def mkdir(self, name: str, *, place: bool = False) -> None:
+        """Make a folder with the mode and group of this one; see `inner` for the argument."""
         os.mkdir(self._at(name), dir_fd=self._descriptor)
+        if self._descriptor is not None:
+            made = os.open(name, FOLDER | NOFOLLOW, dir_fd=self._descriptor)
+            try:
+                adopt(made, os.fstat(self._descriptor), None if place else PERMISSIONS)
+            finally:
+                os.close(made)
 
     def unlink(self, name: str) -> None:
         """Remove a file or a link."""
@@ -219,8 +234,8 @@ class Tree:
         folder = self._open.get(kept)
         if folder is None or not folder.is_current():
             folder = self._root(make=make)
-            for name in (*self._below, *kept):
-                folder = folder.inner(name, make=make, durable=durable)
+            for depth, name in enumerate((*self._below, *kept)):
+                folder = folder.inner(name, make=make, durable=durable, place=depth < len(self._below))
             if kept:
                 self._open[kept] = folder
         for name in names[len(kept) :]:
@@ -295,5 +310,26 @@ def make_folders(path: str, private: str = "") -> None:
         private: The folder, or the one of its parents, that is made for its owner alone (mode 0700).
     """
     if private:
-        os.makedirs(private, mode=0o700, exist_ok=True)
-    os.makedirs(path, exist_ok=True)
+        _make(os.path.abspath(private), 0o700)
+    _make(os.path.abspath(path), 0o777)
+
+
+def _make(path: str, mode: int) -> None:
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent != path:
+        _make(parent, 0o777)
+    try:
+        os.mkdir(path, mode)
+    except OSError:
+        if not os.path.isdir(path):
+            raise
+        return
+    if RELATIVE:
+        with contextlib.suppress(PermissionError):  # with a umask that keeps its owner from reading it
+            made = os.open(path, FOLDER | NOFOLLOW)
+            try:
+                adopt(made, os.stat(parent))
+            finally:
+                os.close(made)

@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from mreg.artifacts.access import check_access
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, StagedBlob, Unfinished
 from mreg.artifacts.linux import sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
@@ -133,16 +134,17 @@ class LocalBackend(BlobBackend):
             return self._tree.folder(INCOMING, make=True)
 
     @contextlib.contextmanager
-    def translated(self, verb: str, what: str = "") -> Iterator[None]:
-        """Driver errors as `Unavailable`, with what could not be read, written, made or removed."""
+    def translated(self, verb: str, what: str = "", key: str = "") -> Iterator[None]:
+        """Driver errors as `Unavailable`, with what could not be read, written, made or removed; see `check_access`."""
         try:
             yield
         except OSError as error:
+            if isinstance(error, PermissionError):
+                check_access(self._root, key, os.R_OK if verb == "read" else os.W_OK)
             subject = f"{what} in the artifact store {self._root}" if what else f"the artifact store {self._root}"
             reason = error.strerror or str(error)
-            hint = "mend its permissions, or name another store: mreg profile list"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                hint = "free some space there, or name another store: mreg profile list"
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            hint = f"{'free some space there' if full else 'fix its permissions'}, or name another: mreg profile list"
             raise Unavailable(f"{subject} can't be {verb}: {reason}", hint=hint) from error
 
     def _taken(self, key: str) -> Corrupt:
@@ -169,7 +171,7 @@ class LocalBackend(BlobBackend):
     def _put(self, key: str, staged: LocalStagedBlob) -> bool:
         if not staged.made:
             staged.write(b"")  # an empty blob is a file, too
-        with self.translated("written"):
+        with self.translated("written", key=key):
             staged.close(durable=True)
             folder, name = self._place(key, make=True, durable=True)
             new = _link_or_rename(staged.folder, staged.name, folder, name)
@@ -232,7 +234,7 @@ class LocalBackend(BlobBackend):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            with self.translated("read", f"the blob {key}"):
+            with self.translated("read", f"the blob {key}", key):
                 raise error
 
     def _is_there(self, key: str, opened: Opened | None = None) -> bool:
@@ -253,7 +255,7 @@ class LocalBackend(BlobBackend):
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EMLINK):
                 raise self._taken(key) from error
-            with self.translated("read", f"the blob {key}"):
+            with self.translated("read", f"the blob {key}", key):
                 raise
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -284,7 +286,10 @@ class LocalBackend(BlobBackend):
                         yield key, _stat(found)
 
     def delete(self, key: str) -> None:
-        with self.translated("removed", f"the blob {key}"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with (
+            self.translated("removed", f"the blob {key}", key),
+            contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        ):
             folder, name = self._place(key)
             if stat.S_ISREG(folder.stat(name).st_mode):
                 folder.unlink(name)

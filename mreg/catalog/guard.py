@@ -12,9 +12,11 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, cast
 
+from mreg.catalog.turn import Turn, is_worth_waiting
 from mreg.errors import Corrupt
 
 STEP = 100_000
@@ -138,13 +140,49 @@ class Guard:
 
 
 class GuardedConnection(sqlite3.Connection):
-    """A connection with its guard, which `connect` sets."""
+    """A connection with its guard, which `connect` sets. Its statements wait for locks; see `mreg.catalog.turn`."""
 
     guard: Guard
+    turn: Callable[[], Turn]
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        turn: Turn | None = None
+        while True:
+            try:
+                return super().execute(sql, parameters)
+            except sqlite3.OperationalError as error:
+                turn = turn or self.turn()
+                if not is_worth_waiting(error) or not turn.wait():
+                    raise
+
+    def executemany(self, sql: str, rows: Iterable[Any], /) -> sqlite3.Cursor:
+        turn: Turn | None = None
+        source, current = iter(rows), list[Any]()
+
+        def remembered() -> Iterator[Any]:
+            for row in source:
+                current[:] = [row]
+                yield row
+
+        left: Iterable[Any] = remembered()
+        while True:
+            try:
+                return super().executemany(sql, left)
+            except sqlite3.OperationalError as error:
+                turn = turn or self.turn()
+                if not is_worth_waiting(error) or not turn.wait():
+                    raise
+                left = chain(tuple(current), remembered())  # the row that failed is tried again
 
 
 def connect(
-    database: str, place: str, size: Callable[[], int], *, uri: bool = False, seconds: float = 5.0
+    database: str,
+    place: str,
+    size: Callable[[], int],
+    *,
+    uri: bool = False,
+    seconds: float = 5.0,
+    notice: Callable[[str], None] = lambda _text: None,
 ) -> GuardedConnection:
     """A guarded connection in autocommit mode, for any thread; nothing is read yet.
 
@@ -153,17 +191,19 @@ def connect(
         place: The catalog's, for errors.
         size: Bytes of the file.
         seconds: How long a statement waits for locks.
+        notice: Told of a statement that waits long.
     """
     raw = sqlite3.connect(
         database,
         uri=uri,
-        timeout=seconds,
+        timeout=0,  # `execute` waits
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
         factory=GuardedConnection,
     )
     try:
+        raw.turn = lambda: Turn(place, seconds, notice)
         raw.row_factory = sqlite3.Row
         for name, limit in LIMITS.items():
             raw.setlimit(getattr(sqlite3, name), limit)

@@ -17,13 +17,16 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import quote
 
+from mreg.catalog.access import BESIDE, check_access, is_writable
 from mreg.catalog.database import Connection, Database, Examination
 from mreg.catalog.embedded import check_catalog, damages, empty_catalog, migrate, translated, unreachable, within
 from mreg.catalog.filesystem import network_type
 from mreg.catalog.guard import GuardedConnection, connect, file_size
-from mreg.catalog.journals import JOURNAL, LOG, check_journals
-from mreg.errors import Conflict, Corrupt, Unavailable
-from mreg.folders import make_folders
+from mreg.catalog.journals import check_journals
+from mreg.catalog.snapshot import TRIES, Snapshot, busy, taken
+from mreg.errors import Conflict, Corrupt, MregError, Unavailable
+from mreg.folders import NOFOLLOW, make_folders
+from mreg.sharing import adopt, adopt_beside, may, why_not
 
 T = TypeVar("T")
 
@@ -37,20 +40,43 @@ class SqliteDatabase(Database):
     Args:
         path: The file. Reading one that does not exist yet finds an empty catalog and makes nothing.
         private: The folder of the file, or one above it, that is made for its owner alone; empty for none.
+        notice: Takes what a person should know: that another writer is waited for.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, busy_seconds: float = BUSY_SECONDS, private: str = "") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        busy_seconds: float = BUSY_SECONDS,
+        private: str = "",
+        notice: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         self._path = os.fspath(path)
         self._private = private
+        self._notice = notice
         self._busy_seconds = busy_seconds
         self._lock = threading.RLock()
         self._connection: GuardedConnection | None = None
         self._identity: tuple[int, int] | None = None
+        self._snapshot: Snapshot | None = None  # what the open connection is on, if this user may not write the file
         self._lasting = False  # whether the open connection is on the file, and may write
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         with self._lock, translated(self._path, self._busy_seconds):
-            return within(self._open(write=False), "BEGIN", fn)
+            for _ in range(TRIES):
+                try:
+                    result = within(self._open(write=False), "BEGIN", fn)
+                except (sqlite3.DatabaseError, MregError):
+                    if self._snapshot is None or self._snapshot.is_whole():
+                        raise
+                else:
+                    if self._snapshot is None or self._snapshot.is_whole():
+                        return result
+            raise busy(self._path)
+
+    def begin(self) -> None:
+        if self._is_there():
+            check_access(os.path.realpath(self._path), write=True)
 
     def write(self, fn: Callable[[Connection], T]) -> T:
         with self._lock, translated(self._path, self._busy_seconds):
@@ -105,6 +131,7 @@ class SqliteDatabase(Database):
         if self._connection is not None and self._is_current(write=write):
             return self._connection
         self.close()
+        self._snapshot = None
         if not self._is_there():
             if not write:
                 self._connection, self._lasting = empty_catalog(), False
@@ -163,29 +190,33 @@ class SqliteDatabase(Database):
     def _connect(self, options: str) -> GuardedConnection:
         path = self._path
         return connect(
-            f"file:{quote(os.fsencode(path))}?{options}",
+            options if options.startswith("file:") else f"file:{quote(os.fsencode(path))}?{options}",
             path,
             lambda: file_size(path),
             uri=True,
             seconds=self._busy_seconds,
+            notice=self._notice,
         )
 
     def _open_file(self, *, write: bool) -> tuple[GuardedConnection, bool]:
-        """A checked connection, and whether it may write; a reader of a file that can't be written gets what can be."""
+        """A checked connection, and whether it may write; a reader that may not write the file gets a snapshot."""
         real = os.path.realpath(self._path)  # SQLite keeps a journal beside the file that a link leads to
+        check_access(real, write=write)
         check_journals(real)
-        try:
-            return self._checked(self._connect("mode=rw")), True
-        except sqlite3.OperationalError as error:
-            if write or getattr(error, "sqlite_errorcode", 0) & 0xFF not in (
-                sqlite3.SQLITE_CANTOPEN,
-                sqlite3.SQLITE_READONLY,
-            ):
-                raise
-        # In a folder that can't be written SQLite can't share a log with writers. Without a log or a journal nothing is
-        # pending, and the file may be read as it is.
-        pending = os.path.lexists(f"{real}{LOG}") or file_size(f"{real}{JOURNAL}") > 0
-        return self._checked(self._connect("mode=ro" if pending else "mode=ro&immutable=1")), False
+        if write or is_writable(real):
+            try:
+                raw = self._checked(self._connect("mode=rw"))
+            except sqlite3.OperationalError as error:
+                if write or getattr(error, "sqlite_errorcode", 0) & 0xFF not in (
+                    sqlite3.SQLITE_CANTOPEN,
+                    sqlite3.SQLITE_READONLY,
+                ):
+                    raise
+            else:
+                adopt_beside(real, BESIDE)
+                return raw, True
+        with taken(real) as self._snapshot:
+            return self._checked(self._connect(self._snapshot.uri)), False
 
     def _checked(self, raw: GuardedConnection) -> GuardedConnection:
         try:
@@ -204,7 +235,7 @@ class SqliteDatabase(Database):
         if network and raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             # A file that was made elsewhere and brought here. The change needs the file for itself.
             try:
-                mode = raw.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+                mode = sqlite3.Connection.execute(raw, "PRAGMA journal_mode = DELETE").fetchone()[0]
             except sqlite3.OperationalError as error:
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
@@ -221,6 +252,12 @@ class SqliteDatabase(Database):
         partial = os.path.join(folder, f".{os.path.basename(self._path)}.{os.urandom(6).hex()}.tmp")
         try:
             make_folders(folder, self._private)
+            # SQLite would make it with mode 0644, and gives the log and index the mode of this file.
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o666)
+            try:
+                adopt(descriptor, os.stat(folder))
+            finally:
+                os.close(descriptor)
             raw = sqlite3.connect(partial, isolation_level=None)
             try:
                 network = network_type(folder)
@@ -231,10 +268,13 @@ class SqliteDatabase(Database):
                 raw.close()  # the last connection to go brings the log into the file and removes it
             _place_new_file(partial, self._path)
         except OSError as error:
-            raise Unavailable(
-                f"the catalog {self._path} can't be made: {error.strerror}",
-                hint="mend the folder's permissions, or name another place: mreg profile list",
-            ) from error
+            hint = "fix the permissions of the folder, or name another place: mreg profile list"
+            if isinstance(error, PermissionError) and os.path.isdir(folder) and not may(folder, os.W_OK):
+                why, remedy = why_not(folder, os.W_OK)
+                raise Unavailable(
+                    f"cannot make {os.path.basename(self._path)}: {folder} {why}", hint=remedy or hint
+                ) from error
+            raise Unavailable(f"the catalog {self._path} can't be made: {error.strerror}", hint=hint) from error
         finally:
             for leftover in (partial, f"{partial}-wal", f"{partial}-shm", f"{partial}-journal"):
                 with contextlib.suppress(OSError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mreg.domain.digest import Digest
 from mreg.errors import MregError
+from mreg.registry.permissions import permission_problems
 from mreg.registry.session import Session
 
 
@@ -45,6 +46,10 @@ def check(session: Session) -> tuple[Check, ...]:
         done.append(_tried(name, profile.artifacts, work))
         if done[-1].error:
             break
+    done += [
+        Check(name="permissions", place=one.place, lacks=f"{one.message}: {one.remedy}")
+        for one in permission_problems(profile)
+    ]
     return tuple(done)
 
 

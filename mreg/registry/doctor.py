@@ -18,6 +18,7 @@ from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
 from mreg.registry.backup import place_of
 from mreg.registry.needed import newest_artifacts
+from mreg.registry.permissions import permission_problems
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -28,9 +29,9 @@ SKEW = timedelta(minutes=2)
 
 OLD = timedelta(hours=24)
 
-TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-")
-"""Beginnings of the temporary folders of `mreg.registry.backup.restore`, `mreg.artifacts.bundle_file.unpacking` and
-`mreg.registry.git_changes.DirtyCheck`."""
+TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-", "mreg-read-")
+"""Beginnings of the names of temporary folders: of `mreg.registry.backup.restore`,
+`mreg.artifacts.bundle_file.unpacking`, `mreg.registry.git_changes.DirtyCheck` and `mreg.catalog.snapshot.taken`."""
 
 NEWEST = 5
 """Artifacts that are looked for in the store: of a store that is lost, or another's, they are not there."""
@@ -89,6 +90,11 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield _told("leftovers", catalog, ", ".join(found.leftovers), "of dead processes; remove them with rm", "note")
         yield _tried("removals", catalog, lambda: _stuck(session), "mreg gc --remove finishes them")
         yield _tried("bytes", store, lambda: _bytes(session))
+    problems = permission_problems(session.profile)
+    for one in problems:
+        yield Finding(name="permissions", place=one.place, state="note", message=one.message, remedy=one.remedy)
+    if not problems:
+        yield Finding(name="permissions", place=catalog, state="fine")
     yield _told(
         "temporary folders",
         tempfile.gettempdir(),

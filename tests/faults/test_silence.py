@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +18,7 @@ import mreg
 from mreg import waiting
 from mreg.catalog import postgresql, postgresql_connection
 from mreg.catalog.postgresql import PostgresqlDatabase
+from mreg.catalog.sqlite import SqliteDatabase
 from mreg.s3 import bucket as bucket_module
 from mreg.s3 import patience
 from tests.conftest import Mreg
@@ -134,6 +139,67 @@ def test_who_waits_for_others_that_write_hears_so(postgresql: PostgresqlServer) 
     assert [one.partition(" postgresql")[0] for one in said] == ["waiting to write, after others, to"]
     database.close()
     other.close()
+
+
+def test_a_writer_that_waits_for_another_one_of_a_file_hears_so_once(tmp_path: Path) -> None:
+    path, said = tmp_path / "catalog.db", list[str]()
+    other = SqliteDatabase(path)
+    other.write(add_event)
+    held, told = threading.Event(), threading.Event()
+
+    def hold(connection: object) -> None:
+        add_event(connection)  # type: ignore[arg-type]
+        held.set()
+        told.wait(60)
+
+    def hear(text: str) -> None:
+        said.append(text)
+        told.set()
+
+    database = SqliteDatabase(path, notice=hear)
+    holder = threading.Thread(target=lambda: other.write(hold))
+    holder.start()
+    held.wait(10)
+    assert database.write(add_event) == 3
+    holder.join()
+    assert [one.rpartition(",")[0] for one in said] == [f"waiting for another process that writes to {path}"]
+    database.close()
+    other.close()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_command_that_waits_for_another_writer(
+    mreg_registry_path: Path, number: signal.Signals, code: int
+) -> None:
+    blocker = sqlite3.connect(mreg_registry_path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    lines = "from mreg import waiting; waiting.SAID_AFTER = 0.1; from mreg.cli.start import main; main()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", lines, "push", "m", "--name", "m"], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stderr
+    try:
+        first = child.stderr.readline()
+        assert b"waiting for another process that writes to" in first
+        child.send_signal(number)
+        child.communicate(timeout=20)  # the command itself would wait for 60 s
+    finally:
+        child.kill()
+        child.communicate()
+    assert child.returncode == code
+    blocker.execute("ROLLBACK")
+    assert blocker.execute("SELECT count(*) FROM versions").fetchone() == (1,)
+    blocker.close()
+
+
+@pytest.fixture
+def mreg_registry_path(registry: mreg.Registry) -> Path:
+    """A catalog with one version of the file ``m``, which has changed since."""
+    Path("m").write_text("1")
+    registry.push("m", name="m")
+    registry.close()
+    Path("m").write_text("2")
+    return Path(registry.profile.catalog)
 
 
 def test_a_watch_ends_with_what_it_watches() -> None:

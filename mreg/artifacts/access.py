@@ -1,0 +1,39 @@
+"""Which file or folder of an artifact folder this user has no right to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from mreg.errors import Unavailable
+from mreg.sharing import may, why_not
+
+FOLDERS = ("", "tmp", "blobs", "blobs/sha256")
+
+
+def check_access(root: str, key: str, right: int) -> None:
+    """Look for a folder or blob of a store that this user may not read or write.
+
+    Args:
+        key: The blob that was wanted; empty for any.
+        right: ``os.R_OK`` or ``os.W_OK``.
+
+    Raises:
+        Unavailable: It names the first one and its owner.
+    """
+    places = [os.path.dirname(root), *(os.path.join(root, one) if one else root for one in FOLDERS)]
+    if key:
+        prefix = os.path.join(root, os.path.dirname(key))
+        places += [prefix, os.path.join(root, key)] if right == os.R_OK else [prefix]
+    elif right == os.W_OK:
+        blobs = os.path.join(root, "blobs/sha256")
+        with contextlib.suppress(OSError):
+            places += [os.path.join(blobs, one) for one in sorted(os.listdir(blobs))]
+    for place in places:
+        if not os.path.exists(place) or (place == places[0] and os.path.exists(root)):
+            continue
+        if not may(place, right):
+            why, remedy = why_not(place, right)
+            shown = os.path.relpath(place, os.path.dirname(root)) if place != places[0] else place
+            verb = "write" if right == os.W_OK else "read"
+            raise Unavailable(f"cannot {verb} {shown}: it {why}", hint=remedy)

@@ -1,0 +1,168 @@
+"""Modes, groups and owners in a shared folder: what keeps a user out who is meant to use it."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from mreg.sharing import GROUP_WRITES, may, why_not
+
+if TYPE_CHECKING:
+    from mreg.profile.schema import Profile
+
+SHOWN = 3
+"""Names in one message."""
+
+BESIDE = ("-wal", "-shm", "-journal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One kind of problem.
+
+    Attributes:
+        place: The catalog, or the folder of the store.
+        remedy: A command for the owner or root.
+    """
+
+    place: str
+    message: str
+    remedy: str
+
+
+def permission_problems(profile: Profile) -> tuple[Problem, ...]:
+    """Files and folders that this user, or a user to whom the folder above them is open, cannot use; changes nothing.
+
+    A catalog or store that is not there, or not in a folder, has none.
+    """
+    if not hasattr(os, "geteuid"):
+        return ()
+    found: list[Problem] = []
+    if "://" not in profile.catalog and os.path.isfile(profile.catalog):
+        with suppress(OSError):
+            found += _of_catalog(os.path.realpath(profile.catalog))
+    if "://" not in profile.artifacts and os.path.isdir(profile.artifacts):
+        with suppress(OSError):
+            found += _of_store(os.path.realpath(profile.artifacts))
+    return tuple(found)
+
+
+def _of_catalog(path: str) -> Iterator[Problem]:
+    folder = os.path.dirname(path)
+    above, catalog = os.stat(folder), os.stat(path)
+    shared = bool(above.st_mode & GROUP_WRITES)
+    every = f"{quote(path)}*"
+    yield from _of_folder(folder, above)
+    wrong = [_without_right(path)]
+    if shared:
+        wrong.append(_less("catalog.db", catalog, above.st_mode & 0o666))
+    yield from _problem(path, wrong, f"chmod {_letters(above.st_mode & 0o666)} {every}")
+    beside = [(path + one, os.lstat(path + one)) for one in BESIDE if os.path.lexists(path + one)]
+    wrong = [_less(os.path.basename(one), status, catalog.st_mode & 0o666) for one, status in beside]
+    wrong += [_without_right(one) for one, _ in beside]
+    yield from _problem(path, wrong, f"chmod {_letters(catalog.st_mode & 0o666)} {every}")
+    if shared:
+        wrong = [_other_group(os.path.basename(one), status, above) for one, status in ((path, catalog), *beside)]
+        yield from _problem(path, wrong, f"chgrp {above.st_gid} {every}")
+
+
+def _of_folder(folder: str, found: os.stat_result) -> Iterator[Problem]:
+    if not found.st_mode & GROUP_WRITES:
+        return
+    if not found.st_mode & stat.S_ISGID and sys.platform != "darwin" and not _is_private_group(found):
+        message = f"{folder} has no setgid bit: new files do not take its group {found.st_gid} automatically"
+        yield Problem(place=folder, message=message, remedy=f"chmod g+s {quote(folder)}")
+    if found.st_mode & stat.S_ISVTX:
+        message = f"{folder} has the sticky bit: members cannot remove the log that another one has left"
+        yield Problem(place=folder, message=message, remedy=f"chmod -t {quote(folder)}")
+    with suppress(OSError, AttributeError):
+        os.getxattr(folder, "system.posix_acl_access")
+        message = f"{folder} has an access control list, which can permit more or less than the modes"
+        yield Problem(place=folder, message=message, remedy=f"getfacl {quote(folder)}")
+
+
+def _is_private_group(found: os.stat_result) -> bool:
+    """Whether the group of a folder is the owner's own: nothing is shared with it."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(found.st_uid).pw_gid == found.st_gid
+    except KeyError:
+        return False
+
+
+def _of_store(root: str) -> Iterator[Problem]:
+    top = os.stat(root)
+    shared = bool(top.st_mode & GROUP_WRITES)
+    yield from _of_folder(root, top)
+    closed, groups, owners, rights = [], [], [], [_without_right(root)]
+    parent = os.path.dirname(root)
+    for path, found in _below(root):
+        name = os.path.relpath(path, parent)
+        folder = stat.S_ISDIR(found.st_mode)
+        closed.append(_less(name, found, top.st_mode & (0o777 if folder else 0o444)))
+        if shared:
+            groups.append(_other_group(name, found, top))
+        if folder and found.st_uid != top.st_uid and not found.st_mode & GROUP_WRITES:
+            owners.append(f"{name} belongs to user {found.st_uid}, the store to user {top.st_uid}")
+        rights.append(_without_right(path, os.W_OK if folder and may(root, os.W_OK) else os.R_OK))
+    letters = _letters(top.st_mode & 0o444)
+    folders = f"find {quote(root)} -type d -exec chmod {_letters(top.st_mode & 0o777)} {{}} +"
+    yield from _problem(root, closed, f"chmod -R {letters} {quote(root)} && {folders}")
+    yield from _problem(root, groups, f"chgrp -R {top.st_gid} {quote(root)}")
+    yield from _problem(root, owners, f"chown -R {top.st_uid} {quote(root)}")
+    if not any((*closed, *groups, *owners)):
+        yield from _problem(root, rights, f"ls -ld {quote(root)}")
+
+
+def _below(root: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Every folder and file of a store; a folder that cannot be read is given, and what is in it left out."""
+    pending = [(root, 0)]
+    while pending:
+        folder, depth = pending.pop()
+        with suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    found = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(found.st_mode) and depth < 3:
+                        pending.append((entry.path, depth + 1))
+                    if stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode):
+                        yield entry.path, found
+
+
+def _less(name: str, found: os.stat_result, expected: int) -> str:
+    """That a file permits less than it should; empty if it does not."""
+    lacks = expected & ~found.st_mode & 0o077
+    return f"{name} has mode {stat.S_IMODE(found.st_mode):04o} and lacks {_letters(lacks)}" if lacks else ""
+
+
+def _letters(mode: int) -> str:
+    """The permissions of group and others as chmod takes them."""
+    group = "".join(letter for letter, bit in (("r", 0o040), ("w", 0o020), ("x", 0o010)) if mode & bit)
+    others = "".join(letter for letter, bit in (("r", 0o004), ("w", 0o002), ("x", 0o001)) if mode & bit)
+    return ",".join(f"{who}+{letters}" for who, letters in (("g", group), ("o", others)) if letters)
+
+
+def _other_group(name: str, found: os.stat_result, above: os.stat_result) -> str:
+    if found.st_gid == above.st_gid:
+        return ""
+    return f"{name} has group {found.st_gid}, its folder group {above.st_gid}"
+
+
+def _without_right(path: str, right: int = os.R_OK) -> str:
+    if may(path, right):
+        return ""
+    return f"{os.path.basename(path)} {why_not(path, right)[0]}"
+
+
+def _problem(place: str, messages: list[str], remedy: str) -> Iterator[Problem]:
+    found = list(dict.fromkeys(filter(None, messages)))
+    if found:
+        more = f"; {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
+        yield Problem(place=place, message="; ".join(found[:SHOWN]) + more, remedy=remedy)
