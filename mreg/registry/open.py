@@ -125,7 +125,7 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
         return PostgresqlDatabase(place, notice)
     from mreg.catalog.sqlite import SqliteDatabase
 
-    return SqliteDatabase(place, private=profile.own_folder)
+    return SqliteDatabase(place, private=profile.own_folder, notice=notice)
 
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:
