@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cache
 from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import conninfo, rows
 
 from mreg import __version__
-from mreg.catalog.database import Connection, Database, Examination, Row, UpgradeCheck, Value, write_id
+from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck, write_id
 from mreg.catalog.embedded import SqliteConnection, columns, empty_catalog, migrate, temporary_catalog, within
 from mreg.catalog.guard import GuardedConnection
-from mreg.catalog.postgresql_connection import LONG_SILENCE_SECONDS, SILENCE_SECONDS, STATEMENT_SECONDS, Watched
+from mreg.catalog.postgresql_connection import (
+    LONG_SILENCE_SECONDS,
+    SILENCE_SECONDS,
+    STATEMENT_SECONDS,
+    PostgresqlConnection,
+    Watched,
+    WithoutKeys,
+)
 from mreg.catalog.postgresql_failures import BEGIN_AGAIN, translated, unreachable, worth_waiting
 from mreg.catalog.postgresql_schema import (
     MIGRATION_LOCK,
@@ -36,7 +41,6 @@ from mreg.catalog.postgresql_schema import (
     upgrade_schema,
 )
 from mreg.catalog.schema import SCHEMA, check_copy_size, missing_columns, refuse_older
-from mreg.catalog.statements import statement
 from mreg.errors import Conflict, Unavailable
 from mreg.waiting import Watch
 
@@ -75,85 +79,6 @@ APPLICATION = f"mreg {__version__} schema {SCHEMA}"
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
 
-class PostgresqlConnection(Connection):
-    """Statements in one transaction of a server."""
-
-    def __init__(self, raw: Watched) -> None:
-        self._raw = raw
-
-    def _execute(self, sql: str, values: Mapping[str, Value] | None = None) -> psycopg.Cursor[dict[str, Any]]:
-        return self._raw.execute(sql, values)
-
-    def all(self, statement_name: str, **values: Value) -> Sequence[Row]:
-        return self._execute(in_postgresql(statement(statement_name)), values).fetchall()
-
-    def one(self, statement_name: str, **values: Value) -> Row | None:
-        return self._execute(in_postgresql(statement(statement_name)), values).fetchone()
-
-    def run(self, statement_name: str, **values: Value) -> int:
-        return self._execute(in_postgresql(statement(statement_name)), values).rowcount
-
-    def insert(self, statement_name: str, **values: Value) -> int:
-        row = self._execute(f"{in_postgresql(statement(statement_name))} RETURNING *", values).fetchone()
-        return int(next(iter(row.values()))) if row else 0  # a table's key is its first column
-
-    def run_many(self, statement_name: str, rows: Iterable[Mapping[str, Value]]) -> None:
-        with self._raw.cursor() as cursor:
-            cursor.executemany(in_postgresql(statement(statement_name)), rows)
-
-    def query(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
-        return self._execute(in_postgresql(sql), values).fetchall()
-
-    def stream(self, sql: str) -> Iterator[Row]:
-        with self._raw.cursor(name="rows") as cursor:
-            cursor.itersize = 5_000
-            yield from cursor.execute(in_postgresql(sql))
-
-    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
-        self._execute("SET LOCAL statement_timeout = 0")  # one statement, however many rows
-        self._raw.seconds = LONG_SILENCE_SECONDS
-        with self._raw.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-
-    def clear(self, table: str) -> None:
-        self._execute(f"DELETE FROM {table}")
-
-    def last_key(self, table: str) -> int:
-        # Of a sequence that was never used the last value is 1, too.
-        sql = "SELECT last_value, is_called FROM " + self._sequence(table)
-        row = self._execute(sql).fetchone()
-        return int(row["last_value"]) if row and row["is_called"] else 0
-
-    def set_last_key(self, table: str, key: int) -> None:
-        sql = "SELECT setval(%(sequence)s, %(key)s, %(called)s)"
-        self._execute(sql, {"sequence": self._sequence(table), "key": max(key, 1), "called": key > 0})
-
-    def _sequence(self, table: str) -> str:
-        columns = "SELECT column_name FROM information_schema.columns WHERE table_schema = %(space)s"
-        sql = f"{columns} AND table_name = %(table)s AND is_identity = 'YES'"
-        row = self._execute(sql, {"space": NAMESPACE, "table": table}).fetchone()
-        return f"{NAMESPACE}.{table}_{row['column_name']}_seq" if row else ""
-
-
-class _WithoutKeys(SqliteConnection):
-    """A copy without the last keys, which nothing but a backup needs."""
-
-    def last_key(self, table: str) -> int:
-        raise Unavailable(
-            f"the last key of {table} cannot be read: permission denied",
-            hint="GRANT SELECT ON ALL SEQUENCES IN SCHEMA mreg to the role",
-        )
-
-
-@cache
-def in_postgresql(sql: str) -> str:
-    """A statement in PostgreSQL's words: ``:name`` is ``%(name)s``, and the few words that differ."""
-    sql = sql.replace("%", "%%").replace("CROSS JOIN", "JOIN")
-    sql = re.sub(r"LIKE :(\w+)", r"LIKE :\1 ESCAPE ''", sql)  # a backslash means itself
-    return re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", sql)
-
-
 class PostgresqlDatabase(Database):
     """The catalog in the schema ``mreg`` of a PostgreSQL database, made by the first write.
 
@@ -184,7 +109,7 @@ class PostgresqlDatabase(Database):
                     return fn(PostgresqlConnection(raw))
                 keys = may_read_keys(raw)
                 with contextlib.closing(self._upgraded_copy(raw, keys=keys)) as copy:
-                    return fn(SqliteConnection(copy) if keys else _WithoutKeys(copy))
+                    return fn(SqliteConnection(copy) if keys else WithoutKeys(copy))
 
         with self._lock:
             return self._until_done(once)

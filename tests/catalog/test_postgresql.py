@@ -14,7 +14,8 @@ import pytest
 import mreg
 from mreg.catalog import postgresql as module
 from mreg.catalog.database import Connection, Database
-from mreg.catalog.postgresql import PostgresqlDatabase, in_postgresql
+from mreg.catalog.postgresql import PostgresqlDatabase
+from mreg.catalog.postgresql_connection import in_postgresql
 from mreg.catalog.postgresql_schema import migration_in_postgresql
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.events import first_broken

@@ -20,8 +20,8 @@ from mreg.catalog.copying import fill_older
 from mreg.catalog.database import Database
 from mreg.catalog.embedded import SqliteConnection
 from mreg.catalog.guard import connect
-from mreg.catalog.postgresql import PostgresqlConnection, PostgresqlDatabase
-from mreg.catalog.postgresql_connection import Watched
+from mreg.catalog.postgresql import PostgresqlDatabase
+from mreg.catalog.postgresql_connection import PostgresqlConnection, Watched
 from mreg.catalog.postgresql_schema import NAMESPACE, make_tables
 from mreg.catalog.schema import BRINGS, SCHEMA, migration_statements
 from mreg.catalog.sqlite import SqliteDatabase
