@@ -185,7 +185,7 @@ class BucketDatabase(Database):
             return f"{self._bucket.url}/{backup}"
 
     def _back_up(self, data: bytes, schema: int) -> str:
-        """Put the object as it is under a key that nothing has; the key."""
+        """Copy the object, unchanged, to a free key; the key."""
         key = f"{self._key}.schema-{schema}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         number, free = 1, key
         while not self._bucket.swap(free, data, _digest(data), ""):
@@ -270,7 +270,7 @@ class BucketDatabase(Database):
         return self._opened[1]
 
     def _opened_schema(self) -> int:
-        """The schema of what is open, as it is in the bucket."""
+        """The schema that the open catalog has in the bucket."""
         return self._opened[2] if self._opened is not None else SCHEMA
 
     def _on_disk(self, copy: Copy) -> tuple[GuardedConnection, int] | None:

@@ -67,7 +67,7 @@ class Catalog:
         return copy_rows(other._database, self._database, replace=True, finish=finish)
 
     def schema(self) -> int:
-        """The number of the schema in that place; that of this release if there is no catalog yet."""
+        """The number of the schema in that place; this release's if the catalog does not exist yet."""
         return self._database.schema()
 
     def check_upgrade(self) -> UpgradeCheck:

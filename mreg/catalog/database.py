@@ -81,7 +81,7 @@ class Examination:
     """What was found in a catalog's place.
 
     Attributes:
-        schema: Its number in that place; that of this release if there is no catalog yet.
+        schema: Its number in that place; this release's if the catalog does not exist yet.
         damage: What the engine finds wrong, a line each; empty where nothing is.
         clock: The time by the engine's own clock (aware UTC); None where it has none but this machine's.
         leftovers: What dead processes left there.
@@ -100,8 +100,8 @@ class UpgradeCheck:
     """What an upgrade of a catalog would meet.
 
     Attributes:
-        schema: Its number in that place; that of this release if there is no catalog yet.
-        others: Clients that may be older and are known to be active, a line each.
+        schema: Its number in that place; this release's if the catalog does not exist yet.
+        others: Active clients that could be older, a line each.
         caution: What the engine cannot know; empty if it knows.
     """
 
@@ -117,7 +117,7 @@ class _Undone(Exception):
 class Database(abc.ABC):
     """One catalog's tables, wherever they are kept.
 
-    A catalog of an older schema stays as it is: each read transaction works on an upgraded copy of it, and a write is
+    A catalog of an older schema stays unchanged: each read transaction works on an upgraded copy of it, and a write is
     refused until `upgrade`. A newer schema is refused untouched. Driver errors come out as `Unavailable` (can't be
     reached, permission, newer or older schema), `Conflict` (too busy) or `Corrupt` (damaged, or no catalog).
     """
@@ -157,7 +157,7 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     def schema(self) -> int:
-        """The number of the schema in that place; that of this release if there is no catalog yet."""
+        """The number of the schema in that place; this release's if the catalog does not exist yet."""
 
     @abc.abstractmethod
     def check_upgrade(self) -> UpgradeCheck:
@@ -171,7 +171,7 @@ class Database(abc.ABC):
         and perhaps a backup.
 
         Raises:
-            Conflict: A client that may be older is known to be active, or the catalog changed meanwhile.
+            Conflict: An active client could be older, or the catalog changed meanwhile.
         """
 
     @abc.abstractmethod

@@ -128,7 +128,7 @@ def empty_catalog() -> GuardedConnection:
 def migrate(raw: sqlite3.Connection, schema: int = 0, to: int | None = None) -> None:
     """Bring a catalog of a schema, 0 of an empty one, to `SCHEMA` or an older one, in one transaction.
 
-    A killed process leaves the schema as it was.
+    A killed process leaves the schema unchanged.
     """
     last = SCHEMA if to is None else to
     if schema >= last:
@@ -158,7 +158,7 @@ def temporary_catalog(place: str, size: int) -> GuardedConnection:
 
 
 def upgraded_copy(source: GuardedConnection, place: str) -> GuardedConnection:
-    """A copy of an older catalog as it is at this moment, with this release's schema; the catalog stays as it is.
+    """Return a copy of an older catalog with this release's schema; the catalog stays unchanged.
 
     Raises:
         Unavailable: It is too large to be copied for each transaction.

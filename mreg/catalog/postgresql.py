@@ -296,7 +296,7 @@ class PostgresqlDatabase(Database):
         return self._raw
 
     def _ready(self, *, write: bool) -> Watched:
-        """A connection to a place whose schema is known; of one where nothing is it is made for a write.
+        """Return a connection to the catalog, whose schema is then known; a write makes a catalog that does not exist.
 
         Raises:
             Unavailable: It is to write, and the schema is older. Or the schema is newer.

@@ -91,7 +91,7 @@ def older_clients(raw: Watched) -> tuple[str, ...]:
 
 
 def upgrade_schema(raw: Watched, place: str) -> str:
-    """Copy the tables to a namespace of their own and migrate the catalog, in this transaction; the namespace's name.
+    """Copy the tables to a new namespace and migrate the catalog, in this transaction; the namespace's name.
 
     Empty if the catalog has this release's schema.
 

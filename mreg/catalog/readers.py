@@ -38,7 +38,7 @@ class Slot:
 
 
 class Connections:
-    """Slots for the threads of a process: made when needed, the one used last first, at most so many."""
+    """Slots for the threads of a process, made when needed, at most `limit`; the one used last is taken first."""
 
     def __init__(self, limit: int = CONNECTIONS) -> None:
         self._turns = threading.Semaphore(limit)

@@ -4,7 +4,7 @@ The file is in WAL mode, so that readers and one writer do not wait for each oth
 when it is reported done (``synchronous=FULL``). SQLite's own recovery makes a killed writer's transaction undone. On a
 network file system, where a write-ahead log can't be shared, it has a rollback journal.
 
-Threads read side by side, each on a connection of its own. One thread of a process writes at a time.
+Threads read side by side, each on its own connection. One thread of a process writes at a time.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class SqliteDatabase(Database):
 
     @contextlib.contextmanager
     def _file(self) -> Iterator[tuple[GuardedConnection, int]]:
-        """A connection on the file as it is, and its schema."""
+        """A connection on the file, whatever its schema, and that schema."""
         if not self._is_there():
             self._refuse_gone()
             with contextlib.closing(empty_catalog()) as raw:

@@ -1,4 +1,4 @@
-"""Bring the catalog in a SQLite file to this release's schema, with a backup beside it."""
+"""Bring the catalog in a SQLite file to this release's schema, with a backup next to it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def upgrade_file(raw: GuardedConnection, place: str) -> str:
 
 
 def back_up(raw: GuardedConnection, path: str, schema: int) -> str:
-    """Copy the catalog into a new file beside it that has its mode and, if possible, its owner; the file's path."""
+    """Copy the catalog into a new file next to it that has its mode and, if possible, its owner; the file's path."""
     target = free_name(f"{path}.schema-{schema}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     partial = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.urandom(6).hex()}.tmp")
     catalog = os.stat(path)

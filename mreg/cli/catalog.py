@@ -61,7 +61,7 @@ def upgrade(
 ) -> None:
     """Upgrade the catalog of an older mreg to this one.
 
-    Makes a backup beside the catalog first. After the upgrade an older mreg cannot use the catalog. Asks first, and
+    Makes a backup next to the catalog first. After the upgrade an older mreg cannot use the catalog. Asks first, and
     refuses while an older mreg is known to use it.
 
     Examples:

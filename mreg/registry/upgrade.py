@@ -34,8 +34,7 @@ class Upgrade:
         schema: Its schema before.
         target: The schema of this release.
         migrations: The steps from the one to the other; empty if there is nothing to do.
-        others: Clients that may be older and are known to be active, a line each; the upgrade refuses while there are
-            any.
+        others: Active clients that could be older, a line each; the upgrade refuses while there are any.
         caution: What the engine cannot know about other clients.
         backup: Where the backup is; empty unless the upgrade was done.
     """
@@ -56,7 +55,7 @@ def upgrade(session: Session, *, dry_run: bool = False) -> Upgrade:
         dry_run: Only look at what would be done.
 
     Raises:
-        Conflict: A client that may be older is known to be active; nothing was changed.
+        Conflict: An active client could be older; nothing was changed.
         Unavailable: The catalog can't be reached or written, or has a newer schema.
     """
     found = session.catalog.check_upgrade()
