@@ -43,6 +43,7 @@ COMMANDS = {
     "Verification": ["verify"],
     "Finding": ["doctor"],
     "CatalogCopy": ["backup", "copy.db"],
+    "Upgrade": ["upgrade", "--check"],
     "Deployment": ["deployments", "m"],
     "ModelPolicy": ["policy", "show"],
     "Standing": ["policy", "check", "policy.yaml"],

@@ -20,12 +20,20 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from mreg.catalog.bucket_copy import Copy, LocalCopy
-from mreg.catalog.database import Connection, Database, Examination, write_id
-from mreg.catalog.embedded import SqliteConnection, check_catalog, damages, empty_catalog, migrate, translated
+from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck, write_id
+from mreg.catalog.embedded import (
+    SqliteConnection,
+    check_catalog,
+    damages,
+    empty_catalog,
+    migrate,
+    translated,
+    upgraded_copy,
+)
 from mreg.catalog.embedded import within as within_transaction
 from mreg.catalog.guard import GuardedConnection, connect, file_size
 from mreg.catalog.packing import LARGEST_OBJECT, pack, unpack
-from mreg.catalog.schema import SCHEMA
+from mreg.catalog.schema import SCHEMA, UPGRADE, refuse_older
 from mreg.domain.digest import Digest
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 from mreg.s3.bucket import Bucket
@@ -67,7 +75,7 @@ class BucketDatabase(Database):
         self._place = f"{bucket.url}/{key}"
         self._local = LocalCopy(folder, f"{self._place} {bucket.address}")
         self._lock = threading.RLock()
-        self._opened: tuple[str, GuardedConnection] | None = None
+        self._opened: tuple[str, GuardedConnection, int] | None = None
         self._orphans = orphans
         self._may_be_new = False
         self._seen = False
@@ -85,7 +93,12 @@ class BucketDatabase(Database):
 
     def begin(self) -> None:
         with self._lock, translated(self._place):
-            if self._seen or self._fetch().etag:
+            if not self._seen or self._opened is None:
+                copy = self._fetch()
+                if copy.etag:
+                    self._open(copy)
+            if self._seen:
+                refuse_older(self._opened_schema(), self._place)
                 return
             with contextlib.closing(empty_catalog()) as raw:
                 self._put(raw.serialize(), "")
@@ -107,7 +120,12 @@ class BucketDatabase(Database):
             sure = copy is None
             current = copy if copy is not None else self._fetch(lasting=False)
             copy = None
-            with contextlib.closing(self._in_memory(current)) as raw:
+            raw, schema = self._in_memory(current)
+            with contextlib.closing(raw):
+                if schema < SCHEMA:
+                    if sure:
+                        refuse_older(schema, self._place)
+                    continue
                 if results and SqliteConnection(raw).one("writes.find", id=mine):
                     return results[-1]
                 if results and time.monotonic() > deadline:
@@ -136,17 +154,57 @@ class BucketDatabase(Database):
             time.sleep(_pause(len(results)))
 
     def try_writing(self) -> None:
+        refuse_older(self.schema(), self._place)
         with self._lock:
-            self._fetch()
             self._refuse_without_conditions()
+
+    def schema(self) -> int:
+        with self._lock, translated(self._place):
+            self._open(self._fetch())
+            return self._opened_schema()
+
+    def check_upgrade(self) -> UpgradeCheck:
+        return UpgradeCheck(
+            schema=self.schema(),
+            caution="clients of a bucket cannot be seen; an older mreg refuses the catalog after the upgrade",
+        )
+
+    def upgrade(self) -> str:
+        with self._lock, translated(self._place), self._local.turn():
+            found = self._bucket.fetch(self._key, largest=LARGEST_OBJECT)
+            if found is None:
+                return ""
+            data, etag = found
+            raw, schema = self._in_memory(Copy(etag, "", b"".join(unpack(data, self._place))))
+            with contextlib.closing(raw):
+                if schema == SCHEMA:
+                    return ""
+                upgraded = _stamped(raw, write_id())
+            backup = self._back_up(data, schema)
+            new = self._put(upgraded, etag)
+            if not new:
+                self._bucket.delete(backup)
+                raise Conflict(
+                    f"cannot upgrade the catalog {self._place}: another client changed it meanwhile", hint=UPGRADE
+                )
+            self.close()
+            self._local.keep(new, upgraded)
+            return f"{self._bucket.url}/{backup}"
+
+    def _back_up(self, data: bytes, schema: int) -> str:
+        """Copy the object, unchanged, to a free key; the key."""
+        key = f"{self._key}.schema-{schema}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        number, free = 1, key
+        while not self._bucket.swap(free, data, _digest(data), ""):
+            number += 1
+            free = f"{key}-{number}"
+        return free
 
     def examine(self) -> Examination:
         with self._lock, translated(self._place):
             self.close()  # so that what was opened before is held against its checksum again
             raw = self._open(self._fetch())
-            return Examination(
-                schema=raw.execute("PRAGMA user_version").fetchone()[0], damage=damages(raw), clock=self._bucket.clock()
-            )
+            return Examination(schema=self._opened_schema(), damage=damages(raw), clock=self._bucket.clock())
 
     def set_aside(self) -> str:
         with self._lock:
@@ -215,11 +273,15 @@ class BucketDatabase(Database):
         """A connection for reading."""
         if self._opened is None or self._opened[0] != copy.etag or not copy.etag:
             self.close()
-            self._opened = copy.etag, self._on_disk(copy) or self._in_memory(copy)
+            self._opened = copy.etag, *(self._on_disk(copy) or self._in_memory(copy))
         return self._opened[1]
 
-    def _on_disk(self, copy: Copy) -> GuardedConnection | None:
-        """The copy where it lies; None where it is not there, or has an older schema."""
+    def _opened_schema(self) -> int:
+        """The schema that the open catalog has in the bucket."""
+        return self._opened[2] if self._opened is not None else SCHEMA
+
+    def _on_disk(self, copy: Copy) -> tuple[GuardedConnection, int] | None:
+        """The copy where it lies, or an upgraded copy of that, and its schema; None if it is not there."""
         if not copy.path:
             return None
         try:
@@ -228,16 +290,18 @@ class BucketDatabase(Database):
         except sqlite3.OperationalError:
             return None
         try:
-            if check_catalog(raw, self._place) == SCHEMA:
-                return raw
+            schema = check_catalog(raw, self._place)
+            if schema == SCHEMA:
+                return raw, schema
+            upgraded = upgraded_copy(raw, self._place)
         except BaseException:
             raw.close()
             raise
         raw.close()
-        return None
+        return upgraded, schema
 
-    def _in_memory(self, copy: Copy) -> GuardedConnection:
-        """The copy with this release's schema, to be changed."""
+    def _in_memory(self, copy: Copy) -> tuple[GuardedConnection, int]:
+        """The copy with this release's schema, to be changed, and the schema that it had."""
         data = self._readable(copy)
         size = len(data)
         raw = connect(":memory:", self._place, lambda: size)
@@ -249,7 +313,7 @@ class BucketDatabase(Database):
         except BaseException:
             raw.close()
             raise
-        return raw
+        return raw, schema
 
     def _readable(self, copy: Copy) -> bytes:
         data = (copy.whole(loaded=True) or self._fetch(lasting=False)).data or b""  # it may be removed at any time

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from mreg.catalog.database import Connection, Database, Examination
+from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck
 from mreg.catalog.reader import Reader
 from mreg.domain.digest import Digest
 
@@ -47,7 +47,7 @@ class Catalog:
         )
 
     def begin(self) -> None:
-        """Be there before bytes are stored that only this catalog will know of."""
+        """Be there, and able to be written, before bytes are stored that only this catalog will know of."""
         self._database.begin()
 
     def copy_to(self, other: Catalog) -> int:
@@ -65,6 +65,18 @@ class Catalog:
             fn(Writer(connection, self._locate, actor=actor, at=at))
 
         return copy_rows(other._database, self._database, replace=True, finish=finish)
+
+    def schema(self) -> int:
+        """The number of the schema in that place; this release's if the catalog does not exist yet."""
+        return self._database.schema()
+
+    def check_upgrade(self) -> UpgradeCheck:
+        """Look at what an upgrade would meet; changes nothing."""
+        return self._database.check_upgrade()
+
+    def upgrade(self) -> str:
+        """Bring an older catalog to this release's schema; where its backup is, empty if there was nothing to do."""
+        return self._database.upgrade()
 
     def try_writing(self) -> None:
         """Raise what stands in the way of a write; nothing changes."""

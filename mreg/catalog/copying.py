@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 from mreg.catalog.database import Connection, Database, Row
+from mreg.catalog.schema import definitions
 from mreg.errors import AlreadyExists, Corrupt
 
 KEYS = {
@@ -30,8 +31,11 @@ KEYS = {
 }
 """The tables by their keys, those first that others refer to.
 
-``writes`` and ``removals`` are not among them: they belong to a place, and to what is under way there.
+`OF_A_PLACE` has the others: they belong to what is under way in a place.
 """
+
+OF_A_PLACE = {"writes": "number", "removals": "digest"}
+"""Tables that belong to a place; they are read with an older catalog, and never go from one place to another."""
 
 NUMBERED = ("models", "artifacts", "versions", "deployments")
 """Tables whose keys are given by the database, none twice."""
@@ -74,6 +78,25 @@ def copy_rows(
     return source.read(reading)
 
 
+def tables_of(schema: int) -> tuple[str, ...]:
+    """Every table of a schema, those first that others refer to."""
+    there = {name for kind, name, _, _ in definitions(schema) if kind == "table"}
+    return tuple(table for table in (*KEYS, *OF_A_PLACE) if table in there)
+
+
+def fill_older(old: Connection, new: Connection, schema: int, *, keys: bool) -> None:
+    """Copy every row of a catalog of a schema into an empty one of the same schema.
+
+    Args:
+        keys: Give its tables the same next keys, too.
+    """
+    for table in tables_of(schema):
+        _fill(old, new, table)
+    for table in NUMBERED:
+        if keys and table in tables_of(schema):
+            new.set_last_key(table, old.last_key(table))
+
+
 def _fill(old: Connection, new: Connection, table: str) -> None:
     rows = _rows(old, table)
     first = next(rows, None)
@@ -97,7 +120,7 @@ def _compared(old: Connection, new: Connection, table: str) -> int:
 
 
 def _rows(connection: Connection, table: str) -> Iterator[Row]:
-    return iter(connection.stream(f"SELECT * FROM {table} ORDER BY {KEYS[table]}"))
+    return iter(connection.stream(f"SELECT * FROM {table} ORDER BY {KEYS.get(table) or OF_A_PLACE[table]}"))
 
 
 def _key(row: Row, table: str) -> str:

@@ -81,7 +81,7 @@ class Examination:
     """What was found in a catalog's place.
 
     Attributes:
-        schema: Its number; that of this release where nothing is there yet.
+        schema: Its number in that place; this release's if the catalog does not exist yet.
         damage: What the engine finds wrong, a line each; empty where nothing is.
         clock: The time by the engine's own clock (aware UTC); None where it has none but this machine's.
         leftovers: What dead processes left there.
@@ -95,6 +95,21 @@ class Examination:
     remarks: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpgradeCheck:
+    """What an upgrade of a catalog would meet.
+
+    Attributes:
+        schema: Its number in that place; this release's if the catalog does not exist yet.
+        others: Active clients that could be older, a line each.
+        caution: What the engine cannot know; empty if it knows.
+    """
+
+    schema: int
+    others: tuple[str, ...] = ()
+    caution: str = ""
+
+
 class _Undone(Exception):
     """What a write is to be undone by."""
 
@@ -102,9 +117,9 @@ class _Undone(Exception):
 class Database(abc.ABC):
     """One catalog's tables, wherever they are kept.
 
-    Opening brings an older schema to this one, each migration in a transaction of its own, safe when many clients
-    come at once; a newer schema is refused untouched. Driver errors come out as `Unavailable` (can't be reached,
-    permission, newer schema), `Conflict` (too busy) or `Corrupt` (damaged, or no catalog).
+    A catalog of an older schema stays unchanged: each read transaction works on an upgraded copy of it, and a write is
+    refused until `upgrade`. A newer schema is refused untouched. Driver errors come out as `Unavailable` (can't be
+    reached, permission, newer or older schema), `Conflict` (too busy) or `Corrupt` (damaged, or no catalog).
     """
 
     @abc.abstractmethod
@@ -119,10 +134,12 @@ class Database(abc.ABC):
         changed. A crash leaves all of it or nothing.
         """
 
-    def begin(self) -> None:  # noqa: B027  where a catalog that is gone can't be mistaken for a new one
-        """Be there, empty, before bytes are stored that only this catalog will know of; changes nothing where it is.
+    @abc.abstractmethod
+    def begin(self) -> None:
+        """Raise, before bytes are stored that only this catalog will know of, if it cannot be written for its schema.
 
-        So bytes without a catalog tell that it is lost.
+        Where a catalog that is gone could be mistaken for a new one it is made, empty: bytes without a catalog then
+        tell that it is lost.
         """
 
     def permit_new(self) -> None:  # noqa: B027
@@ -137,6 +154,25 @@ class Database(abc.ABC):
 
         with contextlib.suppress(_Undone):
             self.write(undo)
+
+    @abc.abstractmethod
+    def schema(self) -> int:
+        """The number of the schema in that place; this release's if the catalog does not exist yet."""
+
+    @abc.abstractmethod
+    def check_upgrade(self) -> UpgradeCheck:
+        """Look at what an upgrade would meet; changes nothing."""
+
+    @abc.abstractmethod
+    def upgrade(self) -> str:
+        """Bring an older catalog to this release's schema in one transaction; where the backup of it is.
+
+        The backup is made first. Empty if there was nothing to upgrade. A crash leaves the older schema or this one,
+        and perhaps a backup.
+
+        Raises:
+            Conflict: An active client could be older, or the catalog changed meanwhile.
+        """
 
     @abc.abstractmethod
     def examine(self) -> Examination:

@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.guard import LARGEST_VALUE, GuardedConnection, connect, raise_reason
-from mreg.catalog.schema import SCHEMA, check_schema, definitions, difference, migration_statements
+from mreg.catalog.schema import SCHEMA, check_copy_size, check_schema, definitions, difference, migration_statements
 from mreg.catalog.statements import statement
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 
@@ -20,6 +20,9 @@ APPLICATION_ID = 0x6D726567
 
 CACHE_KIB = 2_000
 """Of pages in memory; SQLite's own default."""
+
+PAGES = 4_096
+"""Pages that are copied between two looks for signals."""
 
 
 class SqliteConnection(Connection):
@@ -122,24 +125,66 @@ def empty_catalog() -> GuardedConnection:
     return raw
 
 
-def migrate(raw: sqlite3.Connection, schema: int = 0) -> None:
-    """Bring a catalog of a schema, 0 of an empty one, to `SCHEMA`: each step and its number in one transaction.
+def migrate(raw: sqlite3.Connection, schema: int = 0, to: int | None = None) -> None:
+    """Bring a catalog of a schema, 0 of an empty one, to `SCHEMA` or an older one, in one transaction.
 
-    Several clients may do this at once, and a killed one leaves the schema before its step.
+    A killed process leaves the schema unchanged.
     """
-    for number in range(schema + 1, SCHEMA + 1):
-        raw.execute("BEGIN IMMEDIATE")
+    last = SCHEMA if to is None else to
+    if schema >= last:
+        return
+    raw.execute("BEGIN IMMEDIATE")
+    try:
+        for number in range(schema + 1, last + 1):
+            for sql in migration_statements(number):
+                raw.execute(sql)
+        raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        raw.execute(f"PRAGMA user_version = {last}")
+        raw.execute("COMMIT")
+    except BaseException:
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
+        raise
+
+
+def temporary_catalog(place: str, size: int) -> GuardedConnection:
+    """An empty database for a copy, of which SQLite keeps what does not fit its cache in a file without a name.
+
+    Args:
+        place: The catalog's that is copied, for errors.
+        size: Bytes of that catalog.
+    """
+    return connect("", place, lambda: size)
+
+
+def upgraded_copy(source: GuardedConnection, place: str) -> GuardedConnection:
+    """Return a copy of an older catalog with this release's schema; the catalog stays unchanged.
+
+    Raises:
+        Unavailable: It is too large to be copied for each transaction.
+    """
+    source.guard.begin()
+    source.execute("BEGIN")
+    try:
+        schema = source.execute("PRAGMA user_version").fetchone()[0]
+        size = source.execute("PRAGMA page_count").fetchone()[0] * source.execute("PRAGMA page_size").fetchone()[0]
+        check_copy_size(size, schema, place)
+        copy = temporary_catalog(place, size)
         try:
-            if raw.execute("PRAGMA user_version").fetchone()[0] == number - 1:
-                for sql in migration_statements(number):
-                    raw.execute(sql)
-                raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                raw.execute(f"PRAGMA user_version = {number}")
-            raw.execute("COMMIT")
+            copy_pages(source, copy)
+            migrate(copy, check_catalog(copy, place))
         except BaseException:
-            if raw.in_transaction:
-                raw.execute("ROLLBACK")
+            copy.close()
             raise
+        return copy
+    finally:
+        if source.in_transaction:
+            source.execute("ROLLBACK")
+
+
+def copy_pages(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy a database page by page; a signal can end it."""
+    source.backup(target, pages=PAGES, progress=lambda *_: None)
 
 
 def damages(raw: sqlite3.Connection) -> tuple[str, ...]:

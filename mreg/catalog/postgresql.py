@@ -9,30 +9,42 @@ from __future__ import annotations
 
 import contextlib
 import random
-import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cache
 from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import conninfo, rows
 
-from mreg.catalog.database import Connection, Database, Examination, Row, Value, write_id
-from mreg.catalog.embedded import SqliteConnection, columns, damaged, empty_catalog
-from mreg.catalog.postgresql_connection import LONG_SILENCE_SECONDS, SILENCE_SECONDS, STATEMENT_SECONDS, Watched
+from mreg import __version__
+from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck, write_id
+from mreg.catalog.embedded import SqliteConnection, columns, empty_catalog, migrate, temporary_catalog, within
+from mreg.catalog.guard import GuardedConnection
+from mreg.catalog.postgresql_connection import (
+    LONG_SILENCE_SECONDS,
+    SILENCE_SECONDS,
+    STATEMENT_SECONDS,
+    PostgresqlConnection,
+    Watched,
+    WithoutKeys,
+)
 from mreg.catalog.postgresql_failures import BEGIN_AGAIN, translated, unreachable, worth_waiting
-from mreg.catalog.schema import SCHEMA, check_schema, migration_statements, missing_columns
-from mreg.catalog.statements import statement
+from mreg.catalog.postgresql_schema import (
+    MIGRATION_LOCK,
+    NAMESPACE,
+    make_tables,
+    may_read_keys,
+    older_clients,
+    schema_of,
+    upgrade_schema,
+)
+from mreg.catalog.schema import SCHEMA, check_copy_size, missing_columns, refuse_older
 from mreg.errors import Conflict, Unavailable
 from mreg.waiting import Watch
 
 T = TypeVar("T")
-
-NAMESPACE = "mreg"
-"""PostgreSQL's own word for it is schema, which here is the number of the last migration."""
 
 CONNECT_SECONDS = 10
 LOCK_SECONDS = 60
@@ -43,9 +55,6 @@ FIRST_SECONDS = 3.0
 
 SECONDS = 60.0
 """Patience with a server that answered before: it may be restarting."""
-
-MIGRATION_LOCK = 0x6D726567
-"""Of two clients that come to an old or empty place one migrates, and the other waits."""
 
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 WRITE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
@@ -64,84 +73,10 @@ TURN = (
 
 MAKE_SCHEMA = "GRANT CREATE ON DATABASE to the role of the first write, which makes it: see docs/catalogs.md"
 
+APPLICATION = f"mreg {__version__} schema {SCHEMA}"
+"""What the server shows of this client; an upgrade by a newer release tells older clients by it."""
+
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
-
-
-class PostgresqlConnection(Connection):
-    """Statements in one transaction of a server."""
-
-    def __init__(self, raw: Watched) -> None:
-        self._raw = raw
-
-    def _execute(self, sql: str, values: Mapping[str, Value] | None = None) -> psycopg.Cursor[dict[str, Any]]:
-        return self._raw.execute(sql, values)
-
-    def all(self, statement_name: str, **values: Value) -> Sequence[Row]:
-        return self._execute(in_postgresql(statement(statement_name)), values).fetchall()
-
-    def one(self, statement_name: str, **values: Value) -> Row | None:
-        return self._execute(in_postgresql(statement(statement_name)), values).fetchone()
-
-    def run(self, statement_name: str, **values: Value) -> int:
-        return self._execute(in_postgresql(statement(statement_name)), values).rowcount
-
-    def insert(self, statement_name: str, **values: Value) -> int:
-        row = self._execute(f"{in_postgresql(statement(statement_name))} RETURNING *", values).fetchone()
-        return int(next(iter(row.values()))) if row else 0  # a table's key is its first column
-
-    def run_many(self, statement_name: str, rows: Iterable[Mapping[str, Value]]) -> None:
-        with self._raw.cursor() as cursor:
-            cursor.executemany(in_postgresql(statement(statement_name)), rows)
-
-    def query(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
-        return self._execute(in_postgresql(sql), values).fetchall()
-
-    def stream(self, sql: str) -> Iterator[Row]:
-        with self._raw.cursor(name="rows") as cursor:
-            cursor.itersize = 5_000
-            yield from cursor.execute(in_postgresql(sql))
-
-    def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
-        self._execute("SET LOCAL statement_timeout = 0")  # one statement, however many rows
-        self._raw.seconds = LONG_SILENCE_SECONDS
-        with self._raw.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
-
-    def clear(self, table: str) -> None:
-        self._execute(f"DELETE FROM {table}")
-
-    def last_key(self, table: str) -> int:
-        # Of a sequence that was never used the last value is 1, too.
-        sql = "SELECT last_value, is_called FROM " + self._sequence(table)
-        row = self._execute(sql).fetchone()
-        return int(row["last_value"]) if row and row["is_called"] else 0
-
-    def set_last_key(self, table: str, key: int) -> None:
-        sql = "SELECT setval(%(sequence)s, %(key)s, %(called)s)"
-        self._execute(sql, {"sequence": self._sequence(table), "key": max(key, 1), "called": key > 0})
-
-    def _sequence(self, table: str) -> str:
-        columns = "SELECT column_name FROM information_schema.columns WHERE table_schema = %(space)s"
-        sql = f"{columns} AND table_name = %(table)s AND is_identity = 'YES'"
-        row = self._execute(sql, {"space": NAMESPACE, "table": table}).fetchone()
-        return f"{NAMESPACE}.{table}_{row['column_name']}_seq" if row else ""
-
-
-@cache
-def in_postgresql(sql: str) -> str:
-    """A statement in PostgreSQL's words: ``:name`` is ``%(name)s``, and the few words that differ."""
-    sql = sql.replace("%", "%%").replace("CROSS JOIN", "JOIN")
-    sql = re.sub(r"LIKE :(\w+)", r"LIKE :\1 ESCAPE ''", sql)  # a backslash means itself
-    return re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", sql)
-
-
-def migration_in_postgresql(sql: str) -> str:
-    """A statement of a migration with PostgreSQL's types; texts are compared by their bytes, as SQLite does."""
-    sql = sql.replace("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY")
-    for word, other in (("INTEGER", "BIGINT"), ("TEXT", 'TEXT COLLATE "C"'), ("REAL", "DOUBLE PRECISION")):
-        sql = re.sub(rf"\b{word}\b", other, sql)
-    return sql.replace("WITHOUT ROWID", "")
 
 
 class PostgresqlDatabase(Database):
@@ -170,7 +105,11 @@ class PostgresqlDatabase(Database):
             if not self._schema:
                 return fn(SqliteConnection(empty_catalog()))
             with self._within(raw, f"{READ}; {SETTINGS}"):
-                return fn(PostgresqlConnection(raw))
+                if self._schema == SCHEMA:
+                    return fn(PostgresqlConnection(raw))
+                keys = may_read_keys(raw)
+                with contextlib.closing(self._upgraded_copy(raw, keys=keys)) as copy:
+                    return fn(SqliteConnection(copy) if keys else WithoutKeys(copy))
 
         with self._lock:
             return self._until_done(once)
@@ -205,6 +144,40 @@ class PostgresqlDatabase(Database):
                     error.hint = f"when it answers again, mreg history tells. {error.hint}"
                 raise
 
+    def begin(self) -> None:
+        refuse_older(self.schema(), self._place)
+
+    def schema(self) -> int:
+        def once() -> int:
+            self._ready(write=False)
+            return self._schema or SCHEMA
+
+        with self._lock:
+            return self._until_done(once)
+
+    def check_upgrade(self) -> UpgradeCheck:
+        schema = self.schema()
+
+        def once() -> UpgradeCheck:
+            return UpgradeCheck(schema=schema, others=older_clients(self._connected()) if schema < SCHEMA else ())
+
+        with self._lock:
+            return self._until_done(once)
+
+    def upgrade(self) -> str:
+        def once() -> str:
+            raw = self._ready(write=False)
+            if self._schema in (0, SCHEMA):
+                return ""
+            with self._within(raw, f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'", turn=True):
+                raw.seconds = LONG_SILENCE_SECONDS
+                backup = upgrade_schema(raw, self._place)
+            self._schema = SCHEMA
+            return f"{self._place}, schema {backup}" if backup else ""
+
+        with self._lock:
+            return self._until_done(once)
+
     def try_writing(self) -> None:
         def once() -> bool:
             raw = self._ready(write=False)
@@ -212,6 +185,7 @@ class PostgresqlDatabase(Database):
             row = raw.execute(sql).fetchone()
             if not self._schema and not (row and row["may"]):
                 raise unreachable(self._place, "there is no schema mreg, and this role may make none", MAKE_SCHEMA)
+            refuse_older(self._schema or SCHEMA, self._place)
             return bool(self._schema)
 
         with self._lock:
@@ -230,7 +204,7 @@ class PostgresqlDatabase(Database):
             unchecked = raw.execute(sql, {"space": NAMESPACE}).fetchall()
             damage = tuple(f"a constraint of {row['name']} is not enforced" for row in unchecked)
             if self._schema:
-                damage += _lacking(raw)
+                damage += _lacking(raw, self._schema)
             return Examination(schema=self._schema or SCHEMA, damage=damage, clock=clock)
 
         with self._lock:
@@ -308,7 +282,7 @@ class PostgresqlDatabase(Database):
     def _connected(self) -> Watched:
         if self._raw is None or self._raw.closed:
             given = conninfo.conninfo_to_dict(self._url)
-            own: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "mreg", **KEEPALIVE}
+            own: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": APPLICATION, **KEEPALIVE}
             with self._watch.over():
                 self._raw = Watched.connect(
                     self._url,
@@ -322,56 +296,64 @@ class PostgresqlDatabase(Database):
         return self._raw
 
     def _ready(self, *, write: bool) -> Watched:
-        """A connection to a place whose schema is this release's; of one where nothing is, only for a write."""
+        """Return a connection to the catalog, whose schema is then known; a write makes a catalog that does not exist.
+
+        Raises:
+            Unavailable: It is to write, and the schema is older. Or the schema is newer.
+        """
         raw = self._connected()
         if self._schema < SCHEMA:
-            self._schema = check_schema(_schema_of(raw, self._place), self._place)
-            if self._schema < SCHEMA and (write or self._schema):
-                self._migrate(raw)
+            self._schema = schema_of(raw, self._place)
+            if write and not self._schema:
+                self._create(raw)
+            if write:
+                refuse_older(self._schema, self._place)
         return raw
 
-    def _migrate(self, raw: Watched) -> None:
-        """Bring the place to `SCHEMA`, each step in a transaction; one client does it while the others wait."""
-        while self._schema < SCHEMA:
-            with self._within(raw, f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"):
-                raw.execute("SELECT pg_advisory_xact_lock(%(key)s)", {"key": MIGRATION_LOCK})
-                number = check_schema(_schema_of(raw, self._place), self._place) + 1
-                if number == 1:
-                    raw.execute(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
-                    raw.execute(f"CREATE TABLE {NAMESPACE}.catalog (schema BIGINT NOT NULL)")
-                    raw.execute(f"INSERT INTO {NAMESPACE}.catalog VALUES (0)")
-                raw.execute(f"SET LOCAL search_path = {NAMESPACE}, pg_temp")
-                if number <= SCHEMA:
-                    for sql in migration_statements(number):
-                        raw.execute(migration_in_postgresql(sql))
-                    raw.execute("UPDATE catalog SET schema = %(number)s", {"number": number})
-            self._schema = min(number, SCHEMA)
+    def _create(self, raw: Watched) -> None:
+        """Make the catalog in one transaction; of several clients one does it while the others wait."""
+        with self._within(raw, f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"):
+            raw.execute("SELECT pg_advisory_xact_lock(%(key)s)", {"key": MIGRATION_LOCK})
+            schema = schema_of(raw, self._place)
+            if not schema:
+                raw.execute(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
+                make_tables(raw, NAMESPACE, SCHEMA)
+        self._schema = schema or SCHEMA
+
+    def _upgraded_copy(self, raw: Watched, *, keys: bool) -> GuardedConnection:
+        """A copy of an older catalog as this transaction sees it, with this release's schema.
+
+        Args:
+            keys: With the last keys of its tables, which a role that only reads may not see.
+        """
+        from mreg.catalog.copying import fill_older
+
+        sql = (
+            "SELECT COALESCE(sum(pg_relation_size(c.oid)), 0)::bigint AS size FROM pg_catalog.pg_class c "
+            "WHERE c.relkind = 'r' AND c.relnamespace = to_regnamespace(%(space)s)"
+        )
+        row = raw.execute(sql, {"space": NAMESPACE}).fetchone()
+        size = int(row["size"]) if row else 0
+        check_copy_size(size, self._schema, self._place)
+        copy = temporary_catalog(self._place, size)
+        try:
+            migrate(copy, to=self._schema)
+            within(copy, "BEGIN", lambda new: fill_older(PostgresqlConnection(raw), new, self._schema, keys=keys))
+            migrate(copy, self._schema)
+        except BaseException:
+            copy.close()
+            raise
+        return copy
 
 
-def _schema_of(raw: Watched, place: str) -> int:
-    # Not by to_regclass, whose answer may be older than the lock that was waited for.
-    sql = (
-        "SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relkind = 'r' AND n.nspname = %(space)s"
-    )
-    tables = {row["name"] for row in raw.execute(sql, {"space": NAMESPACE}).fetchall()}
-    if not tables:
-        return 0
-    if "catalog" not in tables:
-        raise damaged(place, "lacks its table catalog")
-    row = raw.execute(f"SELECT schema FROM {NAMESPACE}.catalog").fetchone()
-    if row is None:
-        raise damaged(place, "has nothing in its table catalog")
-    return int(row["schema"])
-
-
-def _lacking(raw: Watched) -> tuple[str, ...]:
-    """What of this release's schema is not there."""
+def _lacking(raw: Watched, schema: int) -> tuple[str, ...]:
+    """What of the schema is not there."""
     sql = (
         "SELECT c.relname AS table, a.attname AS column FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c "
         "ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %(space)s "
         "AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped"
     )
     have = {(row["table"], row["column"]) for row in raw.execute(sql, {"space": NAMESPACE}).fetchall()}
-    with contextlib.closing(empty_catalog()) as whole:
+    with contextlib.closing(temporary_catalog("in memory", 0)) as whole:
+        migrate(whole, to=schema)
         return missing_columns(have, columns(whole))

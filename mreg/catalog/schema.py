@@ -12,6 +12,19 @@ from mreg.errors import Unavailable
 SCHEMA = 4
 """The schema that this release writes; the number of the last migration."""
 
+LARGEST_COPY = 512 << 20
+"""Bytes of the largest catalog of an older schema that is read: it is copied for each transaction."""
+
+BRINGS = {
+    1: "models, versions, stages, aliases and the audit trail",
+    2: "policies, and the decisions of approvers",
+    3: "deployments by hooks, and the data that versions were made from",
+    4: "ids of writes, and the blobs that gc removes",
+}
+"""What each migration adds to the catalog."""
+
+UPGRADE = "mreg upgrade"
+
 Definition = tuple[object, object, object, object]
 """Kind, name, table and SQL of a table or index; of a file that another person prepared these can be anything."""
 
@@ -104,3 +117,37 @@ def check_schema(schema: int, place: str) -> int:
             hint="pip install --upgrade mreg",
         )
     return schema
+
+
+def older_note(schema: int) -> str:
+    """What to know about a catalog of an older schema; empty for one of this release's."""
+    if schema >= SCHEMA:
+        return ""
+    return f"schema {schema}, older than this mreg's ({SCHEMA}): it can be read, and written after mreg upgrade"
+
+
+def refuse_older(schema: int, place: str) -> None:
+    """Refuse to write to a catalog of an older schema.
+
+    Raises:
+        Unavailable: It has one.
+    """
+    if schema < SCHEMA:
+        raise Unavailable(
+            f"cannot write to the catalog {place}: it has schema {schema}, and this mreg writes schema {SCHEMA}",
+            hint=f"{UPGRADE} --check shows the changes; {UPGRADE} makes them, with a backup",
+        )
+
+
+def check_copy_size(size: int, schema: int, place: str) -> None:
+    """Refuse to read an older catalog that is too large to be copied for each transaction.
+
+    Raises:
+        Unavailable: It is.
+    """
+    if size > LARGEST_COPY:
+        raise Unavailable(
+            f"cannot read the catalog {place}: it has schema {schema}, and {size:,} bytes; a catalog of a schema older "
+            f"than {SCHEMA} is read through a copy of at most {LARGEST_COPY:,} bytes",
+            hint=UPGRADE,
+        )

@@ -37,7 +37,11 @@ class Snapshot:
     def __init__(self, path: str, copy: str) -> None:
         self._path, self._copied = path, bool(copy)
         self._state = _state(path)
-        self.uri = f"file:{quote(copy)}?mode=rw" if copy else f"file:{quote(path)}?mode=ro&immutable=1"
+        self.uri = (
+            f"file:{quote(os.fsencode(copy))}?mode=rw"
+            if copy
+            else f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1"
+        )
 
     def is_whole(self) -> bool:
         """Whether what was read of it until now is of one moment: nobody has changed the file."""

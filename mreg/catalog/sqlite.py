@@ -3,6 +3,8 @@
 The file is in WAL mode, so that readers and one writer do not wait for each other, and every transaction is on the disk
 when it is reported done (``synchronous=FULL``). SQLite's own recovery makes a killed writer's transaction undone. On a
 network file system, where a write-ahead log can't be shared, it has a rollback journal.
+
+Threads read side by side, each on its own connection. One thread of a process writes at a time.
 """
 
 from __future__ import annotations
@@ -18,12 +20,23 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from mreg.catalog.access import BESIDE, check_access, is_writable
-from mreg.catalog.database import Connection, Database, Examination
-from mreg.catalog.embedded import check_catalog, damages, empty_catalog, migrate, translated, unreachable, within
+from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck
+from mreg.catalog.embedded import (
+    check_catalog,
+    damages,
+    empty_catalog,
+    migrate,
+    translated,
+    unreachable,
+    upgraded_copy,
+    within,
+)
 from mreg.catalog.filesystem import network_type
 from mreg.catalog.guard import GuardedConnection, connect, file_size
 from mreg.catalog.journals import check_journals
-from mreg.catalog.snapshot import TRIES, Snapshot, busy, taken
+from mreg.catalog.readers import Connections, Slot
+from mreg.catalog.schema import SCHEMA, refuse_older
+from mreg.catalog.snapshot import TRIES, busy, taken
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 from mreg.folders import NOFOLLOW, make_folders
 from mreg.sharing import adopt, adopt_beside, may, why_not
@@ -39,8 +52,9 @@ class SqliteDatabase(Database):
 
     Args:
         path: The file. Reading one that does not exist yet finds an empty catalog and makes nothing.
-        private: The folder of the file, or one above it, that is made for its owner alone; empty for none.
-        notice: Takes what a person should know: that another writer is waited for.
+        private: The folder of the file, or one above it, that is made for its owner alone; empty for none. A catalog
+            there is its owner's, so the first write upgrades it; any other is upgraded by `upgrade` alone.
+        notice: Takes what a person should know: that another writer is waited for, that the catalog was upgraded.
     """
 
     def __init__(
@@ -55,43 +69,94 @@ class SqliteDatabase(Database):
         self._private = private
         self._notice = notice
         self._busy_seconds = busy_seconds
-        self._lock = threading.RLock()
-        self._connection: GuardedConnection | None = None
-        self._identity: tuple[int, int] | None = None
-        self._snapshot: Snapshot | None = None  # what the open connection is on, if this user may not write the file
-        self._lasting = False  # whether the open connection is on the file, and may write
+        self._lock = threading.RLock()  # of the thread that writes
+        self._connections = Connections()
+        self._found = False  # whether the file was there when it was opened
 
     def read(self, fn: Callable[[Connection], T]) -> T:
-        with self._lock, translated(self._path, self._busy_seconds):
+        with translated(self._path, self._busy_seconds), self._connections.taken() as slot:
             for _ in range(TRIES):
                 try:
-                    result = within(self._open(write=False), "BEGIN", fn)
+                    result = within(self._open(slot, write=False), "BEGIN", fn)
                 except (sqlite3.DatabaseError, MregError):
-                    if self._snapshot is None or self._snapshot.is_whole():
+                    if slot.snapshot is None or slot.snapshot.is_whole():
                         raise
                 else:
-                    if self._snapshot is None or self._snapshot.is_whole():
+                    if slot.snapshot is None or slot.snapshot.is_whole():
                         return result
             raise busy(self._path)
 
-    def begin(self) -> None:
-        if self._is_there():
-            check_access(os.path.realpath(self._path), write=True)
-
     def write(self, fn: Callable[[Connection], T]) -> T:
-        with self._lock, translated(self._path, self._busy_seconds):
-            return within(self._open(write=True), "BEGIN IMMEDIATE", fn)
+        with self._lock, translated(self._path, self._busy_seconds), self._connections.taken() as slot:
+            return within(self._open(slot, write=True), "BEGIN IMMEDIATE", fn)
 
     def close(self) -> None:
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._connections.close()
+            self._found = False
+
+    def begin(self) -> None:
+        with self._lock, translated(self._path, self._busy_seconds):
+            if self._is_there():
+                with self._connections.taken() as slot:
+                    self._open(slot, write=True)
+
+    def schema(self) -> int:
+        return self._on_file(lambda _raw, schema: schema)
+
+    def check_upgrade(self) -> UpgradeCheck:
+        with self._lock, translated(self._path, self._busy_seconds):
+            schema = self.schema()
+            if schema == SCHEMA:
+                return UpgradeCheck(schema=schema)
+            try:
+                self._take().close()
+            except Conflict:
+                return UpgradeCheck(schema=schema, others=("another process has the file open",))
+            except sqlite3.OperationalError as error:
+                if not _is_read_only(error):
+                    raise
+                caution = "you cannot write the file; whether other processes have it open is unknown"
+                return UpgradeCheck(schema=schema, caution=caution)
+            network = network_type(self._path)
+            caution = f"it is on {network}: idle clients on other machines cannot be seen" if network else ""
+            return UpgradeCheck(schema=schema, caution=caution)
+
+    def upgrade(self) -> str:
+        from mreg.catalog.sqlite_upgrade import upgrade_file
+
+        with self._lock, translated(self._path, self._busy_seconds):
+            if not self._is_there():
+                return ""
+            check_access(os.path.realpath(self._path), write=True)
+            with contextlib.closing(self._take()) as raw:
+                return upgrade_file(raw, self._path)
+
+    def _take(self) -> GuardedConnection:
+        """A connection that has the file exclusively.
+
+        Raises:
+            Conflict: Another process, or another thread of this one, has it open.
+        """
+        from mreg.catalog.sqlite_upgrade import EXCLUSIVE_SECONDS, take_exclusively
+
+        self._connections.close()
+        check_journals(os.path.realpath(self._path))
+        raw = self._connect("mode=rw", min(self._busy_seconds, EXCLUSIVE_SECONDS))
+        try:
+            take_exclusively(raw, self._path)
+        except BaseException:
+            raw.close()
+            raise
+        return raw
 
     def try_writing(self) -> None:
         with self._lock:
             if self._is_there():
-                super().try_writing()
+                if self._private and self.schema() < SCHEMA:
+                    self._try_upgrading()
+                else:
+                    super().try_writing()
                 return
         folder = os.path.dirname(os.path.abspath(self._path))
         while not os.path.lexists(folder):
@@ -99,20 +164,44 @@ class SqliteDatabase(Database):
         if not (os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)):
             raise unreachable(self._path, f"it is not there yet, and {folder} can't be written")
 
+    def _try_upgrading(self) -> None:
+        """Raise what stands in the way of the upgrade that the next write makes."""
+        with translated(self._path, self._busy_seconds), contextlib.closing(self._connect("mode=rw")) as raw:
+            raw.execute("BEGIN IMMEDIATE")
+            raw.execute("ROLLBACK")
+
     def examine(self) -> Examination:
-        with self._lock, translated(self._path, self._busy_seconds):
-            raw = self._open(write=False)
+        def look(raw: GuardedConnection, schema: int) -> Examination:
             folder, name = os.path.split(self._path)
             beside = os.listdir(folder) if os.path.isdir(folder) else []
             network = network_type(self._path)
             return Examination(
-                schema=raw.execute("PRAGMA user_version").fetchone()[0],
+                schema=schema,
                 damage=damages(raw),
                 leftovers=tuple(
                     os.path.join(folder, one) for one in sorted(beside) if one.startswith(f".{name}.") and ".tmp" in one
                 ),
                 remarks=(f"it is on {network}: a rollback journal, slower, for few writers",) if network else (),
             )
+
+        return self._on_file(look)
+
+    def _on_file(self, fn: Callable[[GuardedConnection, int], T]) -> T:
+        """Return what ``fn`` gives for a connection on the file, whatever its schema, and that schema."""
+        with translated(self._path, self._busy_seconds):
+            if not self._is_there():
+                self._refuse_gone()
+                with contextlib.closing(empty_catalog()) as raw:
+                    return fn(raw, SCHEMA)
+            for _ in range(TRIES):
+                slot = Slot(0)
+                with contextlib.closing(slot):
+                    raw, schema = self._open_file(slot, write=False)
+                    slot.raw = raw
+                    result = fn(raw, schema)
+                    if slot.snapshot is None or slot.snapshot.is_whole():
+                        return result
+            raise busy(self._path)
 
     def set_aside(self) -> str:
         with self._lock:
@@ -127,34 +216,56 @@ class SqliteDatabase(Database):
                 raise unreachable(self._path, error.strerror or str(error)) from error
             return aside
 
-    def _open(self, *, write: bool) -> GuardedConnection:
-        if self._connection is not None and self._is_current(write=write):
-            return self._connection
-        self.close()
-        self._snapshot = None
-        if not self._is_there():
-            if not write:
-                self._connection, self._lasting = empty_catalog(), False
-                return self._connection
-            self._create()
-        self._connection, self._lasting = self._open_file(write=write)
-        self._identity = self._look()
-        return self._connection
-
-    def _is_current(self, *, write: bool) -> bool:
-        """Whether the open connection is on what stands at the path now.
+    def _open(self, slot: Slot, *, write: bool) -> GuardedConnection:
+        """A connection to what is at the path now, for a transaction; of an older catalog a copy if it is for reading.
 
         Raises:
-            Unavailable: The file went while it was open, and with it all that would be written to it.
+            Unavailable: The file went while it was open, and with it all that would be written to it. Or the schema is
+                older, and the transaction is to write.
         """
-        if not self._lasting:
-            return not write and not os.path.exists(self._path)
         now = self._look()
         if now is None:
+            self._refuse_gone()
+        if slot.raw is not None and (now == slot.identity if slot.lasting else not write and now is None):
+            return slot.raw
+        slot.close()
+        if not self._is_there():
+            if not write:
+                slot.raw, slot.lasting = empty_catalog(), False
+                return slot.raw
+            self._create()
+        raw, schema = self._open_file(slot, write=write)
+        if schema < SCHEMA:
+            slot.lasting = False
+            with contextlib.closing(raw):
+                if not write:
+                    slot.raw = upgraded_copy(raw, self._path)
+                    return slot.raw
+            self._upgrade_own(schema)
+            raw, _ = self._open_file(slot, write=write)
+        slot.raw = raw
+        slot.identity = self._look()
+        self._found = True
+        return raw
+
+    def _refuse_gone(self) -> None:
+        if self._found:
             raise Unavailable(
                 f"the catalog {self._path} is gone since it was opened", hint="put it back, or mreg restore FILE"
             )
-        return now == self._identity
+
+    def _upgrade_own(self, schema: int) -> None:
+        """Upgrade the catalog in its owner's default place, before the first write.
+
+        Raises:
+            Unavailable: It is elsewhere.
+            Conflict: Another process has it open.
+        """
+        if not self._private:
+            refuse_older(schema, self._path)
+        backup = self.upgrade()
+        if backup:
+            self._notice(f"upgraded the catalog {self._path} from schema {schema} to {SCHEMA}; backup: {backup}")
 
     def _look(self) -> tuple[int, int] | None:
         """By what the file at the path is told from another one that takes its place; None where there is none."""
@@ -187,46 +298,47 @@ class SqliteDatabase(Database):
             )
         return True
 
-    def _connect(self, options: str) -> GuardedConnection:
+    def _connect(self, options: str, seconds: float | None = None) -> GuardedConnection:
         path = self._path
         return connect(
             options if options.startswith("file:") else f"file:{quote(os.fsencode(path))}?{options}",
             path,
             lambda: file_size(path),
             uri=True,
-            seconds=self._busy_seconds,
+            seconds=self._busy_seconds if seconds is None else seconds,
             notice=self._notice,
         )
 
-    def _open_file(self, *, write: bool) -> tuple[GuardedConnection, bool]:
-        """A checked connection, and whether it may write; a reader that may not write the file gets a snapshot."""
+    def _open_file(self, slot: Slot, *, write: bool) -> tuple[GuardedConnection, int]:
+        """A checked connection and the file's schema; the slot says whether it writes, or what snapshot it reads.
+
+        A reader that may not write the file gets a snapshot.
+        """
         real = os.path.realpath(self._path)  # SQLite keeps a journal beside the file that a link leads to
         check_access(real, write=write)
         check_journals(real)
         if write or is_writable(real):
             try:
-                raw = self._checked(self._connect("mode=rw"))
+                found = self._checked(self._connect("mode=rw"))
             except sqlite3.OperationalError as error:
-                if write or getattr(error, "sqlite_errorcode", 0) & 0xFF not in (
-                    sqlite3.SQLITE_CANTOPEN,
-                    sqlite3.SQLITE_READONLY,
-                ):
+                if write or not _is_read_only(error):
                     raise
             else:
                 adopt_beside(real, BESIDE)
-                return raw, True
-        with taken(real) as self._snapshot:
-            return self._checked(self._connect(self._snapshot.uri)), False
+                slot.lasting = True
+                return found
+        slot.lasting = False
+        with taken(real) as slot.snapshot:
+            return self._checked(self._connect(slot.snapshot.uri))
 
-    def _checked(self, raw: GuardedConnection) -> GuardedConnection:
+    def _checked(self, raw: GuardedConnection) -> tuple[GuardedConnection, int]:
         try:
             schema = check_catalog(raw, self._path)
             self._keep_safe(raw)
-            migrate(raw, schema)
         except BaseException:
             raw.close()
             raise
-        return raw
+        return raw, schema
 
     def _keep_safe(self, raw: sqlite3.Connection) -> None:
         """What is committed is on the disk; on a network file system without a log that machines can't share."""
@@ -279,6 +391,11 @@ class SqliteDatabase(Database):
             for leftover in (partial, f"{partial}-wal", f"{partial}-shm", f"{partial}-journal"):
                 with contextlib.suppress(OSError):
                     os.unlink(leftover)
+
+
+def _is_read_only(error: sqlite3.OperationalError) -> bool:
+    """Whether SQLite failed because the file, or its folder, cannot be written."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def _place_new_file(partial: str, path: str) -> None:

@@ -52,6 +52,7 @@ COMMANDS = {
     "doctor": ("upkeep", "doctor"),
     "backup": ("catalog", "backup"),
     "restore": ("catalog", "restore"),
+    "upgrade": ("catalog", "upgrade"),
     "catalog": ("catalog", "CATALOG_COMMANDS"),
     "export": ("bundle", "export"),
     "import": ("bundle", "import_bundle"),

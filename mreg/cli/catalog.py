@@ -1,4 +1,4 @@
-"""The catalog as a whole: backup, restore, copy."""
+"""The catalog as a whole: backup, restore, upgrade, copy."""
 
 from __future__ import annotations
 
@@ -50,6 +50,41 @@ def restore(
         run.output.warn(f"the damaged catalog is at {done.set_aside}")
     run.output.result(done)
     run.output.note("mreg verify tells whether the bytes of all its versions are there")
+
+
+def upgrade(
+    ctx: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--check", "--dry-run", help="Show what an upgrade changes; change nothing.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Upgrade the catalog of an older mreg to this one.
+
+    Makes a backup next to the catalog first. After the upgrade an older mreg cannot use the catalog. Asks first, and
+    refuses while an older mreg is known to use it.
+
+    Examples:
+
+    \b
+      mreg upgrade --check
+      mreg upgrade
+      mreg upgrade --yes --json
+    """
+    run = invocation_of(ctx)
+    found = run.registry.upgrade(dry_run=True)
+    if dry_run or not found.migrations:
+        run.output.result(found)
+        return
+    for one in found.migrations:
+        run.output.note(f"schema {one.schema} adds {one.adds}")
+    if found.caution:
+        run.output.note(found.caution)
+    run.output.confirm(
+        f"upgrade the catalog {found.place} from schema {found.schema} to {found.target}, which older releases refuse?",
+        yes=yes,
+    )
+    run.output.result(run.registry.upgrade())
 
 
 def copy_catalog(

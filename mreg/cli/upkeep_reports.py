@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mreg.registry.check import Check
     from mreg.registry.doctor import Finding
     from mreg.registry.gc import Garbage
+    from mreg.registry.upgrade import Upgrade
     from mreg.registry.verify import Verification
 
 STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable": "bad"}
@@ -58,6 +59,36 @@ def catalog_copy(copy: CatalogCopy) -> Rendering:
     table = Table(columns=("from", "to", ">rows", ">events", "last hash"), rows=rows)
     summary = f"{copy.target}: {copy.rows} rows and {copy.events} events, each held against {copy.source}"
     return Rendering(tables=(), flat=table, summary=summary)
+
+
+def upgrade(upgrade: Upgrade) -> Rendering:
+    """What each migration adds, what stands in the way, and where the backup is."""
+    steps = tuple((one.schema, one.adds) for one in upgrade.migrations)
+    others = "; ".join(upgrade.others)
+    flat = Table(
+        columns=("catalog", ">schema", ">target", "adds", "in use by", "caution", "backup"),
+        rows=(
+            (
+                upgrade.place,
+                upgrade.schema,
+                upgrade.target,
+                "; ".join(adds for _, adds in steps),
+                others,
+                upgrade.caution,
+                upgrade.backup,
+            ),
+        ),
+    )
+    if not steps:
+        summary = f"{upgrade.place}: schema {upgrade.schema} is current"
+    elif upgrade.backup:
+        summary = f"{upgrade.place}: schema {upgrade.target} (was {upgrade.schema}); backup: {upgrade.backup}"
+    else:
+        summary = f"{upgrade.place}: schema {upgrade.schema}; mreg upgrade brings it to {upgrade.target}"
+        summary += f"; in use by {others}" if others else ""
+        summary += f"; {upgrade.caution}" if upgrade.caution else ""
+    tables = (Table(columns=(">schema", "adds"), rows=steps),) if steps else ()
+    return Rendering(tables=tables, flat=flat, summary=summary)
 
 
 def _outcome(check: Check) -> Toned:

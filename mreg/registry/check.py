@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mreg.catalog.schema import older_note
 from mreg.domain.digest import Digest
 from mreg.errors import MregError
 from mreg.registry.permissions import permission_problems
@@ -68,7 +69,7 @@ def _ask_store(session: Session) -> str:
 
 def _read_catalog(session: Session) -> str:
     session.catalog.read(lambda reader: reader.model_names("", 1))
-    return ""
+    return older_note(session.catalog.schema())
 
 
 def _write_catalog(session: Session) -> str:

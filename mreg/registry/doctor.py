@@ -13,7 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from mreg.catalog.removals import stuck_removals
-from mreg.catalog.schema import SCHEMA
+from mreg.catalog.schema import SCHEMA, UPGRADE, older_note
 from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
 from mreg.registry.backup import place_of
@@ -71,7 +71,10 @@ def _findings(session: Session) -> Iterator[Finding]:
     except MregError as error:
         yield _failed("catalog", catalog, error)
     else:
-        yield Finding(name="catalog", place=catalog, state="fine", message=f"schema {found.schema} of {SCHEMA}")
+        if found.schema < SCHEMA:
+            yield Finding(name="catalog", place=catalog, state="note", message=older_note(found.schema), remedy=UPGRADE)
+        else:
+            yield Finding(name="catalog", place=catalog, state="fine", message=f"schema {found.schema} of {SCHEMA}")
         yield _told(
             "tables",
             catalog,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mreg.registry.check import Check
     from mreg.registry.doctor import Finding
     from mreg.registry.gc import Garbage
+    from mreg.registry.upgrade import Upgrade
     from mreg.registry.verify import Verification
 
 
@@ -65,6 +66,12 @@ class Upkeep(Serving):
         from mreg.registry.backup import restore
 
         return restore(self._session, file)
+
+    def upgrade(self, *, dry_run: bool = False) -> Upgrade:
+        """Bring an older catalog to this release's schema; see `mreg.registry.upgrade.upgrade`."""
+        from mreg.registry.upgrade import upgrade
+
+        return upgrade(self._session, dry_run=dry_run)
 
     def copy_catalog(self, other: Upkeep) -> CatalogCopy:
         """Copy the catalog to the empty one of another registry; see `mreg.registry.backup.copy_catalog`."""

@@ -393,6 +393,7 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "Verification": upkeep.verification,
     "Finding": upkeep.finding,
     "CatalogCopy": upkeep.catalog_copy,
+    "Upgrade": upkeep.upgrade,
     "Deployment": _deployment,
     "ModelPolicy": _model_policy,
     "Standing": _standing,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mreg.registry.check import Check
     from mreg.registry.doctor import Finding
     from mreg.registry.gc import Garbage
+    from mreg.registry.upgrade import Upgrade
     from mreg.registry.verify import BlobProblem, Verification
 
 Wire = dict[str, Any]
@@ -83,4 +84,17 @@ def catalog_copy(copy: CatalogCopy) -> Wire:
         "events": copy.events,
         "last_hash": copy.last_hash or None,
         "set_aside": copy.set_aside or None,
+    }
+
+
+def upgrade(upgrade: Upgrade) -> Wire:
+    """An upgrade of the catalog, planned or done."""
+    return {
+        "place": upgrade.place,
+        "schema": upgrade.schema,
+        "target": upgrade.target,
+        "migrations": [{"schema": one.schema, "adds": one.adds} for one in upgrade.migrations],
+        "others": list(upgrade.others),
+        "caution": upgrade.caution or None,
+        "backup": upgrade.backup or None,
     }

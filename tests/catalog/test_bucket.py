@@ -225,6 +225,7 @@ def test_a_file_of_any_release_may_be_put_there(place: Place, opened: Opened, pa
     place.write(KEY, gzip.compress(data) if packed else data)
     before = opened().read(count)
     assert gzip.decompress(place.read(KEY)) == data if packed else place.read(KEY) == data  # reading changes nothing
+    opened().upgrade()
     assert opened().write(add_event) == before + 1
     assert opened("another").read(count) == before + 1
 

@@ -15,7 +15,7 @@ import pytest
 
 from mreg.catalog import embedded
 from mreg.catalog.catalog import Catalog
-from mreg.catalog.schema import SCHEMA, migration_statements
+from mreg.catalog.schema import SCHEMA
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.domain.events import first_broken
 from mreg.domain.names import ModelName
@@ -197,29 +197,6 @@ def test_a_catalog_that_may_not_be_written_can_be_read(path: Path, log: bool, mo
     writer.close()
     message = "cannot write catalog.db: it belongs to user 0 and group 0, and you are not in that group"
     assert found == [41 if log else 40, message]
-
-
-def test_a_migration_that_is_killed_leaves_the_schema_before_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = migration_statements
-
-    def killed(number: int):  # type: ignore[no-untyped-def]
-        if number <= SCHEMA:
-            yield from real(number)
-            return
-        yield "CREATE TABLE half (x)"
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(embedded, "SCHEMA", SCHEMA + 1)
-    monkeypatch.setattr(embedded, "migration_statements", killed)
-    with pytest.raises(KeyboardInterrupt):
-        opened(path).read(lambda reader: reader.models())
-    monkeypatch.undo()
-    catalog = opened(path)
-    assert len(catalog.read(lambda reader: reader.models())) == 40
-    catalog.close()
-    with sqlite3.connect(path) as raw:
-        assert raw.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
-    raw.close()
 
 
 def _make(path: str, name: str, barrier: object) -> None:

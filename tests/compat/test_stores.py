@@ -44,6 +44,7 @@ def test_a_store_of_a_past_release_opens_and_goes_on(store: Path, tmp_path: Path
         assert first_broken(events) is None
         assert events[0].actor == "ada"
         (tmp_path / "new.pkl").write_bytes(b"x")
+        registry.upgrade()
         assert registry.push(tmp_path / "new.pkl", name="classifier", stage="production").version == 4
         assert registry.version("classifier@1").stage is ModelStage.ARCHIVED
 
@@ -53,6 +54,7 @@ def test_policies_and_decisions_of_a_past_release_hold(tmp_path: Path) -> None:
     with mreg.open_registry(catalog=str(tmp_path / "store/catalog.db"), user="lin") as registry:
         policy = registry.policy("classifier").policy
         assert (policy.rules["Production"].override, policy.rules["best-of-all"].approvals) == (True, 1)
+        registry.upgrade()
         with pytest.raises(mreg.ApprovalMissing):
             registry.set_alias("classifier@2", "best-of-all")
         (decision,) = registry.why("classifier@1").decisions

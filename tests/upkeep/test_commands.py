@@ -32,7 +32,8 @@ def story(command: Mreg) -> Mreg:
 
 @pytest.mark.parametrize("form", ["plain", "json", "csv", "md", "table"])
 @pytest.mark.parametrize(
-    "words", [["verify"], ["verify", "m@2"], ["gc", "--grace", "0s"], ["doctor"], ["backup", "new.db"], ["restore", "b.db", "--yes"]],
+    "words", [["verify"], ["verify", "m@2"], ["gc", "--grace", "0s"], ["doctor"], ["backup", "new.db"], ["restore", "b.db", "--yes"],
+     ["upgrade"], ["upgrade", "--check"], ["upgrade", "--dry-run"]],
     ids=" ".join,
 )  # fmt: skip
 def test_a_command_speaks_every_format(story: Mreg, words: list[str], form: str) -> None:
@@ -77,6 +78,8 @@ def test_a_command_speaks_every_format(story: Mreg, words: list[str], form: str)
         (["verify", "m", "--sample", "200%"], 2, "200%"),
         (["verify", "a@@1"], 2, "selects no version"),
         (["doctor", "x"], 2, "x"),
+        (["upgrade", "x"], 2, "x"),
+        (["upgrade", "--force"], 2, "--force"),
     ],
     ids=str,
 )  # fmt: skip

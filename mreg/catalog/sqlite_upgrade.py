@@ -1,0 +1,103 @@
+"""Bring the catalog in a SQLite file to this release's schema, with a backup next to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+from datetime import UTC, datetime
+
+from mreg.catalog.embedded import check_catalog, copy_pages, migrate
+from mreg.catalog.guard import GuardedConnection
+from mreg.catalog.schema import SCHEMA, UPGRADE
+from mreg.errors import Conflict
+
+EXCLUSIVE_SECONDS = 1.0
+"""How long the upgrade waits for other processes to close the file: a command that reads is done by then."""
+
+
+def take_exclusively(raw: GuardedConnection, place: str) -> None:
+    """Keep every other connection out of the file until this one is closed.
+
+    With a write-ahead log each open connection holds a lock, also between its transactions; with a rollback journal
+    only within them.
+
+    Args:
+        raw: A connection that has read nothing yet.
+
+    Raises:
+        Conflict: Another connection has the file open.
+    """
+    raw.execute("PRAGMA locking_mode = EXCLUSIVE")
+    try:
+        raw.execute("BEGIN EXCLUSIVE")
+        raw.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise
+        raise Conflict(
+            f"cannot upgrade the catalog {place}: another process has it open, perhaps an older mreg",
+            hint=f"stop the other mreg commands and servers on it, then: {UPGRADE}",
+        ) from error
+
+
+def upgrade_file(raw: GuardedConnection, place: str) -> str:
+    """Upgrade the catalog of a connection that has it exclusively; the path of the backup, empty if it was current.
+
+    The backup is whole and on the disk before anything changes. All migrations are one transaction.
+    """
+    schema = check_catalog(raw, place)
+    if schema == SCHEMA:
+        return ""
+    backup = back_up(raw, os.path.realpath(place), schema)
+    migrate(raw, schema)
+    return backup
+
+
+def back_up(raw: GuardedConnection, path: str, schema: int) -> str:
+    """Copy the catalog into a new file next to it that has its mode and, if possible, its owner; the file's path."""
+    target = free_name(f"{path}.schema-{schema}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    partial = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.urandom(6).hex()}.tmp")
+    catalog = os.stat(path)
+    try:
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
+            copy_pages(raw, copy)
+        if hasattr(os, "chown"):
+            with contextlib.suppress(OSError):
+                os.chown(partial, -1, catalog.st_gid)
+            with contextlib.suppress(OSError):
+                os.chown(partial, catalog.st_uid, -1)
+        os.chmod(partial, stat.S_IMODE(catalog.st_mode) & 0o666)
+        _finish(partial, target)
+    finally:
+        for leftover in (partial, f"{partial}-journal"):
+            with contextlib.suppress(OSError):
+                os.unlink(leftover)
+    return target
+
+
+def free_name(path: str) -> str:
+    """The path, with a number after it if something is there."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = f"{path}-{number}"
+    return free
+
+
+def _finish(partial: str, target: str) -> None:
+    """Give the finished file its name, durably; no other process makes one, since this one has the catalog."""
+    descriptor = os.open(partial, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(partial, target)
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(os.path.dirname(target), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
