@@ -12,6 +12,7 @@ from mreg.catalog.embedded import check_catalog, copy_pages, migrate
 from mreg.catalog.guard import GuardedConnection
 from mreg.catalog.schema import SCHEMA, UPGRADE
 from mreg.errors import Conflict
+from mreg.folders import NOFOLLOW
 
 EXCLUSIVE_SECONDS = 1.0
 """How long the upgrade waits for other processes to close the file: a command that reads is done by then."""
@@ -61,15 +62,18 @@ def back_up(raw: GuardedConnection, path: str, schema: int) -> str:
     partial = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.urandom(6).hex()}.tmp")
     catalog = os.stat(path)
     try:
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
-            copy_pages(raw, copy)
-        if hasattr(os, "chown"):
-            with contextlib.suppress(OSError):
-                os.chown(partial, -1, catalog.st_gid)
-            with contextlib.suppress(OSError):
-                os.chown(partial, catalog.st_uid, -1)
-        os.chmod(partial, stat.S_IMODE(catalog.st_mode) & 0o666)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o600)
+        try:
+            with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
+                copy_pages(raw, copy)
+            # By the descriptor: in a shared folder another user can put a link in the place of the name.
+            if hasattr(os, "fchown"):
+                for owner, group in ((-1, catalog.st_gid), (catalog.st_uid, -1)):
+                    with contextlib.suppress(OSError):
+                        os.fchown(descriptor, owner, group)
+                os.fchmod(descriptor, stat.S_IMODE(catalog.st_mode) & 0o666)
+        finally:
+            os.close(descriptor)
         _finish(partial, target)
     finally:
         for leftover in (partial, f"{partial}-journal"):
