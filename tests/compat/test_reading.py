@@ -20,7 +20,7 @@ READING = [
     ["pull", "classifier@2", "out"], ["history", "classifier"], ["history", "classifier", "--at", "2099-01-01"],
     ["search", "metrics.accuracy > 0"], ["export", "classifier@2", "-o", "classifier.mreg"], ["verify"], ["doctor"],
     ["why", "classifier@1"], ["lineage", "classifier@2"], ["approvals"], ["policy", "show"], ["audit", "verify"],
-    ["deployments", "classifier"], ["gc"], ["backup", "backup.db"], ["delete", "classifier@2", "--dry-run"],
+    ["deployments", "classifier"], ["gc"], ["backup", "backup.db"], ["delete", "classifier@2", "--force", "--dry-run"],
     ["promote", "classifier@2", "--to", "staging", "--plan"], ["profile", "show"], ["upgrade", "--check"],
 ]  # fmt: skip
 
