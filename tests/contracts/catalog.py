@@ -382,7 +382,9 @@ def holds(where: Expression, version: ModelVersion) -> bool:
 
 
 def _compares(where: Compare, value: object) -> bool:
-    wanted = list(where.values)
+    wanted: list[object] = list(where.values)
+    if where.field == Field("", "alias"):  # one alias in every case
+        value, wanted = str(value).lower(), [str(one).lower() for one in wanted]
     if where.field.group == "params" and not isinstance(wanted[0], str):
         try:
             value = float(str(value))
