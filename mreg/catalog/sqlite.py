@@ -20,7 +20,7 @@ from urllib.parse import quote
 from mreg.catalog.database import Connection, Database, Examination
 from mreg.catalog.embedded import check_catalog, damages, empty_catalog, migrate, translated, unreachable, within
 from mreg.catalog.filesystem import network_type
-from mreg.catalog.guard import GuardedConnection, connect, file_size
+from mreg.catalog.guard import GuardedConnection, connect, file_size, stored_size
 from mreg.catalog.journals import JOURNAL, LOG, check_journals
 from mreg.errors import Conflict, Corrupt, Unavailable
 from mreg.folders import make_folders
@@ -165,7 +165,7 @@ class SqliteDatabase(Database):
         return connect(
             f"file:{quote(os.fsencode(path))}?{options}",
             path,
-            lambda: file_size(path),
+            lambda: stored_size(path),
             uri=True,
             seconds=self._busy_seconds,
         )
