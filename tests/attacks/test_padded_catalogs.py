@@ -13,7 +13,8 @@ import mreg
 from mreg.catalog import guard
 from mreg.catalog.bucket_copy import LocalCopy
 from mreg.catalog.guard import solid_size, stored_size
-from mreg.errors import Unavailable
+from mreg.errors import BadInput, Unavailable
+from mreg.registry import query
 from tests.attacks.sqlite_files import make_catalog, share_a_subtree
 from tests.hostile import attack, untouched
 
@@ -57,7 +58,7 @@ def with_zeros_after_the_last_page(path: Path) -> None:
 def test_zeros_do_not_raise_the_memory_beyond_the_ceiling(catalog: Path) -> None:
     share_a_subtree(catalog, "events")
     with_zeros(catalog)
-    outcome = attack("history", seconds=60, peak_bytes=guard.MOST_MEMORY + (200 << 20))
+    outcome = attack("history", "--limit", "9999999", seconds=60, peak_bytes=guard.MOST_MEMORY + (200 << 20))
     assert outcome.code == 8
     assert f"the catalog {catalog} cannot be read: this takes more than 512 MiB of memory" in outcome.text
     assert "--limit 1000" in outcome.text
@@ -124,3 +125,25 @@ def test_the_copy_of_a_padded_object_has_a_hole(tmp_path: Path) -> None:
     assert Path(copy.path).read_bytes() == data
     assert stored_size(copy.path) <= 2 << 20
     assert solid_size(data) < 10_000
+
+
+def test_a_history_of_too_many_events_asks_for_a_limit(catalog: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mreg.open_registry(catalog=str(catalog)) as registry:
+        whole = registry.history()
+        monkeypatch.setattr(query, "MOST_EVENTS", len(whole))
+        assert registry.history() == whole
+        monkeypatch.setattr(query, "MOST_EVENTS", len(whole) - 1)
+        with pytest.raises(
+            BadInput, match=r"^the history cannot be read at once: it has more than 5 events"
+        ) as failure:
+            registry.history()
+        assert failure.value.hint == "mreg history --limit 1000 shows the newest ones"
+        assert registry.history(limit=len(whole)) == whole
+        assert len(registry.history("one0")) == 2
+
+
+def test_a_history_that_fits_below_the_memory_of_rows_stays_small(catalog: Path) -> None:
+    share_a_subtree(catalog, "events", 2)
+    with_zeros(catalog)
+    outcome = attack("history", "--json", peak_bytes=400 << 20)
+    assert outcome.code in (2, 8), outcome
