@@ -31,7 +31,7 @@ from mreg.catalog.embedded import (
     upgraded_copy,
 )
 from mreg.catalog.embedded import within as within_transaction
-from mreg.catalog.guard import GuardedConnection, connect, file_size
+from mreg.catalog.guard import GuardedConnection, connect, solid_size, stored_size
 from mreg.catalog.packing import LARGEST_OBJECT, pack, unpack
 from mreg.catalog.schema import SCHEMA, UPGRADE, refuse_older
 from mreg.domain.digest import Digest
@@ -286,7 +286,7 @@ class BucketDatabase(Database):
             return None
         try:
             path = quote(os.fsencode(copy.path))
-            raw = connect(f"file:{path}?mode=ro&immutable=1", self._place, lambda: file_size(copy.path), uri=True)
+            raw = connect(f"file:{path}?mode=ro&immutable=1", self._place, lambda: stored_size(copy.path), uri=True)
         except sqlite3.OperationalError:
             return None
         try:
@@ -303,7 +303,7 @@ class BucketDatabase(Database):
     def _in_memory(self, copy: Copy) -> tuple[GuardedConnection, int]:
         """The copy with this release's schema, to be changed, and the schema that it had."""
         data = self._readable(copy)
-        size = len(data)
+        size = solid_size(data)
         raw = connect(":memory:", self._place, lambda: size)
         try:
             raw.deserialize(data)

@@ -145,7 +145,13 @@ class LocalCopy:
             with os.fdopen(descriptor, "wb") as stream:
                 for piece in pieces:
                     digest.update(piece)
-                    stream.write(piece)
+                    if piece.count(0) < len(piece):
+                        stream.write(piece)
+                    else:
+                        stream.seek(
+                            len(piece), os.SEEK_CUR
+                        )  # a hole: padding of zeros takes no room and counts for none
+                stream.truncate()
                 stream.flush()
                 os.fsync(descriptor)
             path = os.path.join(self.folder, f"{quote(etag, safe='')}.{digest.hexdigest()}.db")

@@ -51,7 +51,7 @@ class SqliteConnection(Connection):
         return cast("list[Row]", self._raw.guard.collect(self._raw.execute(sql, values)))
 
     def stream(self, sql: str) -> Iterator[Row]:
-        yield from cast("Iterator[Row]", self._raw.execute(sql))
+        yield from cast("Iterator[Row]", self._raw.guard.copy(self._raw.execute(sql)))
 
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
         self._raw.guard.lift()

@@ -1,7 +1,7 @@
 """Connections to SQLite files that another person may have prepared.
 
 SQLite itself is told not to trust the schema. A statement gives way to signals, and ends with an error where the file
-makes it take more time or memory than any catalog of that size needs.
+makes it take more time or memory than any catalog of that size needs, or than mreg gives to a catalog of any size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Any, cast
 
 from mreg.catalog.turn import Turn, is_worth_waiting
-from mreg.errors import Corrupt
+from mreg.errors import Corrupt, Unavailable
 
 STEP = 100_000
 """Instructions of SQLite's virtual machine between two looks at the clock: 1 to 10 ms."""
@@ -30,6 +30,19 @@ SECONDS, SECONDS_PER_BYTE = 3.0, 1e-6
 
 MEMORY, MEMORY_PER_BYTE = 64 << 20, 16
 """Bytes by which the process may grow while one transaction collects rows: 64 MiB, and 16 for each of the file."""
+
+MOST_SECONDS, MOST_MEMORY = 60.0, 512 << 20
+"""The time and memory for a file of any size, which padding makes large for free: a clone of zeros, for example.
+
+With a million versions in 100,000 models, `mreg list` takes 200 MiB and a few seconds; commands with ``--limit``, and
+those on one version, take milliseconds.
+"""
+
+COPIED, COPIED_SLACK = 2, 1 << 20
+"""How many times the bytes of the file the rows of one table may have that are copied, and how many more.
+
+A row takes at least its text and one byte for each column in the file; columns that a migration added can be left out.
+"""
 
 LARGEST_VALUE = 32 << 20
 """Bytes of the largest value or row. A version with 1,000 parameters of 5,000 characters each has an event of 6 MB."""
@@ -72,7 +85,7 @@ class Guard:
 
     Args:
         place: The catalog's, for errors.
-        size: Bytes of its file; called only where a statement takes long or collects many rows.
+        size: Bytes that its file really has (`stored_size`); called only where a statement takes long or has many rows.
     """
 
     def __init__(self, place: str, size: Callable[[], int]) -> None:
@@ -95,6 +108,7 @@ class Guard:
 
         Raises:
             Corrupt: They take more memory than the file can explain.
+            Unavailable: They take more memory than a transaction may take.
         """
         rows = cast("list[sqlite3.Row]", cursor.fetchmany(FIRST_ROWS))
         if len(rows) < FIRST_ROWS:
@@ -106,9 +120,31 @@ class Guard:
         with _measuring() as memory:
             while more := cursor.fetchmany(count):
                 rows += more
-                if len(more) == count and memory() - self._memory > MEMORY + MEMORY_PER_BYTE * size:
+                taken = memory() - self._memory if len(more) == count else 0
+                if taken > MOST_MEMORY:
+                    raise self._too_much(f"{MOST_MEMORY >> 20} MiB of memory")
+                if taken > MEMORY + MEMORY_PER_BYTE * size:
                     raise self._excessive("more memory")
         return rows
+
+    def copy(self, cursor: sqlite3.Cursor) -> Iterator[sqlite3.Row]:
+        """The rows of one table, one at a time; the time that the reader takes for each of them does not count.
+
+        Raises:
+            Corrupt: They have more bytes than the file.
+        """
+        copied = known = 0
+        while True:
+            self._last = time.monotonic()
+            row = cursor.fetchone()
+            if row is None:
+                return
+            copied += len(row) + sum(len(value) for value in row if isinstance(value, str | bytes))
+            if copied > known:
+                known = COPIED * self._size() + COPIED_SLACK
+                if copied > known:
+                    raise self._excessive("more rows")
+            yield cast("sqlite3.Row", row)
 
     def watch(self) -> Iterator[int]:
         """A progress handler: 0, or 1 where the statement must end, whose reason is then kept.
@@ -123,8 +159,11 @@ class Guard:
                     now = time.monotonic()
                     self._seconds += min(now - self._last, LONGEST_STEP)
                     self._last = now
-                    if self._bounded and self._seconds > SECONDS + SECONDS_PER_BYTE * self._size():
-                        raise self._excessive("more time")
+                    if self._bounded and self._seconds > SECONDS:
+                        if self._seconds > MOST_SECONDS:
+                            raise self._too_much(f"{MOST_SECONDS:g} s")
+                        if self._seconds > SECONDS + SECONDS_PER_BYTE * self._size():
+                            raise self._excessive("more time")
                     yield 0
             except GeneratorExit:
                 return
@@ -135,6 +174,13 @@ class Guard:
         return Corrupt(
             f"the catalog {self._place} is damaged: reading it takes {what} than {self._size():,} bytes explain",
             hint="mreg restore FILE brings a backup back; the artifacts are kept",
+            catalog=self._place,
+        )
+
+    def _too_much(self, what: str) -> Unavailable:
+        return Unavailable(
+            f"the catalog {self._place} cannot be read: this takes more than {what}, the most for any catalog",
+            hint="ask for less with --limit 1000, or for one model; mreg doctor tells whether the catalog is damaged",
             catalog=self._place,
         )
 
@@ -189,7 +235,7 @@ def connect(
     Args:
         database: A path, or a ``file:`` URI.
         place: The catalog's, for errors.
-        size: Bytes of the file.
+        size: Bytes that the file really has.
         seconds: How long a statement waits for locks.
         notice: Told of a statement that waits long.
     """
@@ -237,6 +283,26 @@ def file_size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
+
+
+def stored_size(path: str) -> int:
+    """Bytes that a catalog and its log take on the disk: holes, which cost nothing, do not count."""
+    real = os.path.realpath(path)  # SQLite keeps the log beside the file that a link leads to
+    size = 0
+    for name in (real, f"{real}-wal"):
+        try:
+            found = os.stat(name)
+        except OSError:
+            continue
+        allocated = getattr(found, "st_blocks", 0) * 512  # POSIX leaves the unit open; it is 512 on Linux and macOS
+        size += min(found.st_size, allocated or found.st_size)  # some file systems say 0
+    return size
+
+
+def solid_size(data: bytes) -> int:
+    """Bytes of a file in memory without its pages of zeros."""
+    page = bytes(4096)
+    return len(data) - len(page) * data.count(page)
 
 
 @contextlib.contextmanager

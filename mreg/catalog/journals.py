@@ -15,7 +15,7 @@ import struct
 import time
 from urllib.parse import quote
 
-from mreg.catalog.guard import connect, file_size
+from mreg.catalog.guard import connect, file_size, stored_size
 from mreg.errors import Corrupt
 
 JOURNAL, LOG, INDEX = "-journal", "-wal", "-shm"
@@ -158,7 +158,7 @@ def _page_size(path: str) -> int:
 
     A killed writer may have left the first page with more pages than the file has; the size of a page is known even so.
     """
-    raw = connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", path, lambda: file_size(path), uri=True)
+    raw = connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", path, lambda: stored_size(path), uri=True)
     with contextlib.closing(raw):
         with contextlib.suppress(sqlite3.DatabaseError):
             raw.execute("PRAGMA schema_version").fetchone()

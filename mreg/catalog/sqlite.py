@@ -32,7 +32,7 @@ from mreg.catalog.embedded import (
     within,
 )
 from mreg.catalog.filesystem import network_type
-from mreg.catalog.guard import GuardedConnection, connect, file_size
+from mreg.catalog.guard import GuardedConnection, connect, stored_size
 from mreg.catalog.journals import check_journals
 from mreg.catalog.readers import Connections, Slot
 from mreg.catalog.schema import SCHEMA, refuse_older
@@ -303,7 +303,7 @@ class SqliteDatabase(Database):
         return connect(
             options if options.startswith("file:") else f"file:{quote(os.fsencode(path))}?{options}",
             path,
-            lambda: file_size(path),
+            lambda: stored_size(path),
             uri=True,
             seconds=self._busy_seconds if seconds is None else seconds,
             notice=self._notice,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mreg.domain.bundle import Bundle, BundledModel, BundledVersion
+from mreg.domain.bundle import DOCUMENT_LIMIT, ELEMENTS_LIMIT, Bundle, BundledModel, BundledVersion, check_bounds
 from mreg.domain.model import ArtifactKind, ModelVersion, RegisteredModel
 from mreg.domain.names import VersionRef
 from mreg.domain.text import quoted
-from mreg.errors import AlreadyExists
+from mreg.errors import AlreadyExists, BadInput
 from mreg.registry.destinations import check_destination
 from mreg.registry.references import as_reference, concerning, find, find_told
 
@@ -72,7 +72,7 @@ def export(
     Raises:
         NotFound: No such model or version, or the destination's folder is missing.
         AlreadyExists: Something is at the destination.
-        BadInput: The destination is the registry's own, or is a device or a pipe.
+        BadInput: The destination is the registry's own, or is a device or a pipe; or the bundle would be too large.
         Corrupt: Stored bytes or events are not what they should be.
         Unavailable: The store can't be read or the destination can't be written.
     """
@@ -99,7 +99,12 @@ def export(
         events=found.events,
         blobs=_blobs(session, found.versions),
     )
-    Bundle.parse(bundle.canonical())  # what can't be imported is told here, and not where nothing can be done about it
+    document = bundle.canonical()
+    try:
+        check_bounds(document)
+    except BadInput as error:
+        raise _too_large(found, document) from error
+    Bundle.parse(document)  # what can't be imported is told here, and not where nothing can be done about it
     with concerning(found.versions[0].version) if len(found.versions) == 1 else nullcontext():
         size = session.artifacts().write_bundle(bundle, target, force=force, progress=progress)
     return Exported(
@@ -107,6 +112,18 @@ def export(
         versions=tuple(one.version.reference for one in found.versions),
         destination=target,
         size_bytes=size,
+    )
+
+
+def _too_large(found: _Found, document: bytes) -> BadInput:
+    if len(found.versions) > 1:
+        hint = f"export single versions: mreg export {found.versions[0].version.reference}"
+    else:
+        hint = "it has too many files: push an archive of the folder, and export that version"
+    return BadInput(
+        f"{found.reference} cannot be exported: its bundle would list {len(document):,} bytes; the limit is "
+        f"{DOCUMENT_LIMIT >> 20} MiB and {ELEMENTS_LIMIT:,} values",
+        hint=hint,
     )
 
 

@@ -28,6 +28,11 @@ STATUS_SECONDS = 5.0
 KILL_SECONDS = 1.0
 """How long a killed git may take to end; a process that the kernel holds never ends."""
 
+MEMORY = 512 << 20
+"""Bytes that git may take at most, on Linux: a tree or an index of a few KB can name any number of long paths.
+
+An index of a million files takes 250 MiB, and the threads that look at the files 160 MiB."""
+
 INDEX_BYTES = 128 << 20
 """The largest index that git is asked to read; about a million files."""
 
@@ -134,6 +139,7 @@ class DirtyCheck:
                 },
                 start_new_session=True,
             )
+        _limit_memory(self._process.pid)
 
     def _write(self, name: str, data: bytes) -> None:
         with open(os.path.join(self._folder, name), "wb") as stream:
@@ -170,6 +176,23 @@ class DirtyCheck:
 
             rmtree(self._folder, ignore_errors=True)
             self._folder = ""
+
+
+def _limit_memory(process: int) -> None:
+    """Let a process, and each one that it starts, have at most `MEMORY` bytes of data, where the system can.
+
+    Linux can do this to a process that runs already; in these microseconds git does not take much. To set a limit
+    before a program starts, Python would run code in the fork of a process with threads, which can hang. So elsewhere
+    the limit of git itself for one block of memory holds, and the time.
+    """
+    try:
+        import resource
+
+        now, most = resource.prlimit(process, resource.RLIMIT_DATA)
+        wanted = [limit for limit in (now, most, MEMORY) if limit != resource.RLIM_INFINITY]
+        resource.prlimit(process, resource.RLIMIT_DATA, (min(wanted), most))
+    except (ImportError, AttributeError, OSError):
+        return  # another system, or a container that does not allow it
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:

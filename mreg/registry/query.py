@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mreg.domain.events import Event
 from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, VersionRef
+from mreg.errors import BadInput
 from mreg.registry.references import LATEST, as_reference, find, find_model, find_told, find_version
 from mreg.registry.session import Session
 
@@ -142,6 +143,10 @@ def search(
     return found
 
 
+MOST_EVENTS = 200_000
+"""Events that `history` gives unless a limit is named. As JSON they take about 1 GiB of memory."""
+
+
 def history(
     session: Session, reference: VersionRef | str | None = None, *, limit: int | None = None
 ) -> tuple[Event, ...]:
@@ -149,7 +154,19 @@ def history(
 
     Raises:
         NotFound: There is no such model or version, and never was.
+        BadInput: There are more than `MOST_EVENTS`, and no limit is named.
     """
+    most = MOST_EVENTS + 1 if limit is None else limit
+    events = _history(session, reference, most)
+    if limit is None and len(events) == most:
+        raise BadInput(
+            f"the history cannot be read at once: it has more than {MOST_EVENTS:,} events",
+            hint="mreg history --limit 1000 shows the newest ones",
+        )
+    return events
+
+
+def _history(session: Session, reference: VersionRef | str | None, limit: int) -> tuple[Event, ...]:
     from mreg.domain.names import SelectorKind
 
     if reference is None:

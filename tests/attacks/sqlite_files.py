@@ -67,3 +67,37 @@ def with_super_journal(journal: bytes, name: bytes, page_size: int = 4096) -> by
     return b"".join(
         (journal, bytes(sector), page, name, len(name).to_bytes(4, "big"), total.to_bytes(4, "big"), SUPER_MAGIC)
     )
+
+
+def share_a_subtree(path: Path, table: str, levels: int = 6) -> None:
+    """Make the leaf of a table the child of every cell of levels of inner pages: 400 times the rows for each level."""
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("PRAGMA journal_mode = DELETE")
+    root = raw.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+    raw.close()
+    data = bytearray(path.read_bytes())
+    page = bytes(data[(root - 1) * 4096 : root * 4096])
+    assert page[0] == 13  # a leaf
+    pages = len(data) // 4096
+    data += page
+    child = pages + 1
+    for level in range(levels):
+        cells = [child.to_bytes(4, "big") + bytes([0x7F])] * 400
+        body = bytearray(4096)
+        places = []
+        end = 4096
+        for cell in cells:
+            end -= len(cell)
+            body[end : end + len(cell)] = cell
+            places.append(end.to_bytes(2, "big"))
+        header = b"\x05" + bytes(2) + len(cells).to_bytes(2, "big") + end.to_bytes(2, "big") + b"\0"
+        body[:12] = header + child.to_bytes(4, "big")
+        body[12 : 12 + 2 * len(cells)] = b"".join(places)
+        if level == levels - 1:
+            data[(root - 1) * 4096 : root * 4096] = body
+        else:
+            data += body
+            child = len(data) // 4096
+    data[28:32] = (len(data) // 4096).to_bytes(4, "big")
+    data[92:96] = data[24:28]
+    path.write_bytes(data)

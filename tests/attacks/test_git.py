@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import resource
 import select
 import shutil
 import subprocess
@@ -400,6 +402,47 @@ def test_a_slow_filter_leaves_the_answer_open(repository: Path, monkeypatch: pyt
     (repository / ".gitattributes").write_text("* filter=slow\n")
     assert captured().git_dirty is None
     assert "took over 0.2 s" in notes()[0]
+
+
+def tree_of_trees(repository: Path) -> None:
+    """Commit a tree of ten names that are the same tree in turn, ten levels deep: ten thousand million files."""
+    entry, mode = git("hash-object", "-w", "train.py"), b"100644"
+    for _ in range(10):
+        names = [f"{'x' * 200}{number}".encode() for number in range(10)]
+        tree = b"".join(mode + b" " + name + b"\0" + bytes.fromhex(entry) for name in names)
+        done = subprocess.run(
+            ["git", "hash-object", "-t", "tree", "-w", "--stdin"], input=tree, check=True, capture_output=True
+        )
+        entry, mode = done.stdout.decode().strip(), b"40000"
+    (repository / ".git/refs/heads/main").write_text(git("commit-tree", entry, "-m", "x") + "\n")
+    git("symbolic-ref", "HEAD", "refs/heads/main")
+    git("read-tree", "--empty")
+
+
+def index_of_long_names(repository: Path) -> None:
+    """Write an index of version 4, where a name of 4,000 bytes takes a few of them if it begins as the last one."""
+    blob = bytes.fromhex(git("hash-object", "-w", "train.py"))
+    count = 500_000
+    entries = []
+    for number in range(count):
+        end = b"%07d" % number
+        change = b"d/" + b"x/" * 1900 + end if not number else end
+        entries.append(bytes(24) + (0o100644).to_bytes(4, "big") + bytes(12) + blob + b"\x0f\xff")
+        entries.append((b"\0" if not number else b"\7") + change + b"\0")
+    data = b"DIRC" + (4).to_bytes(4, "big") + count.to_bytes(4, "big") + b"".join(entries)
+    (repository / ".git/index").write_bytes(data + hashlib.sha1(data).digest())
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits the memory of another process")
+@pytest.mark.parametrize("prepare", [tree_of_trees, index_of_long_names], ids=lambda prepare: prepare.__name__)
+def test_a_small_repository_does_not_make_git_fill_the_memory(
+    prepare: Callable[[Path], None], repository: Path
+) -> None:
+    prepare(repository)
+    done = attack("push", "model.pkl", "--name", "m", "--json", peak_bytes=git_changes.MEMORY + (64 << 20))
+    source = json.loads(done.out)["source"]
+    assert source["git_dirty"] is None, source
+    assert b"unknown whether tracked files are changed" in done.err, done
 
 
 @pytest.mark.parametrize(

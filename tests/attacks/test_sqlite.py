@@ -16,7 +16,7 @@ import pytest
 import mreg
 from mreg.catalog.schema import SCHEMA, definitions, migration_statements
 from mreg.errors import Corrupt
-from tests.attacks.sqlite_files import Files, killed_writer, make_catalog, with_super_journal
+from tests.attacks.sqlite_files import Files, killed_writer, make_catalog, share_a_subtree, with_super_journal
 from tests.hostile import attack, environment, plant, printable_only, untouched
 
 READERS = (
@@ -360,40 +360,6 @@ def test_a_huge_value_ends_in_an_error(words: tuple[str, ...], catalog: Path) ->
     outcome = attack(*words)
     assert outcome.code == (0 if words[0] == "history" else 6)  # the audit trail does not read it
     assert words[0] == "history" or "a value in it has more than 32 MiB" in outcome.text
-
-
-def share_a_subtree(path: Path, table: str) -> None:
-    """Make the leaf of a table the child of every cell of six levels of inner pages: 400 to the power of 6 rows."""
-    raw = sqlite3.connect(path, isolation_level=None)
-    raw.execute("PRAGMA journal_mode = DELETE")
-    root = raw.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
-    raw.close()
-    data = bytearray(path.read_bytes())
-    page = bytes(data[(root - 1) * 4096 : root * 4096])
-    assert page[0] == 13  # a leaf
-    pages = len(data) // 4096
-    data += page
-    child = pages + 1
-    for level in range(6):
-        cells = [child.to_bytes(4, "big") + bytes([0x7F])] * 400
-        body = bytearray(4096)
-        places = []
-        end = 4096
-        for cell in cells:
-            end -= len(cell)
-            body[end : end + len(cell)] = cell
-            places.append(end.to_bytes(2, "big"))
-        header = b"\x05" + bytes(2) + len(cells).to_bytes(2, "big") + end.to_bytes(2, "big") + b"\0"
-        body[:12] = header + child.to_bytes(4, "big")
-        body[12 : 12 + 2 * len(cells)] = b"".join(places)
-        if level == 5:
-            data[(root - 1) * 4096 : root * 4096] = body
-        else:
-            data += body
-            child = len(data) // 4096
-    data[28:32] = (len(data) // 4096).to_bytes(4, "big")
-    data[92:96] = data[24:28]
-    path.write_bytes(data)
 
 
 @pytest.mark.parametrize(
