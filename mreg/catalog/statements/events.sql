@@ -25,3 +25,14 @@ SELECT * FROM events WHERE model_id = :model_id AND version = :version ORDER BY 
 
 -- name: after
 SELECT * FROM events WHERE seq > :seq ORDER BY seq LIMIT :row_limit
+
+-- name: by_seq
+SELECT * FROM events WHERE seq = :seq
+
+-- name: link
+SELECT previous, hash FROM events WHERE seq = :seq
+
+-- name: last_move
+SELECT * FROM events
+WHERE model_id = :model_id AND version = :version AND action IN ('version.stage_changed', 'version.deleted')
+ORDER BY seq DESC LIMIT 1
