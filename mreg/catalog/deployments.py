@@ -26,7 +26,7 @@ ATTEMPTS_LIMIT = OUTCOME_LIMIT = 2**31 - 1
 """Beyond what any deployment counts, and any system or HTTP status says."""
 
 OPEN_LIMIT = 100
-"""Deployments of one hook that a command looks at, beside those that it wrote down itself."""
+"""Deployments of one hook that a command looks at, in addition to those that it wrote down itself."""
 
 
 def enqueue(writer: Writer, event: Event) -> None:
@@ -112,15 +112,15 @@ def refuse(writer: Writer, hook: Hook, found: Open) -> None:
 
 
 def check_runs(reader: Reader, hook: Hook, event: Event) -> None:
-    """Nothing, if a hook may be run for an event of the catalog.
+    """Return if a hook can run for an event of the catalog.
 
-    What a hook is told comes from the event alone. So the event must be the one that mreg wrote, as far as the catalog
-    itself shows: its hash and its links are right, its model still has that name or had it last, the version is where
-    the last event on it leaves it, and the hook is for it. A later change of the stage does not matter: each change is
-    told at least once.
+    The values that a hook receives come from the event alone, so the event must agree with the rest of the catalog: its
+    hash and its links are right, its model has that name or had it last, the version is in the stage in which the last
+    event on it leaves it, and the hook is for it. The version can have left the stage since: a hook runs at least once
+    for each change.
 
     Raises:
-        BadInput, Corrupt: It may not.
+        BadInput, Corrupt: The event does not agree, or the hook is not for it.
     """
     for seq, this, other in ((event.seq - 1, event.previous, "hash"), (event.seq + 1, event.hash, "previous")):
         row = reader.connection.one("events.link", seq=seq)
@@ -140,7 +140,7 @@ def check_runs(reader: Reader, hook: Hook, event: Event) -> None:
 
 
 def _check_name(reader: Reader, event: Event) -> None:
-    """Nothing, if the name in an event means the model in it: the model has the name now, or had it last."""
+    """Return if the name in an event means the model in it: the model has the name now, or had it last."""
     if not event.model and not event.model_id and event.version is None:
         return  # an event of the whole catalog
     row = reader.connection.one("models.by_name", name=event.model)
@@ -150,7 +150,7 @@ def _check_name(reader: Reader, event: Event) -> None:
 
 
 def _check_place(reader: Reader, event: Event) -> None:
-    """Nothing, if a version is in the stage in which the last event on it leaves it."""
+    """Return if a version is in the stage in which the last event on it leaves it."""
     row = reader.connection.one("events.last_move", model_id=event.model_id, version=event.version)
     last = read_event(row) if row else event
     expected = stage_entered(last)
@@ -165,7 +165,7 @@ def _check_place(reader: Reader, event: Event) -> None:
 
 
 class _Judge:
-    """Says why a deployment is not run; reads each event once, however many deployments name it."""
+    """Decides whether a deployment is run; reads each event once, for all deployments that name it."""
 
     def __init__(self, reader: Reader, hook: Hook) -> None:
         self._reader = reader
@@ -173,7 +173,7 @@ class _Judge:
         self._events: dict[int, Event | str] = {}
 
     def why_not(self, row: Row) -> str:
-        """Why the deployment of a row is not run, empty if it is."""
+        """Return why the deployment of a row is not run, empty if it is run."""
         try:
             seq = number(row, "seq", 1)
             if seq not in self._events:
@@ -184,7 +184,7 @@ class _Judge:
             return error.message
 
     def _event(self, seq: int) -> Event | str:
-        """The event, with nothing in its details but the stage that was entered; or why no hook is run for it."""
+        """Return the event with only the entered stage in its details, or why the hook is not run for it."""
         try:
             row = self._reader.connection.one("events.by_seq", seq=seq)
             if row is None:
@@ -197,7 +197,7 @@ class _Judge:
 
 
 def _mismatch(row: Row, event: Event) -> str:
-    """Why a deployment does not belong to an event, empty if it does.
+    """Return why a deployment does not belong to an event, empty if it does.
 
     Raises:
         Corrupt: mreg did not write the row.

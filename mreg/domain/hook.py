@@ -130,10 +130,10 @@ def check_deployment(deployment: Deployment) -> Deployment:
 
 
 def check_told(event: Event) -> None:
-    """Nothing, if a hook can be told of an event: an invalid stage is not passed on, and a version needs a number.
+    """Return if the values of an event can be passed to a hook.
 
     Raises:
-        BadInput: The event puts no version into a stage, or a version into an invalid stage.
+        BadInput: An event of a version names no version, or the stage that the version entered is invalid.
     """
     if event.version is None and event.action.startswith("version."):
         raise BadInput(f"the event {quoted(event.action)} names no version")

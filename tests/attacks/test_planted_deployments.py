@@ -23,6 +23,7 @@ from mreg.domain.events import Event, chained, details_text, time_text
 from mreg.registry import deploy as deploy_module
 from tests.conftest import Mreg
 from tests.hostile import attack, printable_only
+from tests.servers import PostgresqlServer
 
 TELL = "[sh, -c, 'echo \"$MREG_EVENT $MREG_REFERENCE $MREG_STAGE\" >> log']"
 DEPLOY = f"{{name: deploy, stage: Production, models: 'classifier*', command: {TELL}}}"
@@ -385,3 +386,24 @@ def test_the_server_refuses_a_planted_deployment(pushed: Mreg, tmp_path: Path) -
         server.wait(60)
     assert said() == ["version.stage_changed classifier@2 Production"]
     assert [row["status"] for row in planter.rows()] == ["failed", "failed", "deployed"]
+
+
+def test_a_planted_deployment_in_postgresql_is_refused(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch, postgresql: PostgresqlServer
+) -> None:
+    """The statements of the check are those of both kinds of databases."""
+    url = postgresql.new_catalog()
+    hooks(DEPLOY, catalog=f"{url}\n    artifacts: artifacts")
+    Path("model").write_text("1")
+    assert command("push", "model", "-n", "classifier").code == 0
+    assert command("promote", "classifier@1", "--to", "production").code == 0
+    with mreg.open_registry("prod") as registry:
+        registry._session.write_quietly(
+            lambda writer: writer.connection.run(
+                "deployments.insert", key=f"{'cd' * 16}.1", hook="deploy", seq=1, model_id=1, version=1, at=writer.time
+            )
+        )
+    done = command("promote", "classifier@1", "--to", "archived", "--yes")
+    assert (done.code, "was not run for 1 deployment of this catalog" in done.err) == (0, True), done
+    assert command("deploy", "--pending").err == ""
+    assert said() == ["version.stage_changed classifier@1 Production"]
