@@ -40,6 +40,8 @@ class Writer(Reader):
     ) -> None:
         super().__init__(connection, locate)
         self.hooks = hooks
+        self.set_off: list[str] = []
+        """Keys of the deployments that this transaction wrote down."""
         self.actor = actor
         self._at = at
         self.time = time_text(at)

@@ -118,14 +118,30 @@ def check_deployment(deployment: Deployment) -> Deployment:
     """The deployment itself, if mreg could have written it.
 
     Raises:
-        BadInput: Its key, its hook's name or its output could not be stored.
+        BadInput: Its key, its hook's name, its output or the stage of its event could not be stored.
     """
     if not _KEY.fullmatch(deployment.key):
         raise BadInput(f"{quoted(deployment.key)} is no key of a deployment")
     if not NAME.fullmatch(deployment.hook):
         raise BadInput(f"{quoted(deployment.hook)} can't be a hook's name")
     check_text("output", deployment.output)
+    check_told(deployment.event)
     return deployment
+
+
+def check_told(event: Event) -> None:
+    """Return if the values of an event can be passed to a hook.
+
+    Raises:
+        BadInput: An event of a version names no version, or the stage that the version entered is invalid.
+    """
+    if event.version is None and event.action.startswith("version."):
+        raise BadInput(f"the event {quoted(event.action)} names no version")
+    if event.action == "version.stage_changed" and event.details.get("to") not in _STAGES:
+        raise BadInput(f"invalid stage {quoted(str(event.details.get('to')))}")
+
+
+_STAGES = tuple(stage.value for stage in ModelStage)
 
 
 def stage_entered(event: Event) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = "local"
 STORE = ("catalog", "artifacts")
+_GIVEN = ("flag", "MREG_CATALOG", "MREG_ARTIFACTS", "MREG_ENDPOINT_URL")
 
 
 def load_profile(
@@ -87,14 +88,30 @@ def load_profile(
         values["catalog"] = (os.path.join(folder, "catalog.db"), "default")
         values["artifacts"] = (os.path.join(folder, "artifacts"), "default")
     active = hooks.get(name, ())
-    if project is not None and from_project and not trusting:
-        named = any(_names(one, values, variables, file) for one in profiles.values())
-        if not named and not _allowed(project, said, variables, needed=bool(active)) and active:
+    own = profiles.get(name, {})
+    # Hooks run for the store that their own profile names: another person may have prepared any other store.
+    mine = not active or values["catalog"][1] == "default" or _names(own, values, variables, file)
+    adopts = mine
+    if project is not None and from_project:
+        if trusting:
+            mine = adopts = True
+        else:
+            named = any(_names(one, values, variables, file) for one in profiles.values())
+            mine = adopts = _allowed(project, said, variables, named=named, needed=not mine) or mine
+        if not mine:
             tell(f"the hooks of the profile {name} do not run for the store of {project.path}; to run them: mreg trust")
-            active = ()
+    elif not mine and any(key in own for key in STORE):
+        origins = [values[key][1] for key in (*STORE, "endpoint_url") if key in values]
+        source = next((one for one in origins if one in _GIVEN), origins[0])
+        tell(f"the hooks of the profile {name} do not run: it does not name the store of {source}")
+    else:
+        mine = True
+    if not mine:
+        active = ()
     return Profile(
         **{key: value for key, (value, _) in values.items()},
         hooks=active,
+        adopts=adopts,
         origins={key: origin for key, (_, origin) in values.items()},
     )
 
@@ -131,23 +148,27 @@ def project_here(
 
 
 def _names(entry: Values, store: Values, variables: Mapping[str, str], file: str) -> bool:
-    """Whether a profile names this store: both halves of it, at the same endpoint."""
+    """Whether a profile names this store: both halves of it, and the endpoint of a bucket."""
     try:
         found = _filled(entry, variables, file)
         pair_locations(found)
     except BadProfile:
         return False  # of a variable that is not set, for instance: it is not the profile in use
     nothing = ("", "")
-    return all(found.get(key, nothing)[0] == store.get(key, nothing)[0] for key in (*STORE, "endpoint_url"))
+    keys = (*STORE, "endpoint_url") if any(store[key][0].startswith("s3://") for key in STORE) else STORE
+    return all(found.get(key, nothing)[0] == store.get(key, nothing)[0] for key in keys)
 
 
-def _allowed(project: ProjectFile, said: Values, variables: Mapping[str, str], *, needed: bool) -> bool:
+def _allowed(project: ProjectFile, said: Values, variables: Mapping[str, str], *, named: bool, needed: bool) -> bool:
     """Whether the user has allowed the project's store; not looked up for a store inside the folder unless needed.
+
+    Args:
+        named: Whether a profile of the user names the store, so that it may be outside the folder.
 
     Raises:
         BadProfile: The store is outside the folder, and not allowed.
     """
-    outside = [key for key in STORE if "://" in said[key][0]]
+    outside = [] if named else [key for key in STORE if "://" in said[key][0]]
     if not outside and not needed:
         return False
     from mreg.profile.trust import is_trusted

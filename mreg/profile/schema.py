@@ -39,6 +39,7 @@ class Profile:
         catalog: A file's absolute path, or a URL.
         artifacts: A folder's absolute path, or a URL.
         hooks: What changes set off.
+        adopts: Whether hooks also run for deployments that other processes left in the catalog.
         origins: Where each value came from, by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
     """
 
@@ -53,6 +54,7 @@ class Profile:
     model: str = ""
     user: str = ""
     hooks: tuple[Hook, ...] = ()
+    adopts: bool = True
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mreg.catalog.deployments import claim, deployments_of, enqueue_one, finish, open_deployments
+from mreg.catalog.deployments import (
+    Open,
+    check_runs,
+    claim,
+    deployments_of,
+    enqueue_one,
+    finish,
+    open_deployments,
+    refuse,
+)
 from mreg.domain.hook import Deployment, DeploymentStatus, Hook
 from mreg.domain.names import ModelName, VersionRef
-from mreg.errors import MregError, NotAllowed
+from mreg.errors import BadInput, Corrupt, MregError, NotAllowed
 from mreg.registry.references import as_reference, find_model, find_version
 
 if TYPE_CHECKING:
@@ -22,32 +31,64 @@ GRACE_SECONDS = 60.0
 def deliver(session: Session) -> tuple[Deployment, ...]:
     """Run the hooks of this profile that wait, also those of processes that died; at least once each.
 
-    A hook is run by whose profile has it: the catalog keeps its name alone, so that nobody's commands are run by
-    somebody else. What fails stays failed until it is asked for again, and undoes its stage change where the hook says
-    so. A crash leaves the deployment to the next who delivers, under the same key.
+    The catalog keeps only the name of a hook, and each user runs the hooks of their own profile. Each deployment is
+    checked against the hook and the catalog first: the catalog may come from another person. A deployment that does not
+    pass is marked as failed, with a note. A hook that fails stays failed until it is asked for again, and undoes its
+    stage change if the hook says so. After a crash, the next delivery runs the deployment under the same key.
+
+    Deployments of other processes are left alone if the profile does not name the catalog.
     """
     done: list[Deployment] = []
+    own = tuple(session.set_off)
     for hook in session.hooks:
-        for deployment in _open(session, hook):
-            finished = _run(session, hook, deployment)
+        found = _open(session, hook, own, adopt=session.profile.adopts)
+        if found.refused:
+            _refuse(session, hook, found)
+        for deployment_id in found.runnable:
+            finished = _run(session, hook, deployment_id)
             if finished is not None:
                 done.append(finished)
+        if found.more:
+            session.notice(f"more deployments of the hook {hook.name} wait; to run them: mreg deploy --pending")
+    session.set_off.difference_update(own)
     session.delivered.extend(done)
     return tuple(done)
 
 
-def _open(session: Session, hook: Hook) -> tuple[Deployment, ...]:
-    return session.catalog.read(lambda reader: open_deployments(reader, hook.name, session.now()))
+def deliver_pending(session: Session) -> tuple[Deployment, ...]:
+    """`deliver` for a user who asks for it: a note names the hooks whose deployments are left alone."""
+    profile = session.profile
+    if not profile.adopts:
+        for hook in session.hooks:
+            waiting = _open(session, hook, (), adopt=True)
+            if waiting.runnable or waiting.refused:
+                session.notice(
+                    f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
+                )
+    return deliver(session)
 
 
-def _run(session: Session, hook: Hook, deployment: Deployment) -> Deployment | None:
+def _open(session: Session, hook: Hook, own: tuple[str, ...], *, adopt: bool) -> Open:
+    return session.catalog.read(lambda reader: open_deployments(reader, hook, session.now(), own, adopt=adopt))
+
+
+def _refuse(session: Session, hook: Hook, found: Open) -> None:
+    session.write_quietly(lambda writer: refuse(writer, hook, found))
+    count = len(found.refused)
+    session.notice(
+        f"the hook {hook.name} was not run for {count} deployment{'s' if count > 1 else ''} of this catalog: "
+        f"{next(iter(found.refused.values()))}"
+    )
+
+
+def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
     import os
 
     from mreg.hooks.dispatch import dispatch
     from mreg.hooks.environment import minimal_environment
 
     def take(writer: Writer) -> Deployment | None:
-        return claim(writer, deployment, session.now(), hook.timeout + GRACE_SECONDS)
+        return claim(writer, hook, deployment_id, session.now(), hook.timeout + GRACE_SECONDS)
 
     mine = session.write_quietly(take)
     if mine is None:
@@ -109,16 +150,14 @@ def deploy(session: Session, reference: VersionRef | str) -> tuple[Deployment, .
 
     Raises:
         NotFound: There is no such model or version.
-        NotAllowed: The version is in no stage, or this profile has no hook for it.
+        NotAllowed: The version is in no stage, this profile has no hook for it, or the catalog holds another event than
+            mreg wrote.
     """
     wanted = as_reference(reference)
 
     def request(writer: Writer) -> None:
         version = find_version(writer, wanted)
         model = find_model(writer, version.model_name)
-        hooks = [
-            one for one in session.hooks if one.wants("version.stage_changed", str(model.name), version.stage.value)
-        ]
         entered = next(
             (
                 event
@@ -127,17 +166,30 @@ def deploy(session: Session, reference: VersionRef | str) -> tuple[Deployment, .
             ),
             None,
         )
+        names = {str(model.name), entered.model if entered else ""}  # the hook is told the name in the event
+        hooks = [
+            one
+            for one in session.hooks
+            if all(one.wants("version.stage_changed", name, version.stage.value) for name in names)
+        ]
         if not hooks or entered is None:
             raise NotAllowed(
                 f"no hook of the profile {session.profile.name} is for {version.reference} in {version.stage.value}",
                 hint="hooks are defined in your own profile file: mreg profile list says where that is",
             )
         for hook in hooks:
+            try:
+                check_runs(writer, hook, entered)
+            except (BadInput, Corrupt) as error:
+                raise NotAllowed(
+                    f"the hook {hook.name} is not run for {version.reference}: {error.message}",
+                    hint="mreg audit verify",
+                ) from error
             enqueue_one(writer, entered, hook.name)
-        names = [hook.name for hook in hooks]
-        writer.record("deployment.requested", model, {"hooks": names, "of": entered.seq}, version.version)
+        asked = {"hooks": [hook.name for hook in hooks], "of": entered.seq}
+        writer.record("deployment.requested", model, asked, version.version)
 
-    session.write_quietly(request)
+    session.write_down(request)
     return deliver(session)
 
 

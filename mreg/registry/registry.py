@@ -355,9 +355,9 @@ class Registry(Upkeep):
 
     def deploy(self, reference: Reference | None = None) -> tuple[Deployment, ...]:
         """Run the hooks of a version's stage again, or those that wait; see `mreg.registry.deploy`."""
-        from mreg.registry.deploy import deliver, deploy
+        from mreg.registry.deploy import deliver_pending, deploy
 
-        return deliver(self._session) if reference is None else deploy(self._session, reference)
+        return deliver_pending(self._session) if reference is None else deploy(self._session, reference)
 
     def deployments(self, name: Name, *, limit: int = 100) -> tuple[Deployment, ...]:
         """What changes of a model set off; see `mreg.registry.deploy.deployments`."""

@@ -30,6 +30,7 @@ class Session:
         now: The clock, aware UTC.
         hooks: What changes set off, from the user's own profile.
         pull_records: Gives the user's records of pulled folders; None if there is no home folder.
+        set_off: Keys of the deployments that this session wrote down and has not run yet.
         delivered: Deployments that this session has brought to their end.
         undone: The rollbacks that this session made because a hook failed.
         notice: Takes what a person should know beside the result: what a reference resolved to, a warning.
@@ -44,6 +45,7 @@ class Session:
 
     hooks: tuple[Hook, ...] = ()
     pull_records: Callable[[], PullRecords | None] = lambda: None
+    set_off: set[str] = field(default_factory=set)
     delivered: list[Deployment] = field(default_factory=list)
     undone: list[StageChange] = field(default_factory=list)
 
@@ -56,12 +58,26 @@ class Session:
             after: Returns the result with the state after the hooks; called only if a hook was run. A hook can change
                 the status of a version, roll its stage back, or run mreg commands.
         """
-        value = self.catalog.write(fn, actor=self.actor(), at=self.now(), hooks=self.hooks)
-        if self.hooks:
-            from mreg.registry.deploy import deliver
+        if not self.hooks:
+            return self.write_quietly(fn)
+        value = self.write_down(fn)
+        from mreg.registry.deploy import deliver
 
-            if deliver(self) and after is not None:
-                return self.catalog.read(lambda reader: after(reader, value))
+        if deliver(self) and after is not None:
+            return self.catalog.read(lambda reader: after(reader, value))
+        return value
+
+    def write_down(self, fn: Callable[[Writer], T]) -> T:
+        """`write` that leaves the hooks that it sets off to `mreg.registry.deploy.deliver`."""
+        keys: list[str] = []
+
+        def work(writer: Writer) -> T:
+            value = fn(writer)
+            keys[:] = writer.set_off  # of the last try, if there were several
+            return value
+
+        value = self.catalog.write(work, actor=self.actor(), at=self.now(), hooks=self.hooks)
+        self.set_off.update(keys)
         return value
 
     def write_quietly(self, fn: Callable[[Writer], T]) -> T:

@@ -3,10 +3,16 @@ INSERT INTO deployments (key, hook, seq, model_id, version, status, attempts, ou
 VALUES (:key, :hook, :seq, :model_id, :version, 'pending', 0, '', :at)
 
 -- name: open
-SELECT d.*, e.at, e.actor, e.action, e.model, e.details, e.previous, e.hash
-FROM deployments d JOIN events e ON e.seq = d.seq
-WHERE d.hook = :hook AND d.status IN ('pending', 'deploying')
-ORDER BY d.deployment_id
+SELECT * FROM deployments
+WHERE hook = :hook AND status IN ('pending', 'deploying') AND (claimed_until IS NULL OR claimed_until < :now)
+ORDER BY deployment_id LIMIT :row_limit
+
+-- name: by_key
+SELECT * FROM deployments WHERE hook = :hook AND key = :key
+
+-- name: refuse
+UPDATE deployments SET status = 'failed', output = :output, ended_at = :at, claimed_until = NULL
+WHERE deployment_id = :deployment_id
 
 -- name: of_model
 SELECT d.*, e.at, e.actor, e.action, e.model, e.details, e.previous, e.hash

@@ -29,3 +29,14 @@ SELECT * FROM events WHERE seq > :seq ORDER BY seq LIMIT :row_limit
 -- name: stage_entered
 SELECT e.* FROM events e CROSS JOIN stage_changes s ON s.seq = e.seq
 WHERE e.model_id = :model_id AND e.version = :version AND s.to_stage = :stage ORDER BY e.seq DESC LIMIT 1
+
+-- name: by_seq
+SELECT * FROM events WHERE seq = :seq
+
+-- name: link
+SELECT previous, hash FROM events WHERE seq = :seq
+
+-- name: last_move
+SELECT * FROM events
+WHERE model_id = :model_id AND version = :version AND action IN ('version.stage_changed', 'version.deleted')
+ORDER BY seq DESC LIMIT 1
