@@ -152,6 +152,15 @@ class Reader:
         yield from holders(self.connection, model.model_id, place, 2)
         yield from former_holders(self.connection, model.model_id, place)
 
+    def entries(self, model: RegisteredModel, place: Selector) -> tuple[int, ...]:
+        """The numbers of the versions that the rule of a stage or an alias let in, the last one first.
+
+        Also those of deleted versions, and not those that only a rollback brought back.
+        """
+        from mreg.catalog.selecting import entries
+
+        return entries(self.connection, model.model_id, place)
+
     def search(
         self, where: Expression | None, *, sort: Sort | None = None, limit: int | None = None, offset: int = 0
     ) -> tuple[ModelVersion, ...]:

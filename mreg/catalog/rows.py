@@ -187,6 +187,18 @@ def _json(stored: str) -> Mapping[str, Any]:
     return MappingProxyType(document)
 
 
+def details_of(row: Row) -> Mapping[str, Any]:
+    """The details of an event.
+
+    Raises:
+        Corrupt: They are not a JSON object.
+    """
+    try:
+        return _json(text(row, "details"))
+    except (ValueError, BadInput, RecursionError) as error:
+        raise Corrupt("the catalog holds an event whose details are not a JSON object", hint=RESTORE) from error
+
+
 def _environment(stored: str) -> Mapping[str, str]:
     if stored == "{}":
         return _NOTHING

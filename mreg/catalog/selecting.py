@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mreg.catalog.database import Connection, Row
-from mreg.catalog.rows import read_digest, text, truth, version_number
+from mreg.catalog.rows import details_of, read_digest, text, truth, version_number
 from mreg.domain.metrics import Direction, direction
 from mreg.domain.model import ModelStage, RegisteredModel
 from mreg.domain.names import LARGEST_VERSION, Selector, SelectorKind, folded, spelled
@@ -92,6 +92,23 @@ def former_holders(connection: Connection, model_id: int, place: Selector) -> tu
         return held(StageEntry(version_number(row), truth(row, "returned")) for row in rows)[::-1]
     rows = connection.all("versions.alias_history", model_id=model_id, folded=folded(place.value))
     return tuple(version_number(row) for row in rows if row["version"] is not None)
+
+
+def entries(connection: Connection, model_id: int, place: Selector) -> tuple[int, ...]:
+    """The versions that the rule of a stage or an alias let in, the last one first; versions that were deleted, too.
+
+    A version that came back by a rollback was not let in by the rule, nor one that a rejection for Production sent back
+    to Staging.
+    """
+    if place.kind is not SelectorKind.STAGE:
+        return former_holders(connection, model_id, place)
+    stage = ModelStage.parse(place.value).value
+    rows = connection.all("versions.stage_entries", model_id=model_id, stage=stage)
+    return tuple(version_number(row) for row in rows if not _sent_back(details_of(row).get("policy")))
+
+
+def _sent_back(said: object) -> bool:
+    return isinstance(said, dict) and "rejected_by" in said and "overridden" not in said
 
 
 def _of_place(connection: Connection, model_id: int, place: Selector, back: int) -> int | None:

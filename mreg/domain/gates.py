@@ -21,12 +21,18 @@ class Holder:
     Attributes:
         left: Whether it left the stage or alias, which no other version holds now.
         deleted: Whether it was deleted since; its metrics are those of the audit trail.
+        unrejected: Whether it is compared with because the rule let it in last, and it left without a rejection.
+        also: Such a version, with which a gate compares as well.
+        way_on: How to leave this version out of the comparison, for a hint; empty if there is no way.
     """
 
     reference: VersionRef
     metrics: Mapping[str, MetricValue]
     left: bool = False
     deleted: bool = False
+    unrejected: bool = False
+    also: Holder | None = None
+    way_on: str = ""
 
 
 Occupant = Callable[[str], Holder | None]
@@ -42,12 +48,14 @@ class GateResult:
         passed: Whether the version may pass.
         found: What the version has of what the gate asks for, such as ``accuracy 0.91``.
         bound: What it is held against, such as ``production.accuracy - 0.005 = 0.905``; empty where the gate says it.
+        ways_on: How to leave versions out with which the comparison failed, for the hint.
     """
 
     gate: str
     passed: bool
     found: str
     bound: str = ""
+    ways_on: tuple[str, ...] = ()
 
 
 def evaluate(text: str, gate: Expression, version: ModelVersion, occupant: Occupant) -> GateResult:
@@ -55,7 +63,8 @@ def evaluate(text: str, gate: Expression, version: ModelVersion, occupant: Occup
 
     A comparison of something that the version lacks fails, and so does its negation. A comparison with a stage or an
     alias is one with the version that it means, or that it meant last if it means none. It passes only if no other
-    version ever was there, since there is nothing to be worse than. If that version lacks the metric it fails.
+    version ever was there, since there is nothing to be worse than. If that version lacks the metric it fails. After a
+    rollback the comparison must also hold with the version that was rolled back.
 
     Args:
         text: The gate as it was written.
@@ -63,7 +72,13 @@ def evaluate(text: str, gate: Expression, version: ModelVersion, occupant: Occup
     judged = _Judgement(version, occupant)
     passed = judged.judge(gate) is True
     found = dict.fromkeys(f"{field.key} {_shown(judged.value(field))}" for field in _fields(gate))
-    return GateResult(gate=text, passed=passed, found=", ".join(found), bound=", ".join(judged.bounds))
+    return GateResult(
+        gate=text,
+        passed=passed,
+        found=", ".join(found),
+        bound=", ".join(judged.bounds),
+        ways_on=tuple(dict.fromkeys(judged.ways_on)),
+    )
 
 
 class _Judgement:
@@ -73,26 +88,23 @@ class _Judgement:
         self.version = version
         self.occupant = occupant
         self.bounds: list[str] = []
+        self.ways_on: list[str] = []
 
-    def judge(self, gate: Expression) -> bool | None:
+    def judge(self, gate: Expression, *, negated: bool = False) -> bool | None:
         if isinstance(gate, (And, Or)):
-            results = [self.judge(one) for one in gate.operands]
-            decided = isinstance(gate, Or)
-            if decided in results:
-                return decided
-            return None if None in results else not decided
+            return _joined([self.judge(one, negated=negated) for one in gate.operands], decided=isinstance(gate, Or))
         if isinstance(gate, Not):
-            result = self.judge(gate.operand)
+            result = self.judge(gate.operand, negated=not negated)
             return None if result is None else not result
         if isinstance(gate, Missing):
             return self.value(gate.field) in (None, "", ())
-        return self._compare(gate)
+        return self._compare(gate, negated=negated)
 
-    def _compare(self, gate: Compare) -> bool | None:
+    def _compare(self, gate: Compare, *, negated: bool) -> bool | None:
         value = self.value(gate.field)
         wanted = gate.values[0]
         if isinstance(wanted, Relative):
-            return self._against(gate.operator, value, wanted)
+            return self._against(gate.operator, value, wanted, negated=negated)
         if value is None or value == () or value == "":
             return None
         if isinstance(value, tuple):  # of several aliases any may be meant
@@ -103,19 +115,26 @@ class _Judgement:
             return None if number is None else _holds(gate.operator, number, gate.values)
         return _holds(gate.operator, value, gate.values)
 
-    def _against(self, operator: str, value: object, wanted: Relative) -> bool | None:
+    def _against(self, operator: str, value: object, wanted: Relative, *, negated: bool) -> bool | None:
         other = self.occupant(wanted.place)
         if other is None:
             self.bounds.append(f"{wanted}: no other version was ever in {wanted.place}")
             return True
-        named = str(other.reference)
-        if other.left:
-            named += f", which was the last in {wanted.place}" + (" and was deleted" if other.deleted else "")
-        elif other.deleted:
-            named += ", which was deleted"
+        results = []
+        for one in (other, *([other.also] if other.also is not None else ())):
+            result = self._held(operator, value, wanted, one)
+            if one.way_on and result in (None, negated):
+                self.ways_on.append(one.way_on)
+            results.append(result)
+        # The gate must hold with each of them; within a negation it does if no comparison holds.
+        return _joined(results, decided=negated)
+
+    def _held(self, operator: str, value: object, wanted: Relative, other: Holder) -> bool | None:
+        named = _named(other, wanted.place)
         metric = other.metrics.get(wanted.metric)
         if metric is None:
-            self.bounds.append(f"{wanted}: {named}{',' if other.left or other.deleted else ''} has no {wanted.metric}")
+            apart = "," if "," in named else ""
+            self.bounds.append(f"{wanted}: {named}{apart} has no {wanted.metric}")
             return None
         context = exact_arithmetic()
         bound = context.add(context.multiply(exact(metric), exact(wanted.factor)), exact(wanted.offset))
@@ -149,6 +168,20 @@ class _Judgement:
             "deployed_at": time_text(version.deployed_at) if version.deployed_at else None,
         }
         return values[field.key]
+
+
+def _named(holder: Holder, place: str) -> str:
+    why = ""
+    if holder.left:
+        why = f", which left {place} without a rejection" if holder.unrejected else f", which was the last in {place}"
+    return f"{holder.reference}{why}" + (" and was deleted" if holder.deleted else "")
+
+
+def _joined(results: list[bool | None], *, decided: bool) -> bool | None:
+    """Several results as one: the deciding one if any is, else unknown if any is, else the other."""
+    if decided in results:
+        return decided
+    return None if None in results else not decided
 
 
 def _fields(gate: Expression) -> Iterator[Field]:

@@ -32,6 +32,9 @@ from mreg.domain.text import nearest, printable, quoted
 from mreg.errors import BadInput
 
 LENGTH_LIMIT = 4_000
+GATE_LIMIT = 1_000
+"""Characters of a gate in a policy that is applied; a catalog of an older release can hold longer ones."""
+
 DEPTH_LIMIT = 50
 
 

@@ -59,6 +59,14 @@ def check_artifact_name(name: str) -> str:
     return name
 
 
+def is_project_file(name: str) -> bool:
+    """Whether a disk can take a name for that of the project file, ``mreg.yaml``; disks fold case and Unicode."""
+    import unicodedata
+
+    kept = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    return unicodedata.normalize("NFKC", kept.casefold()).rstrip(". ").partition(":")[0].rstrip(". ") == "mreg.yaml"
+
+
 def reserved_on_windows(path: str) -> bool:
     """Whether Windows opens something else under this path: a device, a stream of another file, a trimmed name."""
     return any(_DEVICES.match(part) or ":" in part or part.endswith((".", " ")) for part in path.split("/"))

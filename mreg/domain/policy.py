@@ -9,16 +9,22 @@ from datetime import datetime
 from typing import Any
 
 from mreg.domain.digest import Digest
-from mreg.domain.expression import metrics_of
+from mreg.domain.expression import Expression, metrics_of
 from mreg.domain.gates import GateResult, Occupant, evaluate
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import check_alias, folded, spelled
-from mreg.domain.parsing import parse_gate
+from mreg.domain.parsing import GATE_LIMIT, parse_gate
 from mreg.domain.text import check_line, nearest, quoted
 from mreg.errors import BadInput
 
 KEYS = ("from", "gates", "approvals", "approvers", "own_approval", "override")
 GATES_LIMIT = 100
+"""Gates of one rule."""
+
+ALL_GATES_LIMIT = 200
+RULES_LIMIT = 100
+"""Gates and rules of a whole policy; a catalog of an older release can hold more."""
+
 PEOPLE_LIMIT = 100
 
 
@@ -41,11 +47,23 @@ class Rule:
     approvers: tuple[str, ...] = ()
     own_approval: bool = False
     override: bool = False
+    _parsed: list[Expression] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def conditions(self) -> tuple[tuple[str, Expression], ...]:
+        """Each gate with what it means; parsed once, however many versions are held against it."""
+        if not self._parsed:
+            self._parsed.extend(map(parse_gate, self.gates))
+        return tuple(zip(self.gates, self._parsed, strict=True))
 
     @property
     def guards(self) -> bool:
         """Whether the rule asks for anything, so that leaving its target is checked, too."""
         return bool(self.came_from or self.gates or self.approvals or self.approvers)
+
+    def entitles(self, person: str) -> bool:
+        """Whether a person's rejection counts: an approver's, or anyone's if the rule names no approvers."""
+        return not self.approvers or person in self.approvers
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +168,7 @@ def assess(
     return Assessment(
         target=target,
         wrong_stage=rule.came_from if rule.came_from not in (None, version.stage) else None,
-        gates=tuple(evaluate(text, parse_gate(text), version, occupant) for text in rule.gates),
+        gates=tuple(evaluate(text, gate, version, occupant) for text, gate in rule.conditions),
         needed=rule.approvals,
         approved_by=tuple(approved),
         may_approve=tuple(
@@ -171,16 +189,18 @@ def depart(
     rule = policy.rule(place)
     if not rule.guards or place in (ModelStage.NONE.value, ModelStage.ARCHIVED.value):
         return None
-    rejected = any(
-        not one.approved and (not rule.approvers or one.person in rule.approvers)
-        for one in _decisions_for(place, version, decisions)
-    )
     return Departure(
         place=place,
-        allowed=rejected or person in rule.approvers,
+        allowed=was_rejected(policy, place, version, decisions) or person in rule.approvers,
         may_take_out=rule.approvers,
         override=rule.override,
     )
+
+
+def was_rejected(policy: Policy, place: str, version: ModelVersion, decisions: Iterable[Decision]) -> bool:
+    """Whether a person who is entitled to it rejected a version for a stage or an alias."""
+    rule = policy.rule(place)
+    return any(not one.approved and rule.entitles(one.person) for one in _decisions_for(place, version, decisions))
 
 
 def _decisions_for(target: str, version: ModelVersion, decisions: Iterable[Decision]) -> list[Decision]:
@@ -223,7 +243,22 @@ def parse_policy(document: object, *, stored: bool = False) -> Policy:
         if stages[0].value in rules:
             raise BadInput(f"{stages[0].value} is given twice", hint="give it once", path=[key])
         rules[stages[0].value] = _rule(value, (key,))
+    if not stored:
+        _check_size(rules)
     return Policy(rules)
+
+
+def _check_size(rules: Mapping[str, Rule]) -> None:
+    """Bound the work of one policy: each gate is held against each version in use."""
+    if len(rules) > RULES_LIMIT:
+        raise BadInput(f"the policy has {len(rules)} rules; the limit is {RULES_LIMIT}", path=["aliases"])
+    count = sum(len(rule.gates) for rule in rules.values())
+    if count > ALL_GATES_LIMIT:
+        raise BadInput(f"the policy has {count} gates; the limit is {ALL_GATES_LIMIT}", path=[])
+    for target, rule in rules.items():
+        for gate in rule.gates:
+            if len(gate) > GATE_LIMIT:
+                raise BadInput(f"a gate of {target} has {len(gate)} characters; the limit is {GATE_LIMIT}", path=[])
 
 
 def _both(first: Rule, second: Rule) -> Rule:
@@ -352,6 +387,6 @@ def metrics_asked_for(policy: Policy) -> tuple[str, ...]:
     """The metrics that the gates of a policy name, each once."""
     return tuple(
         dict.fromkeys(
-            metric for rule in policy.rules.values() for gate in rule.gates for metric in metrics_of(parse_gate(gate))
+            metric for rule in policy.rules.values() for _, gate in rule.conditions for metric in metrics_of(gate)
         )
     )

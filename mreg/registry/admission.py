@@ -11,7 +11,7 @@ from mreg.domain.gates import Holder
 from mreg.domain.metrics import MetricValue
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, VersionRef, folded, spelled
-from mreg.domain.policy import Assessment, Policy, assess
+from mreg.domain.policy import Assessment, Policy, assess, was_rejected
 from mreg.domain.text import printable
 from mreg.errors import ApprovalMissing, BadInput, GateFailed, MregError, NotAllowed, NotFound
 from mreg.registry.references import find_model
@@ -19,6 +19,9 @@ from mreg.registry.references import find_model
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
+
+DECISIONS = ("version.approved", "version.rejected", "version.decision_withdrawn")
+"""The events of decisions on versions."""
 
 
 def occupants(reader: Reader, model: RegisteredModel, target: str) -> tuple[ModelVersion, ...]:
@@ -30,26 +33,58 @@ def occupants(reader: Reader, model: RegisteredModel, target: str) -> tuple[Mode
     return (found,) if found is not None else ()
 
 
-def holder(reader: Reader, model: RegisteredModel, place: str, version: ModelVersion) -> Holder | None:
+def holder(reader: Reader, model: RegisteredModel, place: str, version: ModelVersion, policy: Policy) -> Holder | None:
     """The version that a gate on a version compares with: the last other one in a stage or under an alias.
 
     That is the one that entered last of those that are there; if no other one is there, the one that was there last,
     whose metrics the audit trail keeps if it was deleted. None only if no other version ever was there: who empties a
     place does not open it.
+
+    A rollback does not lower the bar either (``docs/decisions/0041``): the gate also compares with the last version
+    that the rule let in, unless that one was rejected for the place.
     """
     selector = Selector.parse(place)
     now = {one.version for one in occupants(reader, model, place)}
-    for number in reader.last_holders(model, selector):
-        if number == version.version:
-            continue
-        found = reader.version(model, number)
-        return Holder(
-            reference=VersionRef(model.name, Selector.number(number)),
-            metrics=found.metrics if found is not None else _recorded_metrics(reader, model, number),
-            left=number not in now,
-            deleted=found is None,
-        )
-    return None
+    there = next((number for number in reader.last_holders(model, selector) if number != version.version), None)
+    entered = [number for number in reader.entries(model, selector) if number != version.version]
+    first = _held(reader, model, there, now) if there is not None else None
+    counting = (number for number in dict.fromkeys(entered) if not _rejected(reader, model, number, place, policy))
+    last = next(counting, None)
+    if last is None or last == there:
+        return first
+    second = replace(_held(reader, model, last, now), unrejected=True)
+    if not second.deleted:
+        approvers = ", ".join(policy.rule(place).approvers)
+        command = f"mreg reject {second.reference}{_to(place)} --reason REASON"
+        ask = f"ask {approvers} to reject it" if approvers else "reject it"
+        second = replace(second, way_on=f"to compare no longer with {second.reference}, {ask}: {command}")
+    return second if first is None else replace(first, also=second)
+
+
+def _to(place: str) -> str:
+    return "" if place == ModelStage.PRODUCTION.value else f" --to {place}"
+
+
+def _held(reader: Reader, model: RegisteredModel, number: int, now: set[int]) -> Holder:
+    found = reader.version(model, number)
+    return Holder(
+        reference=VersionRef(model.name, Selector.number(number)),
+        metrics=found.metrics if found is not None else _recorded_metrics(reader, model, number),
+        left=number not in now,
+        deleted=found is None,
+    )
+
+
+def _rejected(reader: Reader, model: RegisteredModel, number: int, place: str, policy: Policy) -> bool:
+    """Whether a version was rejected for a place by a person who is entitled to it; also of a deleted version."""
+    found = reader.version(model, number)
+    if found is not None:
+        return was_rejected(policy, place, found, decisions_on(reader, found))
+    standing: dict[str, bool] = {}
+    for event in reader.events(model=model, version=number, newest_first=False):
+        if event.action in DECISIONS and folded(str(event.details.get("target"))) == folded(place):
+            standing[event.actor] = event.action == "version.rejected"
+    return any(rejected and policy.rule(place).entitles(person) for person, rejected in standing.items())
 
 
 def _recorded_metrics(reader: Reader, model: RegisteredModel, number: int) -> Mapping[str, MetricValue]:
@@ -74,7 +109,7 @@ def assessment_of(
     held = policy if policy is not None else policy_for(reader, model)
 
     found = assess(
-        held, target, version, decisions_on(reader, version), lambda place: holder(reader, model, place, version)
+        held, target, version, decisions_on(reader, version), lambda place: holder(reader, model, place, version, held)
     )
     return replace(found, wrong_stage=None) if entered else found
 
@@ -130,7 +165,7 @@ def admit_new(reader: Reader, version: ModelVersion, target: str) -> None:
     count = f"{assessment.needed} approval" + ("s" if assessment.needed > 1 else "")
     raise ApprovalMissing(
         f"{refused}{target} needs {count}, which a new version does not have",
-        hint=f"{later}; then: mreg approve {name}@latest" + ("" if target == "Production" else f" --to {target}"),
+        hint=f"{later}; then: mreg approve {name}@latest{_to(target)}",
         **details,
     )
 
@@ -241,7 +276,7 @@ def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
     who = f"{', '.join(assessment.may_approve)} may give it" if assessment.may_approve else "anybody else may give it"
     return ApprovalMissing(
         f"{reference} has {len(assessment.approved_by)} of {assessment.needed} approvals for {target}",
-        hint=f"{who}: mreg approve {reference}" + ("" if target == "Production" else f" --to {target}"),
+        hint=f"{who}: mreg approve {reference}{_to(target)}",
         **details,
     )
 
@@ -252,4 +287,5 @@ def _gates(assessment: Assessment) -> str:
 
 def _failures(assessment: Assessment) -> str:
     lines = [f"{one.gate}: {one.found}" + (f", and {one.bound}" if one.bound else "") for one in assessment.failed]
+    lines += dict.fromkeys(way for one in assessment.failed for way in one.ways_on)
     return "\n".join(map(printable, lines))  # a newline in a gate must not begin a line of the hint

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mreg.catalog.decisions import decide, decisions_on, policy_for, withdraw
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
-from mreg.domain.names import VersionRef, folded, spelled
+from mreg.domain.names import Selector, VersionRef, folded, spelled
 from mreg.domain.policy import Assessment, Decision, Rule, counts
 from mreg.domain.text import check_text
 from mreg.domain.transition import ROAD
@@ -87,9 +87,10 @@ def reject(
     leave_production: bool = True,
     seen: ModelStage | None = None,
 ) -> Decided:
-    """Reject a version for a stage or an alias, with a reason; one that is beyond Staging goes back there.
+    """Reject a version for a stage or an alias, with a reason; one that is in Production goes back to Staging.
 
-    The rejection stands until the same person approves the version or takes the decision back.
+    A version that was rolled back can be rejected, too: gates no longer compare with it then. The rejection stands
+    until the same person approves the version or takes the decision back.
 
     Args:
         leave_production: Whether the version can leave Production if no other version is there.
@@ -99,7 +100,7 @@ def reject(
         NotFound: There is no such version or target.
         BadInput: There is no reason.
         ApprovalMissing: The policy names others.
-        NotAllowed: The version is archived.
+        NotAllowed: The version is archived and was never in the stage or under the alias.
         LeavesProduction: No version would be in Production, and ``leave_production`` does not allow it.
         Conflict: The version is not in the stage in which it was seen.
     """
@@ -108,10 +109,10 @@ def reject(
     check_text("reason", reason)
 
     def work(writer: Writer) -> Decided:
-        version, _, target, rule = _looked_up(writer, reference, to)
+        version, model, target, rule = _looked_up(writer, reference, to)
         check_seen(version, seen)
-        if version.stage is ModelStage.ARCHIVED:
-            raise NotAllowed(f"{version.reference} is archived, and there is nothing to reject")
+        if version.stage is ModelStage.ARCHIVED and not _was_in(writer, model, version, target):
+            raise NotAllowed(f"cannot reject {version.reference}: it is archived and was never in {target}")
         if rule.approvers and writer.actor not in rule.approvers:
             raise _not_entitled(rule, writer.actor, version, target)
         if _standing(writer, version, target) != (False, reason):
@@ -191,6 +192,10 @@ def _looked_up(writer: Writer, reference: VersionRef | str, to: str) -> tuple[Mo
     if target is None:
         raise no_such_target(to, model)
     return version, model, target, policy.rule(target)
+
+
+def _was_in(reader: Reader, model: RegisteredModel, version: ModelVersion, target: str) -> bool:
+    return version.version in reader.entries(model, Selector.parse(target))
 
 
 def _standing(writer: Writer, version: ModelVersion, target: str) -> tuple[bool, str] | None:

@@ -202,12 +202,14 @@ def enter_stage(
 
     Args:
         leave_production: Whether the version can leave Production if no other version is there.
-        unchecked: Skip the policy: for a change that the policy itself demands.
+        unchecked: Skip the policy: a rejection sends the version back, and the event says so.
     """
     before = version.stage
     said: dict[str, object] = {}
     replaced = () if keep_existing else _replaced(writer, version, stage)
-    if not unchecked and (before is not stage or returned or replaced):
+    if unchecked:
+        said = {"rejected_by": [writer.actor]}
+    elif before is not stage or returned or replaced:
         from mreg.registry.admission import heed
         from mreg.registry.departure import check_departures, on_the_way
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
-from mreg.domain.paths import check_artifact_name
+from mreg.domain.paths import check_artifact_name, is_project_file
 from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination, protection
@@ -59,7 +59,7 @@ def pull(
     Args:
         reference: Which version; a bare name means the latest.
         destination: File or folder to make; None for the artifact's own name in the working folder. A name that
-            begins with ``-`` or ``.`` is not taken from the catalog and must be given here.
+            begins with ``-`` or ``.``, and ``mreg.yaml``, is not taken from the catalog and must be given here.
         force: Replace files of the same name.
 
     Raises:
@@ -67,7 +67,7 @@ def pull(
         AlreadyExists: Something else is at the destination. With ``force``: a file of an earlier pull was changed
             since, or a folder, link or device is where a file must be, or the reverse; the message lists them.
         BadInput: The destination is the registry's own, is a device or a pipe, is a folder whose files are never
-            replaced, or would be taken from the catalog and begins with ``-`` or ``.``.
+            replaced, or would be taken from the catalog and begins with ``-`` or ``.`` or is ``mreg.yaml``.
         Conflict: Another process changed the destination during the pull.
         Corrupt: The stored bytes are not what they should be.
         Unavailable: The store can't be read or the destination can't be written.
@@ -114,7 +114,7 @@ def _own_name(version: ModelVersion, folder: str) -> str:
     """The artifact's own name, checked once more where it becomes a path that nobody typed.
 
     Raises:
-        BadInput: It would be read as an option by other commands, or make a hidden file.
+        BadInput: It would be read as an option by other commands, make a hidden file, or be read as a project file.
         Corrupt: It is no name of an artifact.
     """
     name = version.artifact.name
@@ -122,6 +122,11 @@ def _own_name(version: ModelVersion, folder: str) -> str:
         check_artifact_name(name)
     except BadInput as error:
         raise Corrupt(f"{version.reference}: {error.message}", hint=f"mreg pull {version.reference} DEST") from error
+    if is_project_file(name):
+        raise BadInput(
+            f"cannot take the destination from the catalog: {quoted(name)} is the name of mreg's project file",
+            hint=f"mreg pull {version.reference} {shell_word(os.path.join(folder, f'artifact-{name}'))}",
+        )
     if name.startswith(("-", ".")):
         plain = name.lstrip("-. ") or version.model_name.value.rpartition("/")[2].lstrip("-. ") or "artifact"
         raise BadInput(

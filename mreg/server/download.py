@@ -15,6 +15,7 @@ from anyio.to_thread import run_sync
 from starlette.responses import Response
 
 from mreg.domain.names import VersionRef
+from mreg.domain.paths import is_project_file
 from mreg.errors import MregError
 from mreg.registry.registry import Registry
 from mreg.server.at_once import AtOnce
@@ -101,6 +102,9 @@ def _disposition(name: str) -> str:
     """
     plain = _escaped(name, _NOT_PLAIN)
     full = _escaped(name, _NOT_SAFE)
+    if is_project_file(name):  # mreg would read it as its project file
+        first = "".join(f"~{byte:02X}" for byte in _utf8(name[0]))
+        plain, full = (first + _escaped(name[1:], unsafe) for unsafe in (_NOT_PLAIN, _NOT_SAFE))
     extended = "" if full == plain else f"; filename*=UTF-8''{quote(full, safe='', errors='surrogatepass')}"
     return f'attachment; filename="{plain}"{extended}'
 

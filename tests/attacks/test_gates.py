@@ -275,3 +275,130 @@ def test_the_python_api_checks_alike() -> None:
         registry.rename("m", "n", override="moved")
         with pytest.raises(GateFailed):
             registry.promote("n@2", "production")
+
+
+@pytest.fixture
+def rolled_back(person: As) -> As:
+    """m@1 (0.6), m@2 (0.9) and m@3 (0.95) were in Production in turn; m@4 (0.61) was not; lead approves."""
+    for number, accuracy in ((1, 0.6), (2, 0.9), (3, 0.95), (4, 0.61)):
+        Path("model").write_text(str(number))
+        assert person("ada", "push", "model", "-n", "m", "--accuracy", str(accuracy)).code == 0
+        if number < 4:
+            assert person("ada", "promote", f"m@{number}", "--to", "production").code == 0
+    strict("[lead]", person)
+    assert person("ada", "promote", "m@4", "--to", "production").code == 3
+    return person
+
+
+def strict(approvers: str, person: As) -> None:
+    Path("policy.yaml").write_text(
+        f"Production: {{gates: [accuracy >= production.accuracy], approvers: {approvers}, override: false}}\n"
+    )
+    assert person("lead", "policy", "apply", "policy.yaml").code == 0
+
+
+REFUSED = (
+    "error: m@4 does not pass a gate of Production\n"
+    "  accuracy >= production.accuracy: accuracy 0.61, and production.accuracy = 0.6 of m@1, production.accuracy = "
+    "0.95 of m@3, which left Production without a rejection\n"
+    "  to compare no longer with m@3, ask lead to reject it: mreg reject m@3 --reason REASON\n"
+)
+
+
+@pytest.mark.parametrize("ways", [[["--to", "m@1"]], [[], []], [["--to", "m@2"], []], [[], ["--to", "m@1"]]], ids=str)
+def test_a_rollback_does_not_lower_a_gate(ways: list[list[str]], rolled_back: As, command: Mreg) -> None:
+    for words in ways:
+        assert rolled_back("ada", "rollback", "m", *words).code == 0
+    assert rolled_back("ada", "show", "m@production", "-q").out == "m@1\n"
+    done = rolled_back("ada", "promote", "m@4", "--to", "production")
+    assert (done.code, done.err) == (3, REFUSED)
+    assert rolled_back("ada", "promote", "m@4", "--to", "production", "--keep-existing").code == 3
+    Path("model").write_text("5")
+    assert rolled_back("ada", "push", "model", "-n", "m", "--accuracy", "0.61", "--stage", "production").code == 3
+    plan = json.loads(rolled_back("ada", "promote", "m@4", "--to", "production", "--plan", "--json").out)
+    assert (plan["allowed"], "0.95 of m@3" in json.dumps(plan)) == (False, True)
+    checked = json.loads(rolled_back("ada", "policy", "check", "policy.yaml", "--json").out)
+    assert "0.95 of m@3, which left Production without a rejection" in json.dumps(checked)
+    assert where(command)["m@1"] == "Production"
+
+
+def test_a_rolled_back_version_counts_until_an_approver_rejects_it(rolled_back: As, command: Mreg) -> None:
+    assert rolled_back("ada", "rollback", "m", "--to", "m@1").code == 0
+    assert rolled_back("ada", "reject", "m@3", "--reason", "no").code == 5
+    assert rolled_back("lead", "reject", "m@3", "--reason", "leaked labels").code == 0
+    done = rolled_back("ada", "promote", "m@4", "--to", "production")
+    assert (done.code, "0.9 of m@2, which left Production without" in done.err) == (3, True)
+    assert rolled_back("ada", "delete", "m@3", "--force", "--yes").code == 0  # the rejection outlives the version
+    done = rolled_back("ada", "promote", "m@4", "--to", "production")
+    assert (done.code, "of m@2" in done.err, "of m@3" in done.err) == (3, True, False)
+    assert rolled_back("lead", "reject", "m@2", "--reason", "leaked labels").code == 0
+    assert rolled_back("lead", "reject", "m@2", "--withdraw").code == 0
+    assert rolled_back("ada", "promote", "m@4", "--to", "production").code == 3
+    assert rolled_back("lead", "reject", "m@2", "--reason", "leaked labels").code == 0
+    assert rolled_back("ada", "promote", "m@4", "--to", "production").code == 0
+    assert json.loads(rolled_back("ada", "why", "m@production", "--json").out)["version"]["reference"] == "m@4"
+    assert command("audit", "verify").code == 0
+
+
+def test_a_deleted_version_that_was_rolled_back_still_counts(rolled_back: As) -> None:
+    assert rolled_back("ada", "rollback", "m", "--to", "m@1").code == 0
+    assert rolled_back("ada", "delete", "m@3", "--force", "--yes").code == 0
+    done = rolled_back("ada", "promote", "m@4", "--to", "production")
+    assert (done.code, done.err.splitlines()[-1].endswith("left Production without a rejection and was deleted")) == (
+        3,
+        True,
+    ), done.err
+
+
+def test_if_a_rule_names_no_approvers_anyone_can_reject_a_rolled_back_version(rolled_back: As) -> None:
+    strict("[]", rolled_back)
+    assert rolled_back("ada", "rollback", "m", "--to", "m@1").code == 0
+    done = rolled_back("ada", "promote", "m@4", "--to", "production")
+    assert "  to compare no longer with m@3, reject it: mreg reject m@3 --reason REASON\n" in done.err
+    for number in (3, 2):
+        assert rolled_back("ada", "reject", f"m@{number}", "--reason", "leaked labels").code == 0
+    assert rolled_back("ada", "promote", "m@4", "--to", "production").code == 0
+
+
+def test_a_version_that_came_back_cannot_enter_anew_to_lower_a_gate(rolled_back: As) -> None:
+    assert rolled_back("ada", "rollback", "m", "--to", "m@1").code == 0
+    assert rolled_back("lead", "archive", "m@1", "--yes").code == 0
+    assert rolled_back("ada", "promote", "m@1", "--to", "production").code == 3
+    assert rolled_back("ada", "promote", "m@4", "--to", "production").code == 3
+    assert rolled_back("ada", "promote", "m@3", "--to", "production").code == 0
+
+
+def test_a_negated_gate_compares_with_the_rolled_back_version_too(rolled_back: As) -> None:
+    Path("policy.yaml").write_text(
+        "Production: {gates: ['not (accuracy < production.accuracy or size_bytes > 99)'], approvers: [lead]}\n"
+    )
+    assert rolled_back("lead", "policy", "apply", "policy.yaml").code == 0
+    assert rolled_back("ada", "rollback", "m", "--to", "m@1").code == 0
+    done = rolled_back("ada", "promote", "m@4", "--to", "production")
+    assert (done.code, "reject m@3" in done.err) == (3, True)
+    assert rolled_back("ada", "promote", "m@3", "--to", "production").code == 0
+
+
+def test_a_rejection_for_production_does_not_lower_the_gate_of_staging(person: As) -> None:
+    for number, accuracy in ((1, 0.6), (2, 0.95), (3, 0.61)):
+        Path("model").write_text(str(number))
+        person("ada", "push", "model", "-n", "m", "--accuracy", str(accuracy))
+    person("ada", "promote", "m@1", "--to", "production")
+    person("ada", "promote", "m@2", "--to", "staging")
+    Path("policy.yaml").write_text("Staging: {gates: [accuracy >= staging.accuracy], approvers: [lead]}\n")
+    person("lead", "policy", "apply", "policy.yaml")
+    assert person("ada", "promote", "m@3", "--to", "staging").code == 3
+    assert person("ada", "reject", "m@1", "--reason", "no", "--yes").code == 0
+    done = person("ada", "promote", "m@3", "--to", "staging")
+    assert (done.code, "0.95 of m@2" in done.err) == (3, True)
+
+
+def test_an_alias_that_is_moved_back_passes_the_rule(guarded: As, command: Mreg) -> None:
+    assert guarded("ada", "alias", "m@1", "champion").code == 3
+    assert where(command)["champion"] == "m@2"
+
+
+def test_only_a_version_that_was_there_can_be_rejected_when_archived(rolled_back: As) -> None:
+    assert rolled_back("ada", "archive", "m@4").code == 0
+    done = rolled_back("lead", "reject", "m@4", "--reason", "no")
+    assert (done.code, done.err) == (1, "error: cannot reject m@4: it is archived and was never in Production\n")

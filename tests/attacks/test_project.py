@@ -427,3 +427,31 @@ def test_escapes_in_a_store_are_text(project: Path) -> None:
         assert done.code == 2
         assert b"\x1b" not in done.err
         assert attack("trust").code == 2
+
+
+@pytest.mark.parametrize("name", ["mreg.yaml", "MREG.YAML", "Mreg.Yaml", "ｍreg.yaml", "mreg.yaml.", "mre\u200bg.yaml"])
+def test_the_name_of_the_project_file_is_not_taken_from_the_catalog(name: str) -> None:
+    from mreg.domain.paths import is_project_file
+    from mreg.server.download import _disposition
+
+    assert is_project_file(name)
+    assert "mreg.yaml" not in _disposition(name).lower()
+
+
+def test_a_pull_does_not_make_a_project_file_unless_it_is_typed(command: Mreg) -> None:
+    Path("src").mkdir()
+    Path("into").mkdir()
+    Path("src/MREG.yaml").write_text("profile: other\n")
+    assert command("push", "src/MREG.yaml", "-n", "conf").code == 0
+    for words in ([], ["into"], ["into/"]):
+        done = command("pull", "conf@1", *words)
+        assert (done.code, "'MREG.yaml' is the name of mreg's project file" in done.err) == (2, True), done.err
+    assert not Path("MREG.yaml").exists()
+    assert not any(Path("into").iterdir())
+    assert command("pull", "conf@1", "into/mreg.yaml").code == 0
+
+
+def test_names_that_are_not_the_project_file_are_taken() -> None:
+    from mreg.domain.paths import is_project_file
+
+    assert not any(map(is_project_file, ("mreg.yml", "my-mreg.yaml", "mreg.yaml.bak", "model.onnx")))

@@ -307,3 +307,24 @@ COUNTED = [
 def test_approvals_are_counted_as_the_rule_says(rule: Rule, decisions: list[Decision], passed: bool) -> None:
     found = assess(Policy({"Production": rule}), "Production", version(), decisions, lambda _place: None)
     assert found.passed is passed
+
+
+def test_a_policy_is_bounded_unless_an_older_release_stored_it() -> None:
+    gate = "a >= 1"
+    many_rules = {"aliases": {f"a{number}": {"gates": [gate]} for number in range(101)}}
+    many_gates = {"aliases": {f"a{number}": {"gates": [gate] * 100} for number in range(3)}}
+    long_gate = {"Production": {"gates": [" or ".join([gate] * 120)]}}
+    for document, words in (
+        (many_rules, "the policy has 101 rules; the limit is 100"),
+        (many_gates, "the policy has 300 gates; the limit is 200"),
+        (long_gate, "a gate of Production has 1196 characters; the limit is 1000"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            parse_policy(document)
+        assert parse_policy(document, stored=True).rules
+
+
+def test_a_gate_is_parsed_once_for_all_versions() -> None:
+    policy = parse_policy({"Production": {"gates": ["a >= 1"]}})
+    first = policy.rule("Production").conditions[0][1]
+    assert policy.rule("Production").conditions[0][1] is first

@@ -50,6 +50,11 @@ SELECT version FROM alias_changes WHERE model_id = :model_id AND lower(alias) = 
 -- name: stage_history
 SELECT version, returned FROM stage_changes WHERE model_id = :model_id AND to_stage = :stage ORDER BY seq
 
+-- name: stage_entries
+SELECT s.version, CASE WHEN s.from_stage = 'Production' AND s.to_stage = 'Staging' THEN e.details ELSE '{}' END AS details
+FROM stage_changes s JOIN events e ON e.seq = s.seq
+WHERE s.model_id = :model_id AND s.to_stage = :stage AND s.returned = 0 ORDER BY s.seq DESC
+
 -- name: was_in_stage
 SELECT 1 FROM stage_changes WHERE model_id = :model_id AND to_stage = :stage AND version = :version LIMIT 1
 
