@@ -168,7 +168,20 @@ class Copy:
 
     def passes(self, tests: str, limit: float) -> bool:
         """Return whether the tests pass within the limit."""
-        command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        command = [
+            sys.executable,
+            "-B",
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-n",
+            "0",
+            "-p",
+            "no:randomly",
+            "-p",
+            "no:cacheprovider",
+        ]
         environment = {**os.environ, "PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
         process = subprocess.Popen(
             [*command, "-m", "not campaign", *tests.split()],
