@@ -289,42 +289,10 @@ def test_an_impossible_policy_is_refused_where_it_is_wrong(document: object, wor
     assert caught.value.details["path"] == path
 
 
-def decision(person: str, *, approved: bool = True, target: str = "Production", digest: str = "a") -> Decision:
+def decision(person: str, *, approved: bool, digest: str = "a", target: str = "Production") -> Decision:
     return Decision(
         target=target, person=person, approved=approved, comment="", digest=Digest.sha256(digest * 64), at=NOW
     )
-
-
-COUNTED = [
-    (Rule(approvals=1), [decision("grace")], True),
-    (Rule(approvals=1), [decision("ada")], False),
-    (Rule(approvals=1, own_approval=True), [decision("ada")], True),
-    (Rule(approvals=2), [decision("grace")], False),
-    (Rule(approvals=2), [decision("grace"), decision("lin")], True),
-    (Rule(approvals=1, approvers=("lead",)), [decision("grace")], False),
-    (Rule(approvals=1, approvers=("lead",)), [decision("lead")], True),
-    (Rule(approvals=1, approvers=("ada", "lead")), [decision("ada")], False),
-    (Rule(approvals=1), [decision("grace", digest="b")], False),
-    (Rule(approvals=1), [decision("grace", target="Staging")], False),
-    (Rule(approvals=1), [decision("grace"), decision("lin", approved=False)], False),
-    (Rule(), [decision("lin", approved=False)], False),
-    (Rule(), [decision("lin", approved=False, target="Staging")], True),
-    (Rule(came_from=ModelStage.STAGING), [], True),
-    (Rule(came_from=ModelStage.NONE), [], False),
-]
-
-
-@pytest.mark.parametrize(("rule", "decisions", "passed"), COUNTED)
-def test_approvals_are_counted_as_the_rule_says(rule: Rule, decisions: list[Decision], passed: bool) -> None:
-    found = assess(Policy({"Production": rule}), "Production", version(), decisions, lambda _place: None)
-    assert found.passed is passed
-
-
-def decision(person: str, *, approved: bool, digest: str = "a", target: str = "Production") -> Decision:
-    return Decision(
-        version_id=2, target=target, person=person, approved=approved, reason="r", at=NOW,
-        digest=Digest.sha256(digest * 64),
-    )  # fmt: skip
 
 
 BOB_DECIDES = Rule(approvals=1, approvers=("bob",))
@@ -371,3 +339,19 @@ def test_the_limits_of_gates_and_approvers_are_inclusive() -> None:
             parse_policy({"Production": beyond})
     with pytest.raises(BadInput, match="2 approvals can't come from 1 approvers"):
         parse_policy({"Production": {"approvers": ["bob"], "approvals": 2}})
+
+
+@pytest.mark.parametrize(
+    ("gate", "shown"),
+    [
+        ("tags.owner = x", "is missing"),
+        ("run_id = x", "is missing"),
+        ("alias = x", "is missing"),
+        ("tags.team = x", "fraud"),
+    ],
+)
+def test_a_failed_gate_shows_the_value_or_that_it_is_missing(gate: str, shown: str) -> None:
+    result = evaluate(gate, parse_gate(gate), version(), {}.get)
+    assert not result.passed
+    assert shown in result.found
+    assert "None" not in result.found
