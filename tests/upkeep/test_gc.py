@@ -17,6 +17,7 @@ import pytest
 import mreg
 from mreg.artifacts.store import ArtifactStore
 from mreg.catalog import removals
+from mreg.catalog.catalog import Catalog
 from mreg.domain.events import time_text
 from mreg.registry import gc, storing
 from mreg.registry.session import Session
@@ -245,6 +246,32 @@ def test_an_unfinished_upload_is_left_for_the_hour_and_for_a_longer_grace(regist
     aged(left, timedelta(hours=1) + MINUTE)
     assert registry.collect(grace=timedelta(hours=2)) == ()
     assert [one.kind for one in registry.collect(grace=NOW)] == ["unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("grace", "shown"), [("2h", "2h"), ("90m", "90m"), ("7d", "168h"), ("25s", "25s"), ("3601s", "3601s")]
+)
+def test_gc_says_how_much_it_leaves_and_for_which_grace(
+    registry: mreg.Registry, command: Mreg, grace: str, shown: str
+) -> None:
+    push(registry, "one")
+    registry.delete("m@1")
+    assert f"1 blob of no version, 3 bytes, younger than {shown};" in command("gc", "--grace", grace).err
+
+
+def test_a_push_stores_no_bytes_if_the_catalog_cannot_be_written(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(registry, "one")
+    before = blobs(registry)
+
+    def refuse(_catalog: Catalog) -> None:
+        raise mreg.Unavailable("the catalog cannot be written")
+
+    monkeypatch.setattr(Catalog, "begin", refuse)
+    with pytest.raises(mreg.Unavailable):
+        push(registry, "two")
+    assert blobs(registry) == before
 
 
 def noted(registry: mreg.Registry, digest: str, age: timedelta, *, removed: int) -> None:
