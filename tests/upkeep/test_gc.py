@@ -259,11 +259,15 @@ def test_gc_says_how_much_it_leaves_and_for_which_grace(
     assert f"1 blob of no version, 3 bytes, younger than {shown};" in command("gc", "--grace", grace).err
 
 
-def test_a_push_stores_no_bytes_if_the_catalog_cannot_be_written(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+def test_a_push_and_an_import_store_no_bytes_if_the_catalog_cannot_be_written(
+    registry: mreg.Registry, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(registry, "one")
+    registry.export("m", "bundle.mreg")
+    registry.delete("m@1")
+    registry.collect(grace=NOW, remove=True)
     before = blobs(registry)
+    assert before == set()
 
     def refuse(_catalog: Catalog) -> None:
         raise mreg.Unavailable("the catalog cannot be written")
@@ -271,6 +275,7 @@ def test_a_push_stores_no_bytes_if_the_catalog_cannot_be_written(
     monkeypatch.setattr(Catalog, "begin", refuse)
     with pytest.raises(mreg.Unavailable):
         push(registry, "two")
+    assert command("import", "bundle.mreg").code == 8
     assert blobs(registry) == before
 
 
