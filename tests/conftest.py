@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,3 +202,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         for report in skipped:
             reporter.write_line(f"skipped in CI: {report.nodeid}: {report.longrepr}")
         session.exitstatus = 1
+
+
+@contextmanager
+def counted_pauses() -> Iterator[list[float]]:
+    """Return the pauses that this thread asks for. Each of them is skipped; those of other threads are not."""
+    real, mine, pauses = time.sleep, threading.current_thread(), list[float]()
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread() is mine:
+            pauses.append(seconds)
+        else:
+            real(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "sleep", sleep)
+        yield pauses

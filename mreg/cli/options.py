@@ -49,7 +49,7 @@ PrimaryMetric = Annotated[
         autocompletion=complete_metric,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
 Override = Annotated[
     str,
     typer.Option("--override", metavar="REASON", help="Override the policy, if it allows overrides (audited)."),

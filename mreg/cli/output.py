@@ -95,7 +95,7 @@ class Output:
         if yes:
             return
         if not (streams.is_terminal("stdin") and streams.is_terminal("stderr")):
-            raise BadInput(f"this asks first: {question}", hint=f"nobody can answer here; add {flag} if it is meant")
+            raise BadInput(f"confirmation required: {question}", hint=f"not a terminal: add {flag} to confirm")
         streams.say(f"{printable(question)} [y/N] ", end="")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise BadInput("not confirmed; nothing was changed", hint=f"answer y, or add {flag}")

@@ -24,7 +24,7 @@ from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
 from mreg.s3.bucket import Bucket, BucketSettings
-from tests.conftest import Mreg
+from tests.conftest import Mreg, counted_pauses
 from tests.contracts.database import add_event, count
 from tests.proxy import Proxy
 from tests.servers import READER, Place, bucket_of
@@ -424,9 +424,9 @@ def test_writers_that_are_killed_leave_nothing_that_blocks(place: Place, opened:
         time.sleep(0.05 * (1 + os.urandom(1)[0] % 8))
         os.kill(worker.pid or 0, signal.SIGKILL)
         worker.join()
-        began = time.monotonic()
-        seq = opened("mine").write(add_event)
-        assert time.monotonic() - began < 5
+        with counted_pauses() as pauses:
+            seq = opened("mine").write(add_event)
+        assert len(pauses) <= 2  # it waits neither for a lock nor for a lost race
         assert opened("another").read(count) == seq
     assert place.keys() == [KEY]
 

@@ -50,8 +50,8 @@ def test_a_command_that_would_empty_production_asks(
     done = command(*words)
     assert (done.code, done.err) == (
         2,
-        f"error: this asks first: {what} and leave Production of churn empty?\n"
-        "  nobody can answer here; add --yes if it is meant\n",
+        f"error: confirmation required: {what} and leave Production of churn empty?\n"
+        "  not a terminal: add --yes to confirm\n",
     )
     assert (stages(churn), len(churn.history())) == (["Production", "None", "None"], before)
     assert command(*words, "--yes").code == 0
@@ -226,6 +226,6 @@ def test_a_version_that_an_alias_names_is_deleted_only_by_force(churn: mreg.Regi
     with pytest.raises(mreg.NotAllowed, match="churn@2 has the alias champion"):
         churn.delete("churn")
     done = command("delete", "churn@2", "--force")
-    assert "this asks first: delete churn@2, in use (churn@2: champion), for good?" in done.err
+    assert "confirmation required: delete churn@2, in use (churn@2: champion), for good?" in done.err
     assert command("delete", "churn@champion", "--force", "--yes").code == 0
     assert churn.model("churn").aliases == {}

@@ -2,7 +2,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef, check_alias
+from mreg.domain.names import (
+    LARGEST_BACK,
+    LARGEST_VERSION,
+    ModelName,
+    Selector,
+    SelectorKind,
+    VersionRef,
+    check_alias,
+    spelled,
+)
 from mreg.errors import BadInput
 
 PART = st.from_regex(r"[A-Za-z0-9._-]{1,12}", fullmatch=True).filter(lambda part: part not in (".", ".."))
@@ -235,3 +244,26 @@ def test_a_reference_goes_back_a_million_steps_and_no_further() -> None:
     for steps in ("1000001", "9999999", "10000000", "01"):
         with pytest.raises(BadInput, match="selects no version"):
             VersionRef.parse(f"a@production~{steps}")
+
+
+def test_the_limits_of_aliases_versions_and_steps_back_are_inclusive() -> None:
+    assert check_alias("a" * 64) == "a" * 64
+    assert Selector.parse(str(LARGEST_VERSION)).value == str(LARGEST_VERSION)
+    assert Selector.parse(f"latest~{LARGEST_BACK}").back == LARGEST_BACK
+    for beyond in ("a" * 65, str(LARGEST_VERSION + 1), f"latest~{LARGEST_BACK + 1}"):
+        with pytest.raises(BadInput):
+            Selector.parse(beyond)
+
+
+@pytest.mark.parametrize(
+    ("alias", "known", "expected"),
+    [
+        ("champion", ["Champion", "champion"], "champion"),
+        ("Champion", ["Champion", "champion"], "Champion"),
+        ("CHAMPION", ["champion", "Champion"], "Champion"),
+        ("CHAMPION", ["champion"], "champion"),
+        ("champion", ["challenger"], None),
+    ],
+)
+def test_the_exact_spelling_of_an_alias_comes_first(alias: str, known: list[str], expected: str | None) -> None:
+    assert spelled(alias, known) == expected

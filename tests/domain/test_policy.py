@@ -16,7 +16,18 @@ from mreg.domain.gates import Holder, evaluate
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.parsing import parse_gate
-from mreg.domain.policy import Decision, Policy, Rule, assess, parse_policy, policy_document, policy_yaml
+from mreg.domain.policy import (
+    GATES_LIMIT,
+    PEOPLE_LIMIT,
+    Decision,
+    Policy,
+    Rule,
+    assess,
+    depart,
+    parse_policy,
+    policy_document,
+    policy_yaml,
+)
 from mreg.errors import BadInput
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -278,7 +289,7 @@ def test_an_impossible_policy_is_refused_where_it_is_wrong(document: object, wor
     assert caught.value.details["path"] == path
 
 
-def decision(person: str, *, approved: bool = True, target: str = "Production", digest: str = "a") -> Decision:
+def decision(person: str, *, approved: bool, digest: str = "a", target: str = "Production") -> Decision:
     return Decision(
         target=target, person=person, approved=approved, comment="", digest=Digest.sha256(digest * 64), at=NOW
     )
@@ -309,6 +320,10 @@ def test_approvals_are_counted_as_the_rule_says(rule: Rule, decisions: list[Deci
     assert found.passed is passed
 
 
+BOB_DECIDES = Rule(approvals=1, approvers=("bob",))
+ANYONE_DECIDES = Rule(approvals=1)
+
+
 def test_a_policy_is_bounded_unless_an_older_release_stored_it() -> None:
     gate = "a >= 1"
     many_rules = {"aliases": {f"a{number}": {"gates": [gate]} for number in range(101)}}
@@ -328,3 +343,61 @@ def test_a_gate_is_parsed_once_for_all_versions() -> None:
     policy = parse_policy({"Production": {"gates": ["a >= 1"]}})
     first = policy.rule("Production").conditions[0][1]
     assert policy.rule("Production").conditions[0][1] is first
+
+
+@pytest.mark.parametrize(
+    ("rule", "decisions", "person", "allowed"),
+    [
+        (BOB_DECIDES, [], "bob", True),
+        (BOB_DECIDES, [], "ada", False),
+        (BOB_DECIDES, [decision("bob", approved=False)], "ada", True),
+        (BOB_DECIDES, [decision("bob", approved=True)], "ada", False),
+        (BOB_DECIDES, [decision("eve", approved=False)], "ada", False),
+        (BOB_DECIDES, [decision("bob", approved=False, digest="b")], "ada", False),
+        (BOB_DECIDES, [decision("bob", approved=False, target="Staging")], "ada", False),
+        (ANYONE_DECIDES, [], "ada", False),
+        (ANYONE_DECIDES, [decision("eve", approved=True)], "ada", False),
+        (ANYONE_DECIDES, [decision("eve", approved=False)], "ada", True),
+    ],
+)
+def test_an_approver_or_a_rejection_that_counts_lets_a_version_out(
+    rule: Rule, decisions: list[Decision], person: str, allowed: bool
+) -> None:
+    found = depart(Policy({"Production": rule}), "Production", version(stage="Production"), decisions, person)
+    assert found is not None
+    assert (found.place, found.allowed, found.may_take_out) == ("Production", allowed, rule.approvers)
+
+
+@pytest.mark.parametrize("place", ["None", "Archived", "Staging"])
+def test_a_version_leaves_freely_where_it_is_not_in_use_or_no_rule_guards(place: str) -> None:
+    policy = Policy({"None": BOB_DECIDES, "Archived": BOB_DECIDES, "Staging": Rule()})
+    assert depart(policy, place, version(stage=place), [], "ada") is None
+
+
+def test_the_limits_of_gates_and_approvers_are_inclusive() -> None:
+    people = [f"p{number}" for number in range(PEOPLE_LIMIT + 1)]
+    gates = ["a > 1"] * (GATES_LIMIT + 1)
+    full = parse_policy({"Production": {"gates": gates[1:], "approvers": people[1:], "approvals": PEOPLE_LIMIT}})
+    rule = full.rule("Production")
+    assert (len(rule.gates), len(rule.approvers), rule.approvals) == (GATES_LIMIT, PEOPLE_LIMIT, PEOPLE_LIMIT)
+    for beyond in ({"gates": gates}, {"approvers": people}, {"approvals": PEOPLE_LIMIT + 1}, {"approvals": -1}):
+        with pytest.raises(BadInput):
+            parse_policy({"Production": beyond})
+    with pytest.raises(BadInput, match="2 approvals can't come from 1 approvers"):
+        parse_policy({"Production": {"approvers": ["bob"], "approvals": 2}})
+
+
+@pytest.mark.parametrize(
+    ("gate", "shown"),
+    [
+        ("tags.owner = x", "is missing"),
+        ("run_id = x", "is missing"),
+        ("alias = x", "is missing"),
+        ("tags.team = x", "fraud"),
+    ],
+)
+def test_a_failed_gate_shows_the_value_or_that_it_is_missing(gate: str, shown: str) -> None:
+    result = evaluate(gate, parse_gate(gate), version(), {}.get)
+    assert not result.passed
+    assert shown in result.found
+    assert "None" not in result.found

@@ -474,3 +474,15 @@ def follow(events: tuple[Event, ...]) -> None:
             assert accuracy[event.version or 0] >= bound
             given = [one for one in approved if one[0] == event.version and one[1] in ("lead", "risk")]
             assert len(given) >= int(str(rule["approvals"]))
+
+
+def test_an_alias_with_a_from_rule_takes_only_versions_of_that_stage(person: As) -> None:
+    Path("model").write_text("1")
+    assert person("ada", "push", "model", "-n", "m").code == 0
+    Path("policy.yaml").write_text("aliases: {champion: {from: Staging}}\n")
+    assert person("ada", "policy", "apply", "policy.yaml").code == 0
+    refused = person("ada", "alias", "m@1", "champion")
+    assert refused.code != 0
+    assert "only versions from Staging into champion" in refused.err
+    assert person("ada", "promote", "m@1").code == 0
+    assert person("ada", "alias", "m@1", "champion").code == 0

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import mreg
 from mreg.artifacts.store import ArtifactStore
 from mreg.catalog import removals
+from mreg.catalog.catalog import Catalog
 from mreg.domain.events import time_text
 from mreg.registry import gc, storing
 from mreg.registry.session import Session
@@ -172,6 +174,147 @@ def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
     registry.pull(version.reference, "out")
 
 
+def test_a_push_that_waits_for_a_running_gc_puts_the_bytes_that_gc_removes(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(registry, "the same")
+    registry.delete("m@1")
+    removing, go = threading.Event(), threading.Event()
+    real_put, real_remove, puts = ArtifactStore.put, ArtifactStore.remove, []
+
+    def remove(store: ArtifactStore, *words: Any, **options: Any) -> Any:
+        removing.set()
+        assert go.wait(60)
+        return real_remove(store, *words, **options)
+
+    def collect() -> None:
+        with mreg.open_registry() as other:
+            other.collect(grace=NOW, remove=True)
+
+    collector = threading.Thread(target=collect)
+
+    def put(store: ArtifactStore, *words: Any, **options: Any) -> Any:
+        stored = real_put(store, *words, **options)
+        puts.append(1)
+        if len(puts) == 2:  # this put found the bytes in the store; gc removes them before the transaction
+            go.set()
+            collector.join()
+        return stored
+
+    monkeypatch.setattr(ArtifactStore, "remove", remove)
+    monkeypatch.setattr(ArtifactStore, "put", put)
+    collector.start()
+    try:
+        assert removing.wait(60)
+        version = push(registry, "the same")
+    finally:
+        go.set()
+        collector.join()
+    assert len(puts) == 3
+    registry.pull(version.reference, "out")
+    assert Path("out").read_text() == "the same"
+    assert registry.verify().problems == ()
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def aged(path: Path, age: timedelta) -> None:
+    os.utime(path, (time.time() - age.total_seconds(),) * 2)
+
+
+def test_the_default_grace_is_24_hours(registry: mreg.Registry, command: Mreg) -> None:
+    digest = push(registry, "one").artifact.digest
+    registry.delete("m@1")
+    (blob,) = Path(registry.profile.artifacts).rglob(f"*{digest.value[4:]}")
+    aged(blob, timedelta(hours=24) - MINUTE)
+    assert registry.collect(remove=True) == ()
+    assert command("gc", "--remove", "--yes").code == 0
+    assert blobs(registry) == {str(digest)}
+    aged(blob, timedelta(hours=24) + MINUTE)
+    assert [one.name for one in registry.collect()] == [str(digest)]
+    assert command("gc", "--remove", "--yes").code == 0
+    assert blobs(registry) == set()
+
+
+def test_an_unfinished_upload_is_left_for_the_hour_and_for_a_longer_grace(registry: mreg.Registry) -> None:
+    push(registry, "one")
+    left = Path(registry.profile.artifacts, "tmp", "0" * 24)
+    left.write_text("on its way")
+    aged(left, timedelta(hours=1) - MINUTE)
+    assert registry.collect(grace=NOW) == ()
+    aged(left, timedelta(hours=1) + MINUTE)
+    assert registry.collect(grace=timedelta(hours=2)) == ()
+    assert [one.kind for one in registry.collect(grace=NOW)] == ["unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("grace", "shown"), [("2h", "2h"), ("90m", "90m"), ("7d", "168h"), ("25s", "25s"), ("3601s", "3601s")]
+)
+def test_gc_says_how_much_it_leaves_and_for_which_grace(
+    registry: mreg.Registry, command: Mreg, grace: str, shown: str
+) -> None:
+    push(registry, "one")
+    registry.delete("m@1")
+    assert f"1 blob of no version, 3 bytes, younger than {shown};" in command("gc", "--grace", grace).err
+
+
+def test_a_push_and_an_import_store_no_bytes_if_the_catalog_cannot_be_written(
+    registry: mreg.Registry, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(registry, "one")
+    registry.export("m", "bundle.mreg")
+    registry.delete("m@1")
+    registry.collect(grace=NOW, remove=True)
+    before = blobs(registry)
+    assert before == set()
+
+    def refuse(_catalog: Catalog) -> None:
+        raise mreg.Unavailable("the catalog cannot be written")
+
+    monkeypatch.setattr(Catalog, "begin", refuse)
+    with pytest.raises(mreg.Unavailable):
+        push(registry, "two")
+    assert command("import", "bundle.mreg").code == 8
+    assert blobs(registry) == before
+
+
+def noted(registry: mreg.Registry, digest: str, age: timedelta, *, removed: int) -> None:
+    mine = {"digest": digest, "removed": removed, "mark": "other", "at": time_text(datetime.now(UTC) - age)}
+    registry._session.write_quietly(lambda writer: writer.connection.run("removals.set", **mine))
+
+
+def notes(registry: mreg.Registry) -> set[str]:
+    rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT digest FROM removals", {}))
+    return {str(row["digest"]) for row in rows}
+
+
+def test_a_gc_counts_as_dead_ten_minutes_after_it_noted_a_removal(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = push(registry, "the same").artifact.digest
+    registry.delete("m@1")
+    monkeypatch.setattr(storing, "WAIT_SECONDS", 0)
+    noted(registry, digest.value, 9 * MINUTE, removed=0)
+    with pytest.raises(mreg.Conflict):
+        push(registry, "the same")
+    assert registry.collect(grace=NOW, remove=True) == ()
+    assert [one for one in registry.examine() if one.name == "removals" and one.state != "fine"] == []
+    noted(registry, digest.value, 11 * MINUTE, removed=0)
+    assert [one.state for one in registry.examine() if one.name == "removals"] != ["fine"]
+    assert [one.name for one in registry.collect(grace=NOW, remove=True)] == [str(digest)]
+
+
+def test_gc_forgets_removal_notes_after_seven_days(registry: mreg.Registry) -> None:
+    young, old = "a" * 64, "b" * 64
+    noted(registry, young, timedelta(days=7) - MINUTE, removed=1)
+    noted(registry, old, timedelta(days=7) + MINUTE, removed=1)
+    digest = push(registry, "one").artifact.digest
+    registry.delete("m@1")
+    assert len(registry.collect(grace=NOW, remove=True)) == 1
+    assert notes(registry) == {young, digest.value}
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.campaign
 @pytest.mark.parametrize("kind", KINDS)
@@ -183,25 +326,28 @@ def test_gc_races_pushes_of_deleted_content(
     artifacts = new_place(request.getfixturevalue("s3_server")).url if kind == "bucket" else str(tmp_path / "artifacts")
     monkeypatch.setenv("MREG_ARTIFACTS", artifacts)
     context = multiprocessing.get_context("spawn")
-    seconds = 30 if FULL else 5
-    end = time.time() + seconds
-    queue = context.Queue()
-    pushers = [context.Process(target=_push_and_delete, args=(number, end, queue)) for number in range(3)]
-    collectors = [context.Process(target=_collect, args=(end,)) for _ in range(2)]
+    rounds = 40 if FULL else 3
+    pushers = [context.Process(target=_push_and_delete, args=(number, rounds, tmp_path)) for number in range(3)]
+    collectors = [context.Process(target=_collect, args=(number, tmp_path)) for number in range(2)]
     for process in (*pushers, *collectors):
         process.start()
     chance = random.Random(1)
-    while time.time() < end:
-        time.sleep(chance.uniform(0.3, 1.2))
-        os.kill(collectors[0].pid or 0, signal.SIGKILL)
-        collectors[0].join()
-        collectors[0] = context.Process(target=_collect, args=(end,))
-        collectors[0].start()
-    done = [queue.get(timeout=120) for _ in pushers]
-    for process in (*pushers, *collectors):
-        process.join()
-    assert all(process.exitcode == 0 for process in pushers)
-    assert sum(done) >= 3
+    killed = len(collectors)
+    try:
+        while any(process.is_alive() for process in pushers):
+            time.sleep(chance.uniform(0, 0.5))
+            if (tmp_path / f"collecting-{killed - 1 if killed > len(collectors) else 0}").exists():
+                os.kill(collectors[0].pid or 0, signal.SIGKILL)
+                collectors[0].join()
+                collectors[0] = context.Process(target=_collect, args=(killed, tmp_path))
+                collectors[0].start()
+                killed += 1
+    finally:
+        (tmp_path / "stop").touch()
+        for process in (*pushers, *collectors):
+            process.join()
+    assert [process.exitcode for process in pushers] == [0, 0, 0]
+    assert collectors[1].exitcode == 0
     with mreg.open_registry() as registry:
         assert registry.verify().problems == ()
         registry.verify_audit()
@@ -212,28 +358,29 @@ def _soon() -> None:
     gc.LEASE_SECONDS = 1.0
 
 
-def _collect(end: float) -> None:
+def _collect(number: int, place: Path) -> None:
+    """Collect until the file ``stop`` exists. The file ``collecting-N`` says that the first run is over."""
     _soon()
     with mreg.open_registry(user="collector") as registry:
-        while time.time() < end:
+        while not (place / "stop").exists():
             registry.collect(grace=NOW, remove=True)
+            (place / f"collecting-{number}").touch()
 
 
-def _push_and_delete(number: int, end: float, queue: object) -> None:
-    """Every version that is reported made has its bytes, at once and at the end."""
+def _push_and_delete(number: int, rounds: int, place: Path) -> None:
+    """Push ``rounds`` times while others collect. Every new version must have its bytes at once and at the end."""
     _soon()
     chance = random.Random(number)
-    count = 0
     os.makedirs(f"p{number}/d", exist_ok=True)
     os.chdir(f"p{number}")
+    while not (place / "collecting-1").exists():
+        time.sleep(0.01)
     with mreg.open_registry(user=f"p{number}") as registry:
-        while time.time() < end:
+        for _ in range(rounds):
             text = f"content {chance.randrange(4)}"
             path = Path("d") if chance.random() < 0.5 else Path("file")
             (path / "x" if path.is_dir() else path).write_text(text)
             version = registry.push(path, name=f"m{number}")
             registry.verify(version.reference).problems == () or os._exit(3)  # type: ignore[func-returns-value]
-            count += 1
             if chance.random() < 0.9:
                 registry.delete(version.reference)
-    queue.put(count)  # type: ignore[attr-defined]
