@@ -289,7 +289,7 @@ def test_an_impossible_policy_is_refused_where_it_is_wrong(document: object, wor
     assert caught.value.details["path"] == path
 
 
-def decision(person: str, *, approved: bool, digest: str = "a", target: str = "Production") -> Decision:
+def decision(person: str, *, approved: bool = True, digest: str = "a", target: str = "Production") -> Decision:
     return Decision(
         target=target, person=person, approved=approved, comment="", digest=Digest.sha256(digest * 64), at=NOW
     )
