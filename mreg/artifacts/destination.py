@@ -258,7 +258,7 @@ class Destination:
             if empty:
                 return False
             self._place.refuse(force=force)
-        if not force:
+        if not force or (folder and not is_folder(self._path)):
             raise taken(self._path, folder=folder)
         return False
 

@@ -194,16 +194,16 @@ def taken(path: str, *, folder: bool) -> AlreadyExists:
     Args:
         folder: Whether a folder is to be made.
     """
-    hint = "--force replaces it; or name another destination"
-    if is_folder(path):
-        hint = "name another destination"
-        if folder:
-            hint = f"--force replaces files of the same name and keeps other files; or {hint}"
+    hint = "name another destination"
+    if folder and is_folder(path):
+        hint = f"--force replaces files of the same name and keeps other files; or {hint}"
+    elif not folder and not is_folder(path):
+        hint = f"--force replaces it; or {hint}"
     return AlreadyExists(f"{quoted(path)} exists already, with other content", hint=hint)
 
 
 def refuse_irreplaceable(path: str, *, folder: bool) -> None:
-    """Files and links are replaced, and folders by folders; never a device or a pipe, nor a link that leads to one.
+    """Files and links are replaced by files, and folders by folders; never a device, a pipe, or a link to one.
 
     Args:
         folder: Whether a folder may be there.

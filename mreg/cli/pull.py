@@ -29,9 +29,9 @@ def pull(
 ) -> None:
     """Write a version's bytes to a file or folder, verified, all or nothing.
 
-    With --force, a file or link at the destination is replaced. In a folder, files of the same name are replaced and
-    files of earlier pulls are removed, unless they were changed since; other files stay. Files in the current folder,
-    in the home folder, in a Git repository's top folder and in a folder with a registry are never replaced.
+    With --force, a version that is one file replaces a file or link. A version that is a folder replaces files of the
+    same name and removes files of earlier pulls, unless they were changed since; other files stay. It is never pulled
+    onto a file or link, the current folder, the home folder, a repository, or a folder with a registry.
 
     Examples:
 

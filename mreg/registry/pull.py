@@ -51,10 +51,10 @@ def pull(
     failed pull leaves the destination untouched; so does a killed one, unless the destination is a folder that also has
     other files: there it leaves each file old or new, and the same pull completes them.
 
-    With ``force`` a file or link at the destination is replaced. In a folder, files of the same name are replaced, and
-    files that earlier pulls put there are removed (a record in the user's data folder tells them, by path and SHA-256);
-    other files stay. Nothing is replaced in the current folder, the home folder or a folder above them, in a folder
-    with ``.git`` or inside one, and in a folder that holds a registry.
+    With ``force`` a file replaces a file or link, and a folder never does. In a folder, files of the same name are
+    replaced, and files that earlier pulls put there are removed (a record in the user's data folder lists them, by path
+    and SHA-256); other files stay. Nothing is replaced in the current folder, the home folder or a folder above them,
+    in a folder with ``.git`` or inside one, and in a folder that holds a registry.
 
     Args:
         reference: Which version; a bare name means the latest.

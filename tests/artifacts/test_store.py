@@ -373,15 +373,20 @@ def test_an_existing_destination_is_kept_unless_forced(
     before = everything(tmp_path / "out") if there != "dangling link" else None
     with pytest.raises(AlreadyExists) as caught:
         pull(store, stored, place)
-    hint = "--force replaces it; or name another destination"
-    if there == "folder":
-        hint = "name another destination"
-        if kind == "folder":
-            hint = f"--force replaces files of the same name and keeps other files; or {hint}"
+    hint = "name another destination"
+    if kind == "folder" and there == "folder":
+        hint = f"--force replaces files of the same name and keeps other files; or {hint}"
+    elif kind == "file" and there != "folder":
+        hint = f"--force replaces it; or {hint}"
     assert caught.value.hint == hint
     assert before is None or everything(tmp_path / "out") == before
     if kind == "file" and there == "folder":
         return  # `mreg pull` puts a file into a folder
+    if kind == "folder" and there != "folder":
+        with pytest.raises(AlreadyExists):
+            pull(store, stored, place, force=True)
+        assert before is None or everything(tmp_path / "out") == before
+        return
     assert pull(store, stored, place, force=True)
     assert not place.is_symlink()
     assert (place if kind == "file" else place / "a").read_bytes() == b"data"
@@ -630,7 +635,7 @@ def test_the_name_of_what_was_pulled_is_brought_to_the_disk(
     out = tmp_path / "out"
     out.mkdir()
     if force:
-        write(out / "back", b"old")
+        write(out / "back" if kind == "file" else out / "back" / "old", b"old")
     real = os.fsync
     synced = []
 

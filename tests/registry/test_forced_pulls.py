@@ -339,6 +339,21 @@ def test_a_file_becomes_a_folder_and_a_folder_a_file_if_pulls_made_them(
         assert files_in("out") == {**first, **more}
 
 
+@pytest.mark.parametrize("what", ["a file", "a link to a folder", "a link to nothing"])
+def test_a_folder_never_replaces_a_file_or_a_link(registry: mreg.Registry, what: str) -> None:
+    os.mkdir("elsewhere")
+    Path("elsewhere/thesis.txt").write_text("mine")
+    if what == "a file":
+        Path("there").write_text("mine")
+    else:
+        os.symlink("elsewhere" if what == "a link to a folder" else "nowhere", "there")
+    before = snapshot(".")
+    with pytest.raises(mreg.AlreadyExists) as refused:
+        registry.pull("fo@1", "there", force=True)
+    assert "--force" not in refused.value.hint
+    assert snapshot(".") == before
+
+
 # Faults
 
 
