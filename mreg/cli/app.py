@@ -136,7 +136,7 @@ def shared_options() -> list[TyperOption]:
             metavar="FORMAT",
             autocompletion=lambda *_: list(FORMATS),
         ),
-        option(["as_json", "--json"], "Short for --format json.", is_flag=True),
+        option(["as_json", "--json"], "Same as --format json.", is_flag=True),
         option(["quiet", "--quiet", "-q"], "Print references only.", is_flag=True),
         option(
             ["profile", "--profile"],

@@ -33,9 +33,9 @@ Model = Annotated[
 PolicyFile = Annotated[str, typer.Argument(metavar="FILE", help="The policy, in YAML or JSON.")]
 Target = Annotated[
     str,
-    typer.Option("--to", metavar="STAGE|ALIAS", help="What it is decided for.", autocompletion=complete_stage),
+    typer.Option("--to", metavar="STAGE|ALIAS", help="Stage or alias that the decision is for.", autocompletion=complete_stage),
 ]
-Withdraw = Annotated[bool, typer.Option("--withdraw", help="Take your own decision back.")]
+Withdraw = Annotated[bool, typer.Option("--withdraw", help="Withdraw your decision.")]
 
 
 def show_policy(ctx: typer.Context, model: Model = None) -> None:
@@ -140,7 +140,7 @@ def reject(
     ctx: typer.Context,
     words: ReferenceWords,
     to: Target = "Production",
-    reason: Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; needed.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Reason (required).")] = "",
     withdraw: Withdraw = False,
     yes: Yes = False,
 ) -> None:

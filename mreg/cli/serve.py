@@ -23,7 +23,7 @@ HostNames = Annotated[
 def serve(
     ctx: typer.Context,
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 for any that is free.")] = 8000,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port (0: any free port).")] = 8000,
     token_file: Annotated[
         str | None,
         typer.Option(

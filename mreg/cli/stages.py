@@ -142,7 +142,7 @@ def rollback(
 ) -> None:
     """Bring back what was in Production before, its bytes verified first.
 
-    A second rollback goes further back, not to and fro. A rollback of Staging asks before it takes the only version out
+    A second rollback goes further back; it does not toggle. A rollback of Staging asks before it takes the only version out
     of Production; without a terminal it needs --yes.
 
     Examples:

@@ -17,7 +17,7 @@ def trust(
         str | None,
         typer.Argument(
             metavar="[FOLDER]",
-            help="Folder with an mreg.yaml (default: the one that applies here).",
+            help="Folder with an mreg.yaml (default: the folder of the nearest one).",
             autocompletion=complete_trusted,
         ),
     ] = None,
@@ -28,8 +28,8 @@ def trust(
 
     A project file may come with a repository that you cloned. It is used without question as long as its catalog and
     artifacts are inside its own folder, or are those of one of your profiles. Any other store is used only after
-    `mreg trust`, and only as long as the file names the same profile, catalog and artifacts. The same command makes
-    your hooks run for a project's store, and lets mreg read an mreg.yaml that another user owns or can write to.
+    `mreg trust`, and only as long as the file names the same profile, catalog and artifacts. Trusting a project also enables
+    your hooks for its store, and lets mreg read an mreg.yaml that another user owns or can write to.
 
     In CI, allow it for one run: --trust-project, or MREG_TRUST_PROJECT=1.
 
