@@ -33,7 +33,9 @@ Model = Annotated[
 PolicyFile = Annotated[str, typer.Argument(metavar="FILE", help="The policy, in YAML or JSON.")]
 Target = Annotated[
     str,
-    typer.Option("--to", metavar="STAGE|ALIAS", help="Stage or alias that the decision is for.", autocompletion=complete_stage),
+    typer.Option(
+        "--to", metavar="STAGE|ALIAS", help="Stage or alias that the decision is for.", autocompletion=complete_stage
+    ),
 ]
 Withdraw = Annotated[bool, typer.Option("--withdraw", help="Withdraw your decision.")]
 

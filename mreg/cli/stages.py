@@ -142,8 +142,8 @@ def rollback(
 ) -> None:
     """Bring back what was in Production before, its bytes verified first.
 
-    A second rollback goes further back; it does not toggle. A rollback of Staging asks before it takes the only version out
-    of Production; without a terminal it needs --yes.
+    A second rollback goes further back; it does not toggle. A rollback of Staging asks before it takes the only version
+    out of Production; without a terminal it needs --yes.
 
     Examples:
 

@@ -28,8 +28,8 @@ def trust(
 
     A project file may come with a repository that you cloned. It is used without question as long as its catalog and
     artifacts are inside its own folder, or are those of one of your profiles. Any other store is used only after
-    `mreg trust`, and only as long as the file names the same profile, catalog and artifacts. Trusting a project also enables
-    your hooks for its store, and lets mreg read an mreg.yaml that another user owns or can write to.
+    `mreg trust`, and only as long as the file names the same profile, catalog and artifacts. Trusting a project also
+    enables your hooks for its store, and lets mreg read an mreg.yaml that another user owns or can write to.
 
     In CI, allow it for one run: --trust-project, or MREG_TRUST_PROJECT=1.
 
