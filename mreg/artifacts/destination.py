@@ -304,7 +304,7 @@ class Destination:
                 room = found.f_bavail * found.f_frsize + size_of(path)
                 if size > room:
                     raise Unavailable(
-                        f"{size} bytes do not fit beside {quoted(self._path)}, where there is room for {room}",
+                        f"{size} bytes do not fit beside {quoted(self._path, 300)}, where there is room for {room}",
                         hint="free some space there, or name another destination",
                     )
             yield path, descriptor

@@ -288,5 +288,5 @@ class Merge:
             kept = saved
         return Unavailable(
             f"{quoted(self._place)} cannot be restored: {cause.strerror or cause}",
-            hint=f"the files that were replaced are in {quoted(kept)}",
+            hint=f"the files that were replaced are in {quoted(kept, 4096)}",
         )

@@ -227,6 +227,8 @@ def test_every_line_of_the_readme_works(process: Mreg) -> None:
             line = f"MREG_USER=ml-lead {line}"
         if line.startswith("mreg profile"):
             line = line.replace("/mnt/nas", os.environ["HOME"])
+        if line.startswith("mreg trust"):
+            line = line.replace("~/src/classifier", ".")
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
         # Nothing was in production in March, and no hook is defined here.
         others = {"--fail-on-regression": 3, "--at 2026-03": 4, "mreg deploy ": 1}
