@@ -19,7 +19,7 @@ PERMISSIONS = 0o777
 def adopt(descriptor: int, folder: os.stat_result, wanted: int | None = None) -> None:
     """Give a new file or folder the group of its folder, a mode, and, if root made it, the owner of its folder.
 
-    Only what this process has made may be passed. Without the right to a group, the file keeps the user's own.
+    Pass only a file or folder that this process has made. Without the right to a group, the file keeps the user's own.
 
     Args:
         wanted: The most that it may permit, of which it gets what its folder permits, whatever the umask. None: it

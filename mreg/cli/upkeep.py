@@ -80,7 +80,7 @@ def collect(
         shown = run.registry.collect(grace=age)
         if shown:
             size = sum(one.size_bytes for one in shown)
-            run.output.confirm(f"remove {len(shown)} things that nothing needs, {size:,} bytes?", yes=yes)
+            run.output.confirm(f"remove garbage: {len(shown)} found, {size:,} bytes?", yes=yes)
     # More can become garbage while the person decides; remove only the garbage that was shown.
     found = run.registry.collect(grace=age, remove=remove, seen=shown)
     run.output.result(found, garbage)

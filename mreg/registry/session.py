@@ -68,7 +68,7 @@ class Session:
         return value
 
     def write_down(self, fn: Callable[[Writer], T]) -> T:
-        """`write` that leaves the hooks that it sets off to `mreg.registry.deploy.deliver`."""
+        """`write` that leaves the hooks that it triggers to `mreg.registry.deploy.deliver`."""
         keys: list[str] = []
 
         def work(writer: Writer) -> T:

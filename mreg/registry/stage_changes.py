@@ -1,4 +1,4 @@
-"""What a stage change means: whether it empties Production, and what is left of it after the hooks."""
+"""Stage changes: whether one empties Production, and the state that is left after its hooks."""
 
 from __future__ import annotations
 

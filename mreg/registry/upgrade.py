@@ -49,7 +49,7 @@ class Upgrade:
 
 
 def upgrade(session: Session, *, dry_run: bool = False) -> Upgrade:
-    """Upgrade the catalog in one transaction, after a backup beside it.
+    """Upgrade the catalog in one transaction, after a backup next to it.
 
     Args:
         dry_run: Only look at what would be done.

@@ -31,7 +31,7 @@ FILE_BYTES = 2 << 20
 """Bytes of a token file."""
 
 SETTLED_SECONDS = 2.0
-"""A file that was changed less than this time ago can change again without a new time stamp, so it is read again."""
+"""A file changed more recently than this is read again: it can change once more without a new time stamp."""
 
 _LOG = logging.getLogger("mreg.server")
 

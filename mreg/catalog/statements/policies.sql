@@ -1,9 +1,6 @@
 -- name: of
 SELECT document FROM policies WHERE model_id = :model_id
 
--- name: all
-SELECT model_id, document FROM policies ORDER BY model_id
-
 -- name: set
 INSERT INTO policies (model_id, document, changed_at, changed_by) VALUES (:model_id, :document, :at, :actor)
 ON CONFLICT (model_id) DO UPDATE SET document = :document, changed_at = :at, changed_by = :actor

@@ -182,9 +182,6 @@ UPDATE versions SET description = :description, run_id = :run_id, experiment_id 
     parent_id = :parent_id, updated_at = :at
 WHERE version_id = :version_id
 
--- name: touch
-UPDATE versions SET updated_at = :at WHERE version_id = :version_id
-
 -- name: bury
 INSERT INTO deleted_versions (version_id, model_id, model_name, version, parent_id, digest, deleted_at)
 VALUES (:version_id, :model_id, :model_name, :version, :parent_id, :digest, :at)
