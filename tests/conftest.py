@@ -65,24 +65,37 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _a_person_of_the_tests(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _scrub(monkeypatch)
-    person = tempfile.mkdtemp(dir=people)  # tmp_path_factory looks through all earlier ones each time
-    for folder in ("home", "here", "tmp"):
-        os.mkdir(os.path.join(person, folder))
-    monkeypatch.setenv("TMPDIR", os.path.join(person, "tmp"))
-    monkeypatch.setattr(tempfile, "tempdir", os.path.join(person, "tmp"))
-    for name in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(name, os.path.join(person, "home"))
-    monkeypatch.setenv("MREG_USER", "tester")
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(GIT_CONFIG)))
-    for place, (key, value) in enumerate(GIT_CONFIG.items()):
-        monkeypatch.setenv(f"GIT_CONFIG_KEY_{place}", key)
-        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{place}", value)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.chdir(os.path.join(person, "here"))
+def _a_person_of_the_tests(people: Path) -> Iterator[None]:
+    """A home and a working folder of its own, which a test's ``monkeypatch.undo()`` keeps; no variable outlives it."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _scrub(monkeypatch)
+        person = tempfile.mkdtemp(dir=people)  # tmp_path_factory looks through all earlier ones each time
+        for folder in ("home", "here", "tmp"):
+            os.mkdir(os.path.join(person, folder))
+        monkeypatch.setenv("TMPDIR", os.path.join(person, "tmp"))
+        monkeypatch.setattr(tempfile, "tempdir", os.path.join(person, "tmp"))
+        for name in ("HOME", "USERPROFILE"):
+            monkeypatch.setenv(name, os.path.join(person, "home"))
+        monkeypatch.setenv("MREG_USER", "tester")
+        monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(GIT_CONFIG)))
+        for place, (key, value) in enumerate(GIT_CONFIG.items()):
+            monkeypatch.setenv(f"GIT_CONFIG_KEY_{place}", key)
+            monkeypatch.setenv(f"GIT_CONFIG_VALUE_{place}", value)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.chdir(os.path.join(person, "here"))
+        before = _variables()
+        yield
+        left = {name for name, _ in before.items() ^ _variables().items()}
+        for name in left:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+    assert not left, f"the test left variables changed: {', '.join(sorted(left))}"
+
+
+def _variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
 
 
 @pytest.fixture(scope="session")

@@ -393,6 +393,7 @@ def test_a_planted_deployment_in_postgresql_is_refused(
 ) -> None:
     """The statements of the check are those of both kinds of databases."""
     url = postgresql.new_catalog()
+    monkeypatch.setenv("MREG_CONFIG", "")  # so that what hooks() sets does not outlive the test
     hooks(DEPLOY, catalog=f"{url}\n    artifacts: artifacts")
     Path("model").write_text("1")
     assert command("push", "model", "-n", "classifier").code == 0
