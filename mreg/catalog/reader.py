@@ -308,6 +308,27 @@ class Reader:
         )
         return None if row is None else read_event(row)
 
+    def stage_before(self, version: ModelVersion, model: RegisteredModel, entered: int) -> ModelVersion | None:
+        """Return the version that a version replaced in its stage, or else the last one that left the stage before it.
+
+        Args:
+            entered: The seq of the event by which the version entered the stage.
+        """
+        stage = version.stage.value
+        moves = [*self.connection.all("versions.stage_moves", model_id=model.model_id, seq=entered, stage=stage)]
+        # The versions that it replaced left in the same transaction, by the events directly before its own.
+        while moves and number(moves[-1], "seq") == entered - 1 and text(moves[-1], "to_stage") != stage:
+            entered = number(moves.pop(), "seq")
+        there: dict[int, None] = {}
+        gone: dict[int, None] = {}
+        for move in moves:
+            moved = version_number(move)
+            there.pop(moved, None)
+            gone.pop(moved, None)
+            (there if text(move, "to_stage") == stage else gone)[moved] = None
+        others = (other for other in (*reversed(there), *reversed(gone)) if other != version.version)
+        return next((found for other in others if (found := self.version(model, other)) is not None), None)
+
     def all_events(self) -> Iterator[Event]:
         """Every event of the catalog, oldest first, a page at a time."""
         seq = -SIZE_LIMIT - 1  # a seq below 1 is not overlooked

@@ -39,7 +39,8 @@ class Why:
     Attributes:
         entered: The event by which it entered its stage, with what the policy said then; None where it never moved.
         decisions: What people decided on it, as it stands.
-        before: The version that was in the stage before; None where nothing was.
+        before: The version that it replaced in Staging or Production, or else the last one that left the stage before
+            it entered; None where there is none.
         comparison: Its metrics, parameters, data and source against that one's; their files are not read.
     """
 
@@ -117,12 +118,12 @@ def why(session: Session, reference: VersionRef | str) -> Why:
     def look(reader: Reader) -> tuple[Why, str]:
         version, note = find_told(reader, wanted)
         model = find_model(reader, version.model_name)
-        before = None
-        if version.stage in (ModelStage.STAGING, ModelStage.PRODUCTION):
-            before = reader.find(model, Selector(SelectorKind.STAGE, version.stage.value.lower(), 1))
+        entered, before = reader.stage_entered(version, model), None
+        if entered is not None and version.stage in (ModelStage.STAGING, ModelStage.PRODUCTION):
+            before = reader.stage_before(version, model, entered.seq)
         found = Why(
             version=version,
-            entered=reader.stage_entered(version, model),
+            entered=entered,
             decisions=decisions_on(reader, version),
             before=before,
             comparison=compare(before, version, directions=model.directions) if before is not None else None,

@@ -202,6 +202,37 @@ def test_why_reads_neither_all_events_of_a_version_nor_its_files(
     assert len(read) <= 40
 
 
+def test_why_compares_with_the_version_that_was_replaced(registry: mreg.Registry) -> None:
+    def before(reference: str) -> int | None:
+        found = registry.why(reference).before
+        return None if found is None else found.version
+
+    grow(registry, 6, lambda _: 1)
+    registry.promote("m@1", to="production")
+    assert before("m@1") is None
+    for number in (2, 3):
+        registry.promote(f"m@{number}", to="production")
+        assert before(f"m@{number}") == number - 1
+    registry.rollback("m")
+    assert before("m@2") == 3
+    registry.rollback("m")
+    assert before("m@1") == 2
+    registry.promote("m@4", to="production", keep_existing=True)
+    assert before("m@4") == 1
+    registry.promote("m@1", to="staging")
+    assert before("m@1") is None
+    registry.promote("m@5", to="production", keep_existing=True)
+    assert before("m@5") == 4  # m@1 left later, and m@4 is still there
+    registry.promote("m@6", to="production")  # replaces m@4 and m@5
+    assert before("m@6") == 5
+    registry.delete("m@5")
+    assert before("m@6") == 4
+    registry.archive("m@6", leave_production=True)
+    registry.tag("m@6", add={"n": "1"})
+    registry.promote("m@2", to="production")
+    assert before("m@2") == 6
+
+
 def test_why_names_the_last_entry_into_the_stage_that_the_version_is_in(registry: mreg.Registry) -> None:
     for to, reason in (("production", "first"), ("archived", "out"), ("production", "again"), ("none", "rest")):
         registry.promote("m@1", to=to, reason=reason, leave_production=True)

@@ -50,6 +50,10 @@ SELECT version FROM alias_changes WHERE model_id = :model_id AND lower(alias) = 
 -- name: stage_history
 SELECT version, returned FROM stage_changes WHERE model_id = :model_id AND to_stage = :stage ORDER BY seq
 
+-- name: stage_moves
+SELECT seq, version, to_stage FROM stage_changes
+WHERE model_id = :model_id AND seq < :seq AND (to_stage = :stage OR from_stage = :stage) ORDER BY seq
+
 -- name: stage_entries
 SELECT s.version, CASE WHEN s.from_stage = 'Production' AND s.to_stage = 'Staging' THEN e.details ELSE '{}' END AS details
 FROM stage_changes s JOIN events e ON e.seq = s.seq
