@@ -260,11 +260,13 @@ class PostgresqlLine:
 
     Attributes:
         silent: Takes what it is sent, and neither passes it on nor answers.
+        opened: How many connections were opened.
         url: A catalog's by this way.
     """
 
     def __init__(self, url: str) -> None:
         self.silent = False
+        self.opened = 0
         self._folder = tempfile.mkdtemp(prefix="mreg-line-", dir="/tmp")
         before, _, self._target = url.partition("host=")
         self.url = f"{before}host={self._folder}"
@@ -279,6 +281,7 @@ class PostgresqlLine:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.opened += 1
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
