@@ -325,15 +325,18 @@ def _places(version: ModelVersion) -> tuple[str, ...]:
 
 
 def _check_unused(version: ModelVersion) -> None:
-    reference = version.reference
+    uses, frees = [], []
     if version.stage in _IN_USE:
-        raise NotAllowed(f"{reference} is in {version.stage.value}", hint=f"mreg archive {reference} first, or --force")
+        uses.append(f"is in {version.stage.value}")
+        frees.append(f"mreg archive {version.reference}")
     if version.aliases:
         several = "es" if len(version.aliases) > 1 else ""
-        first = f"mreg alias {version.model_name} --remove {version.aliases[0]}"
+        uses.append(f"has the alias{several} {', '.join(version.aliases)}")
+        frees += [f"mreg alias {version.model_name} --remove {alias}" for alias in version.aliases]
+    if uses:
         raise NotAllowed(
-            f"{reference} has the alias{several} {', '.join(version.aliases)}",
-            hint=f"{first} first, or --force",
+            f"{version.reference} {' and '.join(uses)}",
+            hint=f"{' && '.join(frees)}, or delete with --force",
             aliases=list(version.aliases),
         )
 

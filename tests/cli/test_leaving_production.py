@@ -217,8 +217,15 @@ def test_a_version_that_an_alias_names_is_deleted_only_by_force(churn: mreg.Regi
         done = command("delete", *words, "--yes")
         assert (done.code, done.err) == (
             1,
-            "error: churn@2 has the aliases Stable, champion\n  mreg alias churn --remove Stable first, or --force\n",
+            "error: churn@2 has the aliases Stable, champion\n"
+            "  mreg alias churn --remove Stable && mreg alias churn --remove champion, or delete with --force\n",
         ), words
+    churn.set_alias("churn@1", "live")
+    assert command("delete", "churn@1", "--yes").err == (
+        "error: churn@1 is in Production and has the alias live\n"
+        "  mreg archive churn@1 && mreg alias churn --remove live, or delete with --force\n"
+    )
+    churn.remove_alias("churn", "live")
     churn.remove_alias("churn", "Stable")
     with pytest.raises(mreg.NotAllowed, match="churn@2 has the alias champion"):
         churn.delete("churn@2")
