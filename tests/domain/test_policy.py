@@ -337,12 +337,23 @@ def test_a_policy_is_bounded_unless_an_older_release_stored_it() -> None:
         with pytest.raises(BadInput, match=words):
             parse_policy(document)
         assert parse_policy(document, stored=True).rules
+    largest = gate.ljust(1000)
+    rules = {"aliases": {f"a{number}": {"gates": [largest, gate]} for number in range(100)}}
+    assert len(parse_policy(rules).rules) == 100
+    for document in ({**rules, "Staging": {}}, {"aliases": {**rules["aliases"], "a0": {"gates": [gate] * 3}}}):
+        with pytest.raises(BadInput, match="the policy has (101 rules|201 gates)"):
+            parse_policy(document)
+    with pytest.raises(BadInput, match="a gate of Production has 1001 characters"):
+        parse_policy({"Production": {"gates": [f"{largest} "]}})
 
 
 def test_a_gate_is_parsed_once_for_all_versions() -> None:
-    policy = parse_policy({"Production": {"gates": ["a >= 1"]}})
-    first = policy.rule("Production").conditions[0][1]
-    assert policy.rule("Production").conditions[0][1] is first
+    rule, same = (parse_policy({"Production": {"gates": ["a >= 1"]}}).rule("Production") for _ in range(2))
+    first = rule.conditions[0][1]
+    assert rule.conditions[0][1] is first
+    assert (rule, repr(rule)) == (same, repr(same)), "a rule is the same whether it was used or not"
+    assert not Rule().own_approval
+    assert not Rule().override
 
 
 @pytest.mark.parametrize(
