@@ -20,6 +20,7 @@ from mreg.cli.options import (
     Yes,
 )
 from mreg.cli.stages import warn_of_override
+from mreg.domain.text import counted
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
@@ -200,6 +201,6 @@ def _question(plan: Deletion) -> str:
     what = str(plan.reference)
     if plan.reference.selector is None:
         count = len(plan.versions)
-        what += f" with {count} version{'s' * (count != 1)}"
+        what += f" with {counted(count, 'version')}"
     in_use = "; ".join(f"{reference}: {', '.join(places)}" for reference, places in plan.places.items())
     return f"delete {what} for good?" if not in_use else f"delete {what}, in use ({in_use}), for good?"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mreg.cli.table import Cell, Rendering, Table, Toned, stage_cell
+from mreg.domain.text import counted
 
 if TYPE_CHECKING:
     from mreg.domain.hook import Deployment
@@ -53,7 +54,7 @@ def _steps(found: Assessment) -> list[Row]:
     if found.needed:
         given = f"by {', '.join(found.approved_by)}" if found.approved_by else "by nobody yet"
         may = f"; {', '.join(found.may_approve)} may" if found.missing and found.may_approve else ""
-        what = f"{found.needed} approval" + ("s" if found.needed > 1 else "")
+        what = counted(found.needed, "approval")
         rows.append((what, _verdict(passed=not found.missing), f"{len(found.approved_by)} {given}{may}"))
     rows += [("no rejection", _verdict(passed=False), f"{one.person}: {one.comment}") for one in found.rejected_by]
     return rows
@@ -156,7 +157,9 @@ def deployments(found: Sequence[Deployment]) -> Rendering:
 def audit_report(report: AuditReport) -> Rendering:
     """That the trail is whole."""
     table = Table(columns=("events", "last hash"), rows=((report.events, report.last_hash),))
-    sentence = f"{report.events} events, each as it was written; the last hash is {report.last_hash or 'none'}"
+    sentence = (
+        f"{counted(report.events, 'event')}, each as it was written; the last hash is {report.last_hash or 'none'}"
+    )
     return Rendering(tables=(), flat=table, summary=sentence)
 
 

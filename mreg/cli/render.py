@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mreg.cli import policy_reports, reports, upkeep_reports
 from mreg.cli.table import Cell, Rendering, Table, Toned, one, stage_cell
+from mreg.domain.text import counted
 
 if TYPE_CHECKING:
     from mreg.domain.model import ModelSummary, ModelVersion, RegisteredModel
@@ -224,8 +225,9 @@ def _version(version: ModelVersion) -> Rendering:
 def pushed(version: ModelVersion) -> Rendering:
     """What a push says: enough to know what became of it."""
     artifact = version.artifact
-    files = f", {artifact.file_count} files" if artifact.kind.value == "folder" else ""
-    sentence = f"{version.reference}: {artifact.size_bytes:,} bytes{files}, {artifact.format}, {artifact.digest}"
+    files = f", {counted(artifact.file_count, 'file')}" if artifact.kind.value == "folder" else ""
+    size = counted(artifact.size_bytes, "byte")
+    sentence = f"{version.reference}: {size}{files}, {artifact.format}, {artifact.digest}"
     return _line(
         ("reference", "stage", "format", "bytes", "checksum"),
         (str(version.reference), stage_cell(version), artifact.format, artifact.size_bytes, str(artifact.digest)),
@@ -256,8 +258,9 @@ def _line(columns: tuple[str, ...], row: tuple[Cell | Toned, ...], sentence: str
 
 def _stage_change(change: StageChange) -> Rendering:
     version = change.version
+    was = f" (was {change.before.value})" if change.before is not version.stage else ""  # a hook may have moved it back
     sentence = (
-        f"{version.reference} is in {version.stage.value} (was {change.before.value})"
+        f"{version.reference} is in {version.stage.value}{was}"
         if change.changed
         else f"{version.reference} was in {version.stage.value} already"
     )

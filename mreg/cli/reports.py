@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mreg.cli.table import STAGE_TONES, Cell, Rendering, Table, Toned, one, stage_cell
+from mreg.domain.text import counted
 
 if TYPE_CHECKING:
     from mreg.domain.bundle import Bundle
@@ -218,11 +219,11 @@ def exported(found: Exported) -> Rendering:
     count = len(found.versions)
     columns = ("reference", ">versions", ">bytes", "destination")
     row = (str(found.reference), count, found.size_bytes, str(found.destination))
-    what = str(found.reference) if found.reference.selector else f"{found.reference} with {count} versions"
+    what = str(found.reference) if found.reference.selector else f"{found.reference} with {counted(count, 'version')}"
     return Rendering(
         tables=(),
         flat=Table(columns=columns, rows=(row,)),
-        summary=f"{what} is in {found.destination}, {found.size_bytes:,} bytes",
+        summary=f"{what} is in {found.destination}, {counted(found.size_bytes, 'byte')}",
     )
 
 
@@ -249,8 +250,8 @@ def bundle(found: Bundle) -> Rendering:
     return Rendering(
         tables=(table,),
         flat=table,
-        summary=f"{found.model.name}: {len(rows)} versions, {len(found.events)} events, {len(found.blobs)} blobs, "
-        f"{size:,} bytes; every byte is what its digest says",
+        summary=f"{found.model.name}: {counted(len(rows), 'version')}, {counted(len(found.events), 'event')}, "
+        f"{counted(len(found.blobs), 'blob')}, {counted(size, 'byte')}; every byte is what its digest says",
     )
 
 

@@ -10,6 +10,7 @@ from mreg.cli.arguments import duration, share
 from mreg.cli.completion import complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Yes
+from mreg.domain.text import counted
 from mreg.errors import BadInput, Corrupt, Unavailable
 
 
@@ -42,7 +43,9 @@ def verify(
         found = run.registry.verify(reference, sample=share(sample), progress=progress)
     run.output.result(found)
     if found.unreferenced and run.output.format in ("plain", "csv"):  # the other formats have it in the result
-        run.output.note(f"{found.unreferenced} blobs of no version, {found.unreferenced_bytes:,} bytes: see mreg gc")
+        from mreg.cli.upkeep_reports import of_no_version
+
+        run.output.note(f"{of_no_version(found)}: see mreg gc")
     if found.problems:
         first = found.problems[0]
         more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
@@ -80,7 +83,7 @@ def collect(
         shown = run.registry.collect(grace=age)
         if shown:
             size = sum(one.size_bytes for one in shown)
-            run.output.confirm(f"remove garbage: {len(shown)} found, {size:,} bytes?", yes=yes)
+            run.output.confirm(f"remove garbage: {len(shown)} found, {counted(size, 'byte')}?", yes=yes)
     # More can become garbage while the person decides; remove only the garbage that was shown.
     found = run.registry.collect(grace=age, remove=remove, seen=shown)
     run.output.result(found, garbage)

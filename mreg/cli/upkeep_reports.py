@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mreg.cli.table import Rendering, Table, Toned, one
+from mreg.domain.text import counted
 
 if TYPE_CHECKING:
     from mreg.registry.backup import CatalogCopy
@@ -24,7 +25,8 @@ def garbage(found: Sequence[Garbage]) -> Rendering:
     table = Table(columns=("kind", "what", ">bytes", "modified", "removed"), rows=rows)
     unfinished = sum(one.kind == "unfinished" for one in found)
     total = sum(one.size_bytes for one in found)
-    summary = f"{unfinished} left by killed pushes, {len(found) - unfinished} of no version, {total:,} bytes in all"
+    size = counted(total, "byte")
+    summary = f"{unfinished} left by killed pushes, {len(found) - unfinished} of no version, {size} in all"
     return Rendering(tables=(table,), flat=table, summary=summary)
 
 
@@ -35,13 +37,19 @@ def verification(found: Verification) -> Rendering:
         for one in found.problems
     )
     table = Table(columns=("problem", "blob", "versions", "remedy"), rows=rows)
-    summary = f"{found.blobs} blobs of {found.artifacts} artifacts read, {found.size_bytes:,} bytes"
+    blobs, size = counted(found.blobs, "blob"), counted(found.size_bytes, "byte")
+    summary = f"{blobs} of {counted(found.artifacts, 'artifact')} read, {size}"
     if found.artifacts < found.all_artifacts:
-        summary += f" (a sample: there are {found.all_artifacts} artifacts)"
+        summary += f" (a sample of {counted(found.all_artifacts, 'artifact')})"
     summary += f"; {len(found.problems)} wrong" if found.problems else "; all are what they should be"
     if found.unreferenced:
-        summary += f"; {found.unreferenced} blobs of no version, {found.unreferenced_bytes:,} bytes (mreg gc)"
+        summary += f"; {of_no_version(found)} (mreg gc)"
     return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
+
+
+def of_no_version(found: Verification) -> str:
+    """Return how many blobs belong to no version, and their size."""
+    return f"{counted(found.unreferenced or 0, 'blob')} of no version, {counted(found.unreferenced_bytes or 0, 'byte')}"
 
 
 def findings(found: Sequence[Finding]) -> Rendering:
@@ -57,7 +65,8 @@ def catalog_copy(copy: CatalogCopy) -> Rendering:
     """From where to where, and what the audit trail says."""
     rows = ((copy.source, copy.target, copy.rows, copy.events, copy.last_hash),)
     table = Table(columns=("from", "to", ">rows", ">events", "last hash"), rows=rows)
-    summary = f"{copy.target}: {copy.rows} rows and {copy.events} events, each held against {copy.source}"
+    size = f"{counted(copy.rows, 'row')} and {counted(copy.events, 'event')}"
+    summary = f"{copy.target}: {size}, each held against {copy.source}"
     return Rendering(tables=(), flat=table, summary=summary)
 
 

@@ -81,6 +81,15 @@ def shell_word(text: str) -> str:
     return quote(printable(text))
 
 
+def counted(count: int, noun: str, several: str = "") -> str:
+    """Return a number with its noun: ``1 blob``, ``1,200 blobs``.
+
+    Args:
+        several: The plural (default: the noun with an s).
+    """
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+
+
 def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Up to ``count`` known words that the word was probably meant to be, nearest first."""
     from difflib import get_close_matches

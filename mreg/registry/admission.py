@@ -12,7 +12,7 @@ from mreg.domain.metrics import MetricValue
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, VersionRef, folded, spelled
 from mreg.domain.policy import Assessment, Policy, assess, was_rejected
-from mreg.domain.text import printable
+from mreg.domain.text import counted, printable
 from mreg.errors import ApprovalMissing, BadInput, GateFailed, MregError, NotAllowed, NotFound
 from mreg.registry.references import find_model
 
@@ -162,7 +162,7 @@ def admit_new(reader: Reader, version: ModelVersion, target: str) -> None:
             hint=_failures(assessment),
             **details,
         )
-    count = f"{assessment.needed} approval" + ("s" if assessment.needed > 1 else "")
+    count = counted(assessment.needed, "approval")
     raise ApprovalMissing(
         f"{refused}{target} needs {count}, which a new version does not have",
         hint=f"{later}; then: mreg approve {name}@latest{_to(target)}",

@@ -16,6 +16,7 @@ from mreg.catalog.deployments import (
 )
 from mreg.domain.hook import Deployment, DeploymentStatus, Hook
 from mreg.domain.names import ModelName, VersionRef
+from mreg.domain.text import counted
 from mreg.errors import BadInput, Corrupt, MregError, NotAllowed
 from mreg.registry.references import as_reference, find_model, find_version
 
@@ -76,7 +77,7 @@ def _refuse(session: Session, hook: Hook, found: Open) -> None:
     session.write_quietly(lambda writer: refuse(writer, hook, found))
     count = len(found.refused)
     session.notice(
-        f"the hook {hook.name} was not run for {count} deployment{'s' if count > 1 else ''} of this catalog: "
+        f"the hook {hook.name} was not run for {counted(count, 'deployment')} of this catalog: "
         f"{next(iter(found.refused.values()))}"
     )
 

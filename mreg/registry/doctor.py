@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mreg.catalog.removals import stuck_removals
 from mreg.catalog.schema import SCHEMA, UPGRADE, older_note
+from mreg.domain.text import counted
 from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
 from mreg.registry.backup import place_of
@@ -177,7 +178,7 @@ def _stuck(session: Session) -> str:
         return stuck_removals(reader, session.now())
 
     count = session.catalog.read(look)
-    return f"a gc died while it removed {count} blobs" if count else ""
+    return f"a gc died while it removed {counted(count, 'blob')}" if count else ""
 
 
 def _temporary(session: Session) -> str:

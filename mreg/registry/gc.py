@@ -12,6 +12,7 @@ from itertools import islice
 from mreg.catalog.removals import begin_removals, end_removals
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
+from mreg.domain.text import counted
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.needed import needed_blobs
 from mreg.registry.session import Session
@@ -109,7 +110,7 @@ class _Younger:
         what, first = (one, "it") if self.count == 1 else (several, "the first")
         at = time_text(self.oldest + self.grace + timedelta(seconds=1))[:19]  # a whole second, and not before the time
         return (
-            f"left alone: {self.count} {what}, {self.size_bytes:,} bytes, younger than {_span(self.grace)}; "
+            f"left alone: {self.count} {what}, {counted(self.size_bytes, 'byte')}, younger than {_span(self.grace)}; "
             f"{first} can be removed from {at}Z; {more}"
         )
 

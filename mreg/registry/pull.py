@@ -11,7 +11,7 @@ from typing import BinaryIO
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
 from mreg.domain.paths import check_artifact_name, is_project_file
-from mreg.domain.text import quoted, shell_word
+from mreg.domain.text import counted, quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination, protection
 from mreg.registry.references import as_reference, concerning, find_told, find_version
@@ -148,7 +148,7 @@ def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> Model
     version = session.catalog.read(lambda reader: find_version(reader, wanted))
     if version.artifact.kind is not ArtifactKind.FILE:
         raise BadInput(
-            f"{version.reference} is a folder of {version.artifact.file_count} files and can't be streamed",
+            f"{version.reference} is a folder of {counted(version.artifact.file_count, 'file')} and can't be streamed",
             hint=f"mreg pull {version.reference} DEST",
         )
     with concerning(version):

@@ -10,7 +10,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
-from mreg.domain.text import check_line, quoted
+from mreg.domain.text import check_line, counted, quoted
 from mreg.errors import NotAllowed, NotFound
 from mreg.registry.references import as_reference, concerning, find_version
 
@@ -86,7 +86,7 @@ def file(session: Session, reference: VersionRef | str, path: str | None = None)
     version = found[0].version
     if version.artifact.kind is ArtifactKind.FOLDER:
         raise NotAllowed(
-            f"{version.reference} is a folder of {len(found)} files, and this gives one file",
+            f"{version.reference} is a folder of {counted(len(found), 'file')}, and this gives one file",
             hint="ask for its files one by one",
         )
     return found[0]

@@ -402,3 +402,22 @@ def test_only_a_version_that_was_there_can_be_rejected_when_archived(rolled_back
     assert rolled_back("ada", "archive", "m@4").code == 0
     done = rolled_back("lead", "reject", "m@4", "--reason", "no")
     assert (done.code, done.err) == (1, "error: cannot reject m@4: it is archived and was never in Production\n")
+
+
+@pytest.mark.parametrize(("decision", "code"), [("reject", 0), ("approve", 3)])
+def test_a_deleted_version_is_compared_with_unless_an_approver_rejected_it(
+    person: As, decision: str, code: int
+) -> None:
+    for number, accuracy in ((1, 0.80), (2, 0.95), (3, 0.85)):
+        Path("model").write_text(str(number))
+        person("ada", "push", "model", "-n", "m", "--accuracy", str(accuracy))
+    apply(person)
+    assert person("ada", "promote", "m@1", "--to", "production").code == 0
+    if decision == "approve":
+        assert person("lead", "approve", "m@2").code == 0
+    assert person("ada", "promote", "m@2", "--to", "production").code == 0
+    assert person("ada", "rollback", "m").code == 0
+    if decision == "reject":
+        assert person("lead", "reject", "m@2", "--reason", "biased").code == 0
+    assert person("lead", "delete", "m@2", "--force", "--yes").code == 0
+    assert person("ada", "promote", "m@3", "--to", "production").code == code

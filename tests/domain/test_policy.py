@@ -341,7 +341,7 @@ def test_a_policy_is_bounded_unless_an_older_release_stored_it() -> None:
     rules = {"aliases": {f"a{number}": {"gates": [largest, gate]} for number in range(100)}}
     assert len(parse_policy(rules).rules) == 100
     for document in ({**rules, "Staging": {}}, {"aliases": {**rules["aliases"], "a0": {"gates": [gate] * 3}}}):
-        with pytest.raises(BadInput, match="the policy has (101 rules|201 gates)"):
+        with pytest.raises(BadInput, match=r"the policy has (101 rules|201 gates)"):
             parse_policy(document)
     with pytest.raises(BadInput, match="a gate of Production has 1001 characters"):
         parse_policy({"Production": {"gates": [f"{largest} "]}})

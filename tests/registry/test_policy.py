@@ -164,6 +164,14 @@ def test_a_rejection_stands_until_it_is_taken_back(policy: As, command: Mreg) ->
     assert policy("ada", "rollback", "m", "--to", "m@2").code == 5
 
 
+def test_a_refusal_names_the_first_of_several_rejections(policy: As) -> None:
+    for name in ("risk", "lead"):
+        assert policy(name, "reject", "m@2", "--reason", f"{name} says no").code == 0
+    done = policy("ada", "promote", "m@2")
+    assert done.code == 5
+    assert "m@2 was rejected for Production by risk: risk says no\n" in done.err
+
+
 def test_what_waits_is_listed_with_who_may_decide(policy: As) -> None:
     done = policy("ada", "approvals")
     assert done.out.splitlines()[1:] == [
@@ -238,6 +246,41 @@ def test_the_python_api_refuses_a_rejection_without_a_reason(reason: str, road: 
         road.reject("m@1", reason=reason)
     assert caught.value.hint == 'add --reason "..."'
     assert (len(road.history()), road.version("m@1").stage) == (events, ModelStage.PRODUCTION)
+
+
+def test_the_reason_of_a_rejection_is_text_of_a_bounded_length(road: mreg.Registry) -> None:
+    for reason in ("x" * 100_000, "a\0b"):
+        with pytest.raises(mreg.BadInput):
+            road.reject("m@1", reason=reason)
+    assert road.version("m@1").stage is ModelStage.PRODUCTION
+
+
+def test_a_rejection_moves_a_version_only_out_of_production(road: mreg.Registry) -> None:
+    road.apply_policy(Policy({target: Rule(approvals=1) for target in ("Staging", "Production", "champion")}))
+    for reference, target, stage in (
+        ("m@1", "champion", ModelStage.PRODUCTION),
+        ("m@1", "Staging", ModelStage.PRODUCTION),
+        ("m@2", "Staging", ModelStage.STAGING),
+        ("m@2", "Production", ModelStage.STAGING),
+        ("m@1", "Production", ModelStage.STAGING),
+    ):
+        events = len(road.history(reference))
+        road.reject(reference, to=target, reason="biased", leave_production=True)
+        assert road.version(reference).stage is stage
+        moved = stage is ModelStage.STAGING and reference == "m@1"
+        assert len(road.history(reference)) == events + 1 + moved
+
+
+def test_the_hint_that_nothing_is_overridden_is_the_command_without_the_override(road: mreg.Registry) -> None:
+    road.apply_policy(
+        Policy({target: Rule(gates=("version > 1",), override=True) for target in ("Production", "champion")})
+    )
+    with pytest.raises(mreg.BadInput) as caught:
+        road.promote("m@2", "production", override="why")
+    assert caught.value.hint == "mreg promote m@2 --to production"
+    with pytest.raises(mreg.BadInput) as caught:
+        road.set_alias("m@2", "champion", override="why")
+    assert caught.value.hint == "mreg alias m@2 champion"
 
 
 def test_the_event_of_a_move_that_no_policy_guards_says_nothing_of_a_policy(road: mreg.Registry) -> None:
