@@ -13,6 +13,7 @@ import pytest
 import mreg
 from mreg.domain.events import first_broken
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
+from mreg.domain.policy import Policy, Rule
 from mreg.registry.query import ModelVersions
 
 
@@ -363,3 +364,47 @@ def test_a_pushed_numpy_scalar_becomes_a_plain_number(registry: mreg.Registry) -
     assert {name: (type(value), value) for name, value in found.items()} == {
         "a": (float, 0.5), "b": (float, 0.25), "c": (int, 7),
     }  # fmt: skip
+
+
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize("word", ["reason", "override"])
+@pytest.mark.parametrize("text", [LONG, "a\0b"], ids=["long", "NUL"])
+def test_a_reason_is_text_of_a_bounded_length(registry: mreg.Registry, word: str, text: str) -> None:
+    push(registry, 1)
+    push(registry, 2)
+    registry.promote("classifier@1", "production")
+    registry.promote("classifier@2", "production")
+    before = (stages(registry), registry.history())
+    operations = [
+        lambda **said: registry.promote("classifier@2", "staging", leave_production=True, **said),
+        lambda **said: registry.archive("classifier@2", **said),
+        lambda **said: registry.set_alias("classifier@2", "champion", **said),
+        lambda **said: registry.delete("classifier@2", force=True, **said),
+    ]
+    if word == "reason":
+        operations[2:] = [
+            lambda **said: registry.rollback("classifier", **said),
+            lambda **said: registry.reject("classifier@2", leave_production=True, **said),
+        ]
+    for operation in operations:
+        with pytest.raises(mreg.BadInput, match=word):
+            operation(**{word: text})
+    assert (stages(registry), registry.history()) == before
+
+
+@pytest.mark.parametrize("kind", ["metrics", "parameters", "tags"])
+def test_a_push_takes_a_thousand_entries_of_a_kind_and_no_more(registry: mreg.Registry, kind: str) -> None:
+    entries: dict[str, Any] = {f"k{number}": 1.0 if kind == "metrics" else "v" for number in range(1000)}
+    pushed = push(registry, **{kind: entries})
+    assert len(getattr(pushed, kind)) == 1000
+    with pytest.raises(mreg.BadInput, match=f"1001 {kind} are too many; the limit is 1000"):
+        push(registry, **{kind: {**entries, "more": entries["k0"]}})
+    assert len(registry.show("classifier").versions) == 1  # type: ignore[union-attr]
+
+
+def test_a_push_into_the_stage_none_is_a_push_without_a_stage(registry: mreg.Registry) -> None:
+    registry.apply_policy(Policy({"Production": Rule(gates=("version > 5",))}))
+    assert push(registry, stage="none").stage is ModelStage.NONE
+    assert [event.action for event in registry.history("classifier@1")] == ["version.pushed"]
