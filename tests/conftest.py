@@ -95,7 +95,8 @@ def _a_person_of_the_tests(people: Path) -> Iterator[None]:
 
 
 def _variables() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    # scikit-learn sets variables of OpenMP (KMP_) when it is loaded.
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "KMP_"))}
 
 
 @pytest.fixture(scope="session")
