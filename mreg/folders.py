@@ -3,7 +3,8 @@
 A path is looked up anew at each use, so a link that somebody puts in place of one of its folders redirects the next
 use. Where the platform has calls relative to an open folder, each folder is opened once with ``O_NOFOLLOW``, and its
 names are used relative to that descriptor: no link, whenever it appears, can redirect them. Elsewhere (Windows) each
-folder is checked when it is reached.
+folder is checked when it is reached, and before each use it is checked that its path still leads to the same folder. A
+process that puts a link there between this check and the use redirects that use.
 """
 
 from __future__ import annotations
@@ -15,17 +16,10 @@ import stat
 from collections.abc import Iterator
 
 from mreg.domain.text import quoted
+from mreg.durability import hand_over_folder, settle_folder, sync_folder
 from mreg.errors import Corrupt
+from mreg.files import RELATIVE, close, is_link, name_new, open_file, open_folder, opened_folder, unlink
 from mreg.sharing import PERMISSIONS, adopt
-
-NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-DIRECTORY = getattr(os, "O_DIRECTORY", 0)
-RELATIVE = bool(NOFOLLOW and DIRECTORY) and {
-    os.open, os.stat, os.mkdir, os.unlink, os.rmdir, os.rename, os.link
-} <= os.supports_dir_fd and os.listdir in os.supports_fd  # fmt: skip
-"""Whether the platform has calls relative to an open folder."""
-
-FOLDER = os.O_RDONLY | DIRECTORY | getattr(os, "O_CLOEXEC", 0)
 
 OPEN_FOLDERS = 256
 """All folders of blobs: their names are two hex digits."""
@@ -42,20 +36,19 @@ class Folder:
 
     __slots__ = ("_descriptor", "_identity", "path")
 
-    def __init__(self, path: str, descriptor: int | None) -> None:
+    def __init__(self, path: str, descriptor: int | None, identity: os.stat_result | None = None) -> None:
         self.path = path
         self._descriptor = descriptor
-        self._identity: os.stat_result | None = os.lstat(path) if descriptor is None else None
+        self._identity = identity
 
     @classmethod
     def named(cls, path: str) -> Folder:
         """The folder at a path that the user named: links on the way to it, and at its end, are followed."""
         if RELATIVE:
-            return cls(path, os.open(path, FOLDER))
+            return cls(path, open_folder(path))
         path = os.path.realpath(path, strict=True)
-        if not os.path.isdir(path):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        return cls(path, None)
+        open_folder(path)
+        return cls(path, None, os.lstat(path))
 
     def __del__(self) -> None:
         descriptor = getattr(self, "_descriptor", None)
@@ -64,9 +57,9 @@ class Folder:
                 os.close(descriptor)
 
     @property
-    def opened(self) -> int | str:
-        """The descriptor, or the path on platforms without relative calls."""
-        return self.path if self._descriptor is None else self._descriptor
+    def opened(self) -> int:
+        """The descriptor; -1 on platforms without relative calls."""
+        return -1 if self._descriptor is None else self._descriptor
 
     def is_current(self) -> bool:
         """Whether its path still leads to this folder."""
@@ -78,14 +71,22 @@ class Folder:
             return False
 
     def _at(self, name: str) -> str:
-        return os.path.join(self.path, name) if self._descriptor is None else name
+        """The name for a call relative to the descriptor; without one the path, if it still leads to this folder."""
+        if self._descriptor is not None:
+            return name
+        found = os.lstat(self.path)
+        if is_link(found):
+            raise linked(self.path)
+        if self._identity is None or not os.path.samestat(found, self._identity):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
+        return os.path.join(self.path, name)
 
     def inner(self, name: str, *, make: bool = False, durable: bool = False, place: bool = False) -> Folder:
         """A folder in this one.
 
         Args:
             make: Make it if it is not there.
-            durable: If it is made, bring its name to the disk.
+            durable: If it is made, take its name on its way to the disk; `sync` of a folder must follow.
             place: It is on the way to a store, whose mode the umask decides.
 
         Raises:
@@ -96,9 +97,8 @@ class Folder:
         path = os.path.join(self.path, name)
         try:
             if self._descriptor is not None:
-                return Folder(path, os.open(name, FOLDER | NOFOLLOW, dir_fd=self._descriptor))
-            self._check(name)
-            return Folder(path, None)
+                return Folder(path, open_folder(name, follow=False, dir_fd=self._descriptor))
+            return Folder(path, None, self._check(name))
         except FileNotFoundError:
             if not make:
                 raise
@@ -109,20 +109,20 @@ class Folder:
         with contextlib.suppress(FileExistsError):
             self.mkdir(name, place=place)
             if durable:
-                self.sync()
+                hand_over_folder(self.opened)
         return self.inner(name)
 
-    def _check(self, name: str) -> None:
+    def _check(self, name: str) -> os.stat_result:
         found = self.stat(name)
-        # A junction of Windows is a folder to lstat.
-        if stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", False):
+        if is_link(found):
             raise linked(os.path.join(self.path, name))
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        return found
 
     def open(self, name: str, flags: int, mode: int = 0o777) -> int:
         """The descriptor of a file. A new one has what this folder permits of the mode, and the folder's group."""
-        descriptor = os.open(self._at(name), flags | NOFOLLOW, mode, dir_fd=self._descriptor)
+        descriptor = open_file(self._at(name), flags, mode, follow=False, dir_fd=self._descriptor)
         if flags & os.O_CREAT and self._descriptor is not None:
             try:
                 adopt(descriptor, os.fstat(self._descriptor), mode)
@@ -143,27 +143,27 @@ class Folder:
 
     def _names(self) -> list[str]:
         if self._descriptor is None:
-            return os.listdir(self.path)
+            return os.listdir(self._at(""))
         # A descriptor of its own: two threads that list one descriptor share its position.
-        listed = os.open(".", FOLDER, dir_fd=self._descriptor)
+        listed = open_folder(".", dir_fd=self._descriptor)
         try:
             return os.listdir(listed)
         finally:
-            os.close(listed)
+            close(listed)
 
     def mkdir(self, name: str, *, place: bool = False) -> None:
         """Make a folder with the mode and group of this one; see `inner` for the argument."""
         os.mkdir(self._at(name), dir_fd=self._descriptor)
         if self._descriptor is not None:
-            made = os.open(name, FOLDER | NOFOLLOW, dir_fd=self._descriptor)
+            made = open_folder(name, follow=False, dir_fd=self._descriptor)
             try:
                 adopt(made, os.fstat(self._descriptor), None if place else PERMISSIONS)
             finally:
-                os.close(made)
+                close(made)
 
     def unlink(self, name: str) -> None:
         """Remove a file or a link."""
-        os.unlink(self._at(name), dir_fd=self._descriptor)
+        unlink(self._at(name), dir_fd=self._descriptor)
 
     def rmdir(self, name: str) -> None:
         """Remove an empty folder."""
@@ -174,14 +174,15 @@ class Folder:
         if os.utime in os.supports_dir_fd and os.utime in os.supports_follow_symlinks:
             os.utime(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
         else:
-            os.utime(os.path.join(self.path, name))
+            os.utime(self._at(name))
 
-    def link(self, source: Folder, source_name: str, name: str) -> None:
-        """Give a file of another folder a second name, in this one."""
-        if self._descriptor is None:
-            os.link(source._at(source_name), self._at(name))
-            return
-        os.link(source_name, name, src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor, follow_symlinks=False)
+    def take(self, source: Folder, source_name: str, name: str) -> None:
+        """Give a file of another folder a name in this one, by a link or else by renaming; its old name may stay.
+
+        Raises:
+            FileExistsError: The name is taken.
+        """
+        name_new(source._at(source_name), self._at(name), src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor)
 
     def rename(self, source: Folder, source_name: str, name: str) -> None:
         """Move a file of another folder to a name in this one."""
@@ -189,13 +190,11 @@ class Folder:
 
     def sync(self) -> None:
         """Bring the names to the disk, where the platform can."""
-        if self._descriptor is None:
-            return  # Windows opens no folders
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):
-                raise
+        sync_folder(self.opened)
+
+    def settle(self) -> None:
+        """Take the names on their way to the disk; see `mreg.durability.settle`."""
+        settle_folder(self.opened)
 
 
 class Tree:
@@ -223,7 +222,7 @@ class Tree:
 
         Args:
             make: Make what is not there.
-            durable: Bring the names of folders that are made to the disk, one by one.
+            durable: Take the names of folders that are made on their way to the disk; see `Folder.inner`.
 
         Raises:
             Corrupt: One of the folders below the anchor is a symbolic link.
@@ -327,9 +326,6 @@ def _make(path: str, mode: int) -> None:
             raise
         return
     if RELATIVE:
-        with contextlib.suppress(PermissionError):  # with a umask that keeps its owner from reading it
-            made = os.open(path, FOLDER | NOFOLLOW)
-            try:
-                adopt(made, os.stat(parent))
-            finally:
-                os.close(made)
+        # PermissionError: a umask that keeps its owner from reading it.
+        with contextlib.suppress(PermissionError), opened_folder(path, follow=False) as made:
+            adopt(made, os.stat(parent))

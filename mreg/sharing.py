@@ -12,6 +12,8 @@ import os
 import stat
 from shlex import quote
 
+from mreg.files import close, open_file
+
 GROUP_WRITES = stat.S_IWGRP
 PERMISSIONS = 0o777
 
@@ -58,14 +60,14 @@ def adopt_beside(path: str, endings: tuple[str, ...]) -> None:
     for ending in endings:
         with contextlib.suppress(OSError):
             # Closing such a descriptor does not drop the locks that this process has on the file.
-            descriptor = os.open(path + ending, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = open_file(path + ending, os.O_PATH, follow=False)
             try:
                 found = os.fstat(descriptor)
                 own = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()
                 if own and found.st_gid != catalog.st_gid:
                     os.chown(f"/proc/self/fd/{descriptor}", -1, catalog.st_gid)
             finally:
-                os.close(descriptor)
+                close(descriptor)
 
 
 def may(path: str, right: int) -> bool:

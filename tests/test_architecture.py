@@ -18,19 +18,23 @@ MODULES = sorted(ROOT.rglob("*.py"))
 LEVELS = {
     "errors": set(),
     "domain": {"errors"},
-    "documents": {"errors", "domain"},
-    "sharing": set(),
-    "folders": {"errors", "domain", "sharing"},
-    "profile": {"errors", "domain", "documents", "folders"},
+    "linux": set(),
+    "files": {"linux"},
+    "durability": {"files", "linux"},
+    "processes": set(),
+    "documents": {"errors", "domain", "files"},
+    "sharing": {"files"},
+    "folders": {"errors", "domain", "sharing", "files", "durability"},
+    "profile": {"errors", "domain", "documents", "folders", "files", "durability"},
     "waiting": set(),
     "streams": {"domain"},
     "s3": {"errors", "domain", "waiting"},
-    "catalog": {"errors", "domain", "s3", "waiting", "folders", "sharing"},
-    "artifacts": {"errors", "domain", "s3", "folders", "sharing"},
-    "hooks": {"errors", "domain", "wire"},
-    "registry": {"errors", "domain", "s3", "catalog", "artifacts", "hooks", "profile", "sharing"},
+    "catalog": {"errors", "domain", "s3", "waiting", "folders", "sharing", "files", "durability"},
+    "artifacts": {"errors", "domain", "s3", "folders", "sharing", "files", "durability", "linux"},
+    "hooks": {"errors", "domain", "wire", "processes"},
+    "registry": {"errors", "domain", "s3", "catalog", "artifacts", "hooks", "profile", "sharing", "files", "processes"},
     "wire": {"errors", "domain", "registry", "profile"},
-    "cli": {"errors", "domain", "documents", "profile", "registry", "wire", "server", "streams"},
+    "cli": {"errors", "domain", "documents", "profile", "registry", "wire", "server", "streams", "files"},
     "server": {"errors", "domain", "documents", "registry", "wire", "streams"},
 }
 """What each room may import beside itself, at its top or within a function."""
@@ -49,7 +53,7 @@ ONLY_IN = {
     "jinja2": ("server/ui",),
     "yaml": ("documents",),
     "platformdirs": ("profile",),
-    "subprocess": ("registry/git_changes", "hooks"),
+    "subprocess": ("registry/git_changes", "hooks", "processes"),
     "sqlite3": ("catalog",),
     "psycopg": ("catalog/postgresql", "catalog/postgresql_connection", "catalog/postgresql_failures"),
     "boto3": (),
@@ -128,6 +132,39 @@ def test_nothing_runs_what_it_is_given() -> None:
         text = path.read_text()
         found = re.search(r"shell=True|yaml\.(unsafe_)?load\(|\beval\(|\bexec\(|os\.(system|popen)\(", text)
         assert not found, f"{path}: {found}"
+
+
+UNPORTABLE = {"open", "link", "fsync", "fdatasync", "sync", "pread", "pwrite", "replace", "unlink", "remove", "statvfs", "symlink",
+              "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK", "O_BINARY", "killpg"}  # fmt: skip
+"""Names in `os` that Windows lacks, or behind which a rule of `mreg.files` or `mreg.durability` is needed."""
+
+
+def unportable(source: str) -> set[str]:
+    """The calls of a module on files that differ between systems; a question whether one is there is none."""
+    tree = ast.parse(source)
+    return {
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "os" and node.attr in UNPORTABLE
+    } | {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if "fcntl" in (alias.name, getattr(node, "module", ""))
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_calls_that_differ_between_systems_are_in_modules_of_their_own(path: Path) -> None:
+    allowed = {"processes.py": {"os.killpg"}, "sharing.py": {"os.statvfs"}}.get(path.name, set())
+    if path.relative_to(ROOT).as_posix() not in ("files.py", "durability.py", "linux.py"):
+        assert unportable(path.read_text()) <= allowed
+
+
+@pytest.mark.parametrize("source", ["import os\nos.open('x', 0)", "def f():\n    import fcntl", "x = os.O_NOFOLLOW"])
+def test_an_unportable_call_is_seen(source: str) -> None:
+    assert unportable(source)
 
 
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from mreg.artifacts.backend import Chunk
 from mreg.artifacts.hashing import Hashing, digest_of
 from mreg.artifacts.layout import blob_key
-from mreg.artifacts.local import CREATE
 from mreg.artifacts.tar import AGAIN, BLOCK, END, TarReader, TarWriter, room_of
 from mreg.domain.bundle import DOCUMENT_LIMIT, Bundle, check_bounds, sorted_digests
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, Unavailable
+from mreg.files import CREATE, open_file, room
 
 DOCUMENT = "mreg.json"
 
@@ -128,8 +128,10 @@ def _written(folder: str | None, digest: Digest) -> Iterator[Callable[[bytes], o
     if folder is None:
         yield lambda _chunk: None
         return
-    with _translated(folder), os.fdopen(os.open(os.path.join(folder, digest.value), CREATE, 0o600), "wb") as stream:
-        yield stream.write
+    with _translated(folder):
+        descriptor = open_file(os.path.join(folder, digest.value), CREATE, 0o600, follow=False)
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream.write
 
 
 def _damaged(digest: Digest, how: str) -> Corrupt:
@@ -154,13 +156,11 @@ def unpacking() -> Iterator[str]:
 
 
 def _check_room(folder: str, size: int) -> None:
-    if hasattr(os, "statvfs"):
-        found = os.statvfs(folder)
-        room = found.f_bavail * found.f_frsize
-        if size > room:
-            raise Unavailable(
-                f"{size} bytes do not fit into {quoted(folder, 200)}, which has room for {room}", hint=_ELSEWHERE
-            )
+    free = room(folder)
+    if size > free:
+        raise Unavailable(
+            f"{size} bytes do not fit into {quoted(folder, 200)}, which has room for {free}", hint=_ELSEWHERE
+        )
 
 
 _ELSEWHERE = "free some space there, or name another folder: TMPDIR=FOLDER mreg import ..."

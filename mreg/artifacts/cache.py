@@ -21,9 +21,10 @@ from typing import BinaryIO
 
 from mreg.artifacts.hashing import hashed, stream_chunks
 from mreg.artifacts.layout import HEX, blob_key
-from mreg.artifacts.local import BLOBS, CREATE, INCOMING, READ, TEMPORARY, temporary
+from mreg.artifacts.local import BLOBS, INCOMING, TEMPORARY, temporary
 from mreg.domain.digest import Digest
 from mreg.errors import Corrupt
+from mreg.files import CREATE, READ, UPDATE, close, lock
 from mreg.folders import Folder, Tree
 
 DEAD_SECONDS = 24 * 3600
@@ -94,11 +95,12 @@ class BlobCache:
                 with contextlib.suppress(OSError):  # somebody else's file: its own age must do
                     folder.touch(name)
                 return stream
-            with contextlib.suppress(OSError):
-                folder.unlink(name)
         except OSError:
-            pass
+            stream.close()
+            return None
         stream.close()
+        with contextlib.suppress(OSError):
+            folder.unlink(name)
         return None
 
     def keep(self, digest: Digest, source: str | bytes) -> None:
@@ -112,7 +114,7 @@ class BlobCache:
             root = self._tree.folder((), make=True)
             if not self._is_owned():
                 return
-            os.close(root.open(LOCK, os.O_RDWR | os.O_CREAT, 0o666))
+            close(root.open(LOCK, UPDATE, 0o666))
             incoming = self._tree.folder(INCOMING, make=True)
             folder, name = self._place(digest, make=True)
         except (OSError, Corrupt):
@@ -156,15 +158,12 @@ class BlobCache:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        descriptor = self._tree.folder((), make=True).open(LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = self._tree.folder((), make=True).open(LOCK, UPDATE, 0o666)
         try:
-            with contextlib.suppress(ImportError, OSError):  # without locks two may remove more than they must
-                import fcntl
-
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            lock(descriptor)  # without locks two may remove more than they must
             yield
         finally:
-            os.close(descriptor)
+            close(descriptor)
 
     def _found(self) -> Iterator[tuple[int, int, str, str]]:
         """When last used, how large, the folder and the name of each blob."""

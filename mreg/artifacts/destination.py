@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -15,25 +14,24 @@ from typing import TypeVar
 from mreg.artifacts.backend import Chunk, Wanted
 from mreg.artifacts.file_names import check_encodable
 from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, hashed, stream_chunks
-from mreg.artifacts.linux import RENAME_NOREPLACE, begin_sync, rename2, sync_all
-from mreg.artifacts.local import CREATE, NOFOLLOW, READ
-from mreg.artifacts.partial import partial, size_of
+from mreg.artifacts.partial import Partial, partial, size_of
 from mreg.artifacts.placing import FolderPlace, is_folder, refuse_irreplaceable, taken
-from mreg.artifacts.records import PullRecords
+from mreg.artifacts.records import PullRecords, folders_of
 from mreg.artifacts.resuming import make_folder, missing_entries
 from mreg.artifacts.tree import Tree, names_below
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import ManifestEntry
+from mreg.domain.manifest import ManifestEntry, folded_names
 from mreg.domain.paths import reserved_on_windows
 from mreg.domain.text import quoted, shell_word
+from mreg.durability import settle, sync, sync_all, sync_file, sync_folder
 from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
+from mreg.files import CREATE, UPDATE, WINDOWS, name_new, open_file, read_at, replace, room
+from mreg.linux import begin_sync
 
 T = TypeVar("T")
 
 Fetch = Callable[[Sequence[Wanted]], Generator[Iterator[Chunk]]]
 """Gives for each blob in turn its chunks, whose digest and size are not checked yet; closed where it is left early."""
-
-UPDATE = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +54,7 @@ class Destination:
 
     What is written meanwhile stands beside it as ``.NAME.mreg-...``, locked by its process. Where ``resumable``, a
     pull that is cut leaves it there for the next one to the same destination, which goes on from it; everything else
-    that dead pulls left is removed by the next.
+    that dead pulls left is removed by the next. Neither is done on systems without locks (Windows).
 
     Args:
         fetch: Where the bytes come from.
@@ -93,7 +91,8 @@ class Destination:
         self._refuse_reserved(os.path.basename(self._path))
         if self._occupied(force=force, folder=False, same=lambda: self._same_file(self._path, digest, size)):
             return Received(unchanged=True)
-        with self._translated(), self._partial(digest, size, _make_file) as (path, descriptor):
+        with self._translated(), self._partial(digest, size, _make_file) as made:
+            descriptor = made.descriptor
             hashing, start = self._found(descriptor, size)
             fault = self._copy_one(digest, size, descriptor, hashing, start)
             if fault is not None and start:  # what was kept may have been damaged: once more, from the beginning
@@ -102,9 +101,9 @@ class Destination:
                 fault = self._copy_one(digest, size, descriptor, Hashing(size), 0)
             if fault is not None:
                 raise fault
-            os.fsync(descriptor)
-            self._keep(digest, path)
-            self._give_name(path, force=force)
+            sync(descriptor)
+            self._keep(digest, made.path)
+            self._give_name(made, force=force)
         return Received(kept_bytes=self._kept)
 
     def receive_made(
@@ -117,22 +116,22 @@ class Destination:
             make: Gives its bytes to the function that it is handed.
         """
         self._occupied(force=force, folder=False, same=lambda: False)
-        with self._translated(), self._partial(digest, size, _make_file) as (path, descriptor):
-            with os.fdopen(os.dup(descriptor), "wb", buffering=CHUNK_BYTES) as stream:
+        with self._translated(), self._partial(digest, size, _make_file) as made:
+            with os.fdopen(os.dup(made.descriptor), "wb", buffering=CHUNK_BYTES) as stream:
                 make(stream.write)
-            os.fsync(descriptor)
-            self._give_name(path, force=force)
+            sync(made.descriptor)
+            self._give_name(made, force=force)
 
     def receive_written(self, write: Callable[[str], T], *, force: bool) -> T:
         """Make the file, which is written under the name that is handed over; what that leaves beside it is dropped."""
         self._occupied(force=force, folder=False, same=lambda: False)
-        with self._translated(), self._partial(digest_of(os.fsencode(self._path)), 0, make_folder) as (folder, _):
-            inner = os.path.join(folder, "made")  # the folder itself is locked, which a database may want to do, too
+        with self._translated(), self._partial(digest_of(os.fsencode(self._path)), 0, make_folder) as made:
+            inner = os.path.join(made.path, "made")  # the folder itself is locked, which a database may want to do, too
             os.mkdir(inner)
             path = os.path.join(inner, "file")
             result = write(path)
-            sync_all(inner)
-            self._give_name(path, force=force)
+            sync_file(path)
+            self._give_name(made, path, force=force)
         return result
 
     def receive_folder(self, digest: Digest, entries: Sequence[ManifestEntry], *, force: bool) -> Received:
@@ -157,12 +156,13 @@ class Destination:
             with self._translated():
                 self._place.refuse_conflicts(entries)  # before anything is fetched
         size = sum(entry.size for entry in entries)
-        with self._translated(), self._partial(digest, size, make_folder) as (path, descriptor):
-            with Tree(path, descriptor) as tree:
-                self._receive_entries(path, tree, missing_entries(tree, entries, self._found_already))
-                sync_all(path)
-                others = self._place.put(path, tree, entries, force=force)
-            self._sync()
+        with self._translated(), self._partial(digest, size, make_folder) as made:
+            with Tree(made.path, made.descriptor) as tree:
+                self._receive_entries(made.path, tree, missing_entries(tree, entries, self._found_already))
+                tree.settle_folders(folders_of(entries))
+                sync_all(made.descriptor)
+                others = self._place.put(made.path, tree, entries, force=force)
+            sync_folder(self._folder)
         return Received(kept_bytes=self._kept, others=others)
 
     def _receive_entries(self, root: str, tree: Tree, entries: Sequence[ManifestEntry]) -> None:
@@ -173,6 +173,7 @@ class Destination:
                     fault = self._copy(chunks, entry.digest, entry.size, descriptor, Hashing(entry.size), 0)
                     if fault is not None:
                         raise fault
+                    settle(descriptor)
                 finally:
                     os.close(descriptor)
                 self._keep(entry.digest, os.path.join(root, entry.path))
@@ -185,7 +186,7 @@ class Destination:
             there = 0
         hashing = Hashing(size)
         for start in range(0, there, CHUNK_BYTES):
-            hashing.add(os.pread(descriptor, min(CHUNK_BYTES, there - start), start))
+            hashing.add(read_at(descriptor, min(CHUNK_BYTES, there - start), start))
         self._found_already(there)
         return hashing, there
 
@@ -221,12 +222,12 @@ class Destination:
             return None if hashing.digest() == digest else damaged(digest)
 
     def _refuse_reserved(self, *paths: str) -> None:
-        if os.name != "nt":
+        if not WINDOWS:
             return
         for path in paths:
             if reserved_on_windows(path):
                 raise BadInput(
-                    f"cannot make {quoted(path)}: Windows opens something else by that name",
+                    f"cannot make {quoted(path)}: Windows refuses that name, or opens something else by it",
                     hint="pull it on another system",
                 )
 
@@ -262,23 +263,27 @@ class Destination:
             raise taken(self._path, folder=folder)
         return False
 
-    def _give_name(self, path: str, *, force: bool) -> None:
-        """Give a finished file the destination's name, durably."""
+    def _give_name(self, made: Partial, path: str = "", *, force: bool) -> None:
+        """Give a finished file the destination's name, durably.
+
+        Args:
+            path: The file; empty for the partial file itself.
+        """
+        made.release()
         if force:
             refuse_irreplaceable(self._path, folder=False)
-            os.replace(path, self._path)
+            replace(path or made.path, self._path)
         else:
-            self._link(path)
-        self._sync()
+            self._link(path or made.path)
+        sync_folder(self._folder)
 
     def _same_file(self, path: str, digest: Digest, size: int, executable: bool | None = None) -> bool:
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             return False
-        if executable is not None and bool(found.st_mode & stat.S_IXUSR) != executable:
+        if executable is not None and not WINDOWS and bool(found.st_mode & stat.S_IXUSR) != executable:
             return False
-        descriptor = os.open(path, READ | NOFOLLOW)
-        with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        with os.fdopen(open_file(path, follow=False), "rb", buffering=0) as stream:
             return hashed(stream_chunks(stream, CHUNK_BYTES)) == digest
 
     def _same_folder(self, entries: Sequence[ManifestEntry]) -> bool:
@@ -289,49 +294,31 @@ class Destination:
                 found = os.lstat(os.path.join(self._path, entry.path))
                 if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
                     return False
-            return names_below(self._path) == {entry.path for entry in entries} and all(
+            # A disk may spell a name in another Unicode form or case, and still find the file by the entry's path.
+            there, wanted = names_below(self._path), [entry.path for entry in entries]
+            return folded_names(there) == folded_names(wanted) and all(
                 self._same_file(os.path.join(self._path, entry.path), entry.digest, entry.size, entry.executable)
                 for entry in entries
             )
         return False
 
     @contextlib.contextmanager
-    def _partial(self, digest: Digest, size: int, make: Callable[[str], int]) -> Iterator[tuple[str, int]]:
-        """What stands beside the destination meanwhile, and its descriptor; see `mreg.artifacts.partial`."""
-        with partial(self._folder, self._prefix, digest, make, resumable=self._resumable) as (path, descriptor):
-            if hasattr(os, "statvfs"):
-                found = os.statvfs(self._folder)
-                room = found.f_bavail * found.f_frsize + size_of(path)
-                if size > room:
-                    raise Unavailable(
-                        f"{size} bytes do not fit beside {quoted(self._path, 300)}, where there is room for {room}",
-                        hint="free some space there, or name another destination",
-                    )
-            yield path, descriptor
+    def _partial(self, digest: Digest, size: int, make: Callable[[str], int]) -> Iterator[Partial]:
+        """The partial file or folder next to the destination; see `mreg.artifacts.partial`."""
+        with partial(self._folder, self._prefix, digest, make, resumable=self._resumable) as made:
+            free = room(self._folder) + size_of(made.path)
+            if size > free:
+                raise Unavailable(
+                    f"{size} bytes do not fit beside {quoted(self._path, 300)}, where there is room for {free}",
+                    hint="free some space there, or name another destination",
+                )
+            yield made
 
     def _link(self, path: str) -> None:
         try:
-            os.link(path, self._path)
+            name_new(path, self._path)
         except FileExistsError:
             raise taken(self._path, folder=False) from None
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
-                raise
-            # A file system without links.
-            if rename2(path, self._path, RENAME_NOREPLACE):
-                return
-            if os.path.lexists(self._path):
-                raise taken(self._path, folder=False) from None
-            os.rename(path, self._path)
-
-    def _sync(self) -> None:
-        with contextlib.suppress(PermissionError):  # Windows opens no folders
-            descriptor = os.open(self._folder, os.O_RDONLY)
-            try:
-                with contextlib.suppress(OSError):
-                    os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -349,4 +336,4 @@ def _nothing() -> Generator[Iterator[Chunk]]:
 
 
 def _make_file(path: str) -> int:
-    return os.open(path, UPDATE, 0o666)
+    return open_file(path, UPDATE, 0o666, follow=False)

@@ -13,6 +13,8 @@ import stat
 import struct
 from typing import BinaryIO
 
+from mreg.files import close, open_file
+
 HEAD_BYTES = 4_096
 MEMBERS_LIMIT = 100_000
 """Members of an archive that are looked at."""
@@ -62,12 +64,12 @@ def detect(path: str | os.PathLike[str], name: str = "") -> str:
         return UNKNOWN
 
 
-def _regular(place: str, flags: int) -> int:
+def _regular(place: str, _flags: int) -> int:
     """Open a regular file; a pipe that came into its place must not hang."""
-    descriptor = os.open(place, flags | getattr(os, "O_NONBLOCK", 0))
+    descriptor = open_file(place)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
-    os.close(descriptor)
+    close(descriptor)
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from mreg.artifacts.backend import BlobBackend, Chunk, StagedBlob
 from mreg.artifacts.hashing import Hashing
 from mreg.artifacts.layout import blob_key
-from mreg.artifacts.linux import begin_sync
-from mreg.artifacts.local import READ, thoroughly
+from mreg.artifacts.local import thoroughly
 from mreg.artifacts.upload import Stored, Upload, check_room
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind
 from mreg.errors import BadInput, Unavailable
-from mreg.folders import NOFOLLOW
+from mreg.files import close, open_file, unlink
+from mreg.linux import begin_sync
 
 UNKNOWN_SIZE = 1 << 40
 """Taken for the size where none is known, so that hashing gets a thread of its own."""
@@ -74,11 +74,11 @@ class Incoming:
 
     def _begin_sync(self) -> None:
         with contextlib.suppress(OSError):  # only a beginning: `put` does it, or says why it can't
-            descriptor = os.open(self._staged.path, READ | NOFOLLOW)
+            descriptor = open_file(self._staged.path, follow=False)
             try:
                 begin_sync(descriptor, self._begun, self.size - self._begun)
             finally:
-                os.close(descriptor)
+                close(descriptor)
         self._begun = self.size
 
     def digest(self) -> Digest:
@@ -126,9 +126,9 @@ class _Temporary(StagedBlob):
 
     def discard(self) -> None:
         def remove() -> None:
-            with contextlib.suppress(OSError):
-                os.unlink(self.path)
             self._stream.close()
+            with contextlib.suppress(OSError):
+                unlink(self.path)
 
         thoroughly(remove)
 

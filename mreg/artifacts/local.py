@@ -28,16 +28,15 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mreg.artifacts.access import check_access
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, StagedBlob, Unfinished
-from mreg.artifacts.linux import sync_all
+from mreg.durability import settle, sync, sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
-from mreg.folders import NOFOLLOW as NOFOLLOW
+from mreg.files import CREATE, READ
+from mreg.files import room as room_in
 from mreg.folders import Folder, Opened, Tree
+from mreg.linux import has_syncfs
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
 
 INCOMING = ("tmp",)
 BLOBS = ("blobs", "sha256")
@@ -79,7 +78,7 @@ class LocalStagedBlob(StagedBlob):
         if self.descriptor >= 0:
             try:
                 if durable:
-                    os.fsync(self.descriptor)
+                    sync(self.descriptor)
             finally:
                 os.close(self.descriptor)
                 self.descriptor = -1
@@ -88,9 +87,9 @@ class LocalStagedBlob(StagedBlob):
         thoroughly(self._discard)
 
     def _discard(self) -> None:
+        self.close(durable=False)  # Windows removes no open file
         with contextlib.suppress(OSError):
             self.folder.unlink(self.name)
-        self.close(durable=False)
 
 
 class LocalBackend(BlobBackend):
@@ -117,12 +116,7 @@ class LocalBackend(BlobBackend):
         folder = self._root
         while not os.path.isdir(folder) and folder != os.path.dirname(folder):
             folder = os.path.dirname(folder)
-        if not hasattr(os, "statvfs"):
-            import shutil
-
-            return shutil.disk_usage(folder).free
-        found = os.statvfs(folder)
-        return found.f_bavail * found.f_frsize
+        return room_in(folder)
 
     def overlaps(self, path: Path) -> bool:
         mine, other = Path(os.path.realpath(self._root)), path
@@ -174,7 +168,7 @@ class LocalBackend(BlobBackend):
         with self.translated("written", key=key):
             staged.close(durable=True)
             folder, name = self._place(key, make=True, durable=True)
-            new = _link_or_rename(staged.folder, staged.name, folder, name)
+            new = _named(staged.folder, staged.name, folder, name)
             folder.sync()
         return new
 
@@ -196,6 +190,7 @@ class LocalBackend(BlobBackend):
                     try:
                         if os.write(descriptor, data) != len(data):
                             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                        settle(descriptor)
                     finally:
                         os.close(descriptor)
                 if not written:
@@ -213,8 +208,13 @@ class LocalBackend(BlobBackend):
         for key in sorted(written):
             parent, _, name = key.rpartition("/")
             if target is None or parent != names:
-                names, target = parent, self._tree.folder(tuple(parent.split("/")), make=True)
-            new += _link_or_rename(folder, written[key], target, name)
+                if target is not None:
+                    target.settle()
+                target = self._tree.folder(tuple(parent.split("/")), make=True, durable=not has_syncfs())
+                names = parent
+            new += _named(folder, written[key], target, name)
+        if target is not None:
+            target.settle()
         return new
 
     def _place(self, key: str, *, make: bool = False, durable: bool = False) -> tuple[Folder, str]:
@@ -386,20 +386,10 @@ def _stat(found: os.stat_result) -> BlobStat:
     return BlobStat(size=found.st_size, modified=datetime.fromtimestamp(found.st_mtime, UTC))
 
 
-def _link_or_rename(source: Folder, source_name: str, folder: Folder, name: str) -> bool:
+def _named(source: Folder, source_name: str, folder: Folder, name: str) -> bool:
     """Give a durable file the blob's name; False where the name was taken meanwhile, by the same bytes."""
     try:
-        folder.link(source, source_name, name)
+        folder.take(source, source_name, name)
     except FileExistsError:
         return False
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV):
-            raise
-        # A file system without links. Renaming may replace a blob that came meanwhile, by the very same bytes.
-        try:
-            folder.stat(name)
-        except FileNotFoundError:
-            folder.rename(source, source_name, name)
-        else:
-            return False
     return True

@@ -8,7 +8,8 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 
-from mreg.artifacts.local import NOFOLLOW, READ, thoroughly
+from mreg import files
+from mreg.artifacts.local import thoroughly
 from mreg.domain.digest import Digest
 from mreg.errors import Unavailable
 
@@ -29,73 +30,109 @@ def is_plain(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and not found.st_mode & 0o7000 and mine
 
 
+class Partial:
+    """A file or folder that is being written.
+
+    Attributes:
+        path: Its path.
+        descriptor: Of it; -1 of a folder where the system opens none, and once it is closed.
+        locked: Whether this process has it alone, as others see.
+    """
+
+    __slots__ = ("descriptor", "locked", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.descriptor = -1
+        self.locked = False
+
+    def open(self, make: Callable[[str], int], *, shared: bool) -> bool:
+        """Make it, or open what is there, and lock it; return whether this process has it alone.
+
+        Another process may write it or has just removed it, or something else is there.
+
+        Args:
+            shared: Other processes know the path, so that without a lock it is not this one's.
+        """
+        try:
+            self.descriptor = make(self.path)
+        except OSError:
+            if os.path.lexists(self.path):
+                return False
+            raise
+        try:
+            self.locked = self.descriptor >= 0 and files.lock(self.descriptor, wait=False)
+        except BlockingIOError:
+            self.close()
+            return False
+        if not self.locked:
+            if shared:
+                self.close()
+                if size_of(self.path) == 0:
+                    remove(self.path)
+            return not shared
+        if self._is_own():
+            return True
+        self.locked = False
+        self.close()
+        return False
+
+    def _is_own(self) -> bool:
+        found = os.fstat(self.descriptor)
+        own = is_plain(found) or (stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid())
+        with contextlib.suppress(FileNotFoundError):
+            return own and os.path.samestat(found, os.lstat(self.path))
+        return False
+
+    def release(self) -> None:
+        """Close it if it is not open for the sake of its lock: Windows neither renames nor removes open files."""
+        if not self.locked:
+            self.close()
+
+    def close(self) -> None:
+        """Close it; does nothing a second time."""
+        descriptor, self.descriptor = self.descriptor, -1
+        files.close(descriptor)
+
+
 @contextlib.contextmanager
 def partial(
     folder: str, prefix: str, digest: Digest, make: Callable[[str], int], *, resumable: bool
-) -> Iterator[tuple[str, int]]:
-    """A path and its open descriptor, which are gone afterwards unless a cut pull left there what is worth keeping.
+) -> Iterator[Partial]:
+    """A new file or folder that is gone afterwards unless a cut pull left there what is worth keeping.
 
-    What dead pulls left under the same prefix is removed first, but for what this one can go on from.
+    What dead pulls left under the same prefix is removed first, but for what this one can go on from. Without locks
+    (Windows, some network drives) nothing tells a dead pull from a living one: nothing is removed, and no pull goes on
+    from another.
 
     Args:
         make: Makes and opens the path, or opens what is there.
         resumable: Take what an earlier pull of the same digest left, and leave it where this one is cut.
     """
-    path = os.path.join(folder, prefix + digest.value[:16])
-    _remove_leftovers(folder, prefix, path if resumable else "")
-    descriptor = -1
+    resumable = resumable and files.has_locks()
+    made = Partial(os.path.join(folder, prefix + (digest.value[:16] if resumable else os.urandom(6).hex())))
+    _remove_leftovers(folder, prefix, made.path)
     try:
-        if resumable:
-            descriptor = _locked(path, make)
-        if descriptor < 0:  # also where a living pull has it
-            path = os.path.join(folder, prefix + os.urandom(6).hex())
-            descriptor = _locked(path, make)
-        yield path, descriptor
+        if not made.open(make, shared=resumable):  # also where a living pull has it
+            made.path = os.path.join(folder, prefix + os.urandom(6).hex())
+            made.open(make, shared=False)
+        yield made
     except BaseException as error:
         cut = isinstance(error, Unavailable) or not isinstance(error, Exception)
-        if not (resumable and cut and size_of(path) >= KEEP_BYTES):
-            thoroughly(lambda: remove(path))
+        if not (resumable and cut and size_of(made.path) >= KEEP_BYTES):
+            made.release()
+            thoroughly(lambda: remove(made.path))
         elif isinstance(error, Unavailable):
             error.hint = f"{error.hint}\nwhat has arrived is kept: the same command goes on from there".lstrip()
         raise
     finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-    thoroughly(lambda: remove(path))
-
-
-def _locked(path: str, make: Callable[[str], int]) -> int:
-    """The path's descriptor, locked by this process; -1 if this process cannot have it alone.
-
-    Another process may write it or has just removed it, or something else is there.
-    """
-    try:
-        descriptor = make(path)
-    except OSError:
-        if os.path.lexists(path):
-            return -1
-        raise
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        found = os.fstat(descriptor)
-        own = is_plain(found) or (stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid())
-        if own and os.path.samestat(found, os.lstat(path)):
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except (ImportError, OSError):  # no locks here: the random name must do
-        return descriptor
-    os.close(descriptor)
-    return -1
+        made.close()
+    thoroughly(lambda: remove(made.path))
 
 
 def _remove_leftovers(folder: str, prefix: str, kept: str) -> None:
     """Remove what no living process holds locked."""
-    try:
-        import fcntl
-    except ImportError:
+    if not files.has_locks():
         return
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
@@ -104,23 +141,18 @@ def _remove_leftovers(folder: str, prefix: str, kept: str) -> None:
             if not own or leftover == kept:  # a person's own file may begin so, too
                 continue
             with contextlib.suppress(OSError):
-                descriptor = os.open(leftover, READ | NOFOLLOW)
+                descriptor = files.open_file(leftover, follow=False)
                 try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    remove(leftover)
+                    if files.lock(descriptor, wait=False):
+                        remove(leftover)
                 finally:
-                    os.close(descriptor)
+                    files.close(descriptor)
 
 
 def remove(path: str) -> None:
     """Remove a file, a link or a whole folder, if it is there; no link in it is followed."""
     with contextlib.suppress(OSError, RecursionError):  # a folder too deep for Python stays
-        if os.path.isdir(path) and not os.path.islink(path):
-            import shutil
-
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+        files.remove(path)
 
 
 def size_of(path: str) -> int:

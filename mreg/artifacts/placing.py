@@ -8,14 +8,16 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 
-from mreg.artifacts.linux import RENAME_EXCHANGE, rename2, sync_all
 from mreg.artifacts.partial import remove
-from mreg.artifacts.records import PullRecord, PullRecords, record_of
+from mreg.artifacts.records import PullRecord, PullRecords, folders_of, record_of
 from mreg.artifacts.replacing import Merge, Plan, holds_only, kind_of, make_plan
-from mreg.artifacts.tree import FOLDER, Tree
+from mreg.artifacts.tree import Tree
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.text import quoted
+from mreg.durability import sync_all
 from mreg.errors import AlreadyExists, BadInput, Conflict
+from mreg.files import opened_folder
+from mreg.linux import RENAME_EXCHANGE, rename2
 
 
 class FolderPlace:
@@ -70,6 +72,7 @@ class FolderPlace:
                 self._exchange_folder(path, staged, target, plan, entries)
             else:
                 self._merge(path, staged, target, plan, entries, record)
+                target.settle_folders(folders_of(entries))
                 sync_all(self._path)
         return plan.others
 
@@ -79,14 +82,13 @@ class FolderPlace:
 
         No other pull of this user changes it meanwhile.
         """
-        with self._records.locked(self._path) if self._records else contextlib.nullcontext():
-            descriptor = os.open(self._path, FOLDER)
-            try:
-                with Tree(self._path, descriptor) as tree:
-                    record = self._records.find(self._path, tree.identity.st_ino) if self._records else PullRecord()
-                    yield tree, record, make_plan(tree, entries, record)
-            finally:
-                os.close(descriptor)
+        with (
+            self._records.locked(self._path) if self._records else contextlib.nullcontext(),
+            opened_folder(self._path, follow=False) as descriptor,
+            Tree(self._path, descriptor) as tree,
+        ):
+            record = self._records.find(self._path, tree.identity.st_ino) if self._records else PullRecord()
+            yield tree, record, make_plan(tree, entries, record)
 
     def _merge(
         self, path: str, staged: Tree, target: Tree, plan: Plan, entries: Sequence[ManifestEntry], record: PullRecord
@@ -112,12 +114,14 @@ class FolderPlace:
         self._record(inode, record)
         try:
             try:
-                os.rename(path, self._path)  # succeeds where nothing or an empty folder is
+                os.rename(path, self._path)  # succeeds if the name is free; on POSIX also if it is an empty folder's
                 return
             except OSError as error:
                 occupied = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
                 if error.errno not in occupied:
                     raise
+                if self._rename_onto_empty(path):
+                    return
                 if not force:
                     raise taken(self._path, folder=True) from None
             refuse_irreplaceable(self._path, folder=True)
@@ -129,6 +133,19 @@ class FolderPlace:
             self._record(inode, PullRecord())
             raise
 
+    def _rename_onto_empty(self, path: str) -> bool:
+        """Give a finished folder the name of an empty one, which Windows does not replace; False if it is not empty."""
+        try:
+            os.rmdir(self._path)
+        except OSError:
+            return False
+        try:
+            os.rename(path, self._path)
+        except BaseException:
+            os.mkdir(self._path)
+            raise
+        return True
+
     def _exchange_folder(
         self, path: str, staged: Tree, target: Tree, plan: Plan, entries: Sequence[ManifestEntry]
     ) -> None:
@@ -137,8 +154,11 @@ class FolderPlace:
         self._record(inode, record_of(entries))
         try:
             with self._swapped(path) as old:
-                if not os.path.samestat(os.lstat(old), target.identity) or not holds_only(target, plan.seen):
+                if not os.path.samestat(os.lstat(old), target.identity):
                     raise self._changed()
+                with target.moved(old) as replaced:
+                    if not holds_only(replaced, plan.seen):
+                        raise self._changed()
         except BaseException:
             self._record(inode, PullRecord())
             raise

@@ -23,8 +23,10 @@ from dataclasses import dataclass, field
 
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.paths import check_path
+from mreg.durability import sync
 from mreg.errors import MregError
-from mreg.folders import NOFOLLOW, make_folders
+from mreg.files import CREATE, UPDATE, close, lock, open_file, replace, unlink
+from mreg.folders import make_folders
 
 FORMAT = "mreg.pull.v1"
 
@@ -98,7 +100,7 @@ class PullRecords:
         try:
             if not self._is_own():
                 return PullRecord()
-            descriptor = os.open(self._file(place, inode), os.O_RDONLY | NOFOLLOW)
+            descriptor = open_file(self._file(place, inode), follow=False)
             with os.fdopen(descriptor, encoding="utf-8") as stream:
                 return _parse(json.load(stream), place, inode)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MregError):
@@ -119,16 +121,16 @@ class PullRecords:
             self._make()
             if not self._is_own():
                 return False
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o600)
+            descriptor = open_file(partial, CREATE, 0o600, follow=False)
             try:
                 with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                     json.dump(content, stream, ensure_ascii=True)
                     stream.flush()
-                    os.fsync(descriptor)
-                os.replace(partial, self._file(place, inode))
+                    sync(descriptor)
+                replace(partial, self._file(place, inode))
             except BaseException:
                 with contextlib.suppress(OSError):
-                    os.unlink(partial)
+                    unlink(partial)
                 raise
             self._trim()
         except OSError:
@@ -139,24 +141,21 @@ class PullRecords:
         """Remove the record of a folder that is gone."""
         with contextlib.suppress(OSError):
             if self._is_own():
-                os.unlink(self._file(_real(path), inode))
+                unlink(self._file(_real(path), inode))
 
     @contextlib.contextmanager
     def locked(self, path: str) -> Iterator[None]:
         """Let no other process of this user replace files of the folder at a path meanwhile, if there are locks."""
         descriptor = -1
-        with contextlib.suppress(ImportError, OSError):
-            import fcntl
-
+        with contextlib.suppress(OSError):
             self._make()
             name = f"lock-{_digits(_real(path))[0]}"
-            descriptor = os.open(os.path.join(self._folder, name), os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            descriptor = open_file(os.path.join(self._folder, name), UPDATE, 0o600, follow=False)
+            lock(descriptor)
         try:
             yield
         finally:
-            if descriptor >= 0:
-                os.close(descriptor)
+            close(descriptor)
 
     def _make(self) -> None:
         above = os.path.dirname(self._folder)
@@ -181,7 +180,7 @@ class PullRecords:
                 aged.append((os.lstat(os.path.join(self._folder, name)).st_mtime_ns, name))
         for _, name in sorted(aged)[:-KEPT]:
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self._folder, name))
+                unlink(os.path.join(self._folder, name))
 
 
 def _parse(content: dict[str, object], place: str, inode: int) -> PullRecord:

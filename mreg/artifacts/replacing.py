@@ -20,6 +20,7 @@ from mreg.artifacts.tree import Tree
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Conflict, Unavailable
+from mreg.files import lacks_links
 
 LISTED = 5
 """Names that a message lists."""
@@ -250,9 +251,10 @@ class Merge:
                 self._staged.link(path, self._target, path)
             except FileExistsError:
                 raise self._changed(path) from None
-            except OSError:  # a file system without links
-                self._undo.append(lambda: self._target.move(path, self._staged, path))
-                self._staged.move(path, self._target, path)
+            except OSError as error:
+                if not lacks_links(error):
+                    raise
+                self._put_by_renaming(path)
                 return
             self._undo.append(lambda: self._target.unlink(path))
             return
@@ -261,9 +263,18 @@ class Merge:
         self._undo.append(lambda: self._back(aside, path))
         try:
             self._target.link(path, self._staged, aside)
-        except OSError:
+        except OSError as error:
+            if not lacks_links(error):
+                raise
             self._target.move(path, self._staged, aside)
         self._staged.move(path, self._target, path)
+
+    def _put_by_renaming(self, path: str) -> None:
+        try:
+            self._staged.move_new(path, self._target, path)
+        except FileExistsError:
+            raise self._changed(path) from None
+        self._undo.append(lambda: self._target.move(path, self._staged, path))
 
     def _back(self, aside: str, path: str) -> None:
         if self._staged.find(aside) is not None:  # else the step was not begun

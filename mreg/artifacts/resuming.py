@@ -9,25 +9,26 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mreg.artifacts.hashing import CHUNK_BYTES, hashed, stream_chunks
 from mreg.artifacts.partial import is_plain
-from mreg.artifacts.tree import FOLDER, Tree
+from mreg.artifacts.tree import Tree
 from mreg.domain.manifest import ManifestEntry
+from mreg.files import close, open_folder
 
 
 def make_folder(path: str) -> int:
-    """Make a folder, or open the one that is there; its descriptor.
+    """Make a folder, or open the one that is there; its descriptor, -1 where the system opens no folders.
 
     Raises:
         OSError: Something else is there, or something in it can't be read.
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(path)
-    descriptor = os.open(path, FOLDER)
+    descriptor = open_folder(path, follow=False)
     try:
         with Tree(path, descriptor) as tree:
             for _ in tree.walk():  # a folder that cannot be read to its end is not continued
                 pass
     except BaseException:
-        os.close(descriptor)
+        close(descriptor)
         raise
     return descriptor
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mreg.artifacts.hashing import CHUNK_BYTES
-from mreg.artifacts.local import NOFOLLOW, READ
 from mreg.domain.paths import check_path
 from mreg.domain.stored import FILES_LIMIT
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Conflict, NotFound, Unavailable
+from mreg.files import close, is_link, open_file, read_at
 
 SECTION_CHUNK = 256 << 10
 
@@ -94,15 +94,16 @@ def source_folder(root: str) -> list[SourceFile]:
                 for entry in entries:
                     name = f"{folder}/{entry.name}" if folder else entry.name
                     check_path(name)
-                    if entry.is_symlink():
+                    found = os.lstat(entry.path)  # on Windows the entry's own status lacks the inode and device
+                    if is_link(found):
                         raise BadInput(
                             f"{quoted(name)} in {quoted(root)} is a link to {quoted(os.readlink(entry.path))}",
                             hint=f"push a copy without links: cp -rL {root} COPY",
                         )
-                    if entry.is_dir(follow_symlinks=False):
+                    if stat.S_ISDIR(found.st_mode):
                         pending.append(name)
                     else:
-                        files.append(_regular(entry.path, name, entry.stat(follow_symlinks=False)))
+                        files.append(_regular(entry.path, name, found))
         except FileNotFoundError:
             raise changed(folder or root) from None
         except OSError as error:
@@ -150,7 +151,7 @@ def unchanged(file: SourceFile) -> Iterator[int]:
         Unavailable: It can't be opened.
     """
     try:
-        descriptor = os.open(file.path, READ | NOFOLLOW)
+        descriptor = open_file(file.path, follow=False)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise changed(file.name) from error
@@ -162,7 +163,7 @@ def unchanged(file: SourceFile) -> Iterator[int]:
         if _mark(os.fstat(descriptor)) != file.mark:
             raise changed(file.name)
     finally:
-        os.close(descriptor)
+        close(descriptor)
 
 
 class FileSection(io.RawIOBase):
@@ -204,7 +205,7 @@ class FileSection(io.RawIOBase):
         wanted = self._size - self._place
         if count is not None and count >= 0:
             wanted = min(wanted, max(count, SECTION_CHUNK) if count else 0)
-        data = os.pread(self._descriptor, wanted, self._start + self._place) if wanted > 0 else b""
+        data = read_at(self._descriptor, wanted, self._start + self._place) if wanted > 0 else b""
         self._place += len(data)
         if self._moved is not None and self._place > self._told:
             self._moved(self._place - self._told)

@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 from mreg.artifacts.backend import Chunk
 from mreg.artifacts.hashing import CHUNK_BYTES
-from mreg.artifacts.local import READ
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
+from mreg.files import open_file
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -221,7 +221,7 @@ def _size_in(block: bytes, name: str) -> int:
 
 def _opened(path: str) -> BinaryIO:
     try:
-        descriptor = os.open(path, READ)
+        descriptor = open_file(path)
     except FileNotFoundError:
         raise NotFound(f"{quoted(path, 200)} does not exist", hint="check the path", kind="file", path=path) from None
     except ValueError:

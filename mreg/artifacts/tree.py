@@ -1,7 +1,8 @@
 """A folder that is filled or looked through without following a link in it, whoever put that there.
 
 Every name is opened relative to the folder before it, from one open descriptor on, and no link is followed. Where the
-system has no such calls (Windows) paths are used.
+system has no such calls (Windows) paths are used, and each folder on the way is checked right before each use; a
+process that puts a link there in between redirects that use.
 """
 
 from __future__ import annotations
@@ -10,16 +11,13 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mreg.artifacts.local import NOFOLLOW, READ
 from mreg.domain.paths import PATH_LIMIT
-
-RELATIVE = {
-    os.open, os.mkdir, os.unlink, os.rmdir, os.stat, os.rename, os.link
-} <= os.supports_dir_fd and os.scandir in os.supports_fd  # fmt: skip
-FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0) | NOFOLLOW
+from mreg.durability import settle_folder
+from mreg.files import check_folders, close, is_link, link, open_file, open_folder, rename_new, replace, unlink
+from mreg.linux import has_syncfs
 
 
 class Tree:
@@ -27,12 +25,13 @@ class Tree:
 
     Args:
         root: Its path.
-        descriptor: Of it, which stays open as long as this is used.
+        descriptor: Of it, which stays open as long as this is used; -1 where the system opens no folders.
     """
 
     def __init__(self, root: str, descriptor: int) -> None:
         self._root = root
         self._descriptor = descriptor
+        self._identity = os.lstat(root) if descriptor < 0 else os.fstat(descriptor)
         self._folder = ""
         self._opened = -1
 
@@ -43,14 +42,17 @@ class Tree:
         self._leave()
 
     def _leave(self) -> None:
-        if self._opened >= 0:
-            os.close(self._opened)
+        close(self._opened)
         self._folder, self._opened = "", -1
+
+    def moved(self, root: str) -> Tree:
+        """The same folder after it was renamed to another path."""
+        return Tree(root, self._descriptor)
 
     @property
     def identity(self) -> os.stat_result:
         """The status of the folder itself."""
-        return os.fstat(self._descriptor)
+        return self._identity if self._descriptor < 0 else os.fstat(self._descriptor)
 
     def create(self, path: str, flags: int, mode: int) -> int:
         """Open a new file, its folders made where they are missing.
@@ -59,12 +61,12 @@ class Tree:
             OSError: It exists, a folder is something else, or the system refuses.
         """
         name, where = self._place(path, make=True)
-        return os.open(name, flags | NOFOLLOW, mode, **where)
+        return open_file(name, flags, mode, follow=False, **where)
 
     def open(self, path: str) -> int:
         """Open a file for reading."""
         name, where = self._place(path)
-        return os.open(name, READ | NOFOLLOW, **where)
+        return open_file(name, follow=False, **where)
 
     def stat(self, path: str) -> os.stat_result:
         """What is at a path, links not followed."""
@@ -74,7 +76,7 @@ class Tree:
     def unlink(self, path: str) -> None:
         """Remove a file or link."""
         name, where = self._place(path)
-        os.unlink(name, **where)
+        unlink(name, **where)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
@@ -101,7 +103,17 @@ class Tree:
         """Rename a file into another tree; a file of that name is replaced."""
         name, where = self._place(path)
         new, there = target._place(to)
-        os.replace(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+        replace(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+
+    def move_new(self, path: str, target: Tree, to: str) -> None:
+        """Rename a file into another tree, where its name is free; see `mreg.files.rename_new`.
+
+        Raises:
+            FileExistsError: The name is taken.
+        """
+        name, where = self._place(path)
+        new, there = target._place(to)
+        rename_new(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
 
     def link(self, path: str, target: Tree, to: str) -> None:
         """Give a file a second name in another tree.
@@ -112,8 +124,15 @@ class Tree:
         """
         name, where = self._place(path)
         new, there = target._place(to)
-        options = {"src_dir_fd": where["dir_fd"], "dst_dir_fd": there["dir_fd"]} if where else {}
-        os.link(name, new, follow_symlinks=not where, **options)
+        link(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+
+    def settle_folders(self, folders: Iterable[str]) -> None:
+        """Take the names in it and in these folders of it on their way to the disk; see `mreg.durability.settle`."""
+        if self._descriptor < 0 or has_syncfs():
+            return
+        for folder in ("", *folders):
+            with self._reached(folder) as descriptor:
+                settle_folder(descriptor)
 
     def walk(self, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
         """Everything in it, or in a folder of it, with its path; each folder before its content.
@@ -134,8 +153,8 @@ class Tree:
                 yield path, found
 
     def _names(self, folder: str) -> list[str]:
-        if not RELATIVE:
-            return os.listdir(os.path.join(self._root, folder))
+        if self._descriptor < 0:
+            return os.listdir(self._checked(folder))
         with self._reached(folder) as descriptor:
             return os.listdir(descriptor)
 
@@ -145,15 +164,21 @@ class Tree:
         try:
             yield descriptor
         finally:
-            os.close(descriptor)
+            close(descriptor)
+
+    def _checked(self, folder: str, *, make: bool = False) -> str:
+        """The path of a folder, if no link is on the way to it now."""
+        found = os.lstat(self._root)
+        if is_link(found) or not os.path.samestat(found, self._identity):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        check_folders(self._root, folder, make=make)
+        return os.path.join(self._root, folder)
 
     def _place(self, path: str, *, make: bool = False) -> tuple[str, dict[str, Any]]:
         """By which name, and relative to what, a path is reached; the folder of the last one stays open."""
         folder, _, name = path.rpartition("/")
-        if not RELATIVE:
-            if make and folder:
-                os.makedirs(os.path.join(self._root, folder), exist_ok=True)
-            return os.path.join(self._root, path), {}
+        if self._descriptor < 0:
+            return os.path.join(self._checked(folder, make=make), name), {}
         if not folder:
             return name, {"dir_fd": self._descriptor}
         if folder != self._folder:
@@ -163,17 +188,17 @@ class Tree:
         return name, {"dir_fd": self._opened}
 
     def _open_folder(self, folder: str, *, make: bool) -> int:
-        current = os.open(".", FOLDER, dir_fd=self._descriptor)
+        current = open_folder(".", follow=False, dir_fd=self._descriptor)
         try:
             for part in folder.split("/") if folder else ():
                 if make:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(part, dir_fd=current)
-                inner = os.open(part, FOLDER, dir_fd=current)
-                os.close(current)
+                inner = open_folder(part, follow=False, dir_fd=current)
+                close(current)
                 current = inner
         except BaseException:
-            os.close(current)
+            close(current)
             raise
         return current
 

@@ -13,7 +13,9 @@ from hashlib import file_digest, sha256
 from shlex import quote as shell_quote
 from urllib.parse import quote, unquote
 
+from mreg.durability import sync
 from mreg.errors import Unavailable
+from mreg.files import CREATE, UPDATE, close, has_locks, lock, open_file, replace, unlink
 from mreg.folders import make_folders
 
 YOUNG_SECONDS = 2.0
@@ -141,7 +143,7 @@ class LocalCopy:
         make_folders(self.folder, self._private)
         digest = sha256()
         try:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = open_file(partial, CREATE, 0o600, follow=False)
             with os.fdopen(descriptor, "wb") as stream:
                 for piece in pieces:
                     digest.update(piece)
@@ -153,12 +155,12 @@ class LocalCopy:
                         )  # a hole: padding of zeros takes no room and counts for none
                 stream.truncate()
                 stream.flush()
-                os.fsync(descriptor)
+                sync(descriptor)
             path = os.path.join(self.folder, f"{quote(etag, safe='')}.{digest.hexdigest()}.db")
-            os.replace(partial, path)
+            replace(partial, path)
         finally:
             with contextlib.suppress(OSError):
-                os.unlink(partial)
+                unlink(partial)
         with contextlib.suppress(OSError):
             self._forget_old(path)
         return path
@@ -169,7 +171,7 @@ class LocalCopy:
             for entry in entries:
                 if entry.name.endswith(COPIES):
                     with contextlib.suppress(OSError):
-                        os.unlink(entry.path)
+                        unlink(entry.path)
 
     def set_aside(self) -> str:
         """Keep the last copy under a name by which it is never used; where it is now, empty where there is none."""
@@ -189,24 +191,24 @@ class LocalCopy:
             for entry in entries:
                 with contextlib.suppress(OSError):
                     if entry.path != kept and entry.name.endswith(COPIES) and entry.stat().st_mtime < before:
-                        os.unlink(entry.path)
+                        unlink(entry.path)
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """The turn of one writer of this machine; it ends with its process, and is not waited for without end."""
-        try:
-            import fcntl
-
-            make_folders(self.folder, self._private)
-            descriptor = os.open(os.path.join(self.folder, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        except (ImportError, OSError):
+        descriptor = -1
+        with contextlib.suppress(OSError):
+            if has_locks():
+                make_folders(self.folder, self._private)
+                descriptor = open_file(os.path.join(self.folder, "lock"), UPDATE, 0o600, follow=False)
+        if descriptor < 0:
             yield
             return
         try:
             # On a thread, since the kernel's queue is fair and has no end of its own.
-            waiting = threading.Thread(target=fcntl.flock, args=(descriptor, fcntl.LOCK_EX), daemon=True)
+            waiting = threading.Thread(target=lock, args=(descriptor,), daemon=True)
             waiting.start()
             waiting.join(TURN_SECONDS)
             yield
         finally:
-            os.close(descriptor)
+            close(descriptor)

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from mreg.catalog.turn import Turn, is_worth_waiting
 from mreg.errors import Corrupt, Unavailable
+from mreg.files import close, open_file, read_at
 
 STEP = 100_000
 """Instructions of SQLite's virtual machine between two looks at the clock: 1 to 10 ms."""
@@ -309,15 +310,15 @@ def solid_size(data: bytes) -> int:
 def _measuring() -> Iterator[Callable[[], int]]:
     """`_memory` for many looks, each of one system call where the system has the file for it."""
     try:
-        descriptor = os.open(STATM, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_file(STATM)
+        page = os.sysconf("SC_PAGE_SIZE")
     except (OSError, AttributeError):
         yield _memory
         return
     try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        yield lambda: int(os.pread(descriptor, STATM_BYTES, 0).split(None, 2)[1]) * page
+        yield lambda: int(read_at(descriptor, STATM_BYTES, 0).split(None, 2)[1]) * page
     finally:
-        os.close(descriptor)
+        close(descriptor)
 
 
 def _memory() -> int:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from mreg.catalog.guard import connect, file_size, stored_size
 from mreg.errors import Corrupt
+from mreg.files import close, open_file
 
 JOURNAL, LOG, INDEX = "-journal", "-wal", "-shm"
 
@@ -88,9 +89,8 @@ def _of_file(path: str, found: os.stat_result, ending: str) -> str:
 
 def _of_content(path: str, ending: str) -> str:
     """Why a journal or log is not this catalog's, by its header and end; empty where it is, or is gone."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(path + ending, flags)
+        descriptor = open_file(path + ending, follow=False)
     except FileNotFoundError:
         return ""
     except OSError as error:
@@ -104,7 +104,7 @@ def _of_content(path: str, ending: str) -> str:
         os.lseek(descriptor, max(0, size - len(JOURNAL_MAGIC)), os.SEEK_SET)
         tail = os.read(descriptor, len(JOURNAL_MAGIC) + 4096)  # a writer may have added to it meanwhile
     finally:
-        os.close(descriptor)
+        close(descriptor)
     return _of_journal(path, head, tail, size) if ending == JOURNAL else _of_log(path, head)
 
 

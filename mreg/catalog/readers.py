@@ -36,9 +36,11 @@ class Slot:
     def close(self) -> None:
         """Close the connection; does nothing a second time."""
         raw, self.raw = self.raw, None
-        self.snapshot = None
+        snapshot, self.snapshot = self.snapshot, None
         if raw is not None:
             raw.close()
+        if snapshot is not None:
+            snapshot.remove()
 
 
 class Connections:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from mreg.catalog.guard import file_size
 from mreg.catalog.journals import JOURNAL, LOG, LOG_HEADER
 from mreg.errors import Conflict, Unavailable
+from mreg.files import unlink
 
 TRIES, PAUSE = 50, 0.02
 LARGEST = 1 << 30
@@ -30,13 +31,18 @@ State = tuple[int, int, int] | None
 class Snapshot:
     """A catalog file at one moment.
 
+    Args:
+        copy: The copy; empty if the catalog itself is read.
+
     Attributes:
         uri: For SQLite; of a copy it can be opened inside `taken` alone.
+        leftover: The folder of a copy that `taken` could not remove; empty otherwise.
     """
 
     def __init__(self, path: str, copy: str) -> None:
-        self._path, self._copied = path, bool(copy)
+        self._path, self._copy = path, copy
         self._state = _state(path)
+        self.leftover = ""
         self.uri = (
             f"file:{quote(os.fsencode(copy))}?mode=rw"
             if copy
@@ -45,7 +51,12 @@ class Snapshot:
 
     def is_whole(self) -> bool:
         """Whether what was read of it until now is of one moment: nobody has changed the file."""
-        return self._copied or _state(self._path) == self._state
+        return bool(self._copy) or _state(self._path) == self._state
+
+    def remove(self) -> None:
+        """Remove a copy that `taken` could not remove, since Windows removes no open file; SQLite has closed it now."""
+        if self.leftover:
+            shutil.rmtree(self.leftover, ignore_errors=True)
 
 
 @contextmanager
@@ -79,7 +90,9 @@ def taken(path: str) -> Iterator[Snapshot]:
             ) from error
         if not whole:
             raise busy(path)
-        yield Snapshot(path, copy)
+        snapshot = Snapshot(path, copy)
+        yield snapshot
+    snapshot.leftover = folder if os.path.lexists(folder) else ""
 
 
 def busy(path: str) -> Conflict:
@@ -112,7 +125,7 @@ def _copied(path: str, copy: str) -> bool:
     """
     for ending in ("", LOG, JOURNAL):
         with suppress(FileNotFoundError):
-            os.unlink(copy + ending)
+            unlink(copy + ending)
     size = sum(file_size(path + ending) for ending in ("", LOG, JOURNAL))
     if size > LARGEST:
         raise OSError(f"it has {size:,} bytes, the limit is {LARGEST:,}")

@@ -22,6 +22,7 @@ from urllib.parse import quote
 from mreg.catalog.access import BESIDE, check_access, is_writable
 from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck
 from mreg.catalog.embedded import (
+    be_durable,
     check_catalog,
     damages,
     empty_catalog,
@@ -37,8 +38,10 @@ from mreg.catalog.journals import check_journals
 from mreg.catalog.readers import Connections, Slot
 from mreg.catalog.schema import SCHEMA, refuse_older
 from mreg.catalog.snapshot import TRIES, busy, taken
+from mreg.durability import sync_file, sync_folder
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
-from mreg.folders import NOFOLLOW, make_folders
+from mreg.files import CREATE, close, lacks_links, link, lock, open_file, opened_folder, rename_new, unlink
+from mreg.folders import make_folders
 from mreg.sharing import adopt, adopt_beside, may, why_not
 
 T = TypeVar("T")
@@ -343,7 +346,7 @@ class SqliteDatabase(Database):
     def _keep_safe(self, raw: sqlite3.Connection) -> None:
         """What is committed is on the disk; on a network file system without a log that machines can't share."""
         network = network_type(self._path)
-        raw.execute(f"PRAGMA synchronous = {'EXTRA' if network else 'FULL'}")
+        be_durable(raw, network=bool(network))
         if network and raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             # A file that was made elsewhere and brought here. The change needs the file for itself.
             try:
@@ -365,16 +368,16 @@ class SqliteDatabase(Database):
         try:
             make_folders(folder, self._private)
             # SQLite would make it with mode 0644, and gives the log and index the mode of this file.
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o666)
+            descriptor = open_file(partial, CREATE, 0o666, follow=False)
             try:
                 adopt(descriptor, os.stat(folder))
             finally:
-                os.close(descriptor)
+                close(descriptor)
             raw = sqlite3.connect(partial, isolation_level=None)
             try:
                 network = network_type(folder)
                 raw.execute(f"PRAGMA journal_mode = {'DELETE' if network else 'WAL'}")
-                raw.execute(f"PRAGMA synchronous = {'EXTRA' if network else 'FULL'}")
+                be_durable(raw, network=bool(network))
                 migrate(raw)
             finally:
                 raw.close()  # the last connection to go brings the log into the file and removes it
@@ -390,7 +393,7 @@ class SqliteDatabase(Database):
         finally:
             for leftover in (partial, f"{partial}-wal", f"{partial}-shm", f"{partial}-journal"):
                 with contextlib.suppress(OSError):
-                    os.unlink(leftover)
+                    unlink(leftover)
 
 
 def _is_read_only(error: sqlite3.OperationalError) -> bool:
@@ -400,26 +403,19 @@ def _is_read_only(error: sqlite3.OperationalError) -> bool:
 
 def _place_new_file(partial: str, path: str) -> None:
     """Give a finished catalog its name unless another maker was faster, durably; the partial name may stay."""
-    descriptor = os.open(partial, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
-    try:
+    sync_file(partial)
+    with opened_folder(os.path.dirname(path) or ".") as folder:
         try:
-            os.link(partial, path)
+            link(partial, path)
         except FileExistsError:
             return
-        except OSError:
-            # A file system without links: renaming could replace what another maker has just put there, so one at a
-            # time, by a lock that dies with its process.
-            with contextlib.suppress(ImportError, OSError):
-                import fcntl
-
-                fcntl.flock(folder, fcntl.LOCK_EX)
-            if not os.path.exists(path):
-                os.rename(partial, path)
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        except OSError as error:
+            if not lacks_links(error):
+                raise
+            # Renaming could replace what another maker has just put there, so one at a time, by a lock that dies with
+            # its process.
+            if folder >= 0:
+                lock(folder)
+            with contextlib.suppress(FileExistsError):
+                rename_new(partial, path)
+        sync_folder(folder)

@@ -8,11 +8,13 @@ import sqlite3
 import stat
 from datetime import UTC, datetime
 
-from mreg.catalog.embedded import check_catalog, copy_pages, migrate
+from mreg.catalog.embedded import be_durable, check_catalog, copy_pages, migrate
+from mreg.catalog.filesystem import network_type
 from mreg.catalog.guard import GuardedConnection
 from mreg.catalog.schema import SCHEMA, UPGRADE
+from mreg.durability import sync, sync_folder
 from mreg.errors import Conflict
-from mreg.folders import NOFOLLOW
+from mreg.files import CREATE, close, open_file, rename_new, unlink
 
 EXCLUSIVE_SECONDS = 1.0
 """How long the upgrade waits for other processes to close the file: a command that reads is done by then."""
@@ -51,6 +53,7 @@ def upgrade_file(raw: GuardedConnection, place: str) -> str:
     schema = check_catalog(raw, place)
     if schema == SCHEMA:
         return ""
+    be_durable(raw, network=bool(network_type(place)))
     backup = back_up(raw, os.path.realpath(place), schema)
     migrate(raw, schema)
     return backup
@@ -62,7 +65,7 @@ def back_up(raw: GuardedConnection, path: str, schema: int) -> str:
     partial = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.urandom(6).hex()}.tmp")
     catalog = os.stat(path)
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o600)
+        descriptor = open_file(partial, CREATE, 0o600, follow=False)
         try:
             with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
                 copy_pages(raw, copy)
@@ -72,13 +75,15 @@ def back_up(raw: GuardedConnection, path: str, schema: int) -> str:
                     with contextlib.suppress(OSError):
                         os.fchown(descriptor, owner, group)
                 os.fchmod(descriptor, stat.S_IMODE(catalog.st_mode) & 0o666)
+            sync(descriptor)
         finally:
-            os.close(descriptor)
-        _finish(partial, target)
+            close(descriptor)
+        rename_new(partial, target)  # no other process makes one, since this one has the catalog
+        sync_folder(os.path.dirname(target))
     finally:
         for leftover in (partial, f"{partial}-journal"):
             with contextlib.suppress(OSError):
-                os.unlink(leftover)
+                unlink(leftover)
     return target
 
 
@@ -89,19 +94,3 @@ def free_name(path: str) -> str:
         number += 1
         free = f"{path}-{number}"
     return free
-
-
-def _finish(partial: str, target: str) -> None:
-    """Give the finished file its name, durably; no other process makes one, since this one has the catalog."""
-    descriptor = os.open(partial, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(partial, target)
-    if hasattr(os, "O_DIRECTORY"):
-        folder = os.open(os.path.dirname(target), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -224,6 +224,8 @@ def main() -> NoReturn:
         streams.flush()
     except OSError:
         # The reader went away or the disk is full; what could be said was said. The interpreter must not try again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        from mreg.files import open_file
+
+        os.dup2(open_file(os.devnull, os.O_WRONLY), 1)
         code = code or PIPE_CLOSED
     sys.exit(code)

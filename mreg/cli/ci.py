@@ -83,7 +83,7 @@ def _append(outputs: Mapping[str, str], summary: str) -> None:
     lines = "".join(f"{name}={printable(value)}\n" for name, value in outputs.items())
     for path, text in zip((os.environ[name] for name in FILES), (lines, summary), strict=True):
         try:
-            with open(path, "a", encoding="utf-8") as stream:
+            with open(path, "a", encoding="utf-8", newline="\n") as stream:
                 stream.write(text)
         except OSError as error:
             raise Unavailable(f"{path} can't be written: {error.strerror}") from error

@@ -23,6 +23,7 @@ from mreg.documents.node import Scalar as Scalar
 from mreg.domain.metrics import MetricValue, parse_metric
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_value, quoted
 from mreg.errors import BadInput, NotFound, Unavailable
+from mreg.files import open_file
 
 if TYPE_CHECKING:
     from mreg.domain.policy import Policy
@@ -79,7 +80,7 @@ def _is_json(place: str) -> bool:
 def _bytes(place: str, what: str, limit: int) -> bytes:
     """The bytes of a file, at most one more than the limit."""
     try:
-        descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        descriptor = open_file(place)
     except FileNotFoundError:
         raise NotFound(f"the {what} {quoted(place)} does not exist", hint="check the path", kind="file") from None
     except OSError as error:

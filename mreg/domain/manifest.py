@@ -54,6 +54,11 @@ class ManifestEntry:
             raise BadInput(f"the size of {quoted(self.path)} is beyond {SIZE_LIMIT} bytes")
 
 
+def folded_names(paths: Iterable[str]) -> list[str]:
+    """The paths with case and Unicode form folded, sorted, duplicates included."""
+    return sorted(map(_folded, paths))
+
+
 def check_together(paths: Iterable[str]) -> None:
     """Nothing, if files of these names can stand side by side in one folder everywhere.
 

@@ -16,6 +16,9 @@ _PLAIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_. -]*/)*[A-Za-z0-9_][A-Za-z0-9_.
 
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])(?:\.|$)", re.IGNORECASE)
 
+_REFUSED = frozenset('<>:"|?*')
+"""Characters that Windows refuses in names, besides the slash, backslash and control characters (see `check_path`)."""
+
 
 def check_path(path: str) -> str:
     """The path itself, if a folder artifact may hold it on every platform that mreg serves.
@@ -68,5 +71,5 @@ def is_project_file(name: str) -> bool:
 
 
 def reserved_on_windows(path: str) -> bool:
-    """Whether Windows opens something else under this path: a device, a stream of another file, a trimmed name."""
-    return any(_DEVICES.match(part) or ":" in part or part.endswith((".", " ")) for part in path.split("/"))
+    """Whether Windows refuses this path or opens something else by it: a device, a file's stream, a trimmed name."""
+    return any(_DEVICES.match(part) or set(part) & _REFUSED or part.endswith((".", " ")) for part in path.split("/"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import IO
 from mreg.domain.hook import Deployment, Hook
 from mreg.hooks.message import message, reference
 from mreg.hooks.outcome import OUTPUT_BYTES, Outcome
+from mreg.processes import end
 
 TERMINATION_SECONDS = 5.0
 """How long a command has to end after SIGTERM, before SIGKILL."""
@@ -23,7 +23,7 @@ def run_command(hook: Hook, deployment: Deployment, environment: Mapping[str, st
 
     The variables ``MREG_EVENT``, ``MREG_HOOK``, ``MREG_DEPLOYMENT``, ``MREG_EVENT_MODEL``, ``MREG_VERSION``,
     ``MREG_REFERENCE`` and ``MREG_STAGE`` say it in short. After the timeout the command and all that it started are
-    told to end, and then killed. Never raises for what the command does.
+    told to end, and then killed (on Windows: the command alone, at once). Never raises for what the command does.
 
     Args:
         environment: All other variables of the command; those of this process are not passed on.
@@ -75,15 +75,11 @@ def _feed(running: subprocess.Popen[bytes], data: bytes) -> None:
 
 
 def _end(running: subprocess.Popen[bytes]) -> None:
-    """Tell everything that the command started to end; what it left running after its own end is left alone."""
+    """End the command and all that it started; what it left running after its own end is left alone."""
     if running.poll() is not None:
         return
-    for number, seconds in ((signal.SIGTERM, TERMINATION_SECONDS), (signal.SIGKILL, None)):
-        with contextlib.suppress(OSError):
-            if hasattr(os, "killpg"):
-                os.killpg(running.pid, number)
-            else:
-                running.kill()
+    for kill, seconds in ((False, TERMINATION_SECONDS), (True, None)):
+        end(running, kill=kill)
         with contextlib.suppress(subprocess.TimeoutExpired):
             running.wait(seconds)
             return

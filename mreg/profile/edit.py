@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
+from mreg.durability import sync, sync_folder
 from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
+from mreg.files import CREATE, lock, open_file, opened_folder, replace, unlink
 from mreg.folders import Folder, linked, make_folders
 from mreg.profile.load import BUILT_IN, config_file, read_profiles, user_folder
 from mreg.profile.place import location
@@ -106,12 +108,12 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
         *(["catalog: .mreg/catalog.db", "artifacts: .mreg/artifacts"] if local else ["# catalog: .mreg/catalog.db"]),
     ]
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        descriptor = open_file(file, CREATE, 0o666, follow=False)
     except FileExistsError:
         raise AlreadyExists(f"{quoted(file, 200)} exists already", hint="edit it, or remove it first") from None
     except OSError as error:
         raise Unavailable(f"{quoted(file, 200)} can't be made: {error.strerror}") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
         stream.write("\n".join(lines) + "\n")
     if local:
         _keep_out_of_git(os.path.dirname(file))
@@ -122,8 +124,8 @@ def _keep_out_of_git(folder: str) -> None:
     """A store is not for a commit; where git's word can't be written the store works all the same."""
     with contextlib.suppress(OSError):
         store = Folder.named(folder).inner(".mreg", make=True)
-        descriptor = store.open(".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(descriptor, "w") as stream:
+        descriptor = store.open(".gitignore", CREATE, 0o666)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
             stream.write("*\n")
 
 
@@ -176,16 +178,17 @@ def rewrite(
             new = change(text)
             partial = f"{target}.{os.urandom(6).hex()}.tmp"
             try:
-                descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                descriptor = open_file(partial, CREATE, 0o600, follow=False)
+                with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
                     stream.write(new)
                     stream.flush()
-                    os.fsync(descriptor)
+                    sync(descriptor)
                 check(partial)
-                os.replace(partial, target)
+                replace(partial, target)
+                sync_folder(os.path.dirname(target))
             finally:
                 with contextlib.suppress(OSError):
-                    os.unlink(partial)
+                    unlink(partial)
     except OSError as error:
         raise Unavailable(f"the {what} {quoted(file, 200)} can't be written: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -203,12 +206,8 @@ def _private(file: str) -> str:
 
 @contextlib.contextmanager
 def _locked(folder: str) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(ImportError, OSError):
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    """Let no other process change files of this folder meanwhile, where folders can be locked (not on Windows)."""
+    with opened_folder(folder) as descriptor:
+        if descriptor >= 0:
+            lock(descriptor)
         yield
-    finally:
-        os.close(descriptor)

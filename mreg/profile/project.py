@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
+from mreg.files import open_file
 from mreg.profile.place import location, pair_locations
 from mreg.profile.reading import Values, mapping, origin_of, text_of, unknown_key
 from mreg.profile.schema import KEYS, PROJECT_FILE, PROJECT_KEYS
@@ -81,9 +82,8 @@ def _opened(path: str, variables: Mapping[str, str]) -> ProjectFile:
         if not stat.S_ISREG(status.st_mode):
             return irregular
         doubt, remedy = _doubt(status, folder, variables)
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
-            descriptor = os.open(path, flags)
+            descriptor = open_file(path, follow=False)
         except PermissionError:
             if doubt:
                 return ProjectFile(path=path, folder=folder, doubt=doubt, remedy=remedy, data=None)

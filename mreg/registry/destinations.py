@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mreg.artifacts.file_names import check_encodable
 from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput
+from mreg.files import close, open_file
 
 if TYPE_CHECKING:
     from mreg.registry.session import Session
@@ -138,11 +139,11 @@ def _is_catalog(path: str) -> bool:
     from mreg.catalog.embedded import APPLICATION_ID
 
     with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = open_file(path, follow=False)
         try:
             head = os.read(descriptor, 72) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
         finally:
-            os.close(descriptor)
+            close(descriptor)
         return head.startswith(b"SQLite format 3\0") and head[68:] == APPLICATION_ID.to_bytes(4, "big")
     return False
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mreg.processes import end
 from mreg.registry.git import Repository, configuration, work_tree
 from mreg.registry.git_config import Setting, boolean, user_settings
 from mreg.registry.small_file import read_small
@@ -165,11 +165,7 @@ class DirtyCheck:
         """Kill git and all that it started if it still runs, and remove the private folder."""
         process = self._process
         if process is not None and process.poll() is None:
-            with contextlib.suppress(OSError):
-                if hasattr(os, "killpg"):
-                    os.killpg(process.pid, signal.SIGKILL)
-                else:
-                    process.kill()
+            end(process, kill=True)
             _ended(process, KILL_SECONDS)
         if self._folder:
             from shutil import rmtree

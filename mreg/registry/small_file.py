@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from mreg.files import close, open_file
+
 BYTES = 1 << 20
 """The most that is read of a file, unless the caller allows more."""
 
@@ -24,7 +26,7 @@ def read_small(path: str, *, within: str = "", limit: int = BYTES) -> bytes | No
             return None
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a device can have an effect
             return None
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = open_file(path)
     except (OSError, ValueError):
         return None
     try:
@@ -35,7 +37,7 @@ def read_small(path: str, *, within: str = "", limit: int = BYTES) -> bytes | No
     except OSError:
         return None
     finally:
-        os.close(descriptor)
+        close(descriptor)
     return data if len(data) <= limit else None
 
 

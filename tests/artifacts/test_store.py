@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mreg.artifacts import destination as destination_module
+from mreg import files
 from mreg.artifacts import placing
 from mreg.artifacts.backend import Wanted
 from mreg.artifacts.destination import Destination
@@ -411,8 +411,8 @@ def test_pull_does_without_calls_that_a_platform_lacks(
 
     if lacking == "link":
         monkeypatch.setattr(os, "link", refuse)
-    for module in (destination_module, placing):
-        monkeypatch.setattr(module, "rename2", lambda *_: False)
+    for module in (files, placing):
+        monkeypatch.setattr(module, "rename2", lambda *_, **__: False)
     for force in (False, True):
         for kind in ("file", "folder"):
             (tmp_path / str(force)).mkdir(exist_ok=True)

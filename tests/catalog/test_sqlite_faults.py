@@ -224,7 +224,7 @@ def test_many_processes_make_one_catalog(tmp_path: Path) -> None:
 
 
 def test_it_is_made_on_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(1, "not here")
 
     monkeypatch.setattr(os, "link", refuse)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mreg import linux
 from mreg.artifacts.backend import BlobBackend
 from mreg.artifacts.local import LocalBackend
 from mreg.errors import Corrupt, Unavailable
@@ -71,7 +71,7 @@ class TestLocalBackend(StagingContract):
         if missing == "link":
             monkeypatch.setattr(os, "link", refuse)
         else:
-            monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: (_ for _ in ()).throw(OSError()))
+            monkeypatch.setattr(linux, "_call", lambda _name: None)
             if missing == "sync":
                 monkeypatch.delattr(os, "sync")
         self.test_an_existing_blob_is_never_overwritten(backend)

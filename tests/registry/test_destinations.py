@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import mreg
+from mreg import files
 from mreg.artifacts import destination as destination_module
 from tests.conftest import Mreg
 
@@ -100,11 +101,11 @@ def test_a_backup_that_was_overtaken_says_so(
     real = destination_module.Destination._link
     if not links:
 
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise OSError(1, "not here")
 
         monkeypatch.setattr(os, "link", refuse)
-        monkeypatch.setattr(destination_module, "rename2", lambda *_: False)
+        monkeypatch.setattr(files, "rename2", lambda *_, **__: False)
 
     def overtaken(self: destination_module.Destination, path: str) -> None:
         Path("b.db").write_text("another's")

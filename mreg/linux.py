@@ -1,39 +1,44 @@
-"""System calls that Linux alone has, each with what is done where there is none."""
+"""System calls that only Linux has, and what happens if the kernel or the C library lacks one."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 RENAME_NOREPLACE = 1
 RENAME_EXCHANGE = 2
 """Flags of renameat2(2)."""
 
+AT_FDCWD = -100
+
 SYNC_FILE_RANGE_WRITE = 2
 BEGIN_SYNC_BYTES = 1 << 20
 """Below this telling the system costs more than it saves."""
 
 
-def sync_all(folder: int | str) -> None:
-    """Bring everything on a folder's file system to the disk: one call for thousands of files.
+def has_syncfs() -> bool:
+    """Whether `syncfs` can be called."""
+    return _call("syncfs") is not None
 
-    Where there is no ``syncfs``, ``sync`` does the same for every file system.
 
-    Args:
-        folder: Its path, or its descriptor, which stays open.
+def syncfs(descriptor: int) -> None:
+    """Bring everything on the file system of an open file or folder to the disk: one call for thousands of files.
+
+    Raises:
+        OSError: The system could not write something.
     """
     function = _call("syncfs")
-    if function is not None:
-        descriptor = os.open(folder, os.O_RDONLY) if isinstance(folder, str) else folder
-        try:
-            if function(descriptor) == 0:
-                return
-        finally:
-            if isinstance(folder, str):
-                os.close(descriptor)
-    if hasattr(os, "sync"):
-        os.sync()
+    if function is not None and function(descriptor) == 0:
+        return
+    import ctypes
+
+    number = ctypes.get_errno() if function is not None else errno.ENOSYS
+    if number != errno.ENOSYS:
+        raise OSError(number, os.strerror(number))
+    os.sync()  # a kernel without the call, or a sandbox; on Linux, sync(2) waits until all is written
 
 
 def begin_sync(descriptor: int, start: int, length: int) -> None:
@@ -48,13 +53,16 @@ def begin_sync(descriptor: int, start: int, length: int) -> None:
         function(descriptor, c_int64(start), c_int64(length), SYNC_FILE_RANGE_WRITE)
 
 
-def rename2(source: str, target: str, flags: int) -> bool:
+def rename2(
+    source: str, target: str, flags: int, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+) -> bool:
     """Rename without replacing, or exchange; False where there is no ``renameat2`` or it refuses."""
     function = _call("renameat2")
-    at_cwd = -100
-    return function is not None and function(at_cwd, os.fsencode(source), at_cwd, os.fsencode(target), flags) == 0
+    places = [AT_FDCWD if one is None else one for one in (src_dir_fd, dst_dir_fd)]
+    return function is not None and function(places[0], os.fsencode(source), places[1], os.fsencode(target), flags) == 0
 
 
+@cache
 def _call(name: str) -> Callable[..., Any] | None:
     try:
         import ctypes
