@@ -11,6 +11,7 @@ from mreg.domain.events import Event, changes_within, first_broken, parse_time, 
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef, spelled
 from mreg.domain.policy import Decision
+from mreg.domain.text import printable
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_told
 
@@ -96,9 +97,9 @@ def _check_stages(reader: Reader, staged: dict[tuple[int, int], str]) -> None:
     for key in sorted(told.keys() | found.keys()):
         if told.get(key) != found.get(key):
             name = reader.name_of(key[0])
+            there, left = (printable(places.get(key, "None")) for places in (found, told))
             raise Corrupt(
-                f"{name}@{key[1]} is in {found.get(key, 'None')} in the catalog, and the audit trail leaves it in "
-                f"{told.get(key, 'None')}",
+                f"{name}@{key[1]} is in {there} in the catalog, and the audit trail leaves it in {left}",
                 hint=f"mreg history {name}@{key[1]}",
                 model=name,
                 version=key[1],
