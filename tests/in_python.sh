@@ -46,9 +46,12 @@ find "$root/src" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
 git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from=- --ignore-failed-read |
     tar --extract --directory="$root/src"
 
+# A whole run leaves 15 GB of temporary files.
+find "$root/tmp" -mindepth 1 -delete
+status=0
 export MREG_IN_CHROOT="$root"
 # shellcheck disable=SC2016
-exec unshare --mount sh -c '
+unshare --mount sh -c '
     mount --bind /proc "$MREG_IN_CHROOT/proc"
     mount --rbind /sys "$MREG_IN_CHROOT/sys"
     mount --rbind /dev "$MREG_IN_CHROOT/dev"
@@ -56,4 +59,6 @@ exec unshare --mount sh -c '
     unset MREG_IN_CHROOT
     exec env --unset=TMPDIR HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         chroot "$root" sh /src/tests/run.sh "$@"
-' sh "$@"
+' sh "$@" || status=$?
+find "$root/tmp" -mindepth 1 -delete
+exit "$status"
