@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 import mreg
+from mreg.catalog.database import Database
 from mreg.cli import app
 from tests.proxy import Proxy
 from tests.servers import WRITER, Place, PostgresqlServer, S3Server, new_place
@@ -92,6 +93,30 @@ def _a_person_of_the_tests(people: Path) -> Iterator[None]:
             os.environ.pop(name, None)
         os.environ.update(before)
     assert not left, f"the test left variables changed: {', '.join(sorted(left))}"
+
+
+_databases: list[Database] = []
+
+
+def _remembered(kind: type[Database], *_args: object, **_settings: object) -> Database:
+    _databases.append(object.__new__(kind))
+    return _databases[-1]
+
+
+Database.__new__ = _remembered  # type: ignore[assignment, method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _databases_of_a_test_are_closed() -> Iterator[None]:
+    """A test may leave a registry open: from Python 3.13 on the interpreter warns about each open connection.
+
+    Connections that a database itself forgets are still found.
+    """
+    _databases.clear()
+    yield
+    for database in _databases:
+        database.close()
+    _databases.clear()
 
 
 def _variables() -> dict[str, str]:

@@ -1,11 +1,18 @@
 #!/bin/sh
-# Everything the tests need is installed here, then all of them are run:  sh tests/run.sh [--full] [pytest arguments]
+# Everything the tests need is installed here, then all of them are run:
+#   sh tests/run.sh [--python 3.13|3.14] [--full] [pytest arguments]
+# --python runs them in a chroot that has this Python, see tests/in_python.sh.
 # --full runs the long fault campaigns whole; without it a seeded share of each runs.
 set -eu
 cd "$(dirname "$0")/.."
 
+if [ "${1:-}" = "--python" ]; then
+    shift
+    exec sh tests/in_python.sh "$@"
+fi
+
 python=""
-for candidate in "${MREG_PYTHON:-}" python3.13 python3.12 python3.11 python3; do
+for candidate in "${MREG_PYTHON:-}" python3.14 python3.13 python3.12 python3.11 python3; do
     [ -n "$candidate" ] || continue
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         python=$candidate

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FULL, ROOT
-from tests.lowest import installed, lowest_environment, requirements
+from tests.environments import installed, lowest_environment, requirements
 
 FIXED = {
     "fastapi": "0.109.1",  # CVE-2024-24762

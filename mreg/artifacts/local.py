@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mreg.artifacts.access import check_access
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, StagedBlob, Unfinished
+from mreg.artifacts.layout import folder_url
 from mreg.durability import settle, sync, sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
 from mreg.files import CREATE, READ
@@ -109,7 +110,7 @@ class LocalBackend(BlobBackend):
 
     @property
     def url(self) -> str:
-        return Path(self._root).as_uri()
+        return folder_url(Path(self._root))
 
     @property
     def room(self) -> int | None:

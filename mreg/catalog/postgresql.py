@@ -103,7 +103,8 @@ class PostgresqlDatabase(Database):
         def once() -> T:
             raw = self._ready(write=False)
             if not self._schema:
-                return fn(SqliteConnection(empty_catalog()))
+                with contextlib.closing(empty_catalog()) as empty:
+                    return fn(SqliteConnection(empty))
             with self._within(raw, f"{READ}; {SETTINGS}"):
                 if self._schema == SCHEMA:
                     return fn(PostgresqlConnection(raw))

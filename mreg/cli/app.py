@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperGroup
 
 from mreg import streams
 from mreg.cli.completion import complete_profile
 from mreg.cli.invocation import FORMATS, Invocation, invocation_of
+from mreg.cli.parameters import Command, as_typed
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, terminate
 
 if TYPE_CHECKING:
@@ -74,6 +76,9 @@ class CommandGroup(TyperGroup):
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # noqa: ARG002
         return list(self.table)
 
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
+        return as_typed(super().get_params(ctx))
+
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ARG002
         if cmd_name not in self.table:
             return None
@@ -91,14 +96,17 @@ class CommandGroup(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def build_command(name: str, function: Any) -> TyperCommand:
+def build_command(name: str, function: Any) -> Command:
     """The command that a function is, with the options of every command."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=getattr(function, "command_class", None))(function)
-    command = typer.main.get_command(app)
+    command = _command(name, function, getattr(function, "command_class", Command))
     command.params.extend(shared_options())
-    command.name = name
-    return command  # type: ignore[return-value]
+    return command
+
+
+def _command(name: str, function: Any, kind: type[Command] = Command) -> Command:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, cls=kind)(function)
+    return typer.main.get_command(app)  # type: ignore[return-value]
 
 
 def subgroup(name: str, table: dict[str, tuple[str, str]]) -> TyperGroup:
@@ -117,44 +125,58 @@ HELP_OF_GROUPS = {
 }
 
 
-def shared_options() -> list[TyperOption]:
+@cache
+def shared_options() -> tuple[Any, ...]:
     """The options that every command takes, before or after its name."""
+    return tuple(_command("shared", _shared).params)
 
-    def option(declarations: list[str], help: str, **settings: Any) -> TyperOption:
-        name = next(word for word in declarations if not word.startswith("-"))
 
-        def keep(ctx: typer.Context, _param: object, value: Any) -> None:
-            if value is not None and value is not False:
-                setattr(invocation_of(ctx), name, value)
+def _keep(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> None:
+    if value is not None and value is not False:
+        setattr(invocation_of(ctx), str(param.name), value)
 
-        return TyperOption(param_decls=declarations, help=help, callback=keep, expose_value=False, **settings)
 
-    return [
-        option(
-            ["output_format", "--format"],
-            "table, plain, json, csv or md.",
-            metavar="FORMAT",
-            autocompletion=lambda *_: list(FORMATS),
-        ),
-        option(["as_json", "--json"], "Same as --format json.", is_flag=True),
-        option(["quiet", "--quiet", "-q"], "Print references only.", is_flag=True),
-        option(
-            ["profile", "--profile"],
-            "Use this profile. [env: MREG_PROFILE]",
+def _kept(*declarations: str, **settings: Any) -> Any:
+    """Return an option whose value is kept in the invocation, under the name of the parameter."""
+    return typer.Option(*declarations, callback=_keep, expose_value=False, **settings)
+
+
+def _formats() -> list[str]:
+    return list(FORMATS)
+
+
+def _shared(
+    output_format: Annotated[
+        str | None,
+        _kept("--format", metavar="FORMAT", help="table, plain, json, csv or md.", autocompletion=_formats),
+    ] = None,
+    as_json: Annotated[bool, _kept("--json", help="Same as --format json.")] = False,
+    quiet: Annotated[bool, _kept("--quiet", "-q", help="Print references only.")] = False,
+    profile: Annotated[
+        str | None,
+        _kept(
+            "--profile",
             metavar="NAME",
+            help="Use this profile. [env: MREG_PROFILE]",
             autocompletion=complete_profile,
         ),
-        option(["config", "--config"], "Read profiles from this file. [env: MREG_CONFIG]", metavar="FILE"),
-        option(
-            ["trust_project", "--trust-project"],
-            "Use the store that mreg.yaml names, without mreg trust. [env: MREG_TRUST_PROJECT]",
-            is_flag=True,
+    ] = None,
+    config: Annotated[
+        str | None, _kept("--config", metavar="FILE", help="Read profiles from this file. [env: MREG_CONFIG]")
+    ] = None,
+    trust_project: Annotated[
+        bool,
+        _kept(
+            "--trust-project",
+            help="Use the store that mreg.yaml names, without mreg trust. [env: MREG_TRUST_PROJECT]",
         ),
-        option(["debug", "--debug"], "Show the traceback of an unknown failure.", is_flag=True),
-    ]
+    ] = False,
+    debug: Annotated[bool, _kept("--debug", help="Show the traceback of an unknown failure.")] = False,
+) -> None:
+    """Only its parameters are used."""
 
 
-def _print_version(ctx: typer.Context, _param: object, value: bool) -> None:
+def _print_version(ctx: typer.Context, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         from mreg import __version__
 
@@ -162,22 +184,25 @@ def _print_version(ctx: typer.Context, _param: object, value: bool) -> None:
         raise typer.Exit
 
 
+def _version(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", help="Print the version.", is_eager=True, expose_value=False, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Only its parameter is used."""
+
+
 def root_command() -> CommandGroup:
     """The command ``mreg`` itself."""
-    version = TyperOption(
-        param_decls=["version", "--version", "-V"],
-        help="Print the version.",
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_print_version,
-    )
     return CommandGroup(
         name="mreg",
         help="A model registry without a server: versions, metrics, stages and verified bytes.",
         epilog="Examples:\n\n\b\n  mreg push model.pkl --accuracy 0.95\n  mreg promote classifier 3\n"
         "  mreg compare classifier 1 2\n  mreg pull classifier@production",
-        params=[version, *shared_options()],
+        params=[*_command("version", _version).params, *shared_options()],
         no_args_is_help=True,
         rich_markup_mode=None,
     )

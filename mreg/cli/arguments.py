@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+import typer
+
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
@@ -133,3 +135,28 @@ def size_in_bytes(word: str) -> int:
     if not found:
         raise BadInput(f"{quoted(word)} is no size", hint="write it as 500MB, 10GB or 10GiB")
     return found
+
+
+LARGEST = 1_000_000_000
+
+
+def whole_number(ctx: typer.Context, option: str, word: str, *, least: int, most: int = LARGEST) -> int:
+    """Return the whole number that the word after an option is.
+
+    Raises:
+        typer.BadParameter: The word is not a number in decimal digits, or the number is out of range.
+    """
+    if word.isascii() and word.isdecimal() and len(word) <= len(str(most)) and least <= int(word) <= most:
+        return int(word)
+    raise typer.BadParameter(
+        f"expected a whole number from {least} to {most}, got {quoted(word)}", ctx, param_hint=f"'{option}'"
+    )
+
+
+def count(ctx: typer.Context, option: str, word: str | None) -> int | None:
+    """Return the count after an option, at least 1; None without the option.
+
+    Raises:
+        typer.BadParameter: The word is not a whole number, or the number is out of range.
+    """
+    return None if word is None else whole_number(ctx, option, word, least=1)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
 from mreg.cli.arguments import two_references
 from mreg.cli.completion import complete_reference
 from mreg.cli.invocation import invocation_of
+from mreg.cli.parameters import Command
 from mreg.errors import GateFailed
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def compare(
         raise _failure(comparison, found)
 
 
-class CompareCommand(TyperCommand):
+class CompareCommand(Command):
     """``--fail-on-regression`` may stand without a value, which Typer has no word for."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import model_name, reference
+from mreg.cli.arguments import count, model_name, reference
 from mreg.cli.completion import complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ModelArgument
@@ -20,7 +20,7 @@ def deploy(
     ctx: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[REF]", help="Run the hooks of its stage again.", autocompletion=complete_reference),
+        typer.Argument(metavar="REF", help="Run the hooks of its stage again.", autocompletion=complete_reference),
     ] = None,
     pending: Annotated[
         bool, typer.Option("--pending", help="Run what waits: what a command set off that died before it ran it.")
@@ -56,9 +56,10 @@ def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) ->
     from mreg.cli.policy_reports import deployments as rendering
 
     run = invocation_of(ctx)
+    rows = count(ctx, "--limit", limit)
     wanted = model_name(name)
-    if limit is not None:
-        run.output.result(run.registry.deployments(wanted, limit=limit), rendering)
+    if rows is not None:
+        run.output.result(run.registry.deployments(wanted, limit=rows), rendering)
         return
     found = run.registry.deployments(wanted, limit=SHOWN + 1)
     run.output.result(found[:SHOWN], rendering)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -29,6 +29,9 @@ EXIT_CODES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.DeploymentFailed, 1),
     (errors.MregError, 1),
 )
+
+USAGE_ERROR: type = typer.BadParameter.__bases__[0]
+"""The class of all usage errors. Typer exports its name only from 0.27.2 on, and then that of its base."""
 
 
 def report(error: BaseException, invocation: Invocation) -> int:
@@ -56,7 +59,7 @@ def report(error: BaseException, invocation: Invocation) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         streams.try_to_say(str(error))
         return 2
-    if isinstance(error, typer.TyperException):
+    if isinstance(error, USAGE_ERROR):
         message, hint = _usage(error, invocation.words)
         _say(message, hint, "usage", invocation)
         return 2
@@ -103,7 +106,7 @@ def _say(message: str, hint: str, code: str, invocation: Invocation, details: di
     streams.try_to_say(f"error: {message}" + "".join(f"\n  {line}" for line in hint.splitlines()))
 
 
-def _usage(error: typer.TyperException, words: Sequence[str]) -> tuple[str, str]:
+def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:
     option = getattr(error, "option_name", "")
     if type(error).__name__ == "NoSuchOption" and option:
         return _unknown_option(error, option, words)
@@ -115,7 +118,7 @@ def _usage(error: typer.TyperException, words: Sequence[str]) -> tuple[str, str]
     return message[:1].lower() + message[1:], hint
 
 
-def _unknown_option(error: typer.TyperException, option: str, typed: Sequence[str]) -> tuple[str, str]:
+def _unknown_option(error: Any, option: str, typed: Sequence[str]) -> tuple[str, str]:
     context = getattr(error, "ctx", None)
     known = [name for param in context.command.params for name in param.opts] if context is not None else []
     command = context.command_path if context is not None else "mreg"

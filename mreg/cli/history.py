@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import reference
+from mreg.cli.arguments import count, reference
 from mreg.cli.completion import complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ReferenceWords
@@ -21,7 +21,7 @@ def history(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[REF]", help="A model or a version; without one, everything.", autocompletion=complete_reference
+            metavar="REF", help="A model or a version; without one, everything.", autocompletion=complete_reference
         ),
     ] = None,
     limit: Limit = None,
@@ -43,14 +43,15 @@ def history(
       mreg history classifier --at 2026-03-01T12:00
     """
     run = invocation_of(ctx)
+    rows = count(ctx, "--limit", limit)
     if not words:
         if at is not None:
             raise BadInput("--at asks for the stages of a model", hint=f"mreg history NAME --at {at}")
-        run.output.result(run.registry.history(limit=limit))
+        run.output.result(run.registry.history(limit=rows))
         return
     wanted = reference(words)
     if at is None:
-        run.output.result(run.registry.history(wanted, limit=limit))
+        run.output.result(run.registry.history(wanted, limit=rows))
         return
     if wanted.selector is not None:
         raise BadInput("--at asks for the stages of a model", hint=f"mreg history {wanted.name} --at {at}")

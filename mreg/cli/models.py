@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import model_name, pairs
+from mreg.cli.arguments import count, model_name, pairs
 from mreg.cli.completion import complete_field
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Description, Directions, Limit, PrimaryMetric, Tags
@@ -53,7 +53,8 @@ def list_models(ctx: typer.Context, limit: Limit = None) -> None:
     from mreg.cli.render import summaries
 
     run = invocation_of(ctx)
-    run.output.result(run.registry.models(limit=limit), summaries)
+    rows = count(ctx, "--limit", limit)
+    run.output.result(run.registry.models(limit=rows), summaries)
 
 
 def search(
@@ -84,5 +85,6 @@ def search(
     from mreg.cli.render import found
 
     run = invocation_of(ctx)
+    rows = count(ctx, "--limit", limit)
     wanted = times.expression(expression, run.output)
-    run.output.result(run.registry.search(wanted, sort=sort, limit=limit), found)
+    run.output.result(run.registry.search(wanted, sort=sort, limit=rows), found)

@@ -25,7 +25,7 @@ ReferenceArgument = Annotated[
     ),
 ]
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model.", autocompletion=complete_model)]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most so many.")]
+Limit = Annotated[str | None, typer.Option("--limit", metavar="N", help="Maximum number of rows.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; kept in the audit trail.")]
 Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is, for people.")]
 Tags = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import size_in_bytes
+from mreg.cli.arguments import count, size_in_bytes, whole_number
 from mreg.cli.completion import complete_role
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.signals import Terminated
@@ -23,7 +23,7 @@ HostNames = Annotated[
 def serve(
     ctx: typer.Context,
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port (0: any free port).")] = 8000,
+    port: Annotated[str, typer.Option("--port", metavar="N", help="Port (0: any free port).")] = "8000",
     token_file: Annotated[
         str | None,
         typer.Option(
@@ -39,17 +39,16 @@ def serve(
     ] = "100GiB",
     json_log: Annotated[bool, typer.Option("--json-log", help="Write the access log in JSON.")] = False,
     grace: Annotated[
-        int, typer.Option("--grace", min=0, metavar="SECONDS", help="How long requests may go on when it is stopped.")
-    ] = 600,
+        str, typer.Option("--grace", metavar="SECONDS", help="How long requests may go on when it is stopped.")
+    ] = "600",
     max_connections: Annotated[
-        int | None,
-        typer.Option("--max-connections", min=1, metavar="N", help="Open connections (default: half of ulimit -n)."),
+        str | None,
+        typer.Option("--max-connections", metavar="N", help="Open connections (default: half of ulimit -n)."),
     ] = None,
     max_connections_per_address: Annotated[
-        int | None,
+        str | None,
         typer.Option(
             "--max-connections-per-address",
-            min=1,
             metavar="N",
             help="Open connections from one address (default: half of all).",
         ),
@@ -70,6 +69,10 @@ def serve(
       mreg serve --host 0.0.0.0 --token-file tokens --allow-host models.example
     """
     run = invocation_of(ctx)
+    listen_port = whole_number(ctx, "--port", port, least=0, most=65535)
+    grace_seconds = whole_number(ctx, "--grace", grace, least=0)
+    connections = count(ctx, "--max-connections", max_connections)
+    connections_per_address = count(ctx, "--max-connections-per-address", max_connections_per_address)
     limit = size_in_bytes(max_upload)
     try:
         from mreg.server.run import serve as serve_registry
@@ -88,16 +91,16 @@ def serve(
         raise BadInput("MREG_SERVER_TOKENS has no tokens", hint="mreg token NAME --role writer -q >> FILE")
     settings = ServerSettings(
         host=host,
-        port=port,
+        port=listen_port,
         tokens=tokens,
         token_file=file,
         hosts=tuple(allow_host or ()),
         read_only=read_only,
         upload_limit=limit,
         json_log=json_log,
-        grace_seconds=grace,
-        connections=max_connections,
-        connections_per_address=max_connections_per_address,
+        grace_seconds=grace_seconds,
+        connections=connections,
+        connections_per_address=connections_per_address,
     )
     with suppress(Terminated):  # the way to stop a server; what was under way is finished
         serve_registry(run.registry, settings, lambda url: _say_where(run, url))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import reference
+from mreg.cli.arguments import count, reference
 from mreg.cli.completion import complete_metric
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ReferenceWords
@@ -49,13 +49,14 @@ def show(
       mreg show classifier --plot accuracy --plot-file accuracy.svg
     """
     run = invocation_of(ctx)
+    rows = count(ctx, "--limit", limit)
     if at is not None:
         from mreg.cli.times import instant
 
         at = instant(at, run.output)
         run.output.result(run.registry.version_at(reference(words), at))
         return
-    found = run.registry.show(reference(words), limit=limit)
+    found = run.registry.show(reference(words), limit=rows)
     if run.output.format == "json" or (plot is None and plot_file is None):
         run.output.result(found)
     if plot is None and plot_file is None:

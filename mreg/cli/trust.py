@@ -16,7 +16,7 @@ def trust(
     folder: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FOLDER]",
+            metavar="FOLDER",
             help="Folder with an mreg.yaml (default: the folder of the nearest one).",
             autocompletion=complete_trusted,
         ),

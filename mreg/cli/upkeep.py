@@ -19,7 +19,7 @@ def verify(
     reference: Annotated[
         str | None,
         typer.Argument(
-            metavar="[REF]", help="A version, or a model with all of them; else all.", autocompletion=complete_reference
+            metavar="REF", help="A version, or a model with all of them; else all.", autocompletion=complete_reference
         ),
     ] = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="All artifacts of all models, as without REF.")] = False,

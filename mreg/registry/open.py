@@ -71,7 +71,6 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
 
     tell = notice or (lambda _text: None)
     in_bucket = "://" in profile.artifacts
-    root = profile.artifacts.rstrip("/") if in_bucket else Path(profile.artifacts).as_uri()
     store: list[ArtifactStore] = []
 
     def artifact_store() -> ArtifactStore:
@@ -79,14 +78,19 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
             store.append(_store_in_bucket(profile, tell) if in_bucket else _store_in_folder(profile))
         return store[0]
 
+    # Not by the store, which a command that only shows has no other need of.
+    def url() -> str:
+        from mreg.artifacts.layout import folder_url
+
+        return profile.artifacts.rstrip("/") if in_bucket else folder_url(Path(profile.artifacts))
+
     def orphans() -> str:
-        return f"{root}/blobs" if next(artifact_store().blobs(), None) else ""
+        return f"{url()}/blobs" if next(artifact_store().blobs(), None) else ""
 
     def locate(digest: Digest) -> str:
-        # Not by the store, which a command that only shows has no other need of.
         from mreg.artifacts.layout import blob_key
 
-        return f"{root}/{blob_key(digest)}"
+        return f"{url()}/{blob_key(digest)}"
 
     def actor() -> str:
         from mreg.registry.capture import actor

@@ -74,7 +74,9 @@ def test_a_file_is_told_by_its_content_before_its_name(name: str, data: bytes, e
     assert not Path("exploded").exists()
 
 
-def test_real_models_are_told() -> None:
+def test_real_models_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"):  # scikit-learn sets them where it is imported first
+        monkeypatch.setenv(name, "TRUE")
     joblib = pytest.importorskip("joblib")
     numpy = pytest.importorskip("numpy")
     safetensors = pytest.importorskip("safetensors.numpy")

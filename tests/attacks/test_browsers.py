@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,7 @@ def test_reading_changes_nothing_and_sets_no_cookie(server: Served) -> None:
     catalog = Path(os.environ["HOME"], ".local/share/mreg/catalog.db")
 
     def content() -> list[str]:
-        with sqlite3.connect(catalog) as connection:
+        with closing(sqlite3.connect(catalog)) as connection:
             return list(connection.iterdump())
 
     before = content()

@@ -64,6 +64,9 @@ class Planter:
         self.raw = sqlite3.connect(path)
         self.raw.row_factory = sqlite3.Row
 
+    def __del__(self) -> None:
+        self.raw.close()
+
     def last(self) -> Event:
         row = self.raw.execute("SELECT * FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         at = datetime.fromisoformat(row["at"][:-1]).replace(tzinfo=UTC)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -186,7 +187,8 @@ def test_a_catalog_that_was_there_and_is_gone_is_not_begun_anew(place: Place, op
             work()
     assert place.keys() == []
     copy = str(caught.value).partition(" is gone: ")[2].removesuffix(" is a copy of it on this machine")
-    assert sqlite3.connect(copy).execute("SELECT count(*) FROM events").fetchone() == (1,)
+    with closing(sqlite3.connect(copy)) as raw:
+        assert raw.execute("SELECT count(*) FROM events").fetchone() == (1,)
     os.unlink(copy)
     for one in Path(copy).parent.glob("*.db"):
         one.unlink()

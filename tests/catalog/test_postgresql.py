@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def name_of(url: str) -> str:
 
 
 Opened = Callable[..., Database]
+
+
+def test_a_read_of_a_catalog_that_does_not_exist_leaves_no_connection_open(opened: Opened) -> None:
+    kept: list[Connection] = []
+    opened().read(kept.append)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        count(kept[0])
 
 
 DAMAGES = {
