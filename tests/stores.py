@@ -95,6 +95,7 @@ class Radosgw(Store):
         )
     )
     ports: list[int] = field(default_factory=list)
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self) -> None:
         import fcntl
@@ -153,6 +154,7 @@ class Radosgw(Store):
             )
         with (self.folder / "pids").open("a") as pids:
             pids.write(f"{process.pid}\n")
+        self._processes.append(process)
         return process
 
     @property
@@ -168,22 +170,25 @@ class Radosgw(Store):
                 fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._users.close()
+                for process in self._processes:
+                    process.returncode = 0  # others go on using it, and the last of them ends it
                 return
             pids = self.folder / "pids"
-            for pid in reversed(pids.read_text().split() if pids.exists() else []):
+            for process in self._processes:
+                process.kill()
+                process.wait()
+            for pid in pids.read_text().split() if pids.exists() else []:
                 _kill(int(pid))
             shutil.rmtree(self.folder, ignore_errors=True)
             self._users.close()
 
 
 def _kill(pid: int) -> None:
-    """End a process and wait until it is gone, whoever its parent is."""
+    """End another process's child and wait until it is gone."""
     deadline = time.monotonic() + 30
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
         while time.monotonic() < deadline:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
             os.kill(pid, 0)
             time.sleep(0.01)
 

@@ -21,17 +21,20 @@ from botocore.exceptions import ClientError
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, Part, StagedBlob, Unfinished
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
 from mreg.artifacts.parallel import in_order
-from mreg.domain.told import attributed
-from mreg.errors import Conflict, MregError, NotFound, Unavailable
+from mreg.errors import Conflict, MregError, NotFound
 from mreg.s3.bucket import Bucket
-from mreg.s3.failures import code_of, message_of, status_of
+from mreg.s3.failures import code_of, status_of
+from mreg.s3.integrity import WRONG_DIGEST, Way, changed
 
 SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
 
 
-WRONG_DIGEST = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
-GONE = "NoSuchUpload"
+GONE = ("NoSuchUpload", "NoSuchKey")
+"""Codes for an upload that was completed or discarded. Ceph says of its parts that there is no such key."""
+
+
+UNCHECKED = "it checks nothing that it is sent: damage on the way is found, and put right, once it is stored"
 
 
 class S3Parts(BlobParts):
@@ -54,20 +57,16 @@ class S3Parts(BlobParts):
         found = self._there.get(part.number)
         if found is None or found["Size"] != part.size:
             return False
-        checksum = self._bucket.checksum(part.digest).get("ChecksumSHA256")
-        if checksum is not None and "ChecksumSHA256" in found:
-            return bool(found["ChecksumSHA256"] == checksum)
+        if self._bucket.way is Way.SUM and "ChecksumSHA256" in found:
+            return bool(found["ChecksumSHA256"] == self._bucket.checksum(part.digest)["ChecksumSHA256"])
         # The entity tag of a part is its MD5, unless the store encrypts it with a key of its own.
-        md5 = hashlib.md5(usedforsecurity=False)
-        while chunk := data.read(1 << 20):
-            md5.update(chunk)
-        return bool(found["ETag"].strip('"') == md5.hexdigest())
+        return bool(found["ETag"].strip('"') == _md5(data))
 
     def put(self, part: Part, data: BinaryIO) -> None:
         try:
             answer = self._bucket.call(
                 "upload_part",
-                expected=lambda error: code_of(error) in (*WRONG_DIGEST, GONE),
+                expected=lambda error: code_of(error) in (*WRONG_DIGEST, *GONE),
                 Key=self._bucket.key(self._key),
                 UploadId=self._begun(),
                 PartNumber=part.number,
@@ -82,28 +81,23 @@ class S3Parts(BlobParts):
                 raise Conflict("the upload was discarded meanwhile", hint="push again") from error
             return  # another push of the same bytes is through with it
         sent = self._bucket.genuine(answer)
-        if "ChecksumSHA256" not in sent:  # a store that does not look at sums
+        if self._bucket.way is Way.TAG:
             data.seek(0)
-            if hashed(stream_chunks(data)) != part.digest:
-                raise _changed()
+            if sent["ETag"].strip('"') != _md5(data):
+                raise self._bucket.patience.damaged()
         self._etags[part.number] = sent["ETag"]
 
     def _refused_sum(self, error: ClientError, part: Part, data: BinaryIO) -> MregError:
         """The error for bytes that the store refused for their checksum: which side changed them."""
         data.seek(0)
         if hashed(stream_chunks(data)) != part.digest:
-            return _changed()
-        said = attributed("the store", message_of(error), self._bucket.patience.secrets)
-        return Unavailable(
-            f"{self._bucket.url} can't be used: the bytes that arrived are not those that were sent "
-            f"({code_of(error)}){said}",
-            hint="push again; if it fails again, look for a proxy that changes what is sent: HTTPS_PROXY, HTTP_PROXY",
-        )
+            return changed()
+        return self._bucket.patience.translated(error)
 
     def _begun(self) -> str:
         with self._beginning:
             if not self._upload:
-                words: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.checksums else {}
+                words: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.way is Way.SUM else {}
                 made = self._bucket.call("create_multipart_upload", Key=self._bucket.key(self._key), **words)
                 self._upload = made["UploadId"]
             return self._upload
@@ -124,7 +118,11 @@ class S3Parts(BlobParts):
 
     def _complete(self, parts: Sequence[Part]) -> None:
         listed = [
-            {"PartNumber": part.number, "ETag": self._etags[part.number], **self._bucket.checksum(part.digest)}
+            {
+                "PartNumber": part.number,
+                "ETag": self._etags[part.number],
+                **(self._bucket.checksum(part.digest) if self._bucket.way is Way.SUM else {}),
+            }
             for part in parts
         ]
         words: dict[str, Any] = {"MultipartUpload": {"Parts": listed}, **self._bucket.if_absent}
@@ -163,6 +161,17 @@ class S3Backend(BlobBackend):
     @property
     def conditional(self) -> bool:
         return bool(self._bucket.if_absent)
+
+    @property
+    def verification(self) -> tuple[str, str]:
+        way = self._bucket.way
+        lacks = (
+            "it checks nothing: damage on the way is found, and put right, once it is stored" if way is Way.TAG else ""
+        )
+        return way.words, lacks
+
+    def forget(self) -> None:
+        self._bucket.forget()
 
     def stage(self) -> StagedBlob:
         raise TypeError("this backend takes parts")
@@ -239,7 +248,7 @@ def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
     words: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
     while True:
         try:
-            page = bucket.call("list_parts", expected=lambda error: code_of(error) == GONE, **words)
+            page = bucket.call("list_parts", expected=lambda error: code_of(error) in GONE, **words)
         except ClientError:
             return  # completed or aborted meanwhile
         yield from page.get("Parts", ())
@@ -253,7 +262,9 @@ def _abort(bucket: Bucket, key: str, upload: str) -> None:
         bucket.call("abort_multipart_upload", expected=lambda error: status_of(error) == 404, Key=key, UploadId=upload)
 
 
-def _changed() -> Conflict:
-    return Conflict(
-        "the file changed while it was read, so that no version was made", hint="push again once it is finished"
-    )
+def _md5(data: BinaryIO) -> str:
+    """MD5 of the rest of a stream, in hex digits."""
+    md5 = hashlib.md5(usedforsecurity=False)
+    while chunk := data.read(1 << 20):
+        md5.update(chunk)
+    return md5.hexdigest()
