@@ -20,10 +20,12 @@ from botocore.exceptions import ClientError
 
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, Part, StagedBlob, Unfinished
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
+from mreg.artifacts.layout import blob_key
 from mreg.artifacts.parallel import in_order
-from mreg.errors import Conflict, MregError, NotFound
+from mreg.domain.told import attributed
+from mreg.errors import Conflict, MregError, NotFound, Unavailable
 from mreg.s3.bucket import Bucket
-from mreg.s3.failures import code_of, status_of
+from mreg.s3.failures import FAILURES, code_of, is_foreign, message_of, status_of
 from mreg.s3.integrity import WRONG_DIGEST, Way, changed
 
 SMALL_AT_ONCE = 32
@@ -66,7 +68,7 @@ class S3Parts(BlobParts):
         try:
             answer = self._bucket.call(
                 "upload_part",
-                expected=lambda error: code_of(error) in (*WRONG_DIGEST, *GONE),
+                expected=lambda error: code_of(error) in (*WRONG_DIGEST, *GONE) or self._is_over(error),
                 Key=self._bucket.key(self._key),
                 UploadId=self._begun(),
                 PartNumber=part.number,
@@ -78,7 +80,7 @@ class S3Parts(BlobParts):
             if code_of(error) in WRONG_DIGEST:
                 raise self._refused_sum(error, part, data) from error
             if self._bucket.stat(self._key) is None:
-                raise Conflict("the upload was discarded meanwhile", hint="push again") from error
+                raise _discarded() from error
             return  # another push of the same bytes is through with it
         sent = self._bucket.genuine(answer)
         if self._bucket.way is Way.TAG:
@@ -98,7 +100,19 @@ class S3Parts(BlobParts):
         with self._beginning:
             if not self._upload:
                 words: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.way is Way.SUM else {}
-                made = self._bucket.call("create_multipart_upload", Key=self._bucket.key(self._key), **words)
+                try:
+                    made = self._bucket.call(
+                        "create_multipart_upload", expected=_is_unknown, Key=self._bucket.key(self._key), **words
+                    )
+                except ClientError as error:
+                    from mreg.artifacts.upload import SMALL_BYTES
+
+                    said = attributed("the store", message_of(error), self._bucket.patience.secrets)
+                    raise Unavailable(
+                        f"{self._bucket.url} takes no files larger than {SMALL_BYTES >> 20} MiB: the store has no "
+                        f"multipart uploads ({code_of(error)}){said}",
+                        hint="choose another store for large files: mreg profile list",
+                    ) from error
                 self._upload = made["UploadId"]
             return self._upload
 
@@ -106,14 +120,17 @@ class S3Parts(BlobParts):
         try:
             if all(part.number in self._etags for part in parts):
                 self._complete(parts)
+                self._hold_against(parts)
                 return True
         except ClientError as error:
             if not self._is_there(parts):
+                if code_of(error) in GONE or self._is_over(error):
+                    raise _discarded() from error
                 raise self._bucket.patience.translated(error) from error
             _abort(self._bucket, self._bucket.key(self._key), self._upload)
             return False
         if not self._is_there(parts):
-            raise Conflict("the upload was discarded meanwhile", hint="push again")
+            raise _discarded()
         return False
 
     def _complete(self, parts: Sequence[Part]) -> None:
@@ -130,7 +147,10 @@ class S3Parts(BlobParts):
             self._bucket.call(
                 "complete_multipart_upload",
                 # 404: the answer to an earlier call was lost; 412 and 409: another push of the same bytes was faster.
-                expected=lambda error: status_of(error) in (404, 409, 412, 501) and code_of(error) != "NoSuchBucket",
+                expected=lambda error: (
+                    (status_of(error) in (404, 409, 412, 501) and code_of(error) != "NoSuchBucket")
+                    or self._is_over(error)
+                ),
                 Key=self._bucket.key(self._key),
                 UploadId=self._upload,
                 **words,
@@ -140,6 +160,43 @@ class S3Parts(BlobParts):
                 raise
             self._bucket.forget_conditions()
             self._complete(parts)
+
+    def _is_over(self, error: Exception) -> bool:
+        """Whether the store failed since the upload was completed or discarded, so that trying again is in vain.
+
+        Ceph says 500 then, and that a completion is in progress.
+        """
+        if status_of(error) != 500:
+            return False
+        try:
+            self._bucket.client.list_parts(
+                Bucket=self._bucket.name, Key=self._bucket.key(self._key), UploadId=self._upload, MaxParts=1
+            )
+        except FAILURES as found:
+            return code_of(found) in GONE
+        return False
+
+    def _hold_against(self, parts: Sequence[Part]) -> None:
+        """Compare the blob with its parts where the store checks nothing; one that has other bytes is removed.
+
+        Raises:
+            Unavailable: It has other bytes.
+        """
+        if self._bucket.way is not Way.TAG:
+            return
+        sums = b"".join(bytes.fromhex(self._etags[part.number].strip('"')) for part in parts)
+        tag = f"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(parts)}"
+        found = self._bucket.stat(self._key)
+        if found is None or found.etag.strip('"') == tag:
+            return
+        stream = self._bucket.open(self._key)
+        if stream is None:
+            return
+        with contextlib.closing(stream):
+            digest = hashed(stream_chunks(stream))
+        if blob_key(digest) != self._key:
+            self._bucket.delete(self._key)
+            raise self._bucket.patience.damaged()
 
     def _is_there(self, parts: Sequence[Part]) -> bool:
         found = self._bucket.stat(self._key)
@@ -165,10 +222,7 @@ class S3Backend(BlobBackend):
     @property
     def verification(self) -> tuple[str, str]:
         way = self._bucket.way
-        lacks = (
-            "it checks nothing: damage on the way is found, and put right, once it is stored" if way is Way.TAG else ""
-        )
-        return way.words, lacks
+        return way.words, UNCHECKED if way is Way.TAG else ""
 
     def forget(self) -> None:
         self._bucket.forget()
@@ -237,7 +291,10 @@ class S3Backend(BlobBackend):
 def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
     words: dict[str, Any] = {"Prefix": bucket.key(prefix)}
     while True:
-        page = bucket.call("list_multipart_uploads", **words)
+        try:
+            page = bucket.call("list_multipart_uploads", expected=_is_unknown, **words)
+        except ClientError:
+            return  # nothing is known of what is on its way in
         yield from page.get("Uploads", ())
         if not page.get("IsTruncated"):
             return
@@ -248,7 +305,7 @@ def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
     words: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
     while True:
         try:
-            page = bucket.call("list_parts", expected=lambda error: code_of(error) in GONE, **words)
+            page = bucket.call("list_parts", expected=_is_no_list, **words)
         except ClientError:
             return  # completed or aborted meanwhile
         yield from page.get("Parts", ())
@@ -259,7 +316,25 @@ def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _abort(bucket: Bucket, key: str, upload: str) -> None:
     with contextlib.suppress(ClientError):
-        bucket.call("abort_multipart_upload", expected=lambda error: status_of(error) == 404, Key=key, UploadId=upload)
+        bucket.call(
+            "abort_multipart_upload",
+            expected=lambda error: status_of(error) == 404 or _is_unknown(error),
+            Key=key,
+            UploadId=upload,
+        )
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether a store does not know an operation."""
+    return status_of(error) in (405, 501) and not is_foreign(error)
+
+
+def _is_no_list(error: Exception) -> bool:
+    return code_of(error) in GONE or _is_unknown(error)
+
+
+def _discarded() -> Conflict:
+    return Conflict("the upload was discarded meanwhile", hint="push again")
 
 
 def _md5(data: BinaryIO) -> str:

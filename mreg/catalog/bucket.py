@@ -38,7 +38,7 @@ from mreg.domain.digest import Digest
 from mreg.errors import Conflict, Corrupt, Unavailable
 from mreg.s3.bucket import Bucket
 from mreg.s3.failures import passing
-from mreg.s3.trying import Unfit
+from mreg.s3.trying import MARKED, Unfit
 
 T = TypeVar("T")
 
@@ -131,7 +131,7 @@ class BucketDatabase(Database):
                 if results and SqliteConnection(raw).one("writes.find", id=mine):
                     return results[-1]
                 if refused == current.etag:
-                    self._require_conditions(again=True)  # nobody was faster, so that the store refuses a right tag
+                    self._refuse_in_vain(current)
                     refused = None
                 if results and time.monotonic() > deadline:
                     raise Conflict(
@@ -338,6 +338,17 @@ class BucketDatabase(Database):
                 error.message += "; whether the change was made is not known"
                 error.hint = f"when it answers again, mreg history tells. {error.hint}"
             raise
+
+    def _refuse_in_vain(self, current: Copy) -> None:
+        """Raise, after a put was refused although nobody was faster, unless it may succeed by now."""
+        self._require_conditions(again=True)
+        if not current.etag and not self._bucket.revives:
+            raise Unfit(
+                f"{self._place} can't be a catalog: {MARKED}",
+                versioned=True,
+                hint="name another place for the catalog, or remove the delete marker: aws s3api delete-object "
+                "--help tells how to remove a version",
+            )
 
     def _require_conditions(self, *, again: bool = False) -> None:
         """Raise unless the store refuses a put of what is not the same any more, and no other.

@@ -343,7 +343,7 @@ class Bucket:
         return self._settled(words, answer["ETag"], answer.get("VersionId", ""))
 
     def _settled(self, words: dict[str, Any], etag: str, version: str) -> str:
-        """The entity tag of what was put, once it is known to have the bytes that were sent.
+        """The entity tag of what was put, once it is known to have the bytes that were sent; empty where it is gone.
 
         Where the store checks nothing, an object that arrived with other bytes is put again, unless another replaced
         it.
@@ -354,19 +354,21 @@ class Bucket:
         self._see_version(version)
         if self._sent_as is not Way.TAG:
             return etag
-        md5, first = _md5(words["Body"]), etag
+        md5 = _md5(words["Body"])
         again = {name: value for name, value in words.items() if name not in ("IfMatch", "IfNoneMatch")}
-        for _ in range(PUTS_OF_DAMAGED):
+        for left in range(PUTS_OF_DAMAGED, -1, -1):
             if etag.strip('"') == md5:
                 return etag
-            found = self._stat(words["Key"])
-            if found is None or found.etag != etag:
-                return first  # another put over it, and looks after what it put
+            found = self._stat(words["Key"]) if left else None
+            if not left or found is None or found.etag != etag:
+                break
             condition = {"IfMatch": self.tag(etag)} if self.traits.tags else {}
             try:
                 etag = str(self.genuine(self.call("put_object", expected=_is_overtaken, **again, **condition))["ETag"])
             except ClientError:
-                return first
+                break
+        if left:
+            return ""  # another put over it, and looks after what it put
         raise self.patience.damaged()
 
     def tag(self, etag: str) -> str:

@@ -119,7 +119,7 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
         data = b"%d" % number
         return bucket.swap(probe, data, _digest(data), tag)
 
-    marked, problem, form, left = False, "", "", True
+    marked, problem, form, tried = False, "", "", False
     try:
         first = swap("")
         if not first or swap(""):
@@ -131,12 +131,10 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
                         problem = IGNORED if swap(first) else ""  # it is the tag of an earlier content by now
                         break
                 problem = REFUSED
+        tried = True
         marked = bucket.delete(probe)
-        left = marked and not problem
-        if left and not swap(""):
-            problem = UNREVIVED
     finally:
-        if left:
+        if not tried:
             with contextlib.suppress(MregError):
                 bucket.delete(probe)
     if problem:
@@ -160,7 +158,7 @@ class Unfit(Unavailable):
 
 IGNORED = "the store ignores If-None-Match or If-Match, and writers would overwrite each other"
 REFUSED = "the store refuses If-Match even with the right entity tag, quoted and bare, and nobody could write"
-UNREVIVED = "the store refuses If-None-Match where an object was deleted, and a removed catalog could not be made again"
+MARKED = "a deleted object left a marker there, over which the store makes no new one"
 
 
 def revives(bucket: Bucket) -> bool:
