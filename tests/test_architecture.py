@@ -24,7 +24,7 @@ LEVELS = {
     "profile": {"errors", "domain", "documents", "folders"},
     "waiting": set(),
     "streams": {"domain"},
-    "s3": {"errors", "domain", "waiting"},
+    "s3": {"errors", "domain", "waiting", "folders"},
     "catalog": {"errors", "domain", "s3", "waiting", "folders", "sharing"},
     "artifacts": {"errors", "domain", "s3", "folders", "sharing"},
     "hooks": {"errors", "domain", "wire"},

@@ -236,7 +236,9 @@ class S3Backend(BlobBackend):
     def put_if_absent(self, key: str, source: bytes | StagedBlob) -> bool:
         if not isinstance(source, bytes):
             raise TypeError("a blob that another backend staged")
-        return self._bucket.put(key, source, digest_of(source), if_absent=True)
+        digest = digest_of(source)
+        made = self._bucket.put(key, source, digest, if_absent=True)
+        return made or (key == blob_key(digest) and self._bucket.put_right(key, source, digest))
 
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
         seen: set[str] = set()

@@ -180,6 +180,7 @@ class BucketDatabase(Database):
             found = self._bucket.fetch(self._key, largest=LARGEST_OBJECT)
             if found is None:
                 return ""
+            self._require_conditions()
             data, etag = found
             raw, schema = self._in_memory(Copy(etag, "", b"".join(unpack(data, self._place))))
             with contextlib.closing(raw):

@@ -36,7 +36,8 @@ READ_SECONDS = 60
 
 CONNECTIONS = 32
 
-CONFLICT_SECONDS = 0.1
+CONFLICTS, CONFLICT_SECONDS = 100, 0.1
+"""How often a put is tried while another of the same key is under way, and the longest pause after each."""
 
 PUTS_OF_DAMAGED = 3
 """How often an object is put again that arrived with other bytes, where the store has it by then."""
@@ -286,11 +287,13 @@ class Bucket:
             made = self.stat(key) is None
             if made:
                 self._put(words)
-        return made or self._put_over(key, words)
+        return made or self._put_over_marker(key, words)
 
     def _put_if_absent(self, words: dict[str, Any]) -> bool | None:
         """Whether the object was made; None where the store does not know the condition."""
-        while self._conditions:
+        for tries in range(1, CONFLICTS + 1):
+            if not self._conditions:
+                break
             status, _ = self._put_express(words, {"If-None-Match": "*"})
             if status:
                 return status == 200
@@ -303,26 +306,33 @@ class Bucket:
                 if status_of(error) != 409:
                     self.forget_conditions()
                     return None
+                if tries == CONFLICTS:
+                    raise self.patience.translated(error) from error
             # 409: another's put of the same key is under way; when it is through this one finds it there.
             time.sleep(random.uniform(0.5, 1) * CONFLICT_SECONDS)  # noqa: S311
         return None
 
-    def _put_over(self, key: str, words: dict[str, Any]) -> bool:
-        """Put an object that the store says is there, where it may not be, or may have other bytes."""
-        if self._conditions and not self.revives and self.stat(key) is None:
-            self._put(words)
-            return True
-        if self.way is not Way.TAG:
-            return False
-        found = self.stat(key)
-        if found is not None and (found.etag.strip('"') == _md5(words["Body"]) or self._has(key, words["Body"])):
+    def _put_over_marker(self, key: str, words: dict[str, Any]) -> bool:
+        """Put an object that is not there, although the store refused to make it; False where it is there."""
+        if not self._conditions or self.revives or self.stat(key) is not None:
             return False
         self._put(words)
         return True
 
-    def _has(self, key: str, data: bytes) -> bool:
-        found = self.fetch(key)
-        return found is not None and found[0] == data
+    def put_right(self, key: str, data: bytes, digest: Digest) -> bool:
+        """Put an object again that should have these bytes, where nothing but this finds that it has others.
+
+        Return whether it was put. A push that was killed may have left it so on a store that checks nothing.
+        """
+        if self.way is not Way.TAG:
+            return False
+        found = self.stat(key)
+        if found is not None and found.etag.strip('"') == _md5(data):
+            return False
+        whole = self.fetch(key)
+        if whole is not None and whole[0] == data:
+            return False
+        return self.put(key, data, digest)
 
     def _put_express(self, words: dict[str, Any], condition: dict[str, str]) -> tuple[int, str]:
         """Status and entity tag of a small put by the shorter way; 0 where it must go by the client."""

@@ -76,9 +76,9 @@ def protect(request: Any, way: Way) -> None:
 def _digests(body: Any) -> tuple[bytes, bytes]:
     """SHA-256 and MD5 of a body, which is at the same place afterwards."""
     md5 = hashlib.md5(usedforsecurity=False)
-    if isinstance(body, bytes):
-        md5.update(body)
-        return hashlib.sha256(body).digest(), md5.digest()
+    if body is None or isinstance(body, bytes):
+        md5.update(body or b"")
+        return hashlib.sha256(body or b"").digest(), md5.digest()
     sha256, start = hashlib.sha256(), body.tell()
     while chunk := body.read(_CHUNK):
         sha256.update(chunk)

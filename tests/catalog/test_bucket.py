@@ -23,11 +23,12 @@ from mreg.catalog import bucket as bucket_module
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
+from mreg.domain.digest import Digest
 from mreg.s3.bucket import Bucket, BucketSettings
 from tests.conftest import Mreg, counted_pauses
 from tests.contracts.database import add_event, count
 from tests.proxy import Proxy
-from tests.servers import READER, Place, bucket_of
+from tests.servers import BUCKET, READER, Place, bucket_of
 
 KEY = "catalog.db"
 COMPAT = Path(__file__).parent.parent / "compat"
@@ -555,11 +556,12 @@ def test_pauses_after_lost_races_grow_and_stay_within_bounds() -> None:
 
 
 def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
+    place: Place, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = opened()
     database.write(add_event)
     now, puts = [0.0], [0]
+    file, client = gzip.decompress(place.read(KEY)), place.server.client()
 
     class Clock:
         """A clock that only pauses move, so that the test needs no minute."""
@@ -573,6 +575,8 @@ def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
     def lose(self: Bucket, *_words: object) -> str:
         puts[0] += 1
         assert puts[0] < 1000
+        faster = gzip.compress(file, 1, mtime=puts[0])
+        client.put_object(Bucket=BUCKET, Key=f"{place.prefix}/{KEY}", Body=faster)
         return ""
 
     monkeypatch.setattr(bucket_module, "time", Clock)
@@ -581,3 +585,22 @@ def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
         database.write(add_event)
     assert bucket_module.SECONDS <= now[0] < bucket_module.SECONDS + 2
     assert puts[0] < 600
+
+
+def test_a_put_that_is_refused_although_nobody_was_faster_is_told_at_once(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = opened()
+    database.write(add_event)
+    real = Bucket.swap
+
+    def refuse(self: Bucket, key: str, data: bytes, digest: Digest, etag: str) -> str:
+        return "" if etag else real(self, key, data, digest, etag)
+
+    monkeypatch.setattr(Bucket, "swap", refuse)
+    with counted_pauses() as pauses:
+        with pytest.raises(
+            mreg.Unavailable, match="can't be a catalog: the store refuses If-Match even with the right"
+        ):
+            database.write(add_event)
+    assert len(pauses) < 3

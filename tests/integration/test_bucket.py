@@ -326,7 +326,8 @@ def test_a_profile_is_added_shown_and_checked(place: Place, command: Mreg) -> No
     assert done.code == 0
     assert [tuple(line.split("\t")[::2]) for line in done.out.splitlines()[1:]] == [
         ("read the catalog", "works"), ("write to the catalog", "works"),
-        ("list", "works"), ("write a probe", "works"), ("read it back", "works"),
+        ("list", "works"), ("write a probe", "works"),
+        ("check uploads (by the store: SHA-256 sum)", "works"), ("read it back", "works"),
         ("write only where nothing is", "works"), ("send a large file in parts", "works"), ("remove the probe", "works"),
     ]  # fmt: skip
     assert place.keys() == []

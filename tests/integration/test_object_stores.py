@@ -144,6 +144,26 @@ def test_a_bucket_in_which_conditions_do_not_work_is_refused_at_once(own: Own, c
 
 
 @on_radosgw
+def test_a_profile_with_such_a_bucket_is_not_added(own: Own, command: Mreg) -> None:
+    own.versioning("Enabled")
+    words = ["profile", "add", "team", "--artifacts", f"s3://{own.name}/x", "--endpoint-url", own.server.endpoint]
+    done = command(*words)
+    assert done.code == 8
+    assert "can't be a catalog: the store ignores If-None-Match" in done.err
+    assert "team" not in command("profile", "list", "-q").out
+    own.versioning("Suspended")
+    assert command(*words).code == 0
+    assert "team" in command("profile", "list", "-q").out
+
+
+def test_a_profile_whose_bucket_does_not_answer_is_added(command: Mreg, place: Place, impatient: None) -> None:
+    place_of = ["--artifacts", "s3://models/x", "--endpoint-url", "http://127.0.0.1:1"]
+    done = command("profile", "add", "team", *place_of)
+    assert done.code == 0
+    assert "the bucket was not tried for the catalog: http://127.0.0.1:1 can't be reached" in done.err
+
+
+@on_radosgw
 def test_versioning_that_is_turned_on_later_is_noticed(own: Own) -> None:
     for name in ("a.bin", "b.bin", "c.bin"):
         write(name)
