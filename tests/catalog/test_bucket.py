@@ -25,7 +25,7 @@ from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
 from mreg.s3.bucket import Bucket, BucketSettings
-from tests.conftest import Mreg, counted_pauses
+from tests.conftest import EVERY_STORE, Mreg, counted_pauses
 from tests.contracts.database import add_event, count
 from tests.proxy import Proxy
 from tests.servers import BUCKET, READER, Place, bucket_of
@@ -77,6 +77,7 @@ def test_a_write_after_a_write_fetches_nothing(bucket: Place, proxy: Proxy, open
     assert [line.split()[0] for line in proxy.requests] == ["PUT"]
 
 
+@EVERY_STORE
 def test_what_another_machine_wrote_is_seen_by_a_write_that_expected_nothing(opened: Opened) -> None:
     mine, other = opened("mine"), opened("other")
     mine.write(add_event)
@@ -91,6 +92,7 @@ def test_what_another_machine_wrote_is_seen_by_a_write_that_expected_nothing(ope
     mine.write(refuse)  # a refusal is never what an old copy says
 
 
+@EVERY_STORE
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_put_whose_answer_is_lost_is_made_once(proxy: Proxy, opened: Opened, times: int) -> None:
     database = opened(endpoint=proxy.endpoint)
@@ -373,6 +375,7 @@ def test_the_first_use_of_a_place_asks_once_what_else_is_there(
     assert not any("list-type=2" in line for line in proxy.requests)
 
 
+@EVERY_STORE
 def test_the_first_pushes_of_many_machines_at_once_make_one_catalog(
     bucket: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -412,6 +415,7 @@ def _write_for_ever(url: str, endpoint: str, folder: str) -> None:
         database.write(add_event)
 
 
+@EVERY_STORE
 def test_writers_that_are_killed_leave_nothing_that_blocks(place: Place, opened: Opened, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     folder = str(tmp_path / "machines" / "mine")
@@ -598,9 +602,9 @@ def test_a_put_that_is_refused_although_nobody_was_faster_is_told_at_once(
         return "" if etag else real(self, key, data, digest, etag)
 
     monkeypatch.setattr(Bucket, "swap", refuse)
-    with counted_pauses() as pauses:
-        with pytest.raises(
-            mreg.Unavailable, match="can't be a catalog: the store refuses If-Match even with the right"
-        ):
-            database.write(add_event)
+    with (
+        counted_pauses() as pauses,
+        pytest.raises(mreg.Unavailable, match="can't be a catalog: the store refuses If-Match even with the right"),
+    ):
+        database.write(add_event)
     assert len(pauses) < 3

@@ -24,10 +24,10 @@ from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage
 from mreg.domain.names import ModelName
 from mreg.errors import MregError
 from mreg.registry.promote import enter_stage
-from tests.conftest import FULL
+from tests.conftest import EVERY_STORE, FULL
 from tests.contracts.catalog import AT
 from tests.proxy import Proxy
-from tests.servers import WRITER, PostgresqlServer, S3Server, bucket_of, new_place
+from tests.servers import WRITER, Place, PostgresqlServer, S3Server, bucket_of, new_place
 
 WRITERS, SECONDS = 20, 30 if FULL else 8
 M = ModelName("m")
@@ -162,9 +162,9 @@ def test_a_bucket_that_is_killed_and_started(own_s3: S3Server, tmp_path: Path) -
     assert place.keys() == ["catalog.db"]
 
 
-def test_a_bucket_behind_a_network_that_loses_answers(own_s3: S3Server, tmp_path: Path) -> None:
-    place = new_place(own_s3)
-    proxy = Proxy(own_s3.port)
+@EVERY_STORE
+def test_a_bucket_behind_a_network_that_loses_answers(place: Place, tmp_path: Path) -> None:
+    proxy = Proxy(place.server.port)
     chance = random.Random(1)
     one_at_a_time = threading.Lock()
     lost = []
