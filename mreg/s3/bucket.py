@@ -468,7 +468,9 @@ class Bucket:
                 self.call("get_object", expected=_is_missing, Key=name, Range="bytes=0-0")["Body"].close()
             except ClientError:
                 return None
-            raise self.patience.translated(error) from error
+            if status_of(error) != 404:
+                raise self.patience.translated(error) from error
+            found = self.genuine(self.call("head_object", Key=name))  # it was made in between
         except MregError as error:
             raise self._in_words(name, error) from error.__cause__
         return ObjectStat(size=found["ContentLength"], modified=found["LastModified"], etag=found["ETag"])

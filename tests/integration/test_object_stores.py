@@ -370,3 +370,23 @@ def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None
     (file,) = (tmp_path / "stores").iterdir()
     file.write_text(text.replace("NOW", str(traits.time.time())))
     assert memory.load() == Traits()
+
+
+# Messages
+
+
+@EVERY_STORE
+def test_a_store_that_says_nothing_is_not_quoted(bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ceph sends errors with an empty message."""
+    write("a.bin")
+    assert command("push", "a.bin", "-n", "m").code == 0
+    (key,) = bucket.keys("blobs/")
+    bucket.delete(key)
+    done = command("pull", "m", "out")
+    assert done.code == 6
+    assert "None" not in done.err
+    monkeypatch.setenv("MREG_ARTIFACTS", "s3://no-such-bucket-here/x")
+    done = command("push", "a.bin", "-n", "m")
+    assert done.code == 8
+    assert "there is no such bucket (NoSuchBucket)" in done.err or "permission is refused (AccessDenied)" in done.err
+    assert "None" not in done.err
