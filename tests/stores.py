@@ -66,7 +66,8 @@ osd pool default pg autoscale mode = off
 osd crush chooseleaf type = 0
 mon allow pool size one = true
 mon max pg per osd = 1000
-mon data avail crit = 1
+mon data avail warn = 0
+mon data avail crit = 0
 mon data = {folder}/mon
 osd data = {folder}/osd
 osd objectstore = bluestore
@@ -107,9 +108,23 @@ class Radosgw(Store):
             fcntl.flock(starting, fcntl.LOCK_EX)
             ready = self.folder / "ports"
             if not ready.exists():
-                self._start()
+                self._start_again()
                 ready.write_text(" ".join(map(str, self.ports)))
             self.ports = [int(port) for port in ready.read_text().split()]
+
+    def _start_again(self) -> None:
+        """Start it, on other ports if somebody took one meanwhile."""
+        for left in (2, 1, 0):
+            try:
+                self._start()
+                return
+            except (RuntimeError, subprocess.TimeoutExpired):
+                if not left:
+                    raise
+                self._kill()
+                for name in ("mon", "osd", "rgw"):
+                    shutil.rmtree(self.folder / name)
+                (self.folder / "pids").unlink()
 
     def _start(self) -> None:
         self.ports = loose_ports(3)
@@ -142,7 +157,7 @@ class Radosgw(Store):
 
     def _run(self, *words: str) -> None:
         done = subprocess.run(
-            words, cwd=self.folder, env=self._environment, capture_output=True, check=False, timeout=120
+            words, cwd=self.folder, env=self._environment, capture_output=True, check=False, timeout=40
         )
         if done.returncode:
             raise RuntimeError(f"{words}: {done.stderr.decode()[-2000:]}")
@@ -161,6 +176,15 @@ class Radosgw(Store):
     def _environment(self) -> dict[str, str]:
         return os.environ | {"CEPH_CONF": str(self.folder / "ceph.conf")}
 
+    def _kill(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._processes.clear()
+        pids = self.folder / "pids"
+        for pid in pids.read_text().split() if pids.exists() else []:
+            _kill(int(pid))
+
     def stop(self) -> None:
         import fcntl
 
@@ -173,12 +197,7 @@ class Radosgw(Store):
                 for process in self._processes:
                     process.returncode = 0  # others go on using it, and the last of them ends it
                 return
-            pids = self.folder / "pids"
-            for process in self._processes:
-                process.kill()
-                process.wait()
-            for pid in pids.read_text().split() if pids.exists() else []:
-                _kill(int(pid))
+            self._kill()
             shutil.rmtree(self.folder, ignore_errors=True)
             self._users.close()
 

@@ -143,7 +143,7 @@ class Bucket:
 
     @property
     def traits(self) -> Traits:
-        """What is known of the store, as far as it was tried."""
+        """The known traits of the store; those that were not tried yet are empty."""
         with self._trying:
             if self._traits is None:
                 self._found_at = time.time()
@@ -160,7 +160,7 @@ class Bucket:
                 self._memory.keep(traits, self._found_at)
 
     def forget(self) -> None:
-        """Try again what is remembered of the store, when it is needed."""
+        """Forget the traits of the store, so that each is tried again when it is needed."""
         with self._trying:
             self._traits, self._found_at = Traits(), time.time()
 
@@ -183,7 +183,7 @@ class Bucket:
         self._sent_as = way
 
     def require_conditions(self, key: str, *, again: bool = False) -> None:
-        """Raise unless writers of one object do not overwrite each other here; tried once, with objects beside the key.
+        """Raise if writers of one object would overwrite each other here. This is tried once, with a probe.
 
         Args:
             again: Try also if it is known.
@@ -313,16 +313,16 @@ class Bucket:
         return None
 
     def _put_over_marker(self, key: str, words: dict[str, Any]) -> bool:
-        """Put an object that is not there, although the store refused to make it; False where it is there."""
+        """Put an object that is absent although the store refused to make it. Return whether it was absent."""
         if not self._conditions or self.revives or self.stat(key) is not None:
             return False
         self._put(words)
         return True
 
     def put_right(self, key: str, data: bytes, digest: Digest) -> bool:
-        """Put an object again that should have these bytes, where nothing but this finds that it has others.
+        """Put an object again if it should have these bytes and has others. Return whether it was put.
 
-        Return whether it was put. A push that was killed may have left it so on a store that checks nothing.
+        Looked at on a store that checks nothing alone, where a push that was killed can leave damaged bytes.
         """
         if self.way is not Way.TAG:
             return False
@@ -353,7 +353,7 @@ class Bucket:
         return self._settled(words, answer["ETag"], answer.get("VersionId", ""))
 
     def _settled(self, words: dict[str, Any], etag: str, version: str) -> str:
-        """The entity tag of what was put, once it is known to have the bytes that were sent; empty where it is gone.
+        """The entity tag of an object that was put and has the bytes that were sent; empty if another replaced it.
 
         Where the store checks nothing, an object that arrived with other bytes is put again, unless another replaced
         it.
@@ -520,7 +520,7 @@ class Bucket:
             words["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, key: str) -> bool:
-        """Remove an object; does nothing where there is none. Return whether the store keeps a marker in its place."""
+        """Remove an object, if there is one. Return whether the store keeps a marker under the key."""
         return bool(self.call("delete_object", Key=self.key(key)).get("DeleteMarker"))
 
 

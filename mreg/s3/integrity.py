@@ -1,7 +1,7 @@
 """How damage on the way to a store is found: one header of each upload becomes what the store checks.
 
-Callers give the SHA-256 sum of every upload as ``x-amz-checksum-sha256``. Not every store looks at it, so that it is
-replaced by what the store is known to check before the request is signed.
+Callers give the SHA-256 sum of every upload as ``x-amz-checksum-sha256``. Not every store looks at it. So it is
+replaced, before the request is signed, by a header that the store is known to check.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def encoded(digest: bytes) -> str:
 
 
 def protect(request: Any, way: Way) -> None:
-    """Replace the sum of an upload by what the store checks; other requests stay as they are.
+    """Replace the sum of an upload by the one that the store checks; other requests stay unchanged.
 
     Args:
         request: A request of botocore that is not signed yet.
@@ -105,7 +105,7 @@ class Signer(S3SigV4Auth):  # type: ignore[misc]
 
 
 def sign_with_digests(client: Any) -> None:
-    """Let a client of botocore sign what it sends by `Signer`, where it would sign by S3's ordinary signature."""
+    """Let a client of botocore use `Signer` instead of S3's ordinary signature."""
     AUTH_TYPE_MAPS[SIGNER] = Signer
 
     def choose(signature_version: Any, context: dict[str, Any], **_: object) -> str | None:

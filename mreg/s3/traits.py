@@ -13,7 +13,7 @@ from mreg.folders import make_folders
 from mreg.s3.integrity import Way
 
 REMEMBERED_SECONDS = 24 * 3600.0
-"""How long a result is used. Another store may be at the same address later, and a store changes with its version."""
+"""How long a result is used. Another store or another version of it can be at the same address later."""
 
 QUOTED, BARE = "quoted", "bare"
 
@@ -22,12 +22,12 @@ LONGEST_FILE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What is known of a bucket of a store; each is None or empty before it was tried.
+    """The traits of one bucket of a store; each is None or empty before it was tried.
 
     Attributes:
         way: What finds damage of an upload on its way.
         tags: How the store wants an entity tag in If-Match, with its quotes or bare. Set only where a right tag
-            succeeds, a wrong one is refused, and If-None-Match is heeded.
+            succeeds, a wrong one is refused, and If-None-Match is applied.
         revives: Whether a put with If-None-Match succeeds where the object was deleted.
         versioned: Whether the answer to a put had the id of a version.
     """

@@ -89,7 +89,7 @@ def _is_refusal(way: Way, *, wrong: bool) -> Callable[[Exception], bool]:
 
 @contextlib.contextmanager
 def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
-    """A key of its own, and a list: where something true is put on it, the object is removed in the end."""
+    """An unused key, and a list of answers: the object is removed in the end if one of them is not empty."""
     key, written = f"probes/{os.urandom(8).hex()}", list[object]()
     try:
         yield key, written
@@ -100,12 +100,12 @@ def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
 
 
 def find_tags(bucket: Bucket, key: str) -> Traits:
-    """What is known of the bucket, with the form of an entity tag in If-Match that works.
+    """The known traits of the bucket, with the form of an entity tag in If-Match that works.
 
     A put where an object is, and one with an old tag, must be refused; one with the right tag must succeed.
 
     Args:
-        key: The probe lies beside it.
+        key: Of the catalog. The key of the probe begins with it.
 
     Raises:
         Unfit: A condition is ignored, or a right one is refused.
@@ -113,21 +113,26 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
     """
     probe, number = f"{key}.probe-{os.urandom(8).hex()}", 0
 
-    def swap(tag: str) -> str:
+    def swap(tag: str, *, right: bool = False) -> str:
+        """The new entity tag. One that should succeed may have done so although its answer was lost."""
         nonlocal number
         number += 1
         data = b"%d" % number
-        return bucket.swap(probe, data, _digest(data), tag)
+        new = bucket.swap(probe, data, _digest(data), tag)
+        if right and not new:
+            found = bucket.fetch(probe)
+            return found[1] if found is not None and found[0] == data else ""
+        return new
 
     marked, problem, form, tried = False, "", "", False
     try:
-        first = swap("")
+        first = swap("", right=True)
         if not first or swap(""):
             problem = IGNORED
         else:
             for form in (QUOTED, BARE):
                 with bucket.tags_as(form):
-                    if swap(first):
+                    if swap(first, right=True):
                         problem = IGNORED if swap(first) else ""  # it is the tag of an earlier content by now
                         break
                 problem = REFUSED
@@ -157,7 +162,7 @@ class Unfit(Unavailable):
 
 
 IGNORED = "the store ignores If-None-Match or If-Match, and writers would overwrite each other"
-REFUSED = "the store refuses If-Match even with the right entity tag, quoted and bare, and nobody could write"
+REFUSED = "the store refuses If-Match even with the right entity tag, quoted and bare, so that no client could write"
 MARKED = "a deleted object left a marker there, over which the store makes no new one"
 
 
