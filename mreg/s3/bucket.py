@@ -27,7 +27,7 @@ from mreg.s3.failures import FAILURES, code_of, foreign, is_foreign, passing, st
 from mreg.s3.integrity import SUM_HEADER, Way, encoded, protect, sign_with_digests
 from mreg.s3.patience import Patience
 from mreg.s3.reading import ObjectReader
-from mreg.s3.traits import BARE, Memory, Traits
+from mreg.s3.traits import BARE, REMEMBERED_SECONDS, Memory, Traits
 from mreg.s3.trying import find_tags, find_way, revives
 
 CONNECT_SECONDS = 10
@@ -145,9 +145,8 @@ class Bucket:
     def traits(self) -> Traits:
         """The known traits of the store; those that were not tried yet are empty."""
         with self._trying:
-            if self._traits is None:
-                self._found_at = time.time()
-                self._traits = self._memory.load()
+            if self._traits is None or time.time() - self._found_at >= REMEMBERED_SECONDS:
+                self._traits, self._found_at = self._memory.load()
                 if self._traits.way is Way.SUM and not self.may_ask_for_sums:
                     self._traits = replace(self._traits, way=None)
             return self._traits

@@ -50,26 +50,30 @@ class Memory:
         self._folder = folder
         self._path = os.path.join(folder, f"{sha256(bucket.encode()).hexdigest()[:24]}.json") if folder else ""
 
-    def load(self) -> Traits:
-        """What was found out within the last day."""
+    def load(self) -> tuple[Traits, float]:
+        """The traits that were found out within the last day, and when the oldest was (Unix seconds)."""
+        now = time.time()
+        nothing = Traits(), now
         if not self._path:
-            return Traits()
+            return nothing
         try:
             with open(self._path, "rb") as stream:
                 known = json.loads(stream.read(LONGEST_FILE))
-            if not 0 <= time.time() - known.pop("at") < REMEMBERED_SECONDS:
-                return Traits()
+            at = float(known.pop("at"))
+            if not 0 <= now - at < REMEMBERED_SECONDS:
+                return nothing
             traits = Traits(**known)
             if traits.tags not in ("", QUOTED, BARE):
-                return Traits()
-            return Traits(
+                return nothing
+            checked = Traits(
                 way=None if traits.way is None else Way(traits.way),
                 tags=traits.tags,
                 revives=None if traits.revives is None else bool(traits.revives),
                 versioned=bool(traits.versioned),
             )
+            return checked, at
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            return Traits()
+            return nothing
 
     def keep(self, traits: Traits, at: float) -> None:
         """Remember traits, of which the oldest was found out at a time (Unix seconds)."""

@@ -352,11 +352,21 @@ def test_a_store_without_parts_takes_small_files_and_refuses_large_ones(
 def test_what_is_remembered_of_a_store_is_old_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Memory(str(tmp_path / "stores"), "http://store models")
     known = Traits(tags=BARE, revives=False)
-    memory.keep(known, traits.time.time())
-    assert memory.load() == known
-    assert Memory(str(tmp_path / "stores"), "http://store others").load() == Traits()
+    at = traits.time.time()
+    memory.keep(known, at)
+    assert memory.load() == (known, at)
+    assert Memory(str(tmp_path / "stores"), "http://store others").load()[0] == Traits()
     memory.keep(known, traits.time.time() - traits.REMEMBERED_SECONDS)
-    assert memory.load() == Traits()
+    assert memory.load()[0] == Traits()
+
+
+def test_what_is_known_of_a_store_is_old_in_a_process_that_runs_for_days(place: Place, tmp_path: Path) -> None:
+    bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
+    assert bucket.way
+    bucket.learn(Traits(way=bucket.way, tags=BARE))
+    bucket._found_at -= traits.REMEMBERED_SECONDS
+    bucket._memory.keep(bucket._traits or Traits(), bucket._found_at)
+    assert bucket.traits == Traits()
 
 
 @pytest.mark.parametrize(
@@ -369,7 +379,7 @@ def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None
     memory.keep(Traits(tags=QUOTED), traits.time.time())
     (file,) = (tmp_path / "stores").iterdir()
     file.write_text(text.replace("NOW", str(traits.time.time())))
-    assert memory.load() == Traits()
+    assert memory.load()[0] == Traits()
 
 
 # Messages
