@@ -130,14 +130,14 @@ def s3rver(people: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest) -> Store:
+def object_store(request: pytest.FixtureRequest) -> Store:
     """The object store of a test: SeaweedFS, or another one that the test is parametrized with."""
     kind = getattr(request, "param", "seaweedfs")
     found: Store = request.getfixturevalue("s3_server" if kind == "seaweedfs" else kind)
     return found
 
 
-EVERY_STORE = pytest.mark.parametrize("store", ["seaweedfs", "radosgw", "moto"], indirect=True)
+EVERY_STORE = pytest.mark.parametrize("object_store", ["seaweedfs", "radosgw", "moto"], indirect=True)
 """Runs a test on each object store that has parts and conditional writes."""
 
 
@@ -151,12 +151,12 @@ def postgresql(people: Path) -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture
-def place(store: Store, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(object_store: Store, monkeypatch: pytest.MonkeyPatch) -> Place:
     """An empty place in a bucket, and in the environment the credentials of one who may read and write there."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", store.writer[0])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", store.writer[1])
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", object_store.writer[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", object_store.writer[1])
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    return new_place(store)
+    return new_place(object_store)
 
 
 @pytest.fixture

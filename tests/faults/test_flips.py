@@ -90,7 +90,7 @@ def test_a_file_of_a_folder_whose_bit_changed_is_never_pushed(
     assert len(bucket.keys("blobs/")) == 22
 
 
-@pytest.mark.parametrize("store", ["moto"], indirect=True)
+@pytest.mark.parametrize("object_store", ["moto"], indirect=True)
 def test_damaged_bytes_that_a_killed_push_left_on_a_store_that_checks_nothing_are_replaced(
     bucket: Place, registry: mreg.Registry
 ) -> None:
@@ -109,7 +109,7 @@ WAYS = {"seaweedfs": Way.SUM, "radosgw": Way.SIGNATURE, "moto": Way.TAG}
 def test_what_a_store_checks_is_tried_and_not_assumed(
     place: Place, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind = request.node.callspec.params["store"]
+    kind = request.node.callspec.params["object_store"]
     assert bucket_of(place).way is WAYS[kind]
     monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
     assert bucket_of(place).way is (Way.MD5 if kind == "seaweedfs" else WAYS[kind])  # it does not check signatures

@@ -163,8 +163,8 @@ def test_a_bucket_that_is_killed_and_started(own_s3: S3Server, tmp_path: Path) -
 
 
 @EVERY_STORE
-def test_a_bucket_behind_a_network_that_loses_answers(store: Store, place: Place, tmp_path: Path) -> None:
-    seconds = SECONDS if FULL or isinstance(store, S3Server) else SECONDS / 2
+def test_a_bucket_behind_a_network_that_loses_answers(object_store: Store, place: Place, tmp_path: Path) -> None:
+    seconds = SECONDS if FULL or isinstance(object_store, S3Server) else SECONDS / 2
     proxy = Proxy(place.server.port)
     chance = random.Random(1)
     one_at_a_time = threading.Lock()

@@ -74,7 +74,7 @@ def test_the_form_of_an_entity_tag_is_found_out(place: Place, request: pytest.Fi
     for _ in range(2):
         bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
         bucket.require_conditions(KEY)
-        assert bucket.traits.tags == TAGS[request.node.callspec.params["store"]]
+        assert bucket.traits.tags == TAGS[request.node.callspec.params["object_store"]]
     assert place.keys() == []
 
 
@@ -95,7 +95,7 @@ def test_the_check_of_a_profile_says_what_checks_uploads(
     done = command("profile", "check", "--json")
     assert done.code == 0, done.err
     checks = {one["name"]: one for one in json.loads(done.out)}
-    name, lacks = CHECKS[request.node.callspec.params["store"]]
+    name, lacks = CHECKS[request.node.callspec.params["object_store"]]
     assert checks[name]["lacks"] == (lacks or None)
     assert in_bucket.keys() == []
 
@@ -115,19 +115,19 @@ class Own:
 
 
 @pytest.fixture
-def own(store: Store, place: Place, monkeypatch: pytest.MonkeyPatch) -> Own:
+def own(object_store: Store, place: Place, monkeypatch: pytest.MonkeyPatch) -> Own:
     """A registry with everything in a bucket of its own."""
-    own = Own(store, f"own-{os.urandom(6).hex()}")
-    store.client().create_bucket(Bucket=own.name)
+    own = Own(object_store, f"own-{os.urandom(6).hex()}")
+    object_store.client().create_bucket(Bucket=own.name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ADMIN[0])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ADMIN[1])
     monkeypatch.setenv("MREG_CATALOG", f"s3://{own.name}/{KEY}")
     monkeypatch.setenv("MREG_ARTIFACTS", f"s3://{own.name}/artifacts")
-    monkeypatch.setenv("MREG_ENDPOINT_URL", store.endpoint)
+    monkeypatch.setenv("MREG_ENDPOINT_URL", object_store.endpoint)
     return own
 
 
-on_radosgw = pytest.mark.parametrize("store", ["radosgw"], indirect=True)
+on_radosgw = pytest.mark.parametrize("object_store", ["radosgw"], indirect=True)
 
 
 @on_radosgw
@@ -214,7 +214,7 @@ def test_a_catalog_whose_deletion_left_a_marker_is_not_made_again(own: Own) -> N
     assert len(pauses) < 3
 
 
-@pytest.mark.parametrize("store", ["seaweedfs", "moto"], indirect=True)
+@pytest.mark.parametrize("object_store", ["seaweedfs", "moto"], indirect=True)
 def test_elsewhere_versioning_changes_nothing(own: Own) -> None:
     write("a.bin")
     write("b.bin")
@@ -289,7 +289,7 @@ def test_an_upload_that_ends_while_its_parts_are_listed_is_not_missed(
 # A store without conditions, lists of uploads and checks
 
 
-on_s3rver = pytest.mark.parametrize("store", ["s3rver"], indirect=True)
+on_s3rver = pytest.mark.parametrize("object_store", ["s3rver"], indirect=True)
 
 
 @on_s3rver
