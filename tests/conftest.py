@@ -22,7 +22,8 @@ import mreg
 from mreg.catalog.database import Database
 from mreg.cli import app
 from tests.proxy import Proxy
-from tests.servers import WRITER, Place, PostgresqlServer, S3Server, new_place
+from tests.servers import Place, PostgresqlServer, Store, new_place
+from tests.stores import STORES, refuse_missing, running
 
 FULL = bool(os.environ.get("MREG_TEST_FULL"))
 """Whether the long fault campaigns run whole, and not only a seeded share of them."""
@@ -124,13 +125,46 @@ def _variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "KMP_"))}
 
 
+def _store(kind: str) -> Iterator[Store]:
+    refuse_missing(kind)
+    with running(STORES[kind]()) as store:
+        yield store
+
+
 @pytest.fixture(scope="session")
-def s3_server(people: Path) -> Iterator[S3Server]:
-    """A real S3 server, one for each process that runs tests."""
-    server = S3Server()
-    server.start()
-    yield server
-    server.stop()
+def s3_server(people: Path) -> Iterator[Store]:
+    """SeaweedFS, one for each process that runs tests."""
+    yield from _store("seaweedfs")
+
+
+@pytest.fixture(scope="session")
+def radosgw(people: Path) -> Iterator[Store]:
+    """Ceph, one for all processes that run tests."""
+    yield from _store("radosgw")
+
+
+@pytest.fixture(scope="session")
+def moto(people: Path) -> Iterator[Store]:
+    """moto, one for each process that runs tests."""
+    yield from _store("moto")
+
+
+@pytest.fixture(scope="session")
+def s3rver(people: Path) -> Iterator[Store]:
+    """s3rver, one for each process that runs tests."""
+    yield from _store("s3rver")
+
+
+@pytest.fixture
+def object_store(request: pytest.FixtureRequest) -> Store:
+    """The object store of a test: SeaweedFS, or another one that the test is parametrized with."""
+    kind = getattr(request, "param", "seaweedfs")
+    found: Store = request.getfixturevalue("s3_server" if kind == "seaweedfs" else kind)
+    return found
+
+
+EVERY_STORE = pytest.mark.parametrize("object_store", ["seaweedfs", "radosgw", "moto"], indirect=True)
+"""Runs a test on each object store that has parts and conditional writes."""
 
 
 @pytest.fixture(scope="session")
@@ -143,12 +177,12 @@ def postgresql(people: Path) -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture
-def place(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(object_store: Store, monkeypatch: pytest.MonkeyPatch) -> Place:
     """An empty place in a bucket, and in the environment the credentials of one who may read and write there."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", object_store.writer[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", object_store.writer[1])
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    return new_place(s3_server)
+    return new_place(object_store)
 
 
 @pytest.fixture

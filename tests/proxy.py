@@ -28,6 +28,8 @@ class Proxy:
         cut_for_good: After a cut every further connection breaks at once.
         answer: Status, content type and body to give to a request in place of passing it on; None passes it on.
         lose_answer: Whether the answer to a request, by its first line, is to be lost after the server gave it.
+        flip: Whether one bit of the body of a request, by its first line, is to arrive changed.
+        flipped: First lines of the requests whose bodies were changed.
         silent: Takes what it is sent, and neither passes it on nor answers.
         head: What came last towards the server: at a request, its head.
         requests: First lines of all requests passed on or answered.
@@ -43,6 +45,8 @@ class Proxy:
         self.cut_for_good = False
         self.answer: Callable[[str], tuple[str, str, str] | None] = lambda _line: None
         self.lose_answer: Callable[[str], bool] = lambda _line: False
+        self.flip: Callable[[str], bool] = lambda _line: False
+        self.flipped: list[str] = []
         self.silent = False
         self.head = b""
         self.requests: list[str] = []
@@ -89,6 +93,8 @@ class Proxy:
             self.up = self.down = 0
             self.answer = lambda _line: None
             self.lose_answer = lambda _line: False
+            self.flip = lambda _line: False
+            self.flipped = []
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -125,6 +131,7 @@ class Proxy:
 
     def _upward(self, client: socket.socket, server: socket.socket, losing: threading.Event) -> None:
         time.sleep(self.delay)
+        flipping = ""
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
                 lines = list(_request_lines(data))
@@ -143,6 +150,14 @@ class Proxy:
                     losing.clear()
                     if self.lose_answer(line):
                         losing.set()
+                    if self.flip(line):
+                        flipping = line
+                body = data.find(b"\r\n\r\n") + 4 if lines else 0
+                if flipping and body < len(data):
+                    place = (body + len(data)) // 2
+                    data = data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+                    self.flipped.append(flipping)
+                    flipping = ""
                 if not self._pass(data, server, "up"):
                     _reset(client)
                     _reset(server)

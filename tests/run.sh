@@ -24,18 +24,26 @@ done
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 
-# The completions are tested in the shells themselves, the page in a browser. Where they can't be installed their tests
-# are skipped, except in CI, where a skip fails.
+# The completions are tested in the shells themselves, the page in a browser, object stores on Ceph's radosgw and on s3rver
+# too. Where they can't be installed their tests are skipped, except in CI, where a skip fails.
 missing=""
 for shell in bash zsh fish; do
     command -v "$shell" >/dev/null 2>&1 || missing="$missing $shell"
 done
 command -v chromium >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium chromium-driver"
+command -v radosgw >/dev/null 2>&1 && command -v ceph-mon >/dev/null 2>&1 && command -v ceph-osd >/dev/null 2>&1 ||
+    missing="$missing ceph-mon ceph-osd radosgw ceph-common"
+command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
 if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     echo "installing$missing"
     # shellcheck disable=SC2086
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } \
         >/dev/null || echo "could not install$missing" >&2
+fi
+
+s3rver=.venv/s3rver
+if [ ! -d "$s3rver/node_modules/s3rver" ] && command -v npm >/dev/null 2>&1; then
+    npm install --silent --no-audit --no-fund --prefix "$s3rver" s3rver@3.7.1 >/dev/null || echo "could not install s3rver" >&2
 fi
 
 if [ "${1:-}" = "--full" ]; then

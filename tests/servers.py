@@ -1,7 +1,8 @@
-"""Real servers for the tests, each from a Python package."""
+"""Real servers for the tests: each from a Python package, except radosgw, which is from Debian's."""
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import json
 import os
@@ -58,13 +59,16 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
-@dataclass
-class S3Server:
-    """SeaweedFS with one bucket; started when it is first needed, stopped and started again as a test likes."""
+class Store(abc.ABC):
+    """An S3 server with one bucket.
 
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="mreg-seaweedfs-")))
-    ports: list[int] = field(default_factory=lambda: free_ports(4))
-    process: subprocess.Popen[bytes] | None = None
+    Attributes:
+        ports: The first is that of S3.
+        writer: Key and secret of a person who may read and write in the bucket.
+    """
+
+    ports: list[int]
+    writer = WRITER
 
     @property
     def port(self) -> int:
@@ -73,6 +77,49 @@ class S3Server:
     @property
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @abc.abstractmethod
+    def start(self) -> None:
+        """Return once it answers."""
+
+    @abc.abstractmethod
+    def stop(self) -> None:
+        """End it and remove what it kept."""
+
+    def client(self, who: tuple[str, str] = ADMIN) -> Any:
+        """A client of boto3, around everything that is tested."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=who[0],
+            aws_secret_access_key=who[1],
+            region_name="us-east-1",
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, s3={"addressing_style": "path"}),
+        )
+
+    def answers(self, process: subprocess.Popen[bytes], seconds: float = 60) -> bool:
+        """Wait until it has the bucket and takes objects; false if its process ends before."""
+        client = self.client()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if BUCKET not in [found["Name"] for found in client.list_buckets()["Buckets"]]:
+                    client.create_bucket(Bucket=BUCKET)
+                client.put_object(Bucket=BUCKET, Key="ready", Body=b"x")
+                client.delete_object(Bucket=BUCKET, Key="ready")
+                return True
+            except Exception:
+                time.sleep(0.2)
+        return False
+
+
+@dataclass
+class S3Server(Store):
+    """SeaweedFS with one bucket; started when it is first needed, stopped and started again as a test likes."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="mreg-seaweedfs-")))
+    ports: list[int] = field(default_factory=lambda: free_ports(4))
+    process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Return once it answers; a port that somebody took meanwhile is changed for another."""
@@ -84,7 +131,8 @@ class S3Server:
         (self.folder / "data").mkdir(exist_ok=True)
         for _ in range(3):
             self._spawn()
-            if self._answers():
+            assert self.process is not None
+            if self.answers(self.process):
                 return
             self.kill()
             self.ports = free_ports(4)
@@ -106,23 +154,6 @@ class S3Server:
                 cwd=self.folder,
             )  # fmt: skip
 
-    def _answers(self) -> bool:
-        client = self.client(ADMIN)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert self.process is not None
-            if self.process.poll() is not None:
-                return False
-            try:
-                if BUCKET not in [found["Name"] for found in client.list_buckets()["Buckets"]]:
-                    client.create_bucket(Bucket=BUCKET)
-                client.put_object(Bucket=BUCKET, Key="ready", Body=b"x")
-                client.delete_object(Bucket=BUCKET, Key="ready")
-                return True
-            except Exception:
-                time.sleep(0.2)
-        return False
-
     def kill(self) -> None:
         """As a power cut would."""
         if self.process is not None:
@@ -135,23 +166,12 @@ class S3Server:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def client(self, who: tuple[str, str] = ADMIN) -> Any:
-        """A client of boto3, around everything that is tested."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=who[0],
-            aws_secret_access_key=who[1],
-            region_name="us-east-1",
-            config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, s3={"addressing_style": "path"}),
-        )
-
 
 @dataclass(frozen=True)
 class Place:
     """A prefix in the bucket of a running server, a test's own."""
 
-    server: S3Server
+    server: Store
     prefix: str
 
     @property
@@ -188,7 +208,7 @@ class Place:
         return [upload["Key"].removeprefix(f"{self.prefix}/") for upload in found.get("Uploads", ())]
 
 
-def new_place(server: S3Server) -> Place:
+def new_place(server: Store) -> Place:
     """A prefix that nobody has used."""
     return Place(server, f"test-{os.urandom(6).hex()}")
 

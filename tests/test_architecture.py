@@ -28,7 +28,7 @@ LEVELS = {
     "profile": {"errors", "domain", "documents", "folders", "files", "durability"},
     "waiting": set(),
     "streams": {"domain"},
-    "s3": {"errors", "domain", "waiting"},
+    "s3": {"errors", "domain", "waiting", "folders", "files"},
     "catalog": {"errors", "domain", "s3", "waiting", "folders", "sharing", "files", "durability"},
     "artifacts": {"errors", "domain", "s3", "folders", "sharing", "files", "durability", "linux"},
     "hooks": {"errors", "domain", "wire", "processes"},

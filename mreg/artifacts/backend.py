@@ -172,6 +172,14 @@ class BlobBackend(abc.ABC):
         """Whether a put of what is there is refused by the store itself, as far as is known from what was put."""
         return True
 
+    @property
+    def verification(self) -> tuple[str, str]:
+        """What checks that an upload arrives as it was sent, and what the store lacks for it; empty for a folder."""
+        return "", ""
+
+    def forget(self) -> None:  # noqa: B027
+        """Try again what is remembered of the store."""
+
     def overlaps(self, path: Path) -> bool:  # noqa: ARG002  only a folder can
         """Whether a local path lies in what this backend keeps, or holds it; the path has no links in it."""
         return False

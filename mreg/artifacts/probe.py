@@ -67,9 +67,13 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
         backend.delete(written.pop())
         return ""
 
+    backend.forget()
     try:
         yield "list", look
         yield "write a probe", write
+        how, lacks = backend.verification
+        if how:
+            yield f"check uploads ({how})", lambda: lacks
         yield "read it back", read
         yield "write only where nothing is", write_again
         if not backend.abilities.stages:

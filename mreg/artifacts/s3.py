@@ -20,18 +20,23 @@ from botocore.exceptions import ClientError
 
 from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, Part, StagedBlob, Unfinished
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
+from mreg.artifacts.layout import blob_key
 from mreg.artifacts.parallel import in_order
 from mreg.domain.told import attributed
 from mreg.errors import Conflict, MregError, NotFound, Unavailable
 from mreg.s3.bucket import Bucket
-from mreg.s3.failures import code_of, message_of, status_of
+from mreg.s3.failures import FAILURES, code_of, is_foreign, message_of, status_of
+from mreg.s3.integrity import WRONG_DIGEST, Way, changed
 
 SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
 
 
-WRONG_DIGEST = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
-GONE = "NoSuchUpload"
+GONE = ("NoSuchUpload", "NoSuchKey")
+"""Codes for an upload that was completed or discarded. Ceph says of its parts that there is no such key."""
+
+
+UNCHECKED = "it checks nothing that it is sent: damage on the way is found, and put right, once it is stored"
 
 
 class S3Parts(BlobParts):
@@ -54,20 +59,16 @@ class S3Parts(BlobParts):
         found = self._there.get(part.number)
         if found is None or found["Size"] != part.size:
             return False
-        checksum = self._bucket.checksum(part.digest).get("ChecksumSHA256")
-        if checksum is not None and "ChecksumSHA256" in found:
-            return bool(found["ChecksumSHA256"] == checksum)
+        if self._bucket.way is Way.SUM and "ChecksumSHA256" in found:
+            return bool(found["ChecksumSHA256"] == self._bucket.checksum(part.digest)["ChecksumSHA256"])
         # The entity tag of a part is its MD5, unless the store encrypts it with a key of its own.
-        md5 = hashlib.md5(usedforsecurity=False)
-        while chunk := data.read(1 << 20):
-            md5.update(chunk)
-        return bool(found["ETag"].strip('"') == md5.hexdigest())
+        return bool(found["ETag"].strip('"') == _md5(data))
 
     def put(self, part: Part, data: BinaryIO) -> None:
         try:
             answer = self._bucket.call(
                 "upload_part",
-                expected=lambda error: code_of(error) in (*WRONG_DIGEST, GONE),
+                expected=lambda error: code_of(error) in (*WRONG_DIGEST, *GONE) or self._is_over(error),
                 Key=self._bucket.key(self._key),
                 UploadId=self._begun(),
                 PartNumber=part.number,
@@ -79,32 +80,39 @@ class S3Parts(BlobParts):
             if code_of(error) in WRONG_DIGEST:
                 raise self._refused_sum(error, part, data) from error
             if self._bucket.stat(self._key) is None:
-                raise Conflict("the upload was discarded meanwhile", hint="push again") from error
+                raise _discarded() from error
             return  # another push of the same bytes is through with it
         sent = self._bucket.genuine(answer)
-        if "ChecksumSHA256" not in sent:  # a store that does not look at sums
+        if self._bucket.way is Way.TAG:
             data.seek(0)
-            if hashed(stream_chunks(data)) != part.digest:
-                raise _changed()
+            if sent["ETag"].strip('"') != _md5(data):
+                raise self._bucket.patience.damaged()
         self._etags[part.number] = sent["ETag"]
 
     def _refused_sum(self, error: ClientError, part: Part, data: BinaryIO) -> MregError:
         """The error for bytes that the store refused for their checksum: which side changed them."""
         data.seek(0)
         if hashed(stream_chunks(data)) != part.digest:
-            return _changed()
-        said = attributed("the store", message_of(error), self._bucket.patience.secrets)
-        return Unavailable(
-            f"{self._bucket.url} can't be used: the bytes that arrived are not those that were sent "
-            f"({code_of(error)}){said}",
-            hint="push again; if it fails again, look for a proxy that changes what is sent: HTTPS_PROXY, HTTP_PROXY",
-        )
+            return changed()
+        return self._bucket.patience.translated(error)
 
     def _begun(self) -> str:
         with self._beginning:
             if not self._upload:
-                words: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.checksums else {}
-                made = self._bucket.call("create_multipart_upload", Key=self._bucket.key(self._key), **words)
+                words: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.way is Way.SUM else {}
+                try:
+                    made = self._bucket.call(
+                        "create_multipart_upload", expected=_is_unknown, Key=self._bucket.key(self._key), **words
+                    )
+                except ClientError as error:
+                    from mreg.artifacts.upload import SMALL_BYTES
+
+                    said = attributed("the store", message_of(error), self._bucket.patience.secrets)
+                    raise Unavailable(
+                        f"{self._bucket.url} takes no files larger than {SMALL_BYTES >> 20} MiB: the store has no "
+                        f"multipart uploads ({code_of(error)}){said}",
+                        hint="choose another store for large files: mreg profile list",
+                    ) from error
                 self._upload = made["UploadId"]
             return self._upload
 
@@ -112,19 +120,26 @@ class S3Parts(BlobParts):
         try:
             if all(part.number in self._etags for part in parts):
                 self._complete(parts)
+                self._hold_against(parts)
                 return True
         except ClientError as error:
             if not self._is_there(parts):
+                if code_of(error) in GONE or self._is_over(error):
+                    raise _discarded() from error
                 raise self._bucket.patience.translated(error) from error
             _abort(self._bucket, self._bucket.key(self._key), self._upload)
             return False
         if not self._is_there(parts):
-            raise Conflict("the upload was discarded meanwhile", hint="push again")
+            raise _discarded()
         return False
 
     def _complete(self, parts: Sequence[Part]) -> None:
         listed = [
-            {"PartNumber": part.number, "ETag": self._etags[part.number], **self._bucket.checksum(part.digest)}
+            {
+                "PartNumber": part.number,
+                "ETag": self._etags[part.number],
+                **(self._bucket.checksum(part.digest) if self._bucket.way is Way.SUM else {}),
+            }
             for part in parts
         ]
         words: dict[str, Any] = {"MultipartUpload": {"Parts": listed}, **self._bucket.if_absent}
@@ -132,7 +147,10 @@ class S3Parts(BlobParts):
             self._bucket.call(
                 "complete_multipart_upload",
                 # 404: the answer to an earlier call was lost; 412 and 409: another push of the same bytes was faster.
-                expected=lambda error: status_of(error) in (404, 409, 412, 501) and code_of(error) != "NoSuchBucket",
+                expected=lambda error: (
+                    (status_of(error) in (404, 409, 412, 501) and code_of(error) != "NoSuchBucket")
+                    or self._is_over(error)
+                ),
                 Key=self._bucket.key(self._key),
                 UploadId=self._upload,
                 **words,
@@ -142,6 +160,43 @@ class S3Parts(BlobParts):
                 raise
             self._bucket.forget_conditions()
             self._complete(parts)
+
+    def _is_over(self, error: Exception) -> bool:
+        """Whether the store failed since the upload was completed or discarded, so that trying again is in vain.
+
+        Ceph says 500 then, and that a completion is in progress.
+        """
+        if status_of(error) != 500:
+            return False
+        try:
+            self._bucket.client.list_parts(
+                Bucket=self._bucket.name, Key=self._bucket.key(self._key), UploadId=self._upload, MaxParts=1
+            )
+        except FAILURES as found:
+            return code_of(found) in GONE
+        return False
+
+    def _hold_against(self, parts: Sequence[Part]) -> None:
+        """Compare the blob with its parts where the store checks nothing; one that has other bytes is removed.
+
+        Raises:
+            Unavailable: It has other bytes.
+        """
+        if self._bucket.way is not Way.TAG:
+            return
+        sums = b"".join(bytes.fromhex(self._etags[part.number].strip('"')) for part in parts)
+        tag = f"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(parts)}"
+        found = self._bucket.stat(self._key)
+        if found is None or found.etag.strip('"') == tag:
+            return
+        stream = self._bucket.open(self._key)
+        if stream is None:
+            return
+        with contextlib.closing(stream):
+            digest = hashed(stream_chunks(stream))
+        if blob_key(digest) != self._key:
+            self._bucket.delete(self._key)
+            raise self._bucket.patience.damaged()
 
     def _is_there(self, parts: Sequence[Part]) -> bool:
         found = self._bucket.stat(self._key)
@@ -164,6 +219,14 @@ class S3Backend(BlobBackend):
     def conditional(self) -> bool:
         return bool(self._bucket.if_absent)
 
+    @property
+    def verification(self) -> tuple[str, str]:
+        way = self._bucket.way
+        return way.words, UNCHECKED if way is Way.TAG else ""
+
+    def forget(self) -> None:
+        self._bucket.forget()
+
     def stage(self) -> StagedBlob:
         raise TypeError("this backend takes parts")
 
@@ -173,7 +236,9 @@ class S3Backend(BlobBackend):
     def put_if_absent(self, key: str, source: bytes | StagedBlob) -> bool:
         if not isinstance(source, bytes):
             raise TypeError("a blob that another backend staged")
-        return self._bucket.put(key, source, digest_of(source), if_absent=True)
+        digest = digest_of(source)
+        made = self._bucket.put(key, source, digest, if_absent=True)
+        return made or (key == blob_key(digest) and self._bucket.put_right(key, source, digest))
 
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
         seen: set[str] = set()
@@ -228,7 +293,10 @@ class S3Backend(BlobBackend):
 def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
     words: dict[str, Any] = {"Prefix": bucket.key(prefix)}
     while True:
-        page = bucket.call("list_multipart_uploads", **words)
+        try:
+            page = bucket.call("list_multipart_uploads", expected=_is_unknown, **words)
+        except ClientError:
+            return  # nothing is known of what is on its way in
         yield from page.get("Uploads", ())
         if not page.get("IsTruncated"):
             return
@@ -239,7 +307,7 @@ def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
     words: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
     while True:
         try:
-            page = bucket.call("list_parts", expected=lambda error: code_of(error) == GONE, **words)
+            page = bucket.call("list_parts", expected=_is_no_list, **words)
         except ClientError:
             return  # completed or aborted meanwhile
         yield from page.get("Parts", ())
@@ -250,10 +318,30 @@ def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _abort(bucket: Bucket, key: str, upload: str) -> None:
     with contextlib.suppress(ClientError):
-        bucket.call("abort_multipart_upload", expected=lambda error: status_of(error) == 404, Key=key, UploadId=upload)
+        bucket.call(
+            "abort_multipart_upload",
+            expected=lambda error: status_of(error) == 404 or _is_unknown(error),
+            Key=key,
+            UploadId=upload,
+        )
 
 
-def _changed() -> Conflict:
-    return Conflict(
-        "the file changed while it was read, so that no version was made", hint="push again once it is finished"
-    )
+def _is_unknown(error: Exception) -> bool:
+    """Whether a store does not know an operation."""
+    return status_of(error) in (405, 501) and not is_foreign(error)
+
+
+def _is_no_list(error: Exception) -> bool:
+    return code_of(error) in GONE or _is_unknown(error)
+
+
+def _discarded() -> Conflict:
+    return Conflict("the upload was discarded meanwhile", hint="push again")
+
+
+def _md5(data: BinaryIO) -> str:
+    """MD5 of the rest of a stream, in hex digits."""
+    md5 = hashlib.md5(usedforsecurity=False)
+    while chunk := data.read(1 << 20):
+        md5.update(chunk)
+    return md5.hexdigest()

@@ -35,9 +35,10 @@ from mreg.catalog.guard import GuardedConnection, connect, solid_size, stored_si
 from mreg.catalog.packing import LARGEST_OBJECT, pack, unpack
 from mreg.catalog.schema import SCHEMA, UPGRADE, refuse_older
 from mreg.domain.digest import Digest
-from mreg.errors import Conflict, Corrupt, MregError, Unavailable
+from mreg.errors import Conflict, Corrupt, Unavailable
 from mreg.s3.bucket import Bucket
 from mreg.s3.failures import passing
+from mreg.s3.trying import MARKED, Unfit
 
 T = TypeVar("T")
 
@@ -116,6 +117,7 @@ class BucketDatabase(Database):
         young = self._local.young()
         copy = young.whole(loaded=True) if young is not None else None
         results: list[T] = []  # of the tries that others overtook, or whose answer was lost
+        refused: str | None = None  # the entity tag that the last try expected
         while True:
             sure = copy is None
             current = copy if copy is not None else self._fetch(lasting=False)
@@ -128,6 +130,9 @@ class BucketDatabase(Database):
                     continue
                 if results and SqliteConnection(raw).one("writes.find", id=mine):
                     return results[-1]
+                if refused == current.etag:
+                    self._refuse_in_vain(current)
+                    refused = None
                 if results and time.monotonic() > deadline:
                     raise Conflict(
                         f"the catalog {self._place} is busy: other writers were faster {len(results)} times",
@@ -151,12 +156,13 @@ class BucketDatabase(Database):
                 self._local.keep(etag, data)
                 return result
             results.append(result)
+            refused = current.etag
             time.sleep(_pause(len(results)))
 
     def try_writing(self) -> None:
         refuse_older(self.schema(), self._place)
         with self._lock:
-            self._refuse_without_conditions()
+            self._require_conditions(again=True)
 
     def schema(self) -> int:
         with self._lock, translated(self._place):
@@ -174,6 +180,7 @@ class BucketDatabase(Database):
             found = self._bucket.fetch(self._key, largest=LARGEST_OBJECT)
             if found is None:
                 return ""
+            self._require_conditions()
             data, etag = found
             raw, schema = self._in_memory(Copy(etag, "", b"".join(unpack(data, self._place))))
             with contextlib.closing(raw):
@@ -323,8 +330,7 @@ class BucketDatabase(Database):
 
     def _put(self, data: bytes, etag: str) -> str:
         """The new entity tag, empty where another was faster."""
-        if not etag:
-            self._refuse_without_conditions()
+        self._require_conditions(again=not etag)
         packed = pack(data)
         try:
             return self._bucket.swap(self._key, packed, _digest(packed), etag)
@@ -334,26 +340,32 @@ class BucketDatabase(Database):
                 error.hint = f"when it answers again, mreg history tells. {error.hint}"
             raise
 
-    def _refuse_without_conditions(self) -> None:
-        """Try with a probe that a put of what is there, and of what is not the same any more, is refused.
-
-        Raises:
-            Unavailable: The store takes them, so that writers would overwrite each other.
-        """
-        probe = f"{self._key}.probe-{write_id()}"
-        try:
-            made = self._bucket.swap(probe, b"1", _digest(b"1"), "")
-            again = self._bucket.swap(probe, b"2", _digest(b"2"), "")
-            changed = self._bucket.swap(probe, b"3", _digest(b"3"), f'"{"0" * 32}"')
-        finally:
-            with contextlib.suppress(MregError):
-                self._bucket.delete(probe)
-        if not made or again or changed:
-            raise Unavailable(
-                f"{self._place} can't be a catalog: the store ignores If-None-Match or If-Match, and writers would "
-                "overwrite each other",
-                hint="keep the catalog in PostgreSQL or in a file, and the artifacts there",
+    def _refuse_in_vain(self, current: Copy) -> None:
+        """Raise, after a put was refused although nobody was faster, unless it may succeed by now."""
+        self._require_conditions(again=True)
+        if not current.etag and not self._bucket.revives:
+            raise Unfit(
+                f"{self._place} can't be a catalog: {MARKED}",
+                versioned=True,
+                hint="name another place for the catalog, or remove the delete marker: aws s3api delete-object "
+                "--help tells how to remove a version",
             )
+
+    def _require_conditions(self, *, again: bool = False) -> None:
+        """Raise unless the store refuses a put of what is not the same any more, and no other.
+
+        Args:
+            again: Try it also if it is known, since the store may have changed.
+        """
+        try:
+            self._bucket.require_conditions(self._key, again=again)
+        except Unfit as error:
+            versioning = "suspend the versioning of the bucket, or " if error.versioned else ""
+            raise Unfit(
+                f"{self._place} can't be a catalog: {error.problem}",
+                versioned=error.versioned,
+                hint=f"{versioning}keep the catalog in PostgreSQL or in a file, and the artifacts there",
+            ) from error
 
 
 def _stamped(raw: GuardedConnection, mine: str) -> bytes:

@@ -131,7 +131,8 @@ def add_profile(
       mreg profile add server --catalog postgresql://mreg@db.example/mreg --artifacts s3://ml-models/registry
       mreg profile add minio --artifacts s3://models --endpoint-url https://minio.example:9000 --cache 20GB
 
-    Credentials are never written: they come from the AWS configuration and environment.
+    Credentials are never written: they come from the AWS configuration and environment. A bucket is tried for a catalog
+    in it; one in which writers would overwrite each other is refused.
     """
     from mreg.profile.edit import add_profile as add
 
@@ -148,7 +149,20 @@ def add_profile(
         "user": user,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    file = add(name, values, config=run.config)
+    untried: list[str] = []
+
+    def check(partial: str) -> None:
+        from mreg.profile.load import load_profile
+        from mreg.registry.open import wire_registry
+
+        profile = load_profile(profile=name, config=partial, alone=True)
+        if profile.catalog.startswith("s3://"):
+            with wire_registry(profile, notice=run.notice) as registry:
+                untried.append(registry.refuse_unfit())
+
+    file = add(name, values, config=run.config, check=check)
+    for why in filter(None, untried):
+        run.output.warn(f"the bucket was not tried for the catalog: {why}")
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
     run.output.result(run.load_profile(name, alone=True))
 

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from mreg.errors import BadProfile
+from mreg.errors import BadProfile, Unavailable
 from mreg.profile.load import user_folder
 from mreg.profile.place import SIZE, location
 
@@ -41,3 +41,11 @@ def cache_place(value: str) -> tuple[Path, int]:
 def catalogs_folder() -> str:
     """Where copies of catalogs in buckets are kept."""
     return os.path.join(user_folder("cache", os.environ), "catalogs")
+
+
+def stores_folder() -> str:
+    """Where it is remembered what object stores do; empty where there is no such folder."""
+    try:
+        return os.path.join(user_folder("cache", os.environ), "stores")
+    except Unavailable:
+        return ""

@@ -18,8 +18,17 @@ from mreg.profile.reading import NAME
 from mreg.profile.schema import KEYS, PROJECT_FILE
 
 
-def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLike[str] | None = None) -> str:
+def add_profile(
+    name: str,
+    values: Mapping[str, str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    check: Callable[[str], None] = lambda _partial: None,
+) -> str:
     """Add a profile to the profile file, which is made when there is none; the file's path.
+
+    Args:
+        check: Raises if the profile, in a file by a temporary name, cannot be used; then it is not added.
 
     Raises:
         BadProfile: The name, a key or a value can't be used, or the file is broken.
@@ -54,7 +63,11 @@ def add_profile(name: str, values: Mapping[str, str], *, config: str | os.PathLi
             lines.append("profiles:")
         return "\n".join([*lines[: head + 1], *block, *lines[head + 1 :]]) + "\n"
 
-    rewrite(file, change, check=_check)
+    def check_both(partial: str) -> None:
+        _check(partial)
+        check(partial)
+
+    rewrite(file, change, check=check_both)
     return file
 
 

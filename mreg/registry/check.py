@@ -54,6 +54,25 @@ def check(session: Session) -> tuple[Check, ...]:
     return tuple(done)
 
 
+def refuse_unfit(session: Session) -> str:
+    """Try the conditions of a catalog in a bucket, with a probe alone; why that could not be done, or nothing.
+
+    Raises:
+        Unavailable: Writers would overwrite each other there, or none could write.
+    """
+    if not session.profile.catalog.startswith("s3://"):
+        return ""
+    from mreg.s3.trying import Unfit
+
+    try:
+        session.catalog.try_writing()
+    except Unfit:
+        raise
+    except MregError as error:
+        return error.message
+    return ""
+
+
 def reachable(session: Session) -> tuple[Check, ...]:
     """Whether the catalog can be read and the store answers; writes nothing, and costs a question of each."""
     return (

@@ -145,6 +145,7 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
 
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:
+    from mreg.profile.cache import stores_folder
     from mreg.s3.bucket import Bucket, BucketSettings
 
     settings = BucketSettings(
@@ -153,7 +154,7 @@ def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket
         aws_profile=profile.aws_profile,
         addressing_style=profile.addressing_style,
     )
-    return Bucket(url, settings, notice)
+    return Bucket(url, settings, notice, stores_folder())
 
 
 def _store_in_folder(profile: Profile) -> ArtifactStore:

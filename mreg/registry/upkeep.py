@@ -49,6 +49,12 @@ class Upkeep(Serving):
 
         return check(self._session)
 
+    def refuse_unfit(self) -> str:
+        """Try the conditions of a catalog in a bucket; see `mreg.registry.check.refuse_unfit`."""
+        from mreg.registry.check import refuse_unfit
+
+        return refuse_unfit(self._session)
+
     def examine(self) -> tuple[Finding, ...]:
         """Look at all that can go wrong, each finding with its remedy; see `mreg.registry.doctor.examine`."""
         from mreg.registry.doctor import examine

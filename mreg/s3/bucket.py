@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import base64
+import contextlib
+import hashlib
+import random
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from io import BytesIO
@@ -21,14 +24,23 @@ from mreg.errors import Corrupt, MregError
 from mreg.s3.answers import watch
 from mreg.s3.express import SMALL_BYTES, Express
 from mreg.s3.failures import FAILURES, code_of, foreign, is_foreign, passing, status_of
+from mreg.s3.integrity import SUM_HEADER, Way, encoded, protect, sign_with_digests
 from mreg.s3.patience import Patience
 from mreg.s3.reading import ObjectReader
+from mreg.s3.traits import BARE, REMEMBERED_SECONDS, Memory, Traits
+from mreg.s3.trying import find_tags, find_way, revives
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 """How long an answer may take to begin, or to go on. AWS keeps a connection alive while it joins parts."""
 
 CONNECTIONS = 32
+
+CONFLICTS, CONFLICT_SECONDS = 100, 0.1
+"""How often a put is tried while another of the same key is under way, and the longest pause after each."""
+
+PUTS_OF_DAMAGED = 3
+"""How often an object is put again that arrived with other bytes, where the store has it by then."""
 
 BODILESS = ("delete_object", "abort_multipart_upload")
 """Operations whose answers have no fields, so that a page of a proxy is not detected."""
@@ -61,9 +73,10 @@ class Bucket:
     Args:
         url: ``s3://bucket/prefix``.
         notice: Told where a store is waited for.
+        memory: The folder in which this machine remembers what stores do; empty to remember nothing.
     """
 
-    def __init__(self, url: str, settings: BucketSettings, notice: Callable[[str], None]) -> None:
+    def __init__(self, url: str, settings: BucketSettings, notice: Callable[[str], None], memory: str = "") -> None:
         self.name, _, prefix = url.removeprefix("s3://").partition("/")
         self.prefix = prefix.strip("/")
         self.url = f"s3://{self.name}/{self.prefix}".rstrip("/")
@@ -72,6 +85,12 @@ class Bucket:
         self._conditions = True
         self._connecting = threading.Lock()
         self._connection: tuple[Any, Express] | None = None
+        self._memory = Memory(memory, f"{self.address} {self.name}")
+        self._trying = threading.RLock()
+        self._traits: Traits | None = None
+        self._found_at = 0.0
+        self._sent_as = Way.SUM
+        self._tags_as = ""
 
     @property
     def client(self) -> Any:
@@ -85,7 +104,9 @@ class Bucket:
                     session = Session(profile=self._settings.aws_profile or None)
                     client = self._connect(session)
                     watch(client)
-                    self._connection = client, Express(client, session, self.name, CONNECTIONS)
+                    sign_with_digests(client)
+                    client.meta.events.register("before-sign.s3", lambda request, **_: self._protect(request))
+                    self._connection = client, Express(client, session, self.name, CONNECTIONS, self._protect)
                 except (*FAILURES, ValueError) as error:
                     raise self.patience.translated(error) from error
                 self.patience.endpoint = client.meta.endpoint_url
@@ -95,7 +116,6 @@ class Bucket:
     def _connect(self, session: Session) -> Any:
         settings = self._settings
         style = settings.addressing_style or ("path" if settings.endpoint_url else "auto")
-        signing = {"payload_signing_enabled": False} if self._wants_checksums(session) else {}
         return session.create_client(
             "s3",
             endpoint_url=settings.endpoint_url or None,
@@ -106,23 +126,91 @@ class Bucket:
                 max_pool_connections=CONNECTIONS,
                 retries={"mode": "standard", "total_max_attempts": 1},
                 user_agent_extra="mreg",
-                # Stores of one's own seldom have a name in DNS for each bucket. Where a checksum, which is signed,
-                # covers the content, the signature need not hash it once more.
-                s3={"addressing_style": style, **signing},
+                # Stores of one's own seldom have a name in DNS for each bucket.
+                s3={"addressing_style": style},
             ),
         )
 
-    @staticmethod
-    def _wants_checksums(session: Session) -> bool:
-        return bool(session.get_config_variable("request_checksum_calculation") != "when_required")
+    # What the store does
+
+    def _protect(self, request: Any) -> None:
+        protect(request, self._sent_as)
 
     @property
-    def checksums(self) -> bool:
-        """Whether the store is asked to check SHA-256 sums; ``AWS_REQUEST_CHECKSUM_CALCULATION`` can say no.
-
-        Then the signature, which covers a SHA-256 of the content, protects what is sent.
-        """
+    def may_ask_for_sums(self) -> bool:
+        """Whether the store may be asked to check SHA-256 sums: AWS_REQUEST_CHECKSUM_CALCULATION can forbid it."""
         return bool(self.client.meta.config.request_checksum_calculation != "when_required")
+
+    @property
+    def traits(self) -> Traits:
+        """The known traits of the store; those that were not tried yet are empty."""
+        with self._trying:
+            if self._traits is None or time.time() - self._found_at >= REMEMBERED_SECONDS:
+                self._traits, self._found_at = self._memory.load()
+                if self._traits.way is Way.SUM and not self.may_ask_for_sums:
+                    self._traits = replace(self._traits, way=None)
+            return self._traits
+
+    def learn(self, traits: Traits) -> None:
+        """Take what was found out, and remember it on this machine."""
+        with self._trying:
+            if traits != self.traits:
+                self._traits = traits
+                self._memory.keep(traits, self._found_at)
+
+    def forget(self) -> None:
+        """Forget the traits of the store, so that each is tried again when it is needed."""
+        with self._trying:
+            self._traits, self._found_at = Traits(), time.time()
+
+    @property
+    def way(self) -> Way:
+        """What finds damage of uploads on their way. It is tried before the first upload.
+
+        Raises:
+            Unavailable: Nothing does, or the store cannot be written.
+        """
+        with self._trying:
+            way = self.traits.way
+            if way is None:
+                way = find_way(self)
+                self.learn(replace(self.traits, way=way))
+            return way
+
+    def send_as(self, way: Way) -> None:
+        """Let the sum of an upload become what one way checks: for trying it."""
+        self._sent_as = way
+
+    def require_conditions(self, key: str, *, again: bool = False) -> None:
+        """Raise if writers of one object would overwrite each other here. This is tried once, with a probe.
+
+        Args:
+            again: Try also if it is known.
+
+        Raises:
+            Unfit: The store ignores a condition, or refuses a right one.
+            Unavailable: It cannot be written.
+        """
+        with self._trying:
+            if again or not self.traits.tags:
+                self.learn(replace(self.traits, tags=""))
+                self.learn(find_tags(self, key))
+
+    @property
+    def revives(self) -> bool:
+        """Whether a put with If-None-Match succeeds where an object was deleted; tried when it is first asked for."""
+        with self._trying:
+            known = self.traits.revives
+            if known is None:
+                known = revives(self)
+                self.learn(replace(self.traits, revives=known))
+            return known
+
+    def _see_version(self, version: str) -> None:
+        """Notice by the answer to a put that versioning was turned on or off: conditions may work no more."""
+        versioned = version not in ("", "null")
+        if versioned != self.traits.versioned:
+            self.learn(replace(self.traits, versioned=versioned, tags="", revives=None))
 
     @property
     def if_absent(self) -> dict[str, Any]:
@@ -134,10 +222,13 @@ class Bucket:
         self._conditions = False
 
     def checksum(self, digest: Digest) -> dict[str, Any]:
-        """The arguments by which a store holds content against a digest."""
-        if not self.checksums:
-            return {}
-        return {"ChecksumSHA256": base64.b64encode(bytes.fromhex(digest.value)).decode()}
+        """The arguments by which an upload is held against a digest, by whatever finds damage here.
+
+        Raises:
+            Unavailable: Nothing does, or the store cannot be written.
+        """
+        self._sent_as = self.way
+        return {"ChecksumSHA256": encoded(bytes.fromhex(digest.value))}
 
     def call(
         self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **words: Any
@@ -190,36 +281,117 @@ class Bucket:
         if not if_absent:
             self._put(words)
             return True
-        if not self._conditions:
-            return self._put_unconditionally(key, words)
-        if len(data) <= SMALL_BYTES and self.checksums:
-            sum_header = {"x-amz-checksum-sha256": words["ChecksumSHA256"]}
-            headers = {"If-None-Match": "*", **sum_header}
-            express = self._connected()[1]
-            status, _ = self.patience.first(lambda: express.put(words["Key"], data, headers), (0, ""))
-            if status:
-                self.patience.answered()
-                return status == 200
-        try:
-            self._put(self.if_absent | words, expected=_is_condition)
-        except ClientError as error:
-            if status_of(error) == 412:
-                return False
-            if status_of(error) == 501 or code_of(error) in ("NotImplemented", "InvalidArgument"):
-                self.forget_conditions()
-                return self._put_unconditionally(key, words)
-            # 409: another's put of the same key is under way; when it is through this one finds it there.
-            return self.put(key, data, digest, if_absent=True)
-        return True
+        made = self._put_if_absent(words)
+        if made is None:  # the store does not know the condition
+            made = self.stat(key) is None
+            if made:
+                self._put(words)
+        return made or self._put_over_marker(key, words)
 
-    def _put_unconditionally(self, key: str, words: dict[str, Any]) -> bool:
-        if self.stat(key) is not None:
+    def _put_if_absent(self, words: dict[str, Any]) -> bool | None:
+        """Whether the object was made; None where the store does not know the condition."""
+        for tries in range(1, CONFLICTS + 1):
+            if not self._conditions:
+                break
+            status, _ = self._put_express(words, {"If-None-Match": "*"})
+            if status:
+                return status == 200
+            try:
+                self._put(self.if_absent | words, expected=_is_condition)
+                return True
+            except ClientError as error:
+                if status_of(error) == 412:
+                    return False
+                if status_of(error) != 409:
+                    self.forget_conditions()
+                    return None
+                if tries == CONFLICTS:
+                    raise self.patience.translated(error) from error
+            # 409: another's put of the same key is under way; when it is through this one finds it there.
+            time.sleep(random.uniform(0.5, 1) * CONFLICT_SECONDS)  # noqa: S311
+        return None
+
+    def _put_over_marker(self, key: str, words: dict[str, Any]) -> bool:
+        """Put an object that is absent although the store refused to make it. Return whether it was absent."""
+        if not self._conditions or self.revives or self.stat(key) is not None:
             return False
         self._put(words)
         return True
 
-    def _put(self, words: dict[str, Any], *, expected: Callable[[Exception], bool] = lambda _error: False) -> None:
-        self.genuine(self.call("put_object", expected=expected, **words))
+    def put_right(self, key: str, data: bytes, digest: Digest) -> bool:
+        """Put an object again if it should have these bytes and has others. Return whether it was put.
+
+        Looked at on a store that checks nothing alone, where a push that was killed can leave damaged bytes.
+        """
+        if self.way is not Way.TAG:
+            return False
+        found = self.stat(key)
+        if found is not None and found.etag.strip('"') == _md5(data):
+            return False
+        whole = self.fetch(key)
+        if whole is not None and whole[0] == data:
+            return False
+        return self.put(key, data, digest)
+
+    def _put_express(self, words: dict[str, Any], condition: dict[str, str]) -> tuple[int, str]:
+        """Status and entity tag of a small put by the shorter way; 0 where it must go by the client."""
+        data = words["Body"]
+        if len(data) > SMALL_BYTES:
+            return 0, ""
+        headers = {**condition, SUM_HEADER: words["ChecksumSHA256"]}
+        express = self._connected()[1]
+        status, etag, version = self.patience.first(lambda: express.put(words["Key"], data, headers), (0, "", ""))
+        if status:
+            self.patience.answered()
+        if status == 200:
+            etag = self._settled(words, etag, version)
+        return status, etag
+
+    def _put(self, words: dict[str, Any], *, expected: Callable[[Exception], bool] = lambda _error: False) -> str:
+        answer = self.genuine(self.call("put_object", expected=expected, **words))
+        return self._settled(words, answer["ETag"], answer.get("VersionId", ""))
+
+    def _settled(self, words: dict[str, Any], etag: str, version: str) -> str:
+        """The entity tag of an object that was put and has the bytes that were sent; empty if another replaced it.
+
+        Where the store checks nothing, an object that arrived with other bytes is put again, unless another replaced
+        it.
+
+        Raises:
+            Unavailable: It arrived with other bytes each time.
+        """
+        self._see_version(version)
+        if self._sent_as is not Way.TAG:
+            return etag
+        md5 = _md5(words["Body"])
+        again = {name: value for name, value in words.items() if name not in ("IfMatch", "IfNoneMatch")}
+        for left in range(PUTS_OF_DAMAGED, -1, -1):
+            if etag.strip('"') == md5:
+                return etag
+            found = self._stat(words["Key"]) if left else None
+            if not left or found is None or found.etag != etag:
+                break
+            condition = {"IfMatch": self.tag(etag)} if self.traits.tags else {}
+            try:
+                etag = str(self.genuine(self.call("put_object", expected=_is_overtaken, **again, **condition))["ETag"])
+            except ClientError:
+                break
+        if left:
+            return ""  # another put over it, and looks after what it put
+        raise self.patience.damaged()
+
+    def tag(self, etag: str) -> str:
+        """An entity tag as the store wants it in If-Match."""
+        return etag.strip('"') if (self._tags_as or self.traits.tags) == BARE else etag
+
+    @contextlib.contextmanager
+    def tags_as(self, form: str) -> Iterator[None]:
+        """Send entity tags quoted or bare meanwhile: for trying it."""
+        self._tags_as = form
+        try:
+            yield
+        finally:
+            self._tags_as = ""
 
     def genuine(self, answer: dict[str, Any]) -> dict[str, Any]:
         """The answer, if it is a store's by its entity tag, and not a page that a proxy gave with status 200.
@@ -262,49 +434,53 @@ class Bucket:
     def swap(self, key: str, data: bytes, digest: Digest, etag: str) -> str:
         """Replace an object that still has an entity tag, or make one (empty tag) where there is none; its new tag.
 
-        Empty where another was faster. Where an answer is lost the same request is sent again, and then finds what
-        the first one made: who must know asks for what is there.
+        Empty where another was faster, or where the store refuses a right entity tag: see `require_conditions`. Where
+        an answer is lost the same request is sent again, and then finds what the first one made: who must know asks
+        for what is there.
 
         Raises:
-            Unavailable: The store knows no such conditions, or can't be reached.
+            Unavailable: The store does not implement such conditions, or can't be reached.
         """
-        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
-        if len(data) <= SMALL_BYTES and self.checksums:
-            name, value = ("If-Match", etag) if etag else ("If-None-Match", "*")
-            headers = {name: value, "x-amz-checksum-sha256": words["ChecksumSHA256"]}
-            express = self._connected()[1]
-            status, new = self.patience.first(lambda: express.put(words["Key"], data, headers), (0, ""))
-            if status:
-                self.patience.answered()
-                return new
+        name, value = ("If-Match", self.tag(etag)) if etag else ("If-None-Match", "*")
+        status, new = self._put_express(words, {name: value})
+        if status:
+            return new
         try:
-            answer = self.call("put_object", expected=_is_overtaken, **words, **condition)
+            return self._put({**words, name.replace("-", ""): value}, expected=_is_overtaken)
         except ClientError:
             return ""
-        return str(self.genuine(answer)["ETag"])
 
     def stat(self, key: str) -> ObjectStat | None:
         """What is known of an object, None where there is none."""
+        return self._stat(self.key(key))
+
+    def _stat(self, name: str) -> ObjectStat | None:
+        """`stat` of an object by its name in the bucket."""
         try:
-            found = self.genuine(self.call("head_object", expected=_is_mute, Key=self.key(key)))
+            found = self.genuine(self.call("head_object", expected=_is_mute, Key=name))
         except ClientError as error:
             if _is_missing(error):
                 return None
-            # The answer to a HEAD has no words; that to a GET has.
-            self.call("get_object", Key=self.key(key), Range="bytes=0-0")["Body"].close()
-            raise self.patience.translated(error) from error
+            # The answer to a HEAD has no words; that to a GET has. A store may call a missing object a page.
+            try:
+                self.call("get_object", expected=_is_missing, Key=name, Range="bytes=0-0")["Body"].close()
+            except ClientError:
+                return None
+            if status_of(error) != 404:
+                raise self.patience.translated(error) from error
+            found = self.genuine(self.call("head_object", Key=name))  # it was made in between
         except MregError as error:
-            raise self._in_words(key, error) from error.__cause__
+            raise self._in_words(name, error) from error.__cause__
         return ObjectStat(size=found["ContentLength"], modified=found["LastModified"], etag=found["ETag"])
 
-    def _in_words(self, key: str, error: MregError) -> MregError:
+    def _in_words(self, name: str, error: MregError) -> MregError:
         """Return the error for a HEAD that failed for good, with what the answer to a GET says; it is asked once."""
         cause = error.__cause__
         if not isinstance(cause, ClientError) or not code_of(cause).isdecimal():
             return error
         try:
-            self.client.get_object(Bucket=self.name, Key=self.key(key), Range="bytes=0-0")["Body"].close()
+            self.client.get_object(Bucket=self.name, Key=name, Range="bytes=0-0")["Body"].close()
         except ClientError as said:
             return self.patience.translated(said)
         except FAILURES:
@@ -342,9 +518,13 @@ class Bucket:
                 return
             words["ContinuationToken"] = page["NextContinuationToken"]
 
-    def delete(self, key: str) -> None:
-        """Remove an object; does nothing where there is none."""
-        self.call("delete_object", Key=self.key(key))
+    def delete(self, key: str) -> bool:
+        """Remove an object, if there is one. Return whether the store keeps a marker under the key."""
+        return bool(self.call("delete_object", Key=self.key(key)).get("DeleteMarker"))
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _secrets(session: Session) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ Only silence comes out as it is, since it has been waited for.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError
 
 from mreg.s3.answers import send
 from mreg.s3.failures import SILENCE
+from mreg.s3.integrity import Signer
 
 SMALL_BYTES = 1 << 20
 """Up to this size the price of a request is felt."""
@@ -33,9 +34,13 @@ class Express:
     Args:
         client: Says where the bucket is and how it is signed for.
         session: Has the credentials, and the certificates that are trusted.
+        protect: Makes the sum of an upload what the store checks, before it is signed.
     """
 
-    def __init__(self, client: Any, session: Any, bucket: str, connections: int) -> None:
+    def __init__(
+        self, client: Any, session: Any, bucket: str, connections: int, protect: Callable[[Any], None]
+    ) -> None:
+        self._protect = protect
         config = client.meta.config
         self._config = config
         self._region = client.meta.region_name
@@ -54,17 +59,17 @@ class Express:
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         )
 
-    def put(self, key: str, data: bytes, headers: dict[str, str]) -> tuple[int, str]:
-        """The status of a PUT, and of a 200 the entity tag: 200, 412, or 0 where the client must do it.
+    def put(self, key: str, data: bytes, headers: dict[str, str]) -> tuple[int, str, str]:
+        """The status of a PUT, and of a 200 the entity tag and the version: 200, 412, or 0 where the client must do it.
 
         It is 0 also where no S3 store said so.
         """
         answer = self._send("PUT", key, headers, data, SMALL_BYTES)
         if answer is not None and answer.status_code == 200 and "etag" in answer.headers:
-            return 200, str(answer.headers["etag"])
+            return 200, str(answer.headers["etag"]), str(answer.headers.get("x-amz-version-id", ""))
         if answer is not None and answer.status_code == 412 and b"PreconditionFailed" in answer.content:
-            return 412, ""
-        return 0, ""
+            return 412, "", ""
+        return 0, "", ""
 
     def get(self, key: str, start: int, length: int) -> bytes | None:
         """Some bytes of an object; None where the client must fetch them."""
@@ -91,7 +96,8 @@ class Express:
         request = AWSRequest(method=method, url=self._base + quote(key, safe="/~"), headers=headers, data=data)
         request.context["client_config"] = self._config
         try:
-            S3SigV4Auth(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
+            self._protect(request)
+            Signer(self._credentials.get_frozen_credentials(), "s3", self._region).add_auth(request)
             answer = send(self._http, request.prepare(), longest)
         except SILENCE:
             raise

@@ -11,6 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from mreg.domain.told import attributed, told
 from mreg.errors import BadProfile, Conflict, MregError, Unavailable
+from mreg.s3.integrity import WRONG_DIGEST
 
 CREDENTIAL_SOURCES = (
     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the profile of aws_profile or AWS_PROFILE in ~/.aws/credentials and "
@@ -185,6 +186,14 @@ def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str
     )
 
 
+def damaged(url: str, code: str = "", said: str = "") -> Unavailable:
+    """The error for an upload that arrived with other bytes than were sent, found by the store or by mreg."""
+    return Unavailable(
+        f"{url} can't be used: the bytes that arrived are not those that were sent{f' ({code})' if code else ''}{said}",
+        hint="push again; if it fails again, look for a proxy that changes what is sent: HTTPS_PROXY, HTTP_PROXY",
+    )
+
+
 def _without_tls(error: boto.SSLError, endpoint: str) -> Unavailable:
     """The error for a TLS connection that did not come about."""
     said = _reason(error)
@@ -255,6 +264,8 @@ def _answered(error: boto.ClientError, url: str, endpoint: str, secrets: Sequenc
         return Unavailable(
             f"{url} can't be used: the store cannot use its encryption key ({code}){said}", hint=KMS_HINT
         )
+    if code in WRONG_DIGEST:
+        return damaged(url, code, said)
     if code in WORDS:
         words, hint = WORDS[code]
         return Unavailable(f"{url} can't be used: {words} ({code}){said}", hint=hint)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from mreg.errors import MregError
-from mreg.s3.failures import FAILURES, SILENCE, passing, throttled, translated
+from mreg.domain.told import attributed
+from mreg.errors import MregError, Unavailable
+from mreg.s3.failures import FAILURES, SILENCE, damaged, passing, throttled, translated
 from mreg.waiting import Watch
 
 T = TypeVar("T")
@@ -113,3 +114,12 @@ class Patience:
     def translated(self, error: Exception) -> MregError:
         """The error of mreg for a failure of this store."""
         return translated(error, self.url, self.endpoint, self.secrets)
+
+    def damaged(self, code: str = "", said: str = "") -> Unavailable:
+        """The error for an upload that arrived with other bytes.
+
+        Args:
+            code: Of the store's refusal; empty where mreg found it.
+            said: What the store said of it.
+        """
+        return damaged(self.url, code, attributed("the store", said, self.secrets))

@@ -65,7 +65,7 @@ class ObjectReader(io.RawIOBase):
         if self._body is None:
             return 0
         try:
-            count: int = self._body.readinto(view)
+            count = _read_into(self._body, view)
         except Exception:
             self._drop()
             raise
@@ -81,6 +81,15 @@ class ObjectReader(io.RawIOBase):
     def close(self) -> None:
         self._drop()
         super().close()
+
+
+def _read_into(body: Any, view: memoryview) -> int:
+    """Read some bytes of an answer; botocore 1.36 has no ``readinto``."""
+    if hasattr(body, "readinto"):
+        return int(body.readinto(view))
+    data = body.read(len(view))
+    view[: len(data)] = data
+    return len(data)
 
 
 def _is_missing(error: Exception) -> bool:

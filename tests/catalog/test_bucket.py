@@ -24,11 +24,12 @@ from mreg.catalog import bucket as bucket_module
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
+from mreg.domain.digest import Digest
 from mreg.s3.bucket import Bucket, BucketSettings
-from tests.conftest import Mreg, counted_pauses
+from tests.conftest import EVERY_STORE, Mreg, counted_pauses
 from tests.contracts.database import add_event, count
 from tests.proxy import Proxy
-from tests.servers import READER, Place, bucket_of
+from tests.servers import BUCKET, READER, Place, bucket_of
 
 KEY = "catalog.db"
 COMPAT = Path(__file__).parent.parent / "compat"
@@ -77,6 +78,7 @@ def test_a_write_after_a_write_fetches_nothing(bucket: Place, proxy: Proxy, open
     assert [line.split()[0] for line in proxy.requests] == ["PUT"]
 
 
+@EVERY_STORE
 def test_what_another_machine_wrote_is_seen_by_a_write_that_expected_nothing(opened: Opened) -> None:
     mine, other = opened("mine"), opened("other")
     mine.write(add_event)
@@ -91,6 +93,7 @@ def test_what_another_machine_wrote_is_seen_by_a_write_that_expected_nothing(ope
     mine.write(refuse)  # a refusal is never what an old copy says
 
 
+@EVERY_STORE
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_put_whose_answer_is_lost_is_made_once(proxy: Proxy, opened: Opened, times: int) -> None:
     database = opened(endpoint=proxy.endpoint)
@@ -374,6 +377,7 @@ def test_the_first_use_of_a_place_asks_once_what_else_is_there(
     assert not any("list-type=2" in line for line in proxy.requests)
 
 
+@EVERY_STORE
 def test_the_first_pushes_of_many_machines_at_once_make_one_catalog(
     bucket: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -413,6 +417,7 @@ def _write_for_ever(url: str, endpoint: str, folder: str) -> None:
         database.write(add_event)
 
 
+@EVERY_STORE
 def test_writers_that_are_killed_leave_nothing_that_blocks(place: Place, opened: Opened, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     folder = str(tmp_path / "machines" / "mine")
@@ -430,7 +435,8 @@ def test_writers_that_are_killed_leave_nothing_that_blocks(place: Place, opened:
             seq = opened("mine").write(add_event)
         assert len(pauses) <= 2  # it waits neither for a lock nor for a lost race
         assert opened("another").read(count) == seq
-    assert place.keys() == [KEY]
+    # One that is killed while it tries the store can leave its probe.
+    assert [key for key in place.keys("") if not key.startswith(f"{KEY}.probe-")] == [KEY]
 
 
 def test_by_its_command(bucket: Place, monkeypatch: pytest.MonkeyPatch, command: Mreg) -> None:
@@ -557,11 +563,12 @@ def test_pauses_after_lost_races_grow_and_stay_within_bounds() -> None:
 
 
 def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
-    opened: Opened, monkeypatch: pytest.MonkeyPatch
+    place: Place, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = opened()
     database.write(add_event)
     now, puts = [0.0], [0]
+    file, client = gzip.decompress(place.read(KEY)), place.server.client()
 
     class Clock:
         """A clock that only pauses move, so that the test needs no minute."""
@@ -575,6 +582,8 @@ def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
     def lose(self: Bucket, *_words: object) -> str:
         puts[0] += 1
         assert puts[0] < 1000
+        faster = gzip.compress(file, 1, mtime=puts[0])
+        client.put_object(Bucket=BUCKET, Key=f"{place.prefix}/{KEY}", Body=faster)
         return ""
 
     monkeypatch.setattr(bucket_module, "time", Clock)
@@ -583,3 +592,22 @@ def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
         database.write(add_event)
     assert bucket_module.SECONDS <= now[0] < bucket_module.SECONDS + 2
     assert puts[0] < 600
+
+
+def test_a_put_that_is_refused_although_nobody_was_faster_is_told_at_once(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = opened()
+    database.write(add_event)
+    real = Bucket.swap
+
+    def refuse(self: Bucket, key: str, data: bytes, digest: Digest, etag: str) -> str:
+        return "" if etag else real(self, key, data, digest, etag)
+
+    monkeypatch.setattr(Bucket, "swap", refuse)
+    with (
+        counted_pauses() as pauses,
+        pytest.raises(mreg.Unavailable, match="can't be a catalog: the store refuses If-Match even with the right"),
+    ):
+        database.write(add_event)
+    assert len(pauses) < 3

@@ -6,10 +6,12 @@ import pytest
 
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Database
+from tests.conftest import EVERY_STORE
 from tests.contracts.database import DatabaseContract
 from tests.servers import Place, bucket_of
 
 
+@EVERY_STORE
 class TestBucketDatabase(DatabaseContract):
     @pytest.fixture(autouse=True, params=["one machine", "many machines"])
     def _place(self, request: pytest.FixtureRequest, place: Place, tmp_path: Path):  # type: ignore[no-untyped-def]

@@ -8,6 +8,8 @@ from botocore.exceptions import ClientError
 from mreg.artifacts.backend import BlobBackend
 from mreg.artifacts.s3 import S3Backend
 from mreg.s3.bucket import Bucket, BucketSettings
+from mreg.s3.integrity import Way
+from tests.conftest import EVERY_STORE
 from tests.contracts.blob_backend import PartsContract, key_of
 from tests.servers import Place
 
@@ -16,7 +18,7 @@ def backend_at(place: Place, **settings: str) -> S3Backend:
     return S3Backend(Bucket(place.url, BucketSettings(endpoint_url=place.endpoint, **settings), lambda _text: None))
 
 
-class TestS3Backend(PartsContract):
+class S3BackendContract(PartsContract):
     @pytest.fixture
     def backend(self, place: Place) -> Iterator[S3Backend]:
         self.place = place
@@ -32,7 +34,12 @@ class TestS3Backend(PartsContract):
         return self.place.uploads()
 
 
-class TestS3BackendWithoutConditions(TestS3Backend):
+@EVERY_STORE
+class TestS3Backend(S3BackendContract):
+    """Each store as it is."""
+
+
+class TestS3BackendWithoutConditions(S3BackendContract):
     """A store that does not know If-None-Match."""
 
     @pytest.fixture
@@ -48,13 +55,13 @@ class TestS3BackendWithoutConditions(TestS3Backend):
         assert not backend.put_if_absent(key_of(data), data)
 
 
-class TestS3BackendWithoutChecksums(TestS3Backend):
-    """A store that is not to be asked for checksums: the signature covers what is sent."""
+class TestS3BackendWithoutChecksums(S3BackendContract):
+    """A store that is not to be asked for checksums: something else covers what is sent."""
 
     @pytest.fixture
     def backend(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Backend]:
         monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
         self.place = place
         backend = backend_at(place)
-        assert not backend._bucket.checksums
+        assert backend._bucket.way is not Way.SUM
         return backend

@@ -14,20 +14,24 @@ import mreg
 from mreg.domain.events import first_broken, stages_at
 from mreg.domain.model import ModelStage
 from mreg.registry.query import ModelVersions
-from tests.conftest import FULL
+from tests.conftest import EVERY_STORE, FULL
+from tests.servers import Place
 
 WORKERS, STEPS = (8, 120) if FULL else (4, 30)
+IN_BUCKET = (6, 40) if FULL else (3, 10)
+"""Workers and steps where the catalog is in a bucket."""
+
 NAMES = ("m", "n")
 
 
-def live(home: str, folder: str, seed: int) -> None:
+def live(home: str, folder: str, seed: int, steps: int = STEPS) -> None:
     """One process's life: whatever chance picks; what the registry refuses in its own words is fine."""
     os.environ.update(HOME=home, MREG_USER=f"w{seed}")
     os.chdir(folder)
     chance = random.Random(seed)
     path = Path(f"f{seed}")
     with mreg.open_registry() as registry:
-        for step in range(STEPS):
+        for step in range(steps):
             name = chance.choice(NAMES)
             some = f"{name}@{chance.randint(1, 12)}"
             path.write_text(f"{seed} {step}" if chance.random() < 0.7 else "the same")
@@ -68,23 +72,24 @@ def live(home: str, folder: str, seed: int) -> None:
                 pass
 
 
-@pytest.mark.campaign
-@pytest.mark.timeout(900)
-def test_a_crowd_leaves_a_catalog_that_its_audit_trail_explains(registry: mreg.Registry) -> None:
+def run(registry: mreg.Registry, workers: int, steps: int) -> None:
+    """Let the workers live, then hold what they left against its audit trail."""
     context = multiprocessing.get_context("spawn")
-    workers = [
-        context.Process(target=live, args=(os.environ["HOME"], os.getcwd(), seed)) for seed in range(1, WORKERS + 1)
+    lives = [
+        context.Process(target=live, args=(os.environ["HOME"], os.getcwd(), seed, steps))
+        for seed in range(1, workers + 1)
     ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0] * WORKERS
+    for one in lives:
+        one.start()
+    for one in lives:
+        one.join()
+    assert [one.exitcode for one in lives] == [0] * workers
     session = registry._session
     events = session.catalog.read(lambda reader: reader.events(newest_first=False))
     assert first_broken(events) is None
-    assert len(events) > WORKERS * STEPS / 4  # much was done, and not only refused
-    raw = sqlite3.connect(registry.profile.catalog)
+    assert len(events) > workers * steps / 4  # much was done, and not only refused
+    registry.backup("backup.db")
+    raw = sqlite3.connect("backup.db")
     assert raw.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
     assert raw.execute("SELECT model_id FROM models WHERE version_count <> (SELECT count(*) FROM versions WHERE versions.model_id = models.model_id)").fetchall() == []  # fmt: skip
@@ -117,4 +122,21 @@ def test_a_crowd_leaves_a_catalog_that_its_audit_trail_explains(registry: mreg.R
             session.artifacts().verify(version.artifact.digest, version.artifact.kind, version.artifact.size_bytes)
         mine = [event for event in events if event.model_id == summary.model.model_id]
         assert stages_at(mine) == now
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+def test_a_crowd_leaves_a_catalog_that_its_audit_trail_explains(registry: mreg.Registry) -> None:
+    run(registry, WORKERS, STEPS)
     assert list(Path(registry.profile.artifacts, "tmp").iterdir()) == []
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(900)
+@EVERY_STORE
+def test_a_crowd_leaves_such_a_catalog_in_a_bucket(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/catalog.db")
+    with mreg.open_registry() as registry:
+        run(registry, *IN_BUCKET)
+    assert bucket.uploads() == []
+    assert not [key for key in bucket.keys("") if "probe" in key]

@@ -17,7 +17,7 @@ import pytest
 
 import mreg
 from mreg.registry import gc
-from tests.conftest import ROOT, Mreg
+from tests.conftest import EVERY_STORE, ROOT, Mreg
 from tests.faults.test_kill import check
 from tests.proxy import SLOW_DOWN, Proxy
 from tests.servers import BUCKET, READER, Place
@@ -49,6 +49,7 @@ def test_a_whole_life_in_a_bucket(bucket: Place, command: Mreg) -> None:
     assert bucket.uploads() == []
 
 
+@EVERY_STORE
 def test_a_folder_of_large_and_small_files_comes_back_as_it_was(bucket: Place, command: Mreg) -> None:
     contents = {f"folder/{number}.bin": write(f"folder/{number}.bin", size) for number, size in enumerate(
         [1, 10, 100_000, 5 << 20, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 17 << 20, 0]
@@ -71,6 +72,7 @@ def test_a_file_goes_to_standard_output_after_it_was_verified(bucket: Place, pro
     assert done.stdout == data
 
 
+@EVERY_STORE
 def test_many_push_at_once_and_get_consecutive_numbers(bucket: Place) -> None:
     running = []
     for number in range(8):
@@ -84,6 +86,7 @@ def test_many_push_at_once_and_get_consecutive_numbers(bucket: Place) -> None:
     assert len(bucket.keys("blobs/")) == 4
 
 
+@EVERY_STORE
 def test_the_same_large_file_pushed_twice_at_once_is_one_blob(bucket: Place) -> None:
     data = write("big.bin", 40 << 20)
     words = [sys.executable, "-m", "mreg", "push", "big.bin", "-n", "m", "-q"]
@@ -326,7 +329,8 @@ def test_a_profile_is_added_shown_and_checked(place: Place, command: Mreg) -> No
     assert done.code == 0
     assert [tuple(line.split("\t")[::2]) for line in done.out.splitlines()[1:]] == [
         ("read the catalog", "works"), ("write to the catalog", "works"),
-        ("list", "works"), ("write a probe", "works"), ("read it back", "works"),
+        ("list", "works"), ("write a probe", "works"),
+        ("check uploads (by the store: SHA-256 sum)", "works"), ("read it back", "works"),
         ("write only where nothing is", "works"), ("send a large file in parts", "works"), ("remove the probe", "works"),
     ]  # fmt: skip
     assert place.keys() == []

@@ -1,0 +1,179 @@
+"""Trying what a store does, with objects that are gone afterwards: nothing is assumed of a store."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from mreg.domain.digest import Digest
+from mreg.errors import MregError, Unavailable
+from mreg.s3.failures import code_of, status_of
+from mreg.s3.integrity import WRONG_DIGEST, Way, encoded
+from mreg.s3.traits import BARE, QUOTED, Traits
+
+if TYPE_CHECKING:
+    from mreg.s3.bucket import Bucket
+
+CONTENT, OTHER = b"mreg tries what this store checks", b"other bytes"
+
+
+def find_way(bucket: Bucket) -> Way:
+    """What finds damage of an upload: the first way by which the store refuses other bytes than were announced.
+
+    One request where the store checks SHA-256 sums.
+
+    Raises:
+        Unavailable: The store cannot be written, or nothing finds damage.
+    """
+    with _probe(bucket) as (key, written):
+        for way in (Way.SUM, Way.SIGNATURE, Way.MD5):
+            if way is Way.SUM and not bucket.may_ask_for_sums:
+                continue
+            answer, code = _put(bucket, key, way, wrong=True)
+            written.append(answer)
+            if code in WRONG_DIGEST:
+                return way
+            if code == "SignatureDoesNotMatch":
+                # The store found the other bytes, or the secret key is wrong; then this is refused as well.
+                written.append(_put(bucket, key, way, wrong=False)[0])
+                return way
+        answer, _ = _put(bucket, key, Way.TAG, wrong=False)
+        written.append(answer)
+        tag = "" if answer is None else str(answer.get("ETag", "")).strip('"')
+        if tag == hashlib.md5(CONTENT, usedforsecurity=False).hexdigest():
+            return Way.TAG
+        found = bucket.fetch(key)
+        if found is not None and found[0] != CONTENT:
+            raise bucket.patience.damaged()
+        raise Unavailable(
+            f"{bucket.url} can't be used: nothing tells whether an upload arrived as it was sent. The store checks "
+            "neither SHA-256 sums nor signatures nor MD5 sums, and its entity tags are not MD5 sums",
+            hint="choose another store: mreg profile list",
+        )
+
+
+def _put(bucket: Bucket, key: str, way: Way, *, wrong: bool) -> tuple[dict[str, Any] | None, str]:
+    """The answer to an upload that announces its own sum or that of other bytes; None with the code of a refusal."""
+    announced = OTHER if wrong else CONTENT
+    words: dict[str, Any] = {"ChecksumSHA256": encoded(hashlib.sha256(announced).digest())}
+    if way is Way.MD5 and wrong:
+        words = {"ContentMD5": encoded(hashlib.md5(announced, usedforsecurity=False).digest())}
+        words["ChecksumSHA256"] = encoded(hashlib.sha256(CONTENT).digest())
+    bucket.send_as(way)
+    try:
+        answer = bucket.call(
+            "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **words
+        )
+        return dict(bucket.genuine(answer)), ""
+    except ClientError as error:
+        return None, code_of(error)
+
+
+def _is_refusal(way: Way, *, wrong: bool) -> Callable[[Exception], bool]:
+    """Whether a store refused the sum: for other bytes, or because it does not know such a header."""
+
+    def is_refusal(error: Exception) -> bool:
+        code = code_of(error)
+        if code == "SignatureDoesNotMatch":
+            return way is Way.SIGNATURE and wrong
+        return code in (*WRONG_DIGEST, "NotImplemented", "InvalidArgument", "InvalidRequest") or status_of(error) == 501
+
+    return is_refusal
+
+
+@contextlib.contextmanager
+def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
+    """An unused key, and a list of answers: the object is removed in the end if one of them is not empty."""
+    key, written = f"probes/{os.urandom(8).hex()}", list[object]()
+    try:
+        yield key, written
+    finally:
+        if any(written):
+            with contextlib.suppress(MregError):
+                bucket.delete(key)
+
+
+def find_tags(bucket: Bucket, key: str) -> Traits:
+    """The known traits of the bucket, with the form of an entity tag in If-Match that works.
+
+    A put where an object is, and one with an old tag, must be refused; one with the right tag must succeed.
+
+    Args:
+        key: Of the catalog. The key of the probe begins with it.
+
+    Raises:
+        Unfit: A condition is ignored, or a right one is refused.
+        Unavailable: The store cannot be written.
+    """
+    probe, number = f"{key}.probe-{os.urandom(8).hex()}", 0
+
+    def swap(tag: str, *, right: bool = False) -> str:
+        """The new entity tag. One that should succeed may have done so although its answer was lost."""
+        nonlocal number
+        number += 1
+        data = b"%d" % number
+        new = bucket.swap(probe, data, _digest(data), tag)
+        if right and not new:
+            found = bucket.fetch(probe)
+            return found[1] if found is not None and found[0] == data else ""
+        return new
+
+    marked, problem, form, tried = False, "", "", False
+    try:
+        first = swap("", right=True)
+        if not first or swap(""):
+            problem = IGNORED
+        else:
+            for form in (QUOTED, BARE):
+                with bucket.tags_as(form):
+                    if swap(first, right=True):
+                        problem = IGNORED if swap(first) else ""  # it is the tag of an earlier content by now
+                        break
+                problem = REFUSED
+        tried = True
+        marked = bucket.delete(probe)
+    finally:
+        if not tried:
+            with contextlib.suppress(MregError):
+                bucket.delete(probe)
+    if problem:
+        raise Unfit(problem, versioned=marked or bucket.traits.versioned)
+    return replace(bucket.traits, tags=form)
+
+
+class Unfit(Unavailable):
+    """Writers of one object would overwrite each other in this bucket, or could not write.
+
+    Attributes:
+        problem: What the store does, as a clause.
+        versioned: Whether the bucket has or had versioning, on which it may depend.
+    """
+
+    def __init__(self, problem: str, *, versioned: bool, hint: str = "") -> None:
+        super().__init__(problem, hint=hint)
+        self.problem = problem
+        self.versioned = versioned
+
+
+IGNORED = "the store ignores If-None-Match or If-Match, and writers would overwrite each other"
+REFUSED = "the store refuses If-Match even with the right entity tag, quoted and bare, so that no client could write"
+MARKED = "a deleted object left a marker there, over which the store makes no new one"
+
+
+def revives(bucket: Bucket) -> bool:
+    """Whether a put with If-None-Match succeeds where an object was deleted; Ceph keeps a marker that it refuses."""
+    digest = _digest(CONTENT)
+    with _probe(bucket) as (key, written):
+        written.append(bucket.swap(key, CONTENT, digest, ""))
+        bucket.delete(key)
+        return bool(bucket.swap(key, CONTENT, digest, ""))
+
+
+def _digest(data: bytes) -> Digest:
+    return Digest.sha256(hashlib.sha256(data).hexdigest())

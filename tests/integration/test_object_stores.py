@@ -1,0 +1,402 @@
+"""What differs from one object store to another: conditions, versioning, parts, and what is remembered of a store."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import mreg
+from mreg.artifacts.s3 import S3Backend
+from mreg.s3 import traits
+from mreg.s3.bucket import Bucket, BucketSettings
+from mreg.s3.traits import BARE, QUOTED, Memory, Traits
+from tests.conftest import EVERY_STORE, Mreg, counted_pauses
+from tests.contracts.blob_backend import file_and_parts, key_of, section
+from tests.proxy import Proxy
+from tests.servers import ADMIN, Place, Store, bucket_of
+
+KEY = "catalog.db"
+LARGE = (8 << 20) + 1000
+
+
+def write(name: str, size: int = 1000) -> bytes:
+    data = os.urandom(size)
+    Path(name).write_bytes(data)
+    return data
+
+
+@pytest.fixture
+def in_bucket(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A registry with its catalog in a bucket as well."""
+    monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/{KEY}")
+    return bucket
+
+
+@EVERY_STORE
+def test_everything_works_with_the_catalog_in_the_bucket(in_bucket: Place, command: Mreg) -> None:
+    first, second = write("a.bin"), write("b.bin", LARGE)
+    assert command("push", "a.bin", "-n", "m", "--stage", "production").code == 0
+    assert command("push", "b.bin", "-n", "m").code == 0
+    assert command("promote", "m@2", "--to", "production").code == 0
+    assert command("rollback", "m").code == 0
+    assert command("pull", "m@production", "out").code == 0
+    assert Path("out").read_bytes() == first
+    assert command("pull", "m@2", "big").code == 0
+    assert Path("big").read_bytes() == second
+    assert command("push", "a.bin", "-n", "n").code == 0
+    assert command("delete", "m@2", "--yes").code == 0
+    assert command("gc", "--remove", "--yes").code == 0
+    assert command("verify").code == 0
+    assert command("doctor").code == 0
+    assert sorted(key.partition("/")[0] for key in in_bucket.keys("")) == ["blobs", "blobs", KEY]
+    assert in_bucket.uploads() == []
+
+
+@EVERY_STORE
+def test_what_is_known_of_a_store_is_not_tried_again(in_bucket: Place, proxy: Proxy) -> None:
+    for name in ("a.bin", "b.bin"):
+        write(name)
+        proxy.requests.clear()
+        with mreg.open_registry() as registry:
+            registry.push(name, name="m")
+    assert [line.split()[0] for line in proxy.requests] == ["GET", "PUT", "PUT"]
+
+
+TAGS = {"seaweedfs": QUOTED, "radosgw": BARE, "moto": QUOTED}
+
+
+@EVERY_STORE
+def test_the_form_of_an_entity_tag_is_found_out(place: Place, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    for _ in range(2):
+        bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
+        bucket.require_conditions(KEY)
+        assert bucket.traits.tags == TAGS[request.node.callspec.params["object_store"]]
+    assert place.keys() == []
+
+
+CHECKS = {
+    "seaweedfs": ("check uploads (by the store: SHA-256 sum)", ""),
+    "radosgw": ("check uploads (by the store: SHA-256 sum in the signature)", ""),
+    "moto": (
+        "check uploads (by mreg: MD5 sum in the answer)",
+        "it checks nothing that it is sent: damage on the way is found, and put right, once it is stored",
+    ),
+}
+
+
+@EVERY_STORE
+def test_the_check_of_a_profile_says_what_checks_uploads(
+    in_bucket: Place, command: Mreg, request: pytest.FixtureRequest
+) -> None:
+    done = command("profile", "check", "--json")
+    assert done.code == 0, done.err
+    checks = {one["name"]: one for one in json.loads(done.out)}
+    name, lacks = CHECKS[request.node.callspec.params["object_store"]]
+    assert checks[name]["lacks"] == (lacks or None)
+    assert in_bucket.keys() == []
+
+
+# Versioning, on which Ceph's conditions depend
+
+
+@dataclass(frozen=True)
+class Own:
+    """A bucket of a test's own."""
+
+    server: Store
+    name: str
+
+    def versioning(self, status: str) -> None:
+        self.server.client().put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": status})
+
+
+@pytest.fixture
+def own(object_store: Store, place: Place, monkeypatch: pytest.MonkeyPatch) -> Own:
+    """A registry with everything in a bucket of its own."""
+    own = Own(object_store, f"own-{os.urandom(6).hex()}")
+    object_store.client().create_bucket(Bucket=own.name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ADMIN[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ADMIN[1])
+    monkeypatch.setenv("MREG_CATALOG", f"s3://{own.name}/{KEY}")
+    monkeypatch.setenv("MREG_ARTIFACTS", f"s3://{own.name}/artifacts")
+    monkeypatch.setenv("MREG_ENDPOINT_URL", object_store.endpoint)
+    return own
+
+
+on_radosgw = pytest.mark.parametrize("object_store", ["radosgw"], indirect=True)
+
+
+@on_radosgw
+def test_a_bucket_in_which_conditions_do_not_work_is_refused_at_once(own: Own, command: Mreg) -> None:
+    own.versioning("Enabled")
+    write("a.bin")
+    with counted_pauses() as pauses:
+        for words in (["push", "a.bin", "-n", "m"], ["profile", "check"]):
+            done = command(*words)
+            assert done.code == 8
+            assert f"s3://{own.name}/{KEY} can't be a catalog: the store ignores If-None-Match" in done.err
+            assert "suspend the versioning of the bucket" in done.err
+    assert len(pauses) < 3
+
+
+@on_radosgw
+def test_a_profile_with_such_a_bucket_is_not_added(own: Own, command: Mreg) -> None:
+    own.versioning("Enabled")
+    words = ["profile", "add", "team", "--artifacts", f"s3://{own.name}/x", "--endpoint-url", own.server.endpoint]
+    done = command(*words)
+    assert done.code == 8
+    assert "can't be a catalog: the store ignores If-None-Match" in done.err
+    assert "team" not in command("profile", "list", "-q").out
+    own.versioning("Suspended")
+    assert command(*words).code == 0
+    assert "team" in command("profile", "list", "-q").out
+
+
+def test_a_profile_whose_bucket_does_not_answer_is_added(command: Mreg, place: Place, impatient: None) -> None:
+    place_of = ["--artifacts", "s3://models/x", "--endpoint-url", "http://127.0.0.1:1"]
+    done = command("profile", "add", "team", *place_of)
+    assert done.code == 0
+    assert "the bucket was not tried for the catalog: http://127.0.0.1:1 can't be reached" in done.err
+
+
+@on_radosgw
+def test_versioning_that_is_turned_on_later_is_noticed(own: Own) -> None:
+    for name in ("a.bin", "b.bin", "c.bin"):
+        write(name)
+    with mreg.open_registry() as registry:
+        registry.push("a.bin", name="m")
+        own.versioning("Enabled")
+        with (
+            counted_pauses() as pauses,
+            pytest.raises(mreg.Unavailable, match="can't be a catalog: the store ") as caught,
+        ):
+            registry.push("b.bin", name="m")
+        assert len(pauses) < 3
+        assert "suspend the versioning of the bucket" in caught.value.hint
+        own.versioning("Suspended")
+        assert registry.push("b.bin", name="m").version == 2
+    with mreg.open_registry() as registry:
+        assert registry.push("c.bin", name="m").version == 3
+
+
+@on_radosgw
+def test_a_blob_whose_deletion_left_a_marker_is_put_again(own: Own, tmp_path: Path) -> None:
+    """Ceph refuses If-None-Match there, as if the object were there."""
+    data = write("a.bin")
+    with mreg.open_registry() as registry:
+        registry.push("a.bin", name="m")
+        own.versioning("Enabled")
+        own.versioning("Suspended")
+        registry.delete("m@1", force=True)
+        session = registry._session
+        for digest, _ in list(session.artifacts().blobs()):
+            session.artifacts().remove(digest)
+        registry.push("a.bin", name="n")
+        registry.pull("n@1", tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == data
+
+
+@on_radosgw
+def test_a_catalog_whose_deletion_left_a_marker_is_not_made_again(own: Own) -> None:
+    own.versioning("Enabled")
+    own.versioning("Suspended")
+    write("a.bin")
+    own.server.client().put_object(Bucket=own.name, Key=KEY, Body=b"x")
+    own.server.client().delete_object(Bucket=own.name, Key=KEY)
+    with mreg.open_registry() as registry, counted_pauses() as pauses:
+        with pytest.raises(mreg.Unavailable, match="a deleted object left a marker there") as caught:
+            registry.push("a.bin", name="m")
+        assert "name another place for the catalog" in caught.value.hint
+    assert len(pauses) < 3
+
+
+@pytest.mark.parametrize("object_store", ["seaweedfs", "moto"], indirect=True)
+def test_elsewhere_versioning_changes_nothing(own: Own) -> None:
+    write("a.bin")
+    write("b.bin")
+    with mreg.open_registry() as registry:
+        registry.push("a.bin", name="m")
+        own.versioning("Enabled")
+        assert registry.push("b.bin", name="m").version == 2
+        assert registry.push("a.bin", name="m").version == 3
+
+
+# Uploads in parts that others ended
+
+
+@EVERY_STORE
+def test_an_upload_that_was_discarded_is_told_at_once(place: Place, tmp_path: Path) -> None:
+    data = os.urandom(12_000_000)
+    file, parts = file_and_parts(tmp_path, data)
+    backend = S3Backend(bucket_of(place))
+    for last in ("put", "complete"):
+        upload = backend.parts(key_of(data))
+        for part in parts:
+            upload.put(part, section(file, part))
+        for one in list(backend.unfinished()):
+            backend.discard(one)
+        with counted_pauses() as pauses, pytest.raises(mreg.Conflict, match="the upload was discarded meanwhile"):
+            upload.put(parts[0], section(file, parts[0])) if last == "put" else upload.complete(parts)
+        assert pauses == []
+
+
+@EVERY_STORE
+def test_an_upload_that_another_completed_is_complete(place: Place, tmp_path: Path) -> None:
+    data = os.urandom(12_000_000)
+    file, parts = file_and_parts(tmp_path, data)
+    backend = S3Backend(bucket_of(place))
+    mine = backend.parts(key_of(data))
+    mine.put(parts[0], section(file, parts[0]))
+    other = backend.parts(key_of(data))
+    assert other.has(parts[0], section(file, parts[0]))
+    other.put(parts[1], section(file, parts[1]))
+    assert other.complete(parts)
+    with counted_pauses() as pauses:
+        mine.put(parts[1], section(file, parts[1]))
+        mine.complete(parts)
+    assert pauses == []
+    assert place.read(key_of(data)) == data
+
+
+@EVERY_STORE
+def test_an_upload_that_ends_while_its_parts_are_listed_is_not_missed(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = os.urandom(12_000_000)
+    file, parts = file_and_parts(tmp_path, data)
+    backend = S3Backend(bucket_of(place))
+    first = backend.parts(key_of(data))
+    for part in parts:
+        first.put(part, section(file, part))
+    real = Bucket.call
+
+    def call(self: Bucket, operation: str, **words: object) -> object:
+        if operation == "list_parts":
+            monkeypatch.setattr(Bucket, "call", real)
+            first.complete(parts)
+        return real(self, operation, **words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Bucket, "call", call)
+    second = backend.parts(key_of(data))
+    assert not second.has(parts[0], section(file, parts[0]))
+    assert place.read(key_of(data)) == data
+
+
+# A store without conditions, lists of uploads and checks
+
+
+on_s3rver = pytest.mark.parametrize("object_store", ["s3rver"], indirect=True)
+
+
+@on_s3rver
+def test_s3rver_keeps_artifacts(bucket: Place, command: Mreg) -> None:
+    small, large = write("a.bin"), write("b.bin", LARGE)
+    for name in ("a.bin", "b.bin", "a.bin"):
+        done = command("push", name, "-n", "m")
+        assert done.code == 0, done.err
+    for version, data in ((1, small), (2, large), (3, small)):
+        assert command("pull", f"m@{version}", f"out-{version}").code == 0
+        assert Path(f"out-{version}").read_bytes() == data
+    assert command("gc").code == 0
+    assert command("verify").code == 0
+    assert command("doctor").code == 0
+
+
+@on_s3rver
+def test_s3rver_keeps_no_catalog(in_bucket: Place, command: Mreg) -> None:
+    write("a.bin")
+    for words in (["push", "a.bin", "-n", "m"], ["profile", "check"]):
+        done = command(*words)
+        assert done.code == 8
+        assert "can't be a catalog: the store ignores If-None-Match or If-Match" in done.err
+    assert in_bucket.keys() == []
+
+
+def no_parts(line: str) -> tuple[str, str, str] | None:
+    """What a store without multipart uploads answers."""
+    if "?uploads" in line or "uploadId=" in line:
+        return (
+            "501 Not Implemented",
+            "application/xml",
+            "<Error><Code>NotImplemented</Code><Message>No.</Message></Error>",
+        )
+    return None
+
+
+def test_a_store_without_parts_takes_small_files_and_refuses_large_ones(
+    bucket: Place, proxy: Proxy, command: Mreg
+) -> None:
+    proxy.answer = no_parts
+    data = write("a.bin", 4 << 20)
+    write("b.bin", (4 << 20) + 1)
+    assert command("push", "a.bin", "-n", "m").code == 0
+    done = command("push", "b.bin", "-n", "m")
+    assert done.code == 8
+    assert (
+        f"{bucket.url} takes no files larger than 4 MiB: the store has no multipart uploads (NotImplemented); the store "
+        "says: No"
+    ) in done.err
+    assert command("pull", "m", "out").code == 0
+    assert Path("out").read_bytes() == data
+    assert command("gc").code == 0
+    assert command("doctor").code == 0
+
+
+# What is remembered
+
+
+def test_what_is_remembered_of_a_store_is_old_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(str(tmp_path / "stores"), "http://store models")
+    known = Traits(tags=BARE, revives=False)
+    at = traits.time.time()
+    memory.keep(known, at)
+    assert memory.load() == (known, at)
+    assert Memory(str(tmp_path / "stores"), "http://store others").load()[0] == Traits()
+    memory.keep(known, traits.time.time() - traits.REMEMBERED_SECONDS)
+    assert memory.load()[0] == Traits()
+
+
+def test_what_is_known_of_a_store_is_old_in_a_process_that_runs_for_days(place: Place, tmp_path: Path) -> None:
+    bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
+    assert bucket.way
+    bucket.learn(Traits(way=bucket.way, tags=BARE))
+    bucket._found_at -= traits.REMEMBERED_SECONDS
+    bucket._memory.keep(bucket._traits or Traits(), bucket._found_at)
+    assert bucket.traits == Traits()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "[]", "1", "{}", '{"at": "x"}', '{"at": 1e999}', '{"at": NOW, "way": "magic"}', '{"at": NOW, "tags": 1}',
+     '{"at": NOW, "more": 1}', '{"at": NOW, "way": "sum"' + " " * 5000 + "}"],
+)  # fmt: skip
+def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    memory = Memory(str(tmp_path / "stores"), "a store")
+    memory.keep(Traits(tags=QUOTED), traits.time.time())
+    (file,) = (tmp_path / "stores").iterdir()
+    file.write_text(text.replace("NOW", str(traits.time.time())))
+    assert memory.load()[0] == Traits()
+
+
+# Messages
+
+
+@EVERY_STORE
+def test_a_store_that_says_nothing_is_not_quoted(bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ceph sends errors with an empty message."""
+    write("a.bin")
+    assert command("push", "a.bin", "-n", "m").code == 0
+    (key,) = bucket.keys("blobs/")
+    bucket.delete(key)
+    done = command("pull", "m", "out")
+    assert done.code == 6
+    assert "None" not in done.err
+    monkeypatch.setenv("MREG_ARTIFACTS", "s3://no-such-bucket-here/x")
+    done = command("push", "a.bin", "-n", "m")
+    assert done.code == 8
+    assert "there is no such bucket (NoSuchBucket)" in done.err or "permission is refused (AccessDenied)" in done.err
+    assert "None" not in done.err
