@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -11,6 +12,9 @@ from collections.abc import Callable, Iterator
 from mreg.artifacts.local import NOFOLLOW, READ, thoroughly
 from mreg.domain.digest import Digest
 from mreg.errors import Unavailable
+
+TRIES = 50
+"""Paths that are tried before a pull gives up."""
 
 KEEP_BYTES = 8 << 20
 """From this size on what a cut pull received is worth keeping."""
@@ -47,9 +51,12 @@ def partial(
     try:
         if resumable:
             descriptor = _locked(path, make)
-        if descriptor < 0:  # also where a living pull has it
-            path = os.path.join(folder, prefix + os.urandom(6).hex())
-            descriptor = _locked(path, make)
+        for _ in range(TRIES):  # also where a living pull has it; another pull may remove the path before it is locked
+            if descriptor < 0:
+                path = os.path.join(folder, prefix + os.urandom(6).hex())
+                descriptor = _locked(path, make)
+        if descriptor < 0:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
         yield path, descriptor
     except BaseException as error:
         cut = isinstance(error, Unavailable) or not isinstance(error, Exception)

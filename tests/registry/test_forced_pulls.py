@@ -9,14 +9,14 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import mreg
 import mreg.registry.open
-from mreg.artifacts import placing, replacing
+from mreg.artifacts import partial, placing, replacing
 from mreg.artifacts.records import PullRecord, PullRecords
 from mreg.registry.destinations import protection
 from tests.conftest import FULL, Mreg
@@ -452,7 +452,7 @@ def test_a_folder_that_is_changed_during_the_pull_is_not_replaced(
 
 KILLED = """
 import os, sys, mreg
-from mreg.artifacts import placing, replacing
+from mreg.artifacts import partial, placing, replacing
 left = int(sys.argv[2])
 def dying(holder, name):
     real = getattr(holder, name)
@@ -566,6 +566,24 @@ def test_two_pulls_at_once_leave_one_version_whole(registry: mreg.Registry, tmp_
         ]
         assert [child.wait() for child in children] == [0, 0]
         assert files_in("out") in ({**V1, **more}, {**V2, **more})
+
+
+def test_a_pull_whose_new_folder_another_pull_removes_takes_the_next(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    lock = partial._locked
+
+    def removed_at_first(path: str, make: Callable[[str], int]) -> int:
+        made.append(path)
+        if len(made) > 3:
+            return lock(path, make)
+        return -1
+
+    monkeypatch.setattr(partial, "_locked", removed_at_first)
+    registry.pull("fo@1", "out")
+    assert files_in("out") == V1
+    assert len(made) == 4
 
 
 def test_the_union_of_two_records_has_the_digests_of_both() -> None:
