@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -12,6 +13,9 @@ from mreg import files
 from mreg.artifacts.local import thoroughly
 from mreg.domain.digest import Digest
 from mreg.errors import Unavailable
+
+TRIES = 50
+"""Paths that are tried before a pull gives up."""
 
 KEEP_BYTES = 8 << 20
 """From this size on what a cut pull received is worth keeping."""
@@ -56,8 +60,9 @@ class Partial:
         """
         try:
             self.descriptor = make(self.path)
-        except OSError:
-            if os.path.lexists(self.path):
+        except OSError as error:
+            removed = isinstance(error, FileNotFoundError) and os.path.isdir(os.path.dirname(self.path))
+            if removed or os.path.lexists(self.path):
                 return False
             raise
         try:
@@ -113,9 +118,14 @@ def partial(
     made = Partial(os.path.join(folder, prefix + (digest.value[:16] if resumable else os.urandom(6).hex())))
     _remove_leftovers(folder, prefix, made.path)
     try:
-        if not made.open(make, shared=resumable):  # also where a living pull has it
+        alone = made.open(make, shared=resumable)
+        for _ in range(TRIES):  # also where a living pull has it; another pull may remove the path before it is locked
+            if alone:
+                break
             made.path = os.path.join(folder, prefix + os.urandom(6).hex())
-            made.open(make, shared=False)
+            alone = made.open(make, shared=False)
+        if not alone:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), made.path)
         yield made
     except BaseException as error:
         cut = isinstance(error, Unavailable) or not isinstance(error, Exception)

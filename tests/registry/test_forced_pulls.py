@@ -16,7 +16,7 @@ import pytest
 
 import mreg
 import mreg.registry.open
-from mreg.artifacts import placing, replacing
+from mreg.artifacts import destination, placing, replacing, resuming
 from mreg.artifacts.records import PullRecord, PullRecords
 from mreg.registry.destinations import protection
 from tests.conftest import FULL, Mreg
@@ -566,6 +566,29 @@ def test_two_pulls_at_once_leave_one_version_whole(registry: mreg.Registry, tmp_
         ]
         assert [child.wait() for child in children] == [0, 0]
         assert files_in("out") in ({**V1, **more}, {**V2, **more})
+
+
+@pytest.mark.parametrize("when", ["before it is opened", "before it is locked"])
+def test_a_pull_whose_new_folder_another_pull_removes_takes_the_next(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    made: list[str] = []
+    make = resuming.make_folder
+
+    def removed_at_first(path: str) -> int:
+        made.append(path)
+        descriptor = make(path)
+        if len(made) < 4:
+            os.rmdir(path)
+            if when == "before it is opened":
+                os.close(descriptor)
+                raise FileNotFoundError(path)
+        return descriptor
+
+    monkeypatch.setattr(destination, "make_folder", removed_at_first)
+    registry.pull("fo@1", "out")
+    assert files_in("out") == V1
+    assert len(made) == 4
 
 
 def test_the_union_of_two_records_has_the_digests_of_both() -> None:
