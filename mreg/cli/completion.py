@@ -152,7 +152,7 @@ def answer(shell: str, typed: Sequence[str], invocation: Invocation) -> None:
             the last of them up to the cursor, and get whole words, which they quote. ``complete_bash`` is the scripts
             of earlier releases: they insert what they read, and get only words that need no quotes.
     """
-    from mreg.cli.shells import needs_no_quotes, quoted_for_bash
+    from mreg.cli.shells import completed_for_bash, needs_no_quotes
 
     words, quote = _typed(shell, typed)
     if not words or quote == "\\":
@@ -161,7 +161,7 @@ def answer(shell: str, typed: Sequence[str], invocation: Invocation) -> None:
     if shell in ("bash", "zsh"):
         found = _with_their_beginning(found)
     if shell == "bash":
-        found = [quoted_for_bash(word.removeprefix(words[-1]), quote) for word in found]
+        found = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in found]
     elif shell == "complete_bash":
         found = [word for word in found if needs_no_quotes(word)]
     # A word that the encoding lacks would be escaped, and so be another word.

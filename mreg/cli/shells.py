@@ -27,15 +27,21 @@ def quoted_for_bash(text: str, quote: str) -> str:
     Args:
         quote: The quote that is open before the text: ``'``, ``"`` or empty.
     """
-    if quote:
-        if quote == "'":
-            found = text.replace("'", "'\\''")
-        else:
-            # A backslash before ! stays in double quotes, and ! alone would be expanded: it stands outside of them.
-            found = _DOUBLE_QUOTED.sub(r"\\\g<0>", text).replace("!", '"\\!"')
-        # Readline closes the quote, but not behind a character that looks like the closing one.
-        return found + quote if found.endswith(quote) else found
+    if quote == "'":
+        return text.replace("'", "'\\''")
+    if quote == '"':
+        # A backslash before ! stays in double quotes, and ! alone would be expanded: it stands outside of them.
+        return _DOUBLE_QUOTED.sub(r"\\\g<0>", text).replace("!", '"\\!"')
     return _UNSAFE.sub(r"\\\g<0>", text)
+
+
+def completed_for_bash(text: str, quote: str) -> str:
+    """Return the rest of a completed word, quoted for bash.
+
+    Readline closes an open quote itself, unless the text ends with the character of the quote.
+    """
+    found = quoted_for_bash(text, quote)
+    return found + quote if quote and found.endswith(quote) else found
 
 
 def split(line: str, *, fish: bool = False) -> tuple[list[str], str]:
