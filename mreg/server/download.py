@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import re
 from collections.abc import Generator
@@ -176,10 +177,12 @@ class _Bytes(Response):
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             chunk = self._first
-            while chunk and not gone.done():
+            while chunk:
                 if scope["mreg.revoked"]():
                     scope["mreg.failure"] = "the token was revoked"
                     return  # the client sees fewer bytes than it was promised
+                if gone.done():
+                    break
                 for start in range(0, len(chunk), PIECE_BYTES):
                     piece = chunk[start : start + PIECE_BYTES]
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -193,6 +196,7 @@ class _Bytes(Response):
 
 
 async def _gone(receive: Receive) -> None:
-    """Return when the client went away."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """Return when the client went away, or when its token was revoked, which receiving refuses."""
+    with contextlib.suppress(Refused):
+        while (await receive())["type"] != "http.disconnect":
+            pass
