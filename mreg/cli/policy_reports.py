@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mreg.cli.table import Cell, Rendering, Table, Toned, stage_cell
 from mreg.domain.text import counted
 
 if TYPE_CHECKING:
+    from mreg.domain.events import Event
     from mreg.domain.hook import Deployment
     from mreg.domain.policy import Assessment, Departure
     from mreg.registry.approve import Decided, Waiting
@@ -164,50 +165,71 @@ def audit_report(report: AuditReport) -> Rendering:
 
 
 def why(found: Why) -> Rendering:
-    """Why a version is where it is, in one screen."""
-    version = found.version
-    facts: list[Row] = [("version", str(version.reference)), ("stage", stage_cell(version))]
-    policy: dict[str, object] = {}
-    if found.entered is not None:
-        details = found.entered.details
-        said = details.get("policy")
-        policy = said if isinstance(said, dict) else {}
-        facts += [
-            ("since", found.entered.at),
-            ("put there by", found.entered.actor + (", by rollback" if details.get("returned") else "")),
-            ("reason", str(details.get("reason") or "") or None),
-            ("came from", str(details.get("from"))),
-        ]
-        if policy.get("overridden"):
-            facts.append(("policy overridden", Toned(str(policy["overridden"]), "bad")))
-        if policy.get("approved_by"):
-            facts.append(("approved by", ", ".join(map(str, _list(policy["approved_by"])))))
-    facts += [("pushed by", version.created_by), ("run", version.run_id or None)]
-    facts.append(("commit", version.source.git_commit or None))
-    for one in found.decisions:
-        word = "approval of" if one.approved else "rejection of"
-        facts.append((f"{word} {one.person}", f"for {one.target}" + (f": {one.comment}" if one.comment else "")))
-    tables = [Table(columns=("what", "value"), rows=tuple(row for row in facts if row[1] is not None), facts=True)]
-    gates: list[Row] = [
-        (str(gate.get("gate")), _verdict(passed=bool(gate.get("passed"))), _stands(gate))
-        for gate in _list(policy.get("gates"))
-        if isinstance(gate, dict)
-    ]
+    """Show why a version is in its stage, on one screen."""
+    facts = [row for row in (*_entry(found.entered), *_origin(found)) if row[1] is not None]
+    facts = [("version", str(found.version.reference)), ("stage", stage_cell(found.version)), *facts]
+    gates = _gates_at_entry(_policy_at_entry(found.entered))
+    tables = [Table(columns=("what", "value"), rows=tuple(facts), facts=True)]
+    flat = [(str(row[0]), row[1]) for row in facts] + [(f"gate {row[0]}", row[1]) for row in gates]
     if gates:
-        tables.append(
-            Table(title="gates when it entered", columns=("gate", "outcome", "how it stood"), rows=tuple(gates))
-        )
+        columns = ("gate", "outcome", "how it stood")
+        tables.append(Table(title="gates when it entered", columns=columns, rows=tuple(gates)))
     if found.comparison is not None:
         from mreg.cli.reports import comparison
 
         tables.append(comparison(found.comparison).tables[0])
-    flat = [(str(row[0]), row[1]) for row in tables[0].rows] + [(f"gate {row[0]}", row[1]) for row in gates]
-    if found.comparison is not None:
         flat += [
             (f"metric {row.name}", f"{row.second} (before: {row.first}, {row.verdict.value})")
             for row in found.comparison.metrics
         ]
     return Rendering(tables=tuple(tables), flat=Table(columns=("what", "value"), rows=tuple(flat)))
+
+
+def _policy_at_entry(entered: Event | None) -> Mapping[str, object]:
+    """Return the policy's answer that the event recorded, empty where it recorded none."""
+    policy = entered.details.get("policy") if entered is not None else None
+    return policy if isinstance(policy, dict) else {}
+
+
+def _entry(entered: Event | None) -> list[Row]:
+    """Rows on the stage change that put the version where it is."""
+    if entered is None:
+        return []
+    details, policy = entered.details, _policy_at_entry(entered)
+    rows: list[Row] = [
+        ("since", entered.at),
+        ("put there by", entered.actor + (", by rollback" if details.get("returned") else "")),
+        ("reason", str(details.get("reason") or "") or None),
+        ("came from", str(details.get("from"))),
+    ]
+    if policy.get("overridden"):
+        rows.append(("policy overridden", Toned(str(policy["overridden"]), "bad")))
+    if policy.get("approved_by"):
+        rows.append(("approved by", ", ".join(map(str, _list(policy["approved_by"])))))
+    return rows
+
+
+def _origin(found: Why) -> list[Row]:
+    """Rows on the version's source, and on the decisions about it."""
+    version = found.version
+    rows: list[Row] = [
+        ("pushed by", version.created_by),
+        ("run", version.run_id or None),
+        ("commit", version.source.git_commit or None),
+    ]
+    for decision in found.decisions:
+        word = "approval of" if decision.approved else "rejection of"
+        comment = f": {decision.comment}" if decision.comment else ""
+        rows.append((f"{word} {decision.person}", f"for {decision.target}{comment}"))
+    return rows
+
+
+def _gates_at_entry(policy: Mapping[str, object]) -> list[Row]:
+    return [
+        (str(gate.get("gate")), _verdict(passed=bool(gate.get("passed"))), _stands(gate))
+        for gate in _list(policy.get("gates"))
+        if isinstance(gate, dict)
+    ]
 
 
 def _stands(gate: dict[str, object]) -> str:

@@ -188,48 +188,69 @@ def parse_hooks(document: object, folder: str, file: str = "") -> tuple[Hook, ..
 
 
 def _hook(document: object, folder: str, file: str) -> Hook:
+    """Return the hook that one entry of the list defines.
+
+    Raises:
+        BadInput: A key is unknown, a value is invalid, or the values contradict each other.
+    """
     if not isinstance(document, Mapping):
         raise BadInput("a hook must be a mapping", hint="see the README's page on hooks")
     for key in document:
         if key not in KEYS:
             raise BadInput(f"the key {quoted(str(key))} of a hook is unknown", hint=_known(str(key), KEYS))
-    command = _command(document.get("command"))
-    webhook = _checked_webhook(_text(document.get("webhook"), "webhook"))
+    get = document.get
+    command, webhook = _command(get("command")), _checked_webhook(_text(get("webhook"), "webhook"))
     if bool(command) == bool(webhook):
         raise BadInput("a hook needs a command or a webhook, and one of them alone")
-    name = _text(document.get("name"), "name") or _usual_name(command, webhook)
-    if not NAME.fullmatch(name):
-        raise BadInput(f"{quoted(name)} can't be a hook's name", hint="use letters, digits, '.', '_' and '-'")
-    stages = tuple(ModelStage.parse(one) for one in _texts(document.get("stage"), "stage"))
-    actions = _texts(document.get("on"), "on")
-    for action in actions:
-        if action not in ACTIONS:
-            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=_known(action, ACTIONS))
-    if bool(stages) == bool(actions):
-        raise BadInput(f"the hook {name} needs a stage or an action to be set off by", hint="write stage: Production")
-    on_failure = _text(document.get("on_failure"), "on_failure") or "keep"
-    if on_failure not in ("keep", "rollback"):
-        raise BadInput(f"on_failure of the hook {name} must be keep or rollback")
-    secret_env = _text(document.get("secret_env"), "secret_env")
-    if secret_env and not VARIABLE.fullmatch(secret_env):
-        raise BadInput(f"secret_env of the hook {name} must be the name of a variable, and not the secret itself")
-    env = _variables(document.get("env"), name)
-    if env and webhook:
-        raise BadInput(f"env of the hook {name} is for a command, and the hook calls a webhook")
-    return Hook(
+    name = _name(get("name"), _usual_name(command, webhook))
+    hook = Hook(
         name=name,
-        actions=actions,
-        stages=stages,
-        models=_text(document.get("models"), "models") or "*",
+        stages=tuple(ModelStage.parse(stage) for stage in _texts(get("stage"), "stage")),
+        actions=_actions(get("on")),
+        models=_text(get("models"), "models") or "*",
         command=command,
         webhook=webhook,
-        secret_env=secret_env,
-        env=env,
-        timeout=_seconds(document.get("timeout", DEFAULT_SECONDS), name),
-        roll_back=on_failure == "rollback",
+        roll_back=_rolls_back(get("on_failure"), name),
+        secret_env=_secret_variable(get("secret_env"), name),
+        env=_variables(get("env"), name),
+        timeout=_seconds(get("timeout", DEFAULT_SECONDS), name),
         folder=folder,
         file=file,
     )
+    if bool(hook.stages) == bool(hook.actions):
+        raise BadInput(f"the hook {name} needs a stage or an action to be set off by", hint="write stage: Production")
+    if hook.env and webhook:
+        raise BadInput(f"env of the hook {name} is for a command, and the hook calls a webhook")
+    return hook
+
+
+def _name(value: object, usual: str) -> str:
+    name = _text(value, "name") or usual
+    if not NAME.fullmatch(name):
+        raise BadInput(f"{quoted(name)} can't be a hook's name", hint="use letters, digits, '.', '_' and '-'")
+    return name
+
+
+def _actions(value: object) -> tuple[str, ...]:
+    actions = _texts(value, "on")
+    for action in actions:
+        if action not in ACTIONS:
+            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=_known(action, ACTIONS))
+    return actions
+
+
+def _rolls_back(value: object, name: str) -> bool:
+    on_failure = _text(value, "on_failure") or "keep"
+    if on_failure not in ("keep", "rollback"):
+        raise BadInput(f"on_failure of the hook {name} must be keep or rollback")
+    return on_failure == "rollback"
+
+
+def _secret_variable(value: object, name: str) -> str:
+    variable = _text(value, "secret_env")
+    if variable and not VARIABLE.fullmatch(variable):
+        raise BadInput(f"secret_env of the hook {name} must be the name of a variable, and not the secret itself")
+    return variable
 
 
 def _known(word: str, words: Collection[str]) -> str:

@@ -30,28 +30,13 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
     if key not in SCHEMES or (key == "cache" and SIZE.match(value)):
         return value
     if "://" in value:
-        scheme, _, rest = value.partition("://")
-        login = rest.partition("/")[0].rpartition("@")[0]
-        known = SCHEMES[key]
-        if ":" in login or (login and scheme in known and scheme != "postgresql"):
-            # Never with the value: it holds a secret.
-            raise BadProfile(
-                f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
-                hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
-            )
-        if scheme == "postgresql" and _has_password(rest.partition("?")[2]):
-            raise BadProfile(
-                f"{where}the {key} has a password in its URL",
-                hint="take it out: passwords come from PGPASSWORD, ~/.pgpass or a service file",
-            )
-        if scheme not in known:
-            places = known if key == "endpoint_url" else (*known, "a path")
-            meant = "postgresql" in known and scheme in ("postgres", "pg", "postgis", "psql")
-            hint = "write postgresql://" if meant else f"use {' or '.join(places)}"
-            raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=hint)
-        return _checked_url(key, value, scheme, rest, where)
+        return _checked_url(key, value, where)
     if key == "endpoint_url":
         raise BadProfile(f"{where}endpoint_url must begin with https:// or http://")
+    return _absolute_path(key, value, folder, where)
+
+
+def _absolute_path(key: str, value: str, folder: str | None, where: str) -> str:
     if not value:
         raise BadProfile(f"{where}the {key} is empty")
     path = os.path.expanduser(value)
@@ -63,32 +48,61 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
     return os.path.normpath(path)
 
 
-def _checked_url(key: str, value: str, scheme: str, rest: str, where: str) -> str:
-    """The URL without a slash at its end, if it can only mean one place."""
+def _checked_url(key: str, value: str, where: str) -> str:
+    """Return the URL without a trailing slash, if it has no secret, an allowed scheme and exactly one meaning."""
+    scheme, _, rest = value.partition("://")
+    _refuse_secrets(key, scheme, rest, where)
+    allowed = SCHEMES[key]
+    if scheme not in allowed:
+        places = allowed if key == "endpoint_url" else (*allowed, "a path")
+        meant = "postgresql" in allowed and scheme in ("postgres", "pg", "postgis", "psql")
+        hint = "write postgresql://" if meant else f"use {' or '.join(places)}"
+        raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=hint)
     if scheme == "s3":
-        bucket, *parts = rest.rstrip("/").split("/")
-        if not BUCKET.fullmatch(bucket):
-            raise BadProfile(f"{where}the {key} names no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
-        if key == "catalog" and (not parts or rest.endswith("/")):
-            raise BadProfile(
-                f"{where}the catalog names no object: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db"
-            )
-        if any(part in ("", ".", "..") or set(part) & set("?#\\") for part in parts):
-            raise BadProfile(
-                f"{where}the {key} has a prefix that can't be: {quoted(value)}",
-                hint="write s3://bucket/some/prefix, without empty parts, '..', '?' and '#'",
-            )
-        return f"s3://{rest.rstrip('/')}"
+        return _checked_bucket(key, value, rest.rstrip("/"), where)
     if key == "endpoint_url":
-        from urllib.parse import urlsplit
-
-        try:
-            usable = bool(urlsplit(value).hostname) and urlsplit(value).port != 0 and " " not in value
-        except ValueError:
-            usable = False
-        if not usable:
-            raise BadProfile(f"{where}{quoted(value)} is no address", hint="write https://host or https://host:port")
+        _check_address(value, where)
     return value
+
+
+def _refuse_secrets(key: str, scheme: str, rest: str, where: str) -> None:
+    """Refuse a URL with a password or login; the message never repeats the value, which holds the secret."""
+    login = rest.partition("/")[0].rpartition("@")[0]
+    if ":" in login or (login and scheme in SCHEMES[key] and scheme != "postgresql"):
+        raise BadProfile(
+            f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
+            hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
+        )
+    if scheme == "postgresql" and _has_password(rest.partition("?")[2]):
+        raise BadProfile(
+            f"{where}the {key} has a password in its URL",
+            hint="take it out: passwords come from PGPASSWORD, ~/.pgpass or a service file",
+        )
+
+
+def _checked_bucket(key: str, value: str, rest: str, where: str) -> str:
+    bucket, *parts = rest.split("/")
+    if not BUCKET.fullmatch(bucket):
+        raise BadProfile(f"{where}the {key} names no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
+    if key == "catalog" and (not parts or value.endswith("/")):
+        raise BadProfile(f"{where}the catalog names no object: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db")
+    if any(part in ("", ".", "..") or set(part) & set("?#\\") for part in parts):
+        raise BadProfile(
+            f"{where}the {key} has a prefix that can't be: {quoted(value)}",
+            hint="write s3://bucket/some/prefix, without empty parts, '..', '?' and '#'",
+        )
+    return f"s3://{rest}"
+
+
+def _check_address(value: str, where: str) -> None:
+    from urllib.parse import urlsplit
+
+    try:
+        usable = bool(urlsplit(value).hostname) and urlsplit(value).port != 0 and " " not in value
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadProfile(f"{where}{quoted(value)} is no address", hint="write https://host or https://host:port")
 
 
 def _has_password(query: str) -> bool:
