@@ -70,6 +70,7 @@ mon data avail warn = 0
 mon data avail crit = 0
 mon data = {folder}/mon
 osd data = {folder}/osd
+osd class dir = {classes}
 osd objectstore = bluestore
 bluestore block size = 8589934592
 osd memory target = 1073741824
@@ -132,7 +133,11 @@ class Radosgw(Store):
         for name in ("mon", "osd", "rgw"):
             (folder / name).mkdir()
         s3, mon1, mon2 = self.ports
-        (folder / "ceph.conf").write_text(CONFIGURATION.format(fsid=fsid, folder=folder, s3=s3, mon1=mon1, mon2=mon2))
+        # Debian's Ceph 18 looks for its classes in a relative path.
+        classes = next(Path(shutil.which("ceph-osd") or "").parents[1].glob("lib/*/rados-classes"))
+        (folder / "ceph.conf").write_text(
+            CONFIGURATION.format(fsid=fsid, folder=folder, classes=classes, s3=s3, mon1=mon1, mon2=mon2)
+        )
         every = ["--cap", "mon", "allow *", "--cap", "osd", "allow *", "--cap", "mgr", "allow *"]
         self._run("ceph-authtool", "--create-keyring", "keyring", "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
         self._run("ceph-authtool", "keyring", "--gen-key", "-n", "client.admin", *every)
