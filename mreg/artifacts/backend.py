@@ -1,7 +1,7 @@
-"""BlobBackend: the contract that keeps bytes by key.
+"""BlobBackend: the contract of a store of bytes by key, and the protocols of what only some stores can do.
 
-A backend knows keys and bytes and nothing of models, digests or manifests. What must be right once (hashing, layout,
-verifying, batching) is in `mreg.artifacts.store.ArtifactStore` above it.
+A backend knows keys and bytes, and nothing of models, digests or manifests. `mreg.artifacts.store.ArtifactStore` above
+it hashes, verifies, batches and lays out the keys, once for all backends.
 """
 
 from __future__ import annotations
@@ -11,24 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, Self, runtime_checkable
 
 from mreg.domain.digest import Digest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abilities:
-    """What a backend can do, as data.
-
-    Attributes:
-        stages: Bytes can be written before their key is known (`BlobBackend.stage`), so that one reading pass both
-            hashes and stores. Where False a caller hashes first, and large blobs go in parts (`BlobBackend.parts`).
-        remote: Each call is a round trip over a network: it pays to have several under way, to keep what a cut pull
-            has received, and to keep blobs in a cache.
-    """
-
-    stages: bool
-    remote: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +57,11 @@ class Unfinished:
     modified: datetime
 
 
-class StagedBlob(abc.ABC):
-    """Bytes on their way in, invisible under any key until `BlobBackend.put_if_absent` takes them.
-
-    A context manager: leaving it drops what was not put. A crash leaves garbage that is listed under no key. It may be
-    put more than once, for a blob that was removed meanwhile.
+class TemporaryFile(abc.ABC):
+    """A local file that receives bytes; a context manager that removes it at the end.
 
     Attributes:
-        path: A local file that holds the bytes, for who must look at them before they have a name.
+        path: The file's path, for readers of the bytes written so far.
     """
 
     path: str
@@ -94,13 +76,27 @@ class StagedBlob(abc.ABC):
 
     @abc.abstractmethod
     def discard(self) -> None:
-        """Drop the bytes; does nothing after a put or a second time."""
+        """Remove the file; does nothing the second time."""
 
-    def __enter__(self) -> StagedBlob:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.discard()
+
+
+class StagedBlob(TemporaryFile):
+    """Bytes in the store that have no key yet.
+
+    A crash leaves garbage that is listed under no key.
+    """
+
+    @abc.abstractmethod
+    def put_if_absent(self, key: str) -> bool:
+        """Make the bytes durable under the key, with the guarantees of `BlobBackend.put_if_absent`.
+
+        It may be called again if the blob was removed meanwhile.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +148,15 @@ class BlobBackend(abc.ABC):
 
     Keys are relative POSIX paths made by `ArtifactStore` (``blobs/sha256/ab/cdef...``). Every method may be called
     from several threads and processes at once. Driver errors come out as `Unavailable` (can't be reached, full,
-    permission refused), `Corrupt` (a blob's place is taken by something else) or `NotFound`.
+    permission refused), `Corrupt` (a blob's place is taken by something else) or `NotFound`. A backend also implements
+    `SupportsStaging` or `SupportsParts`; one with neither takes only files of up to 8 MiB.
+
+    Attributes:
+        remote: Each call is a network round trip, so callers keep several in flight, keep the bytes of an interrupted
+            pull, and cache blobs.
     """
 
-    abilities: Abilities
+    remote: bool
 
     @property
     @abc.abstractmethod
@@ -185,23 +186,11 @@ class BlobBackend(abc.ABC):
         return False
 
     @abc.abstractmethod
-    def stage(self) -> StagedBlob:
-        """Room for bytes whose key is not known yet; only where ``abilities.stages``."""
-
-    @abc.abstractmethod
-    def parts(self, key: str) -> BlobParts:
-        """Room for a large blob whose key is known; only where not ``abilities.stages``."""
-
-    @abc.abstractmethod
-    def put_if_absent(self, key: str, source: bytes | StagedBlob) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         """Make the bytes durable under the key, whole or not at all; True if it was this call that did.
 
         When it returns, the bytes survive power loss. Of many callers at once one gets True; the others get False
         and the blob is then complete and durable all the same. An existing blob is never overwritten.
-
-        Args:
-            key: The blob's key.
-            source: Bytes in memory, or what this backend staged.
         """
 
     @abc.abstractmethod
@@ -241,3 +230,19 @@ class BlobBackend(abc.ABC):
     @abc.abstractmethod
     def discard(self, unfinished: Unfinished) -> None:
         """Remove what is on its way in; does nothing where it is gone."""
+
+
+@runtime_checkable
+class SupportsStaging(Protocol):
+    """A backend that takes bytes before their key is known, so that one pass over a file both hashes and stores it."""
+
+    def stage(self) -> StagedBlob:
+        """Return an empty staged blob."""
+
+
+@runtime_checkable
+class SupportsParts(Protocol):
+    """A backend that takes a large blob in parts, once its key is known: the file is hashed in a pass before."""
+
+    def parts(self, key: str) -> BlobParts:
+        """Return the upload of the key, with the parts that arrived earlier."""

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 
-from mreg.artifacts.backend import BlobBackend, Chunk, StagedBlob
+from mreg.artifacts.backend import BlobBackend, Chunk, StagedBlob, SupportsStaging, TemporaryFile
 from mreg.artifacts.hashing import Hashing
 from mreg.artifacts.layout import blob_key
 from mreg.artifacts.local import thoroughly
@@ -44,7 +44,7 @@ class Incoming:
         self._backend = backend
         self.size = self._begun = 0
         check_room(backend, size)
-        self._staged: StagedBlob = backend.stage() if backend.abilities.stages else _Temporary()
+        self._file: TemporaryFile = backend.stage() if isinstance(backend, SupportsStaging) else _Temporary()
         self._hashing = Hashing(size or UNKNOWN_SIZE)
         self._digest: Digest | None = None
 
@@ -53,12 +53,12 @@ class Incoming:
 
     def __exit__(self, *_: object) -> None:
         self._hashing.__exit__()
-        self._staged.discard()
+        self._file.discard()
 
     @property
     def path(self) -> str:
         """A local file that holds what was written so far."""
-        return self._staged.path
+        return self._file.path
 
     def write(self, chunk: Chunk) -> None:
         """Append the chunk, whose bytes must stay as they are.
@@ -67,14 +67,14 @@ class Incoming:
             Unavailable: It can't be kept.
         """
         self._hashing.add(chunk)
-        self._staged.write(chunk)
+        self._file.write(chunk)
         self.size += len(chunk)
-        if self.size - self._begun >= SYNC_BYTES and self._backend.abilities.stages:
+        if self.size - self._begun >= SYNC_BYTES and isinstance(self._file, StagedBlob):
             self._begin_sync()
 
     def _begin_sync(self) -> None:
         with contextlib.suppress(OSError):  # only a beginning: `put` does it, or says why it can't
-            descriptor = open_file(self._staged.path, follow=False)
+            descriptor = open_file(self._file.path, follow=False)
             try:
                 begin_sync(descriptor, self._begun, self.size - self._begun)
             finally:
@@ -96,10 +96,10 @@ class Incoming:
         """
         if self.size == 0:
             raise BadInput("the file has 0 bytes, and an empty artifact is no model", hint="check what sent it")
-        if not self._backend.abilities.stages:
-            return Upload(self._backend, (), None).put(self._staged.path)
+        if not isinstance(self._file, StagedBlob):
+            return Upload(self._backend, (), None).put(self._file.path)
         digest = self.digest()
-        new = self._backend.put_if_absent(blob_key(digest), self._staged)
+        new = self._file.put_if_absent(blob_key(digest))
         return Stored(
             kind=ArtifactKind.FILE,
             digest=digest,
@@ -110,7 +110,7 @@ class Incoming:
         )
 
 
-class _Temporary(StagedBlob):
+class _Temporary(TemporaryFile):
     """A file of the system's temporary folder."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mreg.artifacts.access import check_access
-from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, StagedBlob, Unfinished
+from mreg.artifacts.backend import BlobBackend, BlobStat, StagedBlob, Unfinished
 from mreg.artifacts.layout import folder_url
 from mreg.durability import settle, sync, sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
@@ -74,6 +74,9 @@ class LocalStagedBlob(StagedBlob):
             while view:
                 view = view[os.write(self.descriptor, view) :]
 
+    def put_if_absent(self, key: str) -> bool:
+        return self.backend.put_staged(key, self)
+
     def close(self, *, durable: bool) -> None:
         """Close the file, its bytes on the disk where that is asked for."""
         if self.descriptor >= 0:
@@ -102,7 +105,7 @@ class LocalBackend(BlobBackend):
         private: The folder, the root or one above it, that is made for its owner alone; empty for none.
     """
 
-    abilities = Abilities(stages=True, remote=False)
+    remote = False
 
     def __init__(self, root: Path, *, anchor: str | None = None, private: str = "") -> None:
         self._root = os.path.abspath(root)
@@ -148,20 +151,16 @@ class LocalBackend(BlobBackend):
     def stage(self) -> LocalStagedBlob:
         return LocalStagedBlob(self)
 
-    def parts(self, key: str) -> BlobParts:  # noqa: ARG002  there are none
-        raise TypeError("this backend stages")
-
-    def put_if_absent(self, key: str, source: bytes | StagedBlob) -> bool:
+    def put_if_absent(self, key: str, data: bytes) -> bool:
         if self._is_there(key):
             return False
-        if isinstance(source, bytes):
-            staged = self.stage()
-            with staged:
-                staged.write(source)
-                return self._put(key, staged)
-        if not isinstance(source, LocalStagedBlob):
-            raise TypeError("a blob that another backend staged")
-        return self._put(key, source)
+        with self.stage() as staged:
+            staged.write(data)
+            return self._put(key, staged)
+
+    def put_staged(self, key: str, staged: LocalStagedBlob) -> bool:
+        """Give the staged bytes their key; see `BlobBackend.put_if_absent`."""
+        return not self._is_there(key) and self._put(key, staged)
 
     def _put(self, key: str, staged: LocalStagedBlob) -> bool:
         if not staged.made:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import BinaryIO, cast
 
-from mreg.artifacts.backend import BlobBackend, Part
+from mreg.artifacts.backend import Part, SupportsParts
 from mreg.artifacts.hashing import Hashing, PartHashing
 from mreg.artifacts.parallel import Stoppable, in_order
 from mreg.artifacts.source import FileSection, SourceFile, read_chunks, unchanged
@@ -48,7 +48,7 @@ def measured(file: SourceFile, moved: Callable[[int], None]) -> tuple[Digest, tu
 
 
 def put_parts(
-    backend: BlobBackend, key: str, file: SourceFile, parts: tuple[Part, ...], moved: Callable[[int], None]
+    backend: SupportsParts, key: str, file: SourceFile, parts: tuple[Part, ...], moved: Callable[[int], None]
 ) -> tuple[bool, int]:
     """Send the parts that are not there yet and make the blob of all; whether this call made it, and the bytes found.
 

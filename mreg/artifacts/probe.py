@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 
-from mreg.artifacts.backend import BlobBackend, Part
+from mreg.artifacts.backend import BlobBackend, Part, SupportsParts
 from mreg.artifacts.hashing import damaged, digest_of
 from mreg.artifacts.layout import blob_key
 from mreg.errors import MregError
@@ -50,14 +51,14 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
             return "it does not know If-None-Match: bytes that two push at once are sent twice, and nothing is lost"
         return ""
 
-    def write_parts() -> str:
+    def write_parts(uploads: SupportsParts) -> str:
         body = os.urandom(64) * (PART_BYTES // 64)
         large = digest_of(body)
-        upload = backend.parts(blob_key(large))
+        upload = uploads.parts(blob_key(large))
         part = Part(1, 0, len(body), large)
         try:
             upload.put(part, BytesIO(body))
-            resumes = backend.parts(blob_key(large)).has(part, BytesIO(body))
+            resumes = uploads.parts(blob_key(large)).has(part, BytesIO(body))
             upload.complete([part])
         finally:
             backend.delete(blob_key(large))
@@ -76,8 +77,8 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
             yield f"check uploads ({how})", lambda: lacks
         yield "read it back", read
         yield "write only where nothing is", write_again
-        if not backend.abilities.stages:
-            yield "send a large file in parts", write_parts
+        if isinstance(backend, SupportsParts):
+            yield "send a large file in parts", partial(write_parts, backend)
         yield "remove the probe", remove
     finally:
         with contextlib.suppress(MregError):

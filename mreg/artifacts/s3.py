@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
-from mreg.artifacts.backend import Abilities, BlobBackend, BlobParts, BlobStat, Part, StagedBlob, Unfinished
+from mreg.artifacts.backend import BlobBackend, BlobParts, BlobStat, Part, Unfinished
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
 from mreg.artifacts.layout import blob_key
 from mreg.artifacts.parallel import in_order
@@ -206,7 +206,7 @@ class S3Parts(BlobParts):
 class S3Backend(BlobBackend):
     """Blobs in a bucket, under a prefix."""
 
-    abilities = Abilities(stages=False, remote=True)
+    remote = True
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -227,18 +227,13 @@ class S3Backend(BlobBackend):
     def forget(self) -> None:
         self._bucket.forget()
 
-    def stage(self) -> StagedBlob:
-        raise TypeError("this backend takes parts")
-
     def parts(self, key: str) -> S3Parts:
         return S3Parts(self._bucket, key)
 
-    def put_if_absent(self, key: str, source: bytes | StagedBlob) -> bool:
-        if not isinstance(source, bytes):
-            raise TypeError("a blob that another backend staged")
-        digest = digest_of(source)
-        made = self._bucket.put(key, source, digest, if_absent=True)
-        return made or (key == blob_key(digest) and self._bucket.put_right(key, source, digest))
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        digest = digest_of(data)
+        made = self._bucket.put(key, data, digest, if_absent=True)
+        return made or (key == blob_key(digest) and self._bucket.put_right(key, data, digest))
 
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
         seen: set[str] = set()

@@ -135,7 +135,7 @@ class ArtifactStore:
         Raises:
             Corrupt: A blob is missing.
         """
-        if self._backend.abilities.remote:
+        if self._backend.remote:
             from mreg.artifacts.download import fetched
 
             return fetched(self._backend, wanted, moved)
@@ -269,7 +269,7 @@ class ArtifactStore:
     @property
     def remote(self) -> bool:
         """Whether each blob is a round trip over a network."""
-        return self._backend.abilities.remote
+        return self._backend.remote
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -315,7 +315,7 @@ class ArtifactStore:
         place = Destination(
             destination,
             lambda wanted: self._fetch_or_find(wanted, moved),
-            resumable=self._backend.abilities.remote,
+            resumable=self._backend.remote,
             keep=self._cache.keep if self._cache is not None else lambda _digest, _path: None,
             moved=moved,
             records=records,
@@ -384,7 +384,7 @@ class ArtifactStore:
 
         wanted = Wanted(digest, size)
         with self._explaining(), TemporaryFile() as copy:
-            if self._backend.abilities.remote:  # not to be fetched twice
+            if self._backend.remote:  # not to be fetched twice
                 with closing(self._fetch_or_find([wanted], _untold)) as blobs:
                     check(wanted, next(blobs), copy.write)
                 copy.seek(0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from mreg.artifacts.backend import BlobBackend
+from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
 from mreg.artifacts.layout import blob_key
 from mreg.artifacts.progress import Progress, told
@@ -87,7 +87,7 @@ class Upload:
             new = self._backend.put_if_absent(blob_key(digest), data)
             moved(len(data))
             return _Put(digest, new)
-        if not self._backend.abilities.stages:
+        if not isinstance(self._backend, SupportsStaging):
             return self._put_parts(file, moved)
         if file.size in self._known_sizes:
             digest = self._hash(file, moved)
@@ -101,7 +101,7 @@ class Upload:
                 staged.write(chunk)
                 moved(len(chunk))
             digest = hashing.digest()
-            return _Put(digest, self._backend.put_if_absent(blob_key(digest), staged))
+            return _Put(digest, staged.put_if_absent(blob_key(digest)))
 
     def _put_parts(self, file: SourceFile, moved: Callable[[int], None], *, alone: bool = True) -> _Put:
         """Hash the file and send what is not there.
@@ -111,6 +111,11 @@ class Upload:
                 what is sent is.
         """
 
+        if not isinstance(self._backend, SupportsParts):
+            raise Unavailable(
+                f"{self._backend.url} takes no files larger than {SMALL_BYTES >> 20} MiB",
+                hint="choose another store for large files: mreg profile list",
+            )
         from mreg.artifacts.parts import measured, put_parts
 
         digest, parts = measured(file, moved if alone else lambda _count: moved(0))
@@ -188,7 +193,7 @@ class Upload:
         large = [file for file in files if file.size > SMALL_BYTES]
         small = [file for file in files if file.size <= SMALL_BYTES]
         check_room(self._backend, sum(file.size for file in small if file.size not in self._known_sizes))
-        if not self._backend.abilities.remote:
+        if not self._backend.remote:
             puts = [self._put_file(file, moved) for file in large]
             digests, new = self._put_small(small, moved)
         else:

@@ -131,7 +131,7 @@ class StagingContract(BlobBackendContract):
         with backend.stage() as staged:
             for chunk in chunks:
                 staged.write(chunk)
-            backend.put_if_absent(key_of(data), staged)
+            staged.put_if_absent(key_of(data))
         assert self.raw(backend, key_of(data)) == data
         assert self.leftovers(backend) == []
 
