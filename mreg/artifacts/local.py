@@ -149,6 +149,7 @@ class LocalBackend(BlobBackend):
         return Corrupt(f"the blob {key} in {self._root} is damaged: its place is taken by something that is not a file")
 
     def stage(self) -> LocalStagedBlob:
+        """See `mreg.artifacts.backend.SupportsStaging`."""
         return LocalStagedBlob(self)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:

@@ -228,6 +228,7 @@ class S3Backend(BlobBackend):
         self._bucket.forget()
 
     def parts(self, key: str) -> S3Parts:
+        """See `mreg.artifacts.backend.SupportsParts`."""
         return S3Parts(self._bucket, key)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:

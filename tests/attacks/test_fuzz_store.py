@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from mreg.cli import app
+from mreg.testing.blob_backend import key_of
 from tests.conftest import FULL, Mreg
-from tests.contracts.blob_backend import key_of
 from tests.hostile import DOCUMENTED, SECONDS, attack, plant, untouched
 
 TREES = 120 if FULL else 8

@@ -15,7 +15,7 @@ import pytest
 from mreg.artifacts.local import LocalBackend
 from mreg.artifacts.store import ArtifactStore
 from mreg.errors import MregError
-from tests.contracts.blob_backend import key_of
+from mreg.testing.blob_backend import key_of
 from tests.hostile import attack, plant, untouched
 
 OLD = 1_600_000_000

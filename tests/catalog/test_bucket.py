@@ -26,8 +26,8 @@ from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
 from mreg.s3.bucket import Bucket, BucketSettings
+from mreg.testing.database import add_event, count
 from tests.conftest import EVERY_STORE, Mreg, counted_pauses
-from tests.contracts.database import add_event, count
 from tests.proxy import Proxy
 from tests.servers import BUCKET, READER, Place, bucket_of
 

@@ -11,7 +11,7 @@ import pytest
 import mreg
 from mreg.catalog import filesystem, sqlite
 from mreg.catalog.filesystem import network_type, type_of_device
-from tests.contracts.database import add_event, count
+from mreg.testing.database import add_event, count
 from tests.contracts.test_sqlite_database import TestSqliteDatabase as OnLocalDisk
 
 MOUNTS = """\

@@ -19,8 +19,8 @@ from mreg.catalog.postgresql_connection import in_postgresql
 from mreg.catalog.postgresql_schema import migration_in_postgresql
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.events import first_broken
+from mreg.testing.database import add_event, count
 from tests.conftest import Mreg, counted_pauses
-from tests.contracts.database import add_event, count
 from tests.servers import PostgresqlServer
 
 

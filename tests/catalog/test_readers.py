@@ -17,7 +17,7 @@ from mreg.catalog.database import Connection
 from mreg.catalog.readers import CONNECTIONS
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.errors import Unavailable
-from tests.contracts.database import add_event, count
+from mreg.testing.database import add_event, count
 
 
 @pytest.fixture

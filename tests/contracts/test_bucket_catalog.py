@@ -6,7 +6,7 @@ import pytest
 
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Database
-from tests.contracts.catalog import CatalogContract
+from mreg.testing.catalog import CatalogContract
 from tests.servers import Place, bucket_of
 
 

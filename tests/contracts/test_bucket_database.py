@@ -6,8 +6,8 @@ import pytest
 
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Database
+from mreg.testing.database import DatabaseContract
 from tests.conftest import EVERY_STORE
-from tests.contracts.database import DatabaseContract
 from tests.servers import Place, bucket_of
 
 

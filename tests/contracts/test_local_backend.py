@@ -11,7 +11,7 @@ from mreg import linux
 from mreg.artifacts.backend import BlobBackend
 from mreg.artifacts.local import LocalBackend
 from mreg.errors import Corrupt, Unavailable
-from tests.contracts.blob_backend import StagingContract, key_of
+from mreg.testing.blob_backend import StagingContract, key_of
 
 
 class TestLocalBackend(StagingContract):

@@ -6,7 +6,7 @@ import pytest
 
 from mreg.catalog.database import Database
 from mreg.catalog.postgresql import PostgresqlDatabase
-from tests.contracts.catalog import CatalogContract
+from mreg.testing.catalog import CatalogContract
 from tests.servers import PostgresqlServer
 
 

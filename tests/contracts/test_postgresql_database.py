@@ -4,7 +4,7 @@ import pytest
 
 from mreg.catalog.database import Database
 from mreg.catalog.postgresql import PostgresqlDatabase
-from tests.contracts.database import DatabaseContract
+from mreg.testing.database import DatabaseContract
 from tests.servers import PostgresqlServer
 
 

@@ -9,8 +9,8 @@ from mreg.artifacts.backend import BlobBackend
 from mreg.artifacts.s3 import S3Backend
 from mreg.s3.bucket import Bucket, BucketSettings
 from mreg.s3.integrity import Way
+from mreg.testing.blob_backend import PartsContract, key_of
 from tests.conftest import EVERY_STORE
-from tests.contracts.blob_backend import PartsContract, key_of
 from tests.servers import Place
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mreg.catalog.database import Database
 from mreg.catalog.sqlite import SqliteDatabase
-from tests.contracts.catalog import CatalogContract
+from mreg.testing.catalog import CatalogContract
 
 
 class TestSqliteCatalog(CatalogContract):

@@ -6,7 +6,7 @@ import pytest
 
 from mreg.catalog.database import Database
 from mreg.catalog.sqlite import SqliteDatabase
-from tests.contracts.database import DatabaseContract
+from mreg.testing.database import DatabaseContract
 
 
 class TestSqliteDatabase(DatabaseContract):

@@ -24,8 +24,8 @@ from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage
 from mreg.domain.names import ModelName
 from mreg.errors import MregError
 from mreg.registry.promote import enter_stage
+from mreg.testing.catalog import AT
 from tests.conftest import EVERY_STORE, FULL
-from tests.contracts.catalog import AT
 from tests.proxy import Proxy
 from tests.servers import WRITER, Place, PostgresqlServer, S3Server, Store, bucket_of, new_place
 

@@ -21,8 +21,8 @@ from mreg.catalog.postgresql import PostgresqlDatabase
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.s3 import bucket as bucket_module
 from mreg.s3 import patience
+from mreg.testing.database import add_event, count
 from tests.conftest import Mreg
-from tests.contracts.database import add_event, count
 from tests.proxy import Proxy
 from tests.servers import Place, PostgresqlLine, PostgresqlServer
 

@@ -14,8 +14,8 @@ from mreg.artifacts.s3 import S3Backend
 from mreg.s3 import traits
 from mreg.s3.bucket import Bucket, BucketSettings
 from mreg.s3.traits import BARE, QUOTED, Memory, Traits
+from mreg.testing.blob_backend import file_and_parts, key_of, section
 from tests.conftest import EVERY_STORE, Mreg, counted_pauses
-from tests.contracts.blob_backend import file_and_parts, key_of, section
 from tests.proxy import Proxy
 from tests.servers import ADMIN, Place, Store, bucket_of
 

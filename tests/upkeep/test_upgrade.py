@@ -25,8 +25,8 @@ from mreg.catalog.postgresql_connection import PostgresqlConnection, Watched
 from mreg.catalog.postgresql_schema import NAMESPACE, make_tables
 from mreg.catalog.schema import BRINGS, SCHEMA, migration_statements
 from mreg.catalog.sqlite import SqliteDatabase
+from mreg.testing.database import add_event, count
 from tests.conftest import Mreg
-from tests.contracts.database import add_event, count
 from tests.hostile import snapshot
 from tests.places import KINDS, catalogs_of
 from tests.servers import PostgresqlServer, bucket_of

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -29,15 +30,17 @@ M = ModelName("m")
 
 
 def artifact(number: int = 1) -> ModelArtifact:
+    """Return a file artifact whose size and digest come from the number."""
     digest = Digest.sha256(f"{number:064x}")
     return ModelArtifact(
         kind=ArtifactKind.FILE, name="m.pkl", path="", size_bytes=number, digest=digest, format="pickle"
     )
 
 
-def push(writer: Writer, name: str = "m", number: int = 1, **fields: object) -> ModelVersion:
+def push(writer: Writer, name: str = "m", number: int = 1, **fields: Any) -> ModelVersion:
+    """Add a version to a model, which is registered first if it does not exist."""
     model = writer.model(ModelName(name)) or writer.register(name=ModelName(name))
-    return writer.add_version(model, artifact=artifact(number), **fields)  # type: ignore[arg-type]
+    return writer.add_version(model, artifact=artifact(number), **fields)
 
 
 class CatalogContract(abc.ABC):
@@ -49,13 +52,15 @@ class CatalogContract(abc.ABC):
 
     @pytest.fixture
     def catalog(self, tmp_path: Path) -> Iterator[Catalog]:
+        """Yield an empty catalog; its audit chain is checked at the end."""
         catalog = Catalog(self.database(tmp_path), lambda digest: f"store:/{digest.value}")
         yield catalog
         assert first_broken(catalog.read(lambda reader: reader.events(newest_first=False))) is None
         catalog.close()
 
-    def write(self, catalog: Catalog, fn: object, at: datetime = AT) -> object:
-        return catalog.write(fn, actor="me", at=at)  # type: ignore[arg-type, type-var]
+    def write(self, catalog: Catalog, fn: Callable[[Writer], object], at: datetime = AT) -> object:
+        """Run a function in one write transaction."""
+        return catalog.write(fn, actor="me", at=at)
 
     def test_many_models_at_once_are_what_each_is_by_itself(self, catalog: Catalog) -> None:
         def fill(writer: Writer) -> None:
@@ -89,6 +94,8 @@ class CatalogContract(abc.ABC):
         catalog.read(look)
 
     def find(self, catalog: Catalog, selector: str, name: str = "m") -> int | None:
+        """Return the number of the version that a selector finds, None if it finds none."""
+
         def look(reader: Reader) -> int | None:
             model = reader.model(ModelName(name))
             assert model is not None
@@ -99,7 +106,7 @@ class CatalogContract(abc.ABC):
 
     def test_a_version_comes_back_as_it_was_added(self, catalog: Catalog) -> None:
         source = Source(git_commit="a" * 40, git_dirty=False, environment={"python": "3.11", "größe": "ü"})
-        fields = {
+        fields: dict[str, Any] = {
             "description": "d\x1b[2J", "tags": {"b": "2", "a": "1"}, "parameters": {"lr": "0.1", "x": "[red]"},
             "metrics": {"big": 2**60 + 1, "zero": -0.0, "tiny": 1e-300, "accuracy": 0.95}, "run_id": "r",
             "experiment_id": "e", "source": source,
@@ -269,7 +276,7 @@ class CatalogContract(abc.ABC):
     def test_the_list_shows_the_last_changed_first(self, catalog: Catalog) -> None:
         for hour, name in enumerate(["a", "b", "c", "a"]):
             metrics = {"accuracy": 0.9 + hour / 100}
-            self.write(catalog, lambda w, n=name, m=metrics: push(w, n, metrics=m), AT + timedelta(hours=hour))
+            self.write(catalog, partial(push, name=name, metrics=metrics), AT + timedelta(hours=hour))
         summaries = catalog.read(lambda reader: reader.models())
         assert [str(one.model.name) for one in summaries] == ["a", "c", "b"]
         assert (summaries[0].metric, summaries[0].latest_value, summaries[0].production_value) == (
@@ -281,7 +288,7 @@ class CatalogContract(abc.ABC):
 
     def test_names_complete_and_the_nearest_are_found(self, catalog: Catalog) -> None:
         for name in ("classifier", "clusterer", "ranker"):
-            self.write(catalog, lambda w, n=name: push(w, n, metrics={f"{n}_score": 1, "accuracy": 1}))
+            self.write(catalog, partial(push, name=name, metrics={f"{name}_score": 1, "accuracy": 1}))
         assert catalog.read(lambda reader: reader.model_names("cl")) == ("classifier", "clusterer")
         assert catalog.read(lambda reader: reader.near_names("clasifier"))[0] == "classifier"
         assert catalog.read(lambda reader: reader.metric_names()) == (
@@ -291,7 +298,7 @@ class CatalogContract(abc.ABC):
 
     # Search, against the plain meaning of expressions
 
-    STORY = (
+    STORY: tuple[tuple[Any, ...], ...] = (
         (
             "a",
             {"accuracy": 0.5, "loss": 2},
@@ -317,6 +324,7 @@ class CatalogContract(abc.ABC):
 
     @pytest.fixture
     def searched(self, tmp_path: Path) -> Iterator[Catalog]:
+        """Yield a catalog with the versions of `STORY`."""
         catalog = Catalog(self.database(tmp_path), lambda digest: digest.value)
         for number, row in enumerate(self.STORY, 1):
             self.write(catalog, partial(self._add, number, row), AT + timedelta(days=number))
@@ -368,7 +376,7 @@ def value_of(field: Field, version: ModelVersion) -> object:
 
 
 def holds(where: Expression, version: ModelVersion) -> bool:
-    """The plain meaning of an expression."""
+    """Return whether a version matches an expression: the reference that the search is compared with."""
     if isinstance(where, And):
         return all(holds(one, version) for one in where.operands)
     if isinstance(where, Or):
@@ -381,7 +389,7 @@ def holds(where: Expression, version: ModelVersion) -> bool:
     return any(_compares(where, value) for value in values if value is not None)
 
 
-def _compares(where: Compare, value: object) -> bool:
+def _compares(where: Compare, value: Any) -> bool:
     wanted: list[object] = list(where.values)
     if where.field == Field("", "alias"):  # one alias in every case
         value, wanted = str(value).lower(), [str(one).lower() for one in wanted]
@@ -396,11 +404,11 @@ def _compares(where: Compare, value: object) -> bool:
         import fnmatch
 
         return fnmatch.fnmatchcase(str(value).lower(), str(wanted[0]).lower().replace("%", "*").replace("_", "?"))
-    first: object = wanted[0]
-    return {
-        "=": lambda: value == first, "!=": lambda: value != first, "<": lambda: value < first,  # type: ignore[operator]
-        "<=": lambda: value <= first, ">": lambda: value > first, ">=": lambda: value >= first,  # type: ignore[operator]
-    }[where.operator]()  # fmt: skip
+    first: Any = wanted[0]
+    compare: dict[str, Callable[[Any, Any], bool]] = {
+        "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    }  # fmt: skip
+    return compare[where.operator](value, first)
 
 
 FIELD = st.sampled_from(
@@ -434,9 +442,10 @@ TEXTS = st.sampled_from(
 
 @st.composite
 def comparisons(draw: st.DrawFn) -> Expression:
+    """Return one comparison of a field with values that occur in `STORY`."""
     field = draw(FIELD)
     if field.kind is FieldKind.NUMBER or (field.group == "params" and draw(st.booleans())):
-        value = st.sampled_from([0.5, 0.9, 1, 2, -1, 0, 10, 0.1])
+        value: st.SearchStrategy[Any] = st.sampled_from([0.5, 0.9, 1, 2, -1, 0, 10, 0.1])
     elif field.kind is FieldKind.STAGE:
         value = st.sampled_from([stage.value for stage in ModelStage])
     elif field.kind is FieldKind.STATUS:
@@ -458,6 +467,7 @@ def comparisons(draw: st.DrawFn) -> Expression:
 
 
 def expressions() -> st.SearchStrategy[Expression]:
+    """Return expressions of comparisons, joined by and, or and not."""
     return st.recursive(
         comparisons(),
         lambda inner: st.one_of(
@@ -470,4 +480,5 @@ def expressions() -> st.SearchStrategy[Expression]:
 
 
 def sorts() -> st.SearchStrategy[Sort | None]:
+    """Return orders of the results, or None for the default."""
     return st.none() | st.builds(Sort, FIELD, st.booleans())

@@ -25,6 +25,7 @@ def add_event(connection: Connection) -> int:
 
 
 def count(connection: Connection) -> int:
+    """Return the number of events."""
     return len(connection.all("events.all", row_limit=10_000))
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mreg.artifacts.backend import BlobBackend, Part
+from mreg.artifacts.backend import BlobBackend, Part, SupportsParts, SupportsStaging
 from mreg.artifacts.parts import measured
 from mreg.artifacts.source import source_file
 from mreg.errors import Conflict, NotFound
@@ -128,6 +128,7 @@ class StagingContract(BlobBackendContract):
     @given(chunks=st.lists(st.binary(max_size=50), max_size=5))
     def test_staged_bytes_appear_whole_under_their_key(self, backend: BlobBackend, chunks: list[bytes]) -> None:
         data = b"".join(chunks)
+        assert isinstance(backend, SupportsStaging)
         with backend.stage() as staged:
             for chunk in chunks:
                 staged.write(chunk)
@@ -136,12 +137,14 @@ class StagingContract(BlobBackendContract):
         assert self.leftovers(backend) == []
 
     def test_what_was_staged_and_not_put_is_gone(self, backend: BlobBackend) -> None:
+        assert isinstance(backend, SupportsStaging)
         with backend.stage() as staged:
             staged.write(b"x")
         assert self.leftovers(backend) == []
         assert list(backend.list("blobs/")) == []
 
     def test_what_is_unfinished_can_be_discarded(self, backend: BlobBackend) -> None:
+        assert isinstance(backend, SupportsStaging)
         with backend.stage() as staged:
             staged.write(b"x" * 1000)
             found = list(backend.unfinished())
@@ -159,6 +162,7 @@ class PartsContract(BlobBackendContract):
         data = b"0123456789" * 1_200_000
         file, parts = file_and_parts(tmp_path, data)
         key = key_of(data)
+        assert isinstance(backend, SupportsParts)
         upload = backend.parts(key)
         for part in reversed(parts):
             upload.put(part, section(file, part))
@@ -172,6 +176,7 @@ class PartsContract(BlobBackendContract):
         data = b"abcdefghij" * 1_200_000
         file, parts = file_and_parts(tmp_path, data)
         key = key_of(data)
+        assert isinstance(backend, SupportsParts)
         backend.parts(key).put(parts[1], section(file, parts[1]))
         again = backend.parts(key)
         assert [again.has(part, section(file, part)) for part in parts] == [False, True]
@@ -185,6 +190,7 @@ class PartsContract(BlobBackendContract):
     def test_a_part_that_changed_is_refused(self, backend: BlobBackend, tmp_path: Path) -> None:
         data = b"klmnopqrst" * 1_200_000
         file, parts = file_and_parts(tmp_path, data)
+        assert isinstance(backend, SupportsParts)
         upload = backend.parts(key_of(data))
         file.write_bytes(b"x" * len(data))
         with pytest.raises(Conflict):
@@ -194,6 +200,7 @@ class PartsContract(BlobBackendContract):
     def test_what_is_unfinished_can_be_discarded(self, backend: BlobBackend, tmp_path: Path) -> None:
         data = b"uvwxyz0123" * 1_200_000
         file, parts = file_and_parts(tmp_path, data)
+        assert isinstance(backend, SupportsParts)
         upload = backend.parts(key_of(data))
         upload.put(parts[0], section(file, parts[0]))
         found = list(backend.unfinished())

@@ -1,0 +1,9 @@
+"""Contract suites for implementations of mreg's interfaces.
+
+Subclass a suite in a test module, implement its abstract methods and fixtures, and pytest runs every law against the
+implementation. Needs pytest and Hypothesis.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("mreg.testing.blob_backend", "mreg.testing.catalog", "mreg.testing.database")
