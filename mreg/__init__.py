@@ -33,6 +33,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mreg.domain.metadata import VersionMetadata
     from mreg.errors import (
         AlreadyExists,
         ApprovalMissing,
@@ -66,11 +67,16 @@ __all__ = [
     "NotFound",
     "Registry",
     "Unavailable",
+    "VersionMetadata",
     "__version__",
     "open_registry",
 ]
 
-_PLACES = {"Registry": "mreg.registry.registry", "open_registry": "mreg.registry.open"}
+_PLACES = {
+    "Registry": "mreg.registry.registry",
+    "VersionMetadata": "mreg.domain.metadata",
+    "open_registry": "mreg.registry.open",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -22,8 +22,12 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mreg.linux import RENAME_NOREPLACE, rename2
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
 
 BINARY = getattr(os, "O_BINARY", 0)
 """Windows would otherwise translate newlines and take a byte 0x1A for the end of the file."""
@@ -338,3 +342,16 @@ def _remove_link_or_file(path: str, found: os.stat_result) -> None:
 
 def _os_error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
+
+
+def folder_url(folder: PurePath) -> str:
+    """Return the ``file:`` URL of an absolute path.
+
+    It is the same as that of `pathlib.Path.as_uri`, which from Python 3.14 on imports ``urllib.request``.
+    """
+    from urllib.parse import quote_from_bytes
+
+    path = folder.as_posix()
+    if folder.drive.endswith(":"):
+        return f"file:///{folder.drive}{quote_from_bytes(os.fsencode(path.removeprefix(folder.drive)))}"
+    return f"file:{'' if folder.drive else '//'}{quote_from_bytes(os.fsencode(path))}"

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 
 from mreg.artifacts.backend import Chunk
 from mreg.artifacts.hashing import Hashing, digest_of
-from mreg.artifacts.layout import blob_key
 from mreg.artifacts.tar import AGAIN, BLOCK, END, TarReader, TarWriter, room_of
 from mreg.domain.bundle import DOCUMENT_LIMIT, Bundle, check_bounds, sorted_digests
-from mreg.domain.digest import Digest
+from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import Manifest
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, Unavailable

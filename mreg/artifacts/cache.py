@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mreg.artifacts.hashing import hashed, stream_chunks
-from mreg.artifacts.layout import HEX, blob_key
 from mreg.artifacts.local import BLOBS, INCOMING, TEMPORARY, temporary
-from mreg.domain.digest import Digest
+from mreg.domain.digest import HEX, Digest, blob_key
 from mreg.errors import Corrupt
 from mreg.files import CREATE, READ, UPDATE, close, lock
 from mreg.folders import Folder, Tree

@@ -10,9 +10,8 @@ from queue import Empty, SimpleQueue
 
 from mreg.artifacts.backend import BlobBackend, Chunk, Wanted
 from mreg.artifacts.hashing import damaged, missing
-from mreg.artifacts.layout import blob_key
 from mreg.artifacts.parallel import Stoppable, in_order
-from mreg.domain.digest import Digest
+from mreg.domain.digest import Digest, blob_key
 from mreg.errors import MregError, NotFound, Unavailable
 
 RANGE_BYTES = 8 << 20

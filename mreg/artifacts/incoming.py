@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 from mreg.artifacts.backend import BlobBackend, Chunk, StagedBlob, SupportsStaging, TemporaryFile
 from mreg.artifacts.hashing import Hashing
-from mreg.artifacts.layout import blob_key
 from mreg.artifacts.local import thoroughly
 from mreg.artifacts.upload import Stored, Upload, check_room
-from mreg.domain.digest import Digest
+from mreg.domain.digest import Digest, blob_key
 from mreg.domain.model import ArtifactKind
 from mreg.errors import BadInput, Unavailable
 from mreg.files import close, open_file, unlink

@@ -28,10 +28,9 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mreg.artifacts.access import check_access
 from mreg.artifacts.backend import BlobBackend, BlobStat, StagedBlob, Unfinished
-from mreg.artifacts.layout import folder_url
 from mreg.durability import settle, sync, sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
-from mreg.files import CREATE, READ
+from mreg.files import CREATE, READ, folder_url
 from mreg.files import room as room_in
 from mreg.folders import Folder, Opened, Tree
 from mreg.linux import has_syncfs

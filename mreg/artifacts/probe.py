@@ -10,7 +10,7 @@ from io import BytesIO
 
 from mreg.artifacts.backend import BlobBackend, Part, SupportsParts
 from mreg.artifacts.hashing import damaged, digest_of
-from mreg.artifacts.layout import blob_key
+from mreg.domain.digest import blob_key
 from mreg.errors import MregError
 
 PART_BYTES = 5 << 20

@@ -20,8 +20,8 @@ from botocore.exceptions import ClientError
 
 from mreg.artifacts.backend import BlobBackend, BlobParts, BlobStat, Part, Unfinished
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
-from mreg.artifacts.layout import blob_key
 from mreg.artifacts.parallel import in_order
+from mreg.domain.digest import blob_key
 from mreg.domain.told import attributed
 from mreg.errors import Conflict, MregError, NotFound, Unavailable
 from mreg.s3.bucket import Bucket

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from mreg.artifacts.backend import BlobBackend, BlobStat, Chunk, Unfinished, Wanted
 from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import damaged, digest_of, missing, rest_of, stream_chunks
-from mreg.artifacts.layout import blob_key, digest_of_key
-from mreg.domain.digest import Digest
+from mreg.domain.digest import Digest, blob_key, digest_of_key
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
 from mreg.domain.text import quoted

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
-from mreg.artifacts.layout import blob_key
 from mreg.artifacts.progress import Progress, told
 from mreg.artifacts.source import SourceFile, changed, read_chunks, source_file, source_folder
-from mreg.domain.digest import Digest
+from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import BYTES_LIMIT, ENTRY_BYTES, Manifest, ManifestEntry, check_together
 from mreg.domain.model import ArtifactKind
 from mreg.domain.text import quoted

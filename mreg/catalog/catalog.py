@@ -11,8 +11,7 @@ from mreg.catalog.reader import Reader
 from mreg.domain.digest import Digest
 
 if TYPE_CHECKING:
-    from mreg.catalog.writer import Writer
-    from mreg.domain.hook import Hook
+    from mreg.catalog.writer import Observer, Writer
 
 T = TypeVar("T")
 
@@ -33,17 +32,15 @@ class Catalog:
         """What ``fn`` gives, all of it seeing one and the same state."""
         return self._database.read(lambda connection: fn(Reader(connection, self._locate)))
 
-    def write(self, fn: Callable[[Writer], T], *, actor: str, at: datetime, hooks: tuple[Hook, ...] = ()) -> T:
+    def write(self, fn: Callable[[Writer], T], *, actor: str, at: datetime, observer: Observer | None = None) -> T:
         """What ``fn`` gives, in one durable transaction whose events carry the actor and the time.
-
-        The hooks that its events set off are written down in the same transaction.
 
         ``fn`` may be run more than once and must have no effect but its calls; where it raises, nothing has changed.
         """
         from mreg.catalog.writer import Writer  # here: reading commands have no need of it
 
         return self._database.write(
-            lambda connection: fn(Writer(connection, self._locate, actor=actor, at=at, hooks=hooks))
+            lambda connection: fn(Writer(connection, self._locate, actor=actor, at=at, observer=observer))
         )
 
     def begin(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -29,24 +29,30 @@ OPEN_LIMIT = 100
 """Deployments of one hook that a command looks at, in addition to those that it wrote down itself."""
 
 
-def enqueue(writer: Writer, event: Event) -> None:
-    """Write down the hooks that an event sets off, in the transaction of the event.
+class DeploymentQueue:
+    """Enqueues the hooks that events trigger, in the transaction of each event: an observer of a `Writer`.
 
-    A version whose stage change sets one off is deploying from then on.
+    Attributes:
+        keys: Keys of the deployments that were enqueued.
     """
-    stage = stage_entered(event)
-    set_off = [hook for hook in writer.hooks if hook.wants(event.action, event.model, stage)]
-    for hook in set_off:
-        enqueue_one(writer, event, hook.name)
-    if set_off and stage:
-        _set_status(writer, event, ModelStatus.DEPLOYING)
+
+    def __init__(self, hooks: Sequence[Hook]) -> None:
+        self._hooks = hooks
+        self.keys: list[str] = []
+
+    def __call__(self, writer: Writer, event: Event) -> None:
+        """Enqueue the triggered hooks; a version whose stage change triggers one gets the status deploying."""
+        stage = stage_entered(event)
+        triggered = [hook for hook in self._hooks if hook.wants(event.action, event.model, stage)]
+        self.keys += [enqueue(writer, event, hook.name) for hook in triggered]
+        if triggered and stage:
+            _set_status(writer, event, ModelStatus.DEPLOYING)
 
 
-def enqueue_one(writer: Writer, event: Event, hook: str) -> None:
-    """Write down that a hook is to be run for an event."""
+def enqueue(writer: Writer, event: Event, hook: str) -> str:
+    """Enqueue a run of a hook for an event, and return the key of the deployment."""
     before = writer.connection.one("deployments.count", seq=event.seq)
     key = f"{event.hash[:32]}.{number(before, 'number') + 1 if before else 1}"
-    writer.set_off.append(key)
     writer.connection.run(
         "deployments.insert",
         key=key,
@@ -56,6 +62,7 @@ def enqueue_one(writer: Writer, event: Event, hook: str) -> None:
         version=event.version,
         at=writer.time,
     )
+    return key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

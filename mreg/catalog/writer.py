@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from mreg.catalog.belongings import add_belongings
-from mreg.catalog.changes import changes
 from mreg.catalog.database import Connection
 from mreg.catalog.reader import Reader
-from mreg.catalog.rows import event_values, last_version, number, read_event, source_values
+from mreg.catalog.rows import (
+    event_values,
+    last_version,
+    metric_values,
+    number,
+    parameter_number,
+    read_event,
+    source_values,
+)
 from mreg.domain.digest import Digest
 from mreg.domain.events import Event, chained, time_text
-from mreg.domain.metrics import MetricValue
+from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
 from mreg.domain.names import LARGEST_VERSION, ModelName, folded, spelled
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Corrupt
 
-if TYPE_CHECKING:
-    from mreg.domain.hook import Hook
+Observer = Callable[["Writer", Event], None]
+"""Called with every event in its transaction, right after the event is written."""
 
 
 class Writer(Reader):
-    """Changes within one transaction, and questions that see them.
+    """Changes within one transaction, and queries that see them.
 
-    Every method writes an event of what it did in the same transaction: there is no way to change without one.
+    Every method writes an event of its change in the same transaction.
+
+    Args:
+        actor: The name in the events.
+        at: The time in the events.
+        observer: Called with each event; may write, too.
     """
 
     def __init__(
@@ -36,12 +46,10 @@ class Writer(Reader):
         *,
         actor: str,
         at: datetime,
-        hooks: tuple[Hook, ...] = (),
+        observer: Observer | None = None,
     ) -> None:
         super().__init__(connection, locate)
-        self.hooks = hooks
-        self.set_off: list[str] = []
-        """Keys of the deployments that this transaction wrote down."""
+        self._observer = observer
         self.actor = actor
         self._at = at
         self.time = time_text(at)
@@ -65,10 +73,8 @@ class Writer(Reader):
             details=details,
         )
         self.connection.run("events.insert", **event_values(self._last))
-        if self.hooks:
-            from mreg.catalog.deployments import enqueue
-
-            enqueue(self, self._last)
+        if self._observer is not None:
+            self._observer(self, self._last)
         return self._last.seq
 
     def model_again(self, name: ModelName) -> RegisteredModel:
@@ -153,7 +159,7 @@ class Writer(Reader):
                 self.connection.run("models.remove_direction", model_id=model_id, name=metric)
         after = self.model_again(model.name)
         fields = ("description", "tags", "directions", "primary_metric")
-        self.record("model.edited", model, changes(model, after, fields))
+        self.record("model.edited", model, _changes(model, after, fields))
         return after
 
     def rename(self, model: RegisteredModel, to: ModelName) -> RegisteredModel:
@@ -202,14 +208,8 @@ class Writer(Reader):
         model: RegisteredModel,
         *,
         artifact: ModelArtifact,
-        description: str = "",
-        tags: Mapping[str, str] | None = None,
-        parameters: Mapping[str, str] | None = None,
-        metrics: Mapping[str, MetricValue] | None = None,
-        run_id: str = "",
-        experiment_id: str = "",
+        metadata: VersionMetadata,
         parent: ModelVersion | None = None,
-        data: Mapping[str, str] | None = None,
         source: Source | None = None,
         wanted: int = 0,
         imported: Mapping[str, object] | None = None,
@@ -217,8 +217,9 @@ class Writer(Reader):
         """Add the next version of a model; its bytes must be durable by now.
 
         Args:
-            wanted: The number to give it where every number given so far is lower.
-            imported: What it was where it was exported, for the audit trail alone.
+            metadata: Everything but the aliases, which `set_alias` sets.
+            wanted: The version's number, if every number given so far is lower.
+            imported: What it was in the registry that exported it, for the audit trail alone.
         """
         row = self.connection.one("models.by_id", model_id=model.model_id)
         given = max(number(row, "last_version", 0, LARGEST_VERSION - 1) + 1 if row else 1, wanted)
@@ -226,10 +227,10 @@ class Writer(Reader):
             "checksum": str(artifact.digest),
             "kind": artifact.kind.value,
             "size_bytes": artifact.size_bytes,
-            "metrics": dict(metrics or {}),
-            "run_id": run_id,
+            "metrics": dict(metadata.metrics),
+            "run_id": metadata.run_id,
             "parent": str(parent.reference) if parent else "",
-            **({"data": dict(data)} if data else {}),
+            **({"data": dict(metadata.data)} if metadata.data else {}),
             **({"imported": dict(imported)} if imported else {}),
         }
         seq = self.record("version.pushed", model, details, given)
@@ -238,31 +239,43 @@ class Writer(Reader):
             model_id=model.model_id,
             version=given,
             seq=seq,
-            description=description,
+            description=metadata.description,
             artifact_id=self._artifact_id(artifact),
             artifact_name=artifact.name,
             format=artifact.format,
-            run_id=run_id,
-            experiment_id=experiment_id,
+            run_id=metadata.run_id,
+            experiment_id=metadata.experiment_id,
             parent_id=parent.version_id if parent else None,
             at=self.time,
             actor=self.actor,
             **source_values(source or Source()),
         )
-        add_belongings(
-            self.connection,
-            model.model_id,
-            version_id,
-            metrics=metrics or {},
-            parameters=parameters or {},
-            tags=tags or {},
-            data=data or {},
-        )
+        self._insert_metadata(model.model_id, version_id, metadata)
         self.connection.run("models.add_version", model_id=model.model_id, version=given, at=self.time)
         version = self.version_by_id(version_id)
         if version is None:
             raise Corrupt(f"the catalog lost version {given} of {model.name} while it was added")
         return version
+
+    def _insert_metadata(self, model_id: int, version_id: int, metadata: VersionMetadata) -> None:
+        self.connection.run_many(
+            "versions.insert_metric",
+            [
+                {"version_id": version_id, "model_id": model_id, **metric_values(name, value)}
+                for name, value in metadata.metrics.items()
+            ],
+        )
+        self.connection.run_many(
+            "versions.insert_parameter",
+            [
+                {"version_id": version_id, "name": name, "value": value, "number": parameter_number(value)}
+                for name, value in metadata.parameters.items()
+            ],
+        )
+        for key, value in metadata.tags.items():
+            self.connection.run("versions.set_tag", version_id=version_id, name=key, value=value)
+        for key, value in metadata.data.items():
+            self.connection.run("versions.set_data", version_id=version_id, name=key, value=value)
 
     def _artifact_id(self, artifact: ModelArtifact) -> int:
         found = self.connection.one("versions.artifact", digest=artifact.digest.value, kind=artifact.kind.value)
@@ -346,7 +359,7 @@ class Writer(Reader):
         after = self._version_again(version)
         fields = ("description", "tags", "run_id", "experiment_id", "parent")
         model = self.model_again(version.model_name)
-        self.record("version.edited", model, changes(version, after, fields), version.version)
+        self.record("version.edited", model, _changes(version, after, fields), version.version)
         self.connection.run("models.touch", model_id=model.model_id, at=self.time)
         return after
 
@@ -396,3 +409,15 @@ class Writer(Reader):
         self.connection.run("models.lose_version", model_id=model.model_id, at=self.time)
         details = {"checksum": str(version.artifact.digest), "stage": version.stage.value}
         self.record("version.deleted", model, details, version.version)
+
+
+def _changes(before: object, after: object, fields: Collection[str]) -> dict[str, object]:
+    """Return ``{field: [before, after]}`` of the fields that an edit changed, JSON-ready for its event."""
+    pairs = {field: (getattr(before, field), getattr(after, field)) for field in fields}
+    return {field: [_plain(old), _plain(new)] for field, (old, new) in pairs.items() if old != new}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return "" if value is None else str(value)

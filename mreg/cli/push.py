@@ -85,6 +85,7 @@ def push(
       mreg push model.pkl --data train=s3://lake/churn/2026-03 --data labels=git:labels.csv@v7
     """
     from mreg.cli.render import pushed
+    from mreg.domain.metadata import VersionMetadata
 
     run = invocation_of(ctx)
     if ci:
@@ -103,17 +104,19 @@ def push(
         version = run.registry.push(
             path,
             name=name,
-            metrics=_metrics(given, metric or (), metrics_file or ()),
-            parameters=_parameters(param or (), params_file or ()),
-            tags=pairs("tag", tags),
-            aliases=alias or (),
+            metadata=VersionMetadata(
+                metrics=_metrics(given, metric or (), metrics_file or ()),
+                parameters=_parameters(param or (), params_file or ()),
+                tags=pairs("tag", tags),
+                aliases=tuple(alias or ()),
+                description=description or "",
+                run_id=run_id,
+                experiment_id=experiment_id,
+                data=pairs("data", data),
+                format=artifact_format,
+            ),
             stage=stage,
-            description=description or "",
-            run_id=run_id,
-            experiment_id=experiment_id,
             parent=parent,
-            data=pairs("data", data),
-            format=artifact_format,
             progress=progress,
         )
     run.output.result(version, pushed)

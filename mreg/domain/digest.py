@@ -1,4 +1,4 @@
-"""The digest of some bytes: which algorithm, and what it gave."""
+"""SHA-256 digests, and the keys of blobs in a store, which are made of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 
-_HEX = re.compile(r"[0-9a-f]{64}")
+HEX = re.compile(r"[0-9a-f]{64}")
+"""The hex digits of a digest."""
+
+_KEY = re.compile(r"blobs/sha256/([0-9a-f]{2})/([0-9a-f]{62})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Digest:
     value: str
 
     def __post_init__(self) -> None:
-        if self.algorithm != "sha256" or not _HEX.fullmatch(self.value):
+        if self.algorithm != "sha256" or not HEX.fullmatch(self.value):
             raise BadInput(
                 f"{quoted(f'{self.algorithm}:{self.value}')} is no digest",
                 hint="a digest is sha256: and 64 lower-case hex digits",
@@ -51,3 +54,14 @@ class Digest:
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.value}"
+
+
+def blob_key(digest: Digest) -> str:
+    """Return the key of a blob in any store: ``blobs/sha256/ab/cdef...``."""
+    return f"blobs/{digest.algorithm}/{digest.value[:2]}/{digest.value[2:]}"
+
+
+def digest_of_key(key: str) -> Digest | None:
+    """Return the digest of the blob that has the key; None if it is not a blob's key."""
+    match = _KEY.fullmatch(key)
+    return Digest.sha256(match[1] + match[2]) if match else None

@@ -47,6 +47,11 @@ class Event:
     previous: str
     hash: str
 
+    @property
+    def reference(self) -> str:
+        """``model@version``, the model's name if the event is of no version, empty if it is of no model."""
+        return f"{self.model}@{self.version}" if self.version is not None else self.model
+
 
 def time_text(at: datetime) -> str:
     """The time as ISO 8601 in UTC with microseconds and ``Z``; equal lengths, so that text order is time order."""

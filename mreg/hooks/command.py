@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import IO
 
 from mreg.domain.hook import Deployment, Hook
-from mreg.hooks.message import message, reference
-from mreg.hooks.outcome import OUTPUT_BYTES, Outcome
+from mreg.hooks.message import OUTPUT_BYTES, Outcome, message
 from mreg.processes import end
 
 TERMINATION_SECONDS = 5.0
@@ -33,7 +32,7 @@ def run_command(hook: Hook, deployment: Deployment, environment: Mapping[str, st
         "MREG_EVENT": event.action,
         "MREG_HOOK": hook.name,
         "MREG_DEPLOYMENT": deployment.key,
-        "MREG_REFERENCE": reference(deployment),
+        "MREG_REFERENCE": event.reference,
         "MREG_VERSION": "" if event.version is None else str(event.version),
         "MREG_STAGE": deployment.stage,
         # MREG_MODEL would be the model of a push that the hook makes itself.

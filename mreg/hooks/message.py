@@ -1,18 +1,36 @@
-"""What a hook is told, the same for commands and webhooks."""
+"""What a hook receives and what it answers, the same for commands and webhooks."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from mreg.domain.events import time_text
 from mreg.domain.hook import Deployment
 from mreg.wire import wire
 
+OUTPUT_BYTES = 8_192
+"""The number of bytes that are kept of the end of a hook's output."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The result of running a hook.
+
+    Attributes:
+        code: Exit status or HTTP status; None if there was none.
+        output: The end of its output, and the reason of a failure that the output does not state.
+    """
+
+    succeeded: bool
+    code: int | None
+    output: str
+
 
 def message(deployment: Deployment) -> bytes:
-    """The JSON of what happened, with ``type``, ``timestamp`` and ``data`` as Standard Webhooks has them.
+    """Return the event as JSON, with the keys ``type``, ``timestamp`` and ``data`` of Standard Webhooks.
 
-    The same bytes for every try of a deployment.
+    Every attempt of a deployment gets the same bytes.
     """
     event = deployment.event
     document = {
@@ -23,15 +41,9 @@ def message(deployment: Deployment) -> bytes:
             "hook": deployment.hook,
             "model": event.model,
             "version": event.version,
-            "reference": reference(deployment),
+            "reference": event.reference,
             "stage": deployment.stage or None,
             "event": wire(event),
         },
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
-
-
-def reference(deployment: Deployment) -> str:
-    """The version or model that it is about, as a person writes it."""
-    event = deployment.event
-    return f"{event.model}@{event.version}" if event.version is not None else event.model

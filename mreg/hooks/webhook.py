@@ -18,8 +18,7 @@ import time
 from urllib.parse import urlsplit
 
 from mreg.domain.hook import Deployment, Hook
-from mreg.hooks.message import message
-from mreg.hooks.outcome import OUTPUT_BYTES, Outcome
+from mreg.hooks.message import OUTPUT_BYTES, Outcome, message
 
 TRIES = 4
 LONGEST_ANSWER = 64 << 10

@@ -9,7 +9,7 @@ from mreg.catalog.deployments import (
     check_runs,
     claim,
     deployments_of,
-    enqueue_one,
+    enqueue,
     finish,
     open_deployments,
     refuse,
@@ -85,8 +85,7 @@ def _refuse(session: Session, hook: Hook, found: Open) -> None:
 def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
     import os
 
-    from mreg.hooks.dispatch import dispatch
-    from mreg.hooks.environment import minimal_environment
+    from mreg.hooks.run import minimal_environment, run_hook
 
     def take(writer: Writer) -> Deployment | None:
         return claim(writer, hook, deployment_id, session.now(), hook.timeout + GRACE_SECONDS)
@@ -100,7 +99,7 @@ def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
         named=hook.env,
         secrets={one.secret_env for one in session.hooks if one.secret_env},
     )
-    outcome = dispatch(hook, mine, environment)
+    outcome = run_hook(hook, mine, environment)
     finished = session.write_quietly(
         lambda writer: finish(writer, mine, succeeded=outcome.succeeded, outcome=outcome.code, output=outcome.output)
     )
@@ -113,7 +112,7 @@ def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
 
 def _about(deployment: Deployment) -> str:
     event = deployment.event
-    what = f"{event.model}@{event.version}" if event.version is not None else event.model or event.action
+    what = event.reference or event.action
     return f"{what} in {deployment.stage}" if deployment.stage else what
 
 
@@ -156,7 +155,10 @@ def deploy(session: Session, reference: VersionRef | str) -> tuple[Deployment, .
     """
     wanted = as_reference(reference)
 
+    keys: list[str] = []
+
     def request(writer: Writer) -> None:
+        keys.clear()  # the transaction may be retried
         version = find_version(writer, wanted)
         model = find_model(writer, version.model_name)
         entered = next(
@@ -186,11 +188,12 @@ def deploy(session: Session, reference: VersionRef | str) -> tuple[Deployment, .
                     f"the hook {hook.name} is not run for {version.reference}: {error.message}",
                     hint="mreg audit verify",
                 ) from error
-            enqueue_one(writer, entered, hook.name)
+            keys.append(enqueue(writer, entered, hook.name))
         asked = {"hooks": [hook.name for hook in hooks], "of": entered.seq}
         writer.record("deployment.requested", model, asked, version.version)
 
     session.write_down(request)
+    session.set_off.update(keys)
     return deliver(session)
 
 

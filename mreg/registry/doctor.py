@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from mreg.catalog.removals import stuck_removals
 from mreg.catalog.schema import SCHEMA, UPGRADE, older_note
+from mreg.catalog.stored_artifacts import newest_artifacts
 from mreg.domain.text import counted
 from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
 from mreg.registry.backup import place_of
-from mreg.registry.needed import newest_artifacts
 from mreg.registry.permissions import permission_problems
 
 if TYPE_CHECKING:

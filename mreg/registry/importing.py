@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.bundle import Bundle, BundledVersion
 from mreg.domain.events import time_text
+from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, VersionRef
 from mreg.registry.storing import add_with_bytes
@@ -175,14 +176,16 @@ class _Import:
         return writer.add_version(
             model,
             artifact=version.artifact,
-            description=version.description,
-            tags=version.tags,
-            parameters=version.parameters,
-            metrics=version.metrics,
-            run_id=version.run_id,
-            experiment_id=version.experiment_id,
+            metadata=VersionMetadata(
+                description=version.description,
+                tags=version.tags,
+                parameters=version.parameters,
+                metrics=version.metrics,
+                data=version.data,
+                run_id=version.run_id,
+                experiment_id=version.experiment_id,
+            ),
             parent=self._parent(writer, one),
-            data=version.data,
             source=version.source,
             wanted=version.version if version.version <= NUMBER_LIMIT else 0,
             imported=self._origin(version),

@@ -80,7 +80,7 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
 
     # Not by the store, which a command that only shows has no other need of.
     def url() -> str:
-        from mreg.artifacts.layout import folder_url
+        from mreg.files import folder_url
 
         return profile.artifacts.rstrip("/") if in_bucket else folder_url(Path(profile.artifacts))
 
@@ -88,7 +88,7 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
         return f"{url()}/blobs" if next(artifact_store().blobs(), None) else ""
 
     def locate(digest: Digest) -> str:
-        from mreg.artifacts.layout import blob_key
+        from mreg.domain.digest import blob_key
 
         return f"{url()}/{blob_key(digest)}"
 

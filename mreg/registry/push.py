@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mreg.domain.metrics import MetricValue, check_metric
+from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
-from mreg.domain.names import ModelName, VersionRef, check_alias
+from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.paths import check_artifact_name
-from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value
 from mreg.domain.transition import StageChange
-from mreg.errors import BadInput, Corrupt, Unavailable
+from mreg.errors import Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.stage_changes import after_hooks
@@ -29,50 +28,11 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attachments:
-    """What a person says of a version at its push, checked when made.
-
-    Raises:
-        BadInput: A name, number or text can't be stored, or there are more than `ENTRIES_LIMIT` of a kind.
-    """
-
-    description: str = ""
-    metrics: Mapping[str, MetricValue] = field(default_factory=dict)
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    data: Mapping[str, str] = field(default_factory=dict)
-    aliases: tuple[str, ...] = ()
-    run_id: str = ""
-    experiment_id: str = ""
-    format: str = ""
-
-    def __post_init__(self) -> None:
-        check_text("description", self.description)
-        for kind, entries in (("metric", self.metrics), ("parameter", self.parameters), ("tag", self.tags)):
-            if len(entries) > ENTRIES_LIMIT:
-                raise BadInput(f"{len(entries)} {kind}s are too many; the limit is {ENTRIES_LIMIT}")
-        metrics = {check_key("metric", name): check_metric(name, value) for name, value in self.metrics.items()}
-        object.__setattr__(self, "metrics", metrics)
-        for kind, texts in (("parameter", self.parameters), ("tag", self.tags)):
-            for key, value in texts.items():
-                check_value(kind, check_key(kind, key), value)
-        if self.data:
-            from mreg.domain.lineage import check_data
-        for key, value in self.data.items():
-            check_data(check_key("data", key), value)
-        for alias in self.aliases:
-            check_alias(alias)
-        for what, line in (("run id", self.run_id), ("experiment id", self.experiment_id), ("format", self.format)):
-            if line:
-                check_line(what, line)
-
-
 def push(
     session: Session,
     path: str | os.PathLike[str],
     name: ModelName,
-    attachments: Attachments,
+    metadata: VersionMetadata,
     *,
     stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
@@ -116,7 +76,7 @@ def push(
         return done.pop() if done else session.artifacts().put(place, progress=progress)
 
     return _add(
-        session, name, put, attachments,
+        session, name, put, metadata,
         _Found(artifact_name, file_format, source, run_id), stage=stage, parent=parent, new_model=True,
     )  # fmt: skip
 
@@ -126,7 +86,7 @@ def push_received(
     incoming: Incoming,
     file_name: str,
     name: ModelName,
-    attachments: Attachments,
+    metadata: VersionMetadata,
     *,
     stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
@@ -148,7 +108,7 @@ def push_received(
 
     artifact_name = check_file_name(file_name)
     found = _Found(artifact_name, detect(incoming.path, artifact_name), Source(), "")
-    return _add(session, name, incoming.put, attachments, found, stage=stage, parent=parent, new_model=False)
+    return _add(session, name, incoming.put, metadata, found, stage=stage, parent=parent, new_model=False)
 
 
 def check_file_name(name: str) -> str:
@@ -174,7 +134,7 @@ def _add(
     session: Session,
     name: ModelName,
     put: Callable[[], Stored],
-    attachments: Attachments,
+    metadata: VersionMetadata,
     found: _Found,
     *,
     stage: ModelStage | str | None,
@@ -201,21 +161,15 @@ def _add(
                 size_bytes=stored.size_bytes,
                 digest=stored.digest,
                 file_count=stored.file_count,
-                format=attachments.format or found.format,
+                format=metadata.format or found.format,
             ),
-            description=attachments.description,
-            tags=attachments.tags,
-            parameters=attachments.parameters,
-            metrics=attachments.metrics,
-            run_id=attachments.run_id or found.run_id,
-            experiment_id=attachments.experiment_id,
+            metadata=replace(metadata, run_id=metadata.run_id or found.run_id),
             parent=find_version(writer, made_from) if made_from else None,
-            data=attachments.data,
             source=found.source,
         )
-        if attachments.aliases or target is not None:
+        if metadata.aliases or target is not None:
             from mreg.registry.admission import admit_new, take_alias
-        for alias in attachments.aliases:
+        for alias in metadata.aliases:
             admit_new(writer, version, alias)
             version = take_alias(writer, version, alias)
         if target is None or target is ModelStage.NONE:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.domain.names import ModelName, VersionRef
+from mreg.errors import BadInput
 from mreg.registry.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mreg.domain.events import Event
     from mreg.domain.hook import Deployment
     from mreg.domain.lineage import Lineage
+    from mreg.domain.metadata import VersionMetadata
     from mreg.domain.metrics import Direction, MetricValue
     from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
@@ -84,6 +86,7 @@ class Registry(Upkeep):
         path: Place,
         *,
         name: Name | None = None,
+        metadata: VersionMetadata | None = None,
         metrics: Mapping[str, MetricValue] | None = None,
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
@@ -100,16 +103,25 @@ class Registry(Upkeep):
         """Store a file or folder as the next version of a model; see `mreg.registry.push.push`.
 
         Without a name one is found as the command finds it (`mreg.registry.naming`), with a notice.
-        """
-        from mreg.registry.push import Attachments, push, target_model
 
-        attachments = Attachments(
+        Args:
+            metadata: All metadata as one object, instead of the arguments of the same names.
+
+        Raises:
+            BadInput: Metadata is given both ways.
+        """
+        from mreg.domain.metadata import VersionMetadata
+        from mreg.registry.push import push, target_model
+
+        given = VersionMetadata(
             description=description, metrics=metrics or {}, tags=tags or {}, data=data or {}, aliases=tuple(aliases),
             parameters={key: str(value) for key, value in (parameters or {}).items()},
             run_id=run_id, experiment_id=experiment_id, format=format,
         )  # fmt: skip
+        if metadata is not None and given != VersionMetadata():
+            raise BadInput("push got metadata both as an object and as arguments", hint="put all of it in metadata")
         target = target_model(self._session, path, name)
-        return push(self._session, path, target, attachments, stage=stage, parent=parent, progress=progress)
+        return push(self._session, path, target, metadata or given, stage=stage, parent=parent, progress=progress)
 
     def pull(
         self, reference: Reference, destination: Place | None = None, *, force: bool = False, progress: Progress = None

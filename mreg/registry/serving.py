@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from mreg.artifacts.incoming import Incoming
-    from mreg.domain.metrics import MetricValue
+    from mreg.domain.metadata import VersionMetadata
     from mreg.domain.model import ModelStage, ModelVersion
     from mreg.domain.names import ModelName, VersionRef
     from mreg.registry.check import Check
@@ -46,29 +46,17 @@ class Serving:
         incoming: Incoming,
         file_name: str,
         name: ModelName | str,
+        metadata: VersionMetadata,
         *,
-        metrics: Mapping[str, MetricValue] | None = None,
-        parameters: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None,
-        aliases: Iterable[str] = (),
         stage: ModelStage | str | None = None,
-        description: str = "",
-        run_id: str = "",
-        experiment_id: str = "",
         parent: VersionRef | str | None = None,
-        data: Mapping[str, str] | None = None,
-        format: str = "",
     ) -> ModelVersion:
         """Make a received file the next version of a registered model; see `mreg.registry.push.push_received`."""
         from mreg.domain.names import ModelName
-        from mreg.registry.push import Attachments, push_received
+        from mreg.registry.push import push_received
 
-        attachments = Attachments(
-            description=description, metrics=metrics or {}, parameters=parameters or {}, tags=tags or {},
-            data=data or {}, aliases=tuple(aliases), run_id=run_id, experiment_id=experiment_id, format=format,
-        )  # fmt: skip
         target = ModelName(name) if isinstance(name, str) else name
-        return push_received(self._session, incoming, file_name, target, attachments, stage=stage, parent=parent)
+        return push_received(self._session, incoming, file_name, target, metadata, stage=stage, parent=parent)
 
     def files(self, reference: VersionRef | str) -> tuple[StoredFile, ...]:
         """The files of a version; see `mreg.registry.streaming.files`."""

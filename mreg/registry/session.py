@@ -69,15 +69,16 @@ class Session:
 
     def write_down(self, fn: Callable[[Writer], T]) -> T:
         """`write` that leaves the hooks that it triggers to `mreg.registry.deploy.deliver`."""
-        keys: list[str] = []
+        from mreg.catalog.deployments import DeploymentQueue
+
+        queue = DeploymentQueue(self.hooks)
 
         def work(writer: Writer) -> T:
-            value = fn(writer)
-            keys[:] = writer.set_off  # of the last try, if there were several
-            return value
+            queue.keys.clear()  # the transaction may be retried
+            return fn(writer)
 
-        value = self.catalog.write(work, actor=self.actor(), at=self.now(), hooks=self.hooks)
-        self.set_off.update(keys)
+        value = self.catalog.write(work, actor=self.actor(), at=self.now(), observer=queue)
+        self.set_off.update(queue.keys)
         return value
 
     def write_quietly(self, fn: Callable[[Writer], T]) -> T:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from mreg.artifacts.parallel import in_order
 from mreg.artifacts.progress import told
-from mreg.catalog.rows import read_reference
+from mreg.catalog.stored_artifacts import StoredArtifact, stored_artifacts, versions_of
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind
 from mreg.domain.names import VersionRef
 from mreg.errors import BadInput, Corrupt, MregError
-from mreg.registry.needed import StoredArtifact, stored_artifacts
 from mreg.registry.references import as_reference, find, find_version
 
 if TYPE_CHECKING:
@@ -173,12 +172,8 @@ def _loose(session: Session, sizes: Mapping[Digest, int]) -> tuple[int, int]:
 
 def _problem(session: Session, digest: Digest, error: MregError, artifacts: list[StoredArtifact]) -> BlobProblem:
     def named(reader: Reader) -> tuple[VersionRef, ...]:
-        rows = [
-            row
-            for artifact in artifacts[:NAMED]
-            for row in reader.connection.all("versions.of_artifact", artifact_id=artifact.artifact_id, row_limit=NAMED)
-        ]
-        return tuple(read_reference(row) for row in rows[:NAMED])
+        found = [version for artifact in artifacts[:NAMED] for version in versions_of(reader, artifact, NAMED)]
+        return tuple(found[:NAMED])
 
     kind = "unreadable"
     if isinstance(error, Corrupt):

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from mreg.documents import json_document, metrics_in, parameters_in, texts_in
 from mreg.domain.digest import Digest
+from mreg.domain.metadata import VersionMetadata
 from mreg.domain.metrics import WELL_KNOWN, MetricValue, parse_metric
 from mreg.domain.model import ModelVersion
 from mreg.domain.names import ModelName
@@ -227,13 +228,12 @@ def check_field(name: str) -> None:
         )
 
 
-def attachments(fields: dict[str, str]) -> dict[str, Any]:
-    """What is said of a version, by the names that `Registry.push_received` has.
+def metadata_of(fields: dict[str, str]) -> VersionMetadata:
+    """Return the metadata that the fields of a form give.
 
     Raises:
         BadInput: A field can't be read.
     """
-    found: dict[str, Any] = {name: fields[name] for name in TEXTS if fields.get(name) and name != "checksum"}
     documents = {name: json_document(fields[name], f"the field {name}") for name in MAPPINGS if fields.get(name)}
     metrics: dict[str, MetricValue] = (
         metrics_in(documents["metrics"], "the field metrics") if "metrics" in documents else {}
@@ -243,15 +243,20 @@ def attachments(fields: dict[str, str]) -> dict[str, Any]:
             if name in metrics:
                 raise BadInput(f"the metric {name} is given twice")
             metrics[name] = parse_metric(name, fields[name])
-    found["metrics"] = metrics
-    if "parameters" in documents:
-        found["parameters"] = parameters_in(documents["parameters"], "the field parameters")
-    for name in ("tags", "data"):
-        if name in documents:
-            found[name] = texts_in(documents[name], f"the field {name}")
-    if fields.get("aliases"):
-        found["aliases"] = tuple(alias.strip() for alias in fields["aliases"].split(","))
-    return found
+    parameters = parameters_in(documents["parameters"], "the field parameters") if "parameters" in documents else {}
+    texts = {name: texts_in(documents[name], f"the field {name}") for name in ("tags", "data") if name in documents}
+    aliases = fields.get("aliases")
+    return VersionMetadata(
+        metrics=metrics,
+        parameters=parameters,
+        tags=texts.get("tags", {}),
+        data=texts.get("data", {}),
+        aliases=tuple(alias.strip() for alias in aliases.split(",")) if aliases else (),
+        description=fields.get("description", ""),
+        run_id=fields.get("run_id", ""),
+        experiment_id=fields.get("experiment_id", ""),
+        format=fields.get("format", ""),
+    )
 
 
 async def receive_upload(request: Request, registry: Registry, model: ModelName) -> ModelVersion:
@@ -279,13 +284,16 @@ async def receive_upload(request: Request, registry: Registry, model: ModelName)
             in_form = _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
 
             def push() -> ModelVersion:
-                said = attachments(fields)
+                metadata = metadata_of(fields)
                 for expected in (checksum, in_form):
                     if expected and incoming.digest() != expected:
                         raise BadInput(
                             f"the file that came is {incoming.digest()}, and was to be {expected}", hint="send it again"
                         )
-                return registry.push_received(incoming, file_name, model, **said)
+                return registry.push_received(
+                    incoming, file_name, model, metadata,
+                    stage=fields.get("stage") or None, parent=fields.get("parent") or None,
+                )  # fmt: skip
 
             return await run_sync(push)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 import operator
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from mreg.catalog.writer import Writer
 from mreg.domain.digest import Digest
 from mreg.domain.events import first_broken
 from mreg.domain.expression import FIELDS, And, Compare, Expression, Field, FieldKind, Missing, Not, Or, Sort
+from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
 from mreg.domain.names import ModelName, Selector
 from mreg.errors import AlreadyExists, BadInput
@@ -40,7 +42,9 @@ def artifact(number: int = 1) -> ModelArtifact:
 def push(writer: Writer, name: str = "m", number: int = 1, **fields: Any) -> ModelVersion:
     """Add a version to a model, which is registered first if it does not exist."""
     model = writer.model(ModelName(name)) or writer.register(name=ModelName(name))
-    return writer.add_version(model, artifact=artifact(number), **fields)
+    names = {field.name for field in dataclasses.fields(VersionMetadata)} & fields.keys()
+    metadata = VersionMetadata(**{name: fields.pop(name) for name in names})
+    return writer.add_version(model, artifact=artifact(number), metadata=metadata, **fields)
 
 
 class CatalogContract(abc.ABC):

@@ -21,11 +21,10 @@ from mreg import files
 from mreg.artifacts import placing
 from mreg.artifacts.backend import Wanted
 from mreg.artifacts.destination import Destination
-from mreg.artifacts.layout import blob_key
 from mreg.artifacts.local import LocalBackend
 from mreg.artifacts.store import ArtifactStore
 from mreg.artifacts.upload import Stored
-from mreg.domain.digest import Digest
+from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import Manifest, ManifestEntry
 from mreg.domain.model import ArtifactKind
 from mreg.errors import AlreadyExists, BadInput, Conflict, Corrupt, MregError, NotFound, Unavailable

@@ -15,7 +15,7 @@ import pytest
 
 from mreg.domain.hook import parse_hooks
 from mreg.errors import BadInput
-from mreg.hooks.environment import PASSED
+from mreg.hooks.run import PASSED
 from tests.conftest import Mreg
 
 SECRETS = {

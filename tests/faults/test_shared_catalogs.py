@@ -20,6 +20,7 @@ from mreg.catalog.sqlite import SqliteDatabase
 from mreg.catalog.writer import Writer
 from mreg.domain.digest import Digest
 from mreg.domain.events import first_broken
+from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage
 from mreg.domain.names import ModelName
 from mreg.errors import MregError
@@ -49,7 +50,7 @@ def push_and_promote(writer: Writer, run_id: str, *, promote: bool) -> int:
     digest = Digest.sha256(f"{random.getrandbits(256):064x}")
     artifact = ModelArtifact(kind=ArtifactKind.FILE, name="m", path="", size_bytes=1, digest=digest, format="pickle")
     model = writer.model(M) or writer.register(name=M)
-    version = writer.add_version(model, artifact=artifact, run_id=run_id)
+    version = writer.add_version(model, artifact=artifact, metadata=VersionMetadata(run_id=run_id))
     if promote:
         enter_stage(writer, version, ModelStage.PRODUCTION, reason="it is new")
     return version.version

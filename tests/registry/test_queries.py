@@ -12,6 +12,7 @@ from mreg.catalog.catalog import Reader
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.writer import Writer
 from mreg.domain.lineage import flatten
+from mreg.domain.metadata import VersionMetadata
 from mreg.domain.names import ModelName
 from tests.places import NewCatalog, new_catalog  # noqa: F401  a fixture
 
@@ -96,7 +97,9 @@ def grow(registry: mreg.Registry, count: int, parent: Callable[[int], int]) -> N
         versions = {1: first}
         for number in range(2, count + 1):
             model = writer.model_again(ModelName("m"))
-            versions[number] = writer.add_version(model, artifact=first.artifact, parent=versions[parent(number)])
+            versions[number] = writer.add_version(
+                model, artifact=first.artifact, metadata=VersionMetadata(), parent=versions[parent(number)]
+            )
 
     registry._session.write(add)  # type: ignore[attr-defined]
 

@@ -12,6 +12,7 @@ import pytest
 
 import mreg
 from mreg.domain.events import first_broken
+from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.policy import Policy, Rule
 from mreg.registry.query import ModelVersions
@@ -220,7 +221,9 @@ def test_a_long_chain_of_parents_is_shown_whole(registry: mreg.Registry) -> None
     def grow(writer):  # type: ignore[no-untyped-def]
         version = writer.version(writer.model(mreg.domain.names.ModelName("chain")), 1)  # type: ignore[attr-defined]
         for _ in range(1500):
-            version = writer.add_version(writer.model(version.model_name), artifact=version.artifact, parent=version)
+            version = writer.add_version(
+                writer.model(version.model_name), artifact=version.artifact, metadata=VersionMetadata(), parent=version
+            )
 
     registry._session.write(grow)
     assert len(wire(registry.lineage("chain@1501"))["parents"]) == 1500

@@ -74,7 +74,7 @@ def told(events: Iterable[Event], model: ModelName | None = None) -> tuple[Told,
         if event.action == "version.deleted" and event.version is not None:
             gone.add((event.model_id, event.version))
         there = str(model) if model is not None else names[event.model_id]
-        about = f"{event.model}@{event.version}" if event.version is not None else event.model
+        about = event.reference
         found.append(
             Told(
                 event=event,

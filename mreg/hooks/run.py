@@ -1,9 +1,12 @@
-"""The environment of a hook's command: a documented minimum, never all variables of the process."""
+"""Run a hook in a minimal environment."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+
+from mreg.domain.hook import Deployment, Hook
+from mreg.hooks.message import Outcome
 
 PASSED = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
 """Variables that every command receives if they are set; those that begin with ``LC_``, too."""
@@ -13,6 +16,21 @@ PASSED_ON_WINDOWS = frozenset({
     "WINDIR",
 })  # fmt: skip
 """Variables that a command receives on Windows, too, where programs do not start without some of them."""
+
+
+def run_hook(hook: Hook, deployment: Deployment, environment: Mapping[str, str]) -> Outcome:
+    """Run the hook's command or call its webhook, and return its outcome; a failure of either is not raised.
+
+    Args:
+        environment: The command's environment, without the variables of the event.
+    """
+    if hook.command:
+        from mreg.hooks.command import run_command
+
+        return run_command(hook, deployment, environment)
+    from mreg.hooks.webhook import call_webhook
+
+    return call_webhook(hook, deployment)
 
 
 def minimal_environment(

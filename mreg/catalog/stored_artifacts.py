@@ -1,0 +1,55 @@
+"""The artifacts of the versions of a catalog: each once, however many versions have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mreg.catalog.rows import number, read_artifact, read_reference
+from mreg.domain.digest import Digest
+from mreg.domain.model import ArtifactKind
+from mreg.domain.names import VersionRef
+
+if TYPE_CHECKING:
+    from mreg.catalog.database import Row
+    from mreg.catalog.reader import Reader
+
+PAGE = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredArtifact:
+    """The bytes of at least one version."""
+
+    artifact_id: int
+    kind: ArtifactKind
+    digest: Digest
+    size_bytes: int
+
+
+def stored_artifacts(reader: Reader, after: int = 0) -> Iterator[StoredArtifact]:
+    """Return every artifact, oldest first, read in pages of `PAGE`.
+
+    Args:
+        after: Only artifacts with a higher id.
+    """
+    while rows := reader.connection.all("versions.artifacts_after", artifact_id=after, row_limit=PAGE):
+        yield from map(_stored, rows)
+        after = number(rows[-1], "artifact_id")
+
+
+def newest_artifacts(reader: Reader, limit: int) -> tuple[StoredArtifact, ...]:
+    """Return at most ``limit`` artifacts, newest first."""
+    return tuple(map(_stored, reader.connection.all("versions.newest_artifacts", row_limit=limit)))
+
+
+def versions_of(reader: Reader, artifact: StoredArtifact, limit: int) -> tuple[VersionRef, ...]:
+    """Return at most ``limit`` versions that have the artifact."""
+    rows = reader.connection.all("versions.of_artifact", artifact_id=artifact.artifact_id, row_limit=limit)
+    return tuple(map(read_reference, rows))
+
+
+def _stored(row: Row) -> StoredArtifact:
+    artifact_id, kind, digest, size_bytes = read_artifact(row)
+    return StoredArtifact(artifact_id=artifact_id, kind=kind, digest=digest, size_bytes=size_bytes)
