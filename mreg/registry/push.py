@@ -14,12 +14,12 @@ from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVers
 from mreg.domain.names import ModelName, VersionRef, check_alias
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value
-from mreg.domain.transition import StageChange
 from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes
+from mreg.results.stages import StageChange
 
 if TYPE_CHECKING:
     from mreg.artifacts.incoming import Incoming
