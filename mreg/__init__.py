@@ -12,15 +12,16 @@ API over both::
 
 The house, every arrow pointing one way::
 
-    cli, server  ->  registry  ->  catalog, artifacts, hooks  ->  domain  ->  errors
+    cli, server  ->  registry  ->  catalog, artifacts, hooks  ->  wire  ->  results  ->  domain  ->  errors
 
 - ``domain`` holds the values and rules: pure, without I/O, clock or environment.
+- ``results`` holds the types that operations return; ``wire`` converts them to JSON.
 - ``catalog`` keeps metadata over one small contract, `mreg.catalog.database.Database`.
 - ``artifacts`` keeps bytes over another, `mreg.artifacts.backend.BlobBackend`.
 - ``s3`` is one bucket and what can go wrong with it, below both; ``waiting`` tells of what does not answer.
 - ``hooks`` runs commands and calls webhooks that changes set off.
 - ``registry`` holds the use cases, the only place that spans both.
-- ``profile`` says where things are; ``documents`` reads what people hand in; ``wire`` makes JSON-ready dicts.
+- ``profile`` says where things are; ``documents`` reads what people hand in.
 - ``server`` is the registry over HTTP, and the only place that knows FastAPI; ``cli`` the only one that knows Typer and
   rich.
 

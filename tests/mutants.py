@@ -42,7 +42,7 @@ MODULES = {
     "domain/policy": ("tests/domain/test_policy.py", _POLICY),
     "domain/gates": ("tests/domain/test_policy.py tests/domain/test_directions.py", _POLICY),
     "domain/transition": ("tests/domain/test_transition.py", _LIFE),
-    "domain/comparison": ("tests/domain/test_comparison.py", "tests/registry/test_queries.py"),
+    "registry/compare": ("tests/registry/test_comparison.py", "tests/registry/test_queries.py"),
     "domain/names": ("tests/domain/test_names.py", f"{_PUSH} tests/attacks/test_alias_case.py"),
     "registry/admission": (_POLICY, _LIFE),
     "registry/approve": (_POLICY, _LIFE),

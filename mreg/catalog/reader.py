@@ -22,13 +22,14 @@ from mreg.catalog.rows import (
 from mreg.catalog.selecting import holders, select
 from mreg.catalog.statements import statement
 from mreg.domain.digest import Digest
-from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
+from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.stored import SIZE_LIMIT
 
 if TYPE_CHECKING:
     from mreg.domain.events import Event
     from mreg.domain.expression import Expression, Sort
+    from mreg.results.models import ModelSummary
 
 STAGING = Selector(SelectorKind.STAGE, "staging")
 PRODUCTION = Selector(SelectorKind.STAGE, "production")

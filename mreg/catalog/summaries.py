@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.rows import number, read_metric, read_metric_name, read_model, row_of, text, version_number
 from mreg.domain.metrics import WELL_KNOWN, MetricValue, primary_metric
-from mreg.domain.model import ModelSummary, RegisteredModel
+from mreg.domain.model import RegisteredModel
+from mreg.results.models import ModelSummary
 
 CHUNK = 200
 """Models that are read by one statement."""

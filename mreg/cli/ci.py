@@ -13,8 +13,8 @@ from mreg.domain.text import printable
 from mreg.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
-    from mreg.domain.comparison import Comparison
     from mreg.domain.model import ModelVersion
+    from mreg.results.comparison import Comparison
 
 
 FILES = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")

@@ -13,7 +13,7 @@ from mreg.cli.parameters import Command
 from mreg.errors import GateFailed
 
 if TYPE_CHECKING:
-    from mreg.domain.comparison import Comparison
+    from mreg.results.comparison import Comparison
 
 ALL_METRICS = ":0"
 """The tolerance that stands for the flag without a value."""
@@ -50,7 +50,7 @@ def compare(
       mreg compare classifier --ci --fail-on-regression
     """
     run = invocation_of(ctx)
-    from mreg.domain.comparison import Tolerance, regressions
+    from mreg.registry.compare import Tolerance, regressions
 
     if ci:
         from mreg.cli.ci import check_step, write_comparison

@@ -104,7 +104,7 @@ def _trusted(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG
 
 
 def _roles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
-    from mreg.server.tokens import Role
+    from mreg.results.tokens import Role
 
     return [str(role) for role in Role]
 

@@ -24,7 +24,7 @@ from mreg.domain.text import counted
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
-    from mreg.registry.edit import Deletion
+    from mreg.results.models import Deletion
 
 
 def alias(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mreg.domain.lineage import Lineage, LineageNode
 from mreg.domain.model import ModelVersion
 from mreg.domain.text import printable
 from mreg.errors import BadInput
+from mreg.results.lineage import Lineage, LineageNode
 
 Edge = tuple[str, str, str]
 """From, to, and what leads there."""

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import typer
 
     from mreg.cli.output import Output
-    from mreg.profile.schema import Profile
     from mreg.registry.registry import Registry
+    from mreg.results.profiles import Profile
 
 FORMATS = ("table", "plain", "json", "csv", "md")
 

@@ -13,7 +13,7 @@ from mreg.errors import BadInput, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from mreg.domain.model import ModelVersion
-    from mreg.registry.query import ModelVersions
+    from mreg.results.models import ModelVersions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from mreg.errors import BadInput
 if TYPE_CHECKING:
     from mreg.domain.names import VersionRef
     from mreg.errors import LeavesProduction
-    from mreg.registry.approve import Decided
+    from mreg.results.policies import Decided
 
 POLICY_COMMANDS = {
     "show": ("policies", "show_policy"),

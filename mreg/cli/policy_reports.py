@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from mreg.domain.events import Event
     from mreg.domain.hook import Deployment
     from mreg.domain.policy import Assessment, Departure
-    from mreg.registry.approve import Decided, Waiting
-    from mreg.registry.audit import AuditReport, Why
-    from mreg.registry.policy import ModelPolicy, Standing
-    from mreg.registry.promote import Plan
+    from mreg.results.history import AuditReport, Why
+    from mreg.results.policies import Decided, ModelPolicy, Standing, Waiting
+    from mreg.results.stages import Plan
 
 Row = tuple[Cell | Toned, ...]
 

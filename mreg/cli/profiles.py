@@ -77,7 +77,7 @@ def use_profile(ctx: typer.Context, name: ProfileName) -> None:
 
 def _tell_what_overrides(run: Invocation) -> None:
     from mreg.profile.load import project_here
-    from mreg.profile.schema import KEYS
+    from mreg.results.profiles import KEYS
 
     project, values = project_here(os.environ, trusting=run.trust_project, notice=run.notice)
     said = [key for key in values if key in ("profile", "catalog", "artifacts")]

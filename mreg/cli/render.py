@@ -11,10 +11,10 @@ from mreg.cli.table import Cell, Rendering, Table, Toned, one, stage_cell
 from mreg.domain.text import counted
 
 if TYPE_CHECKING:
-    from mreg.domain.model import ModelSummary, ModelVersion, RegisteredModel
-    from mreg.domain.transition import StageChange
-    from mreg.registry.pull import Pulled
-    from mreg.registry.query import ModelVersions
+    from mreg.domain.model import ModelVersion, RegisteredModel
+    from mreg.results.models import ModelSummary, ModelVersions
+    from mreg.results.stages import StageChange
+    from mreg.results.transfers import Pulled
 
 BARS = "▁▂▃▄▅▆▇█"
 

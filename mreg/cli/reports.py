@@ -11,16 +11,14 @@ from mreg.domain.text import counted
 
 if TYPE_CHECKING:
     from mreg.domain.bundle import Bundle
-    from mreg.domain.comparison import Comparison
     from mreg.domain.events import Event
-    from mreg.domain.lineage import Lineage
-    from mreg.profile.schema import Profile, ProfileEntry
-    from mreg.profile.trust import TrustedFolder
-    from mreg.registry.edit import Deletion
-    from mreg.registry.export import Exported
-    from mreg.registry.importing import Imported
-    from mreg.registry.query import StagesAt
-    from mreg.server.tokens import NewToken
+    from mreg.results.comparison import Comparison
+    from mreg.results.history import StagesAt
+    from mreg.results.lineage import Lineage
+    from mreg.results.models import Deletion
+    from mreg.results.profiles import Profile, ProfileEntry, TrustedFolder
+    from mreg.results.tokens import NewToken
+    from mreg.results.transfers import Exported, Imported
 
 VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
 
@@ -148,7 +146,7 @@ def stages_at(found: StagesAt) -> Rendering:
 
 def lineage(found: Lineage) -> Rendering:
     """The tree: ancestors, the version itself, descendants."""
-    from mreg.domain.lineage import flatten
+    from mreg.results.lineage import flatten
 
     version = found.version
     ancestors = [node for _, node in flatten(found.parents)][::-1]
@@ -192,7 +190,7 @@ def deletion(found: Deletion) -> Rendering:
 
 def profile(found: Profile) -> Rendering:
     """Every value and from where it came."""
-    from mreg.profile.schema import KEYS
+    from mreg.results.profiles import KEYS
 
     rows = [
         (key, getattr(found, key), Toned(found.origins.get(key, ""), "dim"))

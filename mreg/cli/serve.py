@@ -134,7 +134,8 @@ def token(
       mreg token ci --role writer
       mreg token ci --role writer -q >> tokens
     """
-    from mreg.server.tokens import Role, new_token
+    from mreg.results.tokens import Role
+    from mreg.server.tokens import new_token
 
     run = invocation_of(ctx)
     made = new_token(name, Role.parse(role))

@@ -16,7 +16,7 @@ from mreg.errors import LeavesProduction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mreg.domain.transition import StageChange
+    from mreg.results.stages import StageChange
 
 T = TypeVar("T")
 

@@ -9,12 +9,7 @@ from mreg.cli.table import Rendering, Table, Toned, one
 from mreg.domain.text import counted
 
 if TYPE_CHECKING:
-    from mreg.registry.backup import CatalogCopy
-    from mreg.registry.check import Check
-    from mreg.registry.doctor import Finding
-    from mreg.registry.gc import Garbage
-    from mreg.registry.upgrade import Upgrade
-    from mreg.registry.verify import Verification
+    from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
 STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable": "bad"}
 

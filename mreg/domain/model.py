@@ -191,18 +191,3 @@ class RegisteredModel:
         if newest == latest + 1:
             return f"version {newest} is archived"
         return f"newer versions up to {newest} are archived"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSummary:
-    """A model with what a list shows of it.
-
-    Attributes:
-        metric: The metric that speaks for the model, empty where no version has any.
-        latest_value: That metric of the latest version, None where there is none; production_value likewise.
-    """
-
-    model: RegisteredModel
-    metric: str
-    latest_value: MetricValue | None
-    production_value: MetricValue | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mreg.domain.model import ModelStage, ModelVersion
+from mreg.domain.model import ModelStage
 
 ROAD = (ModelStage.NONE, ModelStage.STAGING, ModelStage.PRODUCTION, ModelStage.ARCHIVED)
 
@@ -46,26 +46,3 @@ def held(entries: Iterable[StageEntry]) -> tuple[int, ...]:
         elif not stack or stack[-1] != entry.version:
             stack.append(entry.version)
     return tuple(stack)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageChange:
-    """What a stage change did.
-
-    Attributes:
-        version: The version as it is now.
-        before: The stage it was in; equal to the present one where nothing had to be done.
-        archived: The versions that had to leave the stage for it and are still archived.
-        back: The versions that are in the stage now because a hook failed and the change was rolled back; empty if it
-            was not rolled back.
-    """
-
-    version: ModelVersion
-    before: ModelStage
-    archived: tuple[ModelVersion, ...] = ()
-    back: tuple[ModelVersion, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything had to be done."""
-        return self.version.stage is not self.before or bool(self.archived) or bool(self.back)

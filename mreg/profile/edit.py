@@ -15,7 +15,7 @@ from mreg.folders import Folder, linked, make_folders
 from mreg.profile.load import BUILT_IN, config_file, read_profiles, user_folder
 from mreg.profile.place import location
 from mreg.profile.reading import NAME
-from mreg.profile.schema import KEYS, PROJECT_FILE
+from mreg.results.profiles import KEYS, PROJECT_FILE
 
 
 def add_profile(

@@ -17,7 +17,7 @@ from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
 from mreg.profile.place import location, pair_locations
 from mreg.profile.project import ProjectFile, find_project, project_values
 from mreg.profile.reading import NAME, Values, document, mapping, origin_of, text_of, unknown_key
-from mreg.profile.schema import KEYS, Profile, ProfileEntry
+from mreg.results.profiles import KEYS, Profile, ProfileEntry
 
 if TYPE_CHECKING:
     from mreg.documents import Node

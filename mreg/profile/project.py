@@ -17,10 +17,13 @@ from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
 from mreg.files import open_file
 from mreg.profile.place import location, pair_locations
 from mreg.profile.reading import Values, mapping, origin_of, text_of, unknown_key
-from mreg.profile.schema import KEYS, PROJECT_FILE, PROJECT_KEYS
+from mreg.results.profiles import KEYS, PROJECT_FILE
 
 SIZE_LIMIT = 64 << 10
 """Bytes of a project file."""
+
+PROJECT_KEYS = ("profile", "model", "catalog", "artifacts")
+"""What a project file may say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, BadProfile, NotFound
@@ -17,31 +16,9 @@ from mreg.profile.edit import rewrite
 from mreg.profile.load import user_folder
 from mreg.profile.project import ProjectFile, find_project, project_values, required_project
 from mreg.profile.reading import Values
-from mreg.profile.schema import PROJECT_FILE
+from mreg.results.profiles import TrustedFolder
 
 FIELDS = ("folder", "profile", "catalog", "artifacts")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedFolder:
-    """A folder whose project file may name these.
-
-    Attributes:
-        folder: Absolute, without symbolic links.
-        profile: The profile that the file chooses; empty: none.
-        catalog: Where its catalog is; empty: not named.
-        artifacts: Where its artifacts are; empty: not named.
-    """
-
-    folder: str
-    profile: str
-    catalog: str
-    artifacts: str
-
-    @property
-    def file(self) -> str:
-        """The project file."""
-        return os.path.join(self.folder, PROJECT_FILE)
 
 
 def record_file(variables: Mapping[str, str]) -> str:

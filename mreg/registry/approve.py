@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mreg.catalog.decisions import decide, decisions_on, policy_for, withdraw
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import Selector, VersionRef, folded, spelled
-from mreg.domain.policy import Assessment, Decision, Rule, counts
+from mreg.domain.policy import Decision, Rule, counts
 from mreg.domain.text import check_text
 from mreg.domain.transition import ROAD
 from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
@@ -16,35 +16,12 @@ from mreg.registry.admission import assessment_of, no_such_target, occupants
 from mreg.registry.promote import enter_stage, named_version
 from mreg.registry.references import LATEST, as_reference, find_model, find_version, version_now
 from mreg.registry.stage_changes import check_seen
+from mreg.results.policies import Decided, Waiting
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.registry.session import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
-    """What a decision did.
-
-    Attributes:
-        person: Whose it is.
-        decision: approved, rejected or withdrawn.
-        assessment: What the policy says to the version for the target now.
-    """
-
-    version: ModelVersion
-    person: str
-    decision: str
-    assessment: Assessment
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """A version that waits for decisions."""
-
-    version: ModelVersion
-    assessment: Assessment
 
 
 def approve(

@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.catalog.decisions import decisions_on
 from mreg.domain.events import Event, changes_within, first_broken, parse_time, stages_at, time_text
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef, spelled
-from mreg.domain.policy import Decision
 from mreg.domain.text import printable
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_told
+from mreg.results.history import AuditReport, Why
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
-    from mreg.domain.comparison import Comparison
     from mreg.registry.session import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditReport:
-    """A trail that is whole.
-
-    Attributes:
-        last_hash: Of the last event; who keeps it elsewhere sees later whether events were cut off the end.
-    """
-
-    events: int
-    last_hash: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
-    """Why a version is where it is.
-
-    Attributes:
-        entered: The event by which it entered its stage, with what the policy said then; None where it never moved.
-        decisions: What people decided on it, as it stands.
-        before: The version that it replaced in Staging or Production, or else the last one that left the stage before
-            it entered; None where there is none.
-        comparison: Its metrics, parameters, data and source against that one's; their files are not read.
-    """
-
-    version: ModelVersion
-    entered: Event | None
-    decisions: tuple[Decision, ...]
-    before: ModelVersion | None
-    comparison: Comparison | None
 
 
 def verify_audit(session: Session) -> AuditReport:
@@ -112,7 +79,7 @@ def why(session: Session, reference: VersionRef | str) -> Why:
     Raises:
         NotFound: There is no such model or version.
     """
-    from mreg.domain.comparison import compare
+    from mreg.registry.compare import compare_versions
 
     wanted = as_reference(reference)
 
@@ -127,7 +94,7 @@ def why(session: Session, reference: VersionRef | str) -> Why:
             entered=entered,
             decisions=decisions_on(reader, version),
             before=before,
-            comparison=compare(before, version, directions=model.directions) if before is not None else None,
+            comparison=compare_versions(before, version, directions=model.directions) if before is not None else None,
         )
         return found, note
 

@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -21,30 +21,10 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
 from mreg.registry.audit import verify_audit
 from mreg.registry.destinations import check_database, check_destination
 from mreg.registry.needed import needed_blobs
+from mreg.results.upkeep import CatalogCopy
 
 if TYPE_CHECKING:
     from mreg.registry.session import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogCopy:
-    """A catalog that was copied, row by row, and held against what it was copied from.
-
-    Attributes:
-        source: From where.
-        target: To where.
-        rows: In all tables.
-        events: In the audit trail.
-        last_hash: Of the last of them, empty where there is none.
-        set_aside: Where the damaged catalog is that was in the way; empty where there was none.
-    """
-
-    source: str
-    target: str
-    rows: int
-    events: int
-    last_hash: str
-    set_aside: str = ""
 
 
 def backup(session: Session, file: str | os.PathLike[str], *, force: bool = False) -> CatalogCopy:

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mreg.catalog.schema import older_note
 from mreg.domain.digest import Digest
 from mreg.errors import MregError
 from mreg.registry.permissions import permission_problems
 from mreg.registry.session import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was tried.
-
-    Attributes:
-        place: Where.
-        error: What failed, empty where it worked.
-        hint: What to do about it.
-        lacks: What the place can't do, where mreg works all the same.
-    """
-
-    name: str
-    place: str
-    error: str = ""
-    hint: str = ""
-    lacks: str = ""
+from mreg.results.upkeep import Check
 
 
 def check(session: Session) -> tuple[Check, ...]:

@@ -1,16 +1,32 @@
-"""Compare: the difference of two versions with their files."""
+"""Compare: the difference of two versions with their files, and whether it is a regression."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from mreg.domain.comparison import Comparison
-from mreg.domain.comparison import compare as compare_versions
 from mreg.domain.manifest import ManifestEntry
+from mreg.domain.metrics import (
+    Direction,
+    MetricValue,
+    Verdict,
+    difference,
+    direction,
+    exact,
+    exact_arithmetic,
+    parse_metric,
+    percent,
+)
+from mreg.domain.metrics import verdict as verdict_of
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef
+from mreg.domain.text import nearest, quoted
+from mreg.errors import BadInput
 from mreg.registry.references import as_reference, find, find_model, find_told
 from mreg.registry.session import Session
+from mreg.results.comparison import Change, Comparison, MetricDifference, Regression
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -63,3 +79,176 @@ def _files(session: Session, version: ModelVersion) -> tuple[ManifestEntry, ...]
     if artifact.kind is ArtifactKind.FILE:
         return (ManifestEntry(artifact.name, artifact.size_bytes, artifact.digest),)
     return session.artifacts().manifest(artifact.digest).entries
+
+
+def compare_versions(
+    first: ModelVersion,
+    second: ModelVersion,
+    *,
+    directions: Mapping[str, str],
+    first_files: Iterable[ManifestEntry] = (),
+    second_files: Iterable[ManifestEntry] = (),
+) -> Comparison:
+    """The comparison of two versions, of one model or of two.
+
+    Args:
+        directions: The models' own word on which way a metric is better.
+        first_files: The files of the first version's artifact; second_files likewise. A file artifact is one entry.
+    """
+    names = [*first.metrics, *(name for name in second.metrics if name not in first.metrics)]
+    return Comparison(
+        first=first,
+        second=second,
+        metrics=tuple(_metric(name, first.metrics.get(name), second.metrics.get(name), directions) for name in names),
+        changes=(
+            *_changes("parameters", first.parameters, second.parameters),
+            *_changes("data", first.data, second.data),
+            *_file_changes(first_files, second_files),
+            *_changes("source", _source(first), _source(second)),
+            *_changes("environment", first.source.environment, second.source.environment),
+        ),
+        same_artifact=(first.artifact.kind, first.artifact.digest) == (second.artifact.kind, second.artifact.digest),
+    )
+
+
+def _metric(
+    name: str, first: MetricValue | None, second: MetricValue | None, directions: Mapping[str, str]
+) -> MetricDifference:
+    way = direction(name, directions)
+    delta, share = None, None
+    if first is not None and second is not None:
+        delta, share = difference(first, second), percent(first, second)
+    return MetricDifference(
+        name=name,
+        first=first,
+        second=second,
+        delta=delta,
+        percent=share,
+        direction=way,
+        verdict=verdict_of(first, second, way),
+    )
+
+
+def _changes(group: str, first: Mapping[str, str], second: Mapping[str, str]) -> Iterable[Change]:
+    for name in sorted({*first, *second}):
+        if first.get(name) != second.get(name):
+            yield Change(group=group, name=name, first=first.get(name), second=second.get(name))
+
+
+def _file_changes(first: Iterable[ManifestEntry], second: Iterable[ManifestEntry]) -> Iterable[Change]:
+    before, after = {entry.path: entry for entry in first}, {entry.path: entry for entry in second}
+    for path in sorted({*before, *after}):
+        sides = before.get(path), after.get(path)
+        if sides[0] != sides[1]:
+            one, other = (_file(entry, 12) for entry in sides)
+            if one == other:  # 12 digits of two digests can be made equal; whole ones can't
+                one, other = (_file(entry, 64) for entry in sides)
+            yield Change(group="files", name=path, first=one, second=other)
+
+
+def _file(entry: ManifestEntry | None, digits: int) -> str | None:
+    if entry is None:
+        return None
+    return f"{entry.digest.value[:digits]} {entry.size} B{' executable' if entry.executable else ''}"
+
+
+def _source(version: ModelVersion) -> Mapping[str, str]:
+    source = version.source
+    dirty = "" if source.git_dirty is None else ("changed files" if source.git_dirty else "clean")
+    found = {
+        "git_commit": source.git_commit,
+        "git_branch": source.git_branch,
+        "git_remote": source.git_remote,
+        "git_state": dirty,
+        "run_id": version.run_id,
+        "experiment_id": version.experiment_id,
+        "format": version.artifact.format,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How much worse a metric may become: ``accuracy:0.01`` (absolute), ``latency_ms:5%`` (of the first value's size).
+
+    Attributes:
+        metric: The metric; empty: every metric with a direction.
+        amount: Never negative.
+        relative: Whether the amount is a fraction of the first value's size.
+    """
+
+    metric: str = ""
+    amount: Decimal = Decimal(0)
+    relative: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Tolerance:
+        """The tolerance that ``accuracy``, ``accuracy:0.01``, ``latency_ms:5%``, ``:0.01`` or nothing means.
+
+        Raises:
+            BadInput: The part behind the last colon is no number from 0 up, with or without ``%``.
+        """
+        metric, colon, amount = text.rpartition(":") if ":" in text else (text, "", "")
+        if not colon:
+            return cls(metric=metric)
+        relative = amount.endswith("%")
+        try:
+            value = exact(parse_metric(metric or "tolerance", amount.removesuffix("%")))
+            if value < 0:
+                raise BadInput("negative")
+        except BadInput:
+            raise BadInput(
+                f"{quoted(amount)} is no tolerance", hint="write metric:0.01 or metric:5%, from 0 up"
+            ) from None
+        return cls(metric=metric, amount=exact_arithmetic().scaleb(value, -2) if relative else value, relative=relative)
+
+    def allows(self, row: MetricDifference) -> bool:
+        """Whether the second value is at most so much worse; a missing value or direction is never a pass."""
+        if row.first is None or row.second is None or row.direction is None:
+            return False
+        first, second = exact(row.first), exact(row.second)
+        if row.direction is Direction.LOWER:
+            first, second = second, first
+        allowed = self.amount
+        if self.relative:
+            allowed = exact_arithmetic().multiply(self.amount, exact(row.first).copy_abs())
+        return exact_arithmetic().subtract(first, second) <= allowed
+
+
+def regressions(comparison: Comparison, tolerances: Iterable[Tolerance]) -> tuple[Regression, ...]:
+    """Every metric that fails its tolerance.
+
+    A tolerance without a metric asks for every metric whose direction is known, and fails where a side lacks one; a
+    metric of a tolerance of its own is judged by that one alone.
+
+    Raises:
+        BadInput: A named metric has no known direction, or neither version has it.
+    """
+    rules = tuple(tolerances)
+    named = {rule.metric: rule for rule in rules if rule.metric}
+    general = next((rule for rule in rules if not rule.metric), None)
+    rows = {row.name: row for row in comparison.metrics}
+    for name in named:
+        if name not in rows:
+            near = nearest(name, rows, 1)
+            raise BadInput(
+                f"neither version has the metric {quoted(name)}",
+                hint=f"did you mean {near[0]}?" if near else f"they have: {', '.join(rows) or 'no metrics'}",
+            )
+        if rows[name].direction is None:
+            raise BadInput(
+                f"whether a higher {quoted(name)} is better is not known",
+                hint=f"mreg edit {comparison.first.model_name} --direction {name}=higher",
+            )
+    found = []
+    for row in comparison.metrics:
+        rule = named.get(row.name, general)
+        if rule and (row.direction or row.name in named) and not rule.allows(row):
+            found.append(Regression(metric=row, reason=_reason(row)))
+    return tuple(found)
+
+
+def _reason(row: MetricDifference) -> str:
+    if row.verdict is Verdict.MISSING:
+        return "missing in the first" if row.first is None else "missing in the second"
+    return "worse than the tolerance allows"

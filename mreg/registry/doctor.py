@@ -7,7 +7,6 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
 from mreg.registry.backup import place_of
 from mreg.registry.permissions import permission_problems
+from mreg.results.upkeep import Finding
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -36,25 +36,6 @@ TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-", "mreg-read-")
 
 NEWEST = 5
 """Artifacts that are looked for in the store: of a store that is lost, or another's, they are not there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        name: What.
-        place: Where.
-        state: ``fine``, ``note`` (works, and should be known), ``damaged`` or ``unreachable``.
-        message: What was found; empty where it is fine.
-        remedy: What to do about it.
-    """
-
-    name: str
-    place: str
-    state: str
-    message: str = ""
-    remedy: str = ""
 
 
 def examine(session: Session) -> tuple[Finding, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 
 from mreg.catalog.reader import Reader
 from mreg.catalog.writer import Writer
@@ -15,21 +14,7 @@ from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, c
 from mreg.errors import BadInput, Conflict, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_version, model_now, version_now
 from mreg.registry.session import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deletion:
-    """What was deleted, or would be.
-
-    Attributes:
-        reference: The model or version.
-        versions: Every version that goes, oldest first.
-        places: By version, the stage in use (Staging or Production) and the aliases that it has.
-    """
-
-    reference: VersionRef
-    versions: tuple[VersionRef, ...]
-    places: Mapping[VersionRef, tuple[str, ...]] = field(default_factory=dict)
+from mreg.results.models import Deletion
 
 
 def register(

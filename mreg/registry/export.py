@@ -16,6 +16,7 @@ from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput
 from mreg.registry.destinations import check_destination
 from mreg.registry.references import as_reference, concerning, find, find_told
+from mreg.results.transfers import Exported
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -24,23 +25,6 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 SUFFIX = ".mreg"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
-    """A bundle that was written.
-
-    Attributes:
-        reference: The version or the whole model.
-        versions: What is in it, by number.
-        destination: The file, absolute.
-        size_bytes: Of the file.
-    """
-
-    reference: VersionRef
-    versions: tuple[VersionRef, ...]
-    destination: Path
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from mreg.domain.text import counted
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.needed import needed_blobs
 from mreg.registry.session import Session
+from mreg.results.upkeep import Garbage
 
 GRACE = timedelta(hours=24)
 """Younger bytes may belong to a push that is under way, which would only have to put them again."""
@@ -28,27 +29,6 @@ BATCH = 500
 
 LEASE_SECONDS = 300.0
 """For so long after it wrote them down a gc removes blobs: half of the time after which others take it for dead."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Garbage:
-    """What nothing needs in the artifact store.
-
-    Attributes:
-        kind: ``unfinished``: left by a push that was killed on its way; ``unreferenced``: of no version.
-        place: The store's URL.
-        name: By which the store knows it.
-        size_bytes: As far as it arrived.
-        modified: When something of it last arrived.
-        removed: Whether it is gone now.
-    """
-
-    kind: str
-    place: str
-    name: str
-    size_bytes: int
-    modified: datetime
-    removed: bool
 
 
 def collect(

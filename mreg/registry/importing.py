@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.domain.bundle import Bundle, BundledVersion
 from mreg.domain.events import time_text
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelVersion, RegisteredModel
-from mreg.domain.names import ModelName, VersionRef
+from mreg.domain.names import ModelName
 from mreg.registry.storing import add_with_bytes
+from mreg.results.transfers import Imported, ImportedVersion
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -25,34 +25,6 @@ if TYPE_CHECKING:
 
 NUMBER_LIMIT = 1_000_000
 """The highest number that an import may make a model go on from; a bundle must not use a model's numbers up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedVersion:
-    """A version of a bundle and what it is here.
-
-    Attributes:
-        source: Its reference where it was exported.
-        reference: Its reference here.
-        already_there: Whether it was here before, so that nothing was added.
-    """
-
-    source: VersionRef
-    reference: VersionRef
-    already_there: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    """What came of an import.
-
-    Attributes:
-        model: The model here.
-        versions: Each version of the bundle, by its number there.
-    """
-
-    model: ModelName
-    versions: tuple[ImportedVersion, ...]
 
 
 def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> Bundle:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from mreg.catalog.reader import Reader
-from mreg.domain.lineage import Lineage, LineageNode
 from mreg.domain.names import VersionRef
 from mreg.registry.references import as_reference, find_version
 from mreg.registry.session import Session
+from mreg.results.lineage import Lineage, LineageNode
 
 NODES_LIMIT = 10_000
 """Versions in one tree; beyond it the tree is cut."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
-    from mreg.profile.schema import Profile
+    from mreg.results.profiles import Profile
     from mreg.s3.bucket import Bucket
 
 

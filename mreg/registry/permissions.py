@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mreg.sharing import GROUP_WRITES, may, why_not
 
 if TYPE_CHECKING:
-    from mreg.profile.schema import Profile
+    from mreg.results.profiles import Profile
 
 SHOWN = 3
 """Names in one message."""

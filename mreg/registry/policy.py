@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.catalog.decisions import own_policy, policy_for, set_policy
-from mreg.domain.model import ModelVersion, RegisteredModel
+from mreg.domain.model import RegisteredModel
 from mreg.domain.names import ModelName
-from mreg.domain.policy import Assessment, Departure, Policy, metrics_asked_for
+from mreg.domain.policy import Policy, metrics_asked_for
 from mreg.errors import Conflict
 from mreg.registry.admission import assessment_of, occupants
 from mreg.registry.departure import departure
 from mreg.registry.references import find_model
+from mreg.results.policies import ModelPolicy, Standing
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.registry.session import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPolicy:
-    """A policy and whose it is.
-
-    Attributes:
-        model: The model that was asked for; empty: the default of all models.
-        own: Whether the model has it itself, and not by the default.
-    """
-
-    model: str
-    own: bool
-    policy: Policy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How a version that is in a target stands to a policy's rule for it.
-
-    Attributes:
-        leaving: Whether the policy lets the person take it out of the target; None if nothing guards that.
-    """
-
-    version: ModelVersion
-    assessment: Assessment
-    leaving: Departure | None
 
 
 def show_policy(session: Session, name: ModelName | str | None = None) -> ModelPolicy:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import check_text
-from mreg.domain.transition import EXCLUSIVE, StageChange, next_stage
+from mreg.domain.transition import EXCLUSIVE, next_stage
 from mreg.errors import Conflict, LeavesProduction, NotAllowed, NotFound
 from mreg.registry.references import as_reference, concerning, find_model, find_version
 from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
+from mreg.results.stages import Plan, StageChange
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
-    from mreg.domain.policy import Assessment, Departure
     from mreg.registry.session import Session
 
 
@@ -89,37 +88,6 @@ def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChan
         return after_hooks(reader, change, entered[0], session.undone)
 
     return session.write(noting, after)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What promote would do now.
-
-    Attributes:
-        stage: The stage that the version would enter.
-        assessment: What the policy says to it.
-        leaving: Whether the policy lets the person take it out of its stage; None if nothing guards that.
-        archived: The versions that would have to leave the stage for it.
-        stays: Whether the version is in the stage already.
-        empties_production: Whether no version would be in Production then, so that the command asks.
-        hooks: Names of the hooks that the change would set off.
-    """
-
-    version: ModelVersion
-    stage: ModelStage
-    assessment: Assessment
-    leaving: Departure | None
-    archived: tuple[ModelVersion, ...]
-    stays: bool
-    hooks: tuple[str, ...]
-    empties_production: bool = False
-
-    @property
-    def allowed(self) -> bool:
-        """Whether promote would succeed."""
-        return (self.stays and not self.archived) or (
-            self.assessment.passed and (self.leaving is None or self.leaving.allowed)
-        )
 
 
 def plan(

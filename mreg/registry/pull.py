@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,25 +15,10 @@ from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination, protection
 from mreg.registry.references import as_reference, concerning, find_told, find_version
 from mreg.registry.session import Session
+from mreg.results.transfers import Pulled
 
 LISTED = 5
 """Names of other files that a notice lists."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled:
-    """A version's bytes at their destination, verified.
-
-    Attributes:
-        destination: The file or folder, absolute.
-        unchanged: Whether the very same bytes stood there already, so that nothing was written.
-        other_files: Whether other files stay in the folder beside the artifact's.
-    """
-
-    version: ModelVersion
-    destination: Path
-    unchanged: bool
-    other_files: bool = False
 
 
 def pull(

@@ -13,12 +13,12 @@ from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.paths import check_artifact_name
-from mreg.domain.transition import StageChange
 from mreg.errors import Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes
+from mreg.results.stages import StageChange
 
 if TYPE_CHECKING:
     from mreg.artifacts.incoming import Incoming

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.domain.events import Event
-from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
+from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, VersionRef
 from mreg.errors import BadInput
 from mreg.registry.references import LATEST, as_reference, find, find_model, find_told, find_version
@@ -15,36 +13,11 @@ from mreg.registry.session import Session
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
+    from mreg.results.history import StagesAt
+    from mreg.results.models import ModelSummary, ModelVersions
 
 COMPLETIONS_LIMIT = 200
 """Names or versions offered at once; more would fill a person's screen."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelVersions:
-    """A model with its versions, newest first.
-
-    Attributes:
-        metric: The primary metric, over all versions and not only these; empty if no version has a metric.
-    """
-
-    model: RegisteredModel
-    versions: tuple[ModelVersion, ...]
-    metric: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagesAt:
-    """Which versions were in which stage at a time in the past.
-
-    Attributes:
-        at: The time in its one text form (ISO 8601, UTC).
-        stages: Version numbers by stage, only stages that held any.
-    """
-
-    model: str
-    at: str
-    stages: Mapping[ModelStage, tuple[int, ...]]
 
 
 def models(session: Session, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
@@ -68,6 +41,8 @@ def show(
     Raises:
         NotFound: There is no such model or version.
     """
+    from mreg.results.models import ModelVersions
+
     wanted = as_reference(reference)
     notes: list[str] = []
 
@@ -199,6 +174,7 @@ def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
     """
     from mreg.domain.events import STAGING, changes_within, parse_time, time_text
     from mreg.domain.events import stages_at as replay
+    from mreg.results.history import StagesAt
 
     wanted = name if isinstance(name, ModelName) else ModelName(name)
     moment = parse_time(at)

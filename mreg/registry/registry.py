@@ -11,25 +11,20 @@ from mreg.errors import BadInput
 from mreg.registry.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from mreg.domain.comparison import Comparison
     from mreg.domain.events import Event
     from mreg.domain.hook import Deployment
-    from mreg.domain.lineage import Lineage
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.metrics import Direction, MetricValue
-    from mreg.domain.model import ModelStage, ModelSummary, ModelVersion, RegisteredModel
+    from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
-    from mreg.domain.transition import StageChange
-    from mreg.profile.schema import Profile
-    from mreg.registry.approve import Decided, Waiting
-    from mreg.registry.audit import AuditReport, Why
-    from mreg.registry.edit import Deletion
-    from mreg.registry.export import Exported
-    from mreg.registry.importing import Imported
-    from mreg.registry.policy import ModelPolicy, Standing
-    from mreg.registry.promote import Plan
-    from mreg.registry.pull import Pulled
-    from mreg.registry.query import ModelVersions, StagesAt
+    from mreg.results.comparison import Comparison
+    from mreg.results.history import AuditReport, StagesAt, Why
+    from mreg.results.lineage import Lineage
+    from mreg.results.models import Deletion, ModelSummary, ModelVersions
+    from mreg.results.policies import Decided, ModelPolicy, Standing, Waiting
+    from mreg.results.profiles import Profile
+    from mreg.results.stages import Plan, StageChange
+    from mreg.results.transfers import Exported, Imported, Pulled
 
 Reference = VersionRef | str
 Name = ModelName | str

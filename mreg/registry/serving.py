@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.model import ModelStage, ModelVersion
     from mreg.domain.names import ModelName, VersionRef
-    from mreg.registry.check import Check
     from mreg.registry.session import Session
-    from mreg.registry.streaming import StoredFile
+    from mreg.results.transfers import StoredFile
+    from mreg.results.upkeep import Check
 
 
 class Serving:

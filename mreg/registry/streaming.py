@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
 from mreg.domain.text import check_line, counted, quoted
 from mreg.errors import NotAllowed, NotFound
 from mreg.registry.references import as_reference, concerning, find_version
+from mreg.results.transfers import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mreg.registry.session import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
-    """A file of a version: the version itself where that is one file, else one of its folder.
-
-    Attributes:
-        path: Its name, or its path in the folder.
-        size_bytes: Its size.
-    """
-
-    version: ModelVersion
-    path: str
-    size_bytes: int
-    digest: Digest
-    executable: bool = False
 
 
 def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ...]:

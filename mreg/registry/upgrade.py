@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.catalog.schema import BRINGS, SCHEMA
 from mreg.registry.backup import place_of
+from mreg.results.upkeep import Migration, Upgrade
 
 if TYPE_CHECKING:
     from mreg.registry.session import Session
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
-    """One step of an upgrade.
-
-    Attributes:
-        schema: Its number.
-        adds: What the catalog has after it.
-    """
-
-    schema: int
-    adds: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upgrade:
-    """An upgrade of a catalog, planned or done.
-
-    Attributes:
-        place: Where the catalog is.
-        schema: Its schema before.
-        target: The schema of this release.
-        migrations: The steps from the one to the other; empty if there is nothing to do.
-        others: Active clients that could be older, a line each; the upgrade refuses while there are any.
-        caution: What the engine cannot know about other clients.
-        backup: Where the backup is; empty unless the upgrade was done.
-    """
-
-    place: str
-    schema: int
-    target: int
-    migrations: tuple[Migration, ...]
-    others: tuple[str, ...] = ()
-    caution: str = ""
-    backup: str = ""
 
 
 def upgrade(session: Session, *, dry_run: bool = False) -> Upgrade:

@@ -12,12 +12,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from mreg.domain.names import VersionRef
-    from mreg.registry.backup import CatalogCopy
-    from mreg.registry.check import Check
-    from mreg.registry.doctor import Finding
-    from mreg.registry.gc import Garbage
-    from mreg.registry.upgrade import Upgrade
-    from mreg.registry.verify import Verification
+    from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
 
 class Upkeep(Serving):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.artifacts.parallel import in_order
@@ -15,6 +14,7 @@ from mreg.domain.model import ArtifactKind
 from mreg.domain.names import VersionRef
 from mreg.errors import BadInput, Corrupt, MregError
 from mreg.registry.references import as_reference, find, find_version
+from mreg.results.upkeep import BlobProblem, Verification
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -26,41 +26,6 @@ LARGE_AT_ONCE, SMALL_AT_ONCE = 2, 8
 
 NAMED = 20
 """Versions that are named of one damaged blob."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlobProblem:
-    """A blob that is not what versions need.
-
-    Attributes:
-        problem: ``missing``, ``damaged`` or ``unreadable``.
-        versions: Some of the versions that need it.
-    """
-
-    checksum: Digest
-    problem: str
-    message: str
-    hint: str
-    versions: tuple[VersionRef, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """What came of reading bytes again.
-
-    Attributes:
-        artifacts: How many were looked at, of how many.
-        blobs: How many blobs were read, and how many bytes.
-        unreferenced: Blobs that no version needs, and their bytes; None where nobody looked.
-    """
-
-    artifacts: int
-    all_artifacts: int
-    blobs: int
-    size_bytes: int
-    problems: tuple[BlobProblem, ...]
-    unreferenced: int | None = None
-    unreferenced_bytes: int | None = None
 
 
 def verify(

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from mreg.errors import MregError
+from mreg.results.tokens import Role, Token
 from mreg.server.problems import Refused, of_http
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, SLOWEST, TARGET_LIMIT
-from mreg.server.tokens import Role, Token, find_token
+from mreg.server.tokens import find_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping

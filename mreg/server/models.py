@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from mreg.errors import AlreadyExists
+from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.parameters import (
     PAGE_ITEMS,
@@ -30,7 +31,6 @@ from mreg.server.parameters import (
 )
 from mreg.server.problems import Answer, problem
 from mreg.server.schemas import gives
-from mreg.server.tokens import Role
 from mreg.wire import wire
 
 router = APIRouter(tags=["models"])

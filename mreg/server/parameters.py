@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse
 from mreg.domain.names import ModelName, Selector, VersionRef
 from mreg.errors import BadInput
 from mreg.registry.registry import Registry
+from mreg.results.tokens import Role
 from mreg.server.guard import Caller, may_not
 from mreg.server.problems import Answer
-from mreg.server.tokens import Role
 from mreg.wire import wire
 
 Override = Annotated[

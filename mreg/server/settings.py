@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
-from mreg.server.tokens import Token, TokenFile
+from mreg.results.tokens import Token
+from mreg.server.tokens import TokenFile
 
 UPLOAD_LIMIT = 100 << 30
 """Bytes of one upload, unless said otherwise."""

@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse
 from mreg.domain.policy import Policy, parse_policy
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
+from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, Version, answer, needs
 from mreg.server.schemas import gives
-from mreg.server.tokens import Role
 
 router = APIRouter(tags=["stages and policies"])
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.download import download
 from mreg.server.models import Body, TagValue
@@ -26,7 +27,6 @@ from mreg.server.parameters import (
     paged,
 )
 from mreg.server.schemas import gives
-from mreg.server.tokens import Role
 from mreg.server.upload import REQUEST, receive_upload
 
 router = APIRouter(tags=["versions"])

@@ -16,23 +16,19 @@ from mreg.wire import bundles, serving, upkeep
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mreg.domain.comparison import Change, Comparison, MetricDifference, Regression
     from mreg.domain.events import Event
     from mreg.domain.gates import GateResult
     from mreg.domain.hook import Deployment
-    from mreg.domain.lineage import Lineage, LineageNode
-    from mreg.domain.model import ModelArtifact, ModelSummary, ModelVersion, RegisteredModel, Source
+    from mreg.domain.model import ModelArtifact, ModelVersion, RegisteredModel, Source
     from mreg.domain.policy import Assessment, Decision, Departure
-    from mreg.domain.transition import StageChange
-    from mreg.profile.schema import Profile, ProfileEntry
-    from mreg.profile.trust import TrustedFolder
-    from mreg.registry.approve import Decided, Waiting
-    from mreg.registry.audit import AuditReport, Why
-    from mreg.registry.edit import Deletion
-    from mreg.registry.policy import ModelPolicy, Standing
-    from mreg.registry.promote import Plan
-    from mreg.registry.pull import Pulled
-    from mreg.registry.query import ModelVersions, StagesAt
+    from mreg.results.comparison import Change, Comparison, MetricDifference, Regression
+    from mreg.results.history import AuditReport, StagesAt, Why
+    from mreg.results.lineage import Lineage, LineageNode
+    from mreg.results.models import Deletion, ModelSummary, ModelVersions
+    from mreg.results.policies import Decided, ModelPolicy, Standing, Waiting
+    from mreg.results.profiles import Profile, ProfileEntry, TrustedFolder
+    from mreg.results.stages import Plan, StageChange
+    from mreg.results.transfers import Pulled
 
 Wire = dict[str, Any]
 
@@ -207,7 +203,7 @@ def _stages_at(found: StagesAt) -> Wire:
 
 
 def _lineage_nodes(nodes: tuple[LineageNode, ...]) -> list[Wire]:
-    from mreg.domain.lineage import flatten
+    from mreg.results.lineage import flatten
 
     # Flat with depths: a chain of thousands would nest deeper than JSON readers go.
     return [
@@ -237,7 +233,7 @@ def _deletion(deletion: Deletion) -> Wire:
 
 
 def _profile(profile: Profile) -> Wire:
-    from mreg.profile.schema import KEYS
+    from mreg.results.profiles import KEYS
 
     return {
         "name": profile.name,

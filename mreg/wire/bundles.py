@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mreg.domain.bundle import Bundle
-    from mreg.registry.export import Exported
-    from mreg.registry.importing import Imported
+    from mreg.results.transfers import Exported, Imported
 
 Wire = dict[str, Any]
 

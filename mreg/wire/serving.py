@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mreg.registry.streaming import StoredFile
-    from mreg.server.tokens import NewToken
+    from mreg.results.tokens import NewToken
+    from mreg.results.transfers import StoredFile
 
 Wire = dict[str, Any]
 

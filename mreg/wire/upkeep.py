@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mreg.domain.events import time_text
 
 if TYPE_CHECKING:
-    from mreg.registry.backup import CatalogCopy
-    from mreg.registry.check import Check
-    from mreg.registry.doctor import Finding
-    from mreg.registry.gc import Garbage
-    from mreg.registry.upgrade import Upgrade
-    from mreg.registry.verify import BlobProblem, Verification
+    from mreg.results.upkeep import BlobProblem, CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
 Wire = dict[str, Any]
 

@@ -19,10 +19,10 @@ from mreg.cli.output import Output
 from mreg.cli.shells import quoted_for_bash, split
 from mreg.cli.table import Rendering, Table, Toned
 from mreg.domain.digest import Digest
-from mreg.domain.lineage import Lineage
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelVersion, Source
 from mreg.domain.names import ModelName
 from mreg.domain.text import printable, printable_json
+from mreg.results.lineage import Lineage
 from tests.conftest import FULL
 from tests.hostile import printable_only
 

@@ -1,8 +1,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mreg.domain.lineage import LineageNode, flatten, would_cycle
+from mreg.domain.lineage import would_cycle
 from mreg.domain.names import VersionRef
+from mreg.results.lineage import LineageNode, flatten
 
 
 @given(st.dictionaries(st.integers(1, 8), st.integers(1, 8)), st.integers(1, 8), st.integers(1, 8))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
 from mreg.domain.names import ModelName
-from mreg.domain.transition import EXCLUSIVE, ROAD, StageChange, StageEntry, held, next_stage
+from mreg.domain.transition import EXCLUSIVE, ROAD, StageEntry, held, next_stage
+from mreg.results.stages import StageChange
 
 VERSIONS = st.integers(1, 6)
 

@@ -13,7 +13,7 @@ import pytest
 import mreg
 from mreg.domain.events import first_broken, stages_at
 from mreg.domain.model import ModelStage
-from mreg.registry.query import ModelVersions
+from mreg.results.models import ModelVersions
 from tests.conftest import EVERY_STORE, FULL
 from tests.servers import Place
 

@@ -16,7 +16,7 @@ import pytest
 import mreg
 from mreg.domain.events import first_broken
 from mreg.domain.model import ModelVersion
-from mreg.registry.query import ModelVersions
+from mreg.results.models import ModelVersions
 from tests.conftest import FULL
 
 ROUNDS = 200 if FULL else 24

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mreg.errors import AlreadyExists, BadProfile, MregError, NotFound
 from mreg.profile.edit import add_profile, init_project, use_profile
 from mreg.profile.load import list_profiles, load_profile
-from mreg.profile.schema import Profile
+from mreg.results.profiles import Profile
 from tests.conftest import Mreg
 
 

@@ -16,7 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 import mreg
 from mreg.domain.model import ModelStage
 from mreg.domain.policy import Policy, Rule
-from mreg.registry.query import ModelVersions
+from mreg.results.models import ModelVersions
 from tests.conftest import FULL
 from tests.places import NewCatalog, catalogs_of
 

@@ -11,9 +11,9 @@ import mreg
 from mreg.catalog.catalog import Reader
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.writer import Writer
-from mreg.domain.lineage import flatten
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.names import ModelName
+from mreg.results.lineage import flatten
 from tests.places import NewCatalog, new_catalog  # noqa: F401  a fixture
 
 STATEMENTS_PER_CHUNK = 3

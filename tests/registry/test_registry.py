@@ -15,7 +15,7 @@ from mreg.domain.events import first_broken
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.policy import Policy, Rule
-from mreg.registry.query import ModelVersions
+from mreg.results.models import ModelVersions
 
 
 def push(registry: mreg.Registry, number: int = 1, name: str = "classifier", **options: object) -> ModelVersion:

@@ -18,8 +18,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mreg.results.tokens import Role
 from mreg.server import download, guard, protocol
-from mreg.server.tokens import Role
 from tests.conftest import Mreg
 from tests.hostile import untouched
 from tests.server.conftest import Serve, Served

@@ -22,6 +22,7 @@ import requests
 import uvicorn
 
 import mreg
+from mreg.domain.model import ModelVersion
 from mreg.domain.policy import parse_policy
 from mreg.server.app import build_app
 from mreg.server.settings import ServerSettings
@@ -65,7 +66,7 @@ def furnish(registry: mreg.Registry, folder: Path) -> None:
     def by(person: str) -> mreg.Registry:
         return mreg.Registry(replace(registry._session, now=clock, actor=lambda: person))
 
-    def push(person: str, name: str, number: int, **said: Any) -> mreg.registry.query.ModelVersion:  # type: ignore[name-defined]
+    def push(person: str, name: str, number: int, **said: Any) -> ModelVersion:
         file = folder / f"{name.rpartition('/')[2]}.onnx"
         file.write_bytes(f"{name} {number}".encode() * (900 + 37 * number))
         return by(person).push(file, name=name, format="onnx", **said)
@@ -502,7 +503,8 @@ def test_the_page_follows_the_rules_of_the_server(registry: mreg.Registry, tmp_p
     furnish(registry, tmp_path)
     with served(registry) as client:
         assert client.get("/ui", headers={"Host": "evil.example"}).status_code == 421
-    from mreg.server.tokens import Role, new_token
+    from mreg.results.tokens import Role
+    from mreg.server.tokens import new_token
 
     made = new_token("reader", Role.READER)
     settings = ServerSettings(tokens=(made.token,))

@@ -16,9 +16,10 @@ import pytest
 
 import mreg
 from mreg.errors import BadInput
+from mreg.results.tokens import Role, Token
 from mreg.server import protocol
 from mreg.server.settings import TARGET_LIMIT, ServerSettings
-from mreg.server.tokens import Role, Token, find_token, new_token, parse_tokens
+from mreg.server.tokens import find_token, new_token, parse_tokens
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served, Tokens, stored
 

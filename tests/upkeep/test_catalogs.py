@@ -14,8 +14,8 @@ import pytest
 import mreg
 from mreg.catalog.copying import KEYS, NUMBERED
 from mreg.catalog.embedded import empty_catalog
-from mreg.profile.schema import Profile
 from mreg.registry.open import wire_registry
+from mreg.results.profiles import Profile
 from tests.conftest import Mreg
 from tests.places import KINDS, NewCatalog, catalogs_of, new_catalog  # noqa: F401  a fixture
 from tests.servers import Place, PostgresqlServer, S3Server

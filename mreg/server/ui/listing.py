@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mreg.domain.metrics import WELL_KNOWN, Direction, MetricValue, Verdict, direction, verdict
-from mreg.domain.model import ModelSummary, ModelVersion
+from mreg.domain.model import ModelVersion
+from mreg.results.models import ModelSummary
 
 COLUMNS = 4
 """Metrics that a table of versions has columns for."""

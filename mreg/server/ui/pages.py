@@ -16,10 +16,10 @@ from mreg.domain.metrics import Verdict
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.parsing import parse
 from mreg.errors import BadInput, MregError
-from mreg.registry.audit import Why
-from mreg.registry.query import ModelVersions
 from mreg.registry.registry import Registry
-from mreg.registry.streaming import StoredFile
+from mreg.results.history import Why
+from mreg.results.models import ModelVersions
+from mreg.results.transfers import StoredFile
 from mreg.server.download import download
 from mreg.server.parameters import (
     OFFSET_LIMIT,

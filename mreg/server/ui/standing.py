@@ -9,7 +9,7 @@ from mreg.domain.events import Event
 from mreg.domain.metrics import direction
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.policy import Decision
-from mreg.registry.audit import Why
+from mreg.results.history import Why
 from mreg.server.ui.listing import MetricRow, metric_order
 
 

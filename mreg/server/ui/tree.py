@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from mreg.domain.lineage import Lineage, LineageNode, flatten
 from mreg.domain.model import ModelVersion
+from mreg.results.lineage import Lineage, LineageNode, flatten
 from mreg.server.ui.links import link, outside
 from mreg.server.ui.rendering import shortened
 

@@ -1,4 +1,4 @@
-"""The profile: a frozen set of values, each with where it came from."""
+"""Profiles and trusted folders."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ KEYS: dict[str, str] = {
 }
 """What a profile may say."""
 
-PROJECT_KEYS = ("profile", "model", "catalog", "artifacts")
-"""What a project file (``mreg.yaml``, found by walking up) may say."""
 
 PROJECT_FILE = "mreg.yaml"
 """The name of a project file."""
@@ -105,3 +103,25 @@ class ProfileEntry:
     name: str
     origin: str
     active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedFolder:
+    """A folder whose project file may name these.
+
+    Attributes:
+        folder: Absolute, without symbolic links.
+        profile: The profile that the file chooses; empty: none.
+        catalog: Where its catalog is; empty: not named.
+        artifacts: Where its artifacts are; empty: not named.
+    """
+
+    folder: str
+    profile: str
+    catalog: str
+    artifacts: str
+
+    @property
+    def file(self) -> str:
+        """The project file."""
+        return os.path.join(self.folder, PROJECT_FILE)

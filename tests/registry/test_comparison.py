@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mreg.domain.comparison import Comparison, Tolerance, compare, regressions
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.metrics import Verdict, exact, exact_arithmetic
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelVersion, Source
 from mreg.domain.names import ModelName
 from mreg.errors import BadInput
+from mreg.registry.compare import Tolerance, compare_versions, regressions
+from mreg.results.comparison import Comparison
 
 ZERO = Digest.sha256("0" * 64)
 ONE = Digest.sha256("1" * 64)
@@ -27,7 +28,7 @@ def version(number: int, metrics: dict[str, float], digest: Digest = ZERO, **fie
 
 
 def compared(first: dict[str, float], second: dict[str, float]) -> Comparison:
-    return compare(version(1, first), version(2, second), directions={})
+    return compare_versions(version(1, first), version(2, second), directions={})
 
 
 METRICS = st.dictionaries(
@@ -95,7 +96,7 @@ def test_a_metric_that_neither_has_or_without_direction_can_not_be_asked_for() -
 def test_parameters_files_source_and_environment_that_differ_are_listed() -> None:
     first = version(1, {}, parameters={"lr": "1", "same": "x"}, source=Source(environment={"python": "3.11"}))
     second = version(2, {}, ONE, parameters={"lr": "2", "same": "x"}, source=Source(git_commit="a" * 40))
-    found = compare(
+    found = compare_versions(
         first,
         second,
         directions={},
@@ -135,15 +136,15 @@ PLAIN = st.dictionaries(st.sampled_from(["lr", "epochs", "é", ""]), st.sampled_
 @given(PLAIN, PLAIN)
 def test_changes_the_other_way_are_the_same_with_sides_turned(first: dict[str, str], second: dict[str, str]) -> None:
     one, other = version(1, {}, parameters=first), version(2, {}, parameters=second)
-    there = compare(one, other, directions={}).changes
-    back = compare(other, one, directions={}).changes
+    there = compare_versions(one, other, directions={}).changes
+    back = compare_versions(other, one, directions={}).changes
     assert [(row.name, row.first, row.second) for row in there] == [(row.name, row.second, row.first) for row in back]
     assert {row.name for row in there} == {name for name in {*first, *second} if first.get(name) != second.get(name)}
 
 
 def test_files_whose_digests_begin_alike_still_differ() -> None:
     other = Digest.sha256("0" * 63 + "1")
-    found = compare(
+    found = compare_versions(
         version(1, {}),
         version(2, {}, other),
         directions={},
@@ -156,7 +157,7 @@ def test_files_whose_digests_begin_alike_still_differ() -> None:
 
 
 def test_an_executable_bit_is_a_difference() -> None:
-    found = compare(
+    found = compare_versions(
         version(1, {}),
         version(2, {}),
         directions={},
@@ -174,7 +175,7 @@ def test_an_executable_bit_is_a_difference() -> None:
     [(True, False, ("changed files", "clean")), (None, False, (None, "clean")), (True, None, ("changed files", None))],
 )
 def test_the_state_of_the_repository_is_a_difference(dirty: bool | None, other: bool | None, shown: object) -> None:
-    found = compare(
+    found = compare_versions(
         version(1, {}, source=Source(git_dirty=dirty)), version(2, {}, source=Source(git_dirty=other)), directions={}
     )
     assert [(one.name, (one.first, one.second)) for one in found.changes] == [("git_state", shown)]

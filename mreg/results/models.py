@@ -1,0 +1,53 @@
+"""Lists of models, a model with its versions, and a deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mreg.domain.metrics import MetricValue
+from mreg.domain.model import ModelVersion, RegisteredModel
+from mreg.domain.names import VersionRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSummary:
+    """A model with what a list shows of it.
+
+    Attributes:
+        metric: The metric that speaks for the model, empty where no version has any.
+        latest_value: That metric of the latest version, None where there is none; production_value likewise.
+    """
+
+    model: RegisteredModel
+    metric: str
+    latest_value: MetricValue | None
+    production_value: MetricValue | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersions:
+    """A model with its versions, newest first.
+
+    Attributes:
+        metric: The primary metric, over all versions and not only these; empty if no version has a metric.
+    """
+
+    model: RegisteredModel
+    versions: tuple[ModelVersion, ...]
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deletion:
+    """What was deleted, or would be.
+
+    Attributes:
+        reference: The model or version.
+        versions: Every version that goes, oldest first.
+        places: By version, the stage in use (Staging or Production) and the aliases that it has.
+    """
+
+    reference: VersionRef
+    versions: tuple[VersionRef, ...]
+    places: Mapping[VersionRef, tuple[str, ...]] = field(default_factory=dict)
