@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     )
     from mreg.registry.open import open_registry
     from mreg.registry.registry import Registry
+    from mreg.registry.session import HookLog
 
 __version__ = "0.1.0"
 
@@ -62,6 +63,7 @@ __all__ = [
     "Conflict",
     "Corrupt",
     "GateFailed",
+    "HookLog",
     "LeavesProduction",
     "MregError",
     "NotAllowed",
@@ -74,6 +76,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "HookLog": "mreg.registry.session",
     "Registry": "mreg.registry.registry",
     "VersionMetadata": "mreg.domain.metadata",
     "open_registry": "mreg.registry.open",

@@ -20,10 +20,10 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound
 if TYPE_CHECKING:
     from mreg.artifacts.cache import BlobCache
     from mreg.artifacts.destination import Received
-    from mreg.artifacts.incoming import Incoming
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
+    from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.domain.bundle import Bundle
 
@@ -83,8 +83,8 @@ class ArtifactStore:
             Upload(self._backend, (), None).put_blobs(folder, moved)
 
     @contextmanager
-    def receiving(self, size: int = 0) -> Iterator[Incoming]:
-        """Room for a file whose bytes come from a stream; see `mreg.artifacts.incoming.Incoming`.
+    def open_upload(self, size: int = 0) -> Iterator[StreamUpload]:
+        """Room for a file whose bytes come from a stream; see `mreg.artifacts.stream_upload.StreamUpload`.
 
         Args:
             size: How many bytes are expected, as far as that is known.
@@ -92,9 +92,9 @@ class ArtifactStore:
         Raises:
             Unavailable: So many bytes do not fit, or the store can't be written.
         """
-        from mreg.artifacts.incoming import Incoming
+        from mreg.artifacts.stream_upload import StreamUpload
 
-        with self._explaining(), Incoming(self._backend, size) as incoming:
+        with self._explaining(), StreamUpload(self._backend, size) as incoming:
             yield incoming
 
     def probing(self) -> Iterator[Step]:

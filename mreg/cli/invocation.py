@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import typer
 
     from mreg.cli.output import Output
-    from mreg.registry.registry import Registry
+    from mreg.registry.local import LocalRegistry
+    from mreg.registry.session import HookLog
     from mreg.results.profiles import Profile
 
 FORMATS = ("table", "plain", "json", "csv", "md")
@@ -29,7 +30,8 @@ class Invocation:
         self.debug = False
         self.words: Sequence[str] = ()
         self._output: Output | None = None
-        self._registry: Registry | None = None
+        self._registry: LocalRegistry | None = None
+        self._hook_log: HookLog | None = None
 
     @classmethod
     def of_words(cls, words: Sequence[str]) -> Invocation:
@@ -64,13 +66,19 @@ class Invocation:
         return self.output_format
 
     @property
-    def registry(self) -> Registry:
+    def registry(self) -> LocalRegistry:
         """The registry of the profile that was asked for."""
         if self._registry is None:
             from mreg.registry.open import open_registry
+            from mreg.registry.session import HookLog
 
+            self._hook_log = HookLog()
             self._registry = open_registry(
-                self.profile, config=self.config, trust_project=self.trust_project, notice=self.notice
+                self.profile,
+                config=self.config,
+                trust_project=self.trust_project,
+                notice=self.notice,
+                hook_log=self._hook_log,
             )
         return self._registry
 
@@ -97,12 +105,13 @@ class Invocation:
         Raises:
             DeploymentFailed: One did not; what was changed stays changed, or the hook rolled it back.
         """
-        failed = [one for one in self._registry.delivered if one.status.value == "failed"] if self._registry else []
-        if failed:
+        log = self._hook_log
+        failed = [run for run in log.deployments if run.status.value == "failed"] if log else []
+        if log and failed:
             from mreg.errors import DeploymentFailed
 
             event = failed[0].event
-            undone = self.registry.undone
+            undone = log.rollbacks
             made = "the change was made before"
             if undone:
                 made = (

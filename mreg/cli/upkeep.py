@@ -80,12 +80,12 @@ def collect(
     age = duration(grace)
     shown = None
     if remove and not yes:
-        shown = run.registry.collect(grace=age)
+        shown = run.registry.gc(grace=age)
         if shown:
             size = sum(one.size_bytes for one in shown)
             run.output.confirm(f"remove garbage: {len(shown)} found, {counted(size, 'byte')}?", yes=yes)
     # More can become garbage while the person decides; remove only the garbage that was shown.
-    found = run.registry.collect(grace=age, remove=remove, seen=shown)
+    found = run.registry.gc(grace=age, remove=remove, seen=shown)
     run.output.result(found, garbage)
     if found and not remove:
         run.output.note("nothing was removed; mreg gc --remove does")

@@ -27,15 +27,7 @@ if TYPE_CHECKING:
 def approve(
     session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value, comment: str = ""
 ) -> Decided:
-    """Approve a version for a stage or an alias; replaces what the same person decided on it before.
-
-    An approval belongs to the version and its bytes. It moves nothing: promote does, once the policy is content.
-
-    Raises:
-        NotFound: There is no such version or target.
-        ApprovalMissing: This person's approval would not count: the policy names others, or it is their own push.
-        NotAllowed: The version is archived, or is in the target already.
-    """
+    """See `mreg.Registry.approve`."""
     check_text("comment", comment)
 
     def work(writer: Writer) -> Decided:
@@ -64,23 +56,7 @@ def reject(
     leave_production: bool = True,
     seen: ModelStage | None = None,
 ) -> Decided:
-    """Reject a version for a stage or an alias, with a reason; one that is in Production goes back to Staging.
-
-    A version that was rolled back can be rejected, too: gates no longer compare with it then. The rejection stands
-    until the same person approves the version or takes the decision back.
-
-    Args:
-        leave_production: Whether the version can leave Production if no other version is there.
-        seen: The stage that the version was in when the caller decided (default: any).
-
-    Raises:
-        NotFound: There is no such version or target.
-        BadInput: There is no reason.
-        ApprovalMissing: The policy names others.
-        NotAllowed: The version is archived and was never in the stage or under the alias.
-        LeavesProduction: No version would be in Production, and ``leave_production`` does not allow it.
-        Conflict: The version is not in the stage in which it was seen.
-    """
+    """See `mreg.Registry.reject`."""
     if not reason.strip():
         raise BadInput("a rejection needs a reason", hint='add --reason "..."')
     check_text("reason", reason)
@@ -107,11 +83,7 @@ def reject(
 def withdraw_decision(
     session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value
 ) -> Decided:
-    """Take one's own decision on a version back.
-
-    Raises:
-        NotFound: There is no such version or target, or this person has not decided on it.
-    """
+    """See `mreg.Registry.withdraw_decision`."""
 
     def work(writer: Writer) -> Decided:
         version, _, target, _ = _looked_up(writer, reference, to)
@@ -127,11 +99,7 @@ def withdraw_decision(
 
 
 def approvals(session: Session) -> tuple[Waiting, ...]:
-    """The versions that wait for decisions: where the policy asks for approvals, those a step before.
-
-    A version waits for a stage while it is where the rule says that it must come from (else in the stage before on the
-    road), and for an alias while it is the latest and in use.
-    """
+    """See `mreg.Registry.approvals`."""
 
     def look(reader: Reader) -> tuple[Waiting, ...]:
         found = []

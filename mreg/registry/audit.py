@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 
 
 def verify_audit(session: Session) -> AuditReport:
-    """Walk the hash chain from the first event to the last, and hold the stages of all versions against it.
-
-    Raises:
-        Corrupt: An event was edited, is missing or is out of its place, the first of them named; or a version is not
-            where the trail leaves it.
-    """
+    """See `mreg.Registry.verify_audit`."""
 
     def look(reader: Reader) -> AuditReport:
         count, last = 0, ""
@@ -74,11 +69,7 @@ def _check_stages(reader: Reader, staged: dict[tuple[int, int], str]) -> None:
 
 
 def why(session: Session, reference: VersionRef | str) -> Why:
-    """Why a version is where it is: who put it there, what the policy said, and how it compares with what was before.
-
-    Raises:
-        NotFound: There is no such model or version.
-    """
+    """See `mreg.Registry.why`."""
     from mreg.registry.compare import compare_versions
 
     wanted = as_reference(reference)
@@ -105,16 +96,7 @@ def why(session: Session, reference: VersionRef | str) -> Why:
 
 
 def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelVersion:
-    """The version that a stage or an alias meant at a time, as it is now.
-
-    Args:
-        reference: ``name@stage`` or ``name@alias``.
-        at: ISO 8601; UTC where it names no zone.
-
-    Raises:
-        NotFound: There is no such model, or the stage or alias meant nothing then, or the version is deleted since.
-        BadInput: The time can't be read, or the reference names neither stage nor alias.
-    """
+    """See `mreg.Registry.version_at`."""
     wanted = as_reference(reference)
     moment = parse_time(at)
     notes: list[str] = []

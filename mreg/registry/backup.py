@@ -28,17 +28,7 @@ if TYPE_CHECKING:
 
 
 def backup(session: Session, file: str | os.PathLike[str], *, force: bool = False) -> CatalogCopy:
-    """Write the whole catalog, as it is at one moment, into a SQLite file, also while others write to it.
-
-    The file appears whole or not at all, and is a catalog by itself.
-
-    Raises:
-        AlreadyExists: Something is there, and not ``force``, or came there meanwhile.
-        BadInput: The file is the registry's own, something is there that is no file, or another database's log.
-        NotFound: The folder of the file does not exist.
-        Corrupt: The catalog is damaged.
-        Unavailable: The file can't be written.
-    """
+    """See `mreg.Registry.backup`."""
     from mreg.artifacts.destination import Destination
 
     path = os.path.abspath(file)
@@ -54,16 +44,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
 
 
 def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
-    """Make the catalog what a backup says, in one transaction; an event of the audit trail tells of it.
-
-    A catalog that is damaged is set aside. What came after the backup is gone, so that numbers that were given since
-    may be given again; bytes that gc removed since are missing. The file is only read.
-
-    Raises:
-        NotFound: There is no such file.
-        BadInput: It is a folder, a device or a pipe.
-        Corrupt: The file is damaged or no catalog, or its audit trail is broken; nothing was changed.
-    """
+    """See `mreg.Registry.restore`."""
     with _opened(session, file) as source:
         damage = source.catalog.examine().damage
         if damage:

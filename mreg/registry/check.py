@@ -13,10 +13,7 @@ from mreg.results.upkeep import Check
 
 
 def check(session: Session) -> tuple[Check, ...]:
-    """Whether the catalog can be read and written, and the store listed, written, read and cleaned, by probes alone.
-
-    What can't be tried because something before it failed is left out.
-    """
+    """See `mreg.Registry.check`."""
     profile = session.profile
     done = [_tried("read the catalog", profile.catalog, lambda: _read_catalog(session))]
     if not done[0].error:

@@ -33,16 +33,7 @@ if TYPE_CHECKING:
 
 
 def compare(session: Session, first: VersionRef | str, second: VersionRef | str | None = None) -> Comparison:
-    """The comparison of two versions, of one model or of two, both seen at one moment.
-
-    Args:
-        first: Which version; a bare name means the latest.
-        second: Which version; None: then the first is the second, and is compared with what is in Production.
-
-    Raises:
-        NotFound: There is no such model or version.
-        Corrupt: The list of a folder's files is damaged.
-    """
+    """See `mreg.Registry.compare`."""
     one = as_reference(first)
     other = as_reference(second) if second is not None else one
     if second is None:

@@ -52,11 +52,11 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
         if found.more:
             session.notice(f"more deployments of the hook {hook.name} wait; to run them: mreg deploy --pending")
     session.set_off.difference_update(own)
-    session.delivered.extend(done)
+    session.hook_log.deployments.extend(done)
     return tuple(done)
 
 
-def deliver_pending(session: Session) -> tuple[Deployment, ...]:
+def _deliver_pending(session: Session) -> tuple[Deployment, ...]:
     """`deliver` for a user who asks for it: a note names the hooks whose deployments are left alone."""
     profile = session.profile
     if not profile.adopts:
@@ -139,20 +139,16 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
         return
     try:
         change = rollback(session, event.model, stage=stage, reason=f"the hook {hook.name} failed")
-        session.undone.append(change)
+        session.hook_log.rollbacks.append(change)
         session.notice(f"{change.version.reference} is back in {stage.value}")
     except MregError as error:
         session.notice(f"{_about(deployment)} could not be rolled back: {error.message}")
 
 
-def deploy(session: Session, reference: VersionRef | str) -> tuple[Deployment, ...]:
-    """Run the hooks of a version's stage again.
-
-    Raises:
-        NotFound: There is no such model or version.
-        NotAllowed: The version is in no stage, this profile has no hook for it, or the catalog holds another event than
-            mreg wrote.
-    """
+def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple[Deployment, ...]:
+    """See `mreg.Registry.deploy`."""
+    if reference is None:
+        return _deliver_pending(session)
     wanted = as_reference(reference)
 
     keys: list[str] = []
@@ -198,11 +194,7 @@ def deploy(session: Session, reference: VersionRef | str) -> tuple[Deployment, .
 
 
 def deployments(session: Session, name: ModelName | str, *, limit: int = 100) -> tuple[Deployment, ...]:
-    """What changes of a model set off, newest first.
-
-    Raises:
-        NotFound: There is no such model.
-    """
+    """See `mreg.Registry.deployments`."""
     wanted = name if isinstance(name, ModelName) else ModelName(name)
     return session.catalog.read(lambda reader: deployments_of(reader, find_model(reader, wanted), limit))
 

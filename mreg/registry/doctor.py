@@ -39,10 +39,7 @@ NEWEST = 5
 
 
 def examine(session: Session) -> tuple[Finding, ...]:
-    """Look at catalog, audit trail, store, clocks and leftovers; changes nothing.
-
-    What can't be looked at because something before it failed is left out.
-    """
+    """See `mreg.Registry.examine`."""
     return tuple(_findings(session))
 
 

@@ -26,12 +26,7 @@ def register(
     directions: Mapping[str, Direction | str] | None = None,
     primary_metric: str = "",
 ) -> RegisteredModel:
-    """Register a model under a name that is free.
-
-    Raises:
-        AlreadyExists: There is such a model; it stays as it is.
-        BadInput: A name or text can't be used.
-    """
+    """See `mreg.Registry.register`."""
     wanted = _model_name(name)
     return session.write(
         lambda writer: writer.register(
@@ -56,18 +51,7 @@ def edit(
     run_id: str | None = None,
     experiment_id: str | None = None,
 ) -> RegisteredModel | ModelVersion:
-    """Change what is said of a model (a bare name) or of one version; bytes and metrics of a version never change.
-
-    Args:
-        directions: Of a model: ``higher`` or ``lower`` by metric; empty text takes it back.
-        primary_metric: Of a model: its judge; empty text takes it back.
-        parent: Of a version: what it was made from; empty text takes it back.
-
-    Raises:
-        NotFound: There is no such model, version or parent.
-        BadInput: A text can't be used, or does not belong to what the reference names.
-        NotAllowed: The parent descends from the version.
-    """
+    """See `mreg.Registry.edit`."""
     wanted = as_reference(reference)
     if description is not None:
         check_text("description", description)
@@ -127,12 +111,7 @@ def tag(
     add: Mapping[str, str] | None = None,
     remove: Collection[str] = (),
 ) -> RegisteredModel | ModelVersion:
-    """Set and remove tags of a model (a bare name) or of one version.
-
-    Raises:
-        NotFound: There is no such model or version, or no tag of a name to remove.
-        BadInput: A key or value can't be used, or nothing is asked for.
-    """
+    """See `mreg.Registry.tag`."""
     wanted = as_reference(reference)
     tags = _checked_tags(add or {})
     if not tags and not remove:
@@ -159,19 +138,7 @@ def _check_present(keys: Collection[str], tags: Mapping[str, str], what: str) ->
 
 
 def set_alias(session: Session, reference: VersionRef | str, alias: str, *, override: str = "") -> ModelVersion:
-    """Make an alias point to a version, wherever in the model it pointed before.
-
-    Aliases are compared without regard to case. An alias keeps the spelling with which it was set first, until it is
-    removed.
-
-    Args:
-        override: Why the policy is overridden, if it allows overrides (audited).
-
-    Raises:
-        NotFound: There is no such model or version.
-        BadInput: The text can't be an alias, or there is nothing to override.
-        GateFailed, ApprovalMissing, NotAllowed: The policy has a rule for the alias that the version does not pass.
-    """
+    """See `mreg.Registry.set_alias`."""
     wanted = as_reference(reference)
     check_alias(alias)
     check_text("override", override)
@@ -183,16 +150,7 @@ def set_alias(session: Session, reference: VersionRef | str, alias: str, *, over
 
 
 def remove_alias(session: Session, name: ModelName | str, alias: str, *, override: str = "") -> RegisteredModel:
-    """Remove an alias from whichever version has it.
-
-    Args:
-        override: Why the policy is overridden, if it allows overrides (audited).
-
-    Raises:
-        NotFound: There is no such model or alias.
-        BadInput: There is nothing to override.
-        ApprovalMissing, NotAllowed: The policy guards the alias, and reserves its removal to others.
-    """
+    """See `mreg.Registry.remove_alias`."""
     wanted = _model_name(name)
     check_text("override", override)
     from mreg.registry.departure import check_removal
@@ -212,17 +170,7 @@ def remove_alias(session: Session, name: ModelName | str, alias: str, *, overrid
 
 
 def rename(session: Session, name: ModelName | str, to: ModelName | str, *, override: str = "") -> RegisteredModel:
-    """Give a model another name; its versions, history and numbers stay.
-
-    Args:
-        override: Why the policy is overridden, if it allows overrides (audited).
-
-    Raises:
-        NotFound: There is no such model.
-        BadInput: There is nothing to override.
-        AlreadyExists: The new name is taken, or its numbers were used by another model.
-        ApprovalMissing, NotAllowed: The policy guards a stage or alias of the model, and reserves this to others.
-    """
+    """See `mreg.Registry.rename`."""
     wanted, new = _model_name(name), _model_name(to)
     check_text("override", override)
     from mreg.registry.departure import check_whole_model
@@ -245,24 +193,7 @@ def delete(
     seen: Deletion | None = None,
     override: str = "",
 ) -> Deletion:
-    """Delete one version, or a model (a bare name) with all its versions.
-
-    The audit trail stays and no number is given again. The bytes stay in the store until garbage is collected.
-
-    Args:
-        force: Also what is in Staging or Production or has an alias.
-        dry_run: Say what would be deleted and change nothing.
-        seen: What a dry run said would be deleted; nothing else is.
-        override: Why the policy is overridden, if it allows overrides (audited).
-
-    Raises:
-        NotFound: There is no such model or version.
-        NotAllowed: A version is in Staging or Production or has an alias, and not forced, or the policy does not allow
-            overrides.
-        Conflict: Something else would be deleted than what was seen, or a version was moved or got an alias.
-        BadInput: There is nothing to override.
-        ApprovalMissing: The policy guards the stage or an alias of a version, and reserves this to others.
-    """
+    """See `mreg.Registry.delete`."""
     wanted = as_reference(reference)
     check_text("override", override)
     from mreg.registry.departure import check_removal, check_whole_model

@@ -44,22 +44,7 @@ def export(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
-    """Write a version, or a model with all its versions, to one file: bytes, metadata and history.
-
-    The same content gives the same bytes. Every byte is verified on its way; the file appears whole or not at all.
-
-    Args:
-        reference: A version, or a bare name for the whole model.
-        destination: The file to make, or a folder to make it in; None for ``classifier-3.mreg`` here.
-        force: Replace what is there.
-
-    Raises:
-        NotFound: No such model or version, or the destination's folder is missing.
-        AlreadyExists: Something is at the destination.
-        BadInput: The destination is the registry's own, or is a device or a pipe; or the bundle would be too large.
-        Corrupt: Stored bytes or events are not what they should be.
-        Unavailable: The store can't be read or the destination can't be written.
-    """
+    """See `mreg.Registry.export`."""
     wanted = as_reference(reference)
     found = session.catalog.read(lambda reader: _look(reader, wanted))
     if found.note:

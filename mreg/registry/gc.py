@@ -31,23 +31,11 @@ LEASE_SECONDS = 300.0
 """For so long after it wrote them down a gc removes blobs: half of the time after which others take it for dead."""
 
 
-def collect(
-    session: Session, *, grace: timedelta = GRACE, remove: bool = False, seen: Collection[Garbage] | None = None
+def gc(
+    session: Session, *, grace: timedelta | None = None, remove: bool = False, seen: Collection[Garbage] | None = None
 ) -> tuple[Garbage, ...]:
-    """What killed pushes left, and blobs that no version needs; only looked at unless ``remove``.
-
-    No version and no push that is under way loses a byte: a push that relies on a blob that goes puts it again. A crash
-    leaves some of it removed, the rest for the next time.
-
-    Args:
-        grace: What changed within this time is left alone, what is on its way in for an hour at least.
-        seen: What a run without ``remove`` found; nothing else is removed (default: all that is found now).
-
-    Raises:
-        BadInput: The grace period is negative.
-        Corrupt: A folder's manifest is missing or damaged, so that what it needs is not known; nothing was removed.
-        Unavailable: Store or catalog can't be read or written.
-    """
+    """See `mreg.Registry.gc`."""
+    grace = GRACE if grace is None else grace
     if grace < timedelta(0):
         raise BadInput("a grace period can't be negative")
     now = session.now()

@@ -51,21 +51,7 @@ def import_bundle(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
-    """Add the versions of a bundle to its model, which is registered where it is new; all of them or none.
-
-    A version keeps its number where every number given here is lower, and gets the next one otherwise; one that is here
-    already is left as it is. Where this fails nothing has changed, or there is garbage in the store at most; a bundle
-    that is refused does not even leave that.
-
-    Args:
-        name: Another name for the model.
-
-    Raises:
-        NotFound: There is no such file.
-        BadInput: It is no bundle, holds what no bundle of mreg holds, or the name can't be used.
-        Corrupt: It is damaged or cut off.
-        Unavailable: It can't be read, or the store or the temporary folder can't be written.
-    """
+    """See `mreg.Registry.import_bundle`."""
     from mreg.artifacts.bundle_file import BundleFile, unpacking
     from mreg.artifacts.progress import told
 

@@ -13,11 +13,7 @@ NODES_LIMIT = 10_000
 
 
 def lineage(session: Session, reference: VersionRef | str) -> Lineage:
-    """The ancestors and descendants of a version, over all models; deleted ones keep their place.
-
-    Raises:
-        NotFound: There is no such model or version.
-    """
+    """See `mreg.Registry.lineage`."""
     wanted = as_reference(reference)
 
     def look(reader: Reader) -> Lineage:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg.errors import Unavailable
-from mreg.registry.registry import Registry
-from mreg.registry.session import Session
+from mreg.registry.local import LocalRegistry
+from mreg.registry.session import HookLog, Session
 
 if TYPE_CHECKING:
     from mreg.artifacts.records import PullRecords
@@ -30,7 +30,8 @@ def open_registry(
     user: str | None = None,
     trust_project: bool = False,
     notice: Callable[[str], None] | None = None,
-) -> Registry:
+    hook_log: HookLog | None = None,
+) -> LocalRegistry:
     """A registry over the catalog and artifact store that the profile names.
 
     Nothing is made and nothing is read but the profile until the first operation. With no argument and no profile file
@@ -43,7 +44,8 @@ def open_registry(
         user: Who acts, in place of who is found.
         trust_project: Use the store that an ``mreg.yaml`` of the working folder or above names, although the user has
             not allowed it with ``mreg trust``; as MREG_TRUST_PROJECT=1.
-        notice: Takes what a person should know beside results, such as what a reference resolved to.
+        notice: Receives notes for the user, such as what a reference resolved to.
+        hook_log: Receives the hooks that the registry runs.
 
     Raises:
         BadProfile: A profile file is wrong, or the project file names a store that the user has not allowed.
@@ -62,10 +64,13 @@ def open_registry(
             notice=notice,
         ),
         notice=notice,
+        hook_log=hook_log,
     )
 
 
-def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = None) -> Registry:
+def wire_registry(
+    profile: Profile, *, notice: Callable[[str], None] | None = None, hook_log: HookLog | None = None
+) -> LocalRegistry:
     """The registry of a profile that is loaded already."""
     from mreg.catalog.catalog import Catalog
 
@@ -97,7 +102,7 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
 
         return actor(profile.user)
 
-    return Registry(
+    return LocalRegistry(  # type: ignore[abstract]  # its operations are attributes that mypy does not see
         Session(
             profile=profile,
             catalog=Catalog(_database(profile, tell, orphans), locate),
@@ -107,6 +112,7 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
             # What a hook itself changes sets nothing off, or two hooks could go on for ever.
             hooks=() if os.environ.get("MREG_DEPLOYMENT") else profile.hooks,
             notice=tell,
+            hook_log=hook_log or HookLog(),
             pull_records=_pull_records,
         )
     )

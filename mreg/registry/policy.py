@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 
 
 def show_policy(session: Session, name: ModelName | str | None = None) -> ModelPolicy:
-    """The policy that holds for a model, or the default of all.
-
-    Raises:
-        NotFound: There is no such model.
-    """
+    """See `mreg.Registry.policy`."""
     wanted = ModelName(name) if isinstance(name, str) else name
 
     return session.catalog.read(lambda reader: _policy_of(reader, wanted))
@@ -47,17 +43,7 @@ def apply_policy(
     *,
     seen: ModelPolicy | None = None,
 ) -> ModelPolicy:
-    """Make a policy a model's own or the default of all; None takes it away.
-
-    It holds for stage changes from then on, and changes nothing that is in a stage already.
-
-    Args:
-        seen: The policy that held when the caller decided (default: any).
-
-    Raises:
-        NotFound: There is no such model.
-        Conflict: Another policy holds than the one that was seen.
-    """
+    """See `mreg.Registry.apply_policy`."""
     wanted = ModelName(name) if isinstance(name, str) else name
     _warn_of_unknown_metrics(session, policy)
 
@@ -76,11 +62,7 @@ def apply_policy(
 
 
 def check_policy(session: Session, policy: Policy, name: ModelName | str | None = None) -> tuple[Standing, ...]:
-    """How the versions that are in a stage or under an alias now stand to a policy that is not applied yet.
-
-    Raises:
-        NotFound: There is no such model.
-    """
+    """See `mreg.Registry.check_policy`."""
     wanted = ModelName(name) if isinstance(name, str) else name
     _warn_of_unknown_metrics(session, policy)
     person = session.actor()

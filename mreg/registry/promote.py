@@ -31,33 +31,7 @@ def promote(
     reason: str = "",
     override: str = "",
 ) -> StageChange:
-    """Move a version to a stage, and in the same transaction archive the version that it replaces there.
-
-    Without a target the version takes the next step of the road None, Staging, Production, Archived. A version that is
-    in the stage already stays as it is, which is no error, so that a repeated CI step does no harm. The result is the
-    state after the hooks.
-
-    Args:
-        reference: Which version; a bare name means the latest.
-        to: The stage; None for the next step.
-        keep_existing: Leave other versions in the stage, which then holds several.
-        leave_production: Whether the version can leave Production if no other version is there (default: only if ``to``
-            is given).
-        seen: The stage that the version was in when the caller decided (default: any).
-        reason: Why, for the audit trail.
-        override: Why the policy is overridden, if it allows overrides (audited).
-
-    Raises:
-        NotFound: There is no such model or version.
-        NotAllowed: The road has no next step, or the policy wants the version to come from another stage or does not
-            allow overrides.
-        LeavesProduction: The step would take a version out of Production, and ``leave_production`` does not allow it.
-        Conflict: The version is not in the stage in which it was seen.
-        GateFailed: A gate of the policy does not hold; ``details["gates"]`` has each.
-        ApprovalMissing: The policy asks for approvals that are not there, somebody rejected the version, or the policy
-            reserves taking it out of its stage to others.
-        BadInput: The reference, stage or reason can't be used.
-    """
+    """See `mreg.Registry.promote`."""
     wanted = as_reference(reference)
     target = ModelStage.parse(to) if isinstance(to, str) else to
     check_text("reason", reason)
@@ -85,7 +59,7 @@ def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChan
         return change
 
     def after(reader: Reader, change: StageChange) -> StageChange:
-        return after_hooks(reader, change, entered[0], session.undone)
+        return after_hooks(reader, change, entered[0], session.hook_log.rollbacks)
 
     return session.write(noting, after)
 
@@ -93,12 +67,7 @@ def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChan
 def plan(
     session: Session, reference: VersionRef | str, to: ModelStage | str | None = None, *, keep_existing: bool = False
 ) -> Plan:
-    """What `promote` would do, and what stands in its way; changes nothing.
-
-    Raises:
-        NotFound: There is no such model or version.
-        NotAllowed: The road has no next step.
-    """
+    """See `mreg.Registry.plan`."""
     from mreg.registry.admission import assessment_of
     from mreg.registry.departure import on_the_way
 
@@ -225,23 +194,7 @@ def archive(
     reason: str = "",
     override: str = "",
 ) -> StageChange:
-    """Move a version to Archived; it keeps its bytes and can come back.
-
-    A version that is archived already stays as it is. A bare name is refused, since archiving "the latest" by accident
-    would be easy.
-
-    Args:
-        leave_production: Whether the version can leave Production if no other version is there.
-        seen: The stage that the version was in when the caller decided (default: any).
-        override: Why the policy is overridden, if it allows overrides (audited).
-
-    Raises:
-        NotFound: There is no such model or version.
-        NotAllowed: The reference names no version, or the policy does not allow overrides.
-        LeavesProduction: No version would be in Production, and ``leave_production`` does not allow it.
-        Conflict: The version is not in the stage in which it was seen.
-        ApprovalMissing: The policy guards the stage of the version, and reserves taking it out to others.
-    """
+    """See `mreg.Registry.archive`."""
     wanted = as_reference(reference)
     check_text("reason", reason)
     check_text("override", override)
@@ -274,33 +227,13 @@ def rollback(
     session: Session,
     name: ModelName | str,
     *,
-    stage: ModelStage | str = ModelStage.PRODUCTION,
+    stage: ModelStage | str = "Production",
     to: VersionRef | str | None = None,
     leave_production: bool = False,
     seen: ModelStage | None = None,
     reason: str = "",
 ) -> StageChange:
-    """Bring back what was in a stage before what is there now.
-
-    The bytes of the version that comes back are verified first; the version that leaves is archived in the same
-    transaction. A second rollback goes further back, not to and fro.
-
-    Args:
-        name: The model.
-        stage: Which stage to roll back.
-        to: The version to go back to; None for the one before.
-        leave_production: Whether a rollback of another stage can take the only version out of Production.
-        seen: The stage that the version to go back to was in when the caller decided (default: any).
-        reason: Why, for the audit trail.
-
-    Raises:
-        NotFound: There is no such model, or nothing was in the stage before.
-        NotAllowed: The version to go back to was never in the stage.
-        Corrupt: The bytes of the version that would come back are damaged; nothing was changed.
-        LeavesProduction: No version would be in Production, and ``leave_production`` does not allow it.
-        Conflict: The stage changed while the bytes were verified, or the version is not in the stage in which it was
-            seen.
-    """
+    """See `mreg.Registry.rollback`."""
     model_name = name if isinstance(name, ModelName) else ModelName(name)
     target = ModelStage.parse(stage) if isinstance(stage, str) else stage
     wanted = as_reference(to) if to is not None else _before(model_name, target)

@@ -29,33 +29,7 @@ def pull(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pulled:
-    """Write a version's bytes to a destination, all or nothing, and verify the SHA-256 of what was written.
-
-    Where the destination is an existing folder and the version a file, the file goes into it under its own name. A
-    failed pull leaves the destination untouched; so does a killed one, unless the destination is a folder that also has
-    other files: there it leaves each file old or new, and the same pull completes them.
-
-    With ``force`` a file replaces a file or link, and a folder never does. In a folder, files of the same name are
-    replaced, and files that earlier pulls put there are removed (a record in the user's data folder lists them, by path
-    and SHA-256); other files stay. Nothing is replaced in the current folder, the home folder or a folder above them,
-    in a folder with ``.git`` or inside one, and in a folder that holds a registry.
-
-    Args:
-        reference: Which version; a bare name means the latest.
-        destination: File or folder to make; None for the artifact's own name in the working folder. A name that
-            begins with ``-`` or ``.``, and ``mreg.yaml``, is not taken from the catalog and must be given here.
-        force: Replace files of the same name.
-
-    Raises:
-        NotFound: No such model or version, or the destination's parent folder is missing.
-        AlreadyExists: Something else is at the destination. With ``force``: a file of an earlier pull was changed
-            since, or a folder, link or device is where a file must be, or the reverse; the message lists them.
-        BadInput: The destination is the registry's own, is a device or a pipe, is a folder whose files are never
-            replaced, or would be taken from the catalog and begins with ``-`` or ``.`` or is ``mreg.yaml``.
-        Conflict: Another process changed the destination during the pull.
-        Corrupt: The stored bytes are not what they should be.
-        Unavailable: The store can't be read or the destination can't be written.
-    """
+    """See `mreg.Registry.pull`."""
     wanted = as_reference(reference)
     version, note = session.catalog.read(lambda reader: find_told(reader, wanted))
     if note:
@@ -121,13 +95,7 @@ def _own_name(version: ModelVersion, folder: str) -> str:
 
 
 def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> ModelVersion:
-    """Write the bytes of a version that is one file to a stream, after they were verified.
-
-    Raises:
-        NotFound: No such model or version.
-        BadInput: The version is a folder.
-        Corrupt: The stored bytes are not what they should be; then nothing was written unless they changed meanwhile.
-    """
+    """See `mreg.Registry.stream`."""
     wanted = as_reference(reference)
     version = session.catalog.read(lambda reader: find_version(reader, wanted))
     if version.artifact.kind is not ArtifactKind.FILE:

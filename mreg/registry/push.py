@@ -21,7 +21,7 @@ from mreg.registry.storing import add_with_bytes
 from mreg.results.stages import StageChange
 
 if TYPE_CHECKING:
-    from mreg.artifacts.incoming import Incoming
+    from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
@@ -38,21 +38,7 @@ def push(
     parent: VersionRef | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelVersion:
-    """Store a file or folder and make it the next version of a model, which is registered when it is new.
-
-    The version appears when all its bytes are durable; aliases and stage come in the same transaction. Bytes that the
-    store has already are stored once. Where this fails no version exists, and a crash leaves at most garbage in the
-    store.
-
-    Args:
-        progress: Told how many bytes of how many are stored.
-
-    Raises:
-        NotFound: There is no such file, folder or parent.
-        BadInput: The path is nothing that can be pushed, or is empty.
-        Conflict: The file or folder changed while it was read.
-        Unavailable: The file can't be read, or the store can't be written.
-    """
+    """See `mreg.Registry.push`."""
     from mreg.artifacts.format import detect
     from mreg.registry.capture import begin_capture
 
@@ -81,9 +67,9 @@ def push(
     )  # fmt: skip
 
 
-def push_received(
+def push_upload(
     session: Session,
-    incoming: Incoming,
+    upload: StreamUpload,
     file_name: str,
     name: ModelName,
     metadata: VersionMetadata,
@@ -96,7 +82,7 @@ def push_received(
     Nothing is noted of the surroundings: they are those of who receives, not of who made the model.
 
     Args:
-        incoming: All of it must have been written.
+        upload: All of it must have been written.
         file_name: What the file is called; a folder before it is left out.
 
     Raises:
@@ -107,8 +93,8 @@ def push_received(
     from mreg.artifacts.format import detect
 
     artifact_name = check_file_name(file_name)
-    found = _Found(artifact_name, detect(incoming.path, artifact_name), Source(), "")
-    return _add(session, name, incoming.put, metadata, found, stage=stage, parent=parent, new_model=False)
+    found = _Found(artifact_name, detect(upload.path, artifact_name), Source(), "")
+    return _add(session, name, upload.put, metadata, found, stage=stage, parent=parent, new_model=False)
 
 
 def check_file_name(name: str) -> str:
@@ -178,7 +164,7 @@ def _add(
         return enter_stage(writer, version, target, reason="pushed into the stage")
 
     def after(reader: Reader, change: StageChange) -> StageChange:
-        return after_hooks(reader, change, target or ModelStage.NONE, session.undone)
+        return after_hooks(reader, change, target or ModelStage.NONE, session.hook_log.rollbacks)
 
     change = add_with_bytes(session, put, lambda stored: stored.blobs, add, after)
     version = change.version

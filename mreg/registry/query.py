@@ -21,26 +21,14 @@ COMPLETIONS_LIMIT = 200
 
 
 def models(session: Session, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
-    """Every model with what a list shows of it, the one that changed last first.
-
-    Args:
-        offset: How many to leave out first; each costs as much as one that is given.
-    """
+    """See `mreg.Registry.models`."""
     return session.catalog.read(lambda reader: reader.models(limit=limit, offset=offset))
 
 
 def show(
     session: Session, reference: VersionRef | str, *, limit: int | None = None, offset: int = 0
 ) -> ModelVersions | ModelVersion:
-    """A model with its versions for a bare name, else the one version.
-
-    Args:
-        limit: At most so many versions.
-        offset: How many to leave out first.
-
-    Raises:
-        NotFound: There is no such model or version.
-    """
+    """See `mreg.Registry.show`."""
     from mreg.results.models import ModelVersions
 
     wanted = as_reference(reference)
@@ -66,39 +54,21 @@ def show(
 
 
 def model(session: Session, name: ModelName | str) -> RegisteredModel:
-    """The model of that name.
-
-    Raises:
-        NotFound: There is none.
-    """
+    """See `mreg.Registry.model`."""
     wanted = name if isinstance(name, ModelName) else ModelName(name)
     return session.catalog.read(lambda reader: find_model(reader, wanted))
 
 
 def version(session: Session, reference: VersionRef | str) -> ModelVersion:
-    """The version that a reference means; a bare name means the latest.
-
-    Raises:
-        NotFound: There is no such model or version.
-    """
+    """See `mreg.Registry.version`."""
     wanted = as_reference(reference)
     return session.catalog.read(lambda reader: find_version(reader, wanted))
 
 
 def search(
-    session: Session, expression: str, *, sort: str | None = None, limit: int | None = None, offset: int = 0
+    session: Session, expression: str = "", *, sort: str | None = None, limit: int | None = None, offset: int = 0
 ) -> tuple[ModelVersion, ...]:
-    """Versions over all models for which an expression holds, newest first unless sorted.
-
-    Args:
-        expression: In the language of `mreg.domain.expression`; empty for every version.
-        sort: A field, with ``-`` before it for the largest first.
-        limit: At most so many.
-        offset: How many to leave out first.
-
-    Raises:
-        BadInput: The expression or the field can't be understood; the hint points at the character.
-    """
+    """See `mreg.Registry.search`."""
     from mreg.domain.expression import metrics_of
     from mreg.domain.parsing import parse, parse_sort
     from mreg.domain.text import nearest
@@ -125,12 +95,7 @@ MOST_EVENTS = 200_000
 def history(
     session: Session, reference: VersionRef | str | None = None, *, limit: int | None = None
 ) -> tuple[Event, ...]:
-    """What happened to a model, to one version (also to one that was deleted) or to anything, newest first.
-
-    Raises:
-        NotFound: There is no such model or version, and never was.
-        BadInput: There are more than `MOST_EVENTS`, and no limit is named.
-    """
+    """See `mreg.Registry.history`."""
     most = MOST_EVENTS + 1 if limit is None else limit
     events = _history(session, reference, most)
     if limit is None and len(events) == most:
@@ -163,15 +128,7 @@ def _history(session: Session, reference: VersionRef | str | None, limit: int) -
 
 
 def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
-    """Which versions of a model were in which stage at a time, replayed from the audit trail.
-
-    Args:
-        at: ISO 8601; UTC where it names no zone.
-
-    Raises:
-        NotFound: There is no such model.
-        BadInput: The time can't be read.
-    """
+    """See `mreg.Registry.stages_at`."""
     from mreg.domain.events import STAGING, changes_within, parse_time, time_text
     from mreg.domain.events import stages_at as replay
     from mreg.results.history import StagesAt
@@ -198,7 +155,7 @@ def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
 
 
 def completions(session: Session, prefix: str) -> tuple[str, ...]:
-    """Model names that begin with a text, or, behind an ``@``, every reference of that model."""
+    """See `mreg.Registry.completions`."""
     name, at, _ = prefix.partition("@")
 
     def look(reader: Reader) -> tuple[str, ...]:
@@ -213,3 +170,8 @@ def completions(session: Session, prefix: str) -> tuple[str, ...]:
         return tuple(f"{name}@{word}" for word in words)
 
     return session.catalog.read(look)
+
+
+def metric_names(session: Session, prefix: str = "") -> tuple[str, ...]:
+    """See `mreg.Registry.metric_names`."""
+    return session.catalog.read(lambda reader: reader.metric_names(prefix))

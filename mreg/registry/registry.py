@@ -1,16 +1,17 @@
-"""Registry: every operation by name, each in its own module behind."""
+"""Registry: the interface of a model registry."""
 
 from __future__ import annotations
 
+import abc
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from mreg.domain.names import ModelName, VersionRef
-from mreg.errors import BadInput
-from mreg.registry.upkeep import Upkeep
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from mreg.domain.events import Event
     from mreg.domain.hook import Deployment
     from mreg.domain.metadata import VersionMetadata
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mreg.results.profiles import Profile
     from mreg.results.stages import Plan, StageChange
     from mreg.results.transfers import Exported, Imported, Pulled
+    from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
 Reference = VersionRef | str
 Name = ModelName | str
@@ -32,29 +34,30 @@ Place = str | os.PathLike[str]
 Progress = Callable[[int, int], None] | None
 
 
-class Registry(Upkeep):
-    """A model registry: what the commands do, as methods that give frozen domain values.
+class Registry(abc.ABC):
+    """A model registry: the operations of the commands, as methods that return frozen values.
 
-    Get one from `mreg.open_registry`. Methods raise `mreg.MregError` subclasses and change nothing when they do; each
-    change is one transaction with its audit event. References are texts such as ``classifier@production`` or
-    `VersionRef` values. A registry may be used from several threads, and is a context manager that closes itself.
+    Get one from `mreg.open_registry`. Methods raise subclasses of `mreg.MregError`, and have then changed nothing; each
+    change is one transaction with its audit event. A reference is a text such as ``classifier@production`` or a
+    `VersionRef`. A registry may be used from several threads, and is a context manager that closes itself.
     """
 
-    def __enter__(self) -> Registry:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @abc.abstractmethod
     def close(self) -> None:
-        """Let go of the catalog; does nothing a second time."""
-        self._session.catalog.close()
+        """Release the catalog; does nothing the second time."""
 
     @property
+    @abc.abstractmethod
     def profile(self) -> Profile:
-        """Where this registry keeps its catalog and artifacts, and who said so."""
-        return self._session.profile
+        """The locations of the catalog and the artifacts, and the origin of each setting."""
 
+    @abc.abstractmethod
     def register(
         self,
         name: Name,
@@ -64,18 +67,18 @@ class Registry(Upkeep):
         directions: Mapping[str, Direction | str] | None = None,
         primary_metric: str = "",
     ) -> RegisteredModel:
-        """Register a model; see `mreg.registry.edit.register`."""
-        from mreg.registry.edit import register
+        """Register a model under an unused name.
 
-        return register(
-            self._session,
-            name,
-            description=description,
-            tags=tags,
-            directions=directions,
-            primary_metric=primary_metric,
-        )
+        Args:
+            directions: ``higher`` or ``lower`` by metric name.
+            primary_metric: Metric that lists, plots and comparisons show first.
 
+        Raises:
+            AlreadyExists: The model exists; it is not changed.
+            BadInput: A name or text is invalid.
+        """
+
+    @abc.abstractmethod
     def push(
         self,
         path: Place,
@@ -95,81 +98,153 @@ class Registry(Upkeep):
         format: str = "",
         progress: Progress = None,
     ) -> ModelVersion:
-        """Store a file or folder as the next version of a model; see `mreg.registry.push.push`.
+        """Store a file or folder as the next version of a model; a new model is registered.
 
-        Without a name one is found as the command finds it (`mreg.registry.naming`), with a notice.
+        The version becomes visible when all its bytes are durable, with its aliases and stage in the same transaction.
+        The
+        store keeps equal bytes once. A push that fails makes no version; a push that is killed leaves at most garbage,
+        which
+        `gc` removes.
 
         Args:
+            path: The file or folder.
+            name: Model name (default: MREG_MODEL, the project file, the profile, or the path; a notice says which).
             metadata: All metadata as one object, instead of the arguments of the same names.
+            stage: Stage to enter in the same transaction.
+            parent: Version that this version was made from.
+            data: URI of each data set by name, optionally with ``@digest``.
+            format: Artifact format (default: detected from the content).
+            progress: Called with the bytes stored so far and the total.
 
         Raises:
-            BadInput: Metadata is given both ways.
+            NotFound: The file, folder or parent does not exist.
+            BadInput: The path is empty or is not a file or folder, a value is invalid, no name can be inferred, or
+                metadata is
+                given both ways.
+            Conflict: The file or folder changed while it was read.
+            GateFailed, ApprovalMissing, NotAllowed: The policy does not let a new version into the stage or alias.
+            Unavailable: The file cannot be read, or the store cannot be written.
         """
-        from mreg.domain.metadata import VersionMetadata
-        from mreg.registry.push import push, target_model
 
-        given = VersionMetadata(
-            description=description, metrics=metrics or {}, tags=tags or {}, data=data or {}, aliases=tuple(aliases),
-            parameters={key: str(value) for key, value in (parameters or {}).items()},
-            run_id=run_id, experiment_id=experiment_id, format=format,
-        )  # fmt: skip
-        if metadata is not None and given != VersionMetadata():
-            raise BadInput("push got metadata both as an object and as arguments", hint="put all of it in metadata")
-        target = target_model(self._session, path, name)
-        return push(self._session, path, target, metadata or given, stage=stage, parent=parent, progress=progress)
-
+    @abc.abstractmethod
     def pull(
         self, reference: Reference, destination: Place | None = None, *, force: bool = False, progress: Progress = None
     ) -> Pulled:
-        """Write a version's verified bytes to a destination, all or nothing; see `mreg.registry.pull.pull`."""
-        from mreg.registry.pull import pull
+        """Write the bytes of a version to a destination, verified by SHA-256.
 
-        return pull(self._session, reference, destination, force=force, progress=progress)
+        If the destination is an existing folder and the version is a file, the file is written into the folder under
+        its own
+        name. A pull that fails leaves the destination unchanged. So does a pull that is killed, unless the destination
+        is a
+        folder with other files: there each file is either old or new, and repeating the pull completes it.
 
+        With ``force``, a file replaces a file or link, and a folder never replaces anything. In a folder, files of the
+        same
+        name are replaced, and files that earlier pulls wrote are removed (a record in the user's data folder lists them
+        by path
+        and SHA-256); all other files stay. Nothing is replaced in the current folder, the home folder or a folder above
+        them,
+        in a folder with ``.git`` or inside one, or in a folder that holds a registry.
+
+        Args:
+            reference: The version; a bare name means the latest.
+            destination: File or folder to write (default: the artifact's name in the current folder). A name that
+                begins with
+                ``-`` or ``.``, and ``mreg.yaml``, is not taken from the catalog: name the destination then.
+            force: Replace files of the same name.
+            progress: Called with the bytes written so far and the total.
+
+        Raises:
+            NotFound: The model, the version or the destination's parent folder does not exist.
+            AlreadyExists: The destination exists. With ``force``: a file of an earlier pull was changed since, or a
+                folder,
+                link or device is in the place of a file, or the reverse; the message lists them.
+            BadInput: The destination is inside the registry, is a device or pipe, is a folder whose files are never
+                replaced, or
+                would be named by the catalog with one of the names above.
+            Conflict: Another process changed the destination during the pull.
+            Corrupt: The stored bytes are damaged.
+            Unavailable: The store cannot be read, or the destination cannot be written.
+        """
+
+    @abc.abstractmethod
     def stream(self, reference: Reference, to: BinaryIO) -> ModelVersion:
-        """Write a version that is one file to a stream; see `mreg.registry.pull.stream`."""
-        from mreg.registry.pull import stream
+        """Write the bytes of a version that is a file to a stream, verified first.
 
-        return stream(self._session, reference, to)
+        Raises:
+            NotFound: The model or version does not exist.
+            BadInput: The version is a folder.
+            Corrupt: The stored bytes are damaged. Nothing was written, unless they changed between verification and
+                writing.
+        """
 
+    @abc.abstractmethod
     def models(self, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
-        """Every model, the one that changed last first."""
-        from mreg.registry.query import models
+        """Return the models with the values that a list shows, most recently changed first.
 
-        return models(self._session, limit=limit, offset=offset)
+        Args:
+            limit: Maximum number of models (default: all).
+            offset: Number of models to skip; a skipped model costs as much as a returned one.
+        """
 
+    @abc.abstractmethod
     def model(self, name: Name) -> RegisteredModel:
-        """The model of that name; see `mreg.registry.query.model`."""
-        from mreg.registry.query import model
+        """Return a model by its name.
 
-        return model(self._session, name)
+        Raises:
+            NotFound: The model does not exist.
+        """
 
+    @abc.abstractmethod
     def version(self, reference: Reference) -> ModelVersion:
-        """The version that a reference means, the latest for a bare name; see `mreg.registry.query.version`."""
-        from mreg.registry.query import version
+        """Return the version that a reference names; a bare name means the latest.
 
-        return version(self._session, reference)
+        Raises:
+            NotFound: The model or version does not exist.
+        """
 
+    @abc.abstractmethod
     def show(self, reference: Reference, *, limit: int | None = None, offset: int = 0) -> ModelVersions | ModelVersion:
-        """A model with its versions, or one version; see `mreg.registry.query.show`."""
-        from mreg.registry.query import show
+        """Return a model with its versions (a bare name), or one version.
 
-        return show(self._session, reference, limit=limit, offset=offset)
+        Args:
+            limit: Maximum number of versions (default: all).
+            offset: Number of versions to skip.
 
+        Raises:
+            NotFound: The model or version does not exist.
+        """
+
+    @abc.abstractmethod
     def search(
         self, expression: str = "", *, sort: str | None = None, limit: int | None = None, offset: int = 0
     ) -> tuple[ModelVersion, ...]:
-        """Versions for which an expression holds; see `mreg.registry.query.search`."""
-        from mreg.registry.query import search
+        """Return the versions of all models that match an expression, newest first by default.
 
-        return search(self._session, expression, sort=sort, limit=limit, offset=offset)
+        Args:
+            expression: An expression of `mreg.domain.expression`; empty matches every version.
+            sort: Field to sort by, ascending; ``-`` before it sorts in descending order.
+            limit: Maximum number of versions (default: all).
+            offset: Number of versions to skip.
 
+        Raises:
+            BadInput: The expression or the field is invalid; the hint points at the character.
+        """
+
+    @abc.abstractmethod
     def compare(self, first: Reference, second: Reference | None = None) -> Comparison:
-        """The difference of two versions; see `mreg.registry.compare.compare`."""
-        from mreg.registry.compare import compare
+        """Compare two versions of one model or of two models, both read in one transaction.
 
-        return compare(self._session, first, second)
+        Args:
+            first: A version; a bare name means the latest.
+            second: A version (default: the first is compared with the version in Production).
 
+        Raises:
+            NotFound: The model or a version does not exist.
+            Corrupt: The manifest of a folder is damaged.
+        """
+
+    @abc.abstractmethod
     def promote(
         self,
         reference: Reference,
@@ -181,56 +256,128 @@ class Registry(Upkeep):
         reason: str = "",
         override: str = "",
     ) -> StageChange:
-        """Move a version to a stage, or a step up the road; see `mreg.registry.promote.promote`."""
-        from mreg.registry.promote import promote
+        """Move a version to a stage, and archive the version that it replaces in the same transaction.
 
-        return promote(
-            self._session, reference, to, keep_existing=keep_existing, leave_production=leave_production, seen=seen,
-            reason=reason, override=override,
-        )  # fmt: skip
+        Without a target the version takes the next step of None, Staging, Production, Archived. Promoting a version to
+        the
+        stage that it is in changes nothing and succeeds, so a repeated CI step is harmless. The result is the state
+        after the
+        hooks.
 
+        Args:
+            reference: The version; a bare name means the latest.
+            to: Target stage (default: the next stage).
+            keep_existing: Keep the other versions in the stage.
+            leave_production: Whether the version may leave Production empty (default: only if ``to`` is given).
+            seen: Stage of the version at the caller's decision (default: any).
+            reason: Reason, for the audit trail.
+            override: Reason to override the policy, if it allows overrides (audited).
+
+        Raises:
+            NotFound: The model or version does not exist.
+            NotAllowed: The version is in the last stage, or the policy requires another previous stage or allows no
+                overrides.
+            LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
+            Conflict: The version is not in the stage that was seen.
+            GateFailed: A gate of the policy failed; ``details["gates"]`` lists each gate.
+            ApprovalMissing: Approvals are missing, a person rejected the version, or the policy reserves moving it to
+                others.
+            BadInput: The reference, stage or reason is invalid.
+        """
+
+    @abc.abstractmethod
     def archive(
         self, reference: Reference, *, leave_production: bool = True, seen: ModelStage | None = None,
         reason: str = "", override: str = "",
     ) -> StageChange:  # fmt: skip
-        """Move a version to Archived; see `mreg.registry.promote.archive`."""
-        from mreg.registry.promote import archive
+        """Move a version to Archived; it keeps its bytes and can be promoted again.
 
-        return archive(
-            self._session, reference, leave_production=leave_production, seen=seen, reason=reason, override=override
-        )
+        Archiving an archived version changes nothing. A bare name is refused, because it would archive the latest
+        version by
+        accident.
 
+        Args:
+            leave_production: Whether the version may leave Production empty.
+            seen: Stage of the version at the caller's decision (default: any).
+            reason: Reason, for the audit trail.
+            override: Reason to override the policy, if it allows overrides (audited).
+
+        Raises:
+            NotFound: The model or version does not exist.
+            NotAllowed: The reference names no version, or the policy allows no overrides.
+            LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
+            Conflict: The version is not in the stage that was seen.
+            ApprovalMissing: The policy guards the stage of the version, and reserves moving it to others.
+        """
+
+    @abc.abstractmethod
     def rollback(
         self, name: Name, *, stage: ModelStage | str = "Production", to: Reference | None = None,
         leave_production: bool = False, seen: ModelStage | None = None, reason: str = "",
     ) -> StageChange:  # fmt: skip
-        """Bring back what was in a stage before; see `mreg.registry.promote.rollback`."""
-        from mreg.registry.promote import rollback
+        """Return the previous version to a stage, and archive the version that is there.
 
-        return rollback(
-            self._session, name, stage=stage, to=to, leave_production=leave_production, seen=seen, reason=reason
-        )
+        The bytes of the version that returns are verified first. A second rollback goes one version further back, and
+        does not
+        undo the first.
 
+        Args:
+            name: The model.
+            stage: Stage to roll back.
+            to: Version to return to the stage (default: the previous one).
+            leave_production: Whether a rollback of another stage may leave Production empty.
+            seen: Stage of the version that returns at the caller's decision (default: any).
+            reason: Reason, for the audit trail.
+
+        Raises:
+            NotFound: The model does not exist, or no version was in the stage before.
+            NotAllowed: The version was never in the stage.
+            Corrupt: The bytes of the version are damaged; nothing was changed.
+            LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
+            Conflict: The stage changed while the bytes were verified, or the version is not in the stage that was seen.
+            ApprovalMissing: A rejection blocks the version.
+        """
+
+    @abc.abstractmethod
     def set_alias(self, reference: Reference, alias: str, *, override: str = "") -> ModelVersion:
-        """Make an alias point to a version; see `mreg.registry.edit.set_alias`."""
-        from mreg.registry.edit import set_alias
+        """Point an alias at a version; if another version of the model has the alias, it moves.
 
-        return set_alias(self._session, reference, alias, override=override)
+        Aliases are compared without regard to case, and keep the spelling of their first use until they are removed.
 
+        Args:
+            override: Reason to override the policy, if it allows overrides (audited).
+
+        Raises:
+            NotFound: The model or version does not exist.
+            BadInput: The alias is invalid, or there is nothing to override.
+            GateFailed, ApprovalMissing, NotAllowed: The policy has a rule for the alias, and the version fails it.
+        """
+
+    @abc.abstractmethod
     def remove_alias(self, name: Name, alias: str, *, override: str = "") -> RegisteredModel:
-        """Take an alias away; see `mreg.registry.edit.remove_alias`."""
-        from mreg.registry.edit import remove_alias
+        """Remove an alias from the version that has it.
 
-        return remove_alias(self._session, name, alias, override=override)
+        Args:
+            override: Reason to override the policy, if it allows overrides (audited).
 
+        Raises:
+            NotFound: The model or alias does not exist.
+            BadInput: Nothing needs an override.
+            ApprovalMissing, NotAllowed: The policy guards the alias, and reserves its removal to others.
+        """
+
+    @abc.abstractmethod
     def tag(
         self, reference: Reference, *, add: Mapping[str, str] | None = None, remove: Collection[str] = ()
     ) -> RegisteredModel | ModelVersion:
-        """Set and remove tags; see `mreg.registry.edit.tag`."""
-        from mreg.registry.edit import tag
+        """Set and remove tags of a model (a bare name) or of a version.
 
-        return tag(self._session, reference, add=add, remove=remove)
+        Raises:
+            NotFound: The model, the version or a tag to remove does not exist.
+            BadInput: A key or value is invalid, or there is nothing to do.
+        """
 
+    @abc.abstractmethod
     def edit(
         self,
         reference: Reference,
@@ -242,160 +389,387 @@ class Registry(Upkeep):
         run_id: str | None = None,
         experiment_id: str | None = None,
     ) -> RegisteredModel | ModelVersion:
-        """Change what is said of a model or version; see `mreg.registry.edit.edit`."""
-        from mreg.registry.edit import edit
+        """Edit the description and other editable fields of a model (a bare name) or of a version.
 
-        return edit(
-            self._session, reference, description=description, directions=directions, primary_metric=primary_metric,
-            parent=parent, run_id=run_id, experiment_id=experiment_id,
-        )  # fmt: skip
+        Bytes and metrics of a version never change. None leaves a field unchanged.
 
+        Args:
+            directions: Of a model: ``higher`` or ``lower`` by metric name; an empty text removes the direction.
+            primary_metric: Of a model; an empty text removes it.
+            parent: Of a version: the version that it was made from; an empty text removes it.
+
+        Raises:
+            NotFound: The model, version or parent does not exist.
+            BadInput: A text is invalid, or the field does not belong to a model or to a version.
+            NotAllowed: The parent is a descendant of the version.
+        """
+
+    @abc.abstractmethod
     def rename(self, name: Name, to: Name, *, override: str = "") -> RegisteredModel:
-        """Give a model another name; see `mreg.registry.edit.rename`."""
-        from mreg.registry.edit import rename
+        """Rename a model; its versions, history and version numbers stay.
 
-        return rename(self._session, name, to, override=override)
+        Args:
+            override: Reason to override the policy, if it allows overrides (audited).
 
+        Raises:
+            NotFound: The model does not exist.
+            BadInput: Nothing needs an override.
+            AlreadyExists: The new name is in use, or another model used its version numbers.
+            ApprovalMissing, NotAllowed: The policy guards a stage or alias of the model, and reserves the change to
+                others.
+        """
+
+    @abc.abstractmethod
     def delete(
         self, reference: Reference, *, force: bool = False, dry_run: bool = False, seen: Deletion | None = None,
         override: str = "",
     ) -> Deletion:  # fmt: skip
-        """Delete a version, or a model with all its versions; see `mreg.registry.edit.delete`."""
-        from mreg.registry.edit import delete
+        """Delete a version, or a model (a bare name) with all its versions.
 
-        return delete(self._session, reference, force=force, dry_run=dry_run, seen=seen, override=override)
+        The audit trail stays, and no version number is reused. The bytes stay in the store until garbage collection.
 
+        Args:
+            force: Delete versions in Staging or Production and versions with aliases, too.
+            dry_run: Return what would be deleted, and change nothing.
+            seen: Result of a dry run; if the deletion would differ from it, nothing is deleted.
+            override: Reason to override the policy, if it allows overrides (audited).
+
+        Raises:
+            NotFound: The model or version does not exist.
+            NotAllowed: A version is in Staging or Production or has an alias, and ``force`` is not set; or the policy
+                allows no
+                overrides.
+            Conflict: The deletion differs from ``seen``, or a version was moved or got an alias meanwhile.
+            BadInput: Nothing needs an override.
+            ApprovalMissing: The policy guards the stage or an alias of a version, and reserves deleting it to others.
+        """
+
+    @abc.abstractmethod
     def history(self, reference: Reference | None = None, *, limit: int | None = None) -> tuple[Event, ...]:
-        """What happened to a model or version, newest first; see `mreg.registry.query.history`."""
-        from mreg.registry.query import history
+        """Return the events of a model, of a version (also a deleted one) or of the whole catalog, newest first.
 
-        return history(self._session, reference, limit=limit)
+        Args:
+            limit: Maximum number of events (default: all, if there are at most `MOST_EVENTS`).
 
+        Raises:
+            NotFound: The model or version never existed.
+            BadInput: There are more than `MOST_EVENTS`, and no limit is given.
+        """
+
+    @abc.abstractmethod
     def stages_at(self, name: Name, at: str) -> StagesAt:
-        """Which versions were in which stage at a time; see `mreg.registry.query.stages_at`."""
-        from mreg.registry.query import stages_at
+        """Return the versions of a model by their stage at a time, replayed from the audit trail.
 
-        return stages_at(self._session, name, at)
+        Args:
+            at: ISO 8601 time; UTC if it has no zone.
 
+        Raises:
+            NotFound: The model does not exist.
+            BadInput: The time is invalid.
+        """
+
+    @abc.abstractmethod
     def lineage(self, reference: Reference) -> Lineage:
-        """What a version was made from and what came of it; see `mreg.registry.lineage.lineage`."""
-        from mreg.registry.lineage import lineage
+        """Return the ancestors and descendants of a version, across models; deleted versions are marked.
 
-        return lineage(self._session, reference)
+        Raises:
+            NotFound: The model or version does not exist.
+        """
 
+    @abc.abstractmethod
     def completions(self, prefix: str) -> tuple[str, ...]:
-        """Model names, or references of one model, that begin with a text; see `mreg.registry.query.completions`."""
-        from mreg.registry.query import completions
+        """Return the model names that begin with a text; after an ``@``, the references of that model."""
 
-        return completions(self._session, prefix)
-
+    @abc.abstractmethod
     def plan(self, reference: Reference, to: ModelStage | str | None = None, *, keep_existing: bool = False) -> Plan:
-        """What `promote` would do, and what stands in its way; see `mreg.registry.promote.plan`."""
-        from mreg.registry.promote import plan
+        """Return what `promote` would do, and what the policy says; changes nothing.
 
-        return plan(self._session, reference, to, keep_existing=keep_existing)
+        Raises:
+            NotFound: The model or version does not exist.
+            NotAllowed: The version is in the last stage.
+        """
 
+    @abc.abstractmethod
     def policy(self, name: Name | None = None) -> ModelPolicy:
-        """The policy that holds for a model, or the default; see `mreg.registry.policy.show_policy`."""
-        from mreg.registry.policy import show_policy
+        """Return the policy of a model, or the default policy.
 
-        return show_policy(self._session, name)
+        Raises:
+            NotFound: The model does not exist.
+        """
 
+    @abc.abstractmethod
     def apply_policy(
         self, policy: Policy | None, name: Name | None = None, *, seen: ModelPolicy | None = None
     ) -> ModelPolicy:
-        """Make a policy a model's own, or the default; see `mreg.registry.policy.apply_policy`."""
-        from mreg.registry.policy import apply_policy
+        """Set the policy of a model, or the default policy; None removes it.
 
-        return apply_policy(self._session, policy, name, seen=seen)
+        The policy applies to later stage changes. Versions that are in a stage stay there.
 
+        Args:
+            seen: Policy at the caller's decision (default: any).
+
+        Raises:
+            NotFound: The model does not exist.
+            Conflict: The current policy is not the one that was seen.
+        """
+
+    @abc.abstractmethod
     def check_policy(self, policy: Policy, name: Name | None = None) -> tuple[Standing, ...]:
-        """How versions in use stand to a policy; see `mreg.registry.policy.check_policy`."""
-        from mreg.registry.policy import check_policy
+        """Check the versions that are now in a stage or have an alias against a policy that is not applied.
 
-        return check_policy(self._session, policy, name)
+        Raises:
+            NotFound: The model does not exist.
+        """
 
+    @abc.abstractmethod
     def approve(self, reference: Reference, *, to: str = "Production", comment: str = "") -> Decided:
-        """Approve a version; see `mreg.registry.approve.approve`."""
-        from mreg.registry.approve import approve
+        """Approve a version for a stage or alias; replaces an earlier decision of the same person.
 
-        return approve(self._session, reference, to=to, comment=comment)
+        An approval belongs to the version and its bytes. It moves nothing: `promote` does, once the policy is
+        satisfied.
 
+        Raises:
+            NotFound: The version or target does not exist.
+            ApprovalMissing: The approval would not count: the policy names other approvers, or the person pushed the
+                version.
+            NotAllowed: The version is archived, or is in the target already.
+        """
+
+    @abc.abstractmethod
     def reject(
         self, reference: Reference, *, reason: str, to: str = "Production", leave_production: bool = True,
         seen: ModelStage | None = None,
     ) -> Decided:  # fmt: skip
-        """Reject a version; see `mreg.registry.approve.reject`."""
-        from mreg.registry.approve import reject
+        """Reject a version for a stage or alias; a version in Production returns to Staging.
 
-        return reject(self._session, reference, to=to, reason=reason, leave_production=leave_production, seen=seen)
+        A version that was rolled back can be rejected, too; gates then no longer compare with it. The rejection stands
+        until
+        the same person approves the version or withdraws the decision.
 
+        Args:
+            reason: Reason, for the audit trail (required).
+            leave_production: Whether the version may leave Production empty.
+            seen: Stage of the version at the caller's decision (default: any).
+
+        Raises:
+            NotFound: The version or target does not exist.
+            BadInput: The reason is empty.
+            ApprovalMissing: The policy names other approvers.
+            NotAllowed: The version is archived, and never was in the stage or had the alias.
+            LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
+            Conflict: The version is not in the stage that was seen.
+        """
+
+    @abc.abstractmethod
     def withdraw_decision(self, reference: Reference, *, to: str = "Production") -> Decided:
-        """Take one's decision back; see `mreg.registry.approve.withdraw_decision`."""
-        from mreg.registry.approve import withdraw_decision
+        """Withdraw your decision on a version.
 
-        return withdraw_decision(self._session, reference, to=to)
+        Raises:
+            NotFound: The version, the target or the decision does not exist.
+        """
 
+    @abc.abstractmethod
     def approvals(self) -> tuple[Waiting, ...]:
-        """What waits for decisions; see `mreg.registry.approve.approvals`."""
-        from mreg.registry.approve import approvals
+        """Return the versions that wait for approvals.
 
-        return approvals(self._session)
+        A version waits for a stage while it is in the stage that the rule requires (default: the stage before), and for
+        an alias
+        while it is the latest version and in use.
+        """
 
+    @abc.abstractmethod
     def verify_audit(self) -> AuditReport:
-        """Walk the hash chain; see `mreg.registry.audit.verify_audit`."""
-        from mreg.registry.audit import verify_audit
+        """Verify the hash chain of the audit trail, and the stage of every version against it.
 
-        return verify_audit(self._session)
+        Raises:
+            Corrupt: An event was edited, removed or moved (the message names the first), or a version is not in the
+                stage that
+                the trail gives.
+        """
 
+    @abc.abstractmethod
     def why(self, reference: Reference) -> Why:
-        """Why a version is where it is; see `mreg.registry.audit.why`."""
-        from mreg.registry.audit import why
+        """Explain the stage of a version: who moved it, the policy's answer, and a comparison with its predecessor.
 
-        return why(self._session, reference)
+        Raises:
+            NotFound: The model or version does not exist.
+        """
 
+    @abc.abstractmethod
     def version_at(self, reference: Reference, at: str) -> ModelVersion:
-        """What a stage or an alias meant at a time; see `mreg.registry.audit.version_at`."""
-        from mreg.registry.audit import version_at
+        """Return the version that had a stage or alias at a time, in its current state.
 
-        return version_at(self._session, reference, at)
+        Args:
+            reference: ``name@stage`` or ``name@alias``.
+            at: ISO 8601 time; UTC if it has no zone.
 
+        Raises:
+            NotFound: The model does not exist, no version had the stage or alias then, or the version was deleted
+                since.
+            BadInput: The time is invalid, or the reference names no stage or alias.
+        """
+
+    @abc.abstractmethod
     def deploy(self, reference: Reference | None = None) -> tuple[Deployment, ...]:
-        """Run the hooks of a version's stage again, or those that wait; see `mreg.registry.deploy`."""
-        from mreg.registry.deploy import deliver_pending, deploy
+        """Run the hooks of a version's stage again (default: the hooks that are pending).
 
-        return deliver_pending(self._session) if reference is None else deploy(self._session, reference)
+        Raises:
+            NotFound: The model or version does not exist.
+            NotAllowed: The version is in no stage, the profile has no hook for it, or the event was changed in the
+                catalog.
+        """
 
+    @abc.abstractmethod
     def deployments(self, name: Name, *, limit: int = 100) -> tuple[Deployment, ...]:
-        """What changes of a model set off; see `mreg.registry.deploy.deployments`."""
-        from mreg.registry.deploy import deployments
+        """Return the hook runs of a model, newest first.
 
-        return deployments(self._session, name, limit=limit)
+        Raises:
+            NotFound: The model does not exist.
+        """
 
-    @property
-    def undone(self) -> tuple[StageChange, ...]:
-        """The rollbacks that this registry made because a hook failed."""
-        return tuple(self._session.undone)
-
-    @property
-    def delivered(self) -> tuple[Deployment, ...]:
-        """The hooks that this registry has run so far."""
-        return tuple(self._session.delivered)
-
+    @abc.abstractmethod
     def export(
         self, reference: Reference, destination: Place | None = None, *, force: bool = False, progress: Progress = None
     ) -> Exported:
-        """Write a version or a whole model to one file; see `mreg.registry.export.export`."""
-        from mreg.registry.export import export
+        """Write a version, or a model with all its versions, to one file: bytes, metadata and history.
 
-        return export(self._session, reference, destination, force=force, progress=progress)
+        Equal content gives equal files. Every byte is verified. The file appears complete or not at all.
 
+        Args:
+            reference: A version, or a bare name for the model.
+            destination: File to write, or the folder for it (default: ``NAME-VERSION.mreg`` in the current folder).
+            force: Replace an existing file.
+            progress: Called with the bytes written so far and the total.
+
+        Raises:
+            NotFound: The model, the version or the destination's folder does not exist.
+            AlreadyExists: The destination exists.
+            BadInput: The destination is inside the registry, or is a device or pipe; or the bundle would be too large.
+            Corrupt: Stored bytes or events are damaged.
+            Unavailable: The store cannot be read, or the destination cannot be written.
+        """
+
+    @abc.abstractmethod
     def import_bundle(self, path: Place, name: Name | None = None, *, progress: Progress = None) -> Imported:
-        """Add the versions of a bundle; see `mreg.registry.importing.import_bundle`."""
-        from mreg.registry.importing import import_bundle
+        """Add the versions of a bundle to its model, all of them or none; a new model is registered.
 
-        return import_bundle(self._session, path, name, progress=progress)
+        A version keeps its number if every number in use is lower, and otherwise gets the next one. A version that is
+        in the
+        registry already is not changed. An import that fails changes nothing but may leave garbage in the store; a
+        bundle that
+        is refused leaves none.
 
+        Args:
+            name: Model name (default: the name in the bundle).
+            progress: Called with the bytes read so far and the total.
+
+        Raises:
+            NotFound: The file does not exist.
+            BadInput: The file is not a bundle of mreg, or the name is invalid.
+            Corrupt: The bundle is damaged or truncated.
+            Unavailable: The file cannot be read, or the store or the temporary folder cannot be written.
+        """
+
+    @abc.abstractmethod
+    def verify(
+        self,
+        reference: VersionRef | str | None = None,
+        *,
+        sample: float = 1.0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Verification:
+        """Verify the stored bytes of a version, of a model, or of all models against their digests; changes nothing.
+
+        A complete run also counts the blobs that no version needs.
+
+        Args:
+            sample: Fraction of the artifacts to verify, chosen at random, from above 0 to 1.
+            progress: Called with the bytes read so far and the total.
+
+        Raises:
+            NotFound: The model or version does not exist.
+            BadInput: The fraction is out of range.
+        """
+
+    @abc.abstractmethod
+    def gc(
+        self, *, grace: timedelta | None = None, remove: bool = False, seen: Collection[Garbage] | None = None
+    ) -> tuple[Garbage, ...]:
+        """Return the garbage of the store: leftovers of killed pushes, and blobs that no version needs.
+
+        No version and no running push loses bytes: a push that relies on a removed blob uploads it again. A run that is
+            killed
+        leaves the rest for the next run.
+
+        Args:
+            grace: Age below which garbage is kept (default: one day); an upload in progress is kept for at least an
+                hour.
+            remove: Remove the garbage.
+            seen: Result of a run without ``remove``; nothing else is removed (default: all that is found now).
+
+        Raises:
+            BadInput: The grace period is negative.
+            Corrupt: The manifest of a folder is damaged, so the blobs that it needs are unknown; nothing was removed.
+            Unavailable: The store or catalog cannot be read or written.
+        """
+
+    @abc.abstractmethod
+    def check(self) -> tuple[Check, ...]:
+        """Check that the catalog can be read and written, and the store listed, read, written and deleted from.
+
+        The checks write only probes. A check that depends on a failed one is left out.
+        """
+
+    @abc.abstractmethod
+    def examine(self) -> tuple[Finding, ...]:
+        """Examine the catalog, audit trail, store, clocks and leftovers; changes nothing.
+
+        A check that depends on a failed one is left out.
+        """
+
+    @abc.abstractmethod
+    def backup(self, file: str | os.PathLike[str], *, force: bool = False) -> CatalogCopy:
+        """Write a consistent copy of the catalog to a SQLite file, also while other processes write.
+
+        The file appears complete or not at all, and can be opened as a catalog.
+
+        Args:
+            force: Replace an existing file.
+
+        Raises:
+            AlreadyExists: The file exists, and ``force`` is not set; or it was created meanwhile.
+            BadInput: The file is the registry's own, is not a regular file, or is the log of another database.
+            NotFound: The folder of the file does not exist.
+            Corrupt: The catalog is damaged.
+            Unavailable: The file cannot be written.
+        """
+
+    @abc.abstractmethod
+    def restore(self, file: str | os.PathLike[str]) -> CatalogCopy:
+        """Replace the catalog by a backup, in one transaction that the audit trail records.
+
+        A damaged catalog is set aside. Changes since the backup are lost: version numbers given since can be given
+        again, and
+        bytes that `gc` removed since are missing. The file is only read.
+
+        Raises:
+            NotFound: The file does not exist.
+            BadInput: The file is a folder, device or pipe.
+            Corrupt: The file is damaged or not a catalog, or its audit trail is broken; nothing was changed.
+        """
+
+    @abc.abstractmethod
+    def upgrade(self, *, dry_run: bool = False) -> Upgrade:
+        """Upgrade the catalog to the schema of this release in one transaction, after a backup next to it.
+
+        Args:
+            dry_run: Return what would be done, and change nothing.
+
+        Raises:
+            Conflict: An active client can be older; nothing was changed.
+            Unavailable: The catalog cannot be reached or written, or has a newer schema.
+        """
+
+    @abc.abstractmethod
     def metric_names(self, prefix: str = "") -> tuple[str, ...]:
-        """Names of metrics that any version has, sorted."""
-        return self._session.catalog.read(lambda reader: reader.metric_names(prefix))
+        """Return the names of all metrics that begin with a text, sorted."""

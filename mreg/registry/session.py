@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class HookLog:
+    """The hooks that a registry ran for its changes, in order.
+
+    Attributes:
+        deployments: Each run with its outcome.
+        rollbacks: The stage changes that undid a change because its hook failed.
+    """
+
+    deployments: list[Deployment] = field(default_factory=list)
+    rollbacks: list[StageChange] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A wired registry: where things are, who is acting, what time it is, and who wants to hear of it.
@@ -30,9 +43,8 @@ class Session:
         now: The clock, aware UTC.
         hooks: What changes set off, from the user's own profile.
         pull_records: Gives the user's records of pulled folders; None if there is no home folder.
-        set_off: Keys of the deployments that this session wrote down and has not run yet.
-        delivered: Deployments that this session has brought to their end.
-        undone: The rollbacks that this session made because a hook failed.
+        set_off: Keys of the deployments that this session enqueued and has not run yet.
+        hook_log: The hooks that this session ran.
         notice: Takes what a person should know beside the result: what a reference resolved to, a warning.
     """
 
@@ -46,13 +58,12 @@ class Session:
     hooks: tuple[Hook, ...] = ()
     pull_records: Callable[[], PullRecords | None] = lambda: None
     set_off: set[str] = field(default_factory=set)
-    delivered: list[Deployment] = field(default_factory=list)
-    undone: list[StageChange] = field(default_factory=list)
+    hook_log: HookLog = field(default_factory=HookLog)
 
     def write(self, fn: Callable[[Writer], T], after: Callable[[Reader, T], T] | None = None) -> T:
         """What ``fn`` gives in one transaction, with this session's actor and time in its events.
 
-        The hooks that it sets off are run when it is durable; what came of them is in `delivered`.
+        The hooks that it sets off are run when it is durable; their outcomes are in `hook_log`.
 
         Args:
             after: Returns the result with the state after the hooks; called only if a hook was run. A hook can change

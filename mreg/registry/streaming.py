@@ -12,6 +12,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.text import check_line, counted, quoted
 from mreg.errors import NotAllowed, NotFound
 from mreg.registry.references import as_reference, concerning, find_version
+from mreg.registry.session import HookLog
 from mreg.results.transfers import StoredFile
 
 if TYPE_CHECKING:
@@ -94,4 +95,4 @@ def acting_as(session: Session, actor: str, notice: Callable[[str], None]) -> Se
         BadInput: Nobody can be called that.
     """
     check_line("actor", actor)
-    return replace(session, actor=lambda: actor, notice=notice, delivered=[], undone=[])
+    return replace(session, actor=lambda: actor, notice=notice, hook_log=HookLog())

@@ -13,15 +13,7 @@ if TYPE_CHECKING:
 
 
 def upgrade(session: Session, *, dry_run: bool = False) -> Upgrade:
-    """Upgrade the catalog in one transaction, after a backup next to it.
-
-    Args:
-        dry_run: Only look at what would be done.
-
-    Raises:
-        Conflict: An active client could be older; nothing was changed.
-        Unavailable: The catalog can't be reached or written, or has a newer schema.
-    """
+    """See `mreg.Registry.upgrade`."""
     found = session.catalog.check_upgrade()
     backup = "" if dry_run or found.schema == SCHEMA else session.catalog.upgrade()
     return Upgrade(

@@ -35,18 +35,7 @@ def verify(
     sample: float = 1.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Read the bytes of a version, of all versions of a model, or of all, against their digests, several at once.
-
-    Nothing is changed. Of all of them it is counted, too, what no version needs.
-
-    Args:
-        sample: The share of the artifacts that is read, chosen by chance; of all others nothing is said.
-        progress: Told how many bytes of how many are read.
-
-    Raises:
-        NotFound: There is no such model or version.
-        BadInput: The share is none.
-    """
+    """See `mreg.Registry.verify`."""
     if not 0 < sample <= 1:
         raise BadInput("a sample is a share above 0 % and up to 100 %", hint="mreg verify --all --sample 5%")
     wanted = as_reference(reference) if reference is not None else None

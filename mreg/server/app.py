@@ -16,7 +16,7 @@ from mreg.server.monitoring import Meters, Observed
 from mreg.server.schemas import PROBLEMS
 
 if TYPE_CHECKING:
-    from mreg.registry.registry import Registry
+    from mreg.registry.local import LocalRegistry
     from mreg.server.settings import ServerSettings
 
 ABOUT = """\
@@ -26,7 +26,7 @@ model's name is written `%2F`. Errors are RFC 9457 problems with the codes and h
 """
 
 
-def build_app(registry: Registry, settings: ServerSettings) -> FastAPI:
+def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     """The application that serves a registry; it closes nothing that it was given."""
     app = FastAPI(
         title="mreg",

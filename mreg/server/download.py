@@ -18,7 +18,7 @@ from starlette.responses import Response
 from mreg.domain.names import VersionRef
 from mreg.domain.paths import is_project_file
 from mreg.errors import MregError
-from mreg.registry.registry import Registry
+from mreg.registry.local import LocalRegistry
 from mreg.server.at_once import AtOnce
 from mreg.server.problems import Refused
 
@@ -51,7 +51,7 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
-async def download(request: Request, registry: Registry, version: VersionRef, path: str | None) -> Response:
+async def download(request: Request, registry: LocalRegistry, version: VersionRef, path: str | None) -> Response:
     """The answer with the bytes of a file of a version, or with a part of them.
 
     A whole file is hashed on its way; where it is damaged the connection is cut before the last chunk, so that no

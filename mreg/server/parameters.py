@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 
 from mreg.domain.names import ModelName, Selector, VersionRef
 from mreg.errors import BadInput
-from mreg.registry.registry import Registry
+from mreg.registry.local import LocalRegistry
 from mreg.results.tokens import Role
 from mreg.server.guard import Caller, may_not
 from mreg.server.problems import Answer
@@ -41,14 +41,14 @@ def decoded(part: str) -> str:
         raise BadInput("the path is no UTF-8") from None
 
 
-async def _registry(request: Request) -> Registry:
+async def _registry(request: Request) -> LocalRegistry:
     """The server's registry in the hands of who asks."""
-    registry: Registry = request.app.state.registry
+    registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
     return registry.acting_as(caller.name)
 
 
-RegistryOf = Annotated[Registry, Depends(_registry)]
+RegistryOf = Annotated[LocalRegistry, Depends(_registry)]
 
 
 async def _model(

@@ -20,7 +20,7 @@ from mreg.server.protocol import Protocol
 from mreg.server.settings import KEEP_ALIVE_SECONDS
 
 if TYPE_CHECKING:
-    from mreg.registry.registry import Registry
+    from mreg.registry.local import LocalRegistry
     from mreg.server.settings import ServerSettings
 
 ROOMS = ("mreg.domain", "mreg.registry", "mreg.catalog", "mreg.artifacts", "mreg.hooks", "mreg.wire")
@@ -35,7 +35,7 @@ UNLIMITED_FILES = 1 << 20
 """Assumed where the system has no limit to open files."""
 
 
-def serve(registry: Registry, settings: ServerSettings, ready: Callable[[str], None]) -> None:
+def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[str], None]) -> None:
     """Serve a registry until the process is told to stop; requests under way are finished first.
 
     Args:

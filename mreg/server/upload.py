@@ -27,7 +27,7 @@ from mreg.domain.model import ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput, MregError
-from mreg.registry.registry import Registry
+from mreg.registry.local import LocalRegistry
 from mreg.server.at_once import AtOnce
 from mreg.server.problems import Refused
 
@@ -259,7 +259,7 @@ def metadata_of(fields: dict[str, str]) -> VersionMetadata:
     )
 
 
-async def receive_upload(request: Request, registry: Registry, model: ModelName) -> ModelVersion:
+async def receive_upload(request: Request, registry: LocalRegistry, model: ModelName) -> ModelVersion:
     """The version that an upload becomes.
 
     Raises:
@@ -276,8 +276,8 @@ async def receive_upload(request: Request, registry: Registry, model: ModelName)
     length = request.headers.get("content-length", "")
     size = int(length) if length.isdecimal() and len(length) < 20 else 0
     with UPLOADS.place():
-        async with _on_threads(registry.receiving(size)) as incoming:
-            form = Form(options[b"boundary"], incoming.write)
+        async with _on_threads(registry.open_upload(size)) as upload:
+            form = Form(options[b"boundary"], upload.write)
             await _feed(request, form)
             file_name = form.check_whole()
             fields = _merged(query, form.fields)
@@ -286,12 +286,12 @@ async def receive_upload(request: Request, registry: Registry, model: ModelName)
             def push() -> ModelVersion:
                 metadata = metadata_of(fields)
                 for expected in (checksum, in_form):
-                    if expected and incoming.digest() != expected:
+                    if expected and upload.digest() != expected:
                         raise BadInput(
-                            f"the file that came is {incoming.digest()}, and was to be {expected}", hint="send it again"
+                            f"the file that came is {upload.digest()}, and was to be {expected}", hint="send it again"
                         )
-                return registry.push_received(
-                    incoming, file_name, model, metadata,
+                return registry.push_upload(
+                    upload, file_name, model, metadata,
                     stage=fields.get("stage") or None, parent=fields.get("parent") or None,
                 )  # fmt: skip
 

@@ -145,7 +145,7 @@ def test_gc_tells_of_young_uploads_too(command: Mreg, registry: mreg.Registry) -
     incoming = Path(registry.profile.artifacts.removeprefix("file://")) / "tmp"
     incoming.mkdir(exist_ok=True)
     (incoming / ("0" * 24)).write_bytes(b"half")
-    found = [one.name for one in registry.collect(grace=timedelta(0))]
+    found = [one.name for one in registry.gc(grace=timedelta(0))]
     assert found == []
     done = command("gc", "--grace", "0s")
     assert "left alone: 1 unfinished upload, 4 bytes, younger than 1h; it can be removed from 2" in done.err

@@ -494,11 +494,12 @@ def test_a_broken_hook_is_told_with_file_and_line_and_changes_nothing(pushed: Mr
     assert pushed("show", "m@1", "--profile", "local").code == 2
 
 
-def test_the_python_api_gives_what_was_delivered(pushed: Mreg) -> None:
+def test_the_python_api_gives_the_hooks_that_ran(pushed: Mreg) -> None:
     hooks("{name: deploy, stage: Production, command: ['false']}")
-    with mreg.open_registry(catalog="catalog.db") as registry:
+    log = mreg.HookLog()
+    with mreg.open_registry(catalog="catalog.db", hook_log=log) as registry:
         change = registry.promote("m@1", to="Production")
         assert change.changed
         assert change.version == registry.version("m@1")
         assert change.version.status.value == "failed"
-        assert [one.status.value for one in registry.delivered] == ["failed"]
+        assert [run.status.value for run in log.deployments] == ["failed"]

@@ -288,7 +288,7 @@ from tests.portability import emulation
 emulation.become_windows()
 from mreg.artifacts.cache import BlobCache
 from mreg.artifacts.hashing import digest_of
-from mreg.artifacts.incoming import _Temporary
+from mreg.artifacts.stream_upload import _Temporary
 from mreg.catalog.bucket_copy import LocalCopy
 root = Path(sys.argv[1])
 

@@ -24,6 +24,7 @@ import uvicorn
 import mreg
 from mreg.domain.model import ModelVersion
 from mreg.domain.policy import parse_policy
+from mreg.registry.local import LocalRegistry
 from mreg.server.app import build_app
 from mreg.server.settings import ServerSettings
 from mreg.server.ui.links import api, link, outside
@@ -64,7 +65,7 @@ def furnish(registry: mreg.Registry, folder: Path) -> None:
     clock = Clock()
 
     def by(person: str) -> mreg.Registry:
-        return mreg.Registry(replace(registry._session, now=clock, actor=lambda: person))
+        return LocalRegistry(replace(registry._session, now=clock, actor=lambda: person))
 
     def push(person: str, name: str, number: int, **said: Any) -> ModelVersion:
         file = folder / f"{name.rpartition('/')[2]}.onnx"

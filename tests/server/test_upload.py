@@ -245,7 +245,7 @@ def test_memory_stays_bounded_whatever_the_size(server: Served) -> None:
 
 
 def test_received_bytes_that_a_gc_took_meanwhile_are_put_again(registry: mreg.Registry, store: Path) -> None:
-    with registry.receiving() as incoming:
+    with registry.open_upload() as incoming:
         incoming.write(b"data")
         first = incoming.put()
         (blob,) = (path for path in (store / "blobs").rglob("*") if path.is_file())
@@ -256,12 +256,12 @@ def test_received_bytes_that_a_gc_took_meanwhile_are_put_again(registry: mreg.Re
 
 
 def test_a_disk_without_room_is_told_before_bytes_come(registry: mreg.Registry) -> None:
-    with pytest.raises(Unavailable, match="do not fit"), registry.receiving(1 << 60):
+    with pytest.raises(Unavailable, match="do not fit"), registry.open_upload(1 << 60):
         pass
 
 
 def test_what_is_received_and_not_pushed_is_dropped(registry: mreg.Registry, store: Path) -> None:
-    with registry.receiving() as incoming:
+    with registry.open_upload() as incoming:
         incoming.write(b"x" * (9 << 20))
         assert incoming.digest() == Digest.sha256(hashlib.sha256(b"x" * (9 << 20)).hexdigest())
     assert stored(store) == []

@@ -46,11 +46,11 @@ def test_the_bytes_of_deleted_versions_go_and_shared_ones_stay(registry: mreg.Re
     registry.push("d", name="f")
     registry.delete("m@1")  # its bytes are a file's of f@1
     registry.delete("m@2")  # its bytes are m@3's
-    assert registry.collect(grace=NOW) == ()
+    assert registry.gc(grace=NOW) == ()
     registry.delete("f@1")
-    found = registry.collect(grace=NOW)
+    found = registry.gc(grace=NOW)
     assert [(one.kind, one.removed) for one in found] == [("unreferenced", False)] * 3
-    assert registry.collect() == ()  # younger than a day
+    assert registry.gc() == ()  # younger than a day
     before = blobs(registry)
     assert command("gc", "--grace", "0s").code == 0
     assert command("gc", "--grace", "0s", "--remove").code == 2  # nobody can be asked
@@ -65,9 +65,9 @@ def test_what_a_push_is_about_to_put_is_left_for_an_hour(registry: mreg.Registry
     push(registry, "one")
     left = Path(registry.profile.artifacts, "tmp", "0" * 24)
     left.write_text("on its way")
-    assert registry.collect(grace=NOW, remove=True) == ()
+    assert registry.gc(grace=NOW, remove=True) == ()
     os.utime(left, (time.time() - 3700,) * 2)
-    assert [one.kind for one in registry.collect(grace=NOW, remove=True)] == ["unfinished"]
+    assert [one.kind for one in registry.gc(grace=NOW, remove=True)] == ["unfinished"]
     assert not left.exists()
 
 
@@ -78,7 +78,7 @@ def test_foreign_files_are_left_alone(registry: mreg.Registry) -> None:
     for place in ("notes.txt", "blobs/notes.txt", "blobs/sha256/zz/x", "blobs/sha256/ab/short"):
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         (root / place).write_text("mine")
-    registry.collect(grace=NOW, remove=True)
+    registry.gc(grace=NOW, remove=True)
     left = [path.name for path in root.rglob("*") if path.is_file()]
     assert sorted(left) == ["notes.txt", "notes.txt", "short", "x"]
 
@@ -104,7 +104,7 @@ def test_a_push_that_saw_bytes_that_went_puts_them_again(
     push(registry, "the same")
     registry.delete("m@1")
     with mreg.open_registry() as other:
-        Between(monkeypatch, Session, "write", lambda: other.collect(grace=NOW, remove=True))
+        Between(monkeypatch, Session, "write", lambda: other.gc(grace=NOW, remove=True))
         version = push(registry, "the same")  # finds the blob there; gc takes it; the transaction is next
     registry.pull(version.reference, "out")
     assert Path("out").read_text() == "the same"
@@ -146,7 +146,7 @@ def test_a_version_that_is_made_while_gc_looks_keeps_its_bytes(
     registry.delete("m@1")
     with mreg.open_registry() as other:
         Between(monkeypatch, Session, "write_quietly", lambda: push(other, "the same"))
-        assert registry.collect(grace=NOW, remove=True) == ()
+        assert registry.gc(grace=NOW, remove=True) == ()
     assert registry.verify().problems == ()
     assert registry.version("m@2").version == 2
 
@@ -166,7 +166,7 @@ def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
     monkeypatch.setattr(storing, "WAIT_SECONDS", 0.3)
     with pytest.raises(mreg.Conflict, match=str(digest)):
         push(registry, "the same")
-    assert registry.collect(grace=NOW, remove=True) == ()  # the other one is at it
+    assert registry.gc(grace=NOW, remove=True) == ()  # the other one is at it
     leave_behind(timedelta(hours=1))
     (note,) = [one for one in registry.examine() if one.state != "fine"]
     assert (note.name, note.remedy) == ("removals", "mreg gc --remove finishes them")
@@ -189,7 +189,7 @@ def test_a_push_that_waits_for_a_running_gc_puts_the_bytes_that_gc_removes(
 
     def collect() -> None:
         with mreg.open_registry() as other:
-            other.collect(grace=NOW, remove=True)
+            other.gc(grace=NOW, remove=True)
 
     collector = threading.Thread(target=collect)
 
@@ -228,11 +228,11 @@ def test_the_default_grace_is_24_hours(registry: mreg.Registry, command: Mreg) -
     registry.delete("m@1")
     (blob,) = Path(registry.profile.artifacts).rglob(f"*{digest.value[4:]}")
     aged(blob, timedelta(hours=24) - MINUTE)
-    assert registry.collect(remove=True) == ()
+    assert registry.gc(remove=True) == ()
     assert command("gc", "--remove", "--yes").code == 0
     assert blobs(registry) == {str(digest)}
     aged(blob, timedelta(hours=24) + MINUTE)
-    assert [one.name for one in registry.collect()] == [str(digest)]
+    assert [one.name for one in registry.gc()] == [str(digest)]
     assert command("gc", "--remove", "--yes").code == 0
     assert blobs(registry) == set()
 
@@ -242,10 +242,10 @@ def test_an_unfinished_upload_is_left_for_the_hour_and_for_a_longer_grace(regist
     left = Path(registry.profile.artifacts, "tmp", "0" * 24)
     left.write_text("on its way")
     aged(left, timedelta(hours=1) - MINUTE)
-    assert registry.collect(grace=NOW) == ()
+    assert registry.gc(grace=NOW) == ()
     aged(left, timedelta(hours=1) + MINUTE)
-    assert registry.collect(grace=timedelta(hours=2)) == ()
-    assert [one.kind for one in registry.collect(grace=NOW)] == ["unfinished"]
+    assert registry.gc(grace=timedelta(hours=2)) == ()
+    assert [one.kind for one in registry.gc(grace=NOW)] == ["unfinished"]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_push_and_an_import_store_no_bytes_if_the_catalog_cannot_be_written(
     push(registry, "one")
     registry.export("m", "bundle.mreg")
     registry.delete("m@1")
-    registry.collect(grace=NOW, remove=True)
+    registry.gc(grace=NOW, remove=True)
     before = blobs(registry)
     assert before == set()
 
@@ -298,11 +298,11 @@ def test_a_gc_counts_as_dead_ten_minutes_after_it_noted_a_removal(
     noted(registry, digest.value, 9 * MINUTE, removed=0)
     with pytest.raises(mreg.Conflict):
         push(registry, "the same")
-    assert registry.collect(grace=NOW, remove=True) == ()
+    assert registry.gc(grace=NOW, remove=True) == ()
     assert [one for one in registry.examine() if one.name == "removals" and one.state != "fine"] == []
     noted(registry, digest.value, 11 * MINUTE, removed=0)
     assert [one.state for one in registry.examine() if one.name == "removals"] != ["fine"]
-    assert [one.name for one in registry.collect(grace=NOW, remove=True)] == [str(digest)]
+    assert [one.name for one in registry.gc(grace=NOW, remove=True)] == [str(digest)]
 
 
 def test_gc_forgets_removal_notes_after_seven_days(registry: mreg.Registry) -> None:
@@ -311,7 +311,7 @@ def test_gc_forgets_removal_notes_after_seven_days(registry: mreg.Registry) -> N
     noted(registry, old, timedelta(days=7) + MINUTE, removed=1)
     digest = push(registry, "one").artifact.digest
     registry.delete("m@1")
-    assert len(registry.collect(grace=NOW, remove=True)) == 1
+    assert len(registry.gc(grace=NOW, remove=True)) == 1
     assert notes(registry) == {young, digest.value}
 
 
@@ -363,7 +363,7 @@ def _collect(number: int, place: Path) -> None:
     _soon()
     with mreg.open_registry(user="collector") as registry:
         while not (place / "stop").exists():
-            registry.collect(grace=NOW, remove=True)
+            registry.gc(grace=NOW, remove=True)
             (place / f"collecting-{number}").touch()
 
 

@@ -112,7 +112,7 @@ def test_a_damaged_manifest_is_named_and_stops_gc(filled: mreg.Registry, command
     assert found.unreferenced is None
     filled.delete("m@1")
     with pytest.raises(mreg.Corrupt, match="what can be removed is not known"):
-        filled.collect(remove=True, grace=mreg_grace(0))
+        filled.gc(remove=True, grace=mreg_grace(0))
     assert command("gc", "--remove", "--yes", "--grace", "0s").code == 6
 
 

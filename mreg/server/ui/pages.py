@@ -16,7 +16,7 @@ from mreg.domain.metrics import Verdict
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.parsing import parse
 from mreg.errors import BadInput, MregError
-from mreg.registry.registry import Registry
+from mreg.registry.local import LocalRegistry
 from mreg.results.history import Why
 from mreg.results.models import ModelVersions
 from mreg.results.transfers import StoredFile
@@ -75,7 +75,7 @@ def models(
     return page(request, "models.html", rows=rows, part=shown, q="", sort="")
 
 
-def _search(request: Request, registry: Registry, q: str, sort: str, limit: int, offset: int) -> Response:
+def _search(request: Request, registry: LocalRegistry, q: str, sort: str, limit: int, offset: int) -> Response:
     heard, notices = _hearing(registry)
     try:
         found = heard.search(q, sort=sort or None, limit=limit + 1, offset=offset)
@@ -100,7 +100,7 @@ def _more(found: tuple[object, ...], limit: int, offset: int) -> bool:
     return len(found) > limit and offset + limit <= OFFSET_LIMIT
 
 
-def _hearing(registry: Registry) -> tuple[Registry, list[str]]:
+def _hearing(registry: LocalRegistry) -> tuple[LocalRegistry, list[str]]:
     """The registry, and what it has to say beside its results."""
     notices: list[str] = []
     return registry.acting_as(registry.actor, notices.append), notices
@@ -206,7 +206,7 @@ async def file(request: Request, version: Version, path: str, registry: Registry
     return await download(request, registry, version, decoded(path))
 
 
-def _why(registry: Registry, version: ModelVersion, troubles: list[MregError]) -> Why | None:
+def _why(registry: LocalRegistry, version: ModelVersion, troubles: list[MregError]) -> Why | None:
     """Why it is where it is; None where that can't be told, which is no reason to show nothing of it."""
     try:
         return registry.why(version.reference)
@@ -215,7 +215,7 @@ def _why(registry: Registry, version: ModelVersion, troubles: list[MregError]) -
         return None
 
 
-def _files(registry: Registry, version: ModelVersion, troubles: list[MregError]) -> tuple[StoredFile, ...]:
+def _files(registry: LocalRegistry, version: ModelVersion, troubles: list[MregError]) -> tuple[StoredFile, ...]:
     try:
         return registry.files(version.reference)
     except MregError as error:

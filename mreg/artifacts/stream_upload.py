@@ -25,7 +25,7 @@ SYNC_BYTES = 16 << 20
 end."""
 
 
-class Incoming:
+class StreamUpload:
     """A file on its way in; a context manager that drops what was not put.
 
     Where the backend stages, the bytes go where they will stay, and are hashed meanwhile: one pass. Else they are kept
@@ -47,7 +47,7 @@ class Incoming:
         self._hashing = Hashing(size or UNKNOWN_SIZE)
         self._digest: Digest | None = None
 
-    def __enter__(self) -> Incoming:
+    def __enter__(self) -> StreamUpload:
         return self
 
     def __exit__(self, *_: object) -> None:

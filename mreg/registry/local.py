@@ -1,0 +1,210 @@
+"""LocalRegistry: the registry over a catalog and an artifact store that this process opens itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Self
+
+from mreg.errors import BadInput
+from mreg.registry.registry import Name, Place, Progress, Reference, Registry
+
+if TYPE_CHECKING:
+    from mreg.artifacts.stream_upload import StreamUpload
+    from mreg.domain.metadata import VersionMetadata
+    from mreg.domain.metrics import MetricValue
+    from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.registry.session import Session
+    from mreg.results.profiles import Profile
+    from mreg.results.transfers import StoredFile
+    from mreg.results.upkeep import CatalogCopy, Check
+
+
+class _Operation:
+    """A method that calls a function with the session; the function's module is imported by the first call."""
+
+    def __init__(self, module: str, function: str) -> None:
+        self._module, self._function = module, function
+
+    def function(self) -> Callable[..., Any]:
+        """Return the function, which takes the session first."""
+        function: Callable[..., Any] = getattr(import_module(f"mreg.registry.{self._module}"), self._function)
+        return function
+
+    def __get__(self, registry: LocalRegistry | None, _owner: type) -> Any:
+        # abc asks the class for each method, which must not import all modules.
+        return self if registry is None else partial(self.function(), registry._session)
+
+
+def _operation(place: str) -> Any:
+    """Return the method that calls ``module.function``; a test compares its signature with the interface's."""
+    return _Operation(*place.split("."))
+
+
+class LocalRegistry(Registry):
+    """A registry over a catalog and an artifact store, and what a server needs beside its interface."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def close(self) -> None:
+        self._session.catalog.close()
+
+    @property
+    def profile(self) -> Profile:
+        return self._session.profile
+
+    def push(
+        self,
+        path: Place,
+        *,
+        name: Name | None = None,
+        metadata: VersionMetadata | None = None,
+        metrics: Mapping[str, MetricValue] | None = None,
+        parameters: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        aliases: Iterable[str] = (),
+        stage: ModelStage | str | None = None,
+        description: str = "",
+        run_id: str = "",
+        experiment_id: str = "",
+        parent: Reference | None = None,
+        data: Mapping[str, str] | None = None,
+        format: str = "",
+        progress: Progress = None,
+    ) -> ModelVersion:
+        from mreg.domain.metadata import VersionMetadata
+        from mreg.registry.push import push, target_model
+
+        given = VersionMetadata(
+            description=description, metrics=metrics or {}, tags=tags or {}, data=data or {}, aliases=tuple(aliases),
+            parameters={key: str(value) for key, value in (parameters or {}).items()},
+            run_id=run_id, experiment_id=experiment_id, format=format,
+        )  # fmt: skip
+        if metadata is not None and given != VersionMetadata():
+            raise BadInput("push got metadata both as an object and as arguments", hint="put all of it in metadata")
+        target = target_model(self._session, path, name)
+        return push(self._session, path, target, metadata or given, stage=stage, parent=parent, progress=progress)
+
+    if not TYPE_CHECKING:  # their types are those of the interface
+        register = _operation("edit.register")
+        pull = _operation("pull.pull")
+        stream = _operation("pull.stream")
+        models = _operation("query.models")
+        model = _operation("query.model")
+        version = _operation("query.version")
+        show = _operation("query.show")
+        search = _operation("query.search")
+        compare = _operation("compare.compare")
+        promote = _operation("promote.promote")
+        archive = _operation("promote.archive")
+        rollback = _operation("promote.rollback")
+        set_alias = _operation("edit.set_alias")
+        remove_alias = _operation("edit.remove_alias")
+        tag = _operation("edit.tag")
+        edit = _operation("edit.edit")
+        rename = _operation("edit.rename")
+        delete = _operation("edit.delete")
+        history = _operation("query.history")
+        stages_at = _operation("query.stages_at")
+        lineage = _operation("lineage.lineage")
+        completions = _operation("query.completions")
+        plan = _operation("promote.plan")
+        policy = _operation("policy.show_policy")
+        apply_policy = _operation("policy.apply_policy")
+        check_policy = _operation("policy.check_policy")
+        approve = _operation("approve.approve")
+        reject = _operation("approve.reject")
+        withdraw_decision = _operation("approve.withdraw_decision")
+        approvals = _operation("approve.approvals")
+        verify_audit = _operation("audit.verify_audit")
+        why = _operation("audit.why")
+        version_at = _operation("audit.version_at")
+        deployments = _operation("deploy.deployments")
+        export = _operation("export.export")
+        import_bundle = _operation("importing.import_bundle")
+        verify = _operation("verify.verify")
+        gc = _operation("gc.gc")
+        check = _operation("check.check")
+        examine = _operation("doctor.examine")
+        backup = _operation("backup.backup")
+        restore = _operation("backup.restore")
+        upgrade = _operation("upgrade.upgrade")
+        deploy = _operation("deploy.deploy")
+        metric_names = _operation("query.metric_names")
+
+    def copy_catalog(self, other: LocalRegistry) -> CatalogCopy:
+        """Copy the catalog to the empty one of another registry; see `mreg.registry.backup.copy_catalog`."""
+        from mreg.registry.backup import copy_catalog
+
+        return copy_catalog(self._session, other._session)
+
+    def refuse_unfit(self) -> str:
+        """Try the conditional writes of a catalog in a bucket; see `mreg.registry.check.refuse_unfit`."""
+        from mreg.registry.check import refuse_unfit
+
+        return refuse_unfit(self._session)
+
+    # For a server, whose clients have no path here
+
+    def acting_as(self, actor: str, notice: Callable[[str], None] = lambda _text: None) -> Self:
+        """The same registry in the hands of somebody else; see `mreg.registry.streaming.acting_as`."""
+        from mreg.registry.streaming import acting_as
+
+        return type(self)(acting_as(self._session, actor, notice))
+
+    @property
+    def actor(self) -> str:
+        """Whose name events carry."""
+        return self._session.actor()
+
+    def open_upload(self, size: int = 0) -> AbstractContextManager[StreamUpload]:
+        """Room for a file that comes from a stream, for `push_upload`; dropped unless it is pushed.
+
+        Args:
+            size: How many bytes are expected, 0 where that is not known.
+        """
+        return self._session.artifacts().open_upload(size)
+
+    def push_upload(
+        self,
+        upload: StreamUpload,
+        file_name: str,
+        name: Name,
+        metadata: VersionMetadata,
+        *,
+        stage: ModelStage | str | None = None,
+        parent: Reference | None = None,
+    ) -> ModelVersion:
+        """Make a received file the next version of a registered model; see `mreg.registry.push.push_upload`."""
+        from mreg.domain.names import ModelName
+        from mreg.registry.push import push_upload
+
+        target = ModelName(name) if isinstance(name, str) else name
+        return push_upload(self._session, upload, file_name, target, metadata, stage=stage, parent=parent)
+
+    def files(self, reference: Reference) -> tuple[StoredFile, ...]:
+        """The files of a version; see `mreg.registry.streaming.files`."""
+        from mreg.registry.streaming import files
+
+        return files(self._session, reference)
+
+    def file(self, reference: Reference, path: str | None = None) -> StoredFile:
+        """One file of a version; see `mreg.registry.streaming.file`."""
+        from mreg.registry.streaming import file
+
+        return file(self._session, reference, path)
+
+    def read_file(self, file: StoredFile, start: int = 0, length: int | None = None) -> Generator[bytes]:
+        """The bytes of a file, chunk by chunk; see `mreg.registry.streaming.read_file`."""
+        from mreg.registry.streaming import read_file
+
+        return read_file(self._session, file, start, length)
+
+    def reachable(self) -> tuple[Check, ...]:
+        """Whether catalog and store answer; see `mreg.registry.check.reachable`."""
+        from mreg.registry.check import reachable
+
+        return reachable(self._session)
