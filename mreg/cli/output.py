@@ -42,11 +42,9 @@ class Output:
 
             streams.put_lines(references(value))
         elif self.format == "json":
-            import json
+            from mreg.wire import json_text, wire
 
-            from mreg.wire import wire
-
-            streams.put_json(json.dumps(wire(value), indent=2, ensure_ascii=False, allow_nan=False))
+            streams.put_json(json_text(wire(value)))
         else:
             from mreg.cli.render import render
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -79,6 +80,7 @@ def wire_registry(profile: Profile, *, notice: Callable[[str], None] | None = No
         return store[0]
 
     # Not by the store, which a command that only shows has no other need of.
+    @functools.cache
     def url() -> str:
         from mreg.artifacts.layout import folder_url
 
