@@ -67,7 +67,8 @@ def with_instants(text: str, instant: Callable[[str], str]) -> str:
             text = f"{text[:start]}'{instant(time)}'{text[end:]}"
     if len(text) > LENGTH_LIMIT:
         raise BadInput(
-            f"the search expression has {len(text)} characters with the zones of its times; the limit is {LENGTH_LIMIT}",
+            f"the search expression has {len(text)} characters with the zones of its times; "
+            f"the limit is {LENGTH_LIMIT}",
             hint="ask in several searches",
         )
     return text

@@ -20,6 +20,12 @@ ENTRIES_LIMIT = 1_000
 """Metrics, parameters or tags of one version."""
 
 
+class Caution(str):
+    """A notice that something of another person was not used or not run; it is told with ``--quiet``, too."""
+
+    __slots__ = ()
+
+
 _NOT_PLAIN = re.compile(r"[^ -~]+")
 
 
