@@ -345,7 +345,7 @@ class BucketDatabase(Database):
         except Unavailable as error:
             if isinstance(error.__cause__, Exception) and passing(error.__cause__):
                 error.message += "; whether the change was made is not known"
-                error.hint = f"when it answers again, mreg history tells. {error.hint}"
+                error.hint = f"when it answers again, see mreg history; {error.hint}"
             raise
 
     def _refuse_in_vain(self, current: Copy) -> None:
