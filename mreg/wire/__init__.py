@@ -44,7 +44,7 @@ def wire(value: object) -> Any:
     return _WRITERS[type(value).__name__](value)
 
 
-EMPTY: dict[type, str] = {dict: "{}", list: "[]"}
+EMPTY: dict[Any, str] = {dict: "{}", list: "[]"}
 
 
 def json_text(document: Any) -> str:
