@@ -87,7 +87,7 @@ class Catalog:
         return self._database.examine()
 
     def abandoned(self) -> Iterator[Abandoned]:
-        """What clients made for a moment beside the catalog, and did not remove yet."""
+        """The temporary objects of clients next to the catalog: active ones, and ones that were killed."""
         return self._database.abandoned()
 
     def discard(self, abandoned: Abandoned) -> None:

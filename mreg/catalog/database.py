@@ -112,7 +112,7 @@ class UpgradeCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abandoned:
-    """Something beside a catalog that a client made for a moment, and that may be of one that was killed.
+    """A temporary object next to a catalog. Its client is active, or was killed.
 
     Attributes:
         name: By which the engine knows it.
@@ -194,11 +194,11 @@ class Database(abc.ABC):
         """Look at the place with what the engine has for it; changes nothing."""
 
     def abandoned(self) -> Iterator[Abandoned]:
-        """What clients made for a moment beside the catalog, and did not remove yet; nothing on most engines."""
+        """The temporary objects of clients next to the catalog; most engines have none."""
         return iter(())
 
     def discard(self, abandoned: Abandoned) -> None:  # noqa: B027
-        """Remove what `abandoned` found; does nothing where it is gone."""
+        """Remove an object that `abandoned` found; does nothing if it is gone."""
 
     @abc.abstractmethod
     def set_aside(self) -> str:

@@ -23,7 +23,7 @@ class Output:
 
     Args:
         chosen: The format that was asked for; empty: a table on a terminal, plain text elsewhere.
-        quiet: Results are references alone, and of the notes only each `Caution` is told.
+        quiet: Print references alone, and no notes but each `Caution`.
     """
 
     def __init__(self, chosen: str = "", *, quiet: bool = False) -> None:
@@ -75,7 +75,7 @@ class Output:
         streams.put(text)
 
     def note(self, text: str) -> None:
-        """Write a note beside the result to standard error, unless quiet or a `Caution`; the same text only once."""
+        """Write a note to standard error, the same text only once; if quiet, only a `Caution`."""
         if text not in self._noted and (not self.quiet or isinstance(text, Caution)):
             self._noted.add(text)
             self.warn(text)

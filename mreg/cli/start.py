@@ -10,7 +10,7 @@ USUAL_COLLECTION = gc.get_threshold()
 """How often Python looks for garbage in a process that goes on."""
 
 RARE_COLLECTION = (100_000, 20, 100)
-"""In a command, which ends soon: what it reads is in use, and looking through 100,000 versions takes a second."""
+"""In a command, which ends soon: the values that it reads are in use, and a look at 100,000 versions takes a second."""
 
 
 def main() -> NoReturn:

@@ -21,7 +21,7 @@ ENTRIES_LIMIT = 1_000
 
 
 class Caution(str):
-    """A notice that something of another person was not used or not run; it is told with ``--quiet``, too."""
+    """A notice that something of another person was not used or not run; it is shown with ``--quiet``, too."""
 
     __slots__ = ()
 

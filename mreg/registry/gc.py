@@ -42,7 +42,7 @@ class Garbage:
 
     Attributes:
         kind: ``unfinished``: left by a push, or a try of the store, that was killed; ``unreferenced``: of no version.
-        place: The store, or the catalog if it lies beside that.
+        place: The store, or the catalog if it lies next to that.
         name: By which the store knows it.
         size_bytes: As far as it arrived.
         modified: When something of it last arrived.

@@ -104,7 +104,7 @@ def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
 
 
 def probes_of(key: str) -> str:
-    """How the keys of the probes beside a catalog begin."""
+    """How the keys of a catalog's probes begin."""
     return f"{key}.probe-"
 
 

@@ -151,7 +151,7 @@ PHRASES = (
 
 
 def for_http(hint: str) -> str:
-    """The hint, with a request in place of each command that a client of HTTP cannot type.
+    """The hint, with a request instead of each command that a client of HTTP cannot type.
 
     Commands of `OPERATORS` stay: they are for the person who runs the server.
     """
