@@ -266,7 +266,7 @@ class Moto(Store):
 
 @dataclass
 class S3rver(Store):
-    """s3rver, from npm: no parts, no conditions, and neither sums nor signatures are checked."""
+    """s3rver, from npm: no lists of parts, no conditions, and neither sums nor signatures are checked."""
 
     writer = ("S3RVER", "S3RVER")
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="mreg-s3rver-")))

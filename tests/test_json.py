@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mreg import wire
 from tests.conftest import Mreg
@@ -107,3 +112,49 @@ def test_a_regression_is_told_in_the_details(command: Mreg) -> None:
     (regression,) = json.loads(done.err)["details"]["regressions"]
     assert regression["reason"] == "worse than the tolerance allows"
     assert (regression["name"], regression["verdict"]) == ("accuracy", "worse")
+
+
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.text(), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(DOCUMENTS)
+def test_json_text_is_what_the_standard_library_writes(document: Any) -> None:
+    assert wire.json_text(document) == json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_json_text_refuses_numbers_that_json_does_not_have(number: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        wire.json_text({"metrics": [{"value": number}]})
+
+
+def test_showing_a_version_as_json_takes_few_calls(command: Mreg) -> None:
+    Path("model.pkl").write_bytes(b"weights")
+    for _ in range(21):
+        command("push", "model.pkl", "--name", "many", "--accuracy", "0.9", "--tag", "a=b", "--param", "lr=0.1")
+
+    def calls(limit: int) -> int:
+        count = 0
+
+        def counting(_frame: FrameType, event: str, _argument: object) -> None:
+            nonlocal count
+            count += event == "call"
+
+        before = sys.getprofile()
+        sys.setprofile(counting)
+        try:
+            command("show", "many", "--json", "--limit", str(limit))
+        finally:
+            sys.setprofile(before)
+        return count
+
+    calls(1)  # the first one imports
+    assert (calls(21) - calls(1)) / 20 < 200  # 150; it was 1,140 with the encoder of the standard library

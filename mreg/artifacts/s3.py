@@ -27,6 +27,7 @@ from mreg.errors import Conflict, MregError, NotFound, Unavailable
 from mreg.s3.bucket import Bucket
 from mreg.s3.failures import FAILURES, code_of, is_foreign, message_of, status_of
 from mreg.s3.integrity import WRONG_DIGEST, Way, changed
+from mreg.s3.trying import PROBES, is_probe, left_probes
 
 SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
@@ -280,8 +281,13 @@ class S3Backend(BlobBackend):
                 size=sum(part["Size"] for part in parts),
                 modified=max([upload["Initiated"], *(part["LastModified"] for part in parts)]),
             )
+        for key, found in left_probes(self._bucket, PROBES):
+            yield Unfinished(name=key, size=found.size, modified=found.modified)
 
     def discard(self, unfinished: Unfinished) -> None:
+        if is_probe(unfinished.name, PROBES):
+            self._bucket.delete(unfinished.name)
+            return
         key, _, upload = unfinished.name.rpartition(" ")
         _abort(self._bucket, key, upload)
 

@@ -12,7 +12,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from shlex import quote as shell_quote
@@ -20,7 +20,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from mreg.catalog.bucket_copy import Copy, LocalCopy
-from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck, write_id
+from mreg.catalog.database import Abandoned, Connection, Database, Examination, UpgradeCheck, write_id
 from mreg.catalog.embedded import (
     SqliteConnection,
     check_catalog,
@@ -38,7 +38,7 @@ from mreg.domain.digest import Digest
 from mreg.errors import Conflict, Corrupt, Unavailable
 from mreg.s3.bucket import Bucket
 from mreg.s3.failures import passing
-from mreg.s3.trying import MARKED, Unfit
+from mreg.s3.trying import MARKED, Unfit, is_probe, left_probes, probes_of
 
 T = TypeVar("T")
 
@@ -213,6 +213,14 @@ class BucketDatabase(Database):
             raw = self._open(self._fetch())
             return Examination(schema=self._opened_schema(), damage=damages(raw), clock=self._bucket.clock())
 
+    def abandoned(self) -> Iterator[Abandoned]:
+        for key, found in left_probes(self._bucket, probes_of(self._key)):
+            yield Abandoned(name=key, size=found.size, modified=found.modified)
+
+    def discard(self, abandoned: Abandoned) -> None:
+        if is_probe(abandoned.name, probes_of(self._key)):
+            self._bucket.delete(abandoned.name)
+
     def set_aside(self) -> str:
         with self._lock:
             aside = f"{self._key}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
@@ -337,7 +345,7 @@ class BucketDatabase(Database):
         except Unavailable as error:
             if isinstance(error.__cause__, Exception) and passing(error.__cause__):
                 error.message += "; whether the change was made is not known"
-                error.hint = f"when it answers again, mreg history tells. {error.hint}"
+                error.hint = f"when it answers again, see mreg history; {error.hint}"
             raise
 
     def _refuse_in_vain(self, current: Copy) -> None:

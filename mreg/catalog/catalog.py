@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck
+from mreg.catalog.database import Abandoned, Connection, Database, Examination, UpgradeCheck
 from mreg.catalog.reader import Reader
 from mreg.domain.digest import Digest
 
@@ -82,6 +82,14 @@ class Catalog:
     def examine(self) -> Examination:
         """Look at the place with what the engine has for it; changes nothing."""
         return self._database.examine()
+
+    def abandoned(self) -> Iterator[Abandoned]:
+        """The temporary objects of clients next to the catalog: active ones, and ones that were killed."""
+        return self._database.abandoned()
+
+    def discard(self, abandoned: Abandoned) -> None:
+        """Remove what `abandoned` found."""
+        self._database.discard(abandoned)
 
     def set_aside(self) -> str:
         """Move a damaged catalog out of the way; where it is now."""

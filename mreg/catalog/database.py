@@ -110,6 +110,21 @@ class UpgradeCheck:
     caution: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandoned:
+    """A temporary object next to a catalog. Its client is active, or was killed.
+
+    Attributes:
+        name: By which the engine knows it.
+        size: In bytes.
+        modified: When it was made (aware UTC).
+    """
+
+    name: str
+    size: int
+    modified: datetime
+
+
 class _Undone(Exception):
     """What a write is to be undone by."""
 
@@ -177,6 +192,13 @@ class Database(abc.ABC):
     @abc.abstractmethod
     def examine(self) -> Examination:
         """Look at the place with what the engine has for it; changes nothing."""
+
+    def abandoned(self) -> Iterator[Abandoned]:
+        """The temporary objects of clients next to the catalog; most engines have none."""
+        return iter(())
+
+    def discard(self, abandoned: Abandoned) -> None:  # noqa: B027
+        """Remove an object that `abandoned` found; does nothing if it is gone."""
 
     @abc.abstractmethod
     def set_aside(self) -> str:

@@ -142,7 +142,7 @@ class PostgresqlDatabase(Database):
             except Unavailable as error:
                 if results:
                     error.message += "; whether the change was made is not known"
-                    error.hint = f"when it answers again, mreg history tells. {error.hint}"
+                    error.hint = f"when it answers again, see mreg history; {error.hint}"
                 raise
 
     def begin(self) -> None:

@@ -224,6 +224,10 @@ def parameter_number(value: str) -> float | None:
         return None
 
 
+def _frozen(entries: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(entries)) if entries else _NOTHING
+
+
 def _pairs(rows: Iterable[Row]) -> Mapping[str, str]:
     return MappingProxyType({text(row, "name"): text(row, "value") for row in rows})
 
@@ -318,8 +322,8 @@ def read_version(
         stage=_STAGES.get(stage) or ModelStage(stage),
         status=_STATUSES.get(status) or ModelStatus(status),
         description=text(row, "description"),
-        tags=MappingProxyType(dict(tags)),
-        parameters=MappingProxyType(dict(parameters)),
+        tags=_frozen(tags),
+        parameters=_frozen(parameters),
         metrics=MappingProxyType({name: _number_of(exact) for name, exact in metrics.items()}),
         aliases=tuple(aliases),
         artifact=ModelArtifact(
@@ -335,7 +339,7 @@ def read_version(
         run_id=text(row, "run_id"),
         experiment_id=text(row, "experiment_id"),
         parent=parent,
-        data=MappingProxyType(dict(data)),
+        data=_frozen(data),
         source=Source(
             git_commit=text(row, "git_commit"),
             git_branch=text(row, "git_branch"),

@@ -151,7 +151,7 @@ def _shared(
         _kept("--format", metavar="FORMAT", help="table, plain, json, csv or md.", autocompletion=_formats),
     ] = None,
     as_json: Annotated[bool, _kept("--json", help="Same as --format json.")] = False,
-    quiet: Annotated[bool, _kept("--quiet", "-q", help="Print references only.")] = False,
+    quiet: Annotated[bool, _kept("--quiet", "-q", help="Print only references and security notes.")] = False,
     profile: Annotated[
         str | None,
         _kept(

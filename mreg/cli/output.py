@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mreg import streams
-from mreg.domain.text import printable
+from mreg.domain.text import Caution, printable
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Output:
 
     Args:
         chosen: The format that was asked for; empty: a table on a terminal, plain text elsewhere.
-        quiet: Results are references alone, and notes are not made.
+        quiet: Print references alone, and no notes but each `Caution`.
     """
 
     def __init__(self, chosen: str = "", *, quiet: bool = False) -> None:
@@ -42,11 +42,9 @@ class Output:
 
             streams.put_lines(references(value))
         elif self.format == "json":
-            import json
+            from mreg.wire import json_text, wire
 
-            from mreg.wire import wire
-
-            streams.put_json(json.dumps(wire(value), indent=2, ensure_ascii=False, allow_nan=False))
+            streams.put_json(json_text(wire(value)))
         else:
             from mreg.cli.render import render
 
@@ -77,8 +75,8 @@ class Output:
         streams.put(text)
 
     def note(self, text: str) -> None:
-        """Write a note beside the result to standard error, unless quiet; the same text only once."""
-        if not self.quiet and text not in self._noted:
+        """Write a note to standard error, the same text only once; if quiet, only a `Caution`."""
+        if text not in self._noted and (not self.quiet or isinstance(text, Caution)):
             self._noted.add(text)
             self.warn(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import suppress
 from typing import Annotated
@@ -12,6 +13,7 @@ from mreg.cli.arguments import count, size_in_bytes, whole_number
 from mreg.cli.completion import complete_role
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.signals import Terminated
+from mreg.cli.start import USUAL_COLLECTION
 from mreg.errors import BadInput, Unavailable
 
 HostNames = Annotated[
@@ -102,6 +104,7 @@ def serve(
         connections=connections,
         connections_per_address=connections_per_address,
     )
+    gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # the way to stop a server; what was under way is finished
         serve_registry(run.registry, settings, lambda url: _say_where(run, url))
 

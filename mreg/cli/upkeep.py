@@ -65,8 +65,8 @@ def collect(
 ) -> None:
     """Say what nothing needs in the artifact store, and remove it if asked.
 
-    That is what killed pushes left, and the bytes of deleted versions. What a version or a push that is under way needs
-    is never lost. What a push may still be writing is left alone for an hour, whatever --grace says.
+    That is what killed commands left, and the bytes of deleted versions. What a version or a push that is under way
+    needs is never lost. What a push may still be writing is left alone for an hour, whatever --grace says.
 
     Examples:
 

@@ -21,7 +21,7 @@ def garbage(found: Sequence[Garbage]) -> Rendering:
     unfinished = sum(one.kind == "unfinished" for one in found)
     total = sum(one.size_bytes for one in found)
     size = counted(total, "byte")
-    summary = f"{unfinished} left by killed pushes, {len(found) - unfinished} of no version, {size} in all"
+    summary = f"{unfinished} left by killed commands, {len(found) - unfinished} of no version, {size} in all"
     return Rendering(tables=(table,), flat=table, summary=summary)
 
 

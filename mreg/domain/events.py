@@ -55,7 +55,8 @@ class Event:
 
 def time_text(at: datetime) -> str:
     """The time as ISO 8601 in UTC with microseconds and ``Z``; equal lengths, so that text order is time order."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_time(text: str) -> str:

@@ -65,6 +65,12 @@ def with_instants(text: str, instant: Callable[[str], str]) -> str:
     for start, end, time in reversed(parser.times):
         if read_time(time).tzinfo is None:
             text = f"{text[:start]}'{instant(time)}'{text[end:]}"
+    if len(text) > LENGTH_LIMIT:
+        raise BadInput(
+            f"the search expression has {len(text)} characters with the zones of its times; "
+            f"the limit is {LENGTH_LIMIT}",
+            hint="ask in several searches",
+        )
     return text
 
 

@@ -20,6 +20,12 @@ ENTRIES_LIMIT = 1_000
 """Metrics, parameters or tags of one version."""
 
 
+class Caution(str):
+    """A notice that something of another person was not used or not run; it is shown with ``--quiet``, too."""
+
+    __slots__ = ()
+
+
 _NOT_PLAIN = re.compile(r"[^ -~]+")
 
 
@@ -40,6 +46,8 @@ def printable_json(document: str) -> str:
     The document stays valid JSON and has the same value. The characters are those that `printable` escapes, except for
     newlines: in JSON text they only stand between values.
     """
+    if document.replace("\n", "").isprintable():  # most are, and a look at each line takes longer than writing it
+        return document
     lines = document.split("\n")
     return "\n".join(line if line.isprintable() else _NOT_PLAIN.sub(_json_escaped, line) for line in lines)
 
@@ -127,7 +135,7 @@ def check_value(kind: str, key: str, value: str) -> str:
     Raises:
         BadInput: It is longer than `VALUE_LIMIT`, holds NUL, or is not Unicode text.
     """
-    if len(value) <= VALUE_LIMIT and value.isprintable():  # most are: neither NUL nor a lone surrogate is printable
+    if len(value) <= VALUE_LIMIT and value.isprintable():  # as in `_check`, before the message is made
         return value
     return _check(f"the value of {kind} {quoted(key)}", value, VALUE_LIMIT)
 
@@ -156,6 +164,8 @@ def check_line(what: str, text: str) -> str:
 
 
 def _check(what: str, text: str, limit: int) -> str:
+    if len(text) <= limit and text.isprintable():  # most are: neither NUL nor a lone surrogate is printable
+        return text
     if len(text) > limit:
         raise BadInput(f"{what} has {len(text)} characters; the limit is {limit}")
     if "\0" in text:

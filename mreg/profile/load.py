@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from mreg.domain.text import nearest, quoted
+from mreg.domain.text import Caution, nearest, quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
 from mreg.profile.place import location, pair_locations
 from mreg.profile.project import ProjectFile, find_project, project_values
@@ -99,11 +99,12 @@ def load_profile(
             named = any(_names(one, values, variables, file) for one in profiles.values())
             mine = adopts = _allowed(project, said, variables, named=named, needed=not mine) or mine
         if not mine:
-            tell(f"the hooks of the profile {name} do not run for the store of {project.path}; to run them: mreg trust")
+            no_hooks = f"the hooks of the profile {name} do not run for the store of {project.path}"
+            tell(Caution(f"{no_hooks}; to run them: mreg trust"))
     elif not mine and any(key in own for key in STORE):
         origins = [values[key][1] for key in (*STORE, "endpoint_url") if key in values]
         source = next((one for one in origins if one in _GIVEN), origins[0])
-        tell(f"the hooks of the profile {name} do not run: it does not name the store of {source}")
+        tell(Caution(f"the hooks of the profile {name} do not run: it does not name the store of {source}"))
     else:
         mine = True
     if not mine:
@@ -143,7 +144,7 @@ def project_here(
             said = project_values(project)
             if is_trusted(project, said, variables):
                 return project, said
-    notice(project.note)
+    notice(Caution(project.note))
     return None, {}
 
 

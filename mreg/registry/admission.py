@@ -114,10 +114,15 @@ def assessment_of(
     return replace(found, wrong_stage=None) if entered else found
 
 
-def take_alias(writer: Writer, version: ModelVersion, alias: str, *, override: str = "") -> ModelVersion:
+def take_alias(
+    writer: Writer, version: ModelVersion, alias: str, *, override: str = "", new: bool = False
+) -> ModelVersion:
     """Point an alias to a version within a transaction; the policy is enforced if it has a rule for the alias.
 
     The version that the alias leaves is replaced, so that leaving is not checked apart.
+
+    Args:
+        new: The version is being pushed.
 
     Raises:
         GateFailed, ApprovalMissing, NotAllowed: The version may not take it.
@@ -125,7 +130,7 @@ def take_alias(writer: Writer, version: ModelVersion, alias: str, *, override: s
     model = find_model(writer, version.model_name)
     there = occupants(writer, model, alias)
     if [one.version for one in there] != [version.version]:
-        heed(writer, version, alias, override=override)
+        heed(writer, version, alias, override=override, new=new)
     elif override:
         raise nothing_to_override(f"mreg alias {version.reference} {alias}")
     return writer.set_alias(version, alias)
@@ -134,40 +139,6 @@ def take_alias(writer: Writer, version: ModelVersion, alias: str, *, override: s
 def nothing_to_override(command: str) -> BadInput:
     """The error for an override that is not needed."""
     return BadInput("there is nothing to override: the policy allows this", hint=command)
-
-
-def admit_new(reader: Reader, version: ModelVersion, target: str) -> None:
-    """Return if a version that is being pushed is allowed to enter a stage or to take an alias at once.
-
-    Raises:
-        GateFailed, ApprovalMissing, NotAllowed: It is not. The message names no version: the push is rolled back.
-    """
-    assessment = assessment_of(reader, version, target)
-    if assessment.passed:
-        return
-    name = version.model_name
-    refused = f"the push to {name} was refused and no version was added: "
-    details = {"target": target, **assessment_details(assessment)}
-    later = f"push without {target} first: mreg push PATH --name {name}"
-    if assessment.wrong_stage is not None:
-        came_from = assessment.wrong_stage.value
-        raise NotAllowed(
-            f"{refused}only versions from {came_from} are allowed to enter {target}",
-            hint=f"{later} --stage {came_from.lower()}",
-            **details,
-        )
-    if assessment.failed:
-        raise GateFailed(
-            f"{refused}the new version does not pass {_gates(assessment)} of {target}",
-            hint=_failures(assessment),
-            **details,
-        )
-    count = counted(assessment.needed, "approval")
-    raise ApprovalMissing(
-        f"{refused}{target} needs {count}, which a new version does not have",
-        hint=f"{later}; then: mreg approve {name}@latest{_to(target)}",
-        **details,
-    )
 
 
 def no_such_target(target: str, model: RegisteredModel) -> NotFound:
@@ -187,6 +158,7 @@ def heed(
     entered: bool = False,
     override: str = "",
     overridden: bool = False,
+    new: bool = False,
 ) -> dict[str, object]:
     """What the policy says to a version that enters a stage or takes an alias, for the audit trail.
 
@@ -195,6 +167,7 @@ def heed(
         entered: It is in the target already, so that the stage it came from is not asked for.
         override: Why it is to enter whatever the policy says.
         overridden: The override was needed already for the place that the version leaves.
+        new: It is being pushed, and the error names no version.
 
     Raises:
         GateFailed, ApprovalMissing, NotAllowed: It may not.
@@ -209,7 +182,7 @@ def heed(
             raise nothing_to_override(_command_to_enter(version, target))
         return {**said, "overridden": override} if override else said
     if not override:
-        raise refusal(version, assessment)
+        raise (_refusal_of_new if new else refusal)(version, assessment)
     if not assessment.override:
         raise no_override(version.model_name, target)
     details = {"target": target, "reason": override, "policy": said}
@@ -277,6 +250,33 @@ def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
     return ApprovalMissing(
         f"{reference} has {len(assessment.approved_by)} of {assessment.needed} approvals for {target}",
         hint=f"{who}: mreg approve {reference}{_to(target)}",
+        **details,
+    )
+
+
+def _refusal_of_new(version: ModelVersion, assessment: Assessment) -> MregError:
+    """`refusal` for a version that is being pushed; it names no version, since the push is rolled back."""
+    name, target = version.model_name, assessment.target
+    refused = f"the push to {name} was refused and no version was added: "
+    details = {"target": target, **assessment_details(assessment)}
+    later = f"push without {target} first: mreg push PATH --name {name}"
+    if assessment.wrong_stage is not None:
+        came_from = assessment.wrong_stage.value
+        return NotAllowed(
+            f"{refused}only versions from {came_from} are allowed to enter {target}",
+            hint=f"{later} --stage {came_from.lower()}",
+            **details,
+        )
+    if assessment.failed:
+        return GateFailed(
+            f"{refused}the new version does not pass {_gates(assessment)} of {target}",
+            hint=_failures(assessment),
+            **details,
+        )
+    count = counted(assessment.needed, "approval")
+    return ApprovalMissing(
+        f"{refused}{target} needs {count}, which a new version does not have",
+        hint=f"{later}; then: mreg approve {name}@latest{_to(target)}",
         **details,
     )
 

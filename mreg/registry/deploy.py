@@ -16,7 +16,7 @@ from mreg.catalog.deployments import (
 )
 from mreg.domain.hook import Deployment, DeploymentStatus, Hook
 from mreg.domain.names import ModelName, VersionRef
-from mreg.domain.text import counted
+from mreg.domain.text import Caution, counted
 from mreg.errors import BadInput, Corrupt, MregError, NotAllowed
 from mreg.registry.references import as_reference, find_model, find_version
 
@@ -63,9 +63,8 @@ def _deliver_pending(session: Session) -> tuple[Deployment, ...]:
         for hook in session.hooks:
             waiting = _open(session, hook, (), adopt=True)
             if waiting.runnable or waiting.refused:
-                session.notice(
-                    f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
-                )
+                said = f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
+                session.notice(Caution(said))
     return deliver(session)
 
 
@@ -76,10 +75,8 @@ def _open(session: Session, hook: Hook, own: tuple[str, ...], *, adopt: bool) ->
 def _refuse(session: Session, hook: Hook, found: Open) -> None:
     session.write_quietly(lambda writer: refuse(writer, hook, found))
     count = len(found.refused)
-    session.notice(
-        f"the hook {hook.name} was not run for {counted(count, 'deployment')} of this catalog: "
-        f"{next(iter(found.refused.values()))}"
-    )
+    said = f"the hook {hook.name} was not run for {counted(count, 'deployment')} of this catalog"
+    session.notice(Caution(f"{said}: {next(iter(found.refused.values()))}"))
 
 
 def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:

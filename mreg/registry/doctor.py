@@ -18,6 +18,7 @@ from mreg.domain.text import counted
 from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
 from mreg.registry.backup import place_of
+from mreg.registry.gc import unfinished
 from mreg.registry.permissions import permission_problems
 from mreg.results.upkeep import Finding
 
@@ -188,5 +189,5 @@ def _bytes(session: Session) -> str:
 
 def _store(session: Session) -> str:
     before = session.now() - OLD
-    old = [one for one in session.artifacts().unfinished() if one.modified <= before]
-    return f"{len(old)} left by killed pushes, {sum(one.size for one in old)} bytes" if old else ""
+    old = [one for _, one, _ in unfinished(session) if one.modified <= before]
+    return f"{len(old)} left by killed commands, {sum(one.size for one in old)} bytes" if old else ""

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from mreg.catalog.removals import begin_removals, end_removals
 from mreg.domain.digest import Digest
@@ -17,6 +19,10 @@ from mreg.errors import BadInput, Corrupt
 from mreg.registry.needed import needed_blobs
 from mreg.registry.session import Session
 from mreg.results.upkeep import Garbage
+
+if TYPE_CHECKING:
+    from mreg.artifacts.backend import Unfinished
+    from mreg.catalog.database import Abandoned
 
 GRACE = timedelta(hours=24)
 """Younger bytes may belong to a push that is under way, which would only have to put them again."""
@@ -94,21 +100,29 @@ def _span(time: timedelta) -> str:
 def _unfinished(
     session: Session, before: datetime, younger: _Younger, wanted: Callable[[str, str], bool], *, remove: bool
 ) -> Iterator[Garbage]:
-    store = session.artifacts()
-    for one in store.unfinished():
+    for place, one, discard in unfinished(session):
         if one.modified > before:
             younger.add(one.size, one.modified)
         elif wanted("unfinished", one.name):
             if remove:
-                store.discard(one)
+                discard()
             yield Garbage(
                 kind="unfinished",
-                place=session.profile.artifacts,
+                place=place,
                 name=one.name,
                 size_bytes=one.size,
                 modified=one.modified,
                 removed=remove,
             )
+
+
+def unfinished(session: Session) -> Iterator[tuple[str, Unfinished | Abandoned, Callable[[], None]]]:
+    """What is on its way in, or a probe of a store, with its place and what removes it."""
+    store, catalog = session.artifacts(), session.catalog
+    for upload in store.unfinished():
+        yield session.profile.artifacts, upload, partial(store.discard, upload)
+    for probe in catalog.abandoned():
+        yield session.profile.catalog, probe, partial(catalog.discard, probe)
 
 
 def _unreferenced(

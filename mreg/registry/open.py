@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -84,6 +85,7 @@ def wire_registry(
         return store[0]
 
     # Not by the store, which a command that only shows has no other need of.
+    @functools.cache
     def url() -> str:
         from mreg.files import folder_url
 

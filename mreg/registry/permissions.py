@@ -68,7 +68,9 @@ def _of_catalog(path: str) -> Iterator[Problem]:
     wrong += [_without_right(one) for one, _ in beside]
     yield from _problem(path, wrong, f"chmod {_letters(catalog.st_mode & 0o666)} {every}")
     if shared:
-        wrong = [_other_group(os.path.basename(one), status, above) for one, status in ((path, catalog), *beside)]
+        wrong = [
+            _other_group(os.path.basename(one), status, above.st_gid) for one, status in ((path, catalog), *beside)
+        ]
         yield from _problem(path, wrong, f"chgrp {above.st_gid} {every}")
 
 
@@ -87,6 +89,11 @@ def _of_folder(folder: str, found: os.stat_result) -> Iterator[Problem]:
         yield Problem(place=folder, message=message, remedy=f"getfacl {quote(folder)}")
 
 
+def _is_shared(folder: os.stat_result) -> bool:
+    """Whether a group works in a folder; in one with the sticky bit, such as ``/tmp``, each works for themselves."""
+    return bool(folder.st_mode & GROUP_WRITES and not folder.st_mode & stat.S_ISVTX) and not _is_private_group(folder)
+
+
 def _is_private_group(found: os.stat_result) -> bool:
     """Whether the group of a folder is the owner's own: nothing is shared with it."""
     import pwd
@@ -98,24 +105,29 @@ def _is_private_group(found: os.stat_result) -> bool:
 
 
 def _of_store(root: str) -> Iterator[Problem]:
-    top = os.stat(root)
-    shared = bool(top.st_mode & GROUP_WRITES)
+    parent, top = os.path.dirname(root), os.stat(root)
     yield from _of_folder(root, top)
     closed, groups, owners, rights = [], [], [], [_without_right(root)]
-    parent = os.path.dirname(root)
+    above = os.stat(parent)
+    if _is_shared(above):  # the umask of the user who made the store can have closed all of it
+        closed.append(_less(os.path.basename(root), top, above.st_mode & 0o777))
+        groups.append(_other_group(os.path.basename(root), top, above.st_gid))
+        mode, group, shared = above.st_mode, above.st_gid, True
+    else:
+        mode, group, shared = top.st_mode, top.st_gid, bool(top.st_mode & GROUP_WRITES)
     for path, found in _below(root):
         name = os.path.relpath(path, parent)
         folder = stat.S_ISDIR(found.st_mode)
-        closed.append(_less(name, found, top.st_mode & (0o777 if folder else 0o444)))
+        closed.append(_less(name, found, mode & (0o777 if folder else 0o444)))
         if shared:
-            groups.append(_other_group(name, found, top))
+            groups.append(_other_group(name, found, group))
         if folder and found.st_uid != top.st_uid and not found.st_mode & GROUP_WRITES:
             owners.append(f"{name} belongs to user {found.st_uid}, the store to user {top.st_uid}")
         rights.append(_without_right(path, os.W_OK if folder and may(root, os.W_OK) else os.R_OK))
-    letters = _letters(top.st_mode & 0o444)
-    folders = f"find {quote(root)} -type d -exec chmod {_letters(top.st_mode & 0o777)} {{}} +"
+    letters = _letters(mode & 0o444)
+    folders = f"find {quote(root)} -type d -exec chmod {_letters(mode & 0o777)} {{}} +"
     yield from _problem(root, closed, f"chmod -R {letters} {quote(root)} && {folders}")
-    yield from _problem(root, groups, f"chgrp -R {top.st_gid} {quote(root)}")
+    yield from _problem(root, groups, f"chgrp -R {group} {quote(root)}")
     yield from _problem(root, owners, f"chown -R {top.st_uid} {quote(root)}")
     if not any((*closed, *groups, *owners)):
         yield from _problem(root, rights, f"ls -ld {quote(root)}")
@@ -149,10 +161,8 @@ def _letters(mode: int) -> str:
     return ",".join(f"{who}+{letters}" for who, letters in (("g", group), ("o", others)) if letters)
 
 
-def _other_group(name: str, found: os.stat_result, above: os.stat_result) -> str:
-    if found.st_gid == above.st_gid:
-        return ""
-    return f"{name} has group {found.st_gid}, its folder group {above.st_gid}"
+def _other_group(name: str, found: os.stat_result, group: int) -> str:
+    return f"{name} has group {found.st_gid}, its folder group {group}" if found.st_gid != group else ""
 
 
 def _without_right(path: str, right: int = os.R_OK) -> str:

@@ -130,6 +130,7 @@ def enter_stage(
     returned: bool = False,
     override: str = "",
     unchecked: bool = False,
+    new: bool = False,
 ) -> StageChange:
     """Move a version to a stage within a transaction and archive those it replaces; every stage change comes here.
 
@@ -140,6 +141,7 @@ def enter_stage(
     Args:
         leave_production: Whether the version can leave Production if no other version is there.
         unchecked: Skip the policy: a rejection sends the version back, and the event says so.
+        new: The version is being pushed.
     """
     before = version.stage
     said: dict[str, object] = {}
@@ -153,8 +155,9 @@ def enter_stage(
         leaving = on_the_way(writer, version, stage, writer.actor)
         used = check_departures(writer, version, [leaving], _command_to_move(version, stage), override)
         said = heed(
-            writer, version, stage.value, returned=returned, entered=before is stage, override=override, overridden=used
-        )
+            writer, version, stage.value,
+            returned=returned, entered=before is stage, override=override, overridden=used, new=new,
+        )  # fmt: skip
     if not leave_production and empties_production(writer, version, stage):
         raise LeavesProduction(
             f"cannot take {version.reference} out of Production: no other version is in Production",

@@ -153,15 +153,13 @@ def _add(
             parent=find_version(writer, made_from) if made_from else None,
             source=found.source,
         )
-        if metadata.aliases or target is not None:
-            from mreg.registry.admission import admit_new, take_alias
+        if metadata.aliases:
+            from mreg.registry.admission import take_alias
         for alias in metadata.aliases:
-            admit_new(writer, version, alias)
-            version = take_alias(writer, version, alias)
+            version = take_alias(writer, version, alias, new=True)
         if target is None or target is ModelStage.NONE:
             return StageChange(version=version, before=ModelStage.NONE)
-        admit_new(writer, version, target.value)
-        return enter_stage(writer, version, target, reason="pushed into the stage")
+        return enter_stage(writer, version, target, reason="pushed into the stage", new=True)
 
     def after(reader: Reader, change: StageChange) -> StageChange:
         return after_hooks(reader, change, target or ModelStage.NONE, session.hook_log.rollbacks)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
-from mreg.domain.text import nearest, quoted
+from mreg.domain.text import nearest, quoted, shell_word
 from mreg.errors import Corrupt, NotFound
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def find_version(reader: Reader, reference: VersionRef, *, default: Selector | N
     selector = selector or default or LATEST
     version = reader.find(model, selector)
     if version is None:
-        raise _deleted(reader, model, selector) or _no_version(model, selector)
+        raise _deleted(reader, model, selector) or _no_version(reader, model, selector)
     return version
 
 
@@ -118,12 +118,15 @@ def _deleted(reader: Reader, model: RegisteredModel, selector: Selector) -> NotF
     )
 
 
-def _no_version(model: RegisteredModel, selector: Selector) -> NotFound:
+def _no_version(reader: Reader, model: RegisteredModel, selector: Selector) -> NotFound:
     name = model.name
     hint = f"mreg show {name} lists its versions"
     if model.version_count == 0:
         message = f"{name} has no versions"
         hint = f"mreg push PATH --name {name}"
+    elif selector.kind is SelectorKind.BEST and (metric := _undirected(reader, model)):
+        message = f"nothing tells whether higher or lower {metric} is better, so {name} has no best version"
+        hint = f"mreg edit {name} --direction {shell_word(f'{metric}=higher')}"
     elif selector.back and selector.kind is SelectorKind.STAGE:
         stage = selector.value.capitalize()
         message = (
@@ -150,3 +153,11 @@ def _no_version(model: RegisteredModel, selector: Selector) -> NotFound:
     else:
         message = f"no version of {name} has the digest {selector.value}"
     return NotFound(message, hint=hint, kind="version", name=str(name), selector=str(selector))
+
+
+def _undirected(reader: Reader, model: RegisteredModel) -> str:
+    """The primary metric of a model, if it is not known which way that is better."""
+    from mreg.domain.metrics import direction
+
+    metric = reader.judging_metric(model)
+    return metric if metric and direction(metric, model.directions) is None else ""

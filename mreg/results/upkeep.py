@@ -51,8 +51,8 @@ class Garbage:
     """What nothing needs in the artifact store.
 
     Attributes:
-        kind: ``unfinished``: left by a push that was killed on its way; ``unreferenced``: of no version.
-        place: The store's URL.
+        kind: ``unfinished``: left by a killed push or a killed probe of the store; ``unreferenced``: of no version.
+        place: The store, or the catalog if the object is next to it.
         name: By which the store knows it.
         size_bytes: As far as it arrived.
         modified: When something of it last arrived.

@@ -127,7 +127,8 @@ class Bucket:
                 retries={"mode": "standard", "total_max_attempts": 1},
                 user_agent_extra="mreg",
                 # Stores of one's own seldom have a name in DNS for each bucket.
-                s3={"addressing_style": style},
+                # The content of every request is signed, but for those that `Signer` knows to be checked otherwise.
+                s3={"addressing_style": style, "payload_signing_enabled": True},
             ),
         )
 

@@ -11,7 +11,7 @@ import hashlib
 from enum import StrEnum
 from typing import Any
 
-from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
+from botocore.auth import AUTH_TYPE_MAPS, UNSIGNED_PAYLOAD, S3SigV4Auth
 
 from mreg.errors import Conflict
 
@@ -98,10 +98,10 @@ class Signer(S3SigV4Auth):  # type: ignore[misc]
     """S3's signature, which covers the content unless another header does; a digest that is known is used."""
 
     def payload(self, request: Any) -> str:
-        return request.context.get(_SIGNED) or str(super().payload(request))
-
-    def _should_sha256_sign_payload(self, request: Any) -> bool:
-        return SUM_HEADER not in request.headers and MD5_HEADER not in request.headers
+        known = request.context.get(_SIGNED)
+        if known is None and (SUM_HEADER in request.headers or MD5_HEADER in request.headers):
+            return str(UNSIGNED_PAYLOAD)
+        return known or str(super().payload(request))
 
 
 def sign_with_digests(client: Any) -> None:

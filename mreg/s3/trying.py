@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,10 @@ from mreg.s3.integrity import WRONG_DIGEST, Way, encoded
 from mreg.s3.traits import BARE, QUOTED, Traits
 
 if TYPE_CHECKING:
-    from mreg.s3.bucket import Bucket
+    from mreg.s3.bucket import Bucket, ObjectStat
+
+PROBES = "probes/"
+"""How the keys of probes begin; those of a catalog's begin with the catalog's key, see `probes_of`."""
 
 CONTENT, OTHER = b"mreg tries what this store checks", b"other bytes"
 
@@ -90,13 +94,28 @@ def _is_refusal(way: Way, *, wrong: bool) -> Callable[[Exception], bool]:
 @contextlib.contextmanager
 def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
     """An unused key, and a list of answers: the object is removed in the end if one of them is not empty."""
-    key, written = f"probes/{os.urandom(8).hex()}", list[object]()
+    key, written = f"{PROBES}{os.urandom(8).hex()}", list[object]()
     try:
         yield key, written
     finally:
         if any(written):
             with contextlib.suppress(MregError):
                 bucket.delete(key)
+
+
+def probes_of(key: str) -> str:
+    """How the keys of a catalog's probes begin."""
+    return f"{key}.probe-"
+
+
+def is_probe(key: str, start: str) -> bool:
+    """Whether a key that begins like those of probes is one."""
+    return re.fullmatch("[0-9a-f]{16}", key.removeprefix(start)) is not None
+
+
+def left_probes(bucket: Bucket, start: str) -> Iterator[tuple[str, ObjectStat]]:
+    """The probes that are there: of clients that try the store just now, or that were killed meanwhile."""
+    return ((key, found) for key, found in bucket.list(start) if is_probe(key, start))
 
 
 def find_tags(bucket: Bucket, key: str) -> Traits:
@@ -111,7 +130,7 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
         Unfit: A condition is ignored, or a right one is refused.
         Unavailable: The store cannot be written.
     """
-    probe, number = f"{key}.probe-{os.urandom(8).hex()}", 0
+    probe, number = f"{probes_of(key)}{os.urandom(8).hex()}", 0
 
     def swap(tag: str, *, right: bool = False) -> str:
         """The new entity tag. One that should succeed may have done so although its answer was lost."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 ABOUT = """\
 Models, their versions and their bytes. A version is `/models/{model}/versions/{version}`, where the version is a
 number, `latest`, `best`, a stage, an alias or `sha256:DIGEST`, with `~N` for N back in its history. A slash in a
-model's name is written `%2F`. Errors are RFC 9457 problems with the codes and hints of the command line.
+model's name is written `%2F`. Errors are RFC 9457 problems with the codes of the command line; where
+that names a command, the hint names the request that does the same.
 """
 
 

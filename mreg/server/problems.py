@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from mreg import errors
 from mreg.domain.text import printable_json, quoted
+from mreg.server.hints import for_http
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -76,6 +77,7 @@ def problem(
 
     Args:
         code: Stable, for programs; see `mreg.errors`.
+        hint: As the command line has it; the client gets `mreg.server.hints.for_http` of it.
         details: Structured fields of the one case.
     """
     document = {
@@ -84,7 +86,7 @@ def problem(
         "status": status,
         "detail": message,
         "code": code,
-        "hint": hint or None,
+        "hint": for_http(hint) or None,
         "details": details or {},
     }
     return Problem(document, status_code=status, headers=headers)

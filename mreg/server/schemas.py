@@ -329,7 +329,7 @@ class Deployment(TypedDict):
 
 
 class Problem(TypedDict):
-    """An error (RFC 9457): ``code`` and ``hint`` are those of the command line."""
+    """An error (RFC 9457): ``code`` is that of the command line, and ``hint`` names requests."""
 
     type: str
     title: str

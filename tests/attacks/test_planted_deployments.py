@@ -199,10 +199,11 @@ def test_a_planted_deployment_is_refused_once_with_a_note(what: str, pushed: Mre
 
 
 @pytest.mark.parametrize("what", ["an event with a wrong hash", "another model", "free text", "a time that is none"])
-def test_a_planted_deployment_is_refused_by_deploy_pending(what: str, pushed: Mreg) -> None:
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_a_planted_deployment_is_refused_by_deploy_pending(what: str, quiet: tuple[str, ...], pushed: Mreg) -> None:
     hooks(DEPLOY)
     PLANTED[what](Planter())
-    done = pushed("deploy", "--pending")
+    done = pushed("deploy", "--pending", *quiet)
     assert (done.code, "was not run for 1 deployment" in done.err, said()) == (0, True, [])
 
 
@@ -274,7 +275,8 @@ def test_hooks_do_not_run_for_a_catalog_that_the_profile_does_not_name(
     planter = Planter()
     planter.row(planter.entered())
     for words in (
-        ("tag", "junk@1", "a=b"), ("deploy", "--pending"), ("promote", "classifier@2", "--to", "production"),
+        ("tag", "junk@1", "a=b"), ("deploy", "--pending"), ("deploy", "--pending", "-q"),
+        ("promote", "classifier@2", "--to", "production"),
     ):  # fmt: skip
         done = pushed(*words)
         assert (done.code, said()) == (0, [])

@@ -270,3 +270,13 @@ def test_a_table_of_a_process_follows_its_zone(process: Mreg, moved: datetime) -
             assert shown.code == 0
             assert re.search(rf"[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{end}\s", shown.out), (words, shown.out)
             assert process(*words, "--json", env=environment).out == process(*words, "--json").out
+
+
+def test_times_without_a_zone_make_an_expression_longer_and_the_error_says_so() -> None:
+    text = " and ".join(["created_at > 2020-01-01"] * 140)
+    assert len(text) < 4000
+    with pytest.raises(BadInput) as caught:
+        with_instants(text, lambda time: f"{time}T00:00:00Z")
+    assert caught.value.message == (
+        "the search expression has 5595 characters with the zones of its times; the limit is 4000"
+    )

@@ -277,7 +277,20 @@ def damage_setgid(shared: Shared) -> str:
 def damage_store(shared: Shared) -> str:
     shared.store.chmod(0o2755)
     (shared.store / "tmp").chmod(0o2700)
-    return "artifacts/tmp has mode 2700 and lacks g+rx,o+rx"
+    return "artifacts/tmp has mode 2700 and lacks g+rwx,o+rx"
+
+
+def damage_whole_store(shared: Shared) -> str:
+    for folder in (shared.store, *(one for one in shared.store.rglob("*") if one.is_dir())):
+        folder.chmod(0o2755)
+    return "artifacts has mode 2755 and lacks g+w; artifacts/"
+
+
+def damage_group_of_store(shared: Shared) -> str:
+    for one in (shared.store, *shared.store.rglob("*")):
+        os.chown(one, ALICE, ALICE)
+    shared.store.chmod(0o2775)
+    return f"artifacts has group {ALICE}, its folder group {TEAM}"
 
 
 def damage_prefix(shared: Shared) -> str:
@@ -307,6 +320,8 @@ DAMAGES = [
     damage_group,
     damage_setgid,
     damage_store,
+    damage_whole_store,
+    damage_group_of_store,
     damage_prefix,
     damage_owner,
     damage_blob,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import mreg
 from mreg.artifacts.s3 import S3Backend
-from mreg.s3 import traits
+from mreg.registry import gc
+from mreg.s3 import traits, trying
 from mreg.s3.bucket import Bucket, BucketSettings
 from mreg.s3.traits import BARE, QUOTED, Memory, Traits
 from mreg.testing.blob_backend import file_and_parts, key_of, section
@@ -400,3 +404,57 @@ def test_a_store_that_says_nothing_is_not_quoted(bucket: Place, command: Mreg, m
     assert done.code == 8
     assert "there is no such bucket (NoSuchBucket)" in done.err or "permission is refused (AccessDenied)" in done.err
     assert "None" not in done.err
+
+
+# Probes of clients that were killed
+
+KILLED = """
+import os, sys
+from mreg.s3.bucket import Bucket
+
+delete = Bucket.delete
+
+def die(bucket, key):
+    if ".probe-" in key:
+        os._exit(9)
+    return delete(bucket, key)
+
+Bucket.delete = die
+from mreg.cli.start import main
+main()
+"""
+
+
+def left_probes(place: Place) -> list[str]:
+    return sorted(key for key in place.keys("") if "probe" in key)
+
+
+@EVERY_STORE
+def test_gc_removes_the_probes_of_killed_clients(
+    in_bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("a.bin")
+    killed = subprocess.run([sys.executable, "-c", KILLED, "profile", "check"], check=False, timeout=60)
+    assert killed.returncode == 9
+    with pytest.MonkeyPatch.context() as dying:
+        dying.setattr(Bucket, "delete", lambda _bucket, _key: False)
+        bucket = Bucket(in_bucket.url, BucketSettings(endpoint_url=in_bucket.endpoint), print)
+        trying.revives(bucket)
+    assert command("push", "a.bin", "-n", "m").code == 0
+    foreign = (f"probes/{'0' * 15}", "probes/of-mine", f"{KEY}.probe-x", f"{KEY}.probes", f"probes/{'0' * 16}/x")
+    for name in foreign:
+        in_bucket.write(name, b"not a probe of mreg")
+    probes = [key for key in left_probes(in_bucket) if key not in foreign]
+    assert {key.rpartition("/")[0] or key.rpartition("-")[0] for key in probes} == {f"{KEY}.probe", "probes"}
+    done = command("gc", "--grace", "0s", "--remove", "--yes")
+    assert (done.code, f"left alone: {len(probes)} unfinished" in done.err) == (0, True), done
+    assert set(probes) <= set(left_probes(in_bucket))
+    monkeypatch.setattr(gc, "PUSH_LIVES", timedelta(0))
+    assert sorted(one["name"] for one in json.loads(command("gc", "--grace", "0s", "--json").out)) == probes
+    assert set(probes) <= set(left_probes(in_bucket))
+    found = json.loads(command("gc", "--grace", "0s", "--remove", "--yes", "--json").out)
+    assert {(one["kind"], one["place"], one["removed"]) for one in found} == {
+        ("unfinished", in_bucket.url, True), ("unfinished", f"{in_bucket.url}/{KEY}", True)
+    }  # fmt: skip
+    assert left_probes(in_bucket) == sorted(foreign)
+    assert command("verify").code == 0

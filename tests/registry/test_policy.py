@@ -17,7 +17,8 @@ import pytest
 import mreg
 from mreg.domain.events import Event
 from mreg.domain.model import ModelStage
-from mreg.domain.policy import Policy, Rule
+from mreg.domain.policy import Policy, Rule, assess
+from mreg.registry import admission
 from tests.conftest import FULL, Done, Mreg
 
 POLICY = """
@@ -529,3 +530,24 @@ def test_an_alias_with_a_from_rule_takes_only_versions_of_that_stage(person: As)
     assert "only versions from Staging into champion" in refused.err
     assert person("ada", "promote", "m@1").code == 0
     assert person("ada", "alias", "m@1", "champion").code == 0
+
+
+def test_a_push_asks_the_policy_once_for_each_place(person: As, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("model").write_text("1")
+    Path("policy.yaml").write_text(
+        'Production: {gates: ["accuracy > 0.9"]}\naliases: {champion: {gates: ["accuracy > 0.8"]}}\n'
+    )
+    assert person("ada", "policy", "apply", "policy.yaml").code == 0
+    asked: list[str] = []
+
+    def counting(policy: Policy, target: str, *rest: object) -> object:
+        asked.append(target)
+        return assess(policy, target, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(admission, "assess", counting)
+    words = ("push", "model", "-n", "m", "--alias", "champion", "--alias", "other", "--stage", "production")
+    assert person("ada", *words, "--accuracy", "0.95").code == 0
+    assert asked == ["champion", "other", "Production"]
+    asked.clear()
+    assert person("ada", *words, "--accuracy", "0.85").code == 3
+    assert asked == ["champion", "other", "Production"]

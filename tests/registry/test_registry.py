@@ -132,6 +132,7 @@ def test_references_resolve_as_written(registry: mreg.Registry) -> None:
         ("classifier@7", "classifier has no version 7", "mreg show classifier lists its versions"),
         ("classifier@chmp", "classifier has no alias 'chmp'", "did you mean classifier@champ?"),
         ("classifier@staging", "no version of classifier is in Staging", "mreg promote classifier@latest --to Staging"),
+        ("unclear@best", "nothing tells whether higher or lower churniness is better, so unclear has no best version", "mreg edit unclear --direction churniness=higher"),
         ("classifier@best", "no version of classifier has the metric by which it would be best", "mreg edit classifier --primary-metric METRIC"),
         ("classifier@latest~5", "nothing was 5 back from classifier@latest", "mreg show classifier lists its versions"),
         ("empty@latest", "empty has no versions", "mreg push PATH --name empty"),
@@ -141,6 +142,7 @@ def test_a_reference_that_names_nothing_says_what_is_near(
     registry: mreg.Registry, reference: str, message: str, hint: str
 ) -> None:
     push(registry, aliases=["champ"])
+    push(registry, name="unclear", metrics={"churniness": 1})
     registry.register("empty")
     with pytest.raises(mreg.NotFound) as caught:
         registry.version(reference)

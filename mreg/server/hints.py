@@ -1,0 +1,170 @@
+"""What to do next, for a client of HTTP: the commands in a hint as requests."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import quote
+
+from mreg.domain.model import ModelStage
+
+OPERATORS = ("catalog", "doctor", "export", "gc", "profile", "restore", "serve", "token", "upgrade", "verify")
+"""Commands for which HTTP has no route: the person who runs the server types them."""
+
+Options = Mapping[str, str]
+
+_VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s,;]+)"
+_OPTIONS = (
+    rf"(?P<options>(?: --(?:at|direction|limit|model|name|override|primary-metric|reason|remove|stage|to) {_VALUE}"
+    r"| --(?:force|withdraw|yes))*)"
+)
+_OPTION = re.compile(rf"--(?P<option>[a-z-]+)(?: (?P<value>(?!--){_VALUE}))?")
+_TARGET = r"(?P<model>[A-Za-z0-9][A-Za-z0-9._/-]*)(?:@(?P<selector>[^\s,;]+))?"
+
+
+def _path(model: str, selector: str = "", rest: str = "") -> str:
+    version = f"/versions/{quote(selector, safe='~:')}" if selector else ""
+    return f"/models/{quote(model, safe='')}{version}{rest}"
+
+
+def _query(**values: str) -> str:
+    given = "&".join(f"{name}={quote(value, safe=':')}" for name, value in values.items() if value)
+    return f"?{given}" if given else ""
+
+
+def _body(**values: str) -> str:
+    given = {name: value for name, value in values.items() if value}
+    return f" {json.dumps(given, ensure_ascii=False)}" if given else ""
+
+
+def _stage(options: Options) -> str:
+    wanted = options.get("to", "")
+    return next((stage.value for stage in ModelStage if stage.value.lower() == wanted.lower()), wanted)
+
+
+def _said(options: Options, *names: str) -> dict[str, str]:
+    return {name: options.get(name, "") for name in names}
+
+
+def _show(model: str, selector: str, _more: str, _options: Options) -> str:
+    return f"GET {_path(model, selector)}"
+
+
+def _history(model: str, selector: str, _more: str, options: Options) -> str:
+    if "at" in options:
+        return f"GET {_path(model, '', '/stages')}{_query(at=options['at'])}"
+    path = _path(model, selector, "/history") if model else "/history"
+    return f"GET {path}{_query(limit=options.get('limit', ''))}"
+
+
+def _promote(model: str, selector: str, _more: str, options: Options) -> str:
+    body = _body(stage=_stage(options), **_said(options, "override"))
+    return f"POST {_path(model, selector, '/transition')}{body}"
+
+
+def _archive(model: str, selector: str, _more: str, options: Options) -> str:
+    body = _body(stage=ModelStage.ARCHIVED.value, **_said(options, "override"))
+    return f"POST {_path(model, selector, '/transition')}{body}"
+
+
+def _approve(model: str, selector: str, _more: str, options: Options) -> str:
+    return f"POST {_path(model, selector, '/approve')}{_body(stage=_stage(options))}"
+
+
+def _reject(model: str, selector: str, _more: str, options: Options) -> str:
+    if "withdraw" in options:
+        return f"DELETE {_path(model, selector, '/decision')}{_query(stage=_stage(options))}"
+    return f"POST {_path(model, selector, '/reject')}{_body(stage=_stage(options), **_said(options, 'reason'))}"
+
+
+def _alias(model: str, selector: str, more: str, options: Options) -> str:
+    if "remove" in options:
+        path = _path(model, "", f"/aliases/{quote(options['remove'], safe='')}")
+        return f"DELETE {path}{_query(**_said(options, 'override'))}"
+    body = _body(version=selector, **_said(options, "override"))
+    return f"PUT {_path(model, '', f'/aliases/{quote(more, safe=chr(0))}')}{body}"
+
+
+def _delete(model: str, selector: str, _more: str, options: Options) -> str:
+    force = "true" if "force" in options else ""
+    return f"DELETE {_path(model, selector)}{_query(force=force, **_said(options, 'override'))}"
+
+
+def _rename(model: str, _selector: str, more: str, options: Options) -> str:
+    return f"POST {_path(model, '', '/rename')}{_body(name=more, **_said(options, 'override'))}"
+
+
+def _edit(model: str, selector: str, _more: str, options: Options) -> str:
+    metric, _, way = options.get("direction", "").partition("=")
+    body: dict[str, object] = {"directions": {metric: way}} if metric else {}
+    if "primary-metric" in options:
+        body["primary_metric"] = options["primary-metric"]
+    return f"PATCH {_path(model, selector)}{f' {json.dumps(body, ensure_ascii=False)}' if body else ''}"
+
+
+def _push(_model: str, _selector: str, _more: str, options: Options) -> str:
+    stage = f" and stage={_stage({'to': options['stage']})}" if "stage" in options else ""
+    return f"POST {_path(options.get('name', ''), '', '/versions')} with model_file{stage}"
+
+
+def _policy(_model: str, _selector: str, more: str, options: Options) -> str:
+    method = "PUT" if more.startswith("apply") else "GET"
+    return f"{method} {_path(options['model'], '', '/policy') if 'model' in options else '/policy'}"
+
+
+def _read(rest: str) -> Callable[[str, str, str, Options], str]:
+    return lambda model, selector, _more, _options: f"GET {_path(model, selector, rest)}"
+
+
+REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
+    "list": ("", lambda *_: "GET /models"),
+    "audit": (" verify", lambda *_: "GET /audit"),
+    "show": (f" {_TARGET}", _show),
+    "history": (rf"(?: (?!--){_TARGET})?", _history),
+    "lineage": (f" {_TARGET}", _read("/lineage")),
+    "why": (f" {_TARGET}", _read("/why")),
+    "promote": (f" {_TARGET}", _promote),
+    "archive": (f" {_TARGET}", _archive),
+    "approve": (f" {_TARGET}", _approve),
+    "reject": (f" {_TARGET}", _reject),
+    "alias": (rf" {_TARGET}(?: (?P<more>(?!--)[^\s,;]+))?", _alias),
+    "delete": (f" {_TARGET}", _delete),
+    "rename": (rf" {_TARGET} (?P<more>[^\s,;]+)", _rename),
+    "edit": (f" {_TARGET}", _edit),
+    "push": (" PATH", _push),
+    "policy": (" (?P<more>show|apply FILE)", _policy),
+}
+"""The words after each command in hints, and the request that does the same."""
+
+_COMMANDS = {name: re.compile(rf"mreg {name}{words}{_OPTIONS}") for name, (words, _) in REQUESTS.items()}
+
+PHRASES = (
+    (re.compile(r"\bdelete with --force\b"), "delete with ?force=true"),
+    (re.compile(r"\badd --reason \"\.\.\.\""), 'add "reason": "..."'),
+    (re.compile(r"--metric (\S+)=0\.95"), r'metrics: {"\1": 0.95}'),
+    (re.compile(r"write it as name=value: --\w+ name=value"), "give each of them a name"),
+    (re.compile(r"with --limit (\d+)"), r"with ?limit=\1"),
+    (re.compile(r" && "), ", then "),
+)
+"""What hints say of options outside of commands, and how HTTP has it."""
+
+
+def for_http(hint: str) -> str:
+    """The hint, with a request instead of each command that a client of HTTP cannot type.
+
+    Commands of `OPERATORS` stay: they are for the person who runs the server.
+    """
+    for name, pattern in _COMMANDS.items():
+        if f"mreg {name}" in hint:
+            hint = pattern.sub(lambda found, name=name: _request(name, found), hint)  # type: ignore[misc]
+    if "--" in hint or "&&" in hint:
+        for phrase, said in PHRASES:
+            hint = phrase.sub(said, hint)
+    return hint
+
+
+def _request(name: str, found: re.Match[str]) -> str:
+    words = found.groupdict(default="")
+    options = {one["option"]: (one["value"] or "").strip("\"'") for one in _OPTION.finditer(words["options"])}
+    return REQUESTS[name][1](words.get("model", ""), words.get("selector", ""), words.get("more", ""), options)
