@@ -110,13 +110,13 @@ def decide(writer: Writer, version: ModelVersion, target: str, *, approved: bool
     )
     action = "version.approved" if approved else "version.rejected"
     details = {"target": target, "comment": comment, "checksum": str(version.artifact.digest)}
-    writer.record(action, writer.model_again(version.model_name), details, version.version)
+    writer.record(action, writer.reload_model(version.model_name), details, version.version)
 
 
 def withdraw(writer: Writer, version: ModelVersion, target: str) -> None:
     """Take the actor's decision back; that there was one has been seen to."""
     _forget(writer, version, target)
-    model = writer.model_again(version.model_name)
+    model = writer.reload_model(version.model_name)
     writer.record("version.decision_withdrawn", model, {"target": target}, version.version)
 
 

@@ -43,7 +43,7 @@ PAGE = 5_000
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 CHUNK = 500
-"""Versions whose belongings are read by one statement."""
+"""Number of versions whose attributes one statement reads."""
 
 
 class Reader:
@@ -74,17 +74,17 @@ class Reader:
         )
 
     def models(self, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
-        """Every model with the metric that speaks for it, the one that changed last first."""
+        """Return every model with its primary metric, the last changed first."""
         from mreg.catalog.summaries import summaries
 
         rows = self.connection.all("models.by_update", row_limit=_rows(limit, offset))
         return summaries(self.connection, rows[offset:])
 
-    def judging_metric(self, model: RegisteredModel) -> str:
+    def primary_metric(self, model: RegisteredModel) -> str:
         """Return a model's primary metric, over all its versions; see `mreg.domain.metrics.primary_metric`."""
-        from mreg.catalog.summaries import judging_metric
+        from mreg.catalog.summaries import read_primary_metric
 
-        return judging_metric(self.connection, model)
+        return read_primary_metric(self.connection, model)
 
     def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Names of models that begin with a text, sorted."""
@@ -140,7 +140,7 @@ class Reader:
         Raises:
             BadInput: The beginning of a digest fits versions of different bytes.
         """
-        number = select(self.connection, model, selector, self.judging_metric)
+        number = select(self.connection, model, selector, self.primary_metric)
         return None if number is None else self.version(model, number)
 
     def last_holders(self, model: RegisteredModel, place: Selector) -> Iterator[int]:
@@ -184,7 +184,7 @@ class Reader:
         parents: dict[int, VersionRef] = {}
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
-            belongings = self._belongings([number(row, "version_id") for row in chunk])
+            attributes = self._version_attributes([number(row, "version_id") for row in chunk])
             wanted = {number(row, "parent_id") for row in chunk if row["parent_id"] is not None}
             parents |= self.references(wanted - parents.keys())
             for row in chunk:
@@ -192,11 +192,11 @@ class Reader:
                 found.append(
                     read_version(
                         row,
-                        metrics=belongings.get((key, "m"), NOTHING),
-                        parameters=belongings.get((key, "p"), NOTHING),
-                        tags=belongings.get((key, "t"), NOTHING),
-                        aliases=tuple(belongings.get((key, "a"), NOTHING)),
-                        data=belongings.get((key, "d"), NOTHING),
+                        metrics=attributes.get((key, "m"), NOTHING),
+                        parameters=attributes.get((key, "p"), NOTHING),
+                        tags=attributes.get((key, "t"), NOTHING),
+                        aliases=tuple(attributes.get((key, "a"), NOTHING)),
+                        data=attributes.get((key, "d"), NOTHING),
                         parent=None if row["parent_id"] is None else parents.get(number(row, "parent_id")),
                         locate=self._locate,
                     )
@@ -220,7 +220,7 @@ class Reader:
                 found[number(row, "version_id")] = read_reference(row)
         return found
 
-    def _belongings(self, ids: Sequence[int]) -> dict[tuple[Value, Value], dict[str, str]]:
+    def _version_attributes(self, ids: Sequence[int]) -> dict[tuple[Value, Value], dict[str, str]]:
         """Metrics (m), parameters (p), tags (t), data (d) and aliases (a) by version, in the order of names."""
         values = _numbered(ids)
         marks = _marks(values)

@@ -16,7 +16,7 @@ def select(
     connection: Connection,
     model: RegisteredModel,
     selector: Selector,
-    judging_metric: Callable[[RegisteredModel], str],
+    primary_metric: Callable[[RegisteredModel], str],
 ) -> int | None:
     """The number of the version that a selector picks, or None; it may be of a version that was deleted since.
 
@@ -37,7 +37,7 @@ def select(
     if kind is SelectorKind.LATEST:
         return _version(connection.one("versions.latest", model_id=model_id, back=back))
     if kind is SelectorKind.BEST:
-        return _best(connection, model, back, judging_metric(model))
+        return _best(connection, model, back, primary_metric(model))
     if kind in (SelectorKind.STAGE, SelectorKind.ALIAS):
         return _of_place(connection, model_id, selector, back)
     return _of_digest(connection, model, selector.value, back)

@@ -77,14 +77,14 @@ class Writer(Reader):
             self._observer(self, self._last)
         return self._last.seq
 
-    def model_again(self, name: ModelName) -> RegisteredModel:
+    def reload_model(self, name: ModelName) -> RegisteredModel:
         """The model as it is now."""
         model = self.model(name)
         if model is None:
             raise Corrupt(f"the catalog lost the model {quoted(str(name))} while it was changed")
         return model
 
-    def _version_again(self, version: ModelVersion) -> ModelVersion:
+    def _reload_version(self, version: ModelVersion) -> ModelVersion:
         found = self.version_by_id(version.version_id)
         if found is None:
             raise Corrupt(f"the catalog lost {version.reference} while it was changed")
@@ -124,7 +124,7 @@ class Writer(Reader):
             self.connection.run("models.set_tag", model_id=model_id, name=key, value=value)
         for metric, way in (directions or {}).items():
             self.connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
-        model = self.model_again(name)
+        model = self.reload_model(name)
         said = {"tags": dict(model.tags), "directions": dict(model.directions), "primary_metric": primary_metric}
         self.record("model.registered", model, {"description": description, **said})
         return model
@@ -157,7 +157,7 @@ class Writer(Reader):
                 self.connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
             else:
                 self.connection.run("models.remove_direction", model_id=model_id, name=metric)
-        after = self.model_again(model.name)
+        after = self.reload_model(model.name)
         fields = ("description", "tags", "directions", "primary_metric")
         self.record("model.edited", model, _changes(model, after, fields))
         return after
@@ -184,7 +184,7 @@ class Writer(Reader):
         self.connection.run("models.rename", model_id=model.model_id, name=str(to), last_version=used, at=self.time)
         self.connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
         self.connection.run("models.take_back", name=str(to))
-        after = self.model_again(to)
+        after = self.reload_model(to)
         self.record("model.renamed", model, {"to": str(to)})
         return after
 
@@ -303,7 +303,7 @@ class Writer(Reader):
 
         What the policy said to it goes into the audit trail.
         """
-        model = self.model_again(version.model_name)
+        model = self.reload_model(version.model_name)
         details = {
             "from": version.stage.value,
             "to": to.value,
@@ -327,7 +327,7 @@ class Writer(Reader):
             returned=int(returned),
         )
         self.connection.run("models.touch", model_id=model.model_id, at=self.time)
-        return self._version_again(version)
+        return self._reload_version(version)
 
     def edit_version(
         self,
@@ -356,27 +356,27 @@ class Writer(Reader):
             self.connection.run("versions.set_tag", version_id=version.version_id, name=key, value=value)
         for key in remove_tags:
             self.connection.run("versions.remove_tag", version_id=version.version_id, name=key)
-        after = self._version_again(version)
+        after = self._reload_version(version)
         fields = ("description", "tags", "run_id", "experiment_id", "parent")
-        model = self.model_again(version.model_name)
+        model = self.reload_model(version.model_name)
         self.record("version.edited", model, _changes(version, after, fields), version.version)
         self.connection.run("models.touch", model_id=model.model_id, at=self.time)
         return after
 
     def set_alias(self, version: ModelVersion, alias: str) -> ModelVersion:
         """Point an alias to a version, wherever in the model it pointed before; it keeps the spelling that it has."""
-        model = self.model_again(version.model_name)
+        model = self.reload_model(version.model_name)
         alias = spelled(alias, model.aliases) or alias
         before = model.aliases.get(alias)
         for other in model.aliases:  # an older release could store several spellings
             if other != alias and folded(other) == folded(alias):
                 self.remove_alias(model, other)
         if before == version.version:
-            return self._version_again(version)
+            return self._reload_version(version)
         self.connection.run("versions.set_alias", model_id=model.model_id, alias=alias, version_id=version.version_id)
         seq = self.record("alias.set", model, {"alias": alias, "before": before}, version.version)
         self._insert_alias_change(model, seq, alias, version.version)
-        return self._version_again(version)
+        return self._reload_version(version)
 
     def remove_alias(self, model: RegisteredModel, alias: str) -> None:
         """Remove an alias, spelled as the model has it."""
@@ -391,7 +391,7 @@ class Writer(Reader):
 
     def delete_version(self, version: ModelVersion) -> None:
         """Delete a version; its events stay and its number is not given again."""
-        model = self.model_again(version.model_name)
+        model = self.reload_model(version.model_name)
         for alias in version.aliases:
             self.remove_alias(model, alias)
         self.connection.run(

@@ -88,7 +88,7 @@ class CatalogContract(abc.ABC):
             assert reader.models(limit=7) == summaries[:7]
             for one in summaries:
                 assert one.model == reader.model(one.model.name)
-                assert one.metric == reader.judging_metric(one.model)
+                assert one.metric == reader.primary_metric(one.model)
                 for value, version in (
                     (one.latest_value, one.model.latest_version), (one.production_value, one.model.production_version)
                 ):  # fmt: skip
