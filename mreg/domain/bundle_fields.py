@@ -1,4 +1,4 @@
-"""The parts of a bundle's document: values to JSON-ready dicts and back, every value checked as if it came new."""
+"""Conversion of a bundle's parts to JSON-ready dicts and back; reading checks every value like new input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9
 
 
 class ModelFields(TypedDict):
-    """What is said of a model, as `read_model` gives it."""
+    """The fields of the model that `read_model` returns."""
 
     name: ModelName
     description: str
@@ -37,14 +37,11 @@ class ModelFields(TypedDict):
     primary_metric: str
 
 
-# What a value must be
-
-
 def entries_of(what: str, value: object, names: tuple[str, ...]) -> Mapping[str, object]:
-    """The value itself, if it is an object of exactly these keys.
+    """Return the value if it is an object with exactly these keys.
 
     Raises:
-        BadInput: It is something else.
+        BadInput: It is not.
     """
     if not isinstance(value, dict) or set(value) != set(names):
         raise BadInput(f"{what} is no object of the keys {', '.join(names)}")
@@ -52,10 +49,10 @@ def entries_of(what: str, value: object, names: tuple[str, ...]) -> Mapping[str,
 
 
 def list_of(what: str, value: object) -> list[object]:
-    """The value itself, if it is a list.
+    """Return the value if it is a list.
 
     Raises:
-        BadInput: It is something else.
+        BadInput: It is not a list.
     """
     if not isinstance(value, list):
         raise BadInput(f"{what} is no list")
@@ -81,14 +78,11 @@ def _time(what: str, value: object) -> datetime:
     return check_year(datetime.fromisoformat(parse_time(text)))
 
 
-# The model
-
-
 def read_model(value: object) -> ModelFields:
-    """What a document says of the model.
+    """Return the fields of the model in a document.
 
     Raises:
-        BadInput: It is of another form.
+        BadInput: The value has another form.
     """
     fields = entries_of("the model", value, _MODEL)
     return ModelFields(
@@ -100,11 +94,8 @@ def read_model(value: object) -> ModelFields:
     )
 
 
-# A version
-
-
 def version_fields(version: ModelVersion, parent_digest: Digest | None) -> dict[str, object]:
-    """What a document says of a version."""
+    """Return the JSON form of a version."""
     artifact, source = version.artifact, version.source
     parent = {"reference": str(version.parent), "digest": str(parent_digest) if parent_digest else None}
     return {
@@ -141,10 +132,10 @@ def version_fields(version: ModelVersion, parent_digest: Digest | None) -> dict[
 
 
 def read_version(model: ModelName, value: object) -> tuple[ModelVersion, Digest | None]:
-    """The version that a part of a document is, and the digest of its parent.
+    """Return the version that `version_fields` encoded, and the digest of its parent.
 
     Raises:
-        BadInput: It is of another form.
+        BadInput: The value has another form.
     """
     fields = entries_of("a version", value, _VERSION)
     parent, parent_digest = _read_parent(fields["parent"])
@@ -228,20 +219,17 @@ def _read_source(value: object) -> Source:
     )
 
 
-# Events and blobs
-
-
 def event_fields(event: Event) -> dict[str, object]:
-    """What a document says of an event: everything."""
+    """Return the JSON form of an event: all its fields."""
     fields: dict[str, object] = {name: getattr(event, name) for name in _EVENT}
     return {**fields, "at": time_text(event.at), "details": dict(event.details)}
 
 
 def read_event(value: object) -> Event:
-    """The event that a part of a document is.
+    """Return the event that `event_fields` encoded.
 
     Raises:
-        BadInput: It is of another form.
+        BadInput: The value has another form.
     """
     fields = entries_of("an event", value, _EVENT)
     details = fields["details"]
@@ -266,10 +254,10 @@ def read_event(value: object) -> Event:
 
 
 def read_blob(value: object) -> tuple[Digest, int]:
-    """Digest and size of a blob that a document lists.
+    """Return the digest and size of a blob that a document lists.
 
     Raises:
-        BadInput: It is of another form.
+        BadInput: The value has another form.
     """
     fields = entries_of("a blob", value, ("digest", "size_bytes"))
     digest = Digest.parse(_text("the digest", fields["digest"]))

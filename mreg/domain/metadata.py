@@ -1,4 +1,4 @@
-"""The metadata that a person attaches to a version."""
+"""The metadata that users attach to a version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class VersionMetadata:
         format: Artifact format (default: detected from the content).
 
     Raises:
-        BadInput: A name, number or text can't be stored, or there are more than `ENTRIES_LIMIT` of a kind.
+        BadInput: A name, number or text cannot be stored, or there are more than `ENTRIES_LIMIT` of a kind.
     """
 
     description: str = ""
