@@ -1,4 +1,4 @@
-"""Many models at once, with a constant number of statements: on a server each is a round trip."""
+"""Summaries of many models with a constant number of statements, since each is a round trip to a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mreg.domain.model import RegisteredModel
 from mreg.results.models import ModelSummary
 
 CHUNK = 200
-"""Models that are read by one statement."""
+"""Number of models that one statement reads."""
 
 _IN_STAGE = (
     "(SELECT v.version FROM versions v WHERE v.model_id = m.model_id AND v.stage = '{}' "
@@ -77,7 +77,7 @@ def _model(row: Row, more: Row, attributes: Mapping[tuple[Value, str], list[Row]
         row,
         tags=tags,
         directions=directions,
-        aliases=[{"alias": one["name"], "version": one["version"]} for one in aliases],
+        aliases=[{"alias": alias["name"], "version": alias["version"]} for alias in aliases],
         latest=_number(more, "latest"),
         newest=_number(more, "newest"),
         staging=_number(more, "staging"),
@@ -112,7 +112,7 @@ def _read_value(row: Row) -> MetricValue:
 def _values(
     connection: Connection, models: Sequence[RegisteredModel], metrics: Mapping[int, str]
 ) -> dict[tuple[int, int | None], MetricValue]:
-    """The value of each model's metric by its id and the version."""
+    """Return the values of each model's primary metric, by model id and version."""
     wanted = [
         (model.model_id, version)
         for model in models
