@@ -48,7 +48,7 @@ class Event:
 
     @property
     def reference(self) -> str:
-        """``model@version``; the name of the model if there is no version; empty if there is no model."""
+        """``model@version``, or the name of the model without a version; empty without a model."""
         return f"{self.model}@{self.version}" if self.version is not None else self.model
 
 

@@ -36,7 +36,7 @@ class Holder:
 
 
 Occupant = Callable[[str], Holder | None]
-"""Returns the version in a stage or under an alias, or the last one that was there; None if there never was one."""
+"""Returns the version in a stage or under an alias, or the last one that left it; None if it was always empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,7 @@ class Hook:
         stages: Stages that trigger the hook when a version enters them.
         models: Pattern for the model's name, with ``*`` and ``?``.
         command: Program and arguments; never run by a shell.
-        webhook: URL, if there is no command.
+        webhook: URL, instead of a command.
         secret_env: Environment variable with the secret that signs a webhook's body; no command receives it.
         env: Names of variables that the command receives in addition to the documented ones.
         timeout: Time limit in seconds.
@@ -174,9 +174,9 @@ def parse_hooks(document: object, folder: str, file: str = "") -> tuple[Hook, ..
             error.details["place"] = place
             raise
     names = [hook.name for hook in hooks]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadInput(f"two hooks are called {quoted(twice)}", hint="give each a name of its own")
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise BadInput(f"two hooks are called {quoted(duplicate)}", hint="give each a name of its own")
     for place, hook in enumerate(hooks):
         secret = next((other for other in hooks if other.secret_env and other.secret_env in hook.env), None)
         if secret is not None:
@@ -198,12 +198,12 @@ def _hook(document: object, folder: str, file: str) -> Hook:
         raise BadInput("a hook must be a mapping", hint="see the README's page on hooks")
     for key in document:
         if key not in KEYS:
-            raise BadInput(f"the key {quoted(str(key))} of a hook is unknown", hint=_known(str(key), KEYS))
+            raise BadInput(f"the key {quoted(str(key))} of a hook is unknown", hint=_suggestion(str(key), KEYS))
     get = document.get
     command, webhook = _command(get("command")), _checked_webhook(_text(get("webhook"), "webhook"))
     if bool(command) == bool(webhook):
         raise BadInput("a hook needs a command or a webhook, and one of them alone")
-    name = _name(get("name"), _usual_name(command, webhook))
+    name = _name(get("name"), _default_name(command, webhook))
     hook = Hook(
         name=name,
         stages=tuple(ModelStage.parse(stage) for stage in _texts(get("stage"), "stage")),
@@ -225,8 +225,8 @@ def _hook(document: object, folder: str, file: str) -> Hook:
     return hook
 
 
-def _name(value: object, usual: str) -> str:
-    name = _text(value, "name") or usual
+def _name(value: object, default: str) -> str:
+    name = _text(value, "name") or default
     if not NAME.fullmatch(name):
         raise BadInput(f"{quoted(name)} can't be a hook's name", hint="use letters, digits, '.', '_' and '-'")
     return name
@@ -236,7 +236,7 @@ def _actions(value: object) -> tuple[str, ...]:
     actions = _texts(value, "on")
     for action in actions:
         if action not in ACTIONS:
-            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=_known(action, ACTIONS))
+            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=_suggestion(action, ACTIONS))
     return actions
 
 
@@ -254,7 +254,7 @@ def _secret_variable(value: object, name: str) -> str:
     return variable
 
 
-def _known(word: str, words: Collection[str]) -> str:
+def _suggestion(word: str, words: Collection[str]) -> str:
     near = nearest(word, words, 1)
     return f"did you mean {near[0]}?" if near else f"known are: {', '.join(words)}"
 
@@ -283,7 +283,7 @@ def _variables(value: object, name: str) -> tuple[str, ...]:
     return found
 
 
-def _usual_name(command: tuple[str, ...], webhook: str) -> str:
+def _default_name(command: tuple[str, ...], webhook: str) -> str:
     if webhook:
         return urlsplit(webhook).hostname or "webhook"
     return command[0].rpartition("/")[2] or "command"

@@ -13,7 +13,7 @@ from mreg.errors import BadInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionMetadata:
-    """The metadata of a version that a push or an import gives it; its values are checked on creation.
+    """The metadata of a version, given by a push or an import; values are checked on creation.
 
     Attributes:
         format: Artifact format (default: detected from the content).

@@ -68,13 +68,13 @@ def check_metric(name: str, value: object) -> MetricValue:
         item = getattr(value, "item", None)
         value = item() if callable(item) and getattr(value, "ndim", None) == 0 else value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _bad_metric(name, quoted(str(value)))
+        raise _invalid(name, quoted(str(value)))
     try:
         finite = abs(float(value)) < float("inf")
     except OverflowError:
         finite = False
     if not finite:
-        raise _bad_metric(name, str(value) if isinstance(value, float) else "an integer beyond the range of a float")
+        raise _invalid(name, str(value) if isinstance(value, float) else "an integer beyond the range of a float")
     # A subclass such as numpy.float64 would be read back from the catalog as another type.
     return int(value) if isinstance(value, int) else float(value)
 
@@ -86,17 +86,17 @@ def parse_metric(name: str, text: str) -> MetricValue:
         BadInput: The text is not a decimal number, is longer than `DIGITS_LIMIT`, or exceeds a 64-bit float's range.
     """
     if len(text) > DIGITS_LIMIT or not _NUMBER.fullmatch(text):
-        raise _bad_metric(name, quoted(text))
+        raise _invalid(name, quoted(text))
     zero = not re.match(r"[+-]?[0.]*[1-9]", text)
     if _INTEGER.fullmatch(text) and not (zero and text.startswith("-")):
         return check_metric(name, int(text))
     value = float(text)
     if value == 0 and not zero:
-        raise _bad_metric(name, f"{quoted(text)}, which is too small for a 64-bit float")
+        raise _invalid(name, f"{quoted(text)}, which is too small for a 64-bit float")
     return check_metric(name, value)
 
 
-def _bad_metric(name: str, what: str) -> BadInput:
+def _invalid(name: str, what: str) -> BadInput:
     return BadInput(
         f"the metric {quoted(name)} can't be {what}",
         hint=f"give a finite decimal number: --metric {name if name.isprintable() and len(name) < 40 else 'name'}=0.95",
@@ -227,7 +227,7 @@ def exact_arithmetic() -> Context:
 
 
 def exact(value: MetricValue) -> Decimal:
-    """Return the decimal number as it was written, so that 0.95 - 0.94 is 0.01 and not 0.010000000000000009."""
+    """Return the number in its decimal notation, so that 0.95 - 0.94 is 0.01 and not 0.010000000000000009."""
     from decimal import Decimal
 
     return Decimal(repr(value))
@@ -255,7 +255,7 @@ def verdict(first: MetricValue | None, second: MetricValue | None, better: Direc
     """Compare the second value with the first."""
     if first is None or second is None:
         return Verdict.MISSING
-    # Compare an integer and a float as they were written, like `difference` does: 1e23 is 10**23.
+    # Compare an integer and a float in decimal notation, like `difference` does: 1e23 is 10**23.
     before, after = exact(first), exact(second)
     if before == after:
         return Verdict.SAME

@@ -16,7 +16,7 @@ from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput
 
 
-def _nothing() -> Mapping[str, Any]:
+def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
@@ -104,7 +104,7 @@ class Source:
     git_remote: str = ""
     git_dirty: bool | None = None
     run_url: str = ""
-    environment: Mapping[str, str] = field(default_factory=_nothing)
+    environment: Mapping[str, str] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,15 +127,15 @@ class ModelVersion:
     stage: ModelStage = ModelStage.NONE
     status: ModelStatus = ModelStatus.READY
     description: str = ""
-    tags: Mapping[str, str] = field(default_factory=_nothing)
-    parameters: Mapping[str, str] = field(default_factory=_nothing)
-    metrics: Mapping[str, MetricValue] = field(default_factory=_nothing)
+    tags: Mapping[str, str] = field(default_factory=_empty)
+    parameters: Mapping[str, str] = field(default_factory=_empty)
+    metrics: Mapping[str, MetricValue] = field(default_factory=_empty)
     aliases: tuple[str, ...] = ()
     artifact: ModelArtifact
     run_id: str = ""
     experiment_id: str = ""
     parent: VersionRef | None = None
-    data: Mapping[str, str] = field(default_factory=_nothing)
+    data: Mapping[str, str] = field(default_factory=_empty)
     source: Source = field(default_factory=Source)
     created_at: datetime
     updated_at: datetime
@@ -167,9 +167,9 @@ class RegisteredModel:
     model_id: int = 0
     name: ModelName
     description: str = ""
-    tags: Mapping[str, str] = field(default_factory=_nothing)
-    aliases: Mapping[str, int] = field(default_factory=_nothing)
-    directions: Mapping[str, str] = field(default_factory=_nothing)
+    tags: Mapping[str, str] = field(default_factory=_empty)
+    aliases: Mapping[str, int] = field(default_factory=_empty)
+    directions: Mapping[str, str] = field(default_factory=_empty)
     primary_metric: str = ""
     version_count: int = 0
     latest_version: int | None = None

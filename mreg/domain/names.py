@@ -25,7 +25,7 @@ _REFERENCE_HINT = "write name, name@3, name@production, name@latest, name@ALIAS 
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """The name of a model: 1 to 128 of letters, digits, ``.``, ``_``, ``-``, with ``/`` between parts.
+    """The name of a model: 1 to 128 letters, digits, ``.``, ``_``, ``-``, with ``/`` between parts.
 
     It begins with a letter or digit, and no part is ``.`` or ``..``. Names are case-sensitive: ``Classifier`` and
     ``classifier`` are two models. ``ModelName(str(name)) == name``.
@@ -93,12 +93,12 @@ class Selector:
         back = 0
         if tilde:
             if not re.fullmatch(r"[1-9][0-9]{0,6}", steps) or int(steps) > LARGEST_BACK:
-                raise _no_selector(text)
+                raise _invalid_selector(text)
             back = int(steps)
         number = _NUMBER.fullmatch(base)
         if number:
             if int(number[1]) > LARGEST_VERSION:
-                raise _no_selector(text)
+                raise _invalid_selector(text)
             return cls(SelectorKind.NUMBER, number[1], back)
         lower = base.lower()
         if lower in ("latest", "best"):
@@ -110,14 +110,14 @@ class Selector:
         try:
             return cls(SelectorKind.ALIAS, check_alias(base), back)
         except BadInput:
-            raise _no_selector(text) from None
+            raise _invalid_selector(text) from None
 
     def __str__(self) -> str:
         base = self.value or self.kind.value
         return f"{base}~{self.back}" if self.back else base
 
 
-def _no_selector(text: str) -> BadInput:
+def _invalid_selector(text: str) -> BadInput:
     return BadInput(
         f"{quoted(text)} selects no version",
         hint="use a number, latest, best, a stage, an alias or sha256:DIGEST, with ~N for N back",

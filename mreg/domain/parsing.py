@@ -260,7 +260,7 @@ class _Parser:
         if not self.take(")"):
             raise self.wrong("expected ',' or ')'")
         if any(isinstance(value, str) for value in values):
-            # If one value of a parameter is a text, the numbers are compared as texts too, as they were written.
+            # If one value of a parameter is a text, the numbers are compared as texts too.
             written = [token.text for token in self.tokens[first : self.place] if token.kind == "number"]
             return tuple(value if isinstance(value, str) else written.pop(0) for value in values)
         return tuple(values)

@@ -163,8 +163,8 @@ def assess(
     Decisions on an artifact with another digest do not count. A rejection blocks until the person withdraws it.
     """
     rule = policy.rule(target)
-    mine = _decisions_for(target, version, decisions)
-    approvals = (decision.person for decision in mine if decision.approved)
+    relevant = _decisions_for(target, version, decisions)
+    approvals = (decision.person for decision in relevant if decision.approved)
     approved = dict.fromkeys(person for person in approvals if counts(rule, person, version))
     return Assessment(
         target=target,
@@ -175,7 +175,7 @@ def assess(
         may_approve=tuple(
             person for person in rule.approvers if person not in approved and counts(rule, person, version)
         ),
-        rejected_by=tuple(decision for decision in mine if not decision.approved),
+        rejected_by=tuple(decision for decision in relevant if not decision.approved),
         override=rule.override,
     )
 
@@ -231,12 +231,12 @@ def parse_policy(document: object, *, stored: bool = False) -> Policy:
     for key, value in _mapping(document, (), "a policy").items():
         if key == "aliases":
             for alias, rule in _mapping(value, (key,), "aliases").items():
-                _at((key, alias), lambda alias=alias: check_alias(alias))  # type: ignore[misc]
+                _with_path((key, alias), lambda alias=alias: check_alias(alias))  # type: ignore[misc]
                 found = _rule(rule, (key, alias))
                 known = spelled(alias, rules)
                 if known is not None and not stored:
                     raise BadInput(f"{known} and {alias} are the same alias", hint="give it once", path=[key, alias])
-                rules[known or alias] = found if known is None else _both(rules[known], found)
+                rules[known or alias] = found if known is None else _merge(rules[known], found)
             continue
         stages = [stage for stage in ModelStage if stage.value.lower() == key.lower()]
         if not stages or stages[0] is ModelStage.NONE:
@@ -264,7 +264,7 @@ def _check_size(rules: Mapping[str, Rule]) -> None:
                 raise BadInput(f"a gate of {target} has {len(gate)} characters; the limit is {GATE_LIMIT}", path=[])
 
 
-def _both(first: Rule, second: Rule) -> Rule:
+def _merge(first: Rule, second: Rule) -> Rule:
     """Return a rule with the requirements of both rules."""
     approvers = tuple(person for person in first.approvers if not second.approvers or person in second.approvers)
     approvers = approvers or first.approvers or second.approvers
@@ -288,10 +288,10 @@ def _rule(document: object, path: tuple[str, ...]) -> Rule:
             raise BadInput(f"the key {quoted(key)} is unknown", hint=hint, path=[*path, key])
     gates = _texts(values.get("gates", ()), (*path, "gates"), GATES_LIMIT)
     for place, gate in enumerate(gates):
-        _at((*path, "gates", str(place)), lambda gate=gate: parse_gate(gate))  # type: ignore[misc]
+        _with_path((*path, "gates", str(place)), lambda gate=gate: parse_gate(gate))  # type: ignore[misc]
     approvers = _texts(values.get("approvers", ()), (*path, "approvers"), PEOPLE_LIMIT)
     for person in approvers:
-        _at((*path, "approvers"), lambda person=person: check_line("approver", person))  # type: ignore[misc]
+        _with_path((*path, "approvers"), lambda person=person: check_line("approver", person))  # type: ignore[misc]
     if len(set(approvers)) < len(approvers):
         raise BadInput("an approver is named twice", path=[*path, "approvers"])
     approvals = values.get("approvals", 0)
@@ -305,16 +305,16 @@ def _rule(document: object, path: tuple[str, ...]) -> Rule:
         )
     came_from = values.get("from")
     return Rule(
-        came_from=None if came_from is None else _at((*path, "from"), lambda: ModelStage.parse(str(came_from))),
+        came_from=None if came_from is None else _with_path((*path, "from"), lambda: ModelStage.parse(str(came_from))),
         gates=gates,
         approvals=approvals,
         approvers=approvers,
-        own_approval=_truth(values.get("own_approval", False), (*path, "own_approval")),
-        override=_truth(values.get("override", False), (*path, "override")),
+        own_approval=_bool(values.get("own_approval", False), (*path, "own_approval")),
+        override=_bool(values.get("override", False), (*path, "override")),
     )
 
 
-def _at(path: tuple[str, ...], work: Callable[[], Any]) -> Any:
+def _with_path(path: tuple[str, ...], work: Callable[[], Any]) -> Any:
     """Return the result of the work, or add the path to its error."""
     try:
         return work()
@@ -341,7 +341,7 @@ def _texts(value: object, path: tuple[str, ...], limit: int) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _truth(value: object, path: tuple[str, ...]) -> bool:
+def _bool(value: object, path: tuple[str, ...]) -> bool:
     if not isinstance(value, bool):
         raise BadInput(f"{path[-1]} must be true or false", path=list(path))
     return value

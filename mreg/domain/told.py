@@ -40,7 +40,7 @@ _SECRETS = (
 
 
 def told(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return a foreign text as one printable line without secrets; empty if there is no text.
+    """Return a foreign text as one printable line without secrets; empty for an empty text.
 
     Args:
         text: The foreign text. It can be hostile: only its first characters are processed.
@@ -58,6 +58,6 @@ def told(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def attributed(speaker: str, text: str, secrets: Iterable[str] = ()) -> str:
-    """Return ``; SPEAKER says: TEXT`` for the end of a message; empty if there is no text."""
+    """Return ``; SPEAKER says: TEXT`` for the end of a message; empty for an empty text."""
     line = told(text, secrets)
     return f"; {speaker} says: {line}" if line else ""
