@@ -122,8 +122,8 @@ def check_runs(reader: Reader, hook: Hook, event: Event) -> None:
     """Check that a hook can run for an event of the catalog.
 
     A hook receives values of the event alone, so the event must be consistent with the catalog: its hash and links are
-    correct, the name belongs to its model or belonged to it last, the version is in the stage of its latest stage
-    change, and the event triggers the hook. The version can have left the stage of the event since then: a hook runs at
+    correct, the name belongs to its model or belonged to it last, the version is in the stage that the audit trail
+    gives, and the event triggers the hook. The version can have left the stage of the event since then: a hook runs at
     least once for each change.
 
     Raises:
@@ -157,7 +157,7 @@ def _check_name(reader: Reader, event: Event) -> None:
 
 
 def _check_place(reader: Reader, event: Event) -> None:
-    """Check that a version is in the stage of its latest stage change."""
+    """Check that a version is in the stage that the audit trail gives."""
     row = reader.connection.one("events.last_move", model_id=event.model_id, version=event.version)
     last = read_event(row) if row else event
     expected = stage_entered(last)

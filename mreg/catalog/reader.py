@@ -94,7 +94,7 @@ class Reader:
         return tuple(map(read_name, rows))
 
     def near_names(self, name: str) -> tuple[str, ...]:
-        """Return names similar to a name, among some hundred neighbours in the order and the last changed models."""
+        """Return similar model names, among some hundred alphabetical neighbours and the last changed models."""
         from mreg.domain.text import nearest
 
         around = self.connection.all("models.names_around", name=name, row_limit=200)
