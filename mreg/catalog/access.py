@@ -1,4 +1,4 @@
-"""Which rights a user has to a catalog file, and the file that is in the way if there are not enough."""
+"""Checks of a user's permissions on a catalog file and the files that SQLite keeps next to it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BESIDE = (LOG, INDEX, JOURNAL)
 
 
 def check_access(path: str, *, write: bool) -> None:
-    """Refuse to open a catalog that this user may not read or write.
+    """Check that this user can read, or read and write, a catalog.
 
     Args:
-        path: The catalog's, without symbolic links; it exists.
+        path: Path of the catalog without symbolic links; it exists.
 
     Raises:
-        Unavailable: It names the file in the way and the file's owner.
+        Unavailable: A permission is missing; the message names the file and its owner.
     """
     found = obstacle(path, write=write)
     if found is not None:
@@ -28,14 +28,14 @@ def check_access(path: str, *, write: bool) -> None:
 
 
 def is_writable(path: str) -> bool:
-    """Whether SQLite can open a catalog for this user as a writer does, and remove what it puts beside the catalog."""
+    """Return whether this user can write a catalog and remove the files that SQLite makes next to it."""
     folder = os.path.dirname(path)
-    beside = (path + ending for ending in BESIDE if os.path.lexists(path + ending))
-    return all(may(one, os.W_OK) for one in (path, folder, *beside))
+    present = (path + ending for ending in BESIDE if os.path.lexists(path + ending))
+    return all(may(file, os.W_OK) for file in (path, folder, *present))
 
 
 def obstacle(path: str, *, write: bool) -> tuple[str, str] | None:
-    """The message and hint for the first file that keeps this user from reading or writing a catalog."""
+    """Return the message and hint for the first missing permission on a catalog, or None."""
     name, folder = os.path.basename(path), os.path.dirname(path)
     if not may(path, os.R_OK):
         why, remedy = why_not(path, os.R_OK)
@@ -45,14 +45,14 @@ def obstacle(path: str, *, write: bool) -> tuple[str, str] | None:
     if not may(path, os.W_OK):
         why, remedy = why_not(path, os.W_OK)
         return f"cannot write {name}: it {why}", remedy
-    beside = [path + ending for ending in BESIDE if os.path.lexists(path + ending)]
-    for one in beside:
-        if not may(one, os.W_OK):
-            why, remedy = why_not(one, os.W_OK)
+    present = [path + ending for ending in BESIDE if os.path.lexists(path + ending)]
+    for file in present:
+        if not may(file, os.W_OK):
+            why, remedy = why_not(file, os.W_OK)
             if remedy.startswith("chmod g"):
                 remedy = f"chmod g+w {quote(path)}*"
-            return f"cannot write {name}: {os.path.basename(one)} {why}", remedy
-    if not beside and not may(folder, os.W_OK):
+            return f"cannot write {name}: {os.path.basename(file)} {why}", remedy
+    if not present and not may(folder, os.W_OK):
         why, remedy = why_not(folder, os.W_OK)
         return f"cannot write {name}: its folder {folder} {why}", remedy
     return None

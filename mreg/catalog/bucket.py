@@ -1,7 +1,7 @@
-"""A catalog in an S3 bucket: a SQLite file that is one object, replaced as a whole where nobody was faster.
+"""A catalog in an S3 bucket: a SQLite file in one object, which each write replaces under compare-and-swap.
 
-Nothing is locked in the bucket, so that a client that dies leaves nothing for others to wait for. Writers of one
-machine take turns among themselves, which saves them the copies that only one of them could have put.
+The bucket has no locks, so a client that dies does not block others. Writers on one machine take turns, since
+only one of several concurrent uploads can succeed.
 """
 
 from __future__ import annotations
@@ -43,31 +43,32 @@ from mreg.s3.trying import MARKED, Unfit, is_probe, left_probes, probes_of
 T = TypeVar("T")
 
 SECONDS = 60.0
-"""How long a writer tries to be the fastest."""
+"""Time after which a writer that loses every race gives up."""
 
 FIRST_PAUSE, LONGEST_PAUSE, SHORTEST_PAUSE, AGING = 0.06, 0.8, 0.2, 0.75
-"""Seconds between tries after a lost race: doubled after each loss up to the longest, then multiplied by the aging
+"""Seconds between attempts after a lost race: doubled after each loss up to the longest, then multiplied by the aging
 factor after each further loss down to the shortest."""
 
 DOUBLINGS = 4
-"""Lost races after which the pause has reached its longest."""
+"""Number of doublings until the pause is the longest."""
 
 LOOP_SECONDS, COURTESY = 0.2, 0.15
-"""Who writes again so soon after a write from this machine waits up to so long first. Without it the one who has just
-won wins again, since all others must fetch first: of 20 writers the slowest then waits three times as long."""
+"""A write less than `LOOP_SECONDS` after the last one from this machine first waits up to `COURTESY` seconds. Without
+the pause, the last winner wins again, since all others must fetch first; the slowest of 20 writers waits three times as
+long then."""
 
 RESTORE = "mreg restore FILE brings a backup back"
 
 
 class BucketDatabase(Database):
-    """The catalog in one object, which the first write makes.
+    """A catalog in one object, which the first write creates.
 
     Args:
-        bucket: Where it is.
-        key: Of the object.
-        folder: Where this machine keeps copies of catalogs; it may be removed at any time.
-        orphans: Where bytes are that only this catalog can know of; empty where there are none. Asked where there is no
-            catalog: then it is lost, and an empty one in its place would make garbage of them.
+        bucket: The bucket of the object.
+        key: Key of the object.
+        folder: Folder of this machine's copies of catalogs; users can remove it at any time.
+        orphans: Returns the location of artifacts that only this catalog can reference; empty if there are none. Called
+            when the catalog is missing: such artifacts show that it was lost, and would be garbage for a new catalog.
     """
 
     def __init__(self, bucket: Bucket, key: str, folder: str, orphans: Callable[[], str] = lambda: "") -> None:
@@ -116,8 +117,8 @@ class BucketDatabase(Database):
     def _write(self, fn: Callable[[Connection], T], mine: str, deadline: float) -> T:
         young = self._local.young()
         copy = young.whole(loaded=True) if young is not None else None
-        results: list[T] = []  # of the tries that others overtook, or whose answer was lost
-        refused: str | None = None  # the entity tag that the last try expected
+        results: list[T] = []  # of attempts that lost a race, or whose response was lost
+        refused: str | None = None  # the entity tag that the last attempt expected
         while True:
             sure = copy is None
             current = copy if copy is not None else self._fetch(lasting=False)
@@ -131,7 +132,7 @@ class BucketDatabase(Database):
                 if results and SqliteConnection(raw).one("writes.find", id=mine):
                     return results[-1]
                 if refused == current.etag:
-                    self._refuse_in_vain(current)
+                    self._explain_refusal(current)
                     refused = None
                 if results and time.monotonic() > deadline:
                     raise Conflict(
@@ -145,7 +146,7 @@ class BucketDatabase(Database):
                 except Exception:
                     if sure:
                         raise
-                    continue  # what it saw may be old
+                    continue  # the copy can be outdated
                 if raw.total_changes == before:
                     if sure:
                         return result
@@ -199,7 +200,7 @@ class BucketDatabase(Database):
             return f"{self._bucket.url}/{backup}"
 
     def _back_up(self, data: bytes, schema: int) -> str:
-        """Copy the object, unchanged, to a free key; the key."""
+        """Copy the object unchanged to a free key, and return the key."""
         key = f"{self._key}.schema-{schema}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         number, free = 1, key
         while not self._bucket.swap(free, data, _digest(data), ""):
@@ -209,7 +210,7 @@ class BucketDatabase(Database):
 
     def examine(self) -> Examination:
         with self._lock, translated(self._place):
-            self.close()  # so that what was opened before is held against its checksum again
+            self.close()  # so that the copy is verified again
             raw = self._open(self._fetch())
             return Examination(schema=self._opened_schema(), damage=damages(raw), clock=self._bucket.clock())
 
@@ -240,10 +241,10 @@ class BucketDatabase(Database):
                 self._opened = None
 
     def _fetch(self, *, lasting: bool = True) -> Copy:
-        """What is in the bucket now; only asked about where the copy here is still that, and whole.
+        """Return the current catalog; the object is downloaded only if this machine's copy is outdated or damaged.
 
         Args:
-            lasting: Keep it here; not where it is about to be replaced, then it is in memory.
+            lasting: Whether to keep the copy on disk; otherwise it is in memory, for a write that replaces it.
         """
         last = self._local.last()
         found = self._bucket.fetch(self._key, last.etag if last else "", largest=LARGEST_OBJECT)
@@ -267,17 +268,17 @@ class BucketDatabase(Database):
         return Copy(etag, "", b"".join(unpack(data, self._place)))
 
     def _refuse_lost(self, last: Copy | None) -> None:
-        """Raise where a catalog was that is not there any more; once it is known that none was, ask no more."""
+        """Raise if the catalog existed before and is gone; not checked again once it is known to be new."""
         if last is not None:
-            way = f"mreg restore {shell_quote(last.path)}" if last.whole(loaded=False) else RESTORE
+            remedy = f"mreg restore {shell_quote(last.path)}" if last.whole(loaded=False) else RESTORE
             raise Corrupt(
                 f"the catalog {self._place} is gone: {last.path} is a copy of it on this machine",
-                hint=f"{way}; to begin with an empty catalog, remove the copy",
+                hint=f"{remedy}; to begin with an empty catalog, remove the copy",
             )
         if self._may_be_new:
             return
         orphans = self._orphans()
-        if orphans and self._bucket.fetch(self._key) is None:  # nor was it made meanwhile, with the first of them
+        if orphans and self._bucket.fetch(self._key) is None:  # another client can just have made it
             raise Corrupt(
                 f"the catalog {self._place} is gone; the artifacts that it knew are still in {orphans}",
                 hint=f"{RESTORE}. To begin anew name another place, or remove {orphans} first",
@@ -285,18 +286,18 @@ class BucketDatabase(Database):
         self._may_be_new = True
 
     def _open(self, copy: Copy) -> GuardedConnection:
-        """A connection for reading."""
+        """Return a connection for reading."""
         if self._opened is None or self._opened[0] != copy.etag or not copy.etag:
             self.close()
             self._opened = copy.etag, *(self._on_disk(copy) or self._in_memory(copy))
         return self._opened[1]
 
     def _opened_schema(self) -> int:
-        """The schema that the open catalog has in the bucket."""
+        """Return the schema of the open catalog in the bucket."""
         return self._opened[2] if self._opened is not None else SCHEMA
 
     def _on_disk(self, copy: Copy) -> tuple[GuardedConnection, int] | None:
-        """The copy where it lies, or an upgraded copy of that, and its schema; None if it is not there."""
+        """Open the copy on disk, or an upgraded copy of it; return the connection and the original schema, or None."""
         if not copy.path:
             return None
         try:
@@ -316,7 +317,7 @@ class BucketDatabase(Database):
         return upgraded, schema
 
     def _in_memory(self, copy: Copy) -> tuple[GuardedConnection, int]:
-        """The copy with this release's schema, to be changed, and the schema that it had."""
+        """Open a writable copy with this release's schema; return the connection and the original schema."""
         data = self._readable(copy)
         size = solid_size(data)
         raw = connect(":memory:", self._place, lambda: size)
@@ -331,13 +332,13 @@ class BucketDatabase(Database):
         return raw, schema
 
     def _readable(self, copy: Copy) -> bytes:
-        data = (copy.whole(loaded=True) or self._fetch(lasting=False)).data or b""  # it may be removed at any time
-        if data[18:20] == b"\2\2":  # a file with a log beside it, put there by hand; here it has none
+        data = (copy.whole(loaded=True) or self._fetch(lasting=False)).data or b""  # the file can vanish at any time
+        if data[18:20] == b"\2\2":  # a file in WAL mode, uploaded by hand: change it to a rollback journal
             data = data[:18] + b"\1\1" + data[20:]
         return data
 
     def _put(self, data: bytes, etag: str) -> str:
-        """The new entity tag, empty where another was faster."""
+        """Replace the object, and return the new entity tag; empty if another client was faster."""
         self._require_conditions(again=not etag)
         packed = pack(data)
         try:
@@ -348,8 +349,8 @@ class BucketDatabase(Database):
                 error.hint = f"when it answers again, see mreg history; {error.hint}"
             raise
 
-    def _refuse_in_vain(self, current: Copy) -> None:
-        """Raise, after a put was refused although nobody was faster, unless it may succeed by now."""
+    def _explain_refusal(self, current: Copy) -> None:
+        """Raise, after a put was refused although no other client was faster, unless a retry can succeed."""
         self._require_conditions(again=True)
         if not current.etag and not self._bucket.revives:
             raise Unfit(
@@ -360,10 +361,10 @@ class BucketDatabase(Database):
             )
 
     def _require_conditions(self, *, again: bool = False) -> None:
-        """Raise unless the store refuses a put of what is not the same any more, and no other.
+        """Raise unless the store supports conditional puts.
 
         Args:
-            again: Try it also if it is known, since the store may have changed.
+            again: Whether to test it again if the result is known, since the store can have changed.
         """
         try:
             self._bucket.require_conditions(self._key, again=again)
@@ -377,7 +378,7 @@ class BucketDatabase(Database):
 
 
 def _stamped(raw: GuardedConnection, mine: str) -> bytes:
-    """The changed file, with the id of the write in it."""
+    """Add the id of the write to the changed catalog, and return its file."""
     connection = SqliteConnection(raw)
     number = connection.insert("writes.insert", id=mine)
     connection.run("writes.forget", number=number)
@@ -391,9 +392,8 @@ def _digest(data: bytes) -> Digest:
 def _pause(losses: int) -> float:
     """Return the seconds to wait after a number of lost races, at random between half of a bound and the bound.
 
-    The bound grows while the others of a crowd write, then shrinks, so that a writer that has lost often comes before
-    one that has just arrived. It never goes below `SHORTEST_PAUSE` again: a writer that keeps losing sends the store a
-    few requests per second.
+    The bound grows at first to let others write, then shrinks, so that a writer that has lost often precedes new ones.
+    It stays at `SHORTEST_PAUSE` or above, so that a writer that keeps losing sends a few requests per second.
     """
     doubled = FIRST_PAUSE * 2 ** min(losses - 1, DOUBLINGS)
     aged = LONGEST_PAUSE * AGING ** max(0, losses - 1 - DOUBLINGS)

@@ -1,4 +1,4 @@
-"""This machine's copy of a catalog in a bucket, shared by its processes."""
+"""This machine's copy of a catalog in a bucket, shared by all processes of a user."""
 
 from __future__ import annotations
 
@@ -19,32 +19,31 @@ from mreg.files import CREATE, UPDATE, close, has_locks, lock, open_file, replac
 from mreg.folders import make_folders
 
 YOUNG_SECONDS = 2.0
-"""A copy that was the bucket's so lately is written to at once; that it is old after all costs one put in vain."""
+"""Age up to which a copy is assumed to be current for a write; if it is not, one put is refused."""
 
 KEPT_SECONDS = 30.0
-"""How long a copy that is not the last one stays, for a process that is about to open it."""
+"""Time for which an old copy is kept, for processes that are about to open it."""
 
 TURN_SECONDS = 10.0
-"""How long the others of this machine are waited for. Turns save work; nothing depends on them."""
-
+"""Maximum wait for other writers on this machine. Turns save work; correctness does not depend on them."""
 
 COPIES = (".db", ".tmp")
-"""How files that are ours to remove end."""
+"""Endings of the files that mreg can remove."""
 
 IN_MEMORY = 64 << 20
-"""Bytes of the largest catalog that is read without a copy on disk."""
+"""Maximum size in bytes of a catalog that is read without a copy on disk."""
 
 HEX = 64
-"""Digits of a SHA-256."""
+"""Number of hex digits of a SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The SQLite file of one entity tag, empty for one that is not in the bucket yet.
+    """The SQLite file of an entity tag, which is empty for a catalog that is not in the bucket yet.
 
     Attributes:
-        path: Of the file here; empty where the copy is in memory alone.
-        data: The file's bytes, where they are in memory.
+        path: Path of the local file; empty if the copy is in memory only.
+        data: Content of the file, if it is in memory.
     """
 
     etag: str
@@ -52,10 +51,10 @@ class Copy:
     data: bytes | None = None
 
     def whole(self, *, loaded: bool) -> Copy | None:
-        """The copy, if it is what was kept; None where it was changed, cut or removed since.
+        """Return the copy if it is intact; None if the file was changed, truncated or removed.
 
         Args:
-            loaded: With its bytes in memory, where nobody can change them any more.
+            loaded: Whether to load the file into memory, where it cannot change after the check.
         """
         if self.data is not None:
             return self
@@ -71,14 +70,14 @@ class Copy:
 
 
 class LocalCopy:
-    """The last copies of one catalog in a folder of its own; where that can't be written there are none.
+    """The latest copies of a catalog, in a separate folder; there are none if the folder cannot be written.
 
-    A file is whole and on the disk before it has its name, which is its entity tag and its SHA-256: a copy can be
-    changed or cut by whatever else there is on this machine, and must never go from there into the bucket.
+    A file is complete and durable before it gets its name, which has its entity tag and its SHA-256. The SHA-256 keeps
+    a copy that another program changed or truncated from being uploaded to the bucket.
 
     Args:
-        folder: Of the copies of all catalogs, below the user's cache folder, which is made for its owner alone.
-        place: By which this one is told from the others.
+        folder: Folder for the copies of all catalogs, in the user's cache folder, which is made private to the user.
+        place: Text that identifies the catalog.
     """
 
     def __init__(self, folder: str, place: str) -> None:
@@ -86,7 +85,7 @@ class LocalCopy:
         self._private = os.path.dirname(folder)
 
     def last(self) -> Copy | None:
-        """The copy that was the bucket's last, as far as is known here."""
+        """Return the copy of the latest entity tag that this machine knows."""
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
             copies = [(entry.stat().st_mtime, entry.path) for entry in entries if entry.name.endswith(".db")]
             for _, path in sorted(copies, reverse=True):
@@ -96,7 +95,7 @@ class LocalCopy:
         return None
 
     def young(self, seconds: float = YOUNG_SECONDS) -> Copy | None:
-        """The last copy, if it was the bucket's a moment ago; whether it is whole is not known."""
+        """Return the last copy if it was current less than ``seconds`` ago; it is not verified."""
         copy = self.last()
         with contextlib.suppress(OSError):
             if copy is not None and 0 <= time.time() - os.stat(copy.path).st_mtime < seconds:
@@ -104,28 +103,28 @@ class LocalCopy:
         return None
 
     def confirm(self, copy: Copy) -> None:
-        """It is still the bucket's."""
+        """Record that a copy is still current."""
         with contextlib.suppress(OSError):
             os.utime(copy.path)
 
     def keep(self, etag: str, data: bytes) -> Copy:
-        """Make it the last copy; in memory alone where it can't be kept."""
+        """Store the last copy; return it in memory if the folder cannot be written."""
         try:
-            return Copy(etag, self._written(etag, iter([data])), data)
+            return Copy(etag, self._write(etag, iter([data])), data)
         except OSError:
             return Copy(etag, "", data)
 
     def receive(self, etag: str, pieces: Callable[[], Iterator[bytes]]) -> Copy:
-        """Make the last copy of pieces, without holding them; in memory, if it is small, where it can't be kept.
+        """Store the last copy piece by piece; return it in memory if the folder cannot be written and it is small.
 
         Args:
-            pieces: Gives them from the first one; what it raises leaves no file behind.
+            pieces: Returns an iterator from the first piece; an error of it leaves no file behind.
 
         Raises:
-            Unavailable: It can't be kept, and is too large for memory.
+            Unavailable: The copy cannot be stored, and is too large for memory.
         """
         try:
-            return Copy(etag, self._written(etag, pieces()))
+            return Copy(etag, self._write(etag, pieces()))
         except OSError as error:
             data = bytearray()
             for piece in pieces():
@@ -137,8 +136,8 @@ class LocalCopy:
                     ) from error
             return Copy(etag, "", bytes(data))
 
-    def _written(self, etag: str, pieces: Iterator[bytes]) -> str:
-        """The path of a new last copy."""
+    def _write(self, etag: str, pieces: Iterator[bytes]) -> str:
+        """Write a new last copy, and return its path."""
         partial = os.path.join(self.folder, f"{os.urandom(8).hex()}.tmp")
         make_folders(self.folder, self._private)
         digest = sha256()
@@ -150,9 +149,7 @@ class LocalCopy:
                     if piece.count(0) < len(piece):
                         stream.write(piece)
                     else:
-                        stream.seek(
-                            len(piece), os.SEEK_CUR
-                        )  # a hole: padding of zeros takes no room and counts for none
+                        stream.seek(len(piece), os.SEEK_CUR)  # a hole takes no disk space; see `stored_size`
                 stream.truncate()
                 stream.flush()
                 sync(descriptor)
@@ -174,9 +171,9 @@ class LocalCopy:
                         unlink(entry.path)
 
     def set_aside(self) -> str:
-        """Keep the last copy under a name by which it is never used; where it is now, empty where there is none."""
+        """Rename the last copy so that it is not used again; return its new path, or an empty text without a copy."""
         last = self.last()
-        # With microseconds: an earlier one is never replaced.
+        # The microseconds keep an earlier copy from being replaced.
         aside = os.path.join(self.folder, f"last-of-a-lost-catalog-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.sqlite")
         try:
             if last is not None:
@@ -195,7 +192,7 @@ class LocalCopy:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """The turn of one writer of this machine; it ends with its process, and is not waited for without end."""
+        """Hold the lock of this machine's writers; without locks, or after `TURN_SECONDS`, continue without it."""
         descriptor = -1
         with contextlib.suppress(OSError):
             if has_locks():
@@ -205,7 +202,7 @@ class LocalCopy:
             yield
             return
         try:
-            # On a thread, since the kernel's queue is fair and has no end of its own.
+            # In a thread: the blocking lock is fair but has no timeout.
             waiting = threading.Thread(target=lock, args=(descriptor,), daemon=True)
             waiting.start()
             waiting.join(TURN_SECONDS)

@@ -1,4 +1,4 @@
-"""Catalog: the metadata of a registry, read and written in domain terms on any database."""
+"""Catalog: the metadata of a registry, on any database."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Catalog:
     """The metadata of a registry.
 
     Args:
-        database: Where the tables are.
-        locate: Gives the URL of an artifact by its digest; the catalog itself knows nothing of bytes.
+        database: The database with the tables.
+        locate: Returns the URL of an artifact by its digest.
     """
 
     def __init__(self, database: Database, locate: Callable[[Digest], str]) -> None:
@@ -29,32 +29,32 @@ class Catalog:
         self._locate = locate
 
     def read(self, fn: Callable[[Reader], T]) -> T:
-        """What ``fn`` gives, all of it seeing one and the same state."""
+        """Return the result of ``fn``, all of whose queries see the same state."""
         return self._database.read(lambda connection: fn(Reader(connection, self._locate)))
 
     def write(self, fn: Callable[[Writer], T], *, actor: str, at: datetime, observer: Observer | None = None) -> T:
-        """What ``fn`` gives, in one durable transaction whose events carry the actor and the time.
+        """Run ``fn`` in one durable transaction, whose events have the actor and the time, and return its result.
 
-        ``fn`` may be run more than once and must have no effect but its calls; where it raises, nothing has changed.
+        ``fn`` can run more than once, so it must have no effects besides its calls. If it raises, nothing is changed.
         """
-        from mreg.catalog.writer import Writer  # here: reading commands have no need of it
+        from mreg.catalog.writer import Writer  # reading commands do not need it
 
         return self._database.write(
             lambda connection: fn(Writer(connection, self._locate, actor=actor, at=at, observer=observer))
         )
 
     def begin(self) -> None:
-        """Be there, and able to be written, before bytes are stored that only this catalog will know of."""
+        """Check that the catalog can be written, before artifacts are stored for it; see `Database.begin`."""
         self._database.begin()
 
     def copy_to(self, other: Catalog) -> int:
-        """Copy every row to another catalog, which is empty; see `mreg.catalog.copying.copy_rows`."""
+        """Copy every row to another catalog, which must be empty; see `mreg.catalog.copying.copy_rows`."""
         from mreg.catalog.copying import copy_rows
 
         return copy_rows(self._database, other._database)
 
     def replace_by(self, other: Catalog, fn: Callable[[Writer], object], *, actor: str, at: datetime) -> int:
-        """Make every row what another catalog has, and do ``fn`` in the same transaction; how many rows there are."""
+        """Replace all rows by those of another catalog, and run ``fn`` in the same transaction; return their number."""
         from mreg.catalog.copying import copy_rows
         from mreg.catalog.writer import Writer
 
@@ -64,23 +64,23 @@ class Catalog:
         return copy_rows(other._database, self._database, replace=True, finish=finish)
 
     def schema(self) -> int:
-        """The number of the schema in that place; this release's if the catalog does not exist yet."""
+        """Return the number of the stored schema; this release's if the catalog does not exist yet."""
         return self._database.schema()
 
     def check_upgrade(self) -> UpgradeCheck:
-        """Look at what an upgrade would meet; changes nothing."""
+        """Return the obstacles to an upgrade; changes nothing."""
         return self._database.check_upgrade()
 
     def upgrade(self) -> str:
-        """Bring an older catalog to this release's schema; where its backup is, empty if there was nothing to do."""
+        """Upgrade an older catalog; return the location of its backup, empty if there was nothing to do."""
         return self._database.upgrade()
 
     def try_writing(self) -> None:
-        """Raise what stands in the way of a write; nothing changes."""
+        """Raise the error that a write would meet; changes nothing."""
         self._database.try_writing()
 
     def examine(self) -> Examination:
-        """Look at the place with what the engine has for it; changes nothing."""
+        """Check the catalog with the means of its engine; changes nothing."""
         return self._database.examine()
 
     def abandoned(self) -> Iterator[Abandoned]:
@@ -92,9 +92,9 @@ class Catalog:
         self._database.discard(abandoned)
 
     def set_aside(self) -> str:
-        """Move a damaged catalog out of the way; where it is now."""
+        """Move a damaged catalog away; return its new location."""
         return self._database.set_aside()
 
     def close(self) -> None:
-        """Let go of files and connections; does nothing a second time."""
+        """Close files and connections; idempotent."""
         self._database.close()

@@ -1,4 +1,4 @@
-"""All rows of a catalog, from one database to another of whatever kind."""
+"""Copying all rows of a catalog to another database of any kind."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ KEYS = {
     "decisions": "version_id, target, person",
     "deployments": "deployment_id",
 }
-"""The tables by their keys, those first that others refer to.
+"""Primary key by table, referenced tables first.
 
-`OF_A_PLACE` has the others: they belong to what is under way in a place.
+`OF_A_PLACE` has the remaining tables, which describe operations in progress at a place.
 """
 
 OF_A_PLACE = {"writes": "number", "removals": "digest"}
-"""Tables that belong to a place; they are read with an older catalog, and never go from one place to another."""
+"""Primary key by table, for tables that belong to a place; they are never copied to another place."""
 
 NUMBERED = ("models", "artifacts", "versions", "deployments")
-"""Tables whose keys are given by the database, none twice."""
+"""Tables whose keys the database assigns, each only once."""
 
 
 def copy_rows(
     source: Database, target: Database, *, replace: bool = False, finish: Callable[[Connection], object] | None = None
 ) -> int:
-    """Copy every row in one transaction of the target, and compare every row before it ends; how many there are.
+    """Copy every row in one transaction of the target, compare every row before the commit, and return the row count.
 
     Args:
-        replace: What is in the target goes; otherwise the target must be empty.
-        finish: Done last in the same transaction.
+        replace: Whether to delete the rows of the target first; otherwise the target must be empty.
+        finish: Called last in the same transaction.
 
     Raises:
-        AlreadyExists: Something is in the target.
-        Corrupt: A row came out other than it went in; nothing was changed.
+        AlreadyExists: The target is not empty.
+        Corrupt: A row differs after the copy; nothing was changed.
     """
 
     def fill(old: Connection, new: Connection) -> int:
@@ -65,7 +65,7 @@ def copy_rows(
             _fill(old, new, table)
         for table in NUMBERED:
             new.set_last_key(table, max(old.last_key(table), new.last_key(table)))
-        count = sum(_compared(old, new, table) for table in KEYS)
+        count = sum(_compare(old, new, table) for table in KEYS)
         if finish is not None:
             finish(new)
         return count
@@ -79,16 +79,16 @@ def copy_rows(
 
 
 def tables_of(schema: int) -> tuple[str, ...]:
-    """Every table of a schema, those first that others refer to."""
+    """Return the tables of a schema, referenced tables first."""
     there = {name for kind, name, _, _ in definitions(schema) if kind == "table"}
     return tuple(table for table in (*KEYS, *OF_A_PLACE) if table in there)
 
 
 def fill_older(old: Connection, new: Connection, schema: int, *, keys: bool) -> None:
-    """Copy every row of a catalog of a schema into an empty one of the same schema.
+    """Copy every row of a catalog into an empty one with the same, older schema.
 
     Args:
-        keys: Give its tables the same next keys, too.
+        keys: Whether to copy the next keys of the tables too.
     """
     for table in tables_of(schema):
         _fill(old, new, table)
@@ -106,7 +106,7 @@ def _fill(old: Connection, new: Connection, table: str) -> None:
     new.fill(table, columns, (tuple(row[column] for column in columns) for row in chain([first], rows)))
 
 
-def _compared(old: Connection, new: Connection, table: str) -> int:
+def _compare(old: Connection, new: Connection, table: str) -> int:
     count = 0
     left, right = _rows(old, table), _rows(new, table)
     for row in left:

@@ -1,7 +1,7 @@
-"""Database: the contract under the catalog, one per engine.
+"""Database: the contract of a catalog's storage, with one implementation per engine.
 
-A database runs a function inside a transaction and nothing else. That the function may be run more than once, and so
-must have no effect but its statements, is the one rule that lets a file, a server and a bucket share all code above.
+A database runs functions in transactions. A function can run more than once, so it must have no effects besides its
+statements. This rule lets a file, a server and a bucket share all other code.
 """
 
 from __future__ import annotations
@@ -21,71 +21,71 @@ Row = Mapping[str, Value]
 
 
 class Connection(abc.ABC):
-    """Statements inside one transaction.
+    """Statements in a transaction.
 
-    A statement is named ``file.statement`` and stands in ``catalog/statements/file.sql``; parameters are named.
+    The statement ``file.name`` is in ``catalog/statements/file.sql``; parameters are named.
     """
 
     @abc.abstractmethod
     def all(self, statement_name: str, **values: Value) -> Sequence[Row]:
-        """Every row that the statement gives."""
+        """Return all rows of a statement."""
 
     @abc.abstractmethod
     def one(self, statement_name: str, **values: Value) -> Row | None:
-        """The first row, or None."""
+        """Return the first row of a statement, or None."""
 
     @abc.abstractmethod
     def run(self, statement_name: str, **values: Value) -> int:
-        """Carry it out; how many rows it changed."""
+        """Run a statement, and return the number of changed rows."""
 
     @abc.abstractmethod
     def insert(self, statement_name: str, **values: Value) -> int:
-        """Carry out an insert into a table with a key of its own; that key."""
+        """Insert a row into a table whose keys the database assigns, and return the key."""
 
     @abc.abstractmethod
     def run_many(self, statement_name: str, rows: Iterable[Mapping[str, Value]]) -> None:
-        """Carry it out once for each row of values."""
+        """Run a statement once for each row of values."""
 
     @abc.abstractmethod
     def query(self, sql: str, values: Mapping[str, Value]) -> Sequence[Row]:
-        """Rows of a statement that was composed (a search); every value stands in ``values``, none in the text."""
+        """Return the rows of a composed statement, such as a search; all values are in ``values``, none in the SQL."""
 
     @abc.abstractmethod
     def stream(self, sql: str) -> Iterator[Row]:
-        """The rows of a whole table, without holding all of them."""
+        """Yield the rows of a table without loading all of them."""
 
     @abc.abstractmethod
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
-        """Insert many rows into a table, each in the order of the columns."""
+        """Insert many rows, each with its values in the order of the columns."""
 
     @abc.abstractmethod
     def clear(self, table: str) -> None:
-        """Delete every row of a table."""
+        """Delete all rows of a table."""
 
     @abc.abstractmethod
     def last_key(self, table: str) -> int:
-        """The highest key that a table with keys of its own ever gave, also to a row that is gone; 0 for none."""
+        """Return the highest key that a table ever assigned, including those of deleted rows; 0 for none."""
 
     @abc.abstractmethod
     def set_last_key(self, table: str, key: int) -> None:
-        """Make the table's next key the one after this."""
+        """Set the last key of a table; the next row gets the key after it."""
 
 
 def write_id() -> str:
-    """An id of one write, kept with what it wrote, by which it is known again where the commit's answer was lost."""
+    """Return a random id that is stored with a write, to find out whether it was committed if the response was lost."""
     return os.urandom(12).hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What was found in a catalog's place.
+    """The result of checking a catalog.
 
     Attributes:
-        schema: Its number in that place; this release's if the catalog does not exist yet.
-        damage: What the engine finds wrong, a line each; empty where nothing is.
-        clock: The time by the engine's own clock (aware UTC); None where it has none but this machine's.
-        leftovers: What dead processes left there.
-        remarks: What a person should know.
+        schema: Number of the stored schema; this release's if the catalog does not exist yet.
+        damage: Damage that the engine finds, one line each; empty if there is none.
+        clock: Time of the engine's clock (aware UTC); None if it is this machine's.
+        leftovers: Paths of files that dead processes left behind.
+        remarks: Remarks for the user.
     """
 
     schema: int
@@ -97,12 +97,12 @@ class Examination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpgradeCheck:
-    """What an upgrade of a catalog would meet.
+    """The obstacles to an upgrade of a catalog.
 
     Attributes:
-        schema: Its number in that place; this release's if the catalog does not exist yet.
-        others: Active clients that could be older, a line each.
-        caution: What the engine cannot know; empty if it knows.
+        schema: Number of the stored schema; this release's if the catalog does not exist yet.
+        others: Active clients that could be an older mreg, one line each.
+        caution: Limits of this check; empty if the list is complete.
     """
 
     schema: int
@@ -126,42 +126,42 @@ class Abandoned:
 
 
 class _Undone(Exception):
-    """What a write is to be undone by."""
+    """Rolls back a write."""
 
 
 class Database(abc.ABC):
-    """One catalog's tables, wherever they are kept.
+    """The tables of a catalog.
 
-    A catalog of an older schema stays unchanged: each read transaction works on an upgraded copy of it, and a write is
-    refused until `upgrade`. A newer schema is refused untouched. Driver errors come out as `Unavailable` (can't be
-    reached, permission, newer or older schema), `Conflict` (too busy) or `Corrupt` (damaged, or no catalog).
+    A catalog with an older schema is not changed: each read transaction uses an upgraded copy of it, and writes fail
+    until `upgrade`. A catalog with a newer schema is neither read nor written. Driver errors become `Unavailable`
+    (unreachable, permission, newer or older schema), `Conflict` (busy) or `Corrupt` (damaged, or not a catalog).
     """
 
     @abc.abstractmethod
     def read(self, fn: Callable[[Connection], T]) -> T:
-        """What ``fn`` gives, every statement of it seeing one and the same state."""
+        """Return the result of ``fn``, all of whose statements see the same state."""
 
     @abc.abstractmethod
     def write(self, fn: Callable[[Connection], T]) -> T:
-        """What ``fn`` gives, in a serialisable transaction that is durable when this returns.
+        """Run ``fn`` in a serializable transaction, and return its result when the transaction is durable.
 
-        ``fn`` may be run more than once and must have no effect but its statements. Where it raises, nothing has
-        changed. A crash leaves all of it or nothing.
+        ``fn`` can run more than once, so it must have no effects besides its statements. If it raises, nothing is
+        changed. A crash leaves all changes or none.
         """
 
     @abc.abstractmethod
     def begin(self) -> None:
-        """Raise, before bytes are stored that only this catalog will know of, if it cannot be written for its schema.
+        """Raise if the schema is older, before artifacts are stored that only this catalog will reference.
 
-        Where a catalog that is gone could be mistaken for a new one it is made, empty: bytes without a catalog then
-        tell that it is lost.
+        If a lost catalog could be mistaken for a new one, an empty catalog is created now. Later, artifacts without a
+        catalog show that it was lost.
         """
 
     def permit_new(self) -> None:  # noqa: B027
-        """Let the next write make it where nothing is, whatever tells that something was."""
+        """Let the next write create the catalog, even if there are signs that an earlier one was lost."""
 
     def try_writing(self) -> None:
-        """Go as far as a write that is undone: what stands in the way of one is raised, and nothing has changed."""
+        """Raise the error that a write would meet; a write is made and rolled back."""
 
         def undo(connection: Connection) -> None:
             connection.insert("writes.insert", id=write_id())
@@ -172,26 +172,26 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     def schema(self) -> int:
-        """The number of the schema in that place; this release's if the catalog does not exist yet."""
+        """Return the number of the stored schema; this release's if the catalog does not exist yet."""
 
     @abc.abstractmethod
     def check_upgrade(self) -> UpgradeCheck:
-        """Look at what an upgrade would meet; changes nothing."""
+        """Return the obstacles to an upgrade; changes nothing."""
 
     @abc.abstractmethod
     def upgrade(self) -> str:
-        """Bring an older catalog to this release's schema in one transaction; where the backup of it is.
+        """Make a backup of an older catalog, and upgrade it in one transaction.
 
-        The backup is made first. Empty if there was nothing to upgrade. A crash leaves the older schema or this one,
-        and perhaps a backup.
+        Return the location of the backup; empty if there was nothing to upgrade. A crash leaves the older or the new
+        schema, and possibly a backup.
 
         Raises:
-            Conflict: An active client could be older, or the catalog changed meanwhile.
+            Conflict: An active client could be an older mreg, or the catalog was changed at the same time.
         """
 
     @abc.abstractmethod
     def examine(self) -> Examination:
-        """Look at the place with what the engine has for it; changes nothing."""
+        """Check the catalog with the means of its engine; changes nothing."""
 
     def abandoned(self) -> Iterator[Abandoned]:
         """The temporary objects of clients next to the catalog; most engines have none."""
@@ -202,12 +202,12 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     def set_aside(self) -> str:
-        """Move a damaged catalog out of the way, so that the next write makes a new one; where it is now.
+        """Move a damaged catalog away, so that the next write creates a new one; return its new location.
 
         Raises:
-            Unavailable: It can't be moved.
+            Unavailable: The catalog cannot be moved.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let go of files and connections; does nothing a second time."""
+        """Close files and connections; idempotent."""

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelVersion, RegisteredModel
 
 DEFAULT = 0
-"""In place of a model's id: of every model that has no policy of its own."""
+"""The model id of the default policy."""
 
 
 def own_policy(reader: Reader, model: RegisteredModel | None) -> Policy | None:
-    """The policy of a model itself, or the default one; None where there is none.
+    """Return the policy that is set on a model, or the default policy if ``model`` is None; None if it is not set.
 
     Raises:
-        Corrupt: What is stored is no policy.
+        Corrupt: The stored policy is invalid.
     """
     row = reader.connection.one("policies.of", model_id=model.model_id if model else DEFAULT)
     if row is None:
@@ -45,16 +45,18 @@ def own_policy(reader: Reader, model: RegisteredModel | None) -> Policy | None:
 
 
 def policy_for(reader: Reader, model: RegisteredModel) -> Policy:
-    """The policy that holds for a model: its own, else the default, else one that asks for nothing."""
+    """Return the policy in effect for a model: its own, otherwise the default, or one without rules."""
     own = own_policy(reader, model)
     return own if own is not None else own_policy(reader, None) or Policy()
 
 
 def set_policy(writer: Writer, model: RegisteredModel | None, policy: Policy | None) -> None:
-    """Make a policy a model's own, or the default; None removes it. The event has both.
+    """Set the policy of a model, or the default policy if ``model`` is None; a policy of None removes it.
+
+    The event has the policies before and after.
 
     Raises:
-        BadInput: The policy holds a rule that no policy file could hold, such as two for one alias.
+        BadInput: The policy is not valid in a policy file, for example because it has two rules for one alias.
     """
     if policy is not None:
         policy = parse_policy(policy_document(policy))
@@ -78,7 +80,7 @@ def set_policy(writer: Writer, model: RegisteredModel | None, policy: Policy | N
 
 
 def decisions_on(reader: Reader, version: ModelVersion) -> tuple[Decision, ...]:
-    """What people decided on a version, for any target, oldest first; taken-back decisions are not there."""
+    """Return the decisions on a version for all targets, oldest first, without withdrawn ones."""
     rows = reader.connection.all("policies.decisions", version_id=version.version_id)
     return tuple(_read(row) for row in rows)
 
@@ -96,7 +98,7 @@ def _read(row: Row) -> Decision:
 
 
 def decide(writer: Writer, version: ModelVersion, target: str, *, approved: bool, comment: str) -> None:
-    """Keep the actor's decision on a version for a target, in place of an earlier one of theirs."""
+    """Record the actor's decision on a version for a target; it replaces the actor's earlier one."""
     _forget(writer, version, target)
     writer.connection.run(
         "policies.decide",
@@ -110,13 +112,13 @@ def decide(writer: Writer, version: ModelVersion, target: str, *, approved: bool
     )
     action = "version.approved" if approved else "version.rejected"
     details = {"target": target, "comment": comment, "checksum": str(version.artifact.digest)}
-    writer.record(action, writer.model_again(version.model_name), details, version.version)
+    writer.record(action, writer.reload_model(version.model_name), details, version.version)
 
 
 def withdraw(writer: Writer, version: ModelVersion, target: str) -> None:
-    """Take the actor's decision back; that there was one has been seen to."""
+    """Withdraw the actor's decision, which must exist."""
     _forget(writer, version, target)
-    model = writer.model_again(version.model_name)
+    model = writer.reload_model(version.model_name)
     writer.record("version.decision_withdrawn", model, {"target": target}, version.version)
 
 

@@ -1,4 +1,4 @@
-"""Deployments in the catalog: written with the change that sets them off, taken by one process at a time."""
+"""Deployments in the catalog: enqueued with the change that triggers them, claimed by one process at a time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 ATTEMPTS_LIMIT = OUTCOME_LIMIT = 2**31 - 1
-"""Beyond what any deployment counts, and any system or HTTP status says."""
+"""Larger than any number of attempts, exit status or HTTP status."""
 
 OPEN_LIMIT = 100
-"""Deployments of one hook that a command looks at, in addition to those that it wrote down itself."""
+"""Maximum number of deployments of a hook that a command examines, besides those that it enqueued."""
 
 
 class DeploymentQueue:
@@ -67,12 +67,12 @@ def enqueue(writer: Writer, event: Event, hook: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """The deployments of a hook that wait, and those whose process is taken for dead, by their ids, oldest first.
+    """The open deployments of a hook: pending ones, and those whose process is presumed dead.
 
     Attributes:
-        runnable: Those to run.
-        refused: Why each of the others is not run.
-        more: Whether there are others that were not looked at.
+        runnable: Ids of the deployments to run, oldest first.
+        refused: Reasons for not running the others, by id.
+        more: Whether there are open deployments that were not examined.
     """
 
     runnable: tuple[int, ...]
@@ -84,8 +84,8 @@ def open_deployments(reader: Reader, hook: Hook, now: datetime, own: Collection[
     """Return the open deployments of a hook, each checked against the hook and the catalog.
 
     Args:
-        own: Keys of the deployments that this process wrote down; these are always looked at.
-        adopt: Whether deployments of other processes are looked at, at most `OPEN_LIMIT` of them.
+        own: Keys of the deployments that this process enqueued; these are always examined.
+        adopt: Whether to examine deployments of other processes, at most `OPEN_LIMIT` of them.
     """
     limit = OPEN_LIMIT + 1 if adopt else 0
     rows = list(reader.connection.all("deployments.open", hook=hook.name, now=time_text(now), row_limit=limit))
@@ -96,11 +96,11 @@ def open_deployments(reader: Reader, hook: Hook, now: datetime, own: Collection[
         if row is not None and row["status"] in ("pending", "deploying"):
             rows.append(row)
     found = {number(row, "deployment_id", -SIZE_LIMIT - 1): row for row in rows}
-    judge = _Judge(reader, hook)
+    eligibility = _Eligibility(reader, hook)
     refused: dict[int, str] = {}
     runnable = []
     for deployment_id in sorted(found):
-        why = judge.why_not(found[deployment_id])
+        why = eligibility.why_not(found[deployment_id])
         if why:
             refused[deployment_id] = why
         else:
@@ -109,7 +109,7 @@ def open_deployments(reader: Reader, hook: Hook, now: datetime, own: Collection[
 
 
 def refuse(writer: Writer, hook: Hook, found: Open) -> None:
-    """Mark the deployments that are not run as failed, so that no later command looks at them again."""
+    """Mark the refused deployments as failed, so that later commands do not examine them."""
     for deployment_id, why in found.refused.items():
         writer.connection.run(
             "deployments.refuse", deployment_id=deployment_id, output=f"not run: {why}", at=writer.time
@@ -119,15 +119,15 @@ def refuse(writer: Writer, hook: Hook, found: Open) -> None:
 
 
 def check_runs(reader: Reader, hook: Hook, event: Event) -> None:
-    """Return if a hook can run for an event of the catalog.
+    """Check that a hook can run for an event of the catalog.
 
-    The values that a hook receives come from the event alone, so the event must agree with the rest of the catalog: its
-    hash and its links are right, its model has that name or had it last, the version is in the stage in which the last
-    event on it leaves it, and the hook is for it. The version can have left the stage since: a hook runs at least once
-    for each change.
+    A hook receives values of the event alone, so the event must be consistent with the catalog: its hash and links are
+    correct, the name belongs to its model or belonged to it last, the version is in the stage that the audit trail
+    gives, and the event triggers the hook. The version can have left the stage of the event since then: a hook runs at
+    least once for each change.
 
     Raises:
-        BadInput, Corrupt: The event does not agree, or the hook is not for it.
+        BadInput, Corrupt: The event is inconsistent, or does not trigger the hook.
     """
     for seq, this, other in ((event.seq - 1, event.previous, "hash"), (event.seq + 1, event.hash, "previous")):
         row = reader.connection.one("events.link", seq=seq)
@@ -147,9 +147,9 @@ def check_runs(reader: Reader, hook: Hook, event: Event) -> None:
 
 
 def _check_name(reader: Reader, event: Event) -> None:
-    """Return if the name in an event means the model in it: the model has the name now, or had it last."""
+    """Check that the name in an event belongs to the model in it, or belonged to it last."""
     if not event.model and not event.model_id and event.version is None:
-        return  # an event of the whole catalog
+        return  # the event concerns no model
     row = reader.connection.one("models.by_name", name=event.model)
     row = row or reader.connection.one("models.given_up", name=event.model)
     if not event.model or row is None or row["model_id"] != event.model_id:
@@ -157,7 +157,7 @@ def _check_name(reader: Reader, event: Event) -> None:
 
 
 def _check_place(reader: Reader, event: Event) -> None:
-    """Return if a version is in the stage in which the last event on it leaves it."""
+    """Check that a version is in the stage that the audit trail gives."""
     row = reader.connection.one("events.last_move", model_id=event.model_id, version=event.version)
     last = read_event(row) if row else event
     expected = stage_entered(last)
@@ -171,8 +171,8 @@ def _check_place(reader: Reader, event: Event) -> None:
         )
 
 
-class _Judge:
-    """Decides whether a deployment is run; reads each event once, for all deployments that name it."""
+class _Eligibility:
+    """Decides whether deployments are run; reads each event only once."""
 
     def __init__(self, reader: Reader, hook: Hook) -> None:
         self._reader = reader
@@ -180,7 +180,7 @@ class _Judge:
         self._events: dict[int, Event | str] = {}
 
     def why_not(self, row: Row) -> str:
-        """Return why the deployment of a row is not run, empty if it is run."""
+        """Return why a deployment is not run; empty if it is run."""
         try:
             seq = number(row, "seq", 1)
             if seq not in self._events:
@@ -191,7 +191,7 @@ class _Judge:
             return error.message
 
     def _event(self, seq: int) -> Event | str:
-        """Return the event with only the entered stage in its details, or why the hook is not run for it."""
+        """Return the event, with only the stage in its details, or why the hook is not run for it."""
         try:
             row = self._reader.connection.one("events.by_seq", seq=seq)
             if row is None:
@@ -204,10 +204,10 @@ class _Judge:
 
 
 def _mismatch(row: Row, event: Event) -> str:
-    """Return why a deployment does not belong to an event, empty if it does.
+    """Return why a deployment does not match an event; empty if it does.
 
     Raises:
-        Corrupt: mreg did not write the row.
+        Corrupt: A value of the row is invalid.
     """
     deployment = _of_event(row, event)
     version = None if row["version"] is None else version_number(row)
@@ -219,20 +219,20 @@ def _mismatch(row: Row, event: Event) -> str:
 
 
 def deployments_of(reader: Reader, model: RegisteredModel, limit: int) -> tuple[Deployment, ...]:
-    """The deployments of a model, newest first."""
+    """Return the deployments of a model, newest first."""
     return tuple(
         _read(row) for row in reader.connection.all("deployments.of_model", model_id=model.model_id, row_limit=limit)
     )
 
 
 def claim(writer: Writer, hook: Hook, deployment_id: int, now: datetime, seconds: float) -> Deployment | None:
-    """Take a deployment for this process; None if another process was faster or it must not be run any more.
+    """Claim a deployment for this process; return None if another process has it or it must not be run.
 
     Args:
-        seconds: After which this process is taken for dead.
+        seconds: Time after which this process is presumed dead.
     """
     row = writer.connection.one("deployments.by_id", deployment_id=deployment_id)
-    if row is None or row["status"] not in ("pending", "deploying") or _Judge(writer, hook).why_not(row):
+    if row is None or row["status"] not in ("pending", "deploying") or _Eligibility(writer, hook).why_not(row):
         return None
     claimed = _claimed_until(row)
     if claimed is not None and claimed >= now:
@@ -243,7 +243,7 @@ def claim(writer: Writer, hook: Hook, deployment_id: int, now: datetime, seconds
 
 
 def finish(writer: Writer, deployment: Deployment, *, succeeded: bool, outcome: int | None, output: str) -> Deployment:
-    """Write down what came of a deployment, and of all that its stage change set off."""
+    """Record the result of a deployment, and update the status of the version of a stage change."""
     status = DeploymentStatus.DEPLOYED if succeeded else DeploymentStatus.FAILED
     writer.connection.run(
         "deployments.finish",
@@ -258,14 +258,13 @@ def finish(writer: Writer, deployment: Deployment, *, succeeded: bool, outcome: 
     model = writer.model_by_id(event.model_id)
     writer.record("deployment.succeeded" if succeeded else "deployment.failed", model, details, event.version)
     if deployment.stage:
-        left: Collection[str] = {
-            str(row["status"]) for row in writer.connection.all("deployments.counts", seq=event.seq)
-        }
+        rows = writer.connection.all("deployments.counts", seq=event.seq)
+        statuses = {str(row["status"]) for row in rows}
         version = writer.version(model, event.version) if model is not None and event.version is not None else None
-        if version is not None and version.stage.value == deployment.stage:  # something else may have come since
-            if "failed" in left:
+        if version is not None and version.stage.value == deployment.stage:  # it can have moved on
+            if "failed" in statuses:
                 _set_status(writer, event, ModelStatus.FAILED)
-            elif left == {"deployed"}:
+            elif statuses == {"deployed"}:
                 _set_status(writer, event, ModelStatus.DEPLOYED)
     row = writer.connection.one("deployments.by_id", deployment_id=deployment.deployment_id)
     return _read(row) if row is not None else deployment
@@ -283,7 +282,7 @@ def _claimed_until(row: Row) -> datetime | None:
 
 
 def _read(row: Row) -> Deployment:
-    """The deployment of a row with its event joined."""
+    """Return the deployment of a row that is joined with its event."""
     return _of_event(row, read_event(row))
 
 

@@ -1,4 +1,4 @@
-"""SQLite within this process: what a catalog in a file and one in a bucket share."""
+"""SQLite functions that catalogs in files and in buckets share."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 T = TypeVar("T")
 
 APPLICATION_ID = 0x6D726567
-"""``mreg`` in ASCII, in the file's header: by this a catalog is told from other SQLite files."""
+"""``mreg`` in ASCII; in the file's header, it distinguishes a catalog from other SQLite files."""
 
 CACHE_KIB = 2_000
-"""Of pages in memory; SQLite's own default."""
+"""Size of the page cache; SQLite's default."""
 
 PAGES = 4_096
-"""Pages that are copied between two looks for signals."""
+"""Number of pages that are copied between two checks for signals."""
 
 
 class SqliteConnection(Connection):
@@ -71,7 +71,7 @@ class SqliteConnection(Connection):
 
 
 def within(raw: GuardedConnection, begin: str, fn: Callable[[Connection], T]) -> T:
-    """What ``fn`` gives in one transaction; where it raises, nothing has changed."""
+    """Run ``fn`` in a transaction, and return its result; if it raises, nothing is changed."""
     raw.guard.begin()
     raw.execute(begin)
     try:
@@ -88,17 +88,17 @@ def within(raw: GuardedConnection, begin: str, fn: Callable[[Connection], T]) ->
 
 
 def check_catalog(raw: GuardedConnection, place: str) -> int:
-    """The schema's number of the open catalog, if this release understands it.
+    """Return the schema number of an open catalog, if this release supports it.
 
-    Nothing of the file is used before its schema was compared with that of mreg: a view or trigger in it would run.
+    The file is not used before its schema is compared with mreg's, since a view or trigger in it would run.
 
     Raises:
-        Corrupt: It is not a catalog, or has other tables than a catalog of its schema.
-        Unavailable: It is a newer release's.
+        Corrupt: The file is not a catalog, or does not have the tables of its schema.
+        Unavailable: The schema is newer.
     """
     raw.guard.begin()
-    raw.execute("BEGIN")  # the number and the tables as they are at one moment
-    # These two read the header alone, so that a file of something else stops here.
+    raw.execute("BEGIN")  # read the number and the tables in one state
+    # The next two queries read only the header, so that other SQLite files stop here.
     if raw.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise Corrupt(
             f"{place} is a SQLite file, but not an mreg catalog",
@@ -114,21 +114,23 @@ def check_catalog(raw: GuardedConnection, place: str) -> int:
         raise damaged(place, f"does not have the schema of an mreg catalog: {found}")
     raw.execute("COMMIT")
     raw.execute("PRAGMA foreign_keys = ON")
-    raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # the file's header can hold another
+    raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")  # the file's header can have another size
     return schema
 
 
 def empty_catalog() -> GuardedConnection:
-    """A catalog in memory that nobody wrote to."""
+    """Return an empty catalog in memory."""
     raw = connect(":memory:", "in memory", lambda: 0)
     migrate(raw)
     return raw
 
 
 def migrate(raw: sqlite3.Connection, schema: int = 0, to: int | None = None) -> None:
-    """Bring a catalog of a schema, 0 of an empty one, to `SCHEMA` or an older one, in one transaction.
+    """Upgrade a catalog in one transaction; a crash leaves the schema unchanged.
 
-    A killed process leaves the schema unchanged.
+    Args:
+        schema: Current schema; 0 for an empty database.
+        to: New schema (default: `SCHEMA`).
     """
     last = SCHEMA if to is None else to
     if schema >= last:
@@ -148,20 +150,20 @@ def migrate(raw: sqlite3.Connection, schema: int = 0, to: int | None = None) -> 
 
 
 def temporary_catalog(place: str, size: int) -> GuardedConnection:
-    """An empty database for a copy, of which SQLite keeps what does not fit its cache in a file without a name.
+    """Return an empty database for a copy; SQLite stores the pages beyond its cache in an anonymous file.
 
     Args:
-        place: The catalog's that is copied, for errors.
-        size: Bytes of that catalog.
+        place: Location of the original, for errors.
+        size: Size of the original in bytes.
     """
     return connect("", place, lambda: size)
 
 
 def upgraded_copy(source: GuardedConnection, place: str) -> GuardedConnection:
-    """Return a copy of an older catalog with this release's schema; the catalog stays unchanged.
+    """Return a copy of an older catalog with this release's schema; the original is not changed.
 
     Raises:
-        Unavailable: It is too large to be copied for each transaction.
+        Unavailable: The catalog is too large to be copied for each transaction.
     """
     source.guard.begin()
     source.execute("BEGIN")
@@ -183,10 +185,10 @@ def upgraded_copy(source: GuardedConnection, place: str) -> GuardedConnection:
 
 
 def be_durable(raw: sqlite3.Connection, *, network: bool = False) -> None:
-    """Have what a connection commits on the disk when it is reported done.
+    """Make commits of a connection durable.
 
-    Two of the settings are for macOS, where SQLite otherwise leaves the bytes in the memory of the drive; elsewhere
-    they change nothing. See https://sqlite.org/pragma.html#pragma_fullfsync and ``pragma_checkpoint_fullfsync``.
+    The fullfsync settings have an effect on macOS only, where data otherwise can stay in the cache of the drive. See
+    https://sqlite.org/pragma.html#pragma_fullfsync and ``pragma_checkpoint_fullfsync``.
     """
     raw.execute(f"PRAGMA synchronous = {'EXTRA' if network else 'FULL'}")
     raw.execute("PRAGMA fullfsync = ON")
@@ -194,14 +196,14 @@ def be_durable(raw: sqlite3.Connection, *, network: bool = False) -> None:
 
 
 def copy_pages(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy a database page by page; a signal can end it."""
+    """Copy a database page by page; a signal can interrupt it."""
     source.backup(target, pages=PAGES, progress=lambda *_: None)
 
 
 def damages(raw: sqlite3.Connection) -> tuple[str, ...]:
-    """What SQLite finds wrong with its file, and rows that refer to what is not there; empty where nothing is.
+    """Return the damage that SQLite finds in its file, and rows with dangling references; empty if there is none.
 
-    A table or column that is missing is found when the catalog is opened.
+    `check_catalog` finds missing tables and columns.
     """
     found = [str(row[0]) for row in raw.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
     if not found:
@@ -213,7 +215,7 @@ def damages(raw: sqlite3.Connection) -> tuple[str, ...]:
 
 
 def columns(raw: sqlite3.Connection) -> frozenset[tuple[str, str]]:
-    """Every column of every table of a catalog, with its table's name."""
+    """Return the columns of all tables of a catalog, as pairs of table and column."""
     sql = (
         "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c "
         "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'"
@@ -223,7 +225,7 @@ def columns(raw: sqlite3.Connection) -> frozenset[tuple[str, str]]:
 
 @contextlib.contextmanager
 def translated(place: str, busy_seconds: float = 0) -> Iterator[None]:
-    """SQLite's errors as those of mreg."""
+    """Translate SQLite's errors to those of mreg."""
     try:
         yield
     except MregError:
@@ -231,12 +233,12 @@ def translated(place: str, busy_seconds: float = 0) -> Iterator[None]:
     except sqlite3.Error as error:
         raise_reason(error)
         raise _translation(error, place, busy_seconds) from error
-    except UnicodeDecodeError as error:  # also of SQLite's own message, which can quote the file
+    except UnicodeDecodeError as error:  # from a value, or from a SQLite message that quotes the file
         raise damaged(place, "is damaged: its text is not UTF-8") from error
 
 
 def unreachable(place: str, why: str, hint: str = "mend its permissions, or see mreg profile list") -> Unavailable:
-    """The error for a catalog that can't be used."""
+    """Return the error for a catalog that cannot be used."""
     return Unavailable(f"the catalog {place} can't be used: {why}", hint=hint)
 
 
@@ -264,7 +266,7 @@ def _translation(error: sqlite3.Error, place: str, busy_seconds: float) -> MregE
 
 
 def damaged(place: str, what: str) -> Corrupt:
-    """The error for a catalog whose content is not what it should be."""
+    """Return the error for a catalog with invalid content."""
     return Corrupt(
         f"the catalog {place} {what}",
         hint="mreg restore FILE brings a backup back; the artifacts are kept",

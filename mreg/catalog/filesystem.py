@@ -1,4 +1,4 @@
-"""Which file systems a write-ahead log can't be trusted on."""
+"""Detection of network file systems, on which a write-ahead log is unsafe."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ NETWORK = {
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "auristorfs", "ceph", "lustre", "beegfs", "gpfs", "gfs",
     "gfs2", "ocfs2", "glusterfs", "pvfs2", "orangefs", "vboxsf", "virtiofs", "ncpfs", "coda", "acfs", "webdav",
 }  # fmt: skip
-"""Types of file systems that several machines may use at once, or that lack shared memory between processes.
+"""Types of file systems that several machines can use at once, or that lack shared memory between processes.
 
-A write-ahead log needs memory that all its processes share: https://sqlite.org/wal.html ("over a network filesystem")
+A write-ahead log needs memory that all processes share: https://sqlite.org/wal.html ("over a network filesystem")
 """
 
 LOCAL_FUSE = {"fuseblk", "fuse.ntfs-3g", "fuse.fuse-overlayfs", "fuse.lxcfs"}
@@ -18,10 +18,10 @@ MOUNTS = "/proc/self/mountinfo"
 
 
 def network_type(path: str) -> str:
-    """The type of the network file system that a file or folder is on, such as ``nfs4``; empty where it is on none.
+    """Return the type of the network file system of a file or folder, such as ``nfs4``; empty if it is local.
 
-    By the kernel's table of mounts, since a type's name says more than the number that statfs gives: every file system
-    in user space has one number there. Where there is no such table, all file systems count as local.
+    The type comes from the kernel's mount table, since statfs has the same number for all FUSE file systems. Without
+    such a table, all file systems count as local.
     """
     try:
         device = os.stat(path).st_dev
@@ -35,11 +35,11 @@ def network_type(path: str) -> str:
 
 
 def type_of_device(mounts: str, major: int, minor: int) -> str:
-    """The type of the file system of a device; empty where the table does not have it.
+    """Return the type of the file system of a device; empty if the table lacks it.
 
     Args:
-        mounts: Lines as in proc_pid_mountinfo(5): number, parent, major:minor, root, place, options, optional fields,
-            a hyphen, type, source, options.
+        mounts: Lines of proc_pid_mountinfo(5): number, parent, major:minor, root, mount point, options, optional
+            fields, a hyphen, type, source, options.
     """
     wanted = f"{major}:{minor}"
     for line in mounts.splitlines():

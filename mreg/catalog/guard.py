@@ -1,7 +1,7 @@
-"""Connections to SQLite files that another person may have prepared.
+"""Connections to untrusted SQLite files.
 
-SQLite itself is told not to trust the schema. A statement gives way to signals, and ends with an error where the file
-makes it take more time or memory than any catalog of that size needs, or than mreg gives to a catalog of any size.
+SQLite is configured not to trust the schema. Signals can interrupt a statement. A statement ends with an error if it
+takes more time or memory than any catalog of that size needs, or than mreg allows for a catalog of any size.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from mreg.errors import Corrupt, Unavailable
 from mreg.files import close, open_file, read_at
 
 STEP = 100_000
-"""Instructions of SQLite's virtual machine between two looks at the clock: 1 to 10 ms."""
+"""Number of SQLite virtual machine instructions between two checks of the clock: 1 to 10 ms."""
 
 LONGEST_STEP = 0.1
-"""Seconds that count at most for one step, so that the time that the reader of a row takes does not count."""
+"""Maximum seconds that are charged per step, so that the time of the caller between rows is not."""
 
 SECONDS, SECONDS_PER_BYTE = 3.0, 1e-6
-"""The time of all statements of one transaction: 3 s, and 1 s for each MB of the file."""
+"""Time limit of all statements of a transaction: 3 s, plus 1 s for each MB of the file."""
 
 MEMORY, MEMORY_PER_BYTE = 64 << 20, 16
-"""Bytes by which the process may grow while one transaction collects rows: 64 MiB, and 16 for each of the file."""
+"""Limit of the process's growth, in bytes, while a transaction collects rows: 64 MiB, plus 16 times the file size."""
 
 MOST_SECONDS, MOST_MEMORY = 60.0, 512 << 20
-"""The time and memory for a file of any size, which padding makes large for free: a clone of zeros, for example.
+"""Limits of time and memory for files of any size, since padding makes a file large for free, such as cloned zeros.
 
 With a million versions in 100,000 models, `mreg list` takes 200 MiB and a few seconds; commands with ``--limit``, and
 those on one version, take milliseconds.
 """
 
 COPIED, COPIED_SLACK = 2, 1 << 20
-"""How many times the bytes of the file the rows of one table may have that are copied, and how many more.
+"""Limit of the bytes of the rows that are copied from one table: 2 times the file size, plus 1 MiB.
 
-A row takes at least its text and one byte for each column in the file; columns that a migration added can be left out.
+In the file, a row needs at least its text and one byte for each column, except for columns that a migration added.
 """
 
 LARGEST_VALUE = 32 << 20
-"""Bytes of the largest value or row. A version with 1,000 parameters of 5,000 characters each has an event of 6 MB."""
+"""Maximum bytes of a value or row. A version with 1,000 parameters of 5,000 characters each has an event of 6 MB."""
 
 ROWS, FIRST_ROWS = 256, 4
-"""Rows that are collected between two looks at the memory, fewer where they can be large; and before the first look."""
+"""Number of rows between two checks of the memory, fewer if rows can be large; and before the first check."""
 
 STATM, STATM_BYTES = "/proc/self/statm", 200
-"""Linux's file of the process's memory in pages; resident memory is the second number."""
+"""Linux's file with the memory of the process in pages; the second number is the resident memory."""
 
 # https://sqlite.org/security.html#untrusted_sqlite_database_files
 SETTINGS = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0")
@@ -70,7 +70,7 @@ DEFENSES = {
     "SQLITE_DBCONFIG_ENABLE_TRIGGER": False,
     "SQLITE_DBCONFIG_ENABLE_VIEW": False,
 }
-"""From Python 3.12 on; before it only the settings and limits above can be set."""
+"""Available from Python 3.12; with Python 3.11, only the settings and limits above apply."""
 
 
 class _Stopped(threading.local):
@@ -78,15 +78,15 @@ class _Stopped(threading.local):
 
 
 _STOPPED = _Stopped()
-"""Why the thread's statement was stopped; the sqlite3 module drops what its callbacks raise."""
+"""Why a statement of this thread was stopped; the sqlite3 module discards exceptions of callbacks."""
 
 
 class Guard:
-    """The bounds of one connection's statements, transaction by transaction.
+    """Limits for the statements of a connection, per transaction.
 
     Args:
-        place: The catalog's, for errors.
-        size: Bytes that its file really has (`stored_size`); called only where a statement takes long or has many rows.
+        place: Location of the catalog, for errors.
+        size: Returns the size of the file without holes (`stored_size`); called only for long statements or many rows.
     """
 
     def __init__(self, place: str, size: Callable[[], int]) -> None:
@@ -96,20 +96,20 @@ class Guard:
         self._memory = -1
 
     def begin(self) -> None:
-        """Start the time and memory of a transaction."""
+        """Reset the time and memory for a new transaction."""
         self._seconds, self._memory, self._bounded = 0.0, -1, True
         _STOPPED.error = None
 
     def lift(self) -> None:
-        """Let the transaction take any time: it copies a whole catalog into a file that does not have its size yet."""
+        """Lift the time limit of the transaction, for a copy into a file that does not have its final size yet."""
         self._bounded = False
 
     def collect(self, cursor: sqlite3.Cursor) -> list[sqlite3.Row]:
-        """Every row of a statement.
+        """Return all rows of a statement.
 
         Raises:
-            Corrupt: They take more memory than the file can explain.
-            Unavailable: They take more memory than a transaction may take.
+            Corrupt: The rows take more memory than the size of the file can explain.
+            Unavailable: The rows take more memory than the limit for any file.
         """
         rows = cast("list[sqlite3.Row]", cursor.fetchmany(FIRST_ROWS))
         if len(rows) < FIRST_ROWS:
@@ -129,10 +129,10 @@ class Guard:
         return rows
 
     def copy(self, cursor: sqlite3.Cursor) -> Iterator[sqlite3.Row]:
-        """The rows of one table, one at a time; the time that the reader takes for each of them does not count.
+        """Yield the rows of a table; the time of the caller between rows does not count.
 
         Raises:
-            Corrupt: They have more bytes than the file.
+            Corrupt: The rows have more bytes than the file can explain.
         """
         copied = known = 0
         while True:
@@ -148,9 +148,9 @@ class Guard:
             yield cast("sqlite3.Row", row)
 
     def watch(self) -> Iterator[int]:
-        """A progress handler: 0, or 1 where the statement must end, whose reason is then kept.
+        """Yield results of a progress handler: 0, or 1 to stop the statement, with the reason in `_STOPPED`.
 
-        A generator resumes inside its ``try`` and so also catches what a signal's handler raises on the way in.
+        A generator resumes inside its ``try``, so it also catches exceptions that a signal handler raises on entry.
         """
         stop = 0
         while True:
@@ -187,7 +187,7 @@ class Guard:
 
 
 class GuardedConnection(sqlite3.Connection):
-    """A connection with its guard, which `connect` sets. Its statements wait for locks; see `mreg.catalog.turn`."""
+    """A connection with a guard, which `connect` sets. Its statements wait for locks; see `mreg.catalog.turn`."""
 
     guard: Guard
     turn: Callable[[], Turn]
@@ -219,7 +219,7 @@ class GuardedConnection(sqlite3.Connection):
                 turn = turn or self.turn()
                 if not is_worth_waiting(error) or not turn.wait():
                     raise
-                left = chain(tuple(current), remembered())  # the row that failed is tried again
+                left = chain(tuple(current), remembered())  # retry from the failed row
 
 
 def connect(
@@ -231,14 +231,14 @@ def connect(
     seconds: float = 5.0,
     notice: Callable[[str], None] = lambda _text: None,
 ) -> GuardedConnection:
-    """A guarded connection in autocommit mode, for any thread; nothing is read yet.
+    """Return a guarded connection in autocommit mode, for any thread; nothing is read yet.
 
     Args:
         database: A path, or a ``file:`` URI.
-        place: The catalog's, for errors.
-        size: Bytes that the file really has.
-        seconds: How long a statement waits for locks.
-        notice: Told of a statement that waits long.
+        place: Location of the catalog, for errors.
+        size: Returns the size of the file without holes.
+        seconds: Maximum wait of a statement for locks.
+        notice: Called with a message if a statement waits long.
     """
     raw = sqlite3.connect(
         database,
@@ -271,7 +271,7 @@ def connect(
 
 
 def raise_reason(error: sqlite3.Error) -> None:
-    """Raise why the guard stopped the statement that failed with this error: a signal's exception, or a limit."""
+    """If the guard stopped the statement that failed, raise the reason: the exception of a signal, or a limit."""
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
         found, _STOPPED.error = _STOPPED.error, None
         if found is not None:
@@ -279,7 +279,7 @@ def raise_reason(error: sqlite3.Error) -> None:
 
 
 def file_size(path: str) -> int:
-    """Bytes of a file; 0 where it is gone."""
+    """Return the size of a file in bytes; 0 if it does not exist."""
     try:
         return os.stat(path).st_size
     except OSError:
@@ -287,28 +287,28 @@ def file_size(path: str) -> int:
 
 
 def stored_size(path: str) -> int:
-    """Bytes that a catalog and its log take on the disk: holes, which cost nothing, do not count."""
-    real = os.path.realpath(path)  # SQLite keeps the log beside the file that a link leads to
+    """Return the bytes that a catalog and its log take on the disk, without holes."""
+    real = os.path.realpath(path)  # SQLite puts the log next to the target of a link
     size = 0
     for name in (real, f"{real}-wal"):
         try:
             found = os.stat(name)
         except OSError:
             continue
-        allocated = getattr(found, "st_blocks", 0) * 512  # POSIX leaves the unit open; it is 512 on Linux and macOS
-        size += min(found.st_size, allocated or found.st_size)  # some file systems say 0
+        allocated = getattr(found, "st_blocks", 0) * 512  # the unit is 512 bytes on Linux and macOS
+        size += min(found.st_size, allocated or found.st_size)  # some file systems report 0
     return size
 
 
 def solid_size(data: bytes) -> int:
-    """Bytes of a file in memory without its pages of zeros."""
+    """Return the size of a file in memory without its pages of zeros."""
     page = bytes(4096)
     return len(data) - len(page) * data.count(page)
 
 
 @contextlib.contextmanager
 def _measuring() -> Iterator[Callable[[], int]]:
-    """`_memory` for many looks, each of one system call where the system has the file for it."""
+    """Yield a function like `_memory` that needs only one system call per call on Linux."""
     try:
         descriptor = open_file(STATM)
         page = os.sysconf("SC_PAGE_SIZE")
@@ -322,7 +322,7 @@ def _measuring() -> Iterator[Callable[[], int]]:
 
 
 def _memory() -> int:
-    """Bytes that the process holds; where the system does not say so, the most that it ever held."""
+    """Return the resident memory of the process in bytes; on systems without `STATM`, the peak."""
     try:
         with open(STATM, "rb") as stream:
             return int(stream.read(STATM_BYTES).split()[1]) * os.sysconf("SC_PAGE_SIZE")

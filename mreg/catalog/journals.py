@@ -1,8 +1,8 @@
-"""The files that SQLite keeps beside a catalog, checked before SQLite opens it: the journal, the log and its index.
+"""Checks of the files next to a catalog before SQLite opens it: the rollback journal, the log and its index.
 
-SQLite believes them: it brings what they hold into the catalog, writes through links, and deletes whatever file the
-last bytes of a rollback journal name. So only files that a killed mreg could have left are let through; those SQLite
-recovers from. Formats: https://sqlite.org/fileformat2.html (sections 3 and 4), and ``readSuperJournal`` in pager.c.
+SQLite trusts them: it copies their content into the catalog, follows links when writing, and deletes the file that the
+last bytes of a rollback journal name. So only files are accepted that a killed mreg can leave behind; SQLite recovers
+from those. Formats: https://sqlite.org/fileformat2.html (sections 3 and 4), and ``readSuperJournal`` in pager.c.
 """
 
 from __future__ import annotations
@@ -22,34 +22,35 @@ from mreg.files import close, open_file
 JOURNAL, LOG, INDEX = "-journal", "-wal", "-shm"
 
 JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-"""Begins the header of a rollback journal; at a journal's end it makes the bytes before it a super-journal's name."""
+"""The first bytes of a rollback journal; as the last bytes, they follow the name of a super-journal."""
 
 LOG_MAGIC = (0x377F0682, 0x377F0683)
 LOG_VERSION = 3_007_000
 JOURNAL_HEADER, LOG_HEADER = 28, 32
 
 LARGEST = {JOURNAL: 1 << 40, LOG: 16 << 30, INDEX: 64 << 20}
-"""Bytes; the index has 32 KiB for every 16 MB of the log."""
+"""Maximum size in bytes; the index has 32 KiB for each 16 MB of the log."""
 
 JOURNAL_OVERHEAD = 1 << 20
-"""Bytes of a journal beside twice the catalog: it has each page once, and headers of one sector between them."""
+"""Maximum bytes of a journal beyond twice the catalog; it has each page once, and headers of one sector."""
 
 TRIES, PAUSE = 3, 0.02
-"""A header may be read while another process writes it."""
+"""Attempts and pause in seconds, since another process can be writing the header that is read."""
 
 
 def check_journals(path: str) -> None:
-    """Refuse to open a catalog whose journal, log or index is not plainly its own.
+    """Check that the journal, log and index of a catalog belong to it.
 
-    Its own is a regular file of one name, of the catalog's owner or of someone who may write the catalog, with the
-    header of a journal or log of this catalog's page size, or empty; never one with a super-journal. Neither the
-    catalog nor its index is opened here, since closing them would drop the locks of this process's other connections.
+    Such a file is a regular file without hard links. It belongs to the catalog's owner or a user with write access to
+    the catalog. It is empty or has the header of a journal or log with this catalog's page size, and no super-journal.
+    The catalog and the index are not opened here, since closing them would drop the locks of this process's other
+    connections.
 
     Args:
-        path: The catalog's, without symbolic links; it exists.
+        path: Path of the catalog without symbolic links; it exists.
 
     Raises:
-        Corrupt: One is not; nothing was opened, changed or deleted.
+        Corrupt: A file does not belong to the catalog; nothing was changed or deleted.
     """
     for ending in (JOURNAL, LOG, INDEX):
         for attempt in range(TRIES):
@@ -62,16 +63,16 @@ def check_journals(path: str) -> None:
 
 
 def _problem(path: str, ending: str) -> str:
-    """Why a file beside a catalog is not its own; empty where it is, or is not there."""
+    """Return why a file does not belong to a catalog; empty if it does or does not exist."""
     try:
         found = os.lstat(path + ending)
     except OSError:
-        return ""  # not there; if it is out of reach, SQLite cannot open it either
-    return _of_file(path, found, ending) or ("" if ending == INDEX else _of_content(path, ending))
+        return ""  # it does not exist, or SQLite cannot open it either
+    return _file_problem(path, found, ending) or ("" if ending == INDEX else _content_problem(path, ending))
 
 
-def _of_file(path: str, found: os.stat_result, ending: str) -> str:
-    """Why a file beside a catalog is not its own, by its kind, names, size and owner; empty where it is."""
+def _file_problem(path: str, found: os.stat_result, ending: str) -> str:
+    """Return why a file does not belong to a catalog, by its type, links, size and owner; empty if it does."""
     if stat.S_ISLNK(found.st_mode):
         return "it is a symbolic link"
     if not stat.S_ISREG(found.st_mode):
@@ -87,8 +88,8 @@ def _of_file(path: str, found: os.stat_result, ending: str) -> str:
     return ""
 
 
-def _of_content(path: str, ending: str) -> str:
-    """Why a journal or log is not this catalog's, by its header and end; empty where it is, or is gone."""
+def _content_problem(path: str, ending: str) -> str:
+    """Return why a journal or log does not belong to a catalog, by its header and end; empty if it does or is gone."""
     try:
         descriptor = open_file(path + ending, follow=False)
     except FileNotFoundError:
@@ -96,23 +97,23 @@ def _of_content(path: str, ending: str) -> str:
     except OSError as error:
         return "" if isinstance(error, PermissionError) else f"it cannot be opened: {error.strerror}"
     try:
-        problem = _of_file(path, os.fstat(descriptor), ending) if os.fstat(descriptor).st_nlink else ""
+        problem = _file_problem(path, os.fstat(descriptor), ending) if os.fstat(descriptor).st_nlink else ""
         if problem:
             return problem
         size = os.fstat(descriptor).st_size
         head = os.read(descriptor, LOG_HEADER)
         os.lseek(descriptor, max(0, size - len(JOURNAL_MAGIC)), os.SEEK_SET)
-        tail = os.read(descriptor, len(JOURNAL_MAGIC) + 4096)  # a writer may have added to it meanwhile
+        tail = os.read(descriptor, len(JOURNAL_MAGIC) + 4096)  # a writer can have appended to it
     finally:
         close(descriptor)
-    return _of_journal(path, head, tail, size) if ending == JOURNAL else _of_log(path, head)
+    return _journal_problem(path, head, tail, size) if ending == JOURNAL else _log_problem(path, head)
 
 
-def _of_journal(path: str, head: bytes, tail: bytes, size: int) -> str:
+def _journal_problem(path: str, head: bytes, tail: bytes, size: int) -> str:
     if tail.endswith(JOURNAL_MAGIC):
         return "it names a super-journal, a file that SQLite would delete"
     if not any(head[: len(JOURNAL_MAGIC) + 4]):
-        return ""  # empty, or its writer was killed before its header was written: SQLite leaves the catalog as it is
+        return ""  # empty, or its writer was killed before it wrote the header: SQLite ignores it
     if len(head) < JOURNAL_HEADER or not head.startswith(JOURNAL_MAGIC):
         return "it does not have the header of a rollback journal"
     pages, sector, page_size = struct.unpack(">III", head[16:28])
@@ -129,9 +130,9 @@ def _of_journal(path: str, head: bytes, tail: bytes, size: int) -> str:
     return ""
 
 
-def _of_log(path: str, head: bytes) -> str:
+def _log_problem(path: str, head: bytes) -> str:
     if not any(head):
-        return ""  # empty, or its writer was killed before its header was written: SQLite reads nothing from it
+        return ""  # as above
     if len(head) < LOG_HEADER:
         return "it does not have the header of a write-ahead log"
     magic, version, page_size, _, _, _, *sums = struct.unpack(">8I", head)
@@ -144,7 +145,7 @@ def _of_log(path: str, head: bytes) -> str:
 
 
 def _checksums(data: bytes, magic: int) -> tuple[int, int]:
-    """The checksums of a log's header (section 4.2 of the format); the lowest bit of the magic says big-endian."""
+    """Return the checksums of a log's header (section 4.2 of the format); an odd magic number means big-endian."""
     words = struct.unpack(f"{'>' if magic & 1 else '<'}{len(data) // 4}I", data)
     first = second = 0
     for index in range(0, len(words), 2):
@@ -154,9 +155,9 @@ def _checksums(data: bytes, magic: int) -> tuple[int, int]:
 
 
 def _page_size(path: str) -> int:
-    """The page size in a catalog's header, read by SQLite without locks, journal or log.
+    """Return the page size in a catalog's header, which SQLite reads without locks, journal or log.
 
-    A killed writer may have left the first page with more pages than the file has; the size of a page is known even so.
+    After a killed writer, the first page can count more pages than the file has; SQLite reports the page size anyway.
     """
     raw = connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", path, lambda: stored_size(path), uri=True)
     with contextlib.closing(raw):

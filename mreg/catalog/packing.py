@@ -1,4 +1,4 @@
-"""The object of a catalog in a bucket: a SQLite file, compressed by gzip, or as it is where a person put it there."""
+"""The object of a catalog in a bucket: a SQLite file, compressed by gzip unless it was uploaded by hand."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Iterator
 from mreg.catalog.embedded import damaged
 
 LARGEST_OBJECT = 256 << 20
-"""Bytes of the object."""
+"""Maximum bytes of the object."""
 
 LARGEST_FILE = 1 << 30
-"""Bytes of the SQLite file, which is in memory as a whole while it is written; it is slow long before."""
+"""Maximum bytes of the SQLite file, which a write loads into memory; performance degrades far below this limit."""
 
 RATIO, SLACK = 100, 16 << 20
-"""The SQLite file has at most 100 times the object's bytes, and 16 MiB: an empty catalog is mostly zeros.
+"""Maximum bytes of the SQLite file: 100 times the object's, plus 16 MiB, since an empty catalog is mostly zeros.
 
-mreg's own have about 5 times the bytes; gzip can reach 1,032 times."""
+For catalogs of mreg the ratio is about 5; gzip can reach 1,032."""
 
 GZIP, GZIP_MAGIC = 31, b"\x1f\x8b"
-"""zlib's number for the format of RFC 1952, and its first bytes."""
+"""The ``wbits`` of zlib for the gzip format (RFC 1952), and the first bytes of the format."""
 
 LEVEL = 1
-"""Of compression: a fifth of the bytes for 4 ms a megabyte. Higher levels are slower and no smaller here."""
+"""Compression level: a fifth of the size at 4 ms per MB. Higher levels are slower without a gain here."""
 
 PIECE = 1 << 20
 
@@ -30,19 +30,19 @@ MAGIC = b"SQLite format 3\0"
 
 
 def pack(data: bytes) -> bytes:
-    """The object of a SQLite file."""
+    """Return the object for a SQLite file."""
     packing = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
     return packing.compress(data) + packing.flush()
 
 
 def unpack(data: bytes, place: str) -> Iterator[bytes]:
-    """The SQLite file of an object, in pieces of at most 1 MiB.
+    """Yield the SQLite file of an object in pieces of at most 1 MiB.
 
     Args:
-        place: The catalog's, for errors.
+        place: Location of the catalog, for errors.
 
     Raises:
-        Corrupt: It is neither, or more than one gzip member, cut, changed, or larger than mreg makes a catalog.
+        Corrupt: It is neither a SQLite file nor one gzip member with one, is truncated or damaged, or is too large.
     """
     if data.startswith(MAGIC):
         for start in range(0, len(data), PIECE):

@@ -1,8 +1,8 @@
-"""A catalog on a PostgreSQL server, in a schema of its own.
+"""A catalog on a PostgreSQL server, in the PostgreSQL schema ``mreg``.
 
-Writers come one after the other, by a lock on a table that readers never wait for: the audit trail is one chain, so
-that writers side by side would only make each other begin again. They are SERIALIZABLE all the same, against whoever
-else writes there. Nothing lasts beyond a transaction but the connection, so that a pooler may stand between.
+A table lock that does not block readers serializes the writers: the audit trail is one chain, so concurrent writers
+would only abort each other. Transactions are SERIALIZABLE nevertheless, since other programs could write there.
+No state outlives a transaction except the connection, so a connection pooler works.
 """
 
 from __future__ import annotations
@@ -48,44 +48,44 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 10
 LOCK_SECONDS = 60
-"""How long a writer waits for its turn."""
+"""Maximum wait of a writer for the lock."""
 
 FIRST_SECONDS = 3.0
-"""Patience with a server that never answered: its address may be wrong, and a person is waiting."""
+"""Time for retries with a server that never responded; its address can be wrong."""
 
 SECONDS = 60.0
-"""Patience with a server that answered before: it may be restarting."""
+"""Time for retries with a server that responded before; it can be restarting."""
 
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 WRITE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 SETTINGS = (
     f"SET LOCAL search_path = {NAMESPACE}, pg_temp; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'; "
     f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
-    # Searches are composed in the order in which they are quick, as SQLite's CROSS JOIN keeps it.
+    # The order of the joins is the fast one; CROSS JOIN preserves it in SQLite.
     "SET LOCAL join_collapse_limit = 1"
 )
 TURN = (
-    # A client that has fallen silent keeps others waiting no longer than this.
+    # Bound the time for which an unresponsive client blocks others.
     f"SET LOCAL idle_in_transaction_session_timeout = '{SECONDS:g}s'; "
     f"LOCK TABLE {NAMESPACE}.catalog IN SHARE ROW EXCLUSIVE MODE"
 )
-"""The first statement of a writer: what it sees is frozen after it has its turn, not before."""
+"""The first statement of a writer, so that its snapshot is taken after it has the lock."""
 
 MAKE_SCHEMA = "GRANT CREATE ON DATABASE to the role of the first write, which makes it: see docs/catalogs.md"
 
 APPLICATION = f"mreg {__version__} schema {SCHEMA}"
-"""What the server shows of this client; an upgrade by a newer release tells older clients by it."""
+"""The name of this client on the server, by which an upgrade detects older clients."""
 
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
 
 class PostgresqlDatabase(Database):
-    """The catalog in the schema ``mreg`` of a PostgreSQL database, made by the first write.
+    """A catalog in the schema ``mreg`` of a PostgreSQL database, which the first write creates.
 
     Args:
-        url: ``postgresql://user@host/database`` with libpq's parameters; a password comes from PGPASSWORD, pgpass or a
-            service file.
-        notice: Told where the server is waited for.
+        url: ``postgresql://user@host/database`` with libpq's parameters; the password comes from PGPASSWORD, pgpass or
+            a service file.
+        notice: Called with a message while waiting for the server.
     """
 
     def __init__(self, url: str, notice: Callable[[str], None] = lambda _text: None) -> None:
@@ -95,9 +95,9 @@ class PostgresqlDatabase(Database):
         self._lock = threading.RLock()
         self._raw: Watched | None = None
         self._watch = Watch(self._say_waiting)
-        self._in_turn = True  # not waiting for others that write
+        self._in_turn = True  # not waiting for other writers
         self._answered = False
-        self._schema = 0  # what is known of the place: 0 for nothing there
+        self._schema = 0  # last known schema; 0 without a catalog
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         def once() -> T:
@@ -113,23 +113,23 @@ class PostgresqlDatabase(Database):
                     return fn(SqliteConnection(copy) if keys else WithoutKeys(copy))
 
         with self._lock:
-            return self._until_done(once)
+            return self._retry(once)
 
     def write(self, fn: Callable[[Connection], T]) -> T:
-        mine = write_id()
-        results: list[T] = []  # of the try whose end is not known
+        commit_id = write_id()
+        results: list[T] = []  # of an attempt with unknown outcome
 
         def once() -> T:
             raw = self._ready(write=True)
             with self._within(raw, f"{WRITE}; {SETTINGS}; {TURN}", turn=True):
                 connection = PostgresqlConnection(raw)
                 if results:
-                    # The commit's answer was lost. An end that was still to come has come: this one has its turn.
-                    if connection.one("writes.find", id=mine):
+                    # The response to the commit was lost. Since this attempt has the lock, the commit is decided.
+                    if connection.one("writes.find", id=commit_id):
                         return results[0]
                     results.clear()
                 result = fn(connection)
-                number = connection.insert("writes.insert", id=mine)
+                number = connection.insert("writes.insert", id=commit_id)
                 if number % 100 == 0:
                     connection.run("writes.forget", number=number)
                 results.append(result)
@@ -138,7 +138,7 @@ class PostgresqlDatabase(Database):
 
         with self._lock:
             try:
-                return self._until_done(once)
+                return self._retry(once)
             except Unavailable as error:
                 if results:
                     error.message += "; whether the change was made is not known"
@@ -154,7 +154,7 @@ class PostgresqlDatabase(Database):
             return self._schema or SCHEMA
 
         with self._lock:
-            return self._until_done(once)
+            return self._retry(once)
 
     def check_upgrade(self) -> UpgradeCheck:
         schema = self.schema()
@@ -163,7 +163,7 @@ class PostgresqlDatabase(Database):
             return UpgradeCheck(schema=schema, others=older_clients(self._connected()) if schema < SCHEMA else ())
 
         with self._lock:
-            return self._until_done(once)
+            return self._retry(once)
 
     def upgrade(self) -> str:
         def once() -> str:
@@ -177,7 +177,7 @@ class PostgresqlDatabase(Database):
             return f"{self._place}, schema {backup}" if backup else ""
 
         with self._lock:
-            return self._until_done(once)
+            return self._retry(once)
 
     def try_writing(self) -> None:
         def once() -> bool:
@@ -190,7 +190,7 @@ class PostgresqlDatabase(Database):
             return bool(self._schema)
 
         with self._lock:
-            if self._until_done(once):
+            if self._retry(once):
                 super().try_writing()
 
     def examine(self) -> Examination:
@@ -205,11 +205,11 @@ class PostgresqlDatabase(Database):
             unchecked = raw.execute(sql, {"space": NAMESPACE}).fetchall()
             damage = tuple(f"a constraint of {row['name']} is not enforced" for row in unchecked)
             if self._schema:
-                damage += _lacking(raw, self._schema)
+                damage += _missing_parts(raw, self._schema)
             return Examination(schema=self._schema or SCHEMA, damage=damage, clock=clock)
 
         with self._lock:
-            return self._until_done(once)
+            return self._retry(once)
 
     def set_aside(self) -> str:
         aside = f"{NAMESPACE}_damaged_{time.strftime('%Y%m%dt%H%M%S', time.gmtime())}"
@@ -228,10 +228,10 @@ class PostgresqlDatabase(Database):
             self._raw.close()
             self._raw = None
 
-    def _until_done(self, once: Callable[[], T]) -> T:
-        """What a try gives; begun again where the server asks for it, or its connection broke."""
+    def _retry(self, once: Callable[[], T]) -> T:
+        """Return the result of ``once``, repeated after a serialization failure or a lost connection."""
         began = time.monotonic()
-        said, pause = False, 0.05
+        noticed, pause = False, 0.05
         while True:
             try:
                 with translated(self._place):
@@ -252,10 +252,10 @@ class PostgresqlDatabase(Database):
                             hint="nothing was changed; try again",
                         ) from error
                     raise
-                if not again and not said and time.monotonic() - began > 2:
-                    said = True
+                if not again and not noticed and time.monotonic() - began > 2:
+                    noticed = True
                     self._notice(f"{self._place} does not answer; trying again for {left:.0f} s more")
-            time.sleep(min(pause * random.uniform(0.5, 1.5), max(left, 0)))  # noqa: S311  not all at once
+            time.sleep(min(pause * random.uniform(0.5, 1.5), max(left, 0)))  # noqa: S311  spreads out the clients
             pause = min(2 * pause, 2.0)
 
     @contextlib.contextmanager
@@ -297,10 +297,10 @@ class PostgresqlDatabase(Database):
         return self._raw
 
     def _ready(self, *, write: bool) -> Watched:
-        """Return a connection to the catalog, whose schema is then known; a write makes a catalog that does not exist.
+        """Return a connection to the catalog, and read the schema; a write creates a catalog that does not exist.
 
         Raises:
-            Unavailable: It is to write, and the schema is older. Or the schema is newer.
+            Unavailable: The schema is newer, or it is older and ``write`` is set.
         """
         raw = self._connected()
         if self._schema < SCHEMA:
@@ -312,7 +312,7 @@ class PostgresqlDatabase(Database):
         return raw
 
     def _create(self, raw: Watched) -> None:
-        """Make the catalog in one transaction; of several clients one does it while the others wait."""
+        """Create the catalog in one transaction; a lock makes concurrent clients wait."""
         with self._within(raw, f"BEGIN; SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"):
             raw.execute("SELECT pg_advisory_xact_lock(%(key)s)", {"key": MIGRATION_LOCK})
             schema = schema_of(raw, self._place)
@@ -322,10 +322,10 @@ class PostgresqlDatabase(Database):
         self._schema = schema or SCHEMA
 
     def _upgraded_copy(self, raw: Watched, *, keys: bool) -> GuardedConnection:
-        """A copy of an older catalog as this transaction sees it, with this release's schema.
+        """Return a copy of an older catalog, in the state of this transaction, with this release's schema.
 
         Args:
-            keys: With the last keys of its tables, which a role that only reads may not see.
+            keys: Whether to copy the last keys of the tables, which a read-only role can lack permission for.
         """
         from mreg.catalog.copying import fill_older
 
@@ -347,8 +347,8 @@ class PostgresqlDatabase(Database):
         return copy
 
 
-def _lacking(raw: Watched, schema: int) -> tuple[str, ...]:
-    """What of the schema is not there."""
+def _missing_parts(raw: Watched, schema: int) -> tuple[str, ...]:
+    """Return the missing tables and columns of a schema."""
     sql = (
         "SELECT c.relname AS table, a.attname AS column FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c "
         "ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %(space)s "

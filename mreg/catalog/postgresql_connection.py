@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL that is not waited for without end, and the catalog's statements on it."""
+"""A connection to PostgreSQL with a timeout, and the catalog's statements on it."""
 
 from __future__ import annotations
 
@@ -21,50 +21,50 @@ from mreg.errors import Unavailable
 from mreg.waiting import Watch
 
 STATEMENT_SECONDS = 60
-"""After which the server itself ends a statement."""
+"""The server's own timeout for statements."""
 
 SILENCE_SECONDS = STATEMENT_SECONDS + 10
-"""How long an answer is waited for: a server that is there ends a statement itself before that."""
+"""Timeout for a response; longer than the server's own timeout for statements."""
 
 LONG_SILENCE_SECONDS = 1800
-"""The same where many rows are sent by one statement, which the server is told not to end."""
+"""Timeout for a response to a bulk statement, for which the server has no timeout."""
 
 
 class Watched(psycopg.Connection[dict[str, Any]]):
-    """A connection whose server may fall silent: then waiting for it fails, and the connection is closed.
+    """A connection that closes itself and raises if the server does not respond in time.
 
     Attributes:
-        watch: Looks after each wait; None where nobody does.
-        seconds: How long one may last.
+        watch: Watches each wait; None to wait without a timeout.
+        seconds: Timeout of a wait.
     """
 
     watch: Watch | None = None
     seconds: float = SILENCE_SECONDS
 
-    def wait(self, *words: Any, **named: Any) -> Any:
-        """As psycopg's, with an end.
+    def wait(self, *args: Any, **kwargs: Any) -> Any:
+        """Override psycopg's method with a timeout.
 
         Raises:
-            errors.ConnectionTimeout: The server is silent.
+            errors.ConnectionTimeout: The server does not respond.
         """
         if self.watch is None:
-            return super().wait(*words, **named)
+            return super().wait(*args, **kwargs)
         with self.watch.over(self.seconds, self._hang_up) as call:
             try:
-                return super().wait(*words, **named)
+                return super().wait(*args, **kwargs)
             except psycopg.OperationalError as error:
                 if call.ended:
                     raise errors.ConnectionTimeout(f"it has been silent for {self.seconds:g} s") from error
                 raise
 
     def _hang_up(self) -> None:
-        # What waits finds that the connection has ended; nothing of libpq is touched from this thread.
+        # The waiting thread sees the end of the connection; libpq must not be used from this thread.
         with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.pgconn.socket)) as line:
             line.shutdown(socket.SHUT_RDWR)
 
 
 class PostgresqlConnection(Connection):
-    """Statements in one transaction of a server."""
+    """Statements in a transaction on a server."""
 
     def __init__(self, raw: Watched) -> None:
         self._raw = raw
@@ -83,7 +83,7 @@ class PostgresqlConnection(Connection):
 
     def insert(self, statement_name: str, **values: Value) -> int:
         row = self._execute(f"{in_postgresql(statement(statement_name))} RETURNING *", values).fetchone()
-        return int(next(iter(row.values()))) if row else 0  # a table's key is its first column
+        return int(next(iter(row.values()))) if row else 0  # the key is the first column
 
     def run_many(self, statement_name: str, rows: Iterable[Mapping[str, Value]]) -> None:
         with self._raw.cursor() as cursor:
@@ -98,7 +98,7 @@ class PostgresqlConnection(Connection):
             yield from cursor.execute(in_postgresql(sql))
 
     def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
-        self._execute("SET LOCAL statement_timeout = 0")  # one statement, however many rows
+        self._execute("SET LOCAL statement_timeout = 0")  # one statement for all rows
         self._raw.seconds = LONG_SILENCE_SECONDS
         with self._raw.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
             for row in rows:
@@ -108,7 +108,7 @@ class PostgresqlConnection(Connection):
         self._execute(f"DELETE FROM {table}")
 
     def last_key(self, table: str) -> int:
-        # Of a sequence that was never used the last value is 1, too.
+        # The last value is 1 for an unused sequence too.
         sql = "SELECT last_value, is_called FROM " + self._sequence(table)
         row = self._execute(sql).fetchone()
         return int(row["last_value"]) if row and row["is_called"] else 0
@@ -125,7 +125,7 @@ class PostgresqlConnection(Connection):
 
 
 class WithoutKeys(SqliteConnection):
-    """A copy without the last keys, which nothing but a backup needs."""
+    """A copy without the last keys, which only a backup needs."""
 
     def last_key(self, table: str) -> int:
         raise Unavailable(
@@ -136,7 +136,7 @@ class WithoutKeys(SqliteConnection):
 
 @cache
 def in_postgresql(sql: str) -> str:
-    """A statement in PostgreSQL's words: ``:name`` is ``%(name)s``, and the few words that differ."""
+    """Return a statement in PostgreSQL's dialect: ``%(name)s`` for ``:name``, and a few other changes."""
     sql = sql.replace("%", "%%").replace("CROSS JOIN", "JOIN")
-    sql = re.sub(r"LIKE :(\w+)", r"LIKE :\1 ESCAPE ''", sql)  # a backslash means itself
+    sql = re.sub(r"LIKE :(\w+)", r"LIKE :\1 ESCAPE ''", sql)  # as in SQLite, a backslash is an ordinary character
     return re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", sql)

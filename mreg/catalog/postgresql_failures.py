@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors mean."""
+"""Translation of PostgreSQL's errors."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from mreg.domain.told import attributed, told
 from mreg.errors import BadProfile, Conflict, MregError, Unavailable
 
 BEGIN_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
-"""The transaction was undone for another's sake; the same one may succeed."""
+"""Errors of a transaction that was aborted for another one; a retry can succeed."""
 
 STARTING = ("starting up", "shutting down", "recovery mode", "too many", "not yet accepting", "remaining connection")
-"""What a server says that will answer soon."""
+"""Parts of the messages of a server that will respond soon."""
 
 FINAL = ("FATAL", "certificate", "SSL", "no password supplied", "root.crt", "definition of service", "service file")
-"""What is said of a connection that will never be made."""
+"""Parts of messages about a connection that a retry cannot make."""
 
 MALFORMED = re.compile(
     r"invalid (URI|port|integer value|percent|[a-z_]+ value)|bad value for|Servname not supported|end of string reached"
     r"|unexpected character"
 )
-"""What is said of a URL that can't be used wherever the server is."""
+"""Messages about an invalid URL."""
 
 HINTS = (
     ("service", "services are in ~/.pg_service.conf, or the file that PGSERVICEFILE names"),
@@ -41,27 +41,27 @@ HINTS = (
 
 
 def worth_waiting(error: BaseException) -> bool:
-    """Whether a connection that was lost, or not made, may be made a little later."""
+    """Return whether a retry can succeed after a connection was lost or not made."""
     if isinstance(error, errors.ConnectionTimeout):
-        return False  # it was waited for
+        return False  # the timeout has passed already
     if not isinstance(error, psycopg.OperationalError):
         return False
     if error.sqlstate is not None:
         return error.sqlstate.startswith(("08", "57P"))
-    said = str(error)
-    if MALFORMED.search(said):
+    message = str(error)
+    if MALFORMED.search(message):
         return False
-    return any(word in said for word in STARTING) or not any(word in said for word in FINAL)
+    return any(word in message for word in STARTING) or not any(word in message for word in FINAL)
 
 
 def unreachable(place: str, why: str, hint: str) -> Unavailable:
-    """The error for a catalog that can't be used."""
+    """Return the error for a catalog that cannot be used."""
     return Unavailable(f"the catalog {place} can't be used: {why}", hint=hint)
 
 
 @contextlib.contextmanager
 def translated(place: str) -> Iterator[None]:
-    """PostgreSQL's errors as those of mreg."""
+    """Translate PostgreSQL's errors to those of mreg."""
     try:
         yield
     except MregError:
@@ -71,7 +71,7 @@ def translated(place: str) -> Iterator[None]:
 
 
 def _reason(lines: list[str]) -> str:
-    """Return why no connection came about, for each address that was tried, without libpq's questions and headings."""
+    """Return why no connection was made to each address, without libpq's questions and headings."""
     kept = [line for line in lines if not line.startswith(("\t", "Multiple connection attempts"))]
     return "; ".join(dict.fromkeys(filter(None, map(_reason_of_line, kept))))
 
@@ -95,19 +95,19 @@ def _words_of_server(error: psycopg.Error, first: str) -> str:
 def _translation(error: psycopg.Error, place: str) -> MregError:
     lines = str(error).strip().splitlines()
     first = lines[0] if lines else type(error).__name__
-    said = _words_of_server(error, first)
+    reason = _words_of_server(error, first)
     if isinstance(error, (errors.QueryCanceled, errors.LockNotAvailable, *BEGIN_AGAIN)):
-        return Conflict(f"the catalog {place} is busy{said}", hint="nothing was changed; try again")
+        return Conflict(f"the catalog {place} is busy{reason}", hint="nothing was changed; try again")
     if isinstance(error, errors.InsufficientPrivilege):
         hint = (
             "reading needs SELECT; writing also INSERT, UPDATE and DELETE, and restore UPDATE on the sequences: see "
             "docs/catalogs.md; the first write makes the schema mreg"
         )
-        return unreachable(place, f"permission is refused{said}", hint)
+        return unreachable(place, f"permission is refused{reason}", hint)
     if isinstance(error, errors.ReadOnlySqlTransaction):
-        return unreachable(place, f"the server is read-only{said}", "name the primary server in the catalog's URL")
+        return unreachable(place, f"the server is read-only{reason}", "name the primary server in the catalog's URL")
     if isinstance(error, errors.DiskFull):
-        return unreachable(place, f"the server's disk is full{said}", "free some space there; nothing was changed")
+        return unreachable(place, f"the server's disk is full{reason}", "free some space there; nothing was changed")
     if isinstance(error, errors.ConnectionTimeout):
         why = told(first) if "silent" in first else "it does not answer"
         return unreachable(place, why, "check the network, and host and port in the catalog's URL")
@@ -120,6 +120,6 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
         whole = " ".join(lines)
         hint = next((hint for word, hint in HINTS if word in whole), "check that the server runs at this address")
         if error.diag.message_primary:
-            return unreachable(place, f"the server failed{said}", hint)
+            return unreachable(place, f"the server failed{reason}", hint)
         return unreachable(place, _reason(lines) or told(first), hint)
-    return damaged(place, f"does not answer as a catalog does{said}")
+    return damaged(place, f"does not answer as a catalog does{reason}")

@@ -1,4 +1,4 @@
-"""Reader: questions to the catalog in domain terms, over named statements."""
+"""Reader: queries of the catalog in domain terms."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ STAGING = Selector(SelectorKind.STAGE, "staging")
 PRODUCTION = Selector(SelectorKind.STAGE, "production")
 
 ALL = 2**62
-"""A limit that no table reaches."""
+"""Row limit of a query without a limit."""
 
 PAGE = 5_000
-"""Events that are read by one statement."""
+"""Number of events that one statement reads."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 CHUNK = 500
-"""Versions whose belongings are read by one statement."""
+"""Number of versions whose attributes one statement reads."""
 
 
 class Reader:
-    """Questions to the catalog within one transaction."""
+    """Queries of the catalog in one transaction."""
 
     def __init__(self, connection: Connection, locate: Callable[[Digest], str]) -> None:
         self.connection = connection
@@ -56,45 +56,45 @@ class Reader:
     # Models
 
     def model(self, name: ModelName) -> RegisteredModel | None:
-        """The model of that name, or None."""
+        """Return the model with a name, or None."""
         row = self.connection.one("models.by_name", name=str(name))
         return None if row is None else self._model(row)
 
     def _model(self, row: Row) -> RegisteredModel:
-        one, model_id = self.connection, row["model_id"]
+        connection, model_id = self.connection, row["model_id"]
         return read_model(
             row,
-            tags=one.all("models.tags", model_id=model_id),
-            directions=one.all("models.directions", model_id=model_id),
-            aliases=one.all("models.aliases", model_id=model_id),
-            latest=_number(one.one("versions.latest", model_id=model_id, back=0)),
-            newest=_number(one.one("versions.newest", model_id=model_id)),
-            staging=next(iter(holders(one, number(row, "model_id"), STAGING)), None),
-            production=next(iter(holders(one, number(row, "model_id"), PRODUCTION)), None),
+            tags=connection.all("models.tags", model_id=model_id),
+            directions=connection.all("models.directions", model_id=model_id),
+            aliases=connection.all("models.aliases", model_id=model_id),
+            latest=_number(connection.one("versions.latest", model_id=model_id, back=0)),
+            newest=_number(connection.one("versions.newest", model_id=model_id)),
+            staging=next(iter(holders(connection, number(row, "model_id"), STAGING)), None),
+            production=next(iter(holders(connection, number(row, "model_id"), PRODUCTION)), None),
         )
 
     def models(self, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
-        """Every model with the metric that speaks for it, the one that changed last first."""
+        """Return every model with its primary metric, the last changed first."""
         from mreg.catalog.summaries import summaries
 
         rows = self.connection.all("models.by_update", row_limit=_rows(limit, offset))
         return summaries(self.connection, rows[offset:])
 
-    def judging_metric(self, model: RegisteredModel) -> str:
+    def primary_metric(self, model: RegisteredModel) -> str:
         """Return a model's primary metric, over all its versions; see `mreg.domain.metrics.primary_metric`."""
-        from mreg.catalog.summaries import judging_metric
+        from mreg.catalog.summaries import read_primary_metric
 
-        return judging_metric(self.connection, model)
+        return read_primary_metric(self.connection, model)
 
     def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
-        """Names of models that begin with a text, sorted."""
+        """Return the names of models that begin with a prefix, sorted."""
         rows = self.connection.all(
             "models.names_from", first=prefix, beyond=_beyond(prefix), row_limit=ALL if limit is None else limit
         )
         return tuple(map(read_name, rows))
 
     def near_names(self, name: str) -> tuple[str, ...]:
-        """Names that the given one was probably meant to be; looks at some hundreds of neighbours, not at all names."""
+        """Return similar model names, among some hundred alphabetical neighbours and the last changed models."""
         from mreg.domain.text import nearest
 
         around = self.connection.all("models.names_around", name=name, row_limit=200)
@@ -102,7 +102,7 @@ class Reader:
         return nearest(name, set(map(read_name, (*around, *recent))))
 
     def metric_names(self, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
-        """Names of metrics that any version has and that begin with a text, sorted."""
+        """Return the names of metrics of any version that begin with a prefix, sorted."""
         rows = self.connection.all("versions.metric_names", first=prefix, beyond=_beyond(prefix), row_limit=limit)
         return tuple(map(read_metric_name, rows))
 
@@ -111,42 +111,42 @@ class Reader:
     def versions(
         self, model: RegisteredModel, *, limit: int | None = None, offset: int = 0
     ) -> tuple[ModelVersion, ...]:
-        """The versions of a model, newest first, with a constant number of statements for some hundreds of them."""
+        """Return the versions of a model, newest first, with a constant number of statements for `CHUNK` of them."""
         rows = self.connection.all("versions.of_model", model_id=model.model_id, row_limit=_rows(limit, offset))
         return self._versions(rows[offset:])
 
     def version(self, model: RegisteredModel, number: int) -> ModelVersion | None:
-        """The version of that number, or None."""
+        """Return the version with a number, or None."""
         rows = self.connection.all("versions.by_number", model_id=model.model_id, version=number)
         return next(iter(self._versions(rows)), None)
 
     def version_by_id(self, version_id: int) -> ModelVersion | None:
-        """The version of that id, of whatever model, or None."""
+        """Return the version with an id, or None."""
         return next(iter(self._versions(self.connection.all("versions.by_id", version_id=version_id))), None)
 
     def in_stage(self, model: RegisteredModel, stage: ModelStage) -> tuple[ModelVersion, ...]:
-        """The versions that are in a stage, the one that entered last first."""
+        """Return the versions in a stage, the last entered first."""
         rows = self.connection.all("versions.in_stage", model_id=model.model_id, stage=stage.value)
         return self._versions(rows)
 
     def was_in_stage(self, model: RegisteredModel, version: int, stage: ModelStage) -> bool:
-        """Whether a version ever entered a stage."""
+        """Return whether a version ever entered a stage."""
         row = self.connection.one("versions.was_in_stage", model_id=model.model_id, version=version, stage=stage.value)
         return row is not None
 
     def find(self, model: RegisteredModel, selector: Selector) -> ModelVersion | None:
-        """The version that a selector picks, or None.
+        """Return the version that a selector picks, or None.
 
         Raises:
-            BadInput: The beginning of a digest fits versions of different bytes.
+            BadInput: The beginning of a digest matches several digests.
         """
-        number = select(self.connection, model, selector, self.judging_metric)
+        number = select(self.connection, model, selector, self.primary_metric)
         return None if number is None else self.version(model, number)
 
     def last_holders(self, model: RegisteredModel, place: Selector) -> Iterator[int]:
-        """The numbers of the versions that a stage or an alias means and meant, the last one first.
+        """Yield the numbers of the current, then the former versions of a stage or an alias, the last one first.
 
-        First those that it means now, then the former ones, also those of deleted versions.
+        The former versions include deleted ones.
         """
         from mreg.catalog.selecting import former_holders
 
@@ -154,10 +154,7 @@ class Reader:
         yield from former_holders(self.connection, model.model_id, place)
 
     def entries(self, model: RegisteredModel, place: Selector) -> tuple[int, ...]:
-        """The numbers of the versions that the rule of a stage or an alias let in, the last one first.
-
-        Also those of deleted versions, and not those that only a rollback brought back.
-        """
+        """Return the versions that the rule of a place admitted; see `mreg.catalog.selecting.entries`."""
         from mreg.catalog.selecting import entries
 
         return entries(self.connection, model.model_id, place)
@@ -165,13 +162,13 @@ class Reader:
     def search(
         self, where: Expression | None, *, sort: Sort | None = None, limit: int | None = None, offset: int = 0
     ) -> tuple[ModelVersion, ...]:
-        """Versions over all models for which an expression holds, newest first unless sorted."""
+        """Return the versions of all models that match an expression (default order: newest first)."""
         from mreg.catalog.search import find_versions
 
         return self._versions(find_versions(self.connection, where, sort, _rows(limit, offset))[offset:])
 
     def versions_by_id(self, ids: Sequence[int]) -> tuple[ModelVersion, ...]:
-        """The versions of these ids that exist, of any models, with a constant number of statements for `CHUNK` ids."""
+        """Return the existing versions with these ids, with a constant number of statements for `CHUNK` ids."""
         found: list[ModelVersion] = []
         for start in range(0, len(ids), CHUNK):
             values = _numbered(ids[start : start + CHUNK])
@@ -184,7 +181,7 @@ class Reader:
         parents: dict[int, VersionRef] = {}
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
-            belongings = self._belongings([number(row, "version_id") for row in chunk])
+            attributes = self._version_attributes([number(row, "version_id") for row in chunk])
             wanted = {number(row, "parent_id") for row in chunk if row["parent_id"] is not None}
             parents |= self.references(wanted - parents.keys())
             for row in chunk:
@@ -192,11 +189,11 @@ class Reader:
                 found.append(
                     read_version(
                         row,
-                        metrics=belongings.get((key, "m"), NOTHING),
-                        parameters=belongings.get((key, "p"), NOTHING),
-                        tags=belongings.get((key, "t"), NOTHING),
-                        aliases=tuple(belongings.get((key, "a"), NOTHING)),
-                        data=belongings.get((key, "d"), NOTHING),
+                        metrics=attributes.get((key, "m"), NOTHING),
+                        parameters=attributes.get((key, "p"), NOTHING),
+                        tags=attributes.get((key, "t"), NOTHING),
+                        aliases=tuple(attributes.get((key, "a"), NOTHING)),
+                        data=attributes.get((key, "d"), NOTHING),
                         parent=None if row["parent_id"] is None else parents.get(number(row, "parent_id")),
                         locate=self._locate,
                     )
@@ -204,7 +201,7 @@ class Reader:
         return tuple(found)
 
     def references(self, ids: Collection[int]) -> dict[int, VersionRef]:
-        """The references by id of versions that exist or were deleted, with one statement for `CHUNK` ids."""
+        """Return the references of existing and deleted versions by id, with one statement for `CHUNK` ids."""
         found: dict[int, VersionRef] = {}
         wanted = sorted(ids)
         for start in range(0, len(wanted), CHUNK):
@@ -220,8 +217,8 @@ class Reader:
                 found[number(row, "version_id")] = read_reference(row)
         return found
 
-    def _belongings(self, ids: Sequence[int]) -> dict[tuple[Value, Value], dict[str, str]]:
-        """Metrics (m), parameters (p), tags (t), data (d) and aliases (a) by version, in the order of names."""
+    def _version_attributes(self, ids: Sequence[int]) -> dict[tuple[Value, Value], dict[str, str]]:
+        """Return metrics (m), parameters (p), tags (t), data (d) and aliases (a) by version and kind."""
         values = _numbered(ids)
         marks = _marks(values)
         sql = (
@@ -242,14 +239,14 @@ class Reader:
         return found
 
     def parent_of(self, version_id: int) -> int | None:
-        """The id of a version's parent, also of a deleted version's, or None."""
+        """Return the id of the parent of an existing or deleted version, or None."""
         row = self.connection.one("versions.parent", version_id=version_id)
         return None if row is None or row["parent_id"] is None else number(row, "parent_id")
 
     def ancestors(self, version_id: int, limit: int | None = None) -> dict[int, int | None]:
-        """The ids of the parents of a version and of all its ancestors, deleted ones too, by one statement.
+        """Return the parent's id for a version and all its ancestors, including deleted ones, with one statement.
 
-        A parent that neither exists nor was deleted is not a key. A catalog that mreg did not write can hold circles.
+        An unknown parent is not a key. A catalog that mreg did not write can have cycles.
 
         Args:
             limit: Maximum number of versions, the nearest first.
@@ -261,10 +258,10 @@ class Reader:
         return found
 
     def descendants(self, version_id: int, limit: int) -> dict[int, list[int]]:
-        """The ids of the versions made from a version and from its descendants, by the parent, by one statement.
+        """Return the ids of the children of a version and of all its descendants, by parent, with one statement.
 
-        Deleted versions are there, too; the oldest of each parent comes first. A catalog that mreg did not write can
-        hold circles, and a version with two parents.
+        Children include deleted versions and are sorted, oldest first. A catalog that mreg did not write can have
+        cycles, and versions with two parents.
 
         Args:
             limit: Maximum number of versions.
@@ -275,7 +272,7 @@ class Reader:
         return {parent: sorted(children) for parent, children in found.items()}
 
     def has_size(self, size_bytes: int) -> bool:
-        """Whether any artifact has exactly so many bytes, so that the same bytes may be stored already."""
+        """Return whether an artifact has this size, so that the same artifact could be stored already."""
         return self.connection.one("versions.has_size", size_bytes=size_bytes) is not None
 
     # Events
@@ -288,7 +285,7 @@ class Reader:
         limit: int | None = None,
         newest_first: bool = True,
     ) -> tuple[Event, ...]:
-        """Events of the whole catalog, of a model, or of one of its version numbers, deleted ones too."""
+        """Return the events of the catalog, of a model, or of a version of the model, including deleted ones."""
         order = "_newest_first" if newest_first else ""
         rows: Iterable[Row]
         most = ALL if limit is None else limit
@@ -303,21 +300,21 @@ class Reader:
         return tuple(read_event(row) for row in rows)
 
     def stage_entered(self, version: ModelVersion, model: RegisteredModel) -> Event | None:
-        """The event by which a version last entered the stage that it is in, or None where it never moved."""
+        """Return the event of a version's last entry into its current stage; None if its stage never changed."""
         row = self.connection.one(
             "events.stage_entered", model_id=model.model_id, version=version.version, stage=version.stage.value
         )
         return None if row is None else read_event(row)
 
     def stage_before(self, version: ModelVersion, model: RegisteredModel, entered: int) -> ModelVersion | None:
-        """Return the version that a version replaced in its stage, or else the last one that left the stage before it.
+        """Return the version that a version replaced in its stage, or the last one that left the stage before it.
 
         Args:
-            entered: The seq of the event by which the version entered the stage.
+            entered: The seq of the version's entry into the stage.
         """
         stage = version.stage.value
         moves = [*self.connection.all("versions.stage_moves", model_id=model.model_id, seq=entered, stage=stage)]
-        # The versions that it replaced left in the same transaction, by the events directly before its own.
+        # The replaced versions left in the same transaction; their events directly precede the entry.
         while moves and number(moves[-1], "seq") == entered - 1 and text(moves[-1], "to_stage") != stage:
             entered = number(moves.pop(), "seq")
         there: dict[int, None] = {}
@@ -331,43 +328,43 @@ class Reader:
         return next((found for other in others if (found := self.version(model, other)) is not None), None)
 
     def all_events(self) -> Iterator[Event]:
-        """Every event of the catalog, oldest first, a page at a time."""
-        seq = -SIZE_LIMIT - 1  # a seq below 1 is not overlooked
+        """Yield all events of the catalog, oldest first, in pages of `PAGE`."""
+        seq = -SIZE_LIMIT - 1  # includes an invalid seq below 1
         while rows := self.connection.all("events.after", seq=seq, row_limit=PAGE):
             yield from (read_event(row) for row in rows)
             seq = number(rows[-1], "seq")
 
     def staged(self) -> dict[tuple[int, int], str]:
-        """The stage of every version that is in one, by its model's id and its number."""
+        """Return the stage by model id and version number, without versions in None."""
         return {
             (number(row, "model_id"), version_number(row)): text(row, "stage")
             for row in self.connection.all("versions.staged")
         }
 
     def model_by_id(self, model_id: int) -> RegisteredModel | None:
-        """The model of an id, or None where it is gone."""
+        """Return the model with an id, or None."""
         row = self.connection.one("models.by_id", model_id=model_id)
         return self._model(row) if row else None
 
     def name_of(self, model_id: int) -> str:
-        """The name of a model by its id, of one that is gone the id."""
+        """Return the name of the model with an id, or ``model ID`` if it was deleted."""
         row = self.connection.one("models.by_id", model_id=model_id)
         return read_name(row) if row else f"model {model_id}"
 
 
 def _rows(limit: int | None, offset: int) -> int:
-    """How many rows to ask for, to have so many behind the offset."""
+    """Return the row limit of a query for ``limit`` rows after an offset."""
     return ALL if limit is None else limit + offset
 
 
 def _edges(limit: int | None) -> int:
-    """How many pairs of a version and its parent to ask for: a version can stand in two tables."""
+    """Return the row limit of a query for versions with parents; a version can have a row in two tables."""
     return ALL if limit is None else 2 * limit
 
 
 def _numbered(ids: Sequence[int]) -> Mapping[str, Value]:
-    """The values of a statement for these ids."""
-    return {f"v{place}": one for place, one in enumerate(ids)}
+    """Return the ids as values of a statement."""
+    return {f"v{place}": version_id for place, version_id in enumerate(ids)}
 
 
 def _marks(values: Mapping[str, Value]) -> str:
@@ -379,5 +376,5 @@ def _number(row: Row | None) -> int | None:
 
 
 def _beyond(prefix: str) -> str:
-    """A text after every text that begins with the prefix."""
+    """Return a text that sorts after every text with a prefix."""
     return f"{prefix}\U0010ffff"

@@ -1,4 +1,4 @@
-"""The connections of one process to a SQLite file, so that its threads read side by side."""
+"""A connection pool for a SQLite file, so that the threads of a process read concurrently."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from mreg.catalog.guard import GuardedConnection
 from mreg.catalog.snapshot import Snapshot
 
 CONNECTIONS = 8
-"""Open connections at most. More threads than that take turns."""
+"""Maximum number of open connections; further threads wait."""
 
 
 class Slot:
-    """A connection, or the place for one, that one thread uses at a time.
+    """A connection, or a free place for one, used by one thread at a time.
 
     Attributes:
-        raw: None until it is opened.
+        raw: The connection; None before it is opened.
         identity: Device and inode of the file when it was opened.
-        lasting: Whether it is on the file, has this release's schema and can write.
-        snapshot: What it reads, if this user may not write the file.
-        generation: Of the connections; those of an earlier one are closed when they are given back.
+        lasting: Whether the connection is on the file itself, with this release's schema, and can write.
+        snapshot: The snapshot that is read, if this user cannot write the file.
+        generation: Generation of the pool; connections of an earlier one are closed when they are returned.
     """
 
     __slots__ = ("generation", "identity", "lasting", "raw", "snapshot")
@@ -34,7 +34,7 @@ class Slot:
         self.generation = generation
 
     def close(self) -> None:
-        """Close the connection; does nothing a second time."""
+        """Close the connection; idempotent."""
         raw, self.raw = self.raw, None
         snapshot, self.snapshot = self.snapshot, None
         if raw is not None:
@@ -44,7 +44,7 @@ class Slot:
 
 
 class Connections:
-    """Slots for the threads of a process, made when needed, at most `limit`; the one used last is taken first."""
+    """A pool of at most ``limit`` slots, created when needed; the last used slot is taken first."""
 
     def __init__(self, limit: int = CONNECTIONS) -> None:
         self._turns = threading.Semaphore(limit)
@@ -54,7 +54,7 @@ class Connections:
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[Slot]:
-        """A slot for this thread alone; waits for one if all are in use."""
+        """Lend a slot to this thread; wait if all are in use."""
         with self._turns:
             with self._lock:
                 slot = self._idle.pop() if self._idle else Slot(self._generation)
@@ -69,7 +69,7 @@ class Connections:
                     slot.close()
 
     def close(self) -> None:
-        """Close the idle connections now, and those in use when their threads give them back."""
+        """Close the idle connections now, and those in use when they are returned."""
         with self._lock:
             self._generation += 1
             idle, self._idle = self._idle, []

@@ -1,7 +1,7 @@
-"""Blobs that gc takes out of the store: where it meets the pushes that rely on them.
+"""Blobs that gc removes from the store, recorded to coordinate with concurrent pushes.
 
-A blob that is on its way out is written down before it goes, and stays written down for as long as a push may be under
-way that saw it there. The transaction that makes a version looks here: a push never relies on bytes that went.
+A removal is recorded before the blob is deleted, and the record stays as long as a push can be running that saw the
+blob. The transaction that adds a version checks the records, so a version never references a blob that gc deleted.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from mreg.catalog.writer import Writer
 
 DEAD_AFTER = timedelta(minutes=10)
-"""A gc that has not said for so long that a blob is gone is dead, and its word is as if it had."""
+"""Time after which a gc that did not report the end of a removal is presumed dead, and the blob removed."""
 
 REMEMBERED = timedelta(days=7)
-"""No push is under way for longer."""
+"""Time for which removals are recorded; no push takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A blob that gc takes, or took.
+    """A blob that gc is removing or has removed.
 
     Attributes:
-        mark: Of the gc, another one each time.
-        under_way: Whether it is being removed at this moment.
+        mark: Random id of the batch of blobs that a gc removes together.
+        under_way: Whether the removal is in progress.
     """
 
     digest: Digest
@@ -42,7 +42,7 @@ class Removal:
 
 
 def removal_of(reader: Reader, digest: Digest, now: datetime) -> Removal | None:
-    """What gc did, or does, to a blob; None where it left it alone."""
+    """Return the removal of a blob, or None if none is recorded."""
     row = reader.connection.one("removals.of", digest=digest.value)
     if row is None:
         return None
@@ -56,15 +56,15 @@ def _begun(row: Row) -> datetime:
 
 
 def removals_of(reader: Reader, digests: Iterable[Digest], now: datetime) -> tuple[Removal, ...]:
-    """`removal_of` for many; one statement where gc took nothing lately."""
+    """Return the removals of several blobs; needs only one statement if no removals are recorded."""
     if reader.connection.one("removals.any") is None:
         return ()
     found = (removal_of(reader, digest, now) for digest in digests)
-    return tuple(one for one in found if one is not None)
+    return tuple(removal for removal in found if removal is not None)
 
 
 def begin_removals(writer: Writer, digests: Iterable[Digest], mark: str, now: datetime) -> tuple[Digest, ...]:
-    """Write down that blobs are about to be removed; those of them that no other gc is at."""
+    """Record the removal of blobs; return those that no other gc is removing."""
     writer.connection.run("removals.forget_old", before=time_text(now - REMEMBERED))
     taken = []
     for digest in digests:
@@ -76,7 +76,7 @@ def begin_removals(writer: Writer, digests: Iterable[Digest], mark: str, now: da
 
 
 def end_removals(writer: Writer, removed: Collection[Digest], kept: Collection[Digest], mark: str) -> None:
-    """Write down which of the blobs are gone, and which are left after all."""
+    """Record which blobs were removed, and forget the removals of blobs that were kept."""
     for digest in removed:
         writer.connection.run("removals.done", digest=digest.value, mark=mark, at=writer.time)
     for digest in kept:
@@ -84,12 +84,12 @@ def end_removals(writer: Writer, removed: Collection[Digest], kept: Collection[D
 
 
 def forget_removals(writer: Writer, marks: Mapping[Digest, str]) -> None:
-    """The blobs are back, put again by the push whose transaction this is."""
+    """Forget the removals of blobs that the push of this transaction has stored again."""
     for digest, mark in marks.items():
         writer.connection.run("removals.forget", digest=digest.value, mark=mark)
 
 
 def stuck_removals(reader: Reader, now: datetime) -> int:
-    """How many blobs a gc was at when it died."""
+    """Return the number of removals that a dead gc did not finish."""
     row = reader.connection.one("removals.stuck", before=time_text(now - DEAD_AFTER))
     return number(row, "many") if row else 0

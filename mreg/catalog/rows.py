@@ -1,4 +1,4 @@
-"""Row <-> domain value, here and nowhere else."""
+"""Conversion between rows and domain values, and the checks of stored values."""
 
 from __future__ import annotations
 
@@ -31,35 +31,35 @@ from mreg.errors import BadInput, Corrupt
 RESTORE = "mreg restore FILE brings a backup back; the artifacts are kept"
 
 EXACT_LIMIT = 400
-"""Characters of a metric's exact text: a 64-bit float can stand for an integer of 309 digits."""
+"""Maximum length of a metric's exact text; a 64-bit float can represent an integer of 309 digits."""
 
 _EXACT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-_STAGES = {one.value: one for one in ModelStage}
-_STATUSES = {one.value: one for one in ModelStatus}
-_KINDS = {one.value: one for one in ArtifactKind}
-"""Faster than the classes, which are asked about what is not there: they raise the error."""
+_STAGES = {stage.value: stage for stage in ModelStage}
+_STATUSES = {status.value: status for status in ModelStatus}
+_KINDS = {kind.value: kind for kind in ArtifactKind}
+"""Faster than calling the classes, which are only called for unknown values, to raise the error."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def row_of(table: str, key: str) -> Callable[[Callable[Concatenate[Row, P], T]], Callable[Concatenate[Row, P], T]]:
-    """Makes a function that reads a row of a table raise `Corrupt`, with the table and the row, and nothing else.
+    """Decorate a function that reads a row, so that invalid values raise `Corrupt` with the table and the key.
 
-    A stored value was checked when it came in. A row that cannot be read was written by something other than mreg.
+    mreg checks values before it stores them, so another program wrote the row.
 
     Args:
-        key: The column by which the row is found.
+        key: Column that identifies the row.
     """
 
     def reading(read: Callable[Concatenate[Row, P], T]) -> Callable[Concatenate[Row, P], T]:
         @wraps(read)
-        def checked(row: Row, /, *words: P.args, **named: P.kwargs) -> T:
+        def checked(row: Row, /, *args: P.args, **kwargs: P.kwargs) -> T:
             try:
-                return read(row, *words, **named)
+                return read(row, *args, **kwargs)
             except (ValueError, TypeError, OverflowError, RecursionError, BadInput) as error:
                 why = error.message if isinstance(error, BadInput) else quoted(str(error))
                 raise unreadable(table, row[key], why) from error
@@ -70,7 +70,7 @@ def row_of(table: str, key: str) -> Callable[[Callable[Concatenate[Row, P], T]],
 
 
 def unreadable(table: str, key: Value, why: str) -> Corrupt:
-    """The error for a row that mreg did not write."""
+    """Return the error for a row with invalid values."""
     shown = key if isinstance(key, int) else _shown(key)
     return Corrupt(f"the row {shown} of the table {table} in the catalog can't be read: {why}", hint=RESTORE,
                    table=table, row=shown)  # fmt: skip
@@ -83,10 +83,10 @@ def _shown(value: Value) -> str:
 
 
 def read_time(value: Value) -> datetime:
-    """The aware UTC time of its one stored form, which `mreg.domain.events.time_text` writes.
+    """Return the aware UTC time of a stored text in the form of `mreg.domain.events.time_text`.
 
     Raises:
-        ValueError, BadInput: It is of another form, or no time that can be shown everywhere.
+        ValueError, BadInput: The text has another form, or the time is invalid or out of range.
     """
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         raise BadInput(f"{_shown(value)} is not a time in UTC with microseconds")
@@ -94,10 +94,10 @@ def read_time(value: Value) -> datetime:
 
 
 def number(row: Row, column: str, low: int = 0, high: int = SIZE_LIMIT) -> int:
-    """The integer in a column, which lies between two bounds, both included.
+    """Return the integer in a column, which is between two bounds, both included.
 
     Raises:
-        Corrupt: Something else is there.
+        Corrupt: The value is not such an integer.
     """
     value = row[column]
     if type(value) is not int or not low <= value <= high:
@@ -107,28 +107,28 @@ def number(row: Row, column: str, low: int = 0, high: int = SIZE_LIMIT) -> int:
 
 
 def version_number(row: Row, column: str = "version") -> int:
-    """The number of a version.
+    """Return the version number in a column.
 
     Raises:
-        Corrupt: Something else is there.
+        Corrupt: The value is not a valid version number.
     """
     return number(row, column, 1, LARGEST_VERSION)
 
 
 def last_version(row: Row) -> int:
-    """The highest number that was given under a name, 0 for none.
+    """Return the highest version number that was ever used under a name; 0 for none.
 
     Raises:
-        Corrupt: Something else is there.
+        Corrupt: The value is not such a number.
     """
     return number(row, "last_version", 0, LARGEST_VERSION)
 
 
 def text(row: Row, column: str) -> str:
-    """The text in a column.
+    """Return the text in a column.
 
     Raises:
-        Corrupt: Something else is there.
+        Corrupt: The value is not a text.
     """
     value = row[column]
     if not isinstance(value, str):
@@ -137,31 +137,31 @@ def text(row: Row, column: str) -> str:
 
 
 def truth(row: Row, column: str) -> bool:
-    """The truth in a column of 0 and 1.
+    """Return the boolean in a column.
 
     Raises:
-        Corrupt: Something else is there.
+        Corrupt: The value is neither 0 nor 1.
     """
     return number(row, column, 0, 1) == 1
 
 
 @row_of("metrics", "name")
 def read_metric_name(row: Row) -> str:
-    """The name of a metric in a row with its column ``name``."""
+    """Return the metric name in the column ``name``."""
     return check_key("metric", text(row, "name"))
 
 
 @row_of("models", "name")
 def read_name(row: Row) -> str:
-    """The name of a model in a row with its column ``name``."""
+    """Return the model name in the column ``name``."""
     return str(ModelName(text(row, "name")))
 
 
 def read_metric(name: str, exact: str) -> MetricValue:
-    """The number as it was given: whole ones as exact integers.
+    """Return the original value of a metric; whole numbers are exact integers.
 
     Raises:
-        BadInput: The text is not what `metric_values` writes.
+        BadInput: The text does not have the form that `metric_values` writes.
     """
     return check_metric(name, _number_of(exact))
 
@@ -174,10 +174,10 @@ def _number_of(exact: str) -> MetricValue:
 
 
 def _json(stored: str) -> Mapping[str, Any]:
-    """The JSON object in a text; its values take some twenty times its room in memory.
+    """Return the JSON object in a text; it needs about twenty times the memory of the text.
 
     Raises:
-        ValueError, BadInput, RecursionError: It is something else, or too long.
+        ValueError, BadInput, RecursionError: The text is not a JSON object, or is too long.
     """
     if len(stored) > DETAILS_LIMIT:
         raise BadInput(f"it has {len(stored)} characters of JSON; the limit is {DETAILS_LIMIT}")
@@ -188,10 +188,10 @@ def _json(stored: str) -> Mapping[str, Any]:
 
 
 def details_of(row: Row) -> Mapping[str, Any]:
-    """The details of an event.
+    """Return the details of an event.
 
     Raises:
-        Corrupt: They are not a JSON object.
+        Corrupt: The details are not a JSON object.
     """
     try:
         return _json(text(row, "details"))
@@ -209,12 +209,12 @@ def _environment(stored: str) -> Mapping[str, str]:
 
 
 def metric_values(name: str, value: MetricValue) -> Mapping[str, Value]:
-    """What is stored of a metric: a float for comparing and the text that gives the number back."""
+    """Return the columns of a metric: a float for comparisons, and a text with the exact number."""
     return {"name": name, "value": float(value), "exact": repr(value)}
 
 
 def parameter_number(value: str) -> float | None:
-    """The parameter as a number for comparing, None where it is none."""
+    """Return a parameter as a number for comparisons; None if it is not a number."""
     from mreg.domain.metrics import parse_metric
     from mreg.errors import BadInput
 
@@ -244,13 +244,13 @@ def read_model(
     staging: int | None,
     production: int | None,
 ) -> RegisteredModel:
-    """The model of a row of ``models`` and of the rows that belong to it."""
+    """Return the model of a row of ``models`` and its related rows."""
     model = RegisteredModel(
         model_id=number(row, "model_id", 1),
         name=ModelName(text(row, "name")),
         description=text(row, "description"),
         tags=_pairs(tags),
-        aliases=MappingProxyType({check_alias(text(one, "alias")): version_number(one) for one in aliases}),
+        aliases=MappingProxyType({check_alias(text(alias, "alias")): version_number(alias) for alias in aliases}),
         directions=_pairs(directions),
         primary_metric=text(row, "primary_metric"),
         version_count=number(row, "version_count"),
@@ -278,7 +278,7 @@ def _name(checked: str) -> ModelName:
 
 @row_of("artifacts", "artifact_id")
 def read_artifact(row: Row) -> tuple[int, ArtifactKind, Digest, int]:
-    """Id, kind, digest and size in bytes of a row of ``artifacts``."""
+    """Return id, kind, digest and size in bytes of a row of ``artifacts``."""
     kind = text(row, "kind")
     return (
         number(row, "artifact_id", 1),
@@ -290,13 +290,13 @@ def read_artifact(row: Row) -> tuple[int, ArtifactKind, Digest, int]:
 
 @row_of("artifacts", "digest")
 def read_digest(row: Row) -> str:
-    """The hex digits in a row with the column ``digest``."""
+    """Return the hex digits in the column ``digest``."""
     return Digest.sha256(text(row, "digest")).value
 
 
 @row_of("versions", "version_id")
 def read_reference(row: Row) -> VersionRef:
-    """The reference of a version that is or was, by its number and its model's name."""
+    """Return the reference of an existing or deleted version."""
     return VersionRef(_model_name(row), Selector.number(version_number(row)))
 
 
@@ -312,7 +312,7 @@ def read_version(
     parent: VersionRef | None,
     locate: Callable[[Digest], str],
 ) -> ModelVersion:
-    """The version of a row of ``versions`` with its model's name and artifact joined, and of what belongs to it."""
+    """Return the version of a row that is joined with model and artifact, and of its attributes."""
     artifact_id, kind, digest, size_bytes = read_artifact(row)
     deployed, stage, status = row["deployed_at"], text(row, "stage"), text(row, "status")
     version = ModelVersion(
@@ -358,7 +358,7 @@ def read_version(
 
 
 def source_values(source: Source) -> Mapping[str, Value]:
-    """The columns of a version that say from where it came."""
+    """Return the columns of a version's source."""
     return {
         "git_commit": source.git_commit,
         "git_branch": source.git_branch,
@@ -371,7 +371,7 @@ def source_values(source: Source) -> Mapping[str, Value]:
 
 @row_of("events", "seq")
 def read_event(row: Row) -> Event:
-    """The event of a row of ``events``."""
+    """Return the event of a row of ``events``."""
     return check_event(
         Event(
             seq=number(row, "seq"),
@@ -389,10 +389,10 @@ def read_event(row: Row) -> Event:
 
 
 def event_values(event: Event) -> Mapping[str, Value]:
-    """The columns of an event.
+    """Return the columns of an event.
 
     Raises:
-        BadInput: Its details are too long.
+        BadInput: The details are too long.
     """
     details = details_text(event.details)
     if len(details) > DETAILS_LIMIT:

@@ -1,4 +1,4 @@
-"""The schema and its number, one for all engines."""
+"""The catalog's schema and its number, the same for all engines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEMA = 4
 """The schema that this release writes; the number of the last migration."""
 
 LARGEST_COPY = 512 << 20
-"""Bytes of the largest catalog of an older schema that is read: it is copied for each transaction."""
+"""Maximum size in bytes for reading a catalog with an older schema, which is copied for each transaction."""
 
 BRINGS = {
     1: "models, versions, stages, aliases and the audit trail",
@@ -26,11 +26,11 @@ BRINGS = {
 UPGRADE = "mreg upgrade"
 
 Definition = tuple[object, object, object, object]
-"""Kind, name, table and SQL of a table or index; of a file that another person prepared these can be anything."""
+"""Kind, name, table and SQL of a table or index; from an untrusted file, these can be anything."""
 
 
 def migration_statements(number: int) -> Iterator[str]:
-    """The statements of one migration, in order, as SQLite has them."""
+    """Yield the statements of a migration in SQLite's dialect."""
     pending = ""
     for line in _migration(number).splitlines(keepends=True):
         pending += line
@@ -47,15 +47,15 @@ def _migration(number: int) -> str:
 
 
 def definitions(schema: int) -> list[Definition]:
-    """What SQLite has in its own table of the schema for a catalog of a schema.
+    """Return the rows of ``sqlite_master`` of a catalog with a schema.
 
-    SQLite keeps the text of a statement as it is, comments included, and released migrations never change.
+    SQLite stores the text of each statement, including comments, and released migrations never change.
     """
     found: list[Definition] = [
         ("table", "sqlite_sequence", "sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)")
     ]
     for number in range(1, schema + 1):
-        # Faster than `migration_statements`, at every start; a test holds the one against the other.
+        # Every command runs this: faster than `migration_statements`. A test compares both.
         for piece in _migration(number).split(";\n")[:-1]:
             sql = piece[piece.index("CREATE ") :]
             words = sql.split(maxsplit=5)  # CREATE TABLE name (..., CREATE INDEX name ON table ...
@@ -65,37 +65,37 @@ def definitions(schema: int) -> list[Definition]:
 
 
 def difference(have: Collection[Definition], expected: Collection[Definition]) -> str:
-    """What one schema has other than the other, for a message; empty where they are the same.
+    """Return a difference between two schemas, for a message; empty if they are equal.
 
-    Indexes that SQLite makes for a constraint have no SQL; SQLite itself refuses one whose table lacks the constraint.
+    SQLite's indexes for constraints have no SQL and are ignored; SQLite refuses one without a matching constraint.
     """
-    written = [one for one in have if one[3] is not None or not _is_automatic(*one[:3])]
+    written = [item for item in have if item[3] is not None or not _is_automatic(*item[:3])]
     if len(written) == len(expected) and frozenset(written) == frozenset(expected):
         return ""
-    names = {one[:2] for one in have}
-    for one in expected:
-        if one[:2] not in names:
-            return f"the {one[0]} {one[1]} is missing"
-    for one in sorted(written, key=str):
-        if one not in expected:
-            known = any(one[:2] == other[:2] for other in expected)
-            what = f"{quoted(str(one[0]), 20)} {quoted(str(one[1]), 60)}"
+    names = {item[:2] for item in have}
+    for item in expected:
+        if item[:2] not in names:
+            return f"the {item[0]} {item[1]} is missing"
+    for item in sorted(written, key=str):
+        if item not in expected:
+            known = any(item[:2] == other[:2] for other in expected)
+            what = f"{quoted(str(item[0]), 20)} {quoted(str(item[1]), 60)}"
             return f"the {what} is not that of mreg" if known else f"it has an unknown {what}"
     return "an object is there twice"
 
 
 def _is_automatic(kind: object, name: object, table: object) -> bool:
-    """Whether it is an index that SQLite makes for a constraint."""
+    """Return whether a definition is an index that SQLite creates for a constraint."""
     stem, _, number = str(name).rpartition("_")
     return kind == "index" and stem == f"sqlite_autoindex_{table}" and number.isdecimal()
 
 
 def missing_columns(have: Collection[tuple[str, str]], expected: Collection[tuple[str, str]]) -> tuple[str, ...]:
-    """What of the schema is not there, a line for each table or column.
+    """Return the missing tables and columns of a schema, one line each.
 
     Args:
-        have: Pairs of a table and a column.
-        expected: The same of an empty catalog.
+        have: Pairs of table and column.
+        expected: Pairs of table and column in an empty catalog.
     """
     tables = {table for table, _ in have}
     lines = {
@@ -106,10 +106,10 @@ def missing_columns(have: Collection[tuple[str, str]], expected: Collection[tupl
 
 
 def check_schema(schema: int, place: str) -> int:
-    """The schema's number, if this release understands it.
+    """Return the schema number if this release supports it.
 
     Raises:
-        Unavailable: It is a newer release's.
+        Unavailable: The schema is newer.
     """
     if schema > SCHEMA:
         raise Unavailable(
@@ -120,17 +120,17 @@ def check_schema(schema: int, place: str) -> int:
 
 
 def older_note(schema: int) -> str:
-    """What to know about a catalog of an older schema; empty for one of this release's."""
+    """Return a remark about a catalog with an older schema; empty for this release's schema."""
     if schema >= SCHEMA:
         return ""
     return f"schema {schema}, older than this mreg's ({SCHEMA}): it can be read, and written after mreg upgrade"
 
 
 def refuse_older(schema: int, place: str) -> None:
-    """Refuse to write to a catalog of an older schema.
+    """Check that a catalog can be written by this release.
 
     Raises:
-        Unavailable: It has one.
+        Unavailable: The schema is older.
     """
     if schema < SCHEMA:
         raise Unavailable(
@@ -140,10 +140,10 @@ def refuse_older(schema: int, place: str) -> None:
 
 
 def check_copy_size(size: int, schema: int, place: str) -> None:
-    """Refuse to read an older catalog that is too large to be copied for each transaction.
+    """Check that a catalog with an older schema is small enough to be copied for each transaction.
 
     Raises:
-        Unavailable: It is.
+        Unavailable: The catalog is too large.
     """
     if size > LARGEST_COPY:
         raise Unavailable(

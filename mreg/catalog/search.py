@@ -1,8 +1,7 @@
-"""From a search expression to rows, at a cost that does not grow with the catalog where an index or the limit helps.
+"""Search for versions, at a cost that does not grow with the catalog if an index or the limit helps.
 
-Two ways lead to the rows. Where some condition that all rows must meet is met by few (counted up to `FEW`, by an
-index), those few are looked at. Otherwise conditions are met often enough that walking the versions in the wanted order
-finds a page of them soon.
+There are two strategies. If an indexed condition that all rows must meet matches at most `FEW` rows, only those rows
+are tested and sorted. Otherwise matches are frequent enough that a scan in the wanted order finds a page of them soon.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from mreg.catalog.rows import number
 from mreg.domain.expression import And, Compare, Expression, Field, FieldKind, Literal, Missing, Not, Or, Relative, Sort
 
 FEW = 2_000
-"""Rows that are cheaper to look at and sort than to walk past."""
+"""Number of rows up to which testing and sorting is cheaper than a scan."""
 
 _COLUMNS = "v.*, m.name AS model_name, a.kind, a.digest, a.size_bytes, a.file_count"
 _JOINS = "CROSS JOIN models m ON m.model_id = v.model_id CROSS JOIN artifacts a ON a.artifact_id = v.artifact_id"
@@ -23,7 +22,7 @@ _PLACES = {"name": "m.name", "size_bytes": "a.size_bytes", "checksum": "a.digest
 
 
 def find_versions(connection: Connection, where: Expression | None, sort: Sort | None, limit: int) -> Sequence[Row]:
-    """Rows of versions with their model's name and artifact, in order, at most so many."""
+    """Return at most ``limit`` rows of matching versions, joined with model and artifact, in order."""
     values: dict[str, Value] = {"row_limit": limit}
     condition = _condition(where, values) if where is not None else "1 = 1"
     few = _fewest(connection, where)
@@ -84,14 +83,14 @@ def _walk_metric(
 
 
 def _terms(where: Expression | None) -> Sequence[Expression]:
-    """Conditions that every row must meet."""
+    """Return the conditions that every row must meet."""
     if where is None:
         return ()
     return where.operands if isinstance(where, And) else (where,)
 
 
 def _fewest(connection: Connection, where: Expression | None) -> tuple[str, Mapping[str, Value]] | None:
-    """The statement for the ids that meet the rarest condition, where one is met by few."""
+    """Return the SQL and values for the ids that meet the rarest condition; None if none has at most `FEW` matches."""
     best: tuple[int, str, Mapping[str, Value]] | None = None
     for term in _terms(where):
         if not isinstance(term, Compare) or term.operator in ("!=", "like"):
@@ -109,10 +108,10 @@ def _fewest(connection: Connection, where: Expression | None) -> tuple[str, Mapp
 
 
 def _ids(term: Compare, values: dict[str, Value]) -> str | None:
-    """The statement for the ids of versions that meet a condition, where an index serves it."""
+    """Return the SQL for the ids of versions that meet a condition; None without an index for it."""
     field = term.field
     if field.group:
-        column, test = _belonging_test(term, values, "few")
+        column, test = _attribute_test(term, values, "few")
         values["few_key"] = field.key
         return f"SELECT version_id FROM {_TABLES[field.group]} WHERE name = :few_key AND {column} {test}"
     test = _test(term.operator, term.values, values, "few", field)
@@ -133,9 +132,9 @@ def _ids(term: Compare, values: dict[str, Value]) -> str | None:
 
 def _condition(where: Expression, values: dict[str, Value]) -> str:
     if isinstance(where, And):
-        return "(" + " AND ".join(_condition(one, values) for one in where.operands) + ")"
+        return "(" + " AND ".join(_condition(operand, values) for operand in where.operands) + ")"
     if isinstance(where, Or):
-        return "(" + " OR ".join(_condition(one, values) for one in where.operands) + ")"
+        return "(" + " OR ".join(_condition(operand, values) for operand in where.operands) + ")"
     if isinstance(where, Not):
         return f"NOT {_condition(where.operand, values)}"
     if isinstance(where, Missing):
@@ -158,7 +157,7 @@ def _comparison(term: Compare, values: dict[str, Value]) -> str:
     field = term.field
     if field.group:
         key = _bind(values, field.key, "k")
-        column, test = _belonging_test(term, values, f"p{len(values)}_")
+        column, test = _attribute_test(term, values, f"p{len(values)}_")
         return (
             f"EXISTS (SELECT 1 FROM {_TABLES[field.group]} b WHERE b.version_id = v.version_id AND b.name = {key} "
             f"AND b.{column} {test})".replace("b.lower(value)", "lower(b.value)")
@@ -172,14 +171,14 @@ def _comparison(term: Compare, values: dict[str, Value]) -> str:
     if term.operator == "like":
         return f"(coalesce({place}, '') <> '' AND lower({place}) {test})"
     if field.kind is FieldKind.TEXT:
-        # An empty text is an absent one. The function keeps an index from being walked that is not in the wanted order.
+        # An empty text is a missing value. coalesce prevents the scan of an index in another order.
         return f"(coalesce({place}, '') <> '' AND coalesce({place}, '') {test})"
-    # As above; a version that was never deployed has no time to compare.
+    # coalesce as above; the time of a version that was never deployed is NULL.
     return f"({place} IS NOT NULL AND coalesce({place}, {place}) {test})"
 
 
-def _belonging_test(term: Compare, values: dict[str, Value], prefix: str) -> tuple[str, str]:
-    """The column of a metric, parameter or tag that a comparison is about, and the rest of the comparison."""
+def _attribute_test(term: Compare, values: dict[str, Value], prefix: str) -> tuple[str, str]:
+    """Return the column and the SQL test of a comparison with a metric, parameter or tag."""
     column = "value"
     if term.field.group == "params" and not isinstance(term.values[0], str):
         column = "number"
@@ -194,7 +193,7 @@ def _test(operator: str, wanted: Sequence[Literal], values: dict[str, Value], pr
         if isinstance(value, Relative):
             raise TypeError("only gates compare with other versions")
         text = value.removeprefix("sha256:") if field.key == "checksum" and isinstance(value, str) else value
-        # SQLite's integers have 64 bits; metrics are compared as floats anyway.
+        # SQLite's integers have 64 bits only, and metrics are compared as floats.
         stored: Value = float(text) if isinstance(text, int) else text
         name = f"{prefix}{place}"
         fold = operator == "like" or (not field.group and field.key == "alias")

@@ -1,4 +1,4 @@
-"""Which version number a selector picks."""
+"""Resolution of selectors to version numbers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def select(
     connection: Connection,
     model: RegisteredModel,
     selector: Selector,
-    judging_metric: Callable[[RegisteredModel], str],
+    primary_metric: Callable[[RegisteredModel], str],
 ) -> int | None:
-    """The number of the version that a selector picks, or None; it may be of a version that was deleted since.
+    """Return the version number that a selector picks, or None; the number can be of a deleted version.
 
-    ``~N`` goes back in what the selector meant: by number to lower ones that exist, for latest likewise among those
-    not archived, for best to the best of those before it, for a stage and an alias to what they held before.
+    ``~N`` goes N steps back: for a number to lower existing numbers, for latest the same without archived versions, for
+    best to the best version with a lower number, for a stage or an alias to the versions that it held before.
 
     Raises:
-        BadInput: The beginning of a digest fits versions of different bytes.
+        BadInput: The beginning of a digest matches several digests.
     """
     model_id, back, kind = model.model_id, selector.back, selector.kind
     if kind is SelectorKind.NUMBER:
@@ -37,21 +37,21 @@ def select(
     if kind is SelectorKind.LATEST:
         return _version(connection.one("versions.latest", model_id=model_id, back=back))
     if kind is SelectorKind.BEST:
-        return _best(connection, model, back, judging_metric(model))
+        return _select_best(connection, model, back, primary_metric(model))
     if kind in (SelectorKind.STAGE, SelectorKind.ALIAS):
-        return _of_place(connection, model_id, selector, back)
-    return _of_digest(connection, model, selector.value, back)
+        return _select_from_place(connection, model_id, selector, back)
+    return _select_by_digest(connection, model, selector.value, back)
 
 
 def _version(row: Row | None) -> int | None:
     return None if row is None else version_number(row)
 
 
-def _best(connection: Connection, model: RegisteredModel, back: int, metric: str) -> int | None:
-    way = direction(metric, model.directions) if metric else None
-    if way is None:
+def _select_best(connection: Connection, model: RegisteredModel, back: int, metric: str) -> int | None:
+    better = direction(metric, model.directions) if metric else None
+    if better is None:
         return None
-    statement = "versions.best_high" if way is Direction.HIGHER else "versions.best_low"
+    statement = "versions.best_high" if better is Direction.HIGHER else "versions.best_low"
     below: int | None = LARGEST_VERSION + 1
     for _ in range(back + 1):
         below = _version(connection.one(statement, model_id=model.model_id, metric=metric, below=below))
@@ -61,12 +61,12 @@ def _best(connection: Connection, model: RegisteredModel, back: int, metric: str
 
 
 def holders(connection: Connection, model_id: int, place: Selector, limit: int = 1) -> tuple[int, ...]:
-    """The versions that a stage or an alias means now, the one that entered last first.
+    """Return the current versions of a stage or an alias, the last entered first.
 
-    References and gates both ask here, so that ``production`` means the same version to both.
+    References and gates both use this function, so that ``production`` has the same meaning in both.
 
     Args:
-        place: A selector of a stage or an alias.
+        place: Selector of a stage or an alias.
         limit: Maximum number of versions.
     """
     if place.kind is SelectorKind.STAGE:
@@ -80,9 +80,9 @@ def holders(connection: Connection, model_id: int, place: Selector, limit: int =
 
 
 def former_holders(connection: Connection, model_id: int, place: Selector) -> tuple[int, ...]:
-    """The versions that a stage or an alias ever meant, the last one first; versions that were deleted, too.
+    """Return all versions that a stage or an alias ever held, including deleted ones, the last one first.
 
-    For a stage they are in the order in which rollbacks go back through them.
+    For a stage, the order is the one in which rollbacks go back.
     """
     if place.kind is SelectorKind.STAGE:
         from mreg.domain.transition import StageEntry, held
@@ -95,10 +95,9 @@ def former_holders(connection: Connection, model_id: int, place: Selector) -> tu
 
 
 def entries(connection: Connection, model_id: int, place: Selector) -> tuple[int, ...]:
-    """The versions that the rule of a stage or an alias let in, the last one first; versions that were deleted, too.
+    """Return the versions that the rule of a stage or an alias admitted, including deleted ones, the last one first.
 
-    A version that came back by a rollback was not let in by the rule, nor one that a rejection for Production sent back
-    to Staging.
+    Versions that returned by a rollback, or that a rejection for Production moved back to Staging, were not admitted.
     """
     if place.kind is not SelectorKind.STAGE:
         return former_holders(connection, model_id, place)
@@ -107,11 +106,11 @@ def entries(connection: Connection, model_id: int, place: Selector) -> tuple[int
     return tuple(version_number(row) for row in rows if not _sent_back(details_of(row).get("policy")))
 
 
-def _sent_back(said: object) -> bool:
-    return isinstance(said, dict) and "rejected_by" in said and "overridden" not in said
+def _sent_back(policy: object) -> bool:
+    return isinstance(policy, dict) and "rejected_by" in policy and "overridden" not in policy
 
 
-def _of_place(connection: Connection, model_id: int, place: Selector, back: int) -> int | None:
+def _select_from_place(connection: Connection, model_id: int, place: Selector, back: int) -> int | None:
     now = next(iter(holders(connection, model_id, place)), None)
     if not back:
         return now
@@ -120,7 +119,7 @@ def _of_place(connection: Connection, model_id: int, place: Selector, back: int)
         before = before[before.index(now) :] if now in before else ()
     last, left = now, back
     for version in before:
-        # Looked up one by one up to the one that is wanted: all of them can be many.
+        # Look up only as many versions as needed, since the history can be long.
         if version != last and connection.one("versions.exists", model_id=model_id, version=version):
             last, left = version, left - 1
             if not left:
@@ -128,7 +127,7 @@ def _of_place(connection: Connection, model_id: int, place: Selector, back: int)
     return None
 
 
-def _of_digest(connection: Connection, model: RegisteredModel, prefix: str, back: int) -> int | None:
+def _select_by_digest(connection: Connection, model: RegisteredModel, prefix: str, back: int) -> int | None:
     first = prefix.removeprefix("sha256:")
     rows = connection.all("versions.by_digest", model_id=model.model_id, first=first, beyond=f"{first}g")
     digests = {read_digest(row) for row in rows}

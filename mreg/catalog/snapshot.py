@@ -1,8 +1,8 @@
-"""Reading a catalog without the right to write it.
+"""Reading a catalog without permission to write it.
 
-SQLite would make a log and an index beside the catalog, of a user whom the writers cannot write after. So the file is
-read as it is, without locks, and read again if it changed meanwhile. If a log or journal holds something, the
-files are copied into a folder of the user's own, and SQLite reads the copy.
+SQLite would create a log and an index that belong to this user, so that the other users could not write any more.
+Therefore the file is read without locks, and read again if it changed. If a log or journal is not empty, the files are
+copied into a temporary folder, and SQLite reads the copy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mreg.files import unlink
 
 TRIES, PAUSE = 50, 0.02
 LARGEST = 1 << 30
-"""Bytes that are copied at most."""
+"""Maximum bytes of a copy."""
 
 PREFIX = "mreg-read-"
 
@@ -29,14 +29,14 @@ State = tuple[int, int, int] | None
 
 
 class Snapshot:
-    """A catalog file at one moment.
+    """A catalog file in one state.
 
     Args:
-        copy: The copy; empty if the catalog itself is read.
+        copy: Path of the copy; empty if the catalog itself is read.
 
     Attributes:
-        uri: For SQLite; of a copy it can be opened inside `taken` alone.
-        leftover: The folder of a copy that `taken` could not remove; empty otherwise.
+        uri: URI for SQLite; the URI of a copy can be opened only inside `taken`.
+        leftover: Folder of a copy that `taken` could not remove; empty otherwise.
     """
 
     def __init__(self, path: str, copy: str) -> None:
@@ -50,29 +50,29 @@ class Snapshot:
         )
 
     def is_whole(self) -> bool:
-        """Whether what was read of it until now is of one moment: nobody has changed the file."""
+        """Return whether everything read so far is of one state, because the file was not changed."""
         return bool(self._copy) or _state(self._path) == self._state
 
     def remove(self) -> None:
-        """Remove a copy that `taken` could not remove, since Windows removes no open file; SQLite has closed it now."""
+        """Remove the copy after SQLite closed it; Windows does not remove open files."""
         if self.leftover:
             shutil.rmtree(self.leftover, ignore_errors=True)
 
 
 @contextmanager
 def taken(path: str) -> Iterator[Snapshot]:
-    """A snapshot of a catalog; a copy is removed at the end, and an open connection to it stays usable.
+    """Yield a snapshot of a catalog; a copy is removed at the end, but open connections to it stay usable.
 
     Args:
-        path: The catalog's, without symbolic links; `mreg.catalog.journals.check_journals` has passed it.
+        path: Path of the catalog without symbolic links; `mreg.catalog.journals.check_journals` accepted it.
 
     Raises:
-        Conflict: Others changed the catalog during each try to copy it.
-        Unavailable: It is too large, or there is no room for a copy.
+        Conflict: The catalog changed during each attempt to copy it.
+        Unavailable: The catalog is too large, or there is not enough space for a copy.
     """
     if not _is_pending(path):
         snapshot = Snapshot(path, "")
-        if not _is_pending(path):  # nobody wrote a log between, which the state would not show
+        if not _is_pending(path):  # the state does not cover a log that was just created
             yield snapshot
             return
     import tempfile
@@ -81,7 +81,7 @@ def taken(path: str) -> Iterator[Snapshot]:
         try:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True))
             copy = os.path.join(folder, "catalog.db")
-            whole = any(_copied(path, copy) for _ in range(TRIES))
+            whole = any(_copy_files(path, copy) for _ in range(TRIES))
         except OSError as error:
             raise Unavailable(
                 f"cannot read {os.path.basename(path)}: it has a log, and cannot be copied to be read with it: "
@@ -96,7 +96,7 @@ def taken(path: str) -> Iterator[Snapshot]:
 
 
 def busy(path: str) -> Conflict:
-    """The error for a catalog that others change faster than it can be read without locks."""
+    """Return the error for a catalog that changes faster than it can be read without locks."""
     return Conflict(f"cannot read {os.path.basename(path)}: others changed it during each try", hint="try again")
 
 
@@ -105,11 +105,11 @@ def _is_pending(path: str) -> bool:
 
 
 def _state(path: str) -> tuple[State, State]:
-    """By what a changed catalog or journal is told; a log only adds, until it is brought into the catalog."""
-    return _of_file(path), _of_file(path + JOURNAL)
+    """Return the state of the catalog and the journal; a log only grows until it is copied into the catalog."""
+    return _file_state(path), _file_state(path + JOURNAL)
 
 
-def _of_file(path: str) -> State:
+def _file_state(path: str) -> State:
     try:
         found = os.stat(path)
     except OSError:
@@ -117,11 +117,11 @@ def _of_file(path: str) -> State:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _copied(path: str, copy: str) -> bool:
-    """Copy the catalog, then its log and journal; False, after a pause, if the copies do not belong together.
+def _copy_files(path: str, copy: str) -> bool:
+    """Copy the catalog, then its log and journal; return False, after a pause, if the copies are inconsistent.
 
-    Every page that a writer brings from the log into the catalog meanwhile is in the log, which is copied afterwards,
-    unless the log was begun anew: then its header has changed.
+    If a writer copies a page from the log into the catalog at the same time, the page is still in the log, which is
+    copied afterwards, unless the log was restarted; then its header has changed.
     """
     for ending in ("", LOG, JOURNAL):
         with suppress(FileNotFoundError):
@@ -141,7 +141,7 @@ def _copied(path: str, copy: str) -> bool:
 
 
 def _header(path: str) -> bytes:
-    """The header of the log, with the numbers that change when it is begun anew; empty without a log."""
+    """Return the header of the log, which changes when the log is restarted; empty without a log."""
     try:
         with open(path + LOG, "rb") as stream:
             return stream.read(LOG_HEADER)

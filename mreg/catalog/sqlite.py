@@ -1,10 +1,10 @@
 """A catalog in a SQLite file.
 
-The file is in WAL mode, so that readers and one writer do not wait for each other, and every transaction is on the disk
-when it is reported done (``synchronous=FULL``). SQLite's own recovery makes a killed writer's transaction undone. On a
-network file system, where a write-ahead log can't be shared, it has a rollback journal.
+The file is in WAL mode, so that readers and one writer do not block each other, and transactions are durable
+(``synchronous=FULL``). SQLite rolls back the transaction of a killed writer. On a network file system, where a
+write-ahead log cannot be shared, the file has a rollback journal.
 
-Threads read side by side, each on its own connection. One thread of a process writes at a time.
+Threads read concurrently, each on its own connection. One thread of a process writes at a time.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ from mreg.sharing import adopt, adopt_beside, may, why_not
 T = TypeVar("T")
 
 BUSY_SECONDS = 60.0
-"""How long a writer waits for its turn."""
+"""Maximum wait of a writer for locks."""
 
 
 class SqliteDatabase(Database):
-    """The catalog in one file, which the first write makes.
+    """A catalog in a file, which the first write creates.
 
     Args:
-        path: The file. Reading one that does not exist yet finds an empty catalog and makes nothing.
-        private: The folder of the file, or one above it, that is made for its owner alone; empty for none. A catalog
-            there is its owner's, so the first write upgrades it; any other is upgraded by `upgrade` alone.
-        notice: Takes what a person should know: that another writer is waited for, that the catalog was upgraded.
+        path: Path of the file. If it does not exist, reads see an empty catalog and create nothing.
+        private: Folder at or above the file that is created with access for its owner only; empty for none. The first
+            write upgrades a catalog in a private folder; only `upgrade` upgrades any other.
+        notice: Called with messages for the user: waiting for another writer, the catalog was upgraded.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class SqliteDatabase(Database):
         self._private = private
         self._notice = notice
         self._busy_seconds = busy_seconds
-        self._lock = threading.RLock()  # of the thread that writes
+        self._lock = threading.RLock()  # held by the thread that writes
         self._connections = Connections()
-        self._found = False  # whether the file was there when it was opened
+        self._existed = False  # whether the file existed when it was opened
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         with translated(self._path, self._busy_seconds), self._connections.taken() as slot:
@@ -96,11 +96,11 @@ class SqliteDatabase(Database):
     def close(self) -> None:
         with self._lock:
             self._connections.close()
-            self._found = False
+            self._existed = False
 
     def begin(self) -> None:
         with self._lock, translated(self._path, self._busy_seconds):
-            if self._is_there():
+            if self._exists():
                 with self._connections.taken() as slot:
                     self._open(slot, write=True)
 
@@ -113,7 +113,7 @@ class SqliteDatabase(Database):
             if schema == SCHEMA:
                 return UpgradeCheck(schema=schema)
             try:
-                self._take().close()
+                self._connect_exclusively().close()
             except Conflict:
                 return UpgradeCheck(schema=schema, others=("another process has the file open",))
             except sqlite3.OperationalError as error:
@@ -129,17 +129,17 @@ class SqliteDatabase(Database):
         from mreg.catalog.sqlite_upgrade import upgrade_file
 
         with self._lock, translated(self._path, self._busy_seconds):
-            if not self._is_there():
+            if not self._exists():
                 return ""
             check_access(os.path.realpath(self._path), write=True)
-            with contextlib.closing(self._take()) as raw:
+            with contextlib.closing(self._connect_exclusively()) as raw:
                 return upgrade_file(raw, self._path)
 
-    def _take(self) -> GuardedConnection:
-        """A connection that has the file exclusively.
+    def _connect_exclusively(self) -> GuardedConnection:
+        """Return a connection with exclusive access to the file.
 
         Raises:
-            Conflict: Another process, or another thread of this one, has it open.
+            Conflict: Another process, or another thread of this one, has the file open.
         """
         from mreg.catalog.sqlite_upgrade import EXCLUSIVE_SECONDS, take_exclusively
 
@@ -155,7 +155,7 @@ class SqliteDatabase(Database):
 
     def try_writing(self) -> None:
         with self._lock:
-            if self._is_there():
+            if self._exists():
                 if self._private and self.schema() < SCHEMA:
                     self._try_upgrading()
                 else:
@@ -168,7 +168,7 @@ class SqliteDatabase(Database):
             raise unreachable(self._path, f"it is not there yet, and {folder} can't be written")
 
     def _try_upgrading(self) -> None:
-        """Raise what stands in the way of the upgrade that the next write makes."""
+        """Raise the error that the upgrade before the next write would meet."""
         with translated(self._path, self._busy_seconds), contextlib.closing(self._connect("mode=rw")) as raw:
             raw.execute("BEGIN IMMEDIATE")
             raw.execute("ROLLBACK")
@@ -176,13 +176,15 @@ class SqliteDatabase(Database):
     def examine(self) -> Examination:
         def look(raw: GuardedConnection, schema: int) -> Examination:
             folder, name = os.path.split(self._path)
-            beside = os.listdir(folder) if os.path.isdir(folder) else []
+            files = os.listdir(folder) if os.path.isdir(folder) else []
             network = network_type(self._path)
             return Examination(
                 schema=schema,
                 damage=damages(raw),
                 leftovers=tuple(
-                    os.path.join(folder, one) for one in sorted(beside) if one.startswith(f".{name}.") and ".tmp" in one
+                    os.path.join(folder, file)
+                    for file in sorted(files)
+                    if file.startswith(f".{name}.") and ".tmp" in file
                 ),
                 remarks=(f"it is on {network}: a rollback journal, slower, for few writers",) if network else (),
             )
@@ -190,9 +192,9 @@ class SqliteDatabase(Database):
         return self._on_file(look)
 
     def _on_file(self, fn: Callable[[GuardedConnection, int], T]) -> T:
-        """Return what ``fn`` gives for a connection on the file, whatever its schema, and that schema."""
+        """Return the result of ``fn`` for a connection on the file and the schema of the file."""
         with translated(self._path, self._busy_seconds):
-            if not self._is_there():
+            if not self._exists():
                 self._refuse_gone()
                 with contextlib.closing(empty_catalog()) as raw:
                     return fn(raw, SCHEMA)
@@ -220,19 +222,18 @@ class SqliteDatabase(Database):
             return aside
 
     def _open(self, slot: Slot, *, write: bool) -> GuardedConnection:
-        """A connection to what is at the path now, for a transaction; of an older catalog a copy if it is for reading.
+        """Return a connection for a transaction; to read an older catalog, the connection is on an upgraded copy.
 
         Raises:
-            Unavailable: The file went while it was open, and with it all that would be written to it. Or the schema is
-                older, and the transaction is to write.
+            Unavailable: The file was removed while it was open. Or the schema is older and ``write`` is set.
         """
-        now = self._look()
+        now = self._identity()
         if now is None:
             self._refuse_gone()
         if slot.raw is not None and (now == slot.identity if slot.lasting else not write and now is None):
             return slot.raw
         slot.close()
-        if not self._is_there():
+        if not self._exists():
             if not write:
                 slot.raw, slot.lasting = empty_catalog(), False
                 return slot.raw
@@ -247,22 +248,22 @@ class SqliteDatabase(Database):
             self._upgrade_own(schema)
             raw, _ = self._open_file(slot, write=write)
         slot.raw = raw
-        slot.identity = self._look()
-        self._found = True
+        slot.identity = self._identity()
+        self._existed = True
         return raw
 
     def _refuse_gone(self) -> None:
-        if self._found:
+        if self._existed:
             raise Unavailable(
                 f"the catalog {self._path} is gone since it was opened", hint="put it back, or mreg restore FILE"
             )
 
     def _upgrade_own(self, schema: int) -> None:
-        """Upgrade the catalog in its owner's default place, before the first write.
+        """Upgrade a catalog in a private folder, before the first write.
 
         Raises:
-            Unavailable: It is elsewhere.
-            Conflict: Another process has it open.
+            Unavailable: The catalog is not in a private folder.
+            Conflict: Another process has the catalog open.
         """
         if not self._private:
             refuse_older(schema, self._path)
@@ -270,15 +271,15 @@ class SqliteDatabase(Database):
         if backup:
             self._notice(f"upgraded the catalog {self._path} from schema {schema} to {SCHEMA}; backup: {backup}")
 
-    def _look(self) -> tuple[int, int] | None:
-        """By what the file at the path is told from another one that takes its place; None where there is none."""
+    def _identity(self) -> tuple[int, int] | None:
+        """Return the identity of the file at the path, or None without a file."""
         try:
             found = os.stat(self._path)
         except OSError:
             return None
         return found.st_dev, found.st_ino
 
-    def _is_there(self) -> bool:
+    def _exists(self) -> bool:
         try:
             found = os.stat(self._path)
         except FileNotFoundError:
@@ -313,11 +314,12 @@ class SqliteDatabase(Database):
         )
 
     def _open_file(self, slot: Slot, *, write: bool) -> tuple[GuardedConnection, int]:
-        """A checked connection and the file's schema; the slot says whether it writes, or what snapshot it reads.
+        """Return a checked connection and the schema of the file.
 
-        A reader that may not write the file gets a snapshot.
+        For a user who cannot write the file, the connection is on a snapshot. Sets ``lasting`` and ``snapshot`` of the
+        slot.
         """
-        real = os.path.realpath(self._path)  # SQLite keeps a journal beside the file that a link leads to
+        real = os.path.realpath(self._path)  # SQLite puts a journal next to the target of a link
         check_access(real, write=write)
         check_journals(real)
         if write or is_writable(real):
@@ -337,24 +339,24 @@ class SqliteDatabase(Database):
     def _checked(self, raw: GuardedConnection) -> tuple[GuardedConnection, int]:
         try:
             schema = check_catalog(raw, self._path)
-            self._keep_safe(raw)
+            self._make_durable(raw)
         except BaseException:
             raw.close()
             raise
         return raw, schema
 
-    def _keep_safe(self, raw: sqlite3.Connection) -> None:
-        """What is committed is on the disk; on a network file system without a log that machines can't share."""
+    def _make_durable(self, raw: sqlite3.Connection) -> None:
+        """Make commits durable, and on a network file system, change from a write-ahead log to a rollback journal."""
         network = network_type(self._path)
         be_durable(raw, network=bool(network))
         if network and raw.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-            # A file that was made elsewhere and brought here. The change needs the file for itself.
+            # The file was created on another file system. The change needs exclusive access.
             try:
                 mode = sqlite3.Connection.execute(raw, "PRAGMA journal_mode = DELETE").fetchone()[0]
             except sqlite3.OperationalError as error:
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                     raise
-                mode = "wal"  # it is not waited for: whoever has it open may have it for long
+                mode = "wal"  # do not wait: another process can keep the file open for long
             if mode != "delete":
                 raise Conflict(
                     f"the catalog {self._path} is on {network} with a log that machines can't share, and is in use",
@@ -362,12 +364,12 @@ class SqliteDatabase(Database):
                 )
 
     def _create(self) -> None:
-        """Make the catalog whole beside its place, then link it there; of several makers one wins, and all go on."""
+        """Create the complete catalog under a temporary name, then link it; one of several concurrent creators wins."""
         folder = os.path.dirname(os.path.abspath(self._path))
         partial = os.path.join(folder, f".{os.path.basename(self._path)}.{os.urandom(6).hex()}.tmp")
         try:
             make_folders(folder, self._private)
-            # SQLite would make it with mode 0644, and gives the log and index the mode of this file.
+            # SQLite would create it with mode 0644; the log and the index get the mode of this file.
             descriptor = open_file(partial, CREATE, 0o666, follow=False)
             try:
                 adopt(descriptor, os.stat(folder))
@@ -380,7 +382,7 @@ class SqliteDatabase(Database):
                 be_durable(raw, network=bool(network))
                 migrate(raw)
             finally:
-                raw.close()  # the last connection to go brings the log into the file and removes it
+                raw.close()  # closing the last connection copies the log into the file and removes it
             _place_new_file(partial, self._path)
         except OSError as error:
             hint = "fix the permissions of the folder, or name another place: mreg profile list"
@@ -397,12 +399,12 @@ class SqliteDatabase(Database):
 
 
 def _is_read_only(error: sqlite3.OperationalError) -> bool:
-    """Whether SQLite failed because the file, or its folder, cannot be written."""
+    """Return whether SQLite failed because the file or its folder cannot be written."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def _place_new_file(partial: str, path: str) -> None:
-    """Give a finished catalog its name unless another maker was faster, durably; the partial name may stay."""
+    """Give a new catalog its final name, durably, unless there is one already; the partial name can remain."""
     sync_file(partial)
     with opened_folder(os.path.dirname(path) or ".") as folder:
         try:
@@ -412,8 +414,7 @@ def _place_new_file(partial: str, path: str) -> None:
         except OSError as error:
             if not lacks_links(error):
                 raise
-            # Renaming could replace what another maker has just put there, so one at a time, by a lock that dies with
-            # its process.
+            # A rename could replace the catalog of another creator, so take a lock, which ends with the process.
             if folder >= 0:
                 lock(folder)
             with contextlib.suppress(FileExistsError):

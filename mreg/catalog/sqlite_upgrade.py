@@ -1,4 +1,4 @@
-"""Bring the catalog in a SQLite file to this release's schema, with a backup next to it."""
+"""Upgrade of a catalog in a SQLite file, with a backup next to it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from mreg.errors import Conflict
 from mreg.files import CREATE, close, open_file, rename_new, unlink
 
 EXCLUSIVE_SECONDS = 1.0
-"""How long the upgrade waits for other processes to close the file: a command that reads is done by then."""
+"""Wait for other processes to close the file; most reading commands end within it."""
 
 
 def take_exclusively(raw: GuardedConnection, place: str) -> None:
-    """Keep every other connection out of the file until this one is closed.
+    """Get exclusive access to the file until the connection is closed.
 
-    With a write-ahead log each open connection holds a lock, also between its transactions; with a rollback journal
-    only within them.
+    With a write-ahead log, an open connection holds a lock at all times; with a rollback journal, only in transactions.
 
     Args:
-        raw: A connection that has read nothing yet.
+        raw: A connection that has not read anything yet.
 
     Raises:
         Conflict: Another connection has the file open.
@@ -46,9 +45,9 @@ def take_exclusively(raw: GuardedConnection, place: str) -> None:
 
 
 def upgrade_file(raw: GuardedConnection, place: str) -> str:
-    """Upgrade the catalog of a connection that has it exclusively; the path of the backup, empty if it was current.
+    """Upgrade the catalog of an exclusive connection; return the path of the backup, empty if it was current.
 
-    The backup is whole and on the disk before anything changes. All migrations are one transaction.
+    The backup is complete and durable before anything changes. All migrations are one transaction.
     """
     schema = check_catalog(raw, place)
     if schema == SCHEMA:
@@ -60,7 +59,7 @@ def upgrade_file(raw: GuardedConnection, place: str) -> str:
 
 
 def back_up(raw: GuardedConnection, path: str, schema: int) -> str:
-    """Copy the catalog into a new file next to it that has its mode and, if possible, its owner; the file's path."""
+    """Copy the catalog to a new file next to it, with its mode and, if possible, its owner; return the path."""
     target = free_name(f"{path}.schema-{schema}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     partial = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.urandom(6).hex()}.tmp")
     catalog = os.stat(path)
@@ -69,7 +68,7 @@ def back_up(raw: GuardedConnection, path: str, schema: int) -> str:
         try:
             with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as copy:
                 copy_pages(raw, copy)
-            # By the descriptor: in a shared folder another user can put a link in the place of the name.
+            # Use the descriptor: in a shared folder, another user can replace the file by a link.
             if hasattr(os, "fchown"):
                 for owner, group in ((-1, catalog.st_gid), (catalog.st_uid, -1)):
                     with contextlib.suppress(OSError):
@@ -78,7 +77,7 @@ def back_up(raw: GuardedConnection, path: str, schema: int) -> str:
             sync(descriptor)
         finally:
             close(descriptor)
-        rename_new(partial, target)  # no other process makes one, since this one has the catalog
+        rename_new(partial, target)  # safe, since this process has exclusive access
         sync_folder(os.path.dirname(target))
     finally:
         for leftover in (partial, f"{partial}-journal"):
@@ -88,7 +87,7 @@ def back_up(raw: GuardedConnection, path: str, schema: int) -> str:
 
 
 def free_name(path: str) -> str:
-    """The path, with a number after it if something is there."""
+    """Return the path, with a number appended if it exists."""
     number, free = 1, path
     while os.path.lexists(free):
         number += 1

@@ -1,4 +1,4 @@
-"""The artifacts of the versions of a catalog: each once, however many versions have it."""
+"""The artifacts in a catalog, each once even if several versions have it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredArtifact:
-    """The bytes of at least one version."""
+    """An artifact of at least one version."""
 
     artifact_id: int
     kind: ArtifactKind
@@ -29,10 +29,10 @@ class StoredArtifact:
 
 
 def stored_artifacts(reader: Reader, after: int = 0) -> Iterator[StoredArtifact]:
-    """Return every artifact, oldest first, read in pages of `PAGE`.
+    """Yield every artifact, oldest first, in pages of `PAGE`.
 
     Args:
-        after: Only artifacts with a higher id.
+        after: Lower bound of the ids, excluded.
     """
     while rows := reader.connection.all("versions.artifacts_after", artifact_id=after, row_limit=PAGE):
         yield from map(_stored, rows)

@@ -1,4 +1,4 @@
-"""Many models at once, with a constant number of statements: on a server each is a round trip."""
+"""Summaries of many models with a constant number of statements, since each is a round trip to a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mreg.domain.model import RegisteredModel
 from mreg.results.models import ModelSummary
 
 CHUNK = 200
-"""Models that are read by one statement."""
+"""Number of models that one statement reads."""
 
 _IN_STAGE = (
     "(SELECT v.version FROM versions v WHERE v.model_id = m.model_id AND v.stage = '{}' "
@@ -32,7 +32,7 @@ _FIRST = "(SELECT x.name FROM metrics x WHERE x.model_id = m.model_id ORDER BY x
 
 
 def summaries(connection: Connection, rows: Sequence[Row]) -> tuple[ModelSummary, ...]:
-    """The models of rows of ``models``, each with the metric that speaks for it and that metric's values."""
+    """Return the models of rows of ``models``, each with its primary metric and the values of that metric."""
     found: list[ModelSummary] = []
     for start in range(0, len(rows), CHUNK):
         found += _chunk(connection, rows[start : start + CHUNK])
@@ -48,7 +48,7 @@ def _chunk(connection: Connection, rows: Sequence[Row]) -> Iterable[ModelSummary
             f"SELECT m.model_id, {_VERSIONS}, {_METRICS}, {_FIRST} FROM models m WHERE m.model_id IN ({marks})", values
         )
     }
-    belongings: dict[tuple[Value, str], list[Row]] = {}
+    attributes: dict[tuple[Value, str], list[Row]] = {}
     sql = (
         f"SELECT 't' AS kind, model_id, name, value, 0 AS version FROM model_tags WHERE model_id IN ({marks}) "
         f"UNION ALL SELECT 'd', model_id, name, value, 0 FROM model_directions WHERE model_id IN ({marks}) "
@@ -56,28 +56,28 @@ def _chunk(connection: Connection, rows: Sequence[Row]) -> Iterable[ModelSummary
         f"JOIN versions v ON v.version_id = a.version_id WHERE a.model_id IN ({marks}) ORDER BY 1, 2, 3"
     )
     for row in connection.query(sql, values):
-        belongings.setdefault((row["model_id"], str(row["kind"])), []).append(row)
-    models = [_model(row, more[row["model_id"]], belongings) for row in rows]
-    metrics = {model.model_id: _judging(model, more[model.model_id]) for model in models}
-    judged = _values(connection, models, metrics)
+        attributes.setdefault((row["model_id"], str(row["kind"])), []).append(row)
+    models = [_model(row, more[row["model_id"]], attributes) for row in rows]
+    metrics = {model.model_id: _primary_metric(model, more[model.model_id]) for model in models}
+    metric_values = _values(connection, models, metrics)
     return (
         ModelSummary(
             model=model,
             metric=metrics[model.model_id],
-            latest_value=judged.get((model.model_id, model.latest_version)),
-            production_value=judged.get((model.model_id, model.production_version)),
+            latest_value=metric_values.get((model.model_id, model.latest_version)),
+            production_value=metric_values.get((model.model_id, model.production_version)),
         )
         for model in models
     )
 
 
-def _model(row: Row, more: Row, belongings: Mapping[tuple[Value, str], list[Row]]) -> RegisteredModel:
-    tags, directions, aliases = (belongings.get((row["model_id"], kind), []) for kind in "tda")
+def _model(row: Row, more: Row, attributes: Mapping[tuple[Value, str], list[Row]]) -> RegisteredModel:
+    tags, directions, aliases = (attributes.get((row["model_id"], kind), []) for kind in "tda")
     return read_model(
         row,
         tags=tags,
         directions=directions,
-        aliases=[{"alias": one["name"], "version": one["version"]} for one in aliases],
+        aliases=[{"alias": alias["name"], "version": alias["version"]} for alias in aliases],
         latest=_number(more, "latest"),
         newest=_number(more, "newest"),
         staging=_number(more, "staging"),
@@ -89,15 +89,15 @@ def _number(row: Row, column: str) -> int | None:
     return None if row[column] is None else version_number(row, column)
 
 
-def judging_metric(connection: Connection, model: RegisteredModel) -> str:
+def read_primary_metric(connection: Connection, model: RegisteredModel) -> str:
     """Return the primary metric of a model; empty if no version has a metric."""
     rows = connection.query(
         f"SELECT {_METRICS}, {_FIRST} FROM models m WHERE m.model_id = :model_id", {"model_id": model.model_id}
     )
-    return next((_judging(model, row) for row in rows), model.primary_metric)
+    return next((_primary_metric(model, row) for row in rows), model.primary_metric)
 
 
-def _judging(model: RegisteredModel, more: Row) -> str:
+def _primary_metric(model: RegisteredModel, more: Row) -> str:
     present = [name for name in WELL_KNOWN if more[f"has_{name}"]]
     first = more["first_metric"]
     present += [] if first is None else [read_metric_name({"name": first})]
@@ -112,7 +112,7 @@ def _read_value(row: Row) -> MetricValue:
 def _values(
     connection: Connection, models: Sequence[RegisteredModel], metrics: Mapping[int, str]
 ) -> dict[tuple[int, int | None], MetricValue]:
-    """The value of each model's metric by its id and the version."""
+    """Return the values of each model's primary metric, by model id and version."""
     wanted = [
         (model.model_id, version)
         for model in models

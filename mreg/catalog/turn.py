@@ -1,7 +1,7 @@
 """Waiting for the locks of a SQLite file.
 
-SQLite's own busy handler sleeps in C, where a signal's handler does not run. Here the process waits in short pauses
-between tries, so Ctrl-C and SIGTERM end a command that waits at once, and a person is told what it waits for.
+SQLite's busy handler sleeps in C, where signal handlers do not run. Here, the process retries after short pauses in
+Python, so Ctrl-C and SIGTERM end a waiting command at once, and the user sees a message about the wait.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ from collections.abc import Callable
 from mreg import waiting
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.025
-"""Seconds. The longest pause is short, so a writer that has waited long tries as often as one that has just come."""
+"""Seconds. The longest pause is short, so that a writer that waited long retries about as often as a new one."""
 
 
 class Turn:
-    """One statement's wait for its turn.
+    """The wait of a statement for a lock.
 
     Args:
-        place: The catalog's, for the note.
-        seconds: How long to wait at most.
-        notice: Told once, after `mreg.waiting.SAID_AFTER` seconds.
+        place: Location of the catalog, for the message.
+        seconds: Maximum wait.
+        notice: Called once with a message, after `mreg.waiting.SAID_AFTER` seconds.
     """
 
-    __slots__ = ("_began", "_notice", "_pause", "_place", "_said", "_seconds")
+    __slots__ = ("_began", "_notice", "_noticed", "_pause", "_place", "_seconds")
 
     def __init__(self, place: str, seconds: float, notice: Callable[[str], None]) -> None:
         self._place, self._seconds, self._notice = place, seconds, notice
         self._began = time.monotonic()
         self._pause = FIRST_PAUSE
-        self._said = False
+        self._noticed = False
 
     def wait(self) -> bool:
-        """Pause before the next try; False if the time is up."""
+        """Pause before the next attempt; return False if the time is up."""
         waited = time.monotonic() - self._began
         if waited >= self._seconds:
             return False
-        if waited >= waiting.SAID_AFTER and not self._said:
-            self._said = True
+        if waited >= waiting.SAID_AFTER and not self._noticed:
+            self._noticed = True
             self._notice(f"waiting for another process that writes to {self._place}, {waited:.0f} s so far")
-        jitter = 0.5 + os.urandom(1)[0] / 510  # so that writers that came together do not try together
+        jitter = 0.5 + os.urandom(1)[0] / 510  # so that concurrent writers do not retry at the same time
         time.sleep(min(self._pause * jitter, self._seconds - waited))
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         return True
 
 
 def is_worth_waiting(error: sqlite3.OperationalError) -> bool:
-    """Whether a statement failed for a lock that another connection will release."""
+    """Return whether a statement failed because of a lock that another connection will release."""
     code = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF == sqlite3.SQLITE_BUSY and code != sqlite3.SQLITE_BUSY_SNAPSHOT

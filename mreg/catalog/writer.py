@@ -1,4 +1,4 @@
-"""Writer: every change to the catalog, each with its audit event."""
+"""Writer: changes to the catalog, each with its audit event."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Corrupt
 
 Observer = Callable[["Writer", Event], None]
-"""Called with every event in its transaction, right after the event is written."""
+"""Called with each event in its transaction, right after the event is written."""
 
 
 class Writer(Reader):
-    """Changes within one transaction, and queries that see them.
+    """Changes in one transaction, and queries that see them.
 
-    Every method writes an event of its change in the same transaction.
+    Each method writes an event of its change in the same transaction.
 
     Args:
-        actor: The name in the events.
-        at: The time in the events.
-        observer: Called with each event; may write, too.
+        actor: User name in the events.
+        at: Time of the events.
+        observer: Called with each event; can make further changes.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Writer(Reader):
     def record(
         self, action: str, model: RegisteredModel | None, details: Mapping[str, object], version: int | None = None
     ) -> int:
-        """Chain an event to the last one; its seq. None is no model's."""
+        """Append an event to the audit trail, and return its seq; ``model`` is None for an event without a model."""
         if self._last is None:
             row = self.connection.one("events.last")
             self._last = read_event(row) if row else None
@@ -77,14 +77,14 @@ class Writer(Reader):
             self._observer(self, self._last)
         return self._last.seq
 
-    def model_again(self, name: ModelName) -> RegisteredModel:
-        """The model as it is now."""
+    def reload_model(self, name: ModelName) -> RegisteredModel:
+        """Return the current state of a model, which must exist."""
         model = self.model(name)
         if model is None:
             raise Corrupt(f"the catalog lost the model {quoted(str(name))} while it was changed")
         return model
 
-    def _version_again(self, version: ModelVersion) -> ModelVersion:
+    def _reload_version(self, version: ModelVersion) -> ModelVersion:
         found = self.version_by_id(version.version_id)
         if found is None:
             raise Corrupt(f"the catalog lost {version.reference} while it was changed")
@@ -101,10 +101,10 @@ class Writer(Reader):
         directions: Mapping[str, str] | None = None,
         primary_metric: str = "",
     ) -> RegisteredModel:
-        """Register a model; under a name that another model gave up, numbers go on after that one's.
+        """Register a model; if an earlier model had the name, version numbers continue after that model's.
 
         Raises:
-            AlreadyExists: There is a model of that name.
+            AlreadyExists: A model with this name exists.
         """
         if self.connection.one("models.by_name", name=str(name)):
             known = f"mreg show {name}, or mreg edit {name}"
@@ -122,11 +122,11 @@ class Writer(Reader):
         self.connection.run("models.take_back", name=str(name))
         for key, value in (tags or {}).items():
             self.connection.run("models.set_tag", model_id=model_id, name=key, value=value)
-        for metric, way in (directions or {}).items():
-            self.connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
-        model = self.model_again(name)
-        said = {"tags": dict(model.tags), "directions": dict(model.directions), "primary_metric": primary_metric}
-        self.record("model.registered", model, {"description": description, **said})
+        for metric, better in (directions or {}).items():
+            self.connection.run("models.set_direction", model_id=model_id, name=metric, value=better)
+        model = self.reload_model(name)
+        fields = {"tags": dict(model.tags), "directions": dict(model.directions), "primary_metric": primary_metric}
+        self.record("model.registered", model, {"description": description, **fields})
         return model
 
     def edit_model(
@@ -139,7 +139,7 @@ class Writer(Reader):
         directions: Mapping[str, str] | None = None,
         primary_metric: str | None = None,
     ) -> RegisteredModel:
-        """Change what is said of a model; None leaves a field as it is, an empty direction takes it back."""
+        """Edit the fields of a model; None keeps a field, an empty direction removes it."""
         model_id = model.model_id
         self.connection.run(
             "models.update",
@@ -152,21 +152,21 @@ class Writer(Reader):
             self.connection.run("models.set_tag", model_id=model_id, name=key, value=value)
         for key in remove_tags:
             self.connection.run("models.remove_tag", model_id=model_id, name=key)
-        for metric, way in (directions or {}).items():
-            if way:
-                self.connection.run("models.set_direction", model_id=model_id, name=metric, value=way)
+        for metric, better in (directions or {}).items():
+            if better:
+                self.connection.run("models.set_direction", model_id=model_id, name=metric, value=better)
             else:
                 self.connection.run("models.remove_direction", model_id=model_id, name=metric)
-        after = self.model_again(model.name)
+        after = self.reload_model(model.name)
         fields = ("description", "tags", "directions", "primary_metric")
         self.record("model.edited", model, _changes(model, after, fields))
         return after
 
     def rename(self, model: RegisteredModel, to: ModelName) -> RegisteredModel:
-        """Give a model another name, and keep its numbers from being given again under the old one.
+        """Rename a model; its version numbers are not reused under the old name.
 
         Raises:
-            AlreadyExists: The name is taken, or another model used numbers under it that this one has, too.
+            AlreadyExists: The name is taken, or was used by another model for version numbers that this one has too.
         """
         if to == model.name:
             return model
@@ -184,12 +184,12 @@ class Writer(Reader):
         self.connection.run("models.rename", model_id=model.model_id, name=str(to), last_version=used, at=self.time)
         self.connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
         self.connection.run("models.take_back", name=str(to))
-        after = self.model_again(to)
+        after = self.reload_model(to)
         self.record("model.renamed", model, {"to": str(to)})
         return after
 
     def delete_model(self, model: RegisteredModel) -> None:
-        """Delete a model with its versions; its events stay, and its numbers are not given again under its name."""
+        """Delete a model with its versions; its events stay, and its version numbers are not reused under its name."""
         from mreg.catalog.decisions import set_policy
 
         for version in reversed(self.versions(model)):
@@ -214,12 +214,12 @@ class Writer(Reader):
         wanted: int = 0,
         imported: Mapping[str, object] | None = None,
     ) -> ModelVersion:
-        """Add the next version of a model; its bytes must be durable by now.
+        """Add the next version of a model; its artifact must be durable already.
 
         Args:
-            metadata: Everything but the aliases, which `set_alias` sets.
-            wanted: The version's number, if every number given so far is lower.
-            imported: What it was in the registry that exported it, for the audit trail alone.
+            metadata: The metadata; aliases are ignored, `set_alias` sets them.
+            wanted: Version number, used if all numbers so far are lower.
+            imported: Fields of the version in the registry that exported it, only for the audit trail.
         """
         row = self.connection.one("models.by_id", model_id=model.model_id)
         given = max(number(row, "last_version", 0, LARGEST_VERSION - 1) + 1 if row else 1, wanted)
@@ -299,11 +299,15 @@ class Writer(Reader):
         replaced_by: int | None = None,
         assessment: Mapping[str, object] | None = None,
     ) -> ModelVersion:
-        """Put a version into a stage, whatever it was in; which others must leave is decided above.
+        """Move a version to a stage; callers check the policy and move other versions out of the stage.
 
-        What the policy said to it goes into the audit trail.
+        Args:
+            returned: Whether a rollback moves the version.
+            because: Reason, for the audit trail.
+            replaced_by: Number of the version that replaces this one in its stage, for the audit trail.
+            assessment: Result of the policy check, for the audit trail.
         """
-        model = self.model_again(version.model_name)
+        model = self.reload_model(version.model_name)
         details = {
             "from": version.stage.value,
             "to": to.value,
@@ -327,7 +331,7 @@ class Writer(Reader):
             returned=int(returned),
         )
         self.connection.run("models.touch", model_id=model.model_id, at=self.time)
-        return self._version_again(version)
+        return self._reload_version(version)
 
     def edit_version(
         self,
@@ -341,7 +345,7 @@ class Writer(Reader):
         parent: ModelVersion | None = None,
         remove_parent: bool = False,
     ) -> ModelVersion:
-        """Change what is said of a version; None leaves a field as it is."""
+        """Edit the fields of a version; None keeps a field."""
         kept = None if remove_parent else self.parent_of(version.version_id)
         self.connection.run(
             "versions.update",
@@ -356,30 +360,30 @@ class Writer(Reader):
             self.connection.run("versions.set_tag", version_id=version.version_id, name=key, value=value)
         for key in remove_tags:
             self.connection.run("versions.remove_tag", version_id=version.version_id, name=key)
-        after = self._version_again(version)
+        after = self._reload_version(version)
         fields = ("description", "tags", "run_id", "experiment_id", "parent")
-        model = self.model_again(version.model_name)
+        model = self.reload_model(version.model_name)
         self.record("version.edited", model, _changes(version, after, fields), version.version)
         self.connection.run("models.touch", model_id=model.model_id, at=self.time)
         return after
 
     def set_alias(self, version: ModelVersion, alias: str) -> ModelVersion:
-        """Point an alias to a version, wherever in the model it pointed before; it keeps the spelling that it has."""
-        model = self.model_again(version.model_name)
+        """Point an alias to a version; an existing alias keeps its spelling. No event if nothing changes."""
+        model = self.reload_model(version.model_name)
         alias = spelled(alias, model.aliases) or alias
         before = model.aliases.get(alias)
-        for other in model.aliases:  # an older release could store several spellings
+        for other in model.aliases:  # an older release can have stored several spellings
             if other != alias and folded(other) == folded(alias):
                 self.remove_alias(model, other)
         if before == version.version:
-            return self._version_again(version)
+            return self._reload_version(version)
         self.connection.run("versions.set_alias", model_id=model.model_id, alias=alias, version_id=version.version_id)
         seq = self.record("alias.set", model, {"alias": alias, "before": before}, version.version)
         self._insert_alias_change(model, seq, alias, version.version)
-        return self._version_again(version)
+        return self._reload_version(version)
 
     def remove_alias(self, model: RegisteredModel, alias: str) -> None:
-        """Remove an alias, spelled as the model has it."""
+        """Remove an alias, given in its stored spelling."""
         self.connection.run("versions.remove_alias", model_id=model.model_id, alias=alias)
         seq = self.record("alias.removed", model, {"alias": alias}, model.aliases.get(alias))
         self._insert_alias_change(model, seq, alias, None)
@@ -390,8 +394,8 @@ class Writer(Reader):
         self.connection.run("models.touch", model_id=model_id, at=self.time)
 
     def delete_version(self, version: ModelVersion) -> None:
-        """Delete a version; its events stay and its number is not given again."""
-        model = self.model_again(version.model_name)
+        """Delete a version; its events stay, and its number is not reused."""
+        model = self.reload_model(version.model_name)
         for alias in version.aliases:
             self.remove_alias(model, alias)
         self.connection.run(
@@ -412,7 +416,7 @@ class Writer(Reader):
 
 
 def _changes(before: object, after: object, fields: Collection[str]) -> dict[str, object]:
-    """Return ``{field: [before, after]}`` of the fields that an edit changed, JSON-ready for its event."""
+    """Return ``{field: [before, after]}`` for the changed fields, JSON-ready."""
     pairs = {field: (getattr(before, field), getattr(after, field)) for field in fields}
     return {field: [_plain(old), _plain(new)] for field, (old, new) in pairs.items() if old != new}
 

@@ -1,9 +1,9 @@
-"""The document of a bundle: what a model or version is, apart from its bytes.
+"""The document of a bundle: everything about a model and its versions except the bytes of the artifacts.
 
 Format ``mreg.bundle.v1``: UTF-8 JSON without spaces, keys sorted; versions sorted by number, events by seq, blobs by
-digest. Equal content gives equal bytes, and nothing but these bytes is understood: a key too many, a key twice, another
-spelling of a number or time is refused. ``sha256`` is of the document without it, so that damage is found; it proves
-nothing about who wrote it. ``docs/format.md`` shows it.
+digest. Equal content gives equal bytes, and only these bytes are accepted: an unknown key, a duplicate key and another
+spelling of a number or time are errors. ``sha256`` is the digest of the document without that key; it detects damage,
+but proves nothing about the author. ``docs/format.md`` shows an example.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from mreg.errors import BadInput, Corrupt
 FORMAT = "mreg.bundle.v1"
 
 DOCUMENT_LIMIT = 24 << 20
-"""Bytes of a document, and of a manifest in a bundle; about 15,000 versions, or 200,000 files.
+"""Maximum bytes of a document, and of a manifest in a bundle: about 15,000 versions or 200,000 files.
 
-Reading takes 14 times the bytes where a single character makes Python keep the text with 4 bytes for each one.
+Parsing needs up to 14 times as much memory: one character beyond U+FFFF makes Python use 4 bytes for each character.
 """
 
 ELEMENTS_LIMIT = 1_000_000
-"""Commas and opening brackets in them; one of them can take 200 bytes of memory, in a text of few bytes."""
+"""Maximum number of commas and opening brackets; each can stand for a value of 200 bytes in memory."""
 
 BLOBS_LIMIT = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundledModel:
-    """What a bundle says of the model as a whole; see `mreg.domain.model.RegisteredModel`."""
+    """The fields of the model itself; see `mreg.domain.model.RegisteredModel`."""
 
     name: ModelName
     description: str = ""
@@ -59,11 +59,11 @@ class BundledModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundledVersion:
-    """A version as it was where it was exported.
+    """A version in the state in which it was exported.
 
     Attributes:
-        version: Without what only its catalog knows: ids, and what follows from later events.
-        parent_digest: Of the parent's artifact, by which it is known elsewhere; None where it was deleted.
+        version: The version without ids and without values that follow from later events.
+        parent_digest: Digest of the parent's artifact, which identifies it in another catalog; None if it was deleted.
     """
 
     version: ModelVersion
@@ -72,16 +72,16 @@ class BundledVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """What a bundle's document says; ``Bundle.parse(bundle.canonical()) == bundle`` for one that was parsed.
+    """The content of a bundle's document; ``Bundle.parse(bundle.canonical()) == bundle`` for a parsed bundle.
 
     Attributes:
-        versions: By number.
-        events: Of these versions, or of the whole model; by seq.
-        blobs: Bytes by digest, sorted: every file's and manifest's blob, each once.
+        versions: Sorted by number.
+        events: Events of these versions, or of the model and all its versions; sorted by seq.
+        blobs: Size in bytes by digest, sorted: the blob of each file and manifest once.
 
     Raises:
-        BadInput: A number, seq or parent makes no sense, or there are too many blobs.
-        Corrupt: An event is not what its hash says, or none tells of a version's push.
+        BadInput: A number, seq or parent is invalid, or there are too many blobs.
+        Corrupt: An event does not match its hash, or a version has no push event.
     """
 
     model: BundledModel
@@ -92,20 +92,20 @@ class Bundle:
     def __post_init__(self) -> None:
         model = self.model
         check_model(model.name, model.description, model.tags, model.directions, model.primary_metric)
-        for one in self.versions:
-            check_version(one.version)
+        for bundled in self.versions:
+            check_version(bundled.version)
         if len(self.blobs) > BLOBS_LIMIT:
             raise BadInput(f"{len(self.blobs)} blobs are too many; the limit is {BLOBS_LIMIT}")
-        _check_rising("version", [one.version.version for one in self.versions])
+        _check_rising("version", [bundled.version.version for bundled in self.versions])
         _check_rising("event", [event.seq for event in self.events])
-        _check_parents({str(one.version.reference): one.version.parent for one in self.versions})
+        _check_parents({str(bundled.version.reference): bundled.version.parent for bundled in self.versions})
         _check_events(self.events)
         events = self.events_by_version()
-        for one in self.versions:
-            _check_pushed(one.version, events.get(one.version.version))
+        for bundled in self.versions:
+            _check_pushed(bundled.version, events.get(bundled.version.version))
 
     def events_by_version(self) -> Mapping[int, tuple[Event, Event]]:
-        """The first and the last event of each version number."""
+        """Return the first and the last event of each version number."""
         found: dict[int, tuple[Event, Event]] = {}
         for event in self.events:
             if event.version is not None:
@@ -113,15 +113,15 @@ class Bundle:
         return found
 
     def check_blobs(self, manifest_of: Callable[[Digest], Manifest]) -> None:
-        """Nothing, if its blobs are those of its versions, no more and no less, with sizes and counts that fit.
+        """Check that the blobs are exactly those of the versions, with matching sizes and counts.
 
         Raises:
-            Corrupt: A blob is missing, or of another size than a version or manifest says.
+            Corrupt: A blob is missing, or its size differs from the size that a version or manifest gives.
             BadInput: There is a blob that no version needs.
         """
         needed: dict[Digest, tuple[int, int]] = {}
-        for one in self.versions:
-            artifact = one.version.artifact
+        for bundled in self.versions:
+            artifact = bundled.version.artifact
             if artifact.kind is ArtifactKind.FILE:
                 self._check_size(artifact.digest, artifact.size_bytes)
                 fits = artifact.file_count == 1
@@ -131,7 +131,7 @@ class Bundle:
                     needed[artifact.digest] = self._check_files(manifest_of(artifact.digest), needed)
                 fits = needed[artifact.digest] == (artifact.file_count, artifact.size_bytes)
             if not fits:
-                raise Corrupt(f"{one.version.reference} has other files than the bundle says of it")
+                raise Corrupt(f"{bundled.version.reference} has other files than the bundle says of it")
         spare = next((digest for digest in self.blobs if digest not in needed), None)
         if spare is not None:
             raise BadInput(f"the bundle holds the blob {spare}, which none of its versions needs")
@@ -149,7 +149,7 @@ class Bundle:
             raise Corrupt(f"the bundle's blob {digest} has {self.blobs[digest]} bytes in place of {size}")
 
     def canonical(self) -> bytes:
-        """The bytes that are written."""
+        """Return the canonical bytes of the document."""
         document: dict[str, object] = {
             "format": FORMAT,
             "model": {
@@ -159,7 +159,7 @@ class Bundle:
                 "directions": dict(self.model.directions),
                 "primary_metric": self.model.primary_metric,
             },
-            "versions": [version_fields(one.version, one.parent_digest) for one in self.versions],
+            "versions": [version_fields(bundled.version, bundled.parent_digest) for bundled in self.versions],
             "events": [event_fields(event) for event in self.events],
             "blobs": [
                 {"digest": str(digest), "size_bytes": self.blobs[digest]} for digest in sorted_digests(self.blobs)
@@ -169,11 +169,11 @@ class Bundle:
 
     @classmethod
     def parse(cls, data: bytes) -> Bundle:
-        """The bundle whose document these bytes are.
+        """Return the bundle of a document.
 
         Raises:
-            BadInput: They are not the canonical bytes of a document, or hold what a registry would not store.
-            Corrupt: An event is not what its hash says.
+            BadInput: The bytes are not the canonical bytes of a document, or a value cannot be stored in a registry.
+            Corrupt: The document or an event does not match its hash, or a version has no push event.
         """
         check_bounds(data)
         try:
@@ -195,12 +195,12 @@ class Bundle:
         if _digits({key: value for key, value in fields.items() if key != "sha256"}) != fields["sha256"]:
             raise Corrupt("its mreg.json is not what its SHA-256 says")
         model = BundledModel(**read_model(fields["model"]))
-        versions = (read_version(model.name, one) for one in list_of("versions", fields["versions"]))
+        versions = (read_version(model.name, value) for value in list_of("versions", fields["versions"]))
         bundle = cls(
             model=model,
             versions=tuple(BundledVersion(version=version, parent_digest=parent) for version, parent in versions),
-            events=tuple(read_event(one) for one in list_of("events", fields["events"])),
-            blobs=dict(read_blob(one) for one in blobs),
+            events=tuple(map(read_event, list_of("events", fields["events"]))),
+            blobs=dict(map(read_blob, blobs)),
         )
         if bundle.canonical() != data:
             raise BadInput("its mreg.json is not in the one form that mreg export writes")
@@ -208,15 +208,15 @@ class Bundle:
 
 
 def sorted_digests(digests: Iterable[Digest]) -> list[Digest]:
-    """The digests in the order in which a bundle has their blobs."""
+    """Return the digests in the order of the blobs in a bundle."""
     return sorted(digests, key=str)
 
 
 def check_bounds(data: bytes) -> None:
-    """Nothing, if these bytes can be parsed as JSON in less than 500 MiB of memory.
+    """Check that the bytes can be parsed as JSON in less than 500 MiB of memory.
 
     Raises:
-        BadInput: They are too many, or would become too many values.
+        BadInput: There are too many bytes or too many values.
     """
     if len(data) > DOCUMENT_LIMIT or sum(map(data.count, (b",", b"[", b"{"))) > ELEMENTS_LIMIT:
         raise BadInput(f"the bundle lists more than {DOCUMENT_LIMIT >> 20} MiB or {ELEMENTS_LIMIT:,} values")
@@ -227,7 +227,7 @@ def _text(document: Mapping[str, object]) -> bytes:
 
 
 def _digits(document: Mapping[str, object]) -> str:
-    import hashlib  # here: it is dear
+    import hashlib  # slow to import
 
     return hashlib.sha256(_text(document)).hexdigest()
 

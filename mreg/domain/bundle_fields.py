@@ -1,4 +1,4 @@
-"""The parts of a bundle's document: values to JSON-ready dicts and back, every value checked as if it came new."""
+"""Conversion of a bundle's parts to JSON-ready dicts and back; reading checks every value like new input."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9
 
 
 class ModelFields(TypedDict):
-    """What is said of a model, as `read_model` gives it."""
+    """The fields of the model that `read_model` returns."""
 
     name: ModelName
     description: str
@@ -37,14 +37,11 @@ class ModelFields(TypedDict):
     primary_metric: str
 
 
-# What a value must be
-
-
 def entries_of(what: str, value: object, names: tuple[str, ...]) -> Mapping[str, object]:
-    """The value itself, if it is an object of exactly these keys.
+    """Return the value if it is an object with exactly these keys.
 
     Raises:
-        BadInput: It is something else.
+        BadInput: It is not.
     """
     if not isinstance(value, dict) or set(value) != set(names):
         raise BadInput(f"{what} is no object of the keys {', '.join(names)}")
@@ -52,59 +49,53 @@ def entries_of(what: str, value: object, names: tuple[str, ...]) -> Mapping[str,
 
 
 def list_of(what: str, value: object) -> list[object]:
-    """The value itself, if it is a list.
+    """Return the value if it is a list.
 
     Raises:
-        BadInput: It is something else.
+        BadInput: It is not a list.
     """
     if not isinstance(value, list):
         raise BadInput(f"{what} is no list")
     return value
 
 
-def _text(what: str, value: object) -> str:
+def _read_text(what: str, value: object) -> str:
     if not isinstance(value, str):
         raise BadInput(f"{what} is no text")
     return value
 
 
-def _texts(what: str, value: object) -> dict[str, str]:
+def _read_texts(what: str, value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
         raise BadInput(f"{what} is no object of texts")
     return value
 
 
-def _time(what: str, value: object) -> datetime:
-    text = _text(what, value)
+def _read_time(what: str, value: object) -> datetime:
+    text = _read_text(what, value)
     if not _TIME.fullmatch(text):
         raise BadInput(f"{what} is {quoted(text)}, which is no time in UTC with microseconds")
     return check_year(datetime.fromisoformat(parse_time(text)))
 
 
-# The model
-
-
 def read_model(value: object) -> ModelFields:
-    """What a document says of the model.
+    """Return the fields of the model in a document.
 
     Raises:
-        BadInput: It is of another form.
+        BadInput: The value has another form.
     """
     fields = entries_of("the model", value, _MODEL)
     return ModelFields(
-        name=ModelName(_text("the model's name", fields["name"])),
-        description=_text("the description", fields["description"]),
-        tags=_texts("the tags", fields["tags"]),
-        directions=_texts("the directions", fields["directions"]),
-        primary_metric=_text("the primary metric", fields["primary_metric"]),
+        name=ModelName(_read_text("the model's name", fields["name"])),
+        description=_read_text("the description", fields["description"]),
+        tags=_read_texts("the tags", fields["tags"]),
+        directions=_read_texts("the directions", fields["directions"]),
+        primary_metric=_read_text("the primary metric", fields["primary_metric"]),
     )
 
 
-# A version
-
-
 def version_fields(version: ModelVersion, parent_digest: Digest | None) -> dict[str, object]:
-    """What a document says of a version."""
+    """Return the JSON form of a version."""
     artifact, source = version.artifact, version.source
     parent = {"reference": str(version.parent), "digest": str(parent_digest) if parent_digest else None}
     return {
@@ -141,44 +132,44 @@ def version_fields(version: ModelVersion, parent_digest: Digest | None) -> dict[
 
 
 def read_version(model: ModelName, value: object) -> tuple[ModelVersion, Digest | None]:
-    """The version that a part of a document is, and the digest of its parent.
+    """Return the version that `version_fields` encoded, and the digest of its parent.
 
     Raises:
-        BadInput: It is of another form.
+        BadInput: The value has another form.
     """
     fields = entries_of("a version", value, _VERSION)
     parent, parent_digest = _read_parent(fields["parent"])
-    created_at = _time("created_at", fields["created_at"])
+    created_at = _read_time("created_at", fields["created_at"])
     version = ModelVersion(
         model_name=model,
         version=check_whole("the number of a version", fields["number"], 1, LARGEST_VERSION),
-        stage=_stage(fields["stage"]),
-        description=_text("the description", fields["description"]),
-        tags=_texts("the tags", fields["tags"]),
-        parameters=_texts("the parameters", fields["parameters"]),
-        metrics=_metrics(fields["metrics"]),
-        aliases=tuple(_text("an alias", alias) for alias in list_of("aliases", fields["aliases"])),
+        stage=_read_stage(fields["stage"]),
+        description=_read_text("the description", fields["description"]),
+        tags=_read_texts("the tags", fields["tags"]),
+        parameters=_read_texts("the parameters", fields["parameters"]),
+        metrics=_read_metrics(fields["metrics"]),
+        aliases=tuple(_read_text("an alias", alias) for alias in list_of("aliases", fields["aliases"])),
         artifact=_read_artifact(fields["artifact"]),
-        run_id=_text("the run id", fields["run_id"]),
-        experiment_id=_text("the experiment id", fields["experiment_id"]),
+        run_id=_read_text("the run id", fields["run_id"]),
+        experiment_id=_read_text("the experiment id", fields["experiment_id"]),
         parent=parent,
-        data=_texts("the data", fields["data"]),
+        data=_read_texts("the data", fields["data"]),
         source=_read_source(fields["source"]),
         created_at=created_at,
         updated_at=created_at,
-        created_by=_text("created_by", fields["created_by"]),
+        created_by=_read_text("created_by", fields["created_by"]),
     )
     return version, parent_digest
 
 
-def _stage(value: object) -> ModelStage:
-    stage = ModelStage.parse(_text("the stage", value))
+def _read_stage(value: object) -> ModelStage:
+    stage = ModelStage.parse(_read_text("the stage", value))
     if stage.value != value:
         raise BadInput(f"{quoted(str(value))} is no stage")
     return stage
 
 
-def _metrics(value: object) -> dict[str, MetricValue]:
+def _read_metrics(value: object) -> dict[str, MetricValue]:
     if not isinstance(value, dict):
         raise BadInput("metrics is no object")
     return {name: check_metric(name, number) for name, number in value.items()}
@@ -188,28 +179,28 @@ def _read_parent(value: object) -> tuple[VersionRef | None, Digest | None]:
     if value is None:
         return None, None
     fields = entries_of("the parent", value, ("reference", "digest"))
-    reference = VersionRef.parse(_text("the parent", fields["reference"]))
+    reference = VersionRef.parse(_read_text("the parent", fields["reference"]))
     selector = reference.selector
     if selector is None or selector.kind is not SelectorKind.NUMBER or selector.back:
         raise BadInput(f"the parent {reference} is no version's number")
     digest = fields["digest"]
-    return reference, None if digest is None else Digest.parse(_text("the digest", digest))
+    return reference, None if digest is None else Digest.parse(_read_text("the digest", digest))
 
 
 def _read_artifact(value: object) -> ModelArtifact:
     fields = entries_of("the artifact", value, _ARTIFACT)
     kinds = {kind.value: kind for kind in ArtifactKind}
-    kind = kinds.get(_text("the kind", fields["kind"]))
+    kind = kinds.get(_read_text("the kind", fields["kind"]))
     if kind is None:
         raise BadInput(f"{quoted(str(fields['kind']))} is no kind of artifact")
     return ModelArtifact(
         kind=kind,
-        name=_text("the artifact's name", fields["name"]),
+        name=_read_text("the artifact's name", fields["name"]),
         path="",
-        digest=Digest.parse(_text("the digest", fields["digest"])),
+        digest=Digest.parse(_read_text("the digest", fields["digest"])),
         size_bytes=check_whole("the size of an artifact", fields["size_bytes"], 1, SIZE_LIMIT),
         file_count=check_whole("the number of files", fields["file_count"], 1, FILES_LIMIT),
-        format=_text("the artifact's format", fields["format"]),
+        format=_read_text("the artifact's format", fields["format"]),
     )
 
 
@@ -219,29 +210,26 @@ def _read_source(value: object) -> Source:
     if dirty is not None and not isinstance(dirty, bool):
         raise BadInput("git_dirty is neither true, false nor null")
     return Source(
-        git_commit=_text("the commit", fields["git_commit"]),
-        git_branch=_text("the branch", fields["git_branch"]),
-        git_remote=_text("the remote", fields["git_remote"]),
+        git_commit=_read_text("the commit", fields["git_commit"]),
+        git_branch=_read_text("the branch", fields["git_branch"]),
+        git_remote=_read_text("the remote", fields["git_remote"]),
         git_dirty=dirty,
-        run_url=_text("the run's page", fields["run_url"]),
-        environment=_texts("the environment", fields["environment"]),
+        run_url=_read_text("the run's page", fields["run_url"]),
+        environment=_read_texts("the environment", fields["environment"]),
     )
 
 
-# Events and blobs
-
-
 def event_fields(event: Event) -> dict[str, object]:
-    """What a document says of an event: everything."""
+    """Return the JSON form of an event: all its fields."""
     fields: dict[str, object] = {name: getattr(event, name) for name in _EVENT}
     return {**fields, "at": time_text(event.at), "details": dict(event.details)}
 
 
 def read_event(value: object) -> Event:
-    """The event that a part of a document is.
+    """Return the event that `event_fields` encoded.
 
     Raises:
-        BadInput: It is of another form.
+        BadInput: The value has another form.
     """
     fields = entries_of("an event", value, _EVENT)
     details = fields["details"]
@@ -252,25 +240,25 @@ def read_event(value: object) -> Event:
     return check_event(
         Event(
             seq=check_whole("the seq of an event", seq, 1, SIZE_LIMIT),
-            at=_time("the time of an event", fields["at"]),
-            actor=_text("the actor", fields["actor"]),
-            action=_text("the action", fields["action"]),
+            at=_read_time("the time of an event", fields["at"]),
+            actor=_read_text("the actor", fields["actor"]),
+            action=_read_text("the action", fields["action"]),
             model_id=check_whole("the model's id", model_id, 0, SIZE_LIMIT),
-            model=_text("the model", fields["model"]),
+            model=_read_text("the model", fields["model"]),
             version=None if version is None else check_whole("the version of an event", version, 1, LARGEST_VERSION),
             details=details,
-            previous=_text("previous", fields["previous"]),
-            hash=_text("hash", fields["hash"]),
+            previous=_read_text("previous", fields["previous"]),
+            hash=_read_text("hash", fields["hash"]),
         )
     )
 
 
 def read_blob(value: object) -> tuple[Digest, int]:
-    """Digest and size of a blob that a document lists.
+    """Return the digest and size of a blob that a document lists.
 
     Raises:
-        BadInput: It is of another form.
+        BadInput: The value has another form.
     """
     fields = entries_of("a blob", value, ("digest", "size_bytes"))
-    digest = Digest.parse(_text("the digest", fields["digest"]))
+    digest = Digest.parse(_read_text("the digest", fields["digest"]))
     return digest, check_whole("the size of a blob", fields["size_bytes"], 0, SIZE_LIMIT)

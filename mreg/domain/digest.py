@@ -1,4 +1,4 @@
-"""SHA-256 digests, and the keys of blobs in a store, which are made of them."""
+"""SHA-256 digests, and the keys of blobs in a store, which are derived from them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _KEY = re.compile(r"blobs/sha256/([0-9a-f]{2})/([0-9a-f]{62})")
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A SHA-256 (FIPS 180-4) of some bytes; ``Digest.parse(str(digest)) == digest``.
+    """A SHA-256 digest (FIPS 180-4); ``Digest.parse(str(digest)) == digest``.
 
     Attributes:
-        algorithm: Always ``sha256`` today; written out so that a store says what it holds.
+        algorithm: Always ``sha256`` today; part of the text form and of blob keys.
         value: 64 lower-case hex digits.
     """
 
@@ -35,7 +35,7 @@ class Digest:
 
     @classmethod
     def sha256(cls, value: str) -> Digest:
-        """The SHA-256 whose hex digits are given.
+        """Return the SHA-256 digest with the given hex digits.
 
         Raises:
             BadInput: The text is not 64 lower-case hex digits.
@@ -44,10 +44,10 @@ class Digest:
 
     @classmethod
     def parse(cls, text: str) -> Digest:
-        """The digest written as ``algorithm:value``.
+        """Return the digest that is written as ``algorithm:value``.
 
         Raises:
-            BadInput: The text is of another form, in upper case, or of an algorithm other than SHA-256.
+            BadInput: The text has another form, is in upper case, or names an algorithm other than SHA-256.
         """
         algorithm, _, value = text.partition(":")
         return cls(algorithm, value)
@@ -62,6 +62,6 @@ def blob_key(digest: Digest) -> str:
 
 
 def digest_of_key(key: str) -> Digest | None:
-    """Return the digest of the blob that has the key; None if it is not a blob's key."""
+    """Return the digest of the blob with a key; None if it is not the key of a blob."""
     match = _KEY.fullmatch(key)
     return Digest.sha256(match[1] + match[2]) if match else None

@@ -12,28 +12,27 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt
 
 GENESIS = "0" * 64
-"""What the first event names as the one before it."""
-
+"""The `Event.previous` of the first event."""
 
 DETAILS_LIMIT = 8 << 20
-"""Characters of an event's details as JSON."""
+"""Maximum length of an event's details as JSON, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Who did what when; written in the transaction that did it, and never changed.
+    """An entry of the audit trail; written in the transaction of the change that it records, and never changed.
 
     Attributes:
-        seq: 1, 2, 3 ... over the whole catalog, without gaps.
-        at: When, by the clock of the machine that did it; ``seq`` and not ``at`` gives the order.
-        actor: Who.
-        action: What, such as ``version.pushed``.
-        model_id: Of which model, 0 where it is of none; stays the same when the model is renamed.
-        model: The model's name at that time, empty where it is of none.
-        version: Of which version, None where it is of none.
+        seq: 1, 2, 3 ... in the catalog, without gaps.
+        at: Time of the change by the clock of the machine that made it. ``seq`` gives the order, ``at`` does not.
+        actor: The user that made the change.
+        action: Kind of change, such as ``version.pushed``.
+        model_id: Id of the model, which a rename does not change; 0 if the event concerns no model.
+        model: Name of the model at that time; empty if the event concerns no model.
+        version: Version number; None if the event concerns no version.
         details: JSON-ready fields of the action.
         previous: Hash of event ``seq - 1``, `GENESIS` for the first.
-        hash: Of this event with everything above in it; see `event_hash`.
+        hash: Hash of all fields above; see `event_hash`.
     """
 
     seq: int
@@ -49,18 +48,18 @@ class Event:
 
     @property
     def reference(self) -> str:
-        """``model@version``, the model's name if the event is of no version, empty if it is of no model."""
+        """``model@version``, or the name of the model without a version; empty without a model."""
         return f"{self.model}@{self.version}" if self.version is not None else self.model
 
 
 def time_text(at: datetime) -> str:
-    """The time as ISO 8601 in UTC with microseconds and ``Z``; equal lengths, so that text order is time order."""
+    """Return the time as ISO 8601 in UTC with microseconds and ``Z``, so that text order is time order."""
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
     return utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_time(text: str) -> str:
-    """Return the time of an ISO 8601 text in its one stored form; a time without a zone is UTC.
+    """Return the time of an ISO 8601 text in the form of `time_text`; a time without a zone is UTC.
 
     Raises:
         BadInput: The text is not a valid time.
@@ -87,18 +86,18 @@ def read_time(text: str) -> datetime:
 
 
 def invalid_time(text: str) -> BadInput:
-    """Return the error for a text that is not a valid time, or a time that no stored form can hold."""
+    """Return the error for a text that is not a valid time, or that `time_text` cannot express."""
     return BadInput(f"invalid time {quoted(text)}", hint="write it as 2026-03-01 or 2026-03-01T12:00Z")
 
 
 def changes_within(moment: str) -> tuple[str, str]:
-    """Return the unit to which a time was given, ``second`` or ``minute``, and the end of that unit.
+    """Return the precision of a time, ``second`` or ``minute``, and the end of that second or minute.
 
-    A time that was read off a table lacks the fraction of the second. An answer for exactly that time leaves out what
-    happened in the rest of the unit. For a time with a fraction, both texts are empty.
+    A time copied from a table lacks the fraction of the second, so that a query for exactly that time misses changes in
+    the rest of the second or minute. For a time with a fraction, both texts are empty.
 
     Args:
-        moment: A time in its stored form.
+        moment: A time in the form of `time_text`.
     """
     at = datetime.fromisoformat(moment)
     unit = "" if at.microsecond else "second" if at.second else "minute"
@@ -111,16 +110,17 @@ def changes_within(moment: str) -> tuple[str, str]:
 
 
 def details_text(details: Mapping[str, object]) -> str:
-    """The one JSON text of an event's details: keys sorted, no spaces, Unicode as it is."""
+    """Return the canonical JSON of an event's details: keys sorted, no spaces, Unicode not escaped."""
     return json.dumps(dict(details), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def event_hash(event: Event) -> str:
-    """SHA-256 in hex over the JSON array of the event's fields but its hash, time and details in their one text form.
+    """Return the SHA-256, in hex, of the JSON array of the event's fields except its hash.
 
-    Each event's hash covers the hash before it, so that editing, removing or reordering one breaks every later link.
+    The time has the form of `time_text`, the details that of `details_text`. The hash covers the hash of the previous
+    event, so that editing, removing or reordering an event breaks every later link.
     """
-    import hashlib  # here: reading commands have no need of it, and it is dear
+    import hashlib  # slow to import, and most reading commands do not need it
 
     fields = [
         event.seq, time_text(event.at), event.actor, event.action, event.model_id, event.model, event.version,
@@ -140,7 +140,7 @@ def chained(
     model: str = "",
     version: int | None = None,
 ) -> Event:
-    """The event that follows the last one (None: the first of a catalog)."""
+    """Return the event that follows ``last``, which is None for the first event of a catalog."""
     event = Event(
         seq=last.seq + 1 if last else 1,
         at=at,
@@ -161,13 +161,13 @@ STAGING = ("version.pushed", "version.stage_changed", "version.deleted", "model.
 
 
 def stages_at(events: Iterable[Event]) -> dict[ModelStage, tuple[int, ...]]:
-    """Which versions of a model were in which stage after these events of it, in order; empty stages are left out.
+    """Return the versions of a model in each stage after these events of the model, which are in order.
 
-    A version begins in None when it is pushed and is gone when it or its model is deleted. Events of other actions
-    change nothing.
+    A version enters None when it is pushed and disappears when it or its model is deleted. Events with other actions
+    have no effect. Empty stages are left out.
 
     Raises:
-        Corrupt: An event puts a version into a stage that there is not.
+        Corrupt: An event puts a version into an invalid stage.
     """
     stage_of: dict[int, ModelStage] = {}
     for event in events:
@@ -181,7 +181,7 @@ def stages_at(events: Iterable[Event]) -> dict[ModelStage, tuple[int, ...]]:
             stage_of[event.version] = _stage_entered(event)
         elif event.action == "version.deleted":
             stage_of.pop(event.version, None)
-    found = {stage: tuple(sorted(v for v, at in stage_of.items() if at is stage)) for stage in ModelStage}
+    found = {stage: tuple(sorted(v for v, current in stage_of.items() if current is stage)) for stage in ModelStage}
     return {stage: versions for stage, versions in found.items() if versions}
 
 
@@ -196,10 +196,9 @@ def _stage_entered(event: Event) -> ModelStage:
 
 
 def first_broken(events: Iterable[Event]) -> int | None:
-    """The seq at which the chain from the first event on is broken, or None where it is whole.
+    """Return the seq of the first missing, edited or reordered event; None if the hash chain is intact.
 
-    A missing event is found at its place; an edited one at its own. Events cut off the end are found only by who
-    knows how many there were.
+    Events that are missing at the end cannot be detected without knowing how many there were.
     """
     expected = 1
     previous = GENESIS
@@ -211,12 +210,12 @@ def first_broken(events: Iterable[Event]) -> int | None:
 
 
 def has_right_hash(event: Event) -> bool:
-    """Whether the hash of an event is the one that its fields give."""
-    return event.hash == _hash_again(event)
+    """Return whether the hash of an event matches its fields."""
+    return event.hash == _expected_hash(event)
 
 
-def _hash_again(event: Event) -> str:
-    """The hash that the event should have; empty for one that nobody could have written (NaN, a lone surrogate)."""
+def _expected_hash(event: Event) -> str:
+    """Return the hash of an event's fields; empty if they have no JSON form (NaN, a lone surrogate)."""
     try:
         return event_hash(event)
     except (ValueError, TypeError, OverflowError, RecursionError):

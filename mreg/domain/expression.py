@@ -1,6 +1,6 @@
-"""The small language in which versions are searched: ``metrics.accuracy > 0.9 and tags.team = 'fraud'``.
+"""The expression language of searches and gates: ``metrics.accuracy > 0.9 and tags.team = 'fraud'``.
 
-Grammar, case-insensitive words, strings in single or double quotes::
+Keywords are case-insensitive, strings have single or double quotes. The grammar::
 
     any      = every { "or" every }
     every    = test { "and" test }
@@ -13,11 +13,11 @@ Grammar, case-insensitive words, strings in single or double quotes::
     key      = letters, digits, "_", "/", "." | string
     literal  = number | string | word
 
-A comparison with something that a version does not have is false, and so is its negation by ``!=``; ``is null`` asks
-for that. `mreg.domain.parsing` reads it; errors point at the character.
+Every comparison of a missing value is false, also with ``!=``; ``is null`` tests for missing values.
+`mreg.domain.parsing` is the parser; its errors point at the character.
 
-The gates of a policy are written in the same language, where a field that is none of the others is a metric
-(``accuracy >= 0.9``) and a metric may be held against that of the version in a stage or under an alias::
+In the gates of a policy, an unknown field is a metric (``accuracy >= 0.9``), and a metric can be compared with the same
+or another metric of the version in a stage or under an alias::
 
     literal  = ... | place "." key [ "*" number ] [ ( "+" | "-" ) number ]      production.accuracy - 0.005
 """
@@ -31,7 +31,7 @@ from mreg.domain.metrics import MetricValue
 
 
 class FieldKind(Enum):
-    """What a field of a version holds, and so what it may be compared with."""
+    """The type of a field of a version, and so of the values that it can be compared with."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -59,7 +59,7 @@ FIELDS: dict[str, FieldKind] = {
     "updated_at": FieldKind.TIME,
     "deployed_at": FieldKind.TIME,
 }
-"""Fields of every version; metrics, params and tags have keys beside."""
+"""Fields of every version; metrics, params and tags have keys as well."""
 
 GROUPS = {
     "metrics": "metrics",
@@ -75,14 +75,14 @@ GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a version: ``group`` is metrics, params or tags with a ``key``, or empty with a name of `FIELDS`."""
+    """A field of a version: a key of the group metrics, params or tags, or, with an empty group, a name of `FIELDS`."""
 
     group: str
     key: str
 
     @property
     def kind(self) -> FieldKind:
-        """What it holds; parameters and tags are text, whatever they look like."""
+        """The type of the values; parameters and tags are always text."""
         if self.group:
             return FieldKind.NUMBER if self.group == "metrics" else FieldKind.TEXT
         return FIELDS[self.key]
@@ -93,7 +93,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """A metric of the version that is in a stage or under an alias now, times a factor and plus an offset.
+    """A metric of the version that a stage or an alias names now, times a factor, plus an offset.
 
     Attributes:
         place: A stage's value, or an alias.
@@ -118,7 +118,7 @@ Literal = MetricValue | str | Relative
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """``field operator value``: ``= != < <= > >=``, ``like`` with one text, ``in`` with one or several values."""
+    """``field operator value``: ``= != < <= > >=``, ``like`` with one text, ``in`` with one or more values."""
 
     field: Field
     operator: str
@@ -141,14 +141,14 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of them."""
+    """Conjunction."""
 
     operands: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one of them."""
+    """Disjunction."""
 
     operands: tuple[Expression, ...]
 
@@ -158,16 +158,16 @@ Expression = Compare | Missing | Not | And | Or
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """By which field, and whether from the largest down; versions that lack the field come last either way."""
+    """The order of search results; versions that lack the field come last in both directions."""
 
     field: Field
     descending: bool = False
 
 
 def metrics_of(where: Expression) -> tuple[str, ...]:
-    """The metrics that an expression asks for, each once."""
+    """Return the metrics that an expression names, each once."""
     if isinstance(where, (And, Or)):
-        return tuple(dict.fromkeys(name for one in where.operands for name in metrics_of(one)))
+        return tuple(dict.fromkeys(name for operand in where.operands for name in metrics_of(operand)))
     if isinstance(where, Not):
         return metrics_of(where.operand)
     own = (where.field.key,) if where.field.group == "metrics" else ()

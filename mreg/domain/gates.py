@@ -1,4 +1,4 @@
-"""Whether a version passes a gate: an expression held against what the version has, each comparison shown."""
+"""Evaluation of gates: an expression is checked against a version, and each comparison is explained."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Holder:
     """The version that a gate compares with.
 
     Attributes:
-        left: Whether it left the stage or alias, which no other version holds now.
-        deleted: Whether it was deleted since; its metrics are those of the audit trail.
-        unrejected: Whether it is compared with because the rule let it in last, and it left without a rejection.
-        also: Such a version, with which a gate compares as well.
-        way_on: How to leave this version out of the comparison, for a hint; empty if there is no way.
+        left: Whether the version is no longer in the stage or under the alias.
+        deleted: Whether the version was deleted; its metrics come from the audit trail.
+        unrejected: Whether the version is the last one that the rule admitted, and was not rejected.
+        also: The last admitted version, if it is another one; the gate must hold for both.
+        way_on: How to exclude this version from the comparison, for a hint; empty if that is impossible.
     """
 
     reference: VersionRef
@@ -36,19 +36,19 @@ class Holder:
 
 
 Occupant = Callable[[str], Holder | None]
-"""Gives the version that a stage or an alias means or, if it means none, meant last; None if it never meant any."""
+"""Returns the version in a stage or under an alias, or the last one that left it; None if it was always empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateResult:
-    """A gate and what came of it.
+    """The result of a gate.
 
     Attributes:
-        gate: As it was written.
-        passed: Whether the version may pass.
-        found: What the version has of what the gate asks for, such as ``accuracy 0.91``.
-        bound: What it is held against, such as ``production.accuracy - 0.005 = 0.905``; empty where the gate says it.
-        ways_on: How to leave versions out with which the comparison failed, for the hint.
+        gate: The text of the gate.
+        passed: Whether the version passes.
+        found: The version's values of the fields in the gate, such as ``accuracy 0.91``.
+        bound: The computed bounds, such as ``production.accuracy - 0.005 = 0.905``; empty if all bounds are literals.
+        ways_on: How to exclude the versions whose comparison failed, for the hint.
     """
 
     gate: str
@@ -59,30 +59,30 @@ class GateResult:
 
 
 def evaluate(text: str, gate: Expression, version: ModelVersion, occupant: Occupant) -> GateResult:
-    """Hold a version against a gate.
+    """Check a version against a gate.
 
-    A comparison of something that the version lacks fails, and so does its negation. A comparison with a stage or an
-    alias is one with the version that it means, or that it meant last if it means none. It passes only if no other
-    version ever was there, since there is nothing to be worse than. If that version lacks the metric it fails. After a
-    rollback the comparison must also hold with the version that was rolled back.
+    A comparison of a missing value fails, and so does its negation. A comparison with a stage or an alias uses the
+    version that is there, or the last version that was there if it is empty. It fails if that version lacks the metric,
+    and passes without a comparison if there never was another version. After a rollback, the comparison must also hold
+    for the version that was rolled back.
 
     Args:
-        text: The gate as it was written.
+        text: The text of the gate.
     """
-    judged = _Judgement(version, occupant)
-    passed = judged.judge(gate) is True
-    found = dict.fromkeys(f"{field.key} {_shown(judged.value(field))}" for field in _fields(gate))
+    evaluation = _Evaluation(version, occupant)
+    passed = evaluation.test(gate) is True
+    found = dict.fromkeys(f"{field.key} {_shown(evaluation.value(field))}" for field in _fields(gate))
     return GateResult(
         gate=text,
         passed=passed,
         found=", ".join(found),
-        bound=", ".join(judged.bounds),
-        ways_on=tuple(dict.fromkeys(judged.ways_on)),
+        bound=", ".join(evaluation.bounds),
+        ways_on=tuple(dict.fromkeys(evaluation.ways_on)),
     )
 
 
-class _Judgement:
-    """Three-valued, since a comparison of what is missing is neither true nor is its negation."""
+class _Evaluation:
+    """Three-valued logic: a comparison of a missing value is None, and so is its negation."""
 
     def __init__(self, version: ModelVersion, occupant: Occupant) -> None:
         self.version = version
@@ -90,11 +90,12 @@ class _Judgement:
         self.bounds: list[str] = []
         self.ways_on: list[str] = []
 
-    def judge(self, gate: Expression, *, negated: bool = False) -> bool | None:
+    def test(self, gate: Expression, *, negated: bool = False) -> bool | None:
         if isinstance(gate, (And, Or)):
-            return _joined([self.judge(one, negated=negated) for one in gate.operands], decided=isinstance(gate, Or))
+            results = [self.test(operand, negated=negated) for operand in gate.operands]
+            return _joined(results, decided=isinstance(gate, Or))
         if isinstance(gate, Not):
-            result = self.judge(gate.operand, negated=not negated)
+            result = self.test(gate.operand, negated=not negated)
             return None if result is None else not result
         if isinstance(gate, Missing):
             return self.value(gate.field) in (None, "", ())
@@ -107,9 +108,9 @@ class _Judgement:
             return self._against(gate.operator, value, wanted, negated=negated)
         if value is None or value == () or value == "":
             return None
-        if isinstance(value, tuple):  # of several aliases any may be meant
-            aliases = tuple(folded(str(one)) for one in gate.values)
-            return any(_holds(gate.operator, folded(one), aliases) for one in value)
+        if isinstance(value, tuple):  # one matching alias is enough
+            aliases = tuple(folded(str(literal)) for literal in gate.values)
+            return any(_holds(gate.operator, folded(alias), aliases) for alias in value)
         if gate.field.group == "params" and not isinstance(wanted, str):
             number = _number(str(value))
             return None if number is None else _holds(gate.operator, number, gate.values)
@@ -121,15 +122,15 @@ class _Judgement:
             self.bounds.append(f"{wanted}: no other version was ever in {wanted.place}")
             return True
         results = []
-        for one in (other, *([other.also] if other.also is not None else ())):
-            result = self._held(operator, value, wanted, one)
-            if one.way_on and result in (None, negated):
-                self.ways_on.append(one.way_on)
+        for holder in (other, *([other.also] if other.also is not None else ())):
+            result = self._compare_with(operator, value, wanted, holder)
+            if holder.way_on and result in (None, negated):
+                self.ways_on.append(holder.way_on)
             results.append(result)
-        # The gate must hold with each of them; within a negation it does if no comparison holds.
+        # The gate must hold for each version; a negated gate holds if no comparison does.
         return _joined(results, decided=negated)
 
-    def _held(self, operator: str, value: object, wanted: Relative, other: Holder) -> bool | None:
+    def _compare_with(self, operator: str, value: object, wanted: Relative, other: Holder) -> bool | None:
         named = _named(other, wanted.place)
         metric = other.metrics.get(wanted.metric)
         if metric is None:
@@ -178,7 +179,7 @@ def _named(holder: Holder, place: str) -> str:
 
 
 def _joined(results: list[bool | None], *, decided: bool) -> bool | None:
-    """Several results as one: the deciding one if any is, else unknown if any is, else the other."""
+    """Return ``decided`` if any result is; otherwise None if any result is None, or the opposite of ``decided``."""
     if decided in results:
         return decided
     return None if None in results else not decided
@@ -186,8 +187,8 @@ def _joined(results: list[bool | None], *, decided: bool) -> bool | None:
 
 def _fields(gate: Expression) -> Iterator[Field]:
     if isinstance(gate, (And, Or)):
-        for one in gate.operands:
-            yield from _fields(one)
+        for operand in gate.operands:
+            yield from _fields(operand)
     elif isinstance(gate, Not):
         yield from _fields(gate.operand)
     else:
@@ -216,7 +217,7 @@ def _exact(value: object) -> Decimal:
 
 def _holds(operator: str, value: object, wanted: tuple[object, ...]) -> bool:
     if operator == "in":
-        return any(_holds("=", value, (one,)) for one in wanted)
+        return any(_holds("=", value, (literal,)) for literal in wanted)
     bound = wanted[0]
     if operator == "like":
         pattern = "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in str(bound))

@@ -1,4 +1,4 @@
-"""Hooks: what a change sets off, and what came of it."""
+"""Hooks, which run a command or call a webhook after a change, and their deployments."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ LONGEST_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hook:
-    """What to do when something happens: run a command or call a webhook.
+    """A command or webhook that is triggered by a change.
 
     Attributes:
-        name: By which the catalog remembers it; unique in a profile.
-        actions: On which actions, where no stages are given.
-        stages: On which stages being entered.
-        models: A pattern for the model's name, with ``*`` and ``?``.
-        command: A program and its arguments; never a shell's line.
-        webhook: An address, in place of a command.
-        secret_env: The variable that holds the secret by which a webhook's body is signed; no command receives it.
+        name: Name in the catalog; unique in a profile.
+        actions: Actions of events that trigger the hook, if ``stages`` is empty.
+        stages: Stages that trigger the hook when a version enters them.
+        models: Pattern for the model's name, with ``*`` and ``?``.
+        command: Program and arguments; never run by a shell.
+        webhook: URL, instead of a command.
+        secret_env: Environment variable with the secret that signs a webhook's body; no command receives it.
         env: Names of variables that the command receives in addition to the documented ones.
-        timeout: Seconds that it may take.
-        roll_back: Whether a stage change whose hook failed is to be undone.
-        folder: Working folder of the command: that of the file which defines the hook.
-        file: The file which defines the hook.
+        timeout: Time limit in seconds.
+        roll_back: Whether a failure undoes the stage change.
+        folder: Working folder of the command: the folder of the file that defines the hook.
+        file: File that defines the hook.
     """
 
     name: str
@@ -62,23 +62,23 @@ class Hook:
     file: str = ""
 
     def wants(self, action: str, model: str, stage: str) -> bool:
-        """Whether something that happened sets it off.
+        """Return whether an event triggers the hook.
 
         Args:
-            stage: The stage that was entered; empty where none was.
+            stage: The stage that the version entered; empty if the event is not a stage change.
         """
         if not fnmatchcase(model, self.models):
             return False
         if self.stages:
-            return action == "version.stage_changed" and stage in {one.value for one in self.stages}
+            return action == "version.stage_changed" and stage in {wanted.value for wanted in self.stages}
         return action in self.actions
 
 
 class DeploymentStatus(Enum):
-    """How far a deployment is."""
+    """Status of a deployment."""
 
     PENDING = "pending"
-    """Written down with the change that set it off, and not begun."""
+    """Recorded with the change that triggered it, not started."""
     DEPLOYING = "deploying"
     DEPLOYED = "deployed"
     FAILED = "failed"
@@ -86,14 +86,14 @@ class DeploymentStatus(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A hook that was set off.
+    """A run of a hook.
 
     Attributes:
-        deployment_id: Number in the catalog.
-        key: Stable over every try of it, for receivers that must not act twice.
-        event: The event that set it off.
-        outcome: The command's exit status or the webhook's HTTP status; None where there was none.
-        output: The end of what it said.
+        deployment_id: Id in the catalog.
+        key: Idempotency key; the same for each attempt.
+        event: The event that triggered the hook.
+        outcome: Exit status of the command or HTTP status of the webhook; None if there is none.
+        output: The end of the output.
     """
 
     deployment_id: int
@@ -110,15 +110,15 @@ class Deployment:
 
     @property
     def stage(self) -> str:
-        """The stage that was entered; empty where none was."""
+        """The stage that the version entered; empty if the event is not a stage change."""
         return stage_entered(self.event)
 
 
 def check_deployment(deployment: Deployment) -> Deployment:
-    """The deployment itself, if mreg could have written it.
+    """Return the deployment if its values are valid.
 
     Raises:
-        BadInput: Its key, its hook's name, its output or the stage of its event could not be stored.
+        BadInput: The key, the hook's name, the output or the event's version or stage is invalid.
     """
     if not _KEY.fullmatch(deployment.key):
         raise BadInput(f"{quoted(deployment.key)} is no key of a deployment")
@@ -130,10 +130,10 @@ def check_deployment(deployment: Deployment) -> Deployment:
 
 
 def check_told(event: Event) -> None:
-    """Return if the values of an event can be passed to a hook.
+    """Check that the values of an event can be passed to a hook.
 
     Raises:
-        BadInput: An event of a version names no version, or the stage that the version entered is invalid.
+        BadInput: An event of a version has no version number, or the stage that the version entered is invalid.
     """
     if event.version is None and event.action.startswith("version."):
         raise BadInput(f"the event {quoted(event.action)} names no version")
@@ -145,19 +145,20 @@ _STAGES = tuple(stage.value for stage in ModelStage)
 
 
 def stage_entered(event: Event) -> str:
-    """The stage that an event put a version into; empty where it did something else."""
+    """Return the stage that an event put a version into; empty if the event is not a stage change."""
     return str(event.details.get("to", "")) if event.action == "version.stage_changed" else ""
 
 
 def parse_hooks(document: object, folder: str, file: str = "") -> tuple[Hook, ...]:
-    """The hooks that a list of mappings says.
+    """Return the hooks that a list of mappings defines.
 
     Args:
-        folder: The working folder of their commands.
-        file: The file which defines them.
+        folder: Working folder of the commands.
+        file: File that defines the hooks.
 
     Raises:
-        BadInput: It says something unknown or impossible; ``details["place"]`` is the hook's in the list.
+        BadInput: A key is unknown, a value is invalid, or hooks contradict each other; ``details["place"]`` is the
+            index of the hook in the list.
     """
     if document is None:
         return ()
@@ -166,16 +167,16 @@ def parse_hooks(document: object, folder: str, file: str = "") -> tuple[Hook, ..
     if len(document) > HOOKS_LIMIT:
         raise BadInput(f"{len(document)} hooks are too many; the limit is {HOOKS_LIMIT}")
     hooks = []
-    for place, one in enumerate(document):
+    for place, entry in enumerate(document):
         try:
-            hooks.append(_hook(one, folder, file))
+            hooks.append(_hook(entry, folder, file))
         except BadInput as error:
             error.details["place"] = place
             raise
     names = [hook.name for hook in hooks]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadInput(f"two hooks are called {quoted(twice)}", hint="give each a name of its own")
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise BadInput(f"two hooks are called {quoted(duplicate)}", hint="give each a name of its own")
     for place, hook in enumerate(hooks):
         secret = next((other for other in hooks if other.secret_env and other.secret_env in hook.env), None)
         if secret is not None:
@@ -197,12 +198,12 @@ def _hook(document: object, folder: str, file: str) -> Hook:
         raise BadInput("a hook must be a mapping", hint="see the README's page on hooks")
     for key in document:
         if key not in KEYS:
-            raise BadInput(f"the key {quoted(str(key))} of a hook is unknown", hint=_known(str(key), KEYS))
+            raise BadInput(f"the key {quoted(str(key))} of a hook is unknown", hint=_suggestion(str(key), KEYS))
     get = document.get
     command, webhook = _command(get("command")), _checked_webhook(_text(get("webhook"), "webhook"))
     if bool(command) == bool(webhook):
         raise BadInput("a hook needs a command or a webhook, and one of them alone")
-    name = _name(get("name"), _usual_name(command, webhook))
+    name = _name(get("name"), _default_name(command, webhook))
     hook = Hook(
         name=name,
         stages=tuple(ModelStage.parse(stage) for stage in _texts(get("stage"), "stage")),
@@ -224,8 +225,8 @@ def _hook(document: object, folder: str, file: str) -> Hook:
     return hook
 
 
-def _name(value: object, usual: str) -> str:
-    name = _text(value, "name") or usual
+def _name(value: object, default: str) -> str:
+    name = _text(value, "name") or default
     if not NAME.fullmatch(name):
         raise BadInput(f"{quoted(name)} can't be a hook's name", hint="use letters, digits, '.', '_' and '-'")
     return name
@@ -235,7 +236,7 @@ def _actions(value: object) -> tuple[str, ...]:
     actions = _texts(value, "on")
     for action in actions:
         if action not in ACTIONS:
-            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=_known(action, ACTIONS))
+            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=_suggestion(action, ACTIONS))
     return actions
 
 
@@ -253,7 +254,7 @@ def _secret_variable(value: object, name: str) -> str:
     return variable
 
 
-def _known(word: str, words: Collection[str]) -> str:
+def _suggestion(word: str, words: Collection[str]) -> str:
     near = nearest(word, words, 1)
     return f"did you mean {near[0]}?" if near else f"known are: {', '.join(words)}"
 
@@ -282,7 +283,7 @@ def _variables(value: object, name: str) -> tuple[str, ...]:
     return found
 
 
-def _usual_name(command: tuple[str, ...], webhook: str) -> str:
+def _default_name(command: tuple[str, ...], webhook: str) -> str:
     if webhook:
         return urlsplit(webhook).hostname or "webhook"
     return command[0].rpartition("/")[2] or "command"
@@ -316,7 +317,7 @@ def _texts(value: object, key: str) -> tuple[str, ...]:
         return ()
     if isinstance(value, str):
         return (value,)
-    if not isinstance(value, Sequence) or not value or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, Sequence) or not value or not all(isinstance(text, str) for text in value):
         raise BadInput(f"{key} of a hook must be a list of texts")
     return tuple(value)
 

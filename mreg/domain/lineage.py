@@ -1,4 +1,4 @@
-"""Where a version comes from and what came of it."""
+"""Lineage: the parent and the data of a version."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mreg.errors import BadInput
 
 
 def check_data(name: str, value: str) -> str:
-    """The reference to data itself, if it can be kept: an address, perhaps with ``@`` and a digest behind it.
+    """Return a reference to data if it can be stored: an address, optionally followed by ``@`` and a digest.
 
     Raises:
-        BadInput: It is empty, has characters that can't be printed, or a password.
+        BadInput: The reference is empty, is not printable, has a password or an invalid digest.
     """
     check_line(f"data {name}", value)
     _, scheme, rest = value.partition("://")
@@ -28,12 +28,12 @@ def check_data(name: str, value: str) -> str:
 
 
 def would_cycle(version: int, parent: int, parent_of: Callable[[int], int | None]) -> bool:
-    """Whether making ``parent`` the parent of ``version`` would make a version its own ancestor.
+    """Return whether a new parent would make a version its own ancestor.
 
     Args:
-        version: The id of the version.
-        parent: The id of its parent to be.
-        parent_of: The id of a version's parent, None at a root.
+        version: Id of the version.
+        parent: Id of the new parent.
+        parent_of: Returns the id of a version's parent, or None at a root.
     """
     seen: set[int] = set()
     current: int | None = parent

@@ -1,10 +1,10 @@
-"""The files of a folder artifact in canonical order, and the bytes whose digest is the folder's.
+"""The manifest of a folder artifact: its files in canonical order, and the bytes whose digest identifies the folder.
 
 Format ``mreg.manifest.v1``: UTF-8 JSON without spaces, keys sorted, files sorted by the UTF-8 bytes of their path::
 
     {"files":[{"executable":false,"path":"config.json","sha256":"…","size":12}],"format":"mreg.manifest.v1"}
 
-Equal folders give equal bytes, so a folder's artifact is deduplicated like a file's.
+Equal folders have equal manifests, so folders are deduplicated like files.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from mreg.errors import BadInput, Corrupt
 
 FORMAT = "mreg.manifest.v1"
 BYTES_LIMIT = 256 << 20
-"""Bytes of a manifest, which is read into memory: a million files whose paths have 120 bytes on average."""
+"""Maximum bytes of a manifest, which is read into memory: a million files with paths of 120 bytes on average."""
 
 ENTRY_BYTES = 144
-"""More than a file adds to a manifest besides the bytes of its path."""
+"""Upper bound of the bytes that a file adds to a manifest, without its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class ManifestEntry:
     """One file of a folder.
 
     Attributes:
-        path: Relative POSIX path: no empty, ``.`` or ``..`` part, no backslash, colon-drive or control character.
-        size: Bytes.
-        digest: Of the file's content, which is the key of its blob.
-        executable: Whether its owner may execute it; no other mode bit is kept.
+        path: Relative POSIX path without empty, ``.`` or ``..`` part, backslash, drive letter or control character.
+        size: Size in bytes.
+        digest: Digest of the content, which gives the key of the blob.
+        executable: Whether the owner can execute the file; other mode bits are not stored.
     """
 
     path: str
@@ -55,15 +55,15 @@ class ManifestEntry:
 
 
 def folded_names(paths: Iterable[str]) -> list[str]:
-    """The paths with case and Unicode form folded, sorted, duplicates included."""
+    """Return the paths with case and Unicode form folded, sorted, including duplicates."""
     return sorted(map(_folded, paths))
 
 
 def check_together(paths: Iterable[str]) -> None:
-    """Nothing, if files of these names can stand side by side in one folder everywhere.
+    """Check that files with these paths can exist in one folder on every platform.
 
     Raises:
-        BadInput: Two are equal once case and Unicode form are folded, or one is the folder of another.
+        BadInput: Two paths differ only in case or Unicode form, or one is the folder of another.
     """
     seen: dict[str, str] = {}
     for path in paths:
@@ -74,8 +74,8 @@ def check_together(paths: Iterable[str]) -> None:
                 hint="rename one of them",
             )
         seen[folded] = path
-    # With the separator below every other character, what stands in a folder follows it at once: one look at each
-    # neighbour does, and a path of thousands of parts costs no more than its length.
+    # The separator sorts before all other characters here, so the paths in a folder directly follow the path of the
+    # folder, and comparing neighbours is enough.
     order = sorted(seen, key=lambda folded: folded.replace("/", "\0"))
     for folded, following in pairwise(order):
         if following.startswith(f"{folded}/"):
@@ -86,12 +86,12 @@ def check_together(paths: Iterable[str]) -> None:
 class Manifest:
     """The files of a folder, sorted; ``Manifest.parse(manifest.canonical()) == manifest``.
 
-    No two paths are equal, one inside the other's place (``x`` and ``x/y``), or equal once case and Unicode form are
-    folded: such a folder could not be written back on macOS or Windows, or one file would overwrite another.
+    No two paths are equal or differ only in case or Unicode form, and no path is the folder of another (``x`` and
+    ``x/y``): on some platforms such a folder cannot be written, or one file overwrites another.
 
     Raises:
-        BadInput: Two files can't stand side by side, there are more than `FILES_LIMIT`, or they are together larger
-            than `SIZE_LIMIT`.
+        BadInput: Two paths exclude each other, there are more than `FILES_LIMIT` files, or their total size exceeds
+            `SIZE_LIMIT`.
     """
 
     entries: tuple[ManifestEntry, ...]
@@ -106,11 +106,11 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes of all files together."""
+        """Total size in bytes."""
         return sum(entry.size for entry in self.entries)
 
     def canonical(self) -> bytes:
-        """The bytes that are stored and whose SHA-256 is the artifact's digest."""
+        """Return the bytes that are stored; their SHA-256 is the digest of the artifact."""
         files = [
             {"executable": entry.executable, "path": entry.path, "sha256": entry.digest.value, "size": entry.size}
             for entry in self.entries
@@ -120,10 +120,10 @@ class Manifest:
 
     @classmethod
     def parse(cls, data: bytes) -> Manifest:
-        """The manifest that these bytes are.
+        """Return the manifest that the bytes encode.
 
         Raises:
-            Corrupt: They are not the canonical bytes of a manifest; a hostile or damaged one never comes through.
+            Corrupt: The bytes are not the canonical bytes of a valid manifest.
         """
         if len(data) > BYTES_LIMIT:
             raise Corrupt(f"the manifest has {len(data)} bytes; the limit is {BYTES_LIMIT}")
@@ -147,11 +147,11 @@ _ENTRY = re.compile(
 
 
 def _entries(data: bytes) -> Iterator[ManifestEntry]:
-    """The entries one by one: as JSON a hostile manifest could become twenty times as large in memory.
+    """Yield the entries of a manifest without a JSON parser, which would need up to twenty times the size in memory.
 
     Raises:
-        ValueError: The bytes are of another form.
-        BadInput: A path, digest or size can't be kept, or there are too many.
+        ValueError: The bytes have another form.
+        BadInput: A path, digest or size is invalid, or there are too many entries.
     """
     place = len(_BEGIN)
     if not data.startswith(_BEGIN):

@@ -1,4 +1,4 @@
-"""The metadata that a person attaches to a version."""
+"""The metadata that users attach to a version."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mreg.errors import BadInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionMetadata:
-    """The metadata of a version that a push or an import gives it; its values are checked on creation.
+    """The metadata of a version, given by a push or an import; values are checked on creation.
 
     Attributes:
         format: Artifact format (default: detected from the content).
 
     Raises:
-        BadInput: A name, number or text can't be stored, or there are more than `ENTRIES_LIMIT` of a kind.
+        BadInput: A name, number or text cannot be stored, or there are more than `ENTRIES_LIMIT` of a kind.
     """
 
     description: str = ""

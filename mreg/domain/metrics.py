@@ -1,4 +1,4 @@
-"""Metrics: which numbers are accepted, which way is better, and what a difference means."""
+"""Metrics: valid values, directions and comparisons."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 MetricValue = int | float
 
 WELL_KNOWN = ("accuracy", "f1_score", "precision", "recall", "latency_ms")
-"""Metrics with flags of their own; also the order in which a primary metric is looked for."""
+"""Metrics with their own options of the command line, in the order in which a default primary metric is chosen."""
 
 DIGITS_LIMIT = 40
-"""Characters of a number's text; no measured value needs more, and a longer one is a mistake or an attack."""
+"""Maximum length of a number's text; no measured value needs more, so a longer one is a mistake or an attack."""
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 class Direction(Enum):
-    """Which way a metric is better."""
+    """Whether higher or lower values of a metric are better."""
 
     HIGHER = "higher"
     LOWER = "lower"
 
     @classmethod
     def parse(cls, text: str) -> Direction:
-        """The direction of that name, in any case.
+        """Return the direction with a name, in any case.
 
         Raises:
-            BadInput: It is neither higher nor lower.
+            BadInput: The name is neither higher nor lower.
         """
         for direction in cls:
             if direction.value == text.lower():
@@ -47,56 +47,56 @@ class Direction(Enum):
 
 
 class Verdict(Enum):
-    """What the second of two values of a metric is, seen from the first."""
+    """The second of two values of a metric, compared with the first."""
 
     BETTER = "better"
     WORSE = "worse"
     SAME = "same"
     UNKNOWN = "unknown"
-    """They differ and nothing says which way is better."""
+    """The values differ, and the direction of the metric is unknown."""
     MISSING = "missing"
-    """One side lacks the metric; never a pass."""
+    """A value is missing, which never counts as a pass."""
 
 
 def check_metric(name: str, value: object) -> MetricValue:
-    """The value itself, if a metric may have it: a finite int or float (or what numpy has for one).
+    """Return the value of a metric as an int or float, if it is finite; scalars of numpy and torch are converted.
 
     Raises:
-        BadInput: It is no number, a truth value, NaN, infinite, or an integer too large for a 64-bit float.
+        BadInput: It is not a number, a bool, NaN, infinite, or an integer too large for a 64-bit float.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        item = getattr(value, "item", None)  # numpy's and torch's scalars
+        item = getattr(value, "item", None)
         value = item() if callable(item) and getattr(value, "ndim", None) == 0 else value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise _bad_metric(name, quoted(str(value)))
+        raise _invalid(name, quoted(str(value)))
     try:
         finite = abs(float(value)) < float("inf")
     except OverflowError:
         finite = False
     if not finite:
-        raise _bad_metric(name, str(value) if isinstance(value, float) else "an integer beyond the range of a float")
-    # A subclass (numpy.float64 is one) would come back as another type than was given.
+        raise _invalid(name, str(value) if isinstance(value, float) else "an integer beyond the range of a float")
+    # A subclass such as numpy.float64 would be read back from the catalog as another type.
     return int(value) if isinstance(value, int) else float(value)
 
 
 def parse_metric(name: str, text: str) -> MetricValue:
-    """The number that a text such as ``0.95``, ``-1``, ``1e-300`` means; whole numbers stay exact integers.
+    """Return the number of a text such as ``0.95``, ``-1``, ``1e-300``; whole numbers become exact integers.
 
     Raises:
-        BadInput: The text is no decimal number, is longer than `DIGITS_LIMIT`, or is outside a 64-bit float's range.
+        BadInput: The text is not a decimal number, is longer than `DIGITS_LIMIT`, or exceeds a 64-bit float's range.
     """
     if len(text) > DIGITS_LIMIT or not _NUMBER.fullmatch(text):
-        raise _bad_metric(name, quoted(text))
+        raise _invalid(name, quoted(text))
     zero = not re.match(r"[+-]?[0.]*[1-9]", text)
     if _INTEGER.fullmatch(text) and not (zero and text.startswith("-")):
         return check_metric(name, int(text))
     value = float(text)
     if value == 0 and not zero:
-        raise _bad_metric(name, f"{quoted(text)}, which is too small for a 64-bit float")
+        raise _invalid(name, f"{quoted(text)}, which is too small for a 64-bit float")
     return check_metric(name, value)
 
 
-def _bad_metric(name: str, what: str) -> BadInput:
+def _invalid(name: str, what: str) -> BadInput:
     return BadInput(
         f"the metric {quoted(name)} can't be {what}",
         hint=f"give a finite decimal number: --metric {name if name.isprintable() and len(name) < 40 else 'name'}=0.95",
@@ -144,17 +144,17 @@ _WORK = frozenset(
 )
 _TIME = frozenset("time times duration hours minutes seconds secs sec s ms us ns".split())
 _SPREAD = frozenset("std stdev stddev stderr var ci minus".split())
-"""With one of these anywhere, the name is of how sure a metric is, or of something taken away from it."""
+"""Words that, anywhere in a name, mark the uncertainty of a metric or a value subtracted from it."""
 
 _OTHER = frozenset(
     "scale scaler weight weights threshold thresholds thresh cutoff margin gap delta diff difference change "
     "improvement reduction decrease increase savings target budget limit goal support shape version seed "
     "patience".split()
 )
-"""At the end, the name is of something about a metric (``loss_scale``, ``accuracy_threshold``)."""
+"""Words that, at the end of a name, mark a quantity related to a metric (``loss_scale``, ``accuracy_threshold``)."""
 
 _AMOUNT = frozenset("time times duration size memory distance variance".split())
-"""At the end, the name is of an amount of which more may be better or worse, unless a phrase says more."""
+"""Words that, at the end of a name, mark an amount with unknown direction, unless a phrase determines it."""
 
 _SPLITS = frozenset(
     "train training val valid validation test dev eval cv oof holdout mean avg average best final last overall macro "
@@ -164,42 +164,45 @@ _WORD = r"[A-Z]+(?=[A-Z][a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*|[0-9]+"
 
 
 def direction(name: str, own: Mapping[str, str] | None = None) -> Direction | None:
-    """Which way the metric is better: the model's own word first, else what its name says, else None.
+    """Return the direction of a metric: the one in ``own``, otherwise the one that its name suggests, or None.
 
-    A name is read by its words (``val_loss``, ``test/f1-macro``, ``rougeL``, ``p95_latency_ms``); a word of a cost
-    (loss, error, latency ...) decides before a word of a merit (``accuracy_loss`` is a loss), and ``neg`` in front
-    turns what follows round (``neg_mean_squared_error``, scikit-learn's way). Where a name can mean either, as
-    ``time``, ``size``, ``entropy``, ``distance`` or ``risk_score`` can, nothing is claimed.
+    A name is split into words (``val_loss``, ``test/f1-macro``, ``rougeL``, ``p95_latency_ms``). Words of costs (loss,
+    error, latency ...) take precedence over words of merits, so ``accuracy_loss`` is a loss. A leading ``neg`` reverses
+    the direction (``neg_mean_squared_error`` in scikit-learn). For an ambiguous name, such as ``time``, ``size``,
+    ``entropy``, ``distance`` or ``risk_score``, the result is None.
+
+    Args:
+        own: Directions that are set on the model, by metric.
     """
     if own and name in own:
         return Direction.parse(own[name])
     words = [word.lower() for word in re.findall(_WORD, name)]
-    spoken = [word for word in words if not word.isdigit()]
-    if not spoken or _SPREAD.intersection(spoken) or spoken[-1] in _OTHER:
+    letters = [word for word in words if not word.isdigit()]
+    if not letters or _SPREAD.intersection(letters) or letters[-1] in _OTHER:
         return None
-    turned = False
+    negated = False
     while negation := _negation(words):
         words = words[negation:]
-        turned = not turned
-    way = _way(words)
-    if way is None or not turned:
-        return way
-    return Direction.LOWER if way is Direction.HIGHER else Direction.HIGHER
+        negated = not negated
+    suggested = _suggested(words)
+    if suggested is None or not negated:
+        return suggested
+    return Direction.LOWER if suggested is Direction.HIGHER else Direction.HIGHER
 
 
 def _negation(words: list[str]) -> int:
-    """How many words a negation in front takes up, with the name of the split before it; 0 where there is none."""
+    """Return the number of words in a leading negation, including split names before it; 0 if there is none."""
     place = next((place for place, word in enumerate(words) if word not in _SPLITS), 0)
     negative = words[place : place + 1] in (["neg"], ["negative"])
     return place + 1 if negative and words[place + 1 : place + 2] != ["predictive"] else 0
 
 
-def _way(words: list[str]) -> Direction | None:
+def _suggested(words: list[str]) -> Direction | None:
     pairs = set(pairwise(words))
     known = {*words, *(word.rstrip("0123456789") for word in words)}
     telling = [word for word in words if word not in _SPLITS and not word.isdigit()]
     whole = "".join(word for word in words if word not in _SPLITS)
-    if known.intersection(("d2", "skill")):  # the share of an error that was explained
+    if known.intersection(("d2", "skill")):  # the explained fraction of an error
         return Direction.HIGHER
     timed = any(first in _WORK and second in _TIME for first, second in pairs)
     if timed or any(first in _TIME and second == "per" for first, second in pairs) or pairs & _LOWER_PHRASES:
@@ -209,7 +212,7 @@ def _way(words: list[str]) -> Direction | None:
         return None
     if known & _LOWER or whole in _LOWER:
         return Direction.LOWER
-    # A score is a merit where nothing says of what: it is what an estimator's own score() gives.
+    # A bare "score" is what the score() of a scikit-learn estimator returns.
     if merit or known & _HIGHER or whole in _HIGHER or telling in (["score"], ["em"]):
         return Direction.HIGHER
     return None
@@ -217,21 +220,21 @@ def _way(words: list[str]) -> Direction | None:
 
 @cache
 def exact_arithmetic() -> Context:
-    """Arithmetic that rounds no sum or product of two metrics, whatever context the caller's program has set."""
-    from decimal import Context  # a millisecond that only what compares has to pay
+    """Return a context in which sums and products of two metrics are exact; independent of the caller's context."""
+    from decimal import Context  # only comparisons pay for the import
 
     return Context(prec=800, traps=[])
 
 
 def exact(value: MetricValue) -> Decimal:
-    """The value as the decimal number that was written, so that 0.95 - 0.94 is 0.01 and not 0.010000000000000009."""
+    """Return the number in its decimal notation, so that 0.95 - 0.94 is 0.01 and not 0.010000000000000009."""
     from decimal import Decimal
 
     return Decimal(repr(value))
 
 
 def difference(first: MetricValue, second: MetricValue) -> MetricValue | None:
-    """``second - first`` in decimal arithmetic; None where no 64-bit float can hold it."""
+    """Return ``second - first`` in decimal arithmetic; None if it exceeds the range of a 64-bit float."""
     delta = float(exact_arithmetic().subtract(exact(second), exact(first)))
     if abs(delta) == float("inf"):
         return None
@@ -239,7 +242,7 @@ def difference(first: MetricValue, second: MetricValue) -> MetricValue | None:
 
 
 def percent(first: MetricValue, second: MetricValue) -> float | None:
-    """The change in percent of the first value's size; None where the first is 0 or the result is out of range."""
+    """Return the change in percent of the absolute first value; None if that is 0 or the result is out of range."""
     if first == 0:
         return None
     context = exact_arithmetic()
@@ -248,26 +251,26 @@ def percent(first: MetricValue, second: MetricValue) -> float | None:
     return ratio if abs(ratio) < float("inf") else None
 
 
-def verdict(first: MetricValue | None, second: MetricValue | None, way: Direction | None) -> Verdict:
-    """What the second value is, seen from the first."""
+def verdict(first: MetricValue | None, second: MetricValue | None, better: Direction | None) -> Verdict:
+    """Compare the second value with the first."""
     if first is None or second is None:
         return Verdict.MISSING
-    # Of an integer and a float, what was written counts, as it does for their difference: 1e23 is 10**23.
+    # Compare an integer and a float in decimal notation, like `difference` does: 1e23 is 10**23.
     before, after = exact(first), exact(second)
     if before == after:
         return Verdict.SAME
-    if way is None:
+    if better is None:
         return Verdict.UNKNOWN
-    return Verdict.BETTER if (after > before) == (way is Direction.HIGHER) else Verdict.WORSE
+    return Verdict.BETTER if (after > before) == (better is Direction.HIGHER) else Verdict.WORSE
 
 
 def primary_metric(chosen: str, present: Collection[str]) -> str:
-    """Return a model's primary metric: its own choice, else the first well-known one, else the first by name.
+    """Return a model's primary metric: the chosen one, otherwise the first well-known one or the first by name.
 
-    The result is empty if there is none. The model's own choice is returned even if no version has it.
+    The result is empty if there is none. The chosen metric is returned even if no version has it.
 
     Args:
-        chosen: The model's own choice; empty for none.
+        chosen: The metric that is set on the model; empty if none is.
         present: Metrics of all versions of the model; of those that are not well known, the first by name is enough.
     """
     if chosen:

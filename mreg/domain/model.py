@@ -1,4 +1,4 @@
-"""Models, their versions, and the artifacts that versions are."""
+"""Models, versions and artifacts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput
 
 
-def _nothing() -> Mapping[str, Any]:
+def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
 class ModelStage(Enum):
-    """How far a version has come; the road is None, Staging, Production, Archived."""
+    """Stage of a version; the usual sequence is None, Staging, Production, Archived."""
 
     NONE = "None"
     STAGING = "Staging"
@@ -30,7 +30,7 @@ class ModelStage(Enum):
 
     @classmethod
     def parse(cls, text: str) -> ModelStage:
-        """The stage of that name, in any case.
+        """Return the stage with a name, in any case.
 
         Raises:
             BadInput: There is no such stage.
@@ -45,7 +45,7 @@ class ModelStage(Enum):
 
 
 class ModelStatus(Enum):
-    """Whether a version can be used, and what became of its deployment."""
+    """Status of a version: whether it can be used, and the state of its deployment."""
 
     PENDING = "pending"
     READY = "ready"
@@ -55,7 +55,7 @@ class ModelStatus(Enum):
 
 
 class ArtifactKind(Enum):
-    """Whether an artifact is one file (its blob) or a folder (a manifest, itself a blob)."""
+    """Kind of an artifact: a file, stored as one blob, or a folder, stored as a manifest, which is itself a blob."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -66,14 +66,14 @@ class ModelArtifact:
     """The bytes of a version; they never change.
 
     Attributes:
-        artifact_id: Number in the catalog, 0 before it is stored there.
-        kind: One file or a folder.
-        name: The file's or folder's own name at the push, and what pull calls it.
-        path: Where it is stored, as a URL.
-        size_bytes: Bytes of the file, or of all files of the folder together.
+        artifact_id: Id in the catalog, 0 before it is stored there.
+        kind: File or folder.
+        name: Name of the file or folder at the push; a pull gives it the same name.
+        path: URL in the artifact store.
+        size_bytes: Size of the file, or total size of the files of the folder.
         digest: SHA-256 of the file, or of the folder's manifest.
-        file_count: 1 for a file.
-        format: What the content is (pickle, joblib, onnx, safetensors ...), ``unknown`` where nothing told.
+        file_count: Number of files; 1 for a file.
+        format: Format of the content (pickle, joblib, onnx, safetensors ...); ``unknown`` if it was not detected.
     """
 
     artifact_id: int = 0
@@ -88,15 +88,15 @@ class ModelArtifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """From where a version was pushed; empty text and empty mappings where that was not found out.
+    """The code and environment from which a version was pushed; unknown values are empty.
 
     Attributes:
         git_commit: Full hash of HEAD.
-        git_branch: Its branch, empty when detached.
-        git_remote: URL of the remote, without any user or password.
-        git_dirty: Whether tracked files were changed; None: unknown, or outside a repository.
-        run_url: Page of the CI run.
-        environment: Python's and known frameworks' versions, by name.
+        git_branch: Branch of HEAD; empty if HEAD is detached.
+        git_remote: URL of the remote without user and password.
+        git_dirty: Whether tracked files were modified; None if unknown or outside a repository.
+        run_url: URL of the CI run.
+        environment: Versions of Python and of known frameworks, by name.
     """
 
     git_commit: str = ""
@@ -104,7 +104,7 @@ class Source:
     git_remote: str = ""
     git_dirty: bool | None = None
     run_url: str = ""
-    environment: Mapping[str, str] = field(default_factory=_nothing)
+    environment: Mapping[str, str] = field(default_factory=_empty)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +112,13 @@ class ModelVersion:
     """One version of a model.
 
     Attributes:
-        version_id: Number in the catalog, 0 before it is stored there; not the version.
-        model_name: Of the model as it is called now.
-        version: 1, 2, 3 ... within the model, never given twice.
-        aliases: Names that now point to this version, sorted.
-        parent: The version it was made from, as the reference it has now, or None.
-        data: What it was made from, by name: an address, with ``@`` and a digest where one is known.
-        deployed_at: When it last entered Production, or None.
+        version_id: Id in the catalog, 0 before it is stored there; not the version number.
+        model_name: Current name of the model.
+        version: 1, 2, 3 ... within the model, never reused.
+        aliases: Aliases that currently name this version, sorted.
+        parent: Current reference of the version from which this one was made, or None.
+        data: Data from which it was made, by name: an address, followed by ``@`` and a digest if that is known.
+        deployed_at: Time of the last entry into Production, or None.
     """
 
     version_id: int = 0
@@ -127,15 +127,15 @@ class ModelVersion:
     stage: ModelStage = ModelStage.NONE
     status: ModelStatus = ModelStatus.READY
     description: str = ""
-    tags: Mapping[str, str] = field(default_factory=_nothing)
-    parameters: Mapping[str, str] = field(default_factory=_nothing)
-    metrics: Mapping[str, MetricValue] = field(default_factory=_nothing)
+    tags: Mapping[str, str] = field(default_factory=_empty)
+    parameters: Mapping[str, str] = field(default_factory=_empty)
+    metrics: Mapping[str, MetricValue] = field(default_factory=_empty)
     aliases: tuple[str, ...] = ()
     artifact: ModelArtifact
     run_id: str = ""
     experiment_id: str = ""
     parent: VersionRef | None = None
-    data: Mapping[str, str] = field(default_factory=_nothing)
+    data: Mapping[str, str] = field(default_factory=_empty)
     source: Source = field(default_factory=Source)
     created_at: datetime
     updated_at: datetime
@@ -144,7 +144,7 @@ class ModelVersion:
 
     @property
     def reference(self) -> VersionRef:
-        """The reference that always means this version: ``classifier@3``."""
+        """The reference by number: ``classifier@3``."""
         return VersionRef(self.model_name, Selector.number(self.version))
 
 
@@ -153,23 +153,23 @@ class RegisteredModel:
     """A model: the name under which versions are pushed.
 
     Attributes:
-        model_id: Number in the catalog, 0 before it is stored there; stays when the model is renamed.
+        model_id: Id in the catalog, 0 before it is stored there; not changed by a rename.
         aliases: Version numbers by alias.
-        directions: The model's own word on whether ``higher`` or ``lower`` is better, by metric; wins over what the
-            metric's name suggests.
-        primary_metric: The metric by which ``best`` and the list judge; empty: the first well-known one it has.
-        version_count: Versions that exist now.
-        latest_version: Newest version not archived, or None.
+        directions: ``higher`` or ``lower`` by metric; takes precedence over the direction that a name suggests.
+        primary_metric: The metric that ``best`` and the list use; empty for the default, see
+            `mreg.domain.metrics.primary_metric`.
+        version_count: Number of versions that exist now.
+        latest_version: Newest version that is not archived, or None.
         newest_version: Newest version, archived or not, or None.
-        production_version: The version in Production that entered last, or None; staging_version likewise.
+        production_version: The version in Production that entered it last, or None; the same for Staging.
     """
 
     model_id: int = 0
     name: ModelName
     description: str = ""
-    tags: Mapping[str, str] = field(default_factory=_nothing)
-    aliases: Mapping[str, int] = field(default_factory=_nothing)
-    directions: Mapping[str, str] = field(default_factory=_nothing)
+    tags: Mapping[str, str] = field(default_factory=_empty)
+    aliases: Mapping[str, int] = field(default_factory=_empty)
+    directions: Mapping[str, str] = field(default_factory=_empty)
     primary_metric: str = ""
     version_count: int = 0
     latest_version: int | None = None

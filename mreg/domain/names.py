@@ -1,4 +1,4 @@
-"""Names and references: how a person says which model and which version is meant."""
+"""Names, aliases and references of models and versions."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _REFERENCE_HINT = "write name, name@3, name@production, name@latest, name@ALIAS 
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """The name of a model: 1 to 128 of letters, digits, ``.``, ``_``, ``-``, with ``/`` between parts.
+    """The name of a model: 1 to 128 letters, digits, ``.``, ``_``, ``-``, with ``/`` between parts.
 
-    It begins with a letter or digit, no part is ``.`` or ``..``, and it is compared as written, so that
-    ``Classifier`` and ``classifier`` are two models. ``ModelName(str(name)) == name``.
+    It begins with a letter or digit, and no part is ``.`` or ``..``. Names are case-sensitive: ``Classifier`` and
+    ``classifier`` are two models. ``ModelName(str(name)) == name``.
 
     Raises:
-        BadInput: The text is no such name.
+        BadInput: The text is not a valid name.
     """
 
     value: str
@@ -53,7 +53,7 @@ class ModelName:
 
 
 class SelectorKind(Enum):
-    """By what a selector picks a version of a model."""
+    """The property by which a selector picks a version of a model."""
 
     NUMBER = "number"
     LATEST = "latest"
@@ -65,13 +65,12 @@ class SelectorKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """What stands after the ``@``; ``Selector.parse(str(selector)) == selector``.
+    """The part of a reference after the ``@``; ``Selector.parse(str(selector)) == selector``.
 
     Attributes:
-        kind: By what it picks.
-        value: The number's digits, the lower-case stage, the alias, the lower-case digest or its beginning
+        value: The digits of the number, the lower-case stage, the alias, the lower-case digest or its beginning
             (``sha256:`` and 8 to 64 hex digits), or empty for latest and best.
-        back: How many steps back in that selector's history, 0 for the thing itself.
+        back: Number of steps back in the selector's history; 0 for the version that it selects now.
     """
 
     kind: SelectorKind
@@ -80,26 +79,26 @@ class Selector:
 
     @classmethod
     def number(cls, version: int) -> Selector:
-        """The selector of one version number."""
+        """Return the selector of a version number."""
         return cls(SelectorKind.NUMBER, str(version))
 
     @classmethod
     def parse(cls, text: str) -> Selector:
-        """The selector that a text means.
+        """Return the selector of a text.
 
         Raises:
-            BadInput: The text is no selector.
+            BadInput: The text is not a valid selector.
         """
         base, tilde, steps = text.partition("~")
         back = 0
         if tilde:
             if not re.fullmatch(r"[1-9][0-9]{0,6}", steps) or int(steps) > LARGEST_BACK:
-                raise _no_selector(text)
+                raise _invalid_selector(text)
             back = int(steps)
         number = _NUMBER.fullmatch(base)
         if number:
             if int(number[1]) > LARGEST_VERSION:
-                raise _no_selector(text)
+                raise _invalid_selector(text)
             return cls(SelectorKind.NUMBER, number[1], back)
         lower = base.lower()
         if lower in ("latest", "best"):
@@ -111,14 +110,14 @@ class Selector:
         try:
             return cls(SelectorKind.ALIAS, check_alias(base), back)
         except BadInput:
-            raise _no_selector(text) from None
+            raise _invalid_selector(text) from None
 
     def __str__(self) -> str:
         base = self.value or self.kind.value
         return f"{base}~{self.back}" if self.back else base
 
 
-def _no_selector(text: str) -> BadInput:
+def _invalid_selector(text: str) -> BadInput:
     return BadInput(
         f"{quoted(text)} selects no version",
         hint="use a number, latest, best, a stage, an alias or sha256:DIGEST, with ~N for N back",
@@ -126,13 +125,13 @@ def _no_selector(text: str) -> BadInput:
 
 
 def check_alias(alias: str) -> str:
-    """The alias itself, if a version may be called by it.
+    """Return the alias if it is valid.
 
-    An alias is 1 to 64 of letters, digits, ``.``, ``_``, ``-`` beginning with a letter. Numbers, ``v`` and ``vN``,
-    ``latest``, ``best`` and the stages are taken, in any case.
+    An alias is 1 to 64 letters, digits, ``.``, ``_``, ``-``, beginning with a letter. ``v``, ``vN``, ``latest``,
+    ``best`` and the stages are reserved, in any case.
 
     Raises:
-        BadInput: The text can't be an alias.
+        BadInput: The text is not a valid alias.
     """
     taken = alias.lower() in ("v", "latest", "best", *_STAGES) or _NUMBER.fullmatch(alias)
     if taken or re.fullmatch(r"[vV][0-9]+", alias):
@@ -146,32 +145,30 @@ def check_alias(alias: str) -> str:
 
 
 def folded(alias: str) -> str:
-    """The form in which aliases are compared: ``Champion`` and ``champion`` are one alias."""
+    """Return the form in which aliases are compared: ``Champion`` and ``champion`` are the same alias."""
     return alias.lower()
 
 
 def spelled(alias: str, known: Iterable[str]) -> str | None:
-    """The known spelling of an alias, or None if no known alias is the same.
+    """Return the spelling of an alias among the known ones, or None if it is unknown.
 
-    A catalog of an older release can hold two spellings of one alias. Then the exact one is meant, and if there is no
-    exact one, the first by text order.
+    A catalog of an older release can hold two spellings of one alias. An exact match is preferred, then the first by
+    text order.
     """
-    same = sorted(one for one in known if folded(one) == folded(alias))
+    same = sorted(spelling for spelling in known if folded(spelling) == folded(alias))
     return alias if alias in same else next(iter(same), None)
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRef:
-    """A model, or one version of it: ``classifier``, ``classifier@3``, ``classifier@production~1``.
+    """A model or one of its versions: ``classifier``, ``classifier@3``, ``classifier@production~1``.
 
-    ``VersionRef.parse(str(ref)) == ref``. Also understood on input, never written: ``classifier:3`` and
-    ``models:/classifier/3`` (MLflow's way). ``classifier/3`` reads as a name here, since only a catalog can tell
-    that no such model exists.
+    ``VersionRef.parse(str(ref)) == ref``. ``classifier:3`` and MLflow's ``models:/classifier/3`` are accepted on input.
+    ``classifier/3`` is parsed as a name, since only a catalog can tell that no such model exists.
 
     Attributes:
-        name: The model.
-        selector: Which version, or None where the model as a whole is meant.
-        exact: The name is no person's short form: ``classifier/3`` never means ``classifier@3``.
+        selector: Selector of the version; None for the model itself.
+        exact: Whether the name is literal, so that ``classifier/3`` never means ``classifier@3``.
     """
 
     name: ModelName
@@ -180,10 +177,10 @@ class VersionRef:
 
     @classmethod
     def parse(cls, text: str) -> VersionRef:
-        """The reference that a text means.
+        """Return the reference of a text.
 
         Raises:
-            BadInput: The text is no reference.
+            BadInput: The text is not a valid reference.
         """
         if text.startswith("models:/"):
             return cls._parse_mlflow(text)
@@ -205,7 +202,7 @@ class VersionRef:
         return cls(ModelName(name), Selector.parse(selector))
 
     def split_last_part(self) -> VersionRef | None:
-        """This bare name read as ``model/selector``, for when no model of the whole name exists; None if impossible."""
+        """Return this name read as ``model/selector``, for a name that no model has; None if that is impossible."""
         name, slash, selector = self.name.value.rpartition("/")
         if self.exact or self.selector is not None or not slash:
             return None

@@ -1,7 +1,4 @@
-"""The one parser of mreg's expressions, whose grammar is in `mreg.domain.expression`.
-
-Recursive descent over the tokens of one text; errors point at the character.
-"""
+"""The parser of search expressions and gates; `mreg.domain.expression` has the grammar."""
 
 from __future__ import annotations
 
@@ -33,26 +30,26 @@ from mreg.errors import BadInput
 
 LENGTH_LIMIT = 4_000
 GATE_LIMIT = 1_000
-"""Characters of a gate in a policy that is applied; a catalog of an older release can hold longer ones."""
+"""Maximum length of a gate in a new policy, in characters; a catalog of an older release can hold longer ones."""
 
 DEPTH_LIMIT = 50
 
 
 def parse(text: str) -> Expression | None:
-    """The expression that a text means, None for an empty one (every version).
+    """Return the expression of a text, or None for an empty text, which matches every version.
 
     Raises:
-        BadInput: The text is no expression; the hint points at the character.
+        BadInput: The text is not a valid expression; the hint points at the character.
     """
     _check_length("search expression", text)
     return _Parser(text).whole() if text.strip() else None
 
 
 def with_instants(text: str, instant: Callable[[str], str]) -> str:
-    """Return a search expression in which each time names its zone; the rest is unchanged.
+    """Return a search expression with a zone added to each time that lacks one.
 
     Args:
-        instant: Called with each time that names no zone; returns it with one.
+        instant: Returns a time without a zone as a time with one.
 
     Raises:
         BadInput: The expression cannot be parsed, or ``instant`` refuses a time.
@@ -75,10 +72,10 @@ def with_instants(text: str, instant: Callable[[str], str]) -> str:
 
 
 def parse_gate(text: str) -> Expression:
-    """The condition that a gate's text means.
+    """Return the expression of a gate.
 
     Raises:
-        BadInput: The text is none; the hint points at the character.
+        BadInput: The text is not a valid gate; the hint points at the character.
     """
     _check_length("gate", text)
     if not text.strip():
@@ -96,10 +93,10 @@ def _check_length(what: str, text: str) -> None:
 
 
 def parse_sort(text: str) -> Sort:
-    """The order that ``created_at`` or ``-metrics.accuracy`` means.
+    """Return the order of a text such as ``created_at`` or ``-metrics.accuracy``.
 
     Raises:
-        BadInput: The text names no field.
+        BadInput: The text does not name a field.
     """
     _check_length("order", text)
     parser = _Parser(text.removeprefix("-"))
@@ -124,7 +121,7 @@ class _Token:
 
 
 class _Parser:
-    """Recursive descent over the tokens of one text."""
+    """Recursive descent over the tokens of a text."""
 
     def __init__(self, text: str, *, gate: bool = False) -> None:
         self.text = text
@@ -133,7 +130,7 @@ class _Parser:
         self.place = 0
         self.depth = 0
         self.times: list[tuple[int, int, str]] = []
-        """Where the times begin and end in the text, and each time without its quotes."""
+        """Start and end of each time in the text, and the time without quotes."""
 
     def _tokens(self) -> Sequence[_Token]:
         tokens = []
@@ -152,7 +149,7 @@ class _Parser:
         return tokens
 
     def wrong(self, what: str, at: int | None = None) -> BadInput:
-        """The error that points at a character, the present token's where none is given."""
+        """Return an error that points at a character (default: that of the current token)."""
         place = self.tokens[self.place].at if at is None else at
         start = max(0, place - 40)
         shown = "".join(char if char.isprintable() else " " for char in self.text[start : place + 40])
@@ -269,7 +266,7 @@ class _Parser:
         if not self.take(")"):
             raise self.wrong("expected ',' or ')'")
         if any(isinstance(value, str) for value in values):
-            # One text among the numbers of a parameter makes all of them texts, as they were written.
+            # If one value of a parameter is a text, the numbers are compared as texts too.
             written = [token.text for token in self.tokens[first : self.place] if token.kind == "number"]
             return tuple(value if isinstance(value, str) else written.pop(0) for value in values)
         return tuple(values)
@@ -293,7 +290,7 @@ class _Parser:
         return value
 
     def relative(self, token: _Token) -> Relative:
-        """``production.accuracy``, and what follows it."""
+        """Parse ``production.accuracy`` with an optional factor and offset."""
         self.place += 1
         place, _, metric = token.text.partition(".")
         if place.lower() in (stage.value.lower() for stage in ModelStage):

@@ -1,4 +1,4 @@
-"""Names of files: the artifact's own and those inside a folder, checked by one rule wherever they come from."""
+"""Rules for file names: the name of an artifact, and paths in a folder artifact."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from mreg.errors import BadInput
 
 PATH_LIMIT = 4_096
 PART_LIMIT = 255
-"""Bytes of a path and of each part of it."""
+"""Maximum bytes of a path, and of each part of it."""
 
 _PLAIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_. -]*/)*[A-Za-z0-9_][A-Za-z0-9_. -]*")
-"""Paths that need no closer look; most are such."""
+"""Paths that are valid without further checks, as most are."""
 
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])(?:\.|$)", re.IGNORECASE)
 
 _REFUSED = frozenset('<>:"|?*')
-"""Characters that Windows refuses in names, besides the slash, backslash and control characters (see `check_path`)."""
+"""Characters that Windows does not allow in names, besides those that `check_path` refuses."""
 
 
 def check_path(path: str) -> str:
-    """The path itself, if a folder artifact may hold it on every platform that mreg serves.
+    """Return the path if it is valid in a folder artifact on every platform.
 
     Raises:
-        BadInput: It could leave the folder, can't be written everywhere, or holds a control character.
+        BadInput: The path could lead out of the folder, cannot be written everywhere, or has a control character.
     """
     if len(path) <= PART_LIMIT and _PLAIN.fullmatch(path):
         return path
@@ -52,10 +52,10 @@ def check_path(path: str) -> str:
 
 
 def check_artifact_name(name: str) -> str:
-    """The name itself, if an artifact may have it: a path of one part.
+    """Return the name if it is valid for an artifact: a valid path of one part.
 
     Raises:
-        BadInput: It is a path, or a name that can't be kept.
+        BadInput: The name has more than one part or is not a valid path.
     """
     if "/" in check_path(name):
         raise BadInput(f"the artifact's name {quoted(name)} is a path")
@@ -63,7 +63,7 @@ def check_artifact_name(name: str) -> str:
 
 
 def is_project_file(name: str) -> bool:
-    """Whether a disk can take a name for that of the project file, ``mreg.yaml``; disks fold case and Unicode."""
+    """Return whether a file system that folds case and Unicode can treat a name as ``mreg.yaml``, the project file."""
     import unicodedata
 
     kept = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
@@ -71,5 +71,5 @@ def is_project_file(name: str) -> bool:
 
 
 def reserved_on_windows(path: str) -> bool:
-    """Whether Windows refuses this path or opens something else by it: a device, a file's stream, a trimmed name."""
+    """Return whether Windows refuses a path or opens something else: a device, a stream, a name cut at the end."""
     return any(_DEVICES.match(part) or set(part) & _REFUSED or part.endswith((".", " ")) for part in path.split("/"))

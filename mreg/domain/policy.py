@@ -1,4 +1,4 @@
-"""Policy: what a version must have before it may enter a stage or take an alias."""
+"""Policies: the requirements for a version to enter a stage or take an alias."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from mreg.errors import BadInput
 
 KEYS = ("from", "gates", "approvals", "approvers", "own_approval", "override")
 GATES_LIMIT = 100
-"""Gates of one rule."""
+"""Maximum number of gates in a rule."""
 
 ALL_GATES_LIMIT = 200
 RULES_LIMIT = 100
-"""Gates and rules of a whole policy; a catalog of an older release can hold more."""
+"""Maximum number of gates and rules in a policy; a catalog of an older release can hold more."""
 
 PEOPLE_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What is asked of a version that is to enter one stage or take one alias.
+    """The requirements for entering a stage or taking an alias.
 
     Attributes:
-        came_from: The stage that it must be in; None for any.
-        gates: Conditions as they were written, all of which must hold.
-        approvals: How many different people must have approved.
-        approvers: Whose approval counts; empty: anyone's.
-        own_approval: Whether the approval of who pushed the version counts.
-        override: Whether somebody may enter all the same by giving a reason.
+        came_from: Required current stage; None for any stage.
+        gates: Texts of the gates, all of which must pass.
+        approvals: Required number of approvals by different people.
+        approvers: People whose approvals count; empty for anyone.
+        own_approval: Whether an approval by the person who pushed the version counts.
+        override: Whether the rule can be overridden with a reason.
     """
 
     came_from: ModelStage | None = None
@@ -51,41 +51,41 @@ class Rule:
 
     @property
     def conditions(self) -> tuple[tuple[str, Expression], ...]:
-        """Each gate with what it means; parsed once, however many versions are held against it."""
+        """The gates with their expressions, which are parsed once."""
         if not self._parsed:
             self._parsed.extend(map(parse_gate, self.gates))
         return tuple(zip(self.gates, self._parsed, strict=True))
 
     @property
     def guards(self) -> bool:
-        """Whether the rule asks for anything, so that leaving its target is checked, too."""
+        """Whether the rule has a requirement; if so, leaving its target is checked too."""
         return bool(self.came_from or self.gates or self.approvals or self.approvers)
 
     def entitles(self, person: str) -> bool:
-        """Whether a person's rejection counts: an approver's, or anyone's if the rule names no approvers."""
+        """Return whether a person's rejection counts: an approver's, or anyone's if the rule names no approvers."""
         return not self.approvers or person in self.approvers
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules by target: a stage's value, or an alias. Targets are compared without regard to case."""
+    """Rules by target: the value of a stage, or an alias. Targets are case-insensitive."""
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def rule(self, target: str) -> Rule:
-        """The rule for a target, or one that asks for nothing if the policy has none."""
+        """Return the rule for a target, or a rule without requirements if the policy has none."""
         known = spelled(target, self.rules)
         return NO_RULE if known is None else self.rules[known]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a person decided on a version for a target.
+    """A person's approval or rejection of a version for a target.
 
     Attributes:
-        target: A stage's value, or an alias.
-        approved: Whether it is an approval, and not a rejection.
-        digest: Of the bytes that were decided on.
+        target: The value of a stage, or an alias.
+        approved: Whether the decision is an approval or a rejection.
+        digest: Digest of the artifact that was approved or rejected.
     """
 
     target: str
@@ -101,8 +101,8 @@ class Departure:
     """Whether a person can take a version out of a stage or an alias that a rule guards.
 
     Attributes:
-        place: The stage's value, or the alias.
-        allowed: Whether the person may: the rule names them as an approver, or the version was rejected for the place.
+        place: The value of the stage, or the alias.
+        allowed: Whether the person is an approver of the rule, or the version was rejected for the place.
         may_take_out: The approvers that the rule names.
         override: Whether the rule allows overrides.
     """
@@ -115,16 +115,16 @@ class Departure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """Whether a version may enter a target now, and why.
+    """The result of checking a version against the rule for a target.
 
     Attributes:
-        wrong_stage: The stage that it would have to come from, where it is in another one.
-        gates: Each with what came of it.
-        needed: How many approvals the rule asks for.
-        approved_by: Who has approved, as far as it counts.
-        may_approve: Who else could, where the rule names people.
-        rejected_by: The rejections that stand.
-        override: Whether the rule may be overridden.
+        wrong_stage: Required current stage, if the version is in another one.
+        gates: Results of all gates.
+        needed: Required number of approvals.
+        approved_by: People whose approvals count.
+        may_approve: Approvers that the rule names and that have not approved.
+        rejected_by: Rejections that were not withdrawn.
+        override: Whether the rule can be overridden.
     """
 
     target: str
@@ -143,12 +143,12 @@ class Assessment:
 
     @property
     def missing(self) -> int:
-        """How many approvals are missing."""
+        """The number of missing approvals."""
         return max(0, self.needed - len(self.approved_by))
 
     @property
     def passed(self) -> bool:
-        """Whether nothing stands in the way."""
+        """Whether the version meets all requirements."""
         return not (self.wrong_stage or self.failed or self.missing or self.rejected_by)
 
 
@@ -158,13 +158,14 @@ NO_RULE = Rule()
 def assess(
     policy: Policy, target: str, version: ModelVersion, decisions: Iterable[Decision], occupant: Occupant
 ) -> Assessment:
-    """What a policy says to a version that is to enter a target.
+    """Check a version against the rule for a target.
 
-    Decisions on other bytes than the version's do not count; a rejection stands until its giver takes it back.
+    Decisions on an artifact with another digest do not count. A rejection blocks until the person withdraws it.
     """
     rule = policy.rule(target)
-    mine = _decisions_for(target, version, decisions)
-    approved = dict.fromkeys(one.person for one in mine if one.approved and counts(rule, one.person, version))
+    relevant = _decisions_for(target, version, decisions)
+    approvals = (decision.person for decision in relevant if decision.approved)
+    approved = dict.fromkeys(person for person in approvals if counts(rule, person, version))
     return Assessment(
         target=target,
         wrong_stage=rule.came_from if rule.came_from not in (None, version.stage) else None,
@@ -174,7 +175,7 @@ def assess(
         may_approve=tuple(
             person for person in rule.approvers if person not in approved and counts(rule, person, version)
         ),
-        rejected_by=tuple(one for one in mine if not one.approved),
+        rejected_by=tuple(decision for decision in relevant if not decision.approved),
         override=rule.override,
     )
 
@@ -182,9 +183,9 @@ def assess(
 def depart(
     policy: Policy, place: str, version: ModelVersion, decisions: Iterable[Decision], person: str
 ) -> Departure | None:
-    """What a policy says to a person who takes a version out of a stage or an alias; None if no rule guards it.
+    """Check whether a person can take a version out of a stage or an alias; None if no rule guards it.
 
-    A rule does not guard the ways out of None and Archived, where no version is in use.
+    Rules do not guard the exits from None and Archived, since versions there are not in use.
     """
     rule = policy.rule(place)
     if not rule.guards or place in (ModelStage.NONE.value, ModelStage.ARCHIVED.value):
@@ -198,42 +199,44 @@ def depart(
 
 
 def was_rejected(policy: Policy, place: str, version: ModelVersion, decisions: Iterable[Decision]) -> bool:
-    """Whether a person who is entitled to it rejected a version for a stage or an alias."""
+    """Return whether a version has a rejection that counts for a stage or an alias."""
     rule = policy.rule(place)
-    return any(not one.approved and rule.entitles(one.person) for one in _decisions_for(place, version, decisions))
+    rejections = (decision for decision in _decisions_for(place, version, decisions) if not decision.approved)
+    return any(rule.entitles(rejection.person) for rejection in rejections)
 
 
 def _decisions_for(target: str, version: ModelVersion, decisions: Iterable[Decision]) -> list[Decision]:
-    return [one for one in decisions if folded(one.target) == folded(target) and one.digest == version.artifact.digest]
+    digest = version.artifact.digest
+    return [made for made in decisions if folded(made.target) == folded(target) and made.digest == digest]
 
 
 def counts(rule: Rule, person: str, version: ModelVersion) -> bool:
-    """Whether a person's approval of a version counts."""
+    """Return whether a person's approval of a version counts."""
     if rule.approvers and person not in rule.approvers:
         return False
     return rule.own_approval or person != version.created_by
 
 
 def parse_policy(document: object, *, stored: bool = False) -> Policy:
-    """The policy that a document of mappings, sequences, texts, whole numbers and truths says.
+    """Return the policy that a parsed YAML or JSON document defines.
 
     Args:
-        stored: The document comes from a catalog, where an older release could store two spellings of one alias.
-            Both rules then become one that asks for everything that either asks for.
+        stored: Whether the document comes from a catalog, where an older release could store larger policies and two
+            spellings of one alias. The size is not checked then, and the rules for both spellings are joined.
 
     Raises:
-        BadInput: It says something unknown or impossible; ``details["path"]`` are the keys that lead to it.
+        BadInput: A key is unknown or a value is invalid; ``details["path"]`` are the keys that lead to it.
     """
     rules: dict[str, Rule] = {}
     for key, value in _mapping(document, (), "a policy").items():
         if key == "aliases":
             for alias, rule in _mapping(value, (key,), "aliases").items():
-                _at((key, alias), lambda alias=alias: check_alias(alias))  # type: ignore[misc]
+                _with_path((key, alias), lambda alias=alias: check_alias(alias))  # type: ignore[misc]
                 found = _rule(rule, (key, alias))
                 known = spelled(alias, rules)
                 if known is not None and not stored:
                     raise BadInput(f"{known} and {alias} are the same alias", hint="give it once", path=[key, alias])
-                rules[known or alias] = found if known is None else _both(rules[known], found)
+                rules[known or alias] = found if known is None else _merge(rules[known], found)
             continue
         stages = [stage for stage in ModelStage if stage.value.lower() == key.lower()]
         if not stages or stages[0] is ModelStage.NONE:
@@ -249,7 +252,7 @@ def parse_policy(document: object, *, stored: bool = False) -> Policy:
 
 
 def _check_size(rules: Mapping[str, Rule]) -> None:
-    """Bound the work of one policy: each gate is held against each version in use."""
+    """Bound the cost of a policy: each gate is evaluated for each version in use."""
     if len(rules) > RULES_LIMIT:
         raise BadInput(f"the policy has {len(rules)} rules; the limit is {RULES_LIMIT}", path=["aliases"])
     count = sum(len(rule.gates) for rule in rules.values())
@@ -261,9 +264,9 @@ def _check_size(rules: Mapping[str, Rule]) -> None:
                 raise BadInput(f"a gate of {target} has {len(gate)} characters; the limit is {GATE_LIMIT}", path=[])
 
 
-def _both(first: Rule, second: Rule) -> Rule:
-    """The rule that asks for everything that either of two rules asks for."""
-    approvers = tuple(one for one in first.approvers if not second.approvers or one in second.approvers)
+def _merge(first: Rule, second: Rule) -> Rule:
+    """Return a rule with the requirements of both rules."""
+    approvers = tuple(person for person in first.approvers if not second.approvers or person in second.approvers)
     approvers = approvers or first.approvers or second.approvers
     approvals = max(first.approvals, second.approvals)
     return Rule(
@@ -285,10 +288,10 @@ def _rule(document: object, path: tuple[str, ...]) -> Rule:
             raise BadInput(f"the key {quoted(key)} is unknown", hint=hint, path=[*path, key])
     gates = _texts(values.get("gates", ()), (*path, "gates"), GATES_LIMIT)
     for place, gate in enumerate(gates):
-        _at((*path, "gates", str(place)), lambda gate=gate: parse_gate(gate))  # type: ignore[misc]
+        _with_path((*path, "gates", str(place)), lambda gate=gate: parse_gate(gate))  # type: ignore[misc]
     approvers = _texts(values.get("approvers", ()), (*path, "approvers"), PEOPLE_LIMIT)
     for person in approvers:
-        _at((*path, "approvers"), lambda person=person: check_line("approver", person))  # type: ignore[misc]
+        _with_path((*path, "approvers"), lambda person=person: check_line("approver", person))  # type: ignore[misc]
     if len(set(approvers)) < len(approvers):
         raise BadInput("an approver is named twice", path=[*path, "approvers"])
     approvals = values.get("approvals", 0)
@@ -302,17 +305,17 @@ def _rule(document: object, path: tuple[str, ...]) -> Rule:
         )
     came_from = values.get("from")
     return Rule(
-        came_from=None if came_from is None else _at((*path, "from"), lambda: ModelStage.parse(str(came_from))),
+        came_from=None if came_from is None else _with_path((*path, "from"), lambda: ModelStage.parse(str(came_from))),
         gates=gates,
         approvals=approvals,
         approvers=approvers,
-        own_approval=_truth(values.get("own_approval", False), (*path, "own_approval")),
-        override=_truth(values.get("override", False), (*path, "override")),
+        own_approval=_bool(values.get("own_approval", False), (*path, "own_approval")),
+        override=_bool(values.get("override", False), (*path, "override")),
     )
 
 
-def _at(path: tuple[str, ...], work: Callable[[], Any]) -> Any:
-    """What the work gives; an error of it says where it was."""
+def _with_path(path: tuple[str, ...], work: Callable[[], Any]) -> Any:
+    """Return the result of the work, or add the path to its error."""
     try:
         return work()
     except BadInput as error:
@@ -331,21 +334,21 @@ def _mapping(value: object, path: tuple[str, ...], what: str) -> Mapping[str, ob
 def _texts(value: object, path: tuple[str, ...], limit: int) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(text, str) for text in value):
         raise BadInput(f"{path[-1]} must be a list of texts", hint=f'write {path[-1]}: ["..."]', path=list(path))
     if len(value) > limit:
         raise BadInput(f"{len(value)} {path[-1]} are too many; the limit is {limit}", path=list(path))
     return tuple(value)
 
 
-def _truth(value: object, path: tuple[str, ...]) -> bool:
+def _bool(value: object, path: tuple[str, ...]) -> bool:
     if not isinstance(value, bool):
         raise BadInput(f"{path[-1]} must be true or false", path=list(path))
     return value
 
 
 def policy_document(policy: Policy) -> dict[str, object]:
-    """The document that says a policy, with every key; ``parse_policy(policy_document(p)) == p``."""
+    """Return the document of a policy, with every key; ``parse_policy(policy_document(p)) == p``."""
     stages = {stage.value for stage in ModelStage}
     found: dict[str, object] = {
         target: _rule_document(rule) for target, rule in policy.rules.items() if target in stages
@@ -366,7 +369,7 @@ def _rule_document(rule: Rule) -> dict[str, object]:
 
 
 def policy_yaml(policy: Policy) -> str:
-    """The policy as YAML, as it can be applied again."""
+    """Return the policy as YAML that can be applied again."""
     lines: list[str] = []
 
     def write(rule: Mapping[str, object], indent: str) -> None:
@@ -384,7 +387,7 @@ def policy_yaml(policy: Policy) -> str:
 
 
 def metrics_asked_for(policy: Policy) -> tuple[str, ...]:
-    """The metrics that the gates of a policy name, each once."""
+    """Return the metrics that the gates of a policy name, each once."""
     return tuple(
         dict.fromkeys(
             metric for rule in policy.rules.values() for _, gate in rule.conditions for metric in metrics_of(gate)

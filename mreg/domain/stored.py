@@ -1,7 +1,7 @@
-"""Which models, versions and events a registry stores: checked when a bundle or a catalog's row is read.
+"""Checks of models, versions and events that are read from a bundle or a catalog.
 
-What a person pushes is checked by the same functions of `mreg.domain.text`, `mreg.domain.names` and
-`mreg.domain.paths`, value by value, where it comes in.
+The values of a push are checked on input by the same functions of `mreg.domain.text`, `mreg.domain.names` and
+`mreg.domain.paths`.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, c
 from mreg.errors import BadInput
 
 SIZE_LIMIT = 2**63 - 1
-"""Bytes, and any other number in a catalog: what its integers and a file system's offset can hold."""
+"""Maximum size in bytes, and maximum of any other number in a catalog: the largest signed 64-bit integer."""
 
 SEQ_LIMIT = 2**62
-"""Events of a catalog; leaves room for the next one."""
+"""Maximum seq of an event; leaves room for further events."""
 
 FILES_LIMIT = 1_000_000
-"""Files of one folder."""
+"""Maximum number of files in a folder."""
 
 FIRST_YEAR, LAST_YEAR = 1900, 2999
-"""Years whose times can be shown in every time zone."""
+"""Range of years; their times can be shown in every time zone."""
 
 
 def check_whole(what: str, value: object, low: int, high: int) -> int:
-    """The value itself, if it is a whole number between two bounds, both included.
+    """Return the value if it is an integer between two bounds, both included.
 
     Raises:
-        BadInput: It is something else.
+        BadInput: It is not.
     """
     if type(value) is not int or not low <= value <= high:
         raise BadInput(f"{what} is no whole number from {low} to {high}")
@@ -43,15 +43,15 @@ def check_whole(what: str, value: object, low: int, high: int) -> int:
 
 
 def check_optional_line(what: str, text: str) -> str:
-    """The text itself, if it is empty or a line; see `mreg.domain.text.check_line`."""
+    """Return the text if it is empty or a line; see `mreg.domain.text.check_line`."""
     return check_line(what, text) if text else text
 
 
 def check_entries(kind: str, entries: Mapping[str, str]) -> None:
-    """Nothing, if a model or version may have these parameters, tags or facts of its environment.
+    """Check parameters, tags or environment entries of a model or version.
 
     Raises:
-        BadInput: A name or value can't be stored, or there are too many.
+        BadInput: A name or value cannot be stored, or there are too many entries.
     """
     _check_count(f"{kind}s", len(entries))
     for key, value in entries.items():
@@ -64,10 +64,10 @@ def _check_count(what: str, count: int) -> None:
 
 
 def check_year(at: datetime) -> datetime:
-    """The time itself, if it can be shown in every time zone.
+    """Return the time if its year is from `FIRST_YEAR` to `LAST_YEAR`.
 
     Raises:
-        BadInput: It is before 1900 or after 2999.
+        BadInput: The year is outside this range.
     """
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
         raise BadInput(f"the year {at.year} is not from {FIRST_YEAR} to {LAST_YEAR}")
@@ -77,27 +77,27 @@ def check_year(at: datetime) -> datetime:
 def check_model(
     name: ModelName, description: str, tags: Mapping[str, str], directions: Mapping[str, str], primary_metric: str
 ) -> None:
-    """Nothing, if a registry would store this of a model.
+    """Check the fields of a model.
 
     Raises:
-        BadInput: A text can't be stored.
+        BadInput: A value cannot be stored in a registry.
     """
     check_text(f"description of {name}", description)
     check_entries("tag", tags)
     _check_count("directions", len(directions))
-    for metric, way in directions.items():
+    for metric, better in directions.items():
         check_key("metric", metric)
-        if Direction.parse(way).value != way:
-            raise BadInput(f"{quoted(way)} is no direction", hint="write higher or lower")
+        if Direction.parse(better).value != better:
+            raise BadInput(f"{quoted(better)} is no direction", hint="write higher or lower")
     if primary_metric:
         check_key("metric", primary_metric)
 
 
 def check_version(version: ModelVersion) -> None:
-    """Nothing, if a registry would store this version.
+    """Check the fields of a version.
 
     Raises:
-        BadInput: A name, number or text can't be stored.
+        BadInput: A value cannot be stored in a registry.
     """
     check_whole("the number of a version", version.version, 1, LARGEST_VERSION)
     check_text("description", version.description)
@@ -108,7 +108,7 @@ def check_version(version: ModelVersion) -> None:
     for name, number in version.metrics.items():
         check_metric(check_key("metric", name), number)
     if version.data:
-        from mreg.domain.lineage import check_data  # here: few versions have any
+        from mreg.domain.lineage import check_data  # few versions need it
 
         for name, address in version.data.items():
             check_data(check_key("data", name), address)
@@ -138,10 +138,10 @@ def _check_source(source: Source) -> None:
 
 
 def check_event(event: Event) -> Event:
-    """The event itself, if mreg could have written it; that its hash is right is not looked at.
+    """Return the event if its fields are valid; whether the hash matches them is not checked.
 
     Raises:
-        BadInput: A number, text or digest in it could not be stored.
+        BadInput: A number, text or digest is invalid.
     """
     check_whole("the seq of an event", event.seq, 1, SEQ_LIMIT)
     check_year(event.at)
@@ -158,7 +158,7 @@ def check_event(event: Event) -> Event:
 
 
 def check_target(target: str) -> str:
-    """The target itself, if decisions can be made for it: a stage or an alias.
+    """Return the target of a decision if it is a stage or a valid alias.
 
     Raises:
         BadInput: It is neither.

@@ -1,4 +1,4 @@
-"""Text that people write and see: what may be stored, how it is shown, which known word is nearest."""
+"""Validation, display and suggestion of text."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from mreg.errors import BadInput
 
 KEY_LIMIT = 250
-"""Characters in the name of a metric, parameter or tag."""
+"""Maximum length of the name of a metric, parameter or tag, in characters."""
 
 VALUE_LIMIT = 5_000
-"""Characters in the value of a parameter or tag."""
+"""Maximum length of the value of a parameter or tag, in characters."""
 
 TEXT_LIMIT = 20_000
-"""Characters in a description or comment."""
+"""Maximum length of a description or comment, in characters."""
 
 ENTRIES_LIMIT = 1_000
-"""Metrics, parameters or tags of one version."""
+"""Maximum number of metrics, parameters or tags of a version."""
 
 
 class Caution(str):
@@ -30,7 +30,7 @@ _NOT_PLAIN = re.compile(r"[^ -~]+")
 
 
 def printable(text: str, *, keep_newlines: bool = False) -> str:
-    r"""Return the text with every character that a terminal could act on escaped as ``\xNN`` or ``\uNNNN``.
+    r"""Return the text with every character that a terminal could interpret escaped as ``\xNN`` or ``\uNNNN``.
 
     Control characters, escape sequences, bidirectional and zero-width marks, line separators and lone surrogates are
     escaped. Spaces and letters of every script stay. The result is printable and can be encoded as UTF-8.
@@ -41,10 +41,9 @@ def printable(text: str, *, keep_newlines: bool = False) -> str:
 
 
 def printable_json(document: str) -> str:
-    r"""Return a JSON document with every character that is not printable written as ``\uNNNN``.
+    r"""Return a JSON document with every character that is not printable escaped as ``\uNNNN``.
 
-    The document stays valid JSON and has the same value. The characters are those that `printable` escapes, except for
-    newlines: in JSON text they only stand between values.
+    The result is valid JSON with the same value. Newlines are not escaped, since JSON has them only between values.
     """
     if document.replace("\n", "").isprintable():  # most are, and a look at each line takes longer than writing it
         return document
@@ -58,7 +57,7 @@ def _json_escaped(found: re.Match[str]) -> str:
 
 
 def json_escape(char: str) -> str:
-    r"""Return a character as JSON escapes it: ``\uNNNN``, or two of them above U+FFFF."""
+    r"""Return the JSON escape of a character: ``\uNNNN``, or a surrogate pair above U+FFFF."""
     point = ord(char)
     if point < 0x10000:
         return f"\\u{point:04x}"
@@ -76,14 +75,14 @@ def _escaped(char: str) -> str:
 
 
 def quoted(text: str, limit: int = 80) -> str:
-    """The text as messages quote it: printable, in single quotes, cut in the middle where it is long."""
+    """Return the text for a message: printable, in single quotes, shortened in the middle if it is long."""
     if len(text) > limit:
         text = f"{text[: limit - 20]}...{text[-17:]}"
     return f"'{printable(text)}'"
 
 
 def shell_word(text: str) -> str:
-    """The text as one word of a POSIX shell, for commands that a hint gives; printable."""
+    """Return the text as one printable word of a POSIX shell, for commands in hints."""
     from shlex import quote
 
     return quote(printable(text))
@@ -99,7 +98,7 @@ def counted(count: int, noun: str, several: str = "") -> str:
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
-    """Up to ``count`` known words that the word was probably meant to be, nearest first."""
+    """Return at most ``count`` known words that are similar to a word, most similar first."""
     from difflib import get_close_matches
 
     folded = {name.casefold(): name for name in known}
@@ -110,11 +109,10 @@ def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
 
 
 def check_key(kind: str, key: str) -> str:
-    """The key itself, if it may name a metric, parameter or tag.
+    """Return the key if it is a valid name of a metric, parameter or tag.
 
     Raises:
-        BadInput: It is empty, longer than `KEY_LIMIT`, has ``=``, a space at an end, or a character that can't be
-            printed.
+        BadInput: It is empty, longer than `KEY_LIMIT`, not printable, has ``=``, or begins or ends with a space.
     """
     if not key:
         flag = {"parameter": "param"}.get(kind, kind)
@@ -130,30 +128,30 @@ def check_key(kind: str, key: str) -> str:
 
 
 def check_value(kind: str, key: str, value: str) -> str:
-    """The value itself, if a parameter or tag may hold it.
+    """Return the value if it is valid for a parameter or tag.
 
     Raises:
-        BadInput: It is longer than `VALUE_LIMIT`, holds NUL, or is not Unicode text.
+        BadInput: It is longer than `VALUE_LIMIT`, has a NUL character, or is not valid Unicode text.
     """
-    if len(value) <= VALUE_LIMIT and value.isprintable():  # as in `_check`, before the message is made
+    if len(value) <= VALUE_LIMIT and value.isprintable():  # fast path: NUL and lone surrogates are not printable
         return value
     return _check(f"the value of {kind} {quoted(key)}", value, VALUE_LIMIT)
 
 
 def check_text(what: str, text: str) -> str:
-    """The text itself, if it may be stored as a description, comment or reason.
+    """Return the text if it is valid as a description, comment or reason.
 
     Raises:
-        BadInput: It is longer than `TEXT_LIMIT`, holds NUL, or is not Unicode text.
+        BadInput: It is longer than `TEXT_LIMIT`, has a NUL character, or is not valid Unicode text.
     """
     return _check(f"the {what}", text, TEXT_LIMIT)
 
 
 def check_line(what: str, text: str) -> str:
-    """The text itself, if it may be stored as an identifier of another system (a run, an actor).
+    """Return the text if it is valid as an external identifier (a run, an actor).
 
     Raises:
-        BadInput: It is empty, longer than `KEY_LIMIT`, or has a character that can't be printed.
+        BadInput: It is empty, longer than `KEY_LIMIT`, not printable, or begins or ends with a space.
     """
     if not text or text != text.strip() or not text.isprintable() or len(text) > KEY_LIMIT:
         raise BadInput(

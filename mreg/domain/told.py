@@ -1,4 +1,4 @@
-"""What another program says of its failure, as a message quotes it."""
+"""Error texts of other programs, made safe to quote in a message."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from mreg.domain.text import printable
 
 LONGEST = 300
-"""Characters of a foreign sentence in a message."""
+"""Maximum length of a foreign text in a message, in characters."""
 
 _READ = 4_000
-"""Characters of a foreign text that are looked at."""
+"""Number of characters of a foreign text that are processed."""
 
 HIDDEN = "***"
 
 _SECRETS = (
-    # The user and password, and the parameters, of a URL: a presigned URL is a key to an object.
+    # The user, password and parameters of a URL; the parameters of a presigned URL grant access to an object.
     (re.compile(r"([a-z][a-z0-9+.-]{0,20}://)[^\s/?#\"'<>]{0,300}@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     (re.compile(r"([a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]{1,1000})[?#][^\s\"'<>]+", re.IGNORECASE), rf"\1?{HIDDEN}"),
     (re.compile(r"\b(bearer|basic|AWS4-HMAC-SHA256)\s+\S.*", re.IGNORECASE), rf"\1 {HIDDEN}"),
@@ -36,17 +36,17 @@ _SECRETS = (
         HIDDEN,
     ),
 )
-"""What a message never repeats, whoever said it: credentials, signatures, tokens and presigned URLs."""
+"""Patterns of secrets: credentials, signatures, tokens and presigned URLs."""
 
 
 def told(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return what another program said as one printable line without secrets; empty if it said nothing.
+    """Return a foreign text as one printable line without secrets; empty for an empty text.
 
     Args:
-        text: The foreign text. It can be hostile: only its first characters are read.
-        secrets: Values that are hidden in addition to everything that looks like a secret.
+        text: The foreign text. It can be hostile: only its first characters are processed.
+        secrets: Values to hide in addition to everything that looks like a secret.
     """
-    # A word that is cut could be half of a secret.
+    # Drop the last, incomplete word: half of a secret matches no pattern.
     line = " ".join((text if len(text) <= _READ else text[:_READ].rpartition(" ")[0]).split())
     for secret in secrets:
         if len(secret) > 3:
@@ -58,6 +58,6 @@ def told(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def attributed(speaker: str, text: str, secrets: Iterable[str] = ()) -> str:
-    """Return ``; SPEAKER says: TEXT`` for the end of a message, or nothing if there is no text."""
-    said = told(text, secrets)
-    return f"; {speaker} says: {said}" if said else ""
+    """Return ``; SPEAKER says: TEXT`` for the end of a message; empty for an empty text."""
+    line = told(text, secrets)
+    return f"; {speaker} says: {line}" if line else ""

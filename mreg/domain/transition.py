@@ -1,4 +1,4 @@
-"""Which stage may follow which, and which version a stage held before."""
+"""The sequence of stages, and the history of a stage."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from mreg.domain.model import ModelStage
 ROAD = (ModelStage.NONE, ModelStage.STAGING, ModelStage.PRODUCTION, ModelStage.ARCHIVED)
 
 EXCLUSIVE = frozenset({ModelStage.STAGING, ModelStage.PRODUCTION})
-"""Stages that hold one version: entering one archives the version that was there, unless told to keep it."""
+"""Stages with one version: entering one archives the version in it by default."""
 
 
 def next_stage(stage: ModelStage) -> ModelStage | None:
-    """The next stage on the road None, Staging, Production, Archived; None at its end."""
+    """Return the next stage in the sequence, or None after Archived."""
     place = ROAD.index(stage)
     return ROAD[place + 1] if place + 1 < len(ROAD) else None
 
 
 @dataclass(frozen=True, slots=True)
 class StageEntry:
-    """One version entering one stage.
+    """The entry of a version into a stage.
 
     Attributes:
-        version: The number of the version.
-        returned: Whether it came back by a rollback, and was not put there anew.
+        version: Version number.
+        returned: Whether a rollback made the entry.
     """
 
     version: int
@@ -33,10 +33,10 @@ class StageEntry:
 
 
 def held(entries: Iterable[StageEntry]) -> tuple[int, ...]:
-    """The versions that a stage held one after the other, oldest first, as a rollback sees them.
+    """Return the versions that rollbacks of a stage can return to, oldest first; the last one is the current version.
 
-    A version put there comes on top. A rollback takes away what stands above the version that it returned to, so
-    that a second rollback goes further back and not to and fro: 1, 2, 3, back to 2 leaves (1, 2).
+    A version that enters is pushed on a stack. A rollback pops the versions above the one that it returns to, so that
+    the next rollback goes further back instead of alternating: 1, 2, 3, back to 2 leaves (1, 2).
     """
     stack: list[int] = []
     for entry in entries:

@@ -44,7 +44,7 @@ def show(
         return ModelVersions(
             model=model,
             versions=reader.versions(model, limit=limit, offset=offset),
-            metric=reader.judging_metric(model),
+            metric=reader.primary_metric(model),
         )
 
     found = session.catalog.read(look)

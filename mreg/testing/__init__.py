@@ -1,7 +1,7 @@
 """Contract suites for implementations of mreg's interfaces.
 
-Subclass a suite in a test module, implement its abstract methods and fixtures, and pytest runs every law against the
-implementation. Needs pytest and Hypothesis.
+Subclass a suite in a test module and implement its abstract methods and fixtures; pytest then runs every test of the
+suite against the implementation. Needs pytest and Hypothesis.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""What every blob backend must do; subclass it with a fixture ``backend`` and ways around the backend."""
+"""Contract tests of blob backends."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from mreg.errors import Conflict, NotFound
 
 
 def key_of(data: bytes) -> str:
-    """A key as `ArtifactStore` makes it."""
+    """Return the key that `ArtifactStore` uses for a blob."""
     value = hashlib.sha256(data).hexdigest()
     return f"blobs/sha256/{value[:2]}/{value[2:]}"
 
 
 def file_and_parts(folder: Path, data: bytes) -> tuple[Path, tuple[Part, ...]]:
-    """A file of some bytes, and its parts as a push measures them."""
+    """Write a file, and return its path and its parts as a push computes them."""
     path = folder / "large.bin"
     path.write_bytes(data)
     return path, measured(source_file(str(path)), lambda _count: None)[1]
 
 
 def section(path: Path, part: Part) -> BinaryIO:
-    """A part's bytes as they are in the file now."""
+    """Return a stream of the current bytes of a part."""
     return io.BytesIO(path.read_bytes()[part.start : part.start + part.size])
 
 
 class BlobBackendContract(abc.ABC):
-    """Laws of `BlobBackend`. What is there is looked at around the backend, by `raw` and `overwrite`."""
+    """Contract of `BlobBackend`; needs a fixture ``backend``. `raw` and `leftovers` bypass the backend."""
 
     @abc.abstractmethod
     def raw(self, backend: BlobBackend, key: str) -> bytes | None:
-        """The bytes under a key, not by the backend."""
+        """Return the stored bytes of a key without the backend; None if it does not exist."""
 
     @abc.abstractmethod
     def leftovers(self, backend: BlobBackend) -> list[str]:
-        """Everything that is kept under no key."""
+        """Return the stored objects that are not blobs, such as temporary files."""
 
-    def test_what_was_put_is_there(self, backend: BlobBackend) -> None:
+    def test_a_blob_that_was_put_can_be_read(self, backend: BlobBackend) -> None:
         assert backend.put_if_absent(key_of(b"x"), b"x")
         assert self.raw(backend, key_of(b"x")) == b"x"
         with backend.open(key_of(b"x")) as stream:
@@ -71,7 +71,7 @@ class BlobBackendContract(abc.ABC):
         assert list(backend.list("blobs/")) == []
         backend.delete(key_of(b"x"))
 
-    def test_reading_may_begin_anywhere(self, backend: BlobBackend) -> None:
+    def test_a_blob_can_be_read_from_any_offset(self, backend: BlobBackend) -> None:
         backend.put_if_absent(key_of(b"hello"), b"hello")
         with backend.open(key_of(b"hello"), 2) as stream:
             assert stream.read() == b"llo"
@@ -91,7 +91,7 @@ class BlobBackendContract(abc.ABC):
             with backend.open(key_of(b""), 0, length) as stream:
                 assert stream.read() == b""
 
-    def test_many_are_put_and_the_new_ones_counted(self, backend: BlobBackend) -> None:
+    def test_putting_many_blobs_counts_the_new_ones(self, backend: BlobBackend) -> None:
         backend.put_if_absent(key_of(b"0"), b"0")
         blobs = [(key_of(data), data) for data in (str(number).encode() for number in range(20))]
         assert backend.put_many_if_absent([*blobs, blobs[3]]) == 19
@@ -100,7 +100,7 @@ class BlobBackendContract(abc.ABC):
         assert all(self.raw(backend, key) == data for key, data in blobs)
         assert self.leftovers(backend) == []
 
-    def test_the_list_holds_what_begins_with_the_prefix(self, backend: BlobBackend) -> None:
+    def test_the_list_has_the_keys_with_the_prefix(self, backend: BlobBackend) -> None:
         for key in ("blobs/sha256/aa/1", "blobs/sha256/ab/2", "other/x"):
             backend.put_if_absent(key, b"x")
         assert {key for key, _ in backend.list("blobs/")} == {"blobs/sha256/aa/1", "blobs/sha256/ab/2"}
@@ -112,7 +112,7 @@ class BlobBackendContract(abc.ABC):
         assert self.raw(backend, key_of(b"x")) is None
         assert backend.put_if_absent(key_of(b"x"), b"x")
 
-    def test_of_many_at_once_one_puts(self, backend: BlobBackend) -> None:
+    def test_one_of_many_concurrent_puts_wins(self, backend: BlobBackend) -> None:
         data = b"same" * 10_000
         with ThreadPoolExecutor(8) as pool:
             won = list(pool.map(lambda _: backend.put_if_absent(key_of(data), data), range(32)))
@@ -122,11 +122,11 @@ class BlobBackendContract(abc.ABC):
 
 
 class StagingContract(BlobBackendContract):
-    """Laws of a backend that takes bytes before their key is known."""
+    """Contract of a backend that accepts bytes before their key is known: `SupportsStaging`."""
 
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
     @given(chunks=st.lists(st.binary(max_size=50), max_size=5))
-    def test_staged_bytes_appear_whole_under_their_key(self, backend: BlobBackend, chunks: list[bytes]) -> None:
+    def test_staged_bytes_become_a_complete_blob(self, backend: BlobBackend, chunks: list[bytes]) -> None:
         data = b"".join(chunks)
         assert isinstance(backend, SupportsStaging)
         with backend.stage() as staged:
@@ -136,19 +136,19 @@ class StagingContract(BlobBackendContract):
         assert self.raw(backend, key_of(data)) == data
         assert self.leftovers(backend) == []
 
-    def test_what_was_staged_and_not_put_is_gone(self, backend: BlobBackend) -> None:
+    def test_staged_bytes_that_are_not_put_are_discarded(self, backend: BlobBackend) -> None:
         assert isinstance(backend, SupportsStaging)
         with backend.stage() as staged:
             staged.write(b"x")
         assert self.leftovers(backend) == []
         assert list(backend.list("blobs/")) == []
 
-    def test_what_is_unfinished_can_be_discarded(self, backend: BlobBackend) -> None:
+    def test_an_unfinished_upload_can_be_discarded(self, backend: BlobBackend) -> None:
         assert isinstance(backend, SupportsStaging)
         with backend.stage() as staged:
             staged.write(b"x" * 1000)
             found = list(backend.unfinished())
-            assert [one.size for one in found] == [1000]
+            assert [unfinished.size for unfinished in found] == [1000]
             assert found[0].modified.tzinfo is not None
             backend.discard(found[0])
             backend.discard(found[0])
@@ -156,9 +156,9 @@ class StagingContract(BlobBackendContract):
 
 
 class PartsContract(BlobBackendContract):
-    """Laws of a backend that takes large blobs in parts."""
+    """Contract of a backend that accepts large blobs in parts: `SupportsParts`."""
 
-    def test_parts_appear_as_one_blob_when_all_are_there(self, backend: BlobBackend, tmp_path: Path) -> None:
+    def test_parts_become_one_blob_on_completion(self, backend: BlobBackend, tmp_path: Path) -> None:
         data = b"0123456789" * 1_200_000
         file, parts = file_and_parts(tmp_path, data)
         key = key_of(data)
@@ -172,7 +172,7 @@ class PartsContract(BlobBackendContract):
         assert self.raw(backend, key) == data
         assert self.leftovers(backend) == []
 
-    def test_parts_that_arrived_are_found_by_the_next(self, backend: BlobBackend, tmp_path: Path) -> None:
+    def test_uploaded_parts_are_found_by_the_next_upload(self, backend: BlobBackend, tmp_path: Path) -> None:
         data = b"abcdefghij" * 1_200_000
         file, parts = file_and_parts(tmp_path, data)
         key = key_of(data)
@@ -187,7 +187,7 @@ class PartsContract(BlobBackendContract):
         assert not backend.parts(key).complete(parts)
         assert self.raw(backend, key) == data
 
-    def test_a_part_that_changed_is_refused(self, backend: BlobBackend, tmp_path: Path) -> None:
+    def test_a_changed_part_is_refused(self, backend: BlobBackend, tmp_path: Path) -> None:
         data = b"klmnopqrst" * 1_200_000
         file, parts = file_and_parts(tmp_path, data)
         assert isinstance(backend, SupportsParts)
@@ -197,14 +197,14 @@ class PartsContract(BlobBackendContract):
             upload.put(parts[0], section(file, parts[0]))
         assert backend.stat(key_of(data)) is None
 
-    def test_what_is_unfinished_can_be_discarded(self, backend: BlobBackend, tmp_path: Path) -> None:
+    def test_an_unfinished_upload_can_be_discarded(self, backend: BlobBackend, tmp_path: Path) -> None:
         data = b"uvwxyz0123" * 1_200_000
         file, parts = file_and_parts(tmp_path, data)
         assert isinstance(backend, SupportsParts)
         upload = backend.parts(key_of(data))
         upload.put(parts[0], section(file, parts[0]))
         found = list(backend.unfinished())
-        assert [one.size for one in found] == [parts[0].size]
+        assert [unfinished.size for unfinished in found] == [parts[0].size]
         assert found[0].modified.tzinfo is not None
         backend.discard(found[0])
         backend.discard(found[0])

@@ -1,4 +1,4 @@
-"""What a catalog must do on every database."""
+"""Contract tests of catalogs, for every database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ M = ModelName("m")
 
 
 def artifact(number: int = 1) -> ModelArtifact:
-    """Return a file artifact whose size and digest come from the number."""
+    """Return a file artifact with size and digest derived from a number."""
     digest = Digest.sha256(f"{number:064x}")
     return ModelArtifact(
         kind=ArtifactKind.FILE, name="m.pkl", path="", size_bytes=number, digest=digest, format="pickle"
@@ -40,7 +40,7 @@ def artifact(number: int = 1) -> ModelArtifact:
 
 
 def push(writer: Writer, name: str = "m", number: int = 1, **fields: Any) -> ModelVersion:
-    """Add a version to a model, which is registered first if it does not exist."""
+    """Add a version to a model, and register the model if it does not exist."""
     model = writer.model(ModelName(name)) or writer.register(name=ModelName(name))
     names = {field.name for field in dataclasses.fields(VersionMetadata)} & fields.keys()
     metadata = VersionMetadata(**{name: fields.pop(name) for name in names})
@@ -48,15 +48,15 @@ def push(writer: Writer, name: str = "m", number: int = 1, **fields: Any) -> Mod
 
 
 class CatalogContract(abc.ABC):
-    """Laws of `Catalog`, `Reader` and `Writer`."""
+    """Contract of `Catalog`, `Reader` and `Writer`."""
 
     @abc.abstractmethod
     def database(self, folder: Path) -> Database:
-        """A new, empty database of its own; the folder is empty and stays as long as it is needed."""
+        """Return a new, empty database; the folder is empty and exists until the end of the test."""
 
     @pytest.fixture
     def catalog(self, tmp_path: Path) -> Iterator[Catalog]:
-        """Yield an empty catalog; its audit chain is checked at the end."""
+        """Yield an empty catalog; the audit chain is verified at the end."""
         catalog = Catalog(self.database(tmp_path), lambda digest: f"store:/{digest.value}")
         yield catalog
         assert first_broken(catalog.read(lambda reader: reader.events(newest_first=False))) is None
@@ -66,7 +66,7 @@ class CatalogContract(abc.ABC):
         """Run a function in one write transaction."""
         return catalog.write(fn, actor="me", at=at)
 
-    def test_many_models_at_once_are_what_each_is_by_itself(self, catalog: Catalog) -> None:
+    def test_models_read_together_equal_models_read_singly(self, catalog: Catalog) -> None:
         def fill(writer: Writer) -> None:
             for number in range(230):
                 name = f"m{number}"
@@ -86,19 +86,20 @@ class CatalogContract(abc.ABC):
             summaries = reader.models()
             assert len(summaries) == 230
             assert reader.models(limit=7) == summaries[:7]
-            for one in summaries:
-                assert one.model == reader.model(one.model.name)
-                assert one.metric == reader.judging_metric(one.model)
+            for summary in summaries:
+                model = summary.model
+                assert model == reader.model(model.name)
+                assert summary.metric == reader.primary_metric(model)
                 for value, version in (
-                    (one.latest_value, one.model.latest_version), (one.production_value, one.model.production_version)
+                    (summary.latest_value, model.latest_version), (summary.production_value, model.production_version)
                 ):  # fmt: skip
-                    found = reader.version(one.model, version) if version else None
-                    assert value == (found.metrics.get(one.metric) if found else None)
+                    found = reader.version(model, version) if version else None
+                    assert value == (found.metrics.get(summary.metric) if found else None)
 
         catalog.read(look)
 
     def find(self, catalog: Catalog, selector: str, name: str = "m") -> int | None:
-        """Return the number of the version that a selector finds, None if it finds none."""
+        """Return the number of the version that a selector picks, or None."""
 
         def look(reader: Reader) -> int | None:
             model = reader.model(ModelName(name))
@@ -108,7 +109,7 @@ class CatalogContract(abc.ABC):
 
         return catalog.read(look)
 
-    def test_a_version_comes_back_as_it_was_added(self, catalog: Catalog) -> None:
+    def test_a_version_is_read_as_it_was_added(self, catalog: Catalog) -> None:
         source = Source(git_commit="a" * 40, git_dirty=False, environment={"python": "3.11", "größe": "ü"})
         fields: dict[str, Any] = {
             "description": "d\x1b[2J", "tags": {"b": "2", "a": "1"}, "parameters": {"lr": "0.1", "x": "[red]"},
@@ -128,7 +129,7 @@ class CatalogContract(abc.ABC):
         assert again.artifact.path == f"store:/{1:064x}"
         assert (again.created_at, again.created_by, again.stage) == (AT, "me", ModelStage.NONE)
 
-    def test_numbers_are_consecutive_and_never_given_again(self, catalog: Catalog) -> None:
+    def test_version_numbers_are_consecutive_and_never_reused(self, catalog: Catalog) -> None:
         def story(writer: Writer) -> list[int]:
             versions = [push(writer, number=number) for number in range(1, 4)]
             writer.delete_version(versions[2])
@@ -136,7 +137,7 @@ class CatalogContract(abc.ABC):
 
         assert self.write(catalog, story) == [1, 2, 3, 4]
 
-    def test_a_model_deleted_and_registered_again_goes_on_counting(self, catalog: Catalog) -> None:
+    def test_version_numbers_continue_after_a_model_is_deleted(self, catalog: Catalog) -> None:
         def story(writer: Writer) -> int:
             push(writer)
             push(writer)
@@ -148,7 +149,7 @@ class CatalogContract(abc.ABC):
 
         assert self.write(catalog, story) == 3
 
-    def test_a_name_that_was_given_up_never_means_other_bytes(self, catalog: Catalog) -> None:
+    def test_a_reference_under_an_old_name_never_names_another_artifact(self, catalog: Catalog) -> None:
         def renamed(writer: Writer, name: str, to: str) -> RegisteredModel:
             model = writer.model(ModelName(name))
             assert model is not None
@@ -170,10 +171,10 @@ class CatalogContract(abc.ABC):
             self.write(catalog, lambda writer: renamed(writer, "n", "m"))
         assert caught.value.message == "'m' was the name of another model until version 3"
 
-    def test_selectors_pick_what_they_say(self, catalog: Catalog) -> None:
+    def test_selectors_pick_the_right_versions(self, catalog: Catalog) -> None:
         def story(writer: Writer) -> None:
-            values = [0.5, 0.9, 0.7, 0.9, 0.1]
-            versions = [push(writer, number=place + 1, metrics={"accuracy": one}) for place, one in enumerate(values)]
+            values = enumerate([0.5, 0.9, 0.7, 0.9, 0.1], 1)
+            versions = [push(writer, number=number, metrics={"accuracy": value}) for number, value in values]
             for place in (0, 1, 2):
                 writer.change_stage(versions[place], ModelStage.PRODUCTION)
                 if place:
@@ -215,7 +216,7 @@ class CatalogContract(abc.ABC):
         assert [self.write(catalog, back), self.write(catalog, back)] == [2, 1]
         assert self.find(catalog, "production~1") is None
 
-    def test_what_left_a_stage_can_still_be_named(self, catalog: Catalog) -> None:
+    def test_a_version_that_left_a_stage_can_be_selected(self, catalog: Catalog) -> None:
         def story(writer: Writer) -> None:
             version = writer.change_stage(push(writer), ModelStage.PRODUCTION)
             writer.change_stage(version, ModelStage.ARCHIVED)
@@ -224,7 +225,7 @@ class CatalogContract(abc.ABC):
         assert self.find(catalog, "production") is None
         assert self.find(catalog, "production~1") == 1
 
-    def test_deleted_versions_are_passed_over(self, catalog: Catalog) -> None:
+    def test_deleted_versions_are_skipped(self, catalog: Catalog) -> None:
         def story(writer: Writer) -> None:
             versions = [push(writer, number=place, parent=None) for place in (1, 2, 3)]
             child = push(writer, number=4, parent=versions[1])
@@ -277,12 +278,12 @@ class CatalogContract(abc.ABC):
         assert {event.actor for event in events} == {"me"}
         assert len({event.model_id for event in events}) == 1
 
-    def test_the_list_shows_the_last_changed_first(self, catalog: Catalog) -> None:
+    def test_models_are_listed_last_changed_first(self, catalog: Catalog) -> None:
         for hour, name in enumerate(["a", "b", "c", "a"]):
             metrics = {"accuracy": 0.9 + hour / 100}
             self.write(catalog, partial(push, name=name, metrics=metrics), AT + timedelta(hours=hour))
         summaries = catalog.read(lambda reader: reader.models())
-        assert [str(one.model.name) for one in summaries] == ["a", "c", "b"]
+        assert [str(summary.model.name) for summary in summaries] == ["a", "c", "b"]
         assert (summaries[0].metric, summaries[0].latest_value, summaries[0].production_value) == (
             "accuracy",
             0.93,
@@ -290,7 +291,7 @@ class CatalogContract(abc.ABC):
         )
         assert len(catalog.read(lambda reader: reader.models(limit=2))) == 2
 
-    def test_names_complete_and_the_nearest_are_found(self, catalog: Catalog) -> None:
+    def test_names_are_completed_and_similar_names_are_found(self, catalog: Catalog) -> None:
         for name in ("classifier", "clusterer", "ranker"):
             self.write(catalog, partial(push, name=name, metrics={f"{name}_score": 1, "accuracy": 1}))
         assert catalog.read(lambda reader: reader.model_names("cl")) == ("classifier", "clusterer")
@@ -300,7 +301,7 @@ class CatalogContract(abc.ABC):
         )  # fmt: skip
         assert catalog.read(lambda reader: reader.metric_names("c")) == ("classifier_score", "clusterer_score")
 
-    # Search, against the plain meaning of expressions
+    # Search, compared with the reference implementation `holds`
 
     STORY: tuple[tuple[Any, ...], ...] = (
         (
@@ -358,7 +359,7 @@ class CatalogContract(abc.ABC):
 
 
 def value_of(field: Field, version: ModelVersion) -> object:
-    """What a version has in a field, None for nothing; aliases give the first."""
+    """Return the value of a field, None if it is missing; for aliases the first one."""
     if field.group:
         return {"metrics": version.metrics, "params": version.parameters, "tags": version.tags}[field.group].get(
             field.key
@@ -380,11 +381,11 @@ def value_of(field: Field, version: ModelVersion) -> object:
 
 
 def holds(where: Expression, version: ModelVersion) -> bool:
-    """Return whether a version matches an expression: the reference that the search is compared with."""
+    """Return whether a version matches an expression: the reference implementation for the search."""
     if isinstance(where, And):
-        return all(holds(one, version) for one in where.operands)
+        return all(holds(operand, version) for operand in where.operands)
     if isinstance(where, Or):
-        return any(holds(one, version) for one in where.operands)
+        return any(holds(operand, version) for operand in where.operands)
     if isinstance(where, Not):
         return not holds(where.operand, version)
     if isinstance(where, Missing):
@@ -395,8 +396,8 @@ def holds(where: Expression, version: ModelVersion) -> bool:
 
 def _compares(where: Compare, value: Any) -> bool:
     wanted: list[object] = list(where.values)
-    if where.field == Field("", "alias"):  # one alias in every case
-        value, wanted = str(value).lower(), [str(one).lower() for one in wanted]
+    if where.field == Field("", "alias"):  # aliases are case-insensitive
+        value, wanted = str(value).lower(), [str(alias).lower() for alias in wanted]
     if where.field.group == "params" and not isinstance(wanted[0], str):
         try:
             value = float(str(value))

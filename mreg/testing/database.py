@@ -1,4 +1,4 @@
-"""What every database must do; subclass it with ways to open one and the same place several times."""
+"""Contract tests of databases."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EVENT = {
 
 
 def add_event(connection: Connection) -> int:
-    """Insert the next event by reading the last one: wrong in any order but one after the other."""
+    """Insert the next event after reading the last one, which is correct only if writers are serialized."""
     last = connection.one("events.last")
     seq = int(str(last["seq"])) + 1 if last else 1
     connection.run("events.insert", seq=seq, **EVENT)  # type: ignore[arg-type]
@@ -30,22 +30,22 @@ def count(connection: Connection) -> int:
 
 
 class DatabaseContract(abc.ABC):
-    """Laws of `Database`."""
+    """Contract of `Database`."""
 
     @abc.abstractmethod
     def open(self) -> Database:
-        """Another client of the same place."""
+        """Return a new client of the same place."""
 
-    def test_a_place_that_nobody_wrote_to_is_an_empty_catalog(self) -> None:
+    def test_a_new_place_is_an_empty_catalog(self) -> None:
         assert self.open().read(count) == 0
 
-    def test_what_one_wrote_another_reads(self) -> None:
-        one, other = self.open(), self.open()
-        assert other.read(count) == 0
-        assert one.write(add_event) == 1
-        assert other.read(count) == 1
+    def test_other_clients_read_a_write(self) -> None:
+        first, second = self.open(), self.open()
+        assert second.read(count) == 0
+        assert first.write(add_event) == 1
+        assert second.read(count) == 1
 
-    def test_a_write_that_raises_has_changed_nothing(self) -> None:
+    def test_a_write_that_raises_changes_nothing(self) -> None:
         database = self.open()
         database.write(add_event)
 
@@ -53,13 +53,12 @@ class DatabaseContract(abc.ABC):
             add_event(connection)
             raise BadInput("no")
 
-        for error in (BadInput,):
-            with pytest.raises(error):
-                database.write(fail)
+        with pytest.raises(BadInput):
+            database.write(fail)
         assert database.read(count) == 1
         assert database.write(add_event) == 2
 
-    def test_an_interrupt_in_the_middle_has_changed_nothing(self) -> None:
+    def test_an_interrupted_write_changes_nothing(self) -> None:
         database = self.open()
 
         def interrupt(connection: Connection) -> None:
@@ -71,20 +70,20 @@ class DatabaseContract(abc.ABC):
         assert database.read(count) == 0
 
     def test_a_read_sees_one_state(self) -> None:
-        one, other = self.open(), self.open()
-        one.write(add_event)
+        first, second = self.open(), self.open()
+        first.write(add_event)
 
         def twice(connection: Connection) -> tuple[int, int]:
             before = count(connection)
-            thread = threading.Thread(target=lambda: one.write(add_event))
+            thread = threading.Thread(target=lambda: first.write(add_event))
             thread.start()
             thread.join(20)
             return before, count(connection)
 
-        assert other.read(twice) == (1, 1)
-        assert other.read(count) == 2
+        assert second.read(twice) == (1, 1)
+        assert second.read(count) == 2
 
-    def test_writers_at_once_come_one_after_the_other(self) -> None:
+    def test_concurrent_writers_are_serialized(self) -> None:
         seen: list[int] = []
 
         def work() -> None:
@@ -100,7 +99,7 @@ class DatabaseContract(abc.ABC):
         assert sorted(seen) == list(range(1, 61))
         assert self.open().read(count) == 60
 
-    def test_closing_twice_is_closing_once_and_a_closed_one_opens_again(self) -> None:
+    def test_close_is_idempotent_and_a_closed_database_can_be_used(self) -> None:
         database = self.open()
         database.write(add_event)
         database.close()

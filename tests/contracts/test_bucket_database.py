@@ -29,9 +29,9 @@ class TestBucketDatabase(DatabaseContract):
         return self.opened[-1]
 
     def test_reading_makes_nothing(self) -> None:
-        self.test_a_place_that_nobody_wrote_to_is_an_empty_catalog()
+        self.test_a_new_place_is_an_empty_catalog()
         assert self.place.keys() == []
 
     def test_nothing_is_left_beside_the_catalog(self) -> None:
-        self.test_writers_at_once_come_one_after_the_other()
+        self.test_concurrent_writers_are_serialized()
         assert self.place.keys() == ["catalog.db"]

@@ -75,7 +75,7 @@ class TestLocalBackend(StagingContract):
             if missing == "sync":
                 monkeypatch.delattr(os, "sync")
         self.test_an_existing_blob_is_never_overwritten(backend)
-        self.test_many_are_put_and_the_new_ones_counted(backend)
+        self.test_putting_many_blobs_counts_the_new_ones(backend)
 
     def test_a_file_where_the_store_should_be_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("x")

@@ -22,6 +22,6 @@ class TestPostgresqlDatabase(DatabaseContract):
         return self.opened[-1]
 
     def test_reading_makes_nothing(self, postgresql: PostgresqlServer) -> None:
-        self.test_a_place_that_nobody_wrote_to_is_an_empty_catalog()
+        self.test_a_new_place_is_an_empty_catalog()
         name = self.url.partition("@/")[2].partition("?")[0]
         assert postgresql.sql("SELECT to_regnamespace('mreg')", database=name) == [(None,)]

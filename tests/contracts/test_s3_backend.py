@@ -49,7 +49,7 @@ class TestS3BackendWithoutConditions(S3BackendContract):
         backend._bucket.forget_conditions()
         return backend
 
-    def test_of_many_at_once_one_puts(self, backend: BlobBackend) -> None:
+    def test_one_of_many_concurrent_puts_wins(self, backend: BlobBackend) -> None:
         data = b"same" * 10_000
         assert backend.put_if_absent(key_of(data), data)
         assert not backend.put_if_absent(key_of(data), data)

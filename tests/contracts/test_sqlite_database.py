@@ -23,12 +23,12 @@ class TestSqliteDatabase(DatabaseContract):
         return self.opened[-1]
 
     def test_reading_makes_nothing(self) -> None:
-        self.test_a_place_that_nobody_wrote_to_is_an_empty_catalog()
+        self.test_a_new_place_is_an_empty_catalog()
         assert not self.path.parent.exists()
 
     def test_nothing_is_left_beside_a_closed_catalog(self) -> None:
         database = self.open()
-        self.test_what_one_wrote_another_reads()
+        self.test_other_clients_read_a_write()
         database.close()
         for one in self.opened:
             one.close()

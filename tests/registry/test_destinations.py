@@ -141,7 +141,7 @@ def test_what_a_killed_backup_left_is_removed_by_the_next_to_the_same_place(regi
     code = (
         "import os, sys, mreg\n"
         "from mreg.catalog import copying\n"
-        "copying._compared = lambda *_: os.kill(os.getpid(), 9)\n"
+        "copying._compare = lambda *_: os.kill(os.getpid(), 9)\n"
         "mreg.open_registry(catalog=sys.argv[1], artifacts=sys.argv[2]).backup('b.db')\n"
     )
     for _ in range(2):

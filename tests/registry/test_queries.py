@@ -92,11 +92,11 @@ def grow(registry: mreg.Registry, count: int, parent: Callable[[int], int]) -> N
     """
 
     def add(writer: Writer) -> None:
-        first = writer.version(writer.model_again(ModelName("m")), 1)
+        first = writer.version(writer.reload_model(ModelName("m")), 1)
         assert first is not None
         versions = {1: first}
         for number in range(2, count + 1):
-            model = writer.model_again(ModelName("m"))
+            model = writer.reload_model(ModelName("m"))
             versions[number] = writer.add_version(
                 model, artifact=first.artifact, metadata=VersionMetadata(), parent=versions[parent(number)]
             )

@@ -1,4 +1,4 @@
-"""The schema, step by step: ``0001_name.sql`` brings an empty catalog to schema 1, and so on.
+"""Migrations of the schema: ``0001_name.sql`` upgrades an empty catalog to schema 1, and so on.
 
-A file that has been released is never changed; a change of the schema is a new file.
+Released files never change; a schema change is a new file.
 """

@@ -1,4 +1,4 @@
-"""Named statements: ``models.by_name`` is the block ``-- name: by_name`` of ``models.sql`` beside this file."""
+"""Named statements: ``models.by_name`` is the block ``-- name: by_name`` of ``models.sql`` in this folder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _LOADED: dict[str, dict[str, str]] = {}
 
 
 def statement(name: str) -> str:
-    """The SQL of a named statement; its file is read on first use.
+    """Return the SQL of a named statement; its file is read on first use.
 
     Raises:
-        KeyError: There is no such statement, which is a mistake in mreg.
+        KeyError: There is no such statement, which is a bug in mreg.
     """
     file, _, block = name.partition(".")
     if file not in _LOADED:
