@@ -159,5 +159,5 @@ def _undirected(reader: Reader, model: RegisteredModel) -> str:
     """The primary metric of a model, if it is not known which way that is better."""
     from mreg.domain.metrics import direction
 
-    metric = reader.judging_metric(model)
+    metric = reader.primary_metric(model)
     return metric if metric and direction(metric, model.directions) is None else ""
