@@ -114,7 +114,7 @@ def assessment_of(
     return replace(found, wrong_stage=None) if entered else found
 
 
-def take_alias(writer: Writer, version: ModelVersion, alias: str, *, override: str = "") -> ModelVersion:
+def set_alias_checked(writer: Writer, version: ModelVersion, alias: str, *, override: str = "") -> ModelVersion:
     """Point an alias to a version within a transaction; the policy is enforced if it has a rule for the alias.
 
     The version that the alias leaves is replaced, so that leaving is not checked apart.
@@ -125,7 +125,7 @@ def take_alias(writer: Writer, version: ModelVersion, alias: str, *, override: s
     model = find_model(writer, version.model_name)
     there = occupants(writer, model, alias)
     if [one.version for one in there] != [version.version]:
-        heed(writer, version, alias, override=override)
+        enforce_policy(writer, version, alias, override=override)
     elif override:
         raise nothing_to_override(f"mreg alias {version.reference} {alias}")
     return writer.set_alias(version, alias)
@@ -178,7 +178,7 @@ def no_such_target(target: str, model: RegisteredModel) -> NotFound:
     )
 
 
-def heed(
+def enforce_policy(
     writer: Writer,
     version: ModelVersion,
     target: str,

@@ -142,10 +142,10 @@ def set_alias(session: Session, reference: VersionRef | str, alias: str, *, over
     wanted = as_reference(reference)
     check_alias(alias)
     check_text("override", override)
-    from mreg.registry.admission import take_alias
+    from mreg.registry.admission import set_alias_checked
 
     return session.write(
-        lambda writer: take_alias(writer, find_version(writer, wanted), alias, override=override), version_now
+        lambda writer: set_alias_checked(writer, find_version(writer, wanted), alias, override=override), version_now
     )
 
 

@@ -15,7 +15,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput
 from mreg.registry.destinations import check_destination
-from mreg.registry.references import as_reference, concerning, find, find_told
+from mreg.registry.references import as_reference, find, find_told, naming_version
 from mreg.results.transfers import Exported
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def export(
     except BadInput as error:
         raise _too_large(found, document) from error
     Bundle.parse(document)  # what can't be imported is told here, and not where nothing can be done about it
-    with concerning(found.versions[0].version) if len(found.versions) == 1 else nullcontext():
+    with naming_version(found.versions[0].version) if len(found.versions) == 1 else nullcontext():
         size = session.artifacts().write_bundle(bundle, target, force=force, progress=progress)
     return Exported(
         reference=found.reference,
@@ -125,7 +125,7 @@ def _blobs(session: Session, versions: tuple[BundledVersion, ...]) -> dict[Diges
         if artifact.kind is ArtifactKind.FILE:
             sizes[artifact.digest] = artifact.size_bytes
         elif artifact.digest not in manifests:
-            with concerning(one.version):
+            with naming_version(one.version):
                 manifest = session.artifacts().manifest(artifact.digest)
             manifests.add(artifact.digest)
             sizes[artifact.digest] = len(manifest.canonical())

@@ -10,7 +10,7 @@ from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import check_text
 from mreg.domain.transition import EXCLUSIVE, next_stage
 from mreg.errors import Conflict, LeavesProduction, NotAllowed, NotFound
-from mreg.registry.references import as_reference, concerning, find_model, find_version
+from mreg.registry.references import as_reference, find_model, find_version, naming_version
 from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
 from mreg.results.stages import Plan, StageChange
 
@@ -147,12 +147,12 @@ def enter_stage(
     if unchecked:
         said = {"rejected_by": [writer.actor]}
     elif before is not stage or returned or replaced:
-        from mreg.registry.admission import heed
+        from mreg.registry.admission import enforce_policy
         from mreg.registry.departure import check_departures, on_the_way
 
         leaving = on_the_way(writer, version, stage, writer.actor)
         used = check_departures(writer, version, [leaving], _command_to_move(version, stage), override)
-        said = heed(
+        said = enforce_policy(
             writer, version, stage.value, returned=returned, entered=before is stage, override=override, overridden=used
         )
     if not leave_production and empties_production(writer, version, stage):
@@ -257,7 +257,7 @@ def rollback(
             ) from error
 
     version = session.catalog.read(choose)
-    with concerning(version):
+    with naming_version(version):
         session.artifacts().verify(version.artifact.digest, version.artifact.kind, version.artifact.size_bytes)
 
     def move(writer: Writer) -> StageChange:

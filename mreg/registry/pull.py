@@ -13,7 +13,7 @@ from mreg.domain.paths import check_artifact_name, is_project_file
 from mreg.domain.text import counted, quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination, protection
-from mreg.registry.references import as_reference, concerning, find_told, find_version
+from mreg.registry.references import as_reference, find_told, find_version, naming_version
 from mreg.registry.session import Session
 from mreg.results.transfers import Pulled
 
@@ -48,7 +48,7 @@ def pull(
     if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
         target = target / _own_name(version, os.fspath(destination))
     check_destination(session, target)
-    with concerning(version):
+    with naming_version(version):
         received = session.artifacts().pull(
             artifact.digest,
             artifact.kind,
@@ -103,6 +103,6 @@ def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> Model
             f"{version.reference} is a folder of {counted(version.artifact.file_count, 'file')} and can't be streamed",
             hint=f"mreg pull {version.reference} DEST",
         )
-    with concerning(version):
+    with naming_version(version):
         session.artifacts().write_to(version.artifact.digest, version.artifact.size_bytes, to)
     return version

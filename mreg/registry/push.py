@@ -154,10 +154,10 @@ def _add(
             source=found.source,
         )
         if metadata.aliases or target is not None:
-            from mreg.registry.admission import admit_new, take_alias
+            from mreg.registry.admission import admit_new, set_alias_checked
         for alias in metadata.aliases:
             admit_new(writer, version, alias)
-            version = take_alias(writer, version, alias)
+            version = set_alias_checked(writer, version, alias)
         if target is None or target is ModelStage.NONE:
             return StageChange(version=version, before=ModelStage.NONE)
         admit_new(writer, version, target.value)

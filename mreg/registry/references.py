@@ -88,7 +88,7 @@ def model_now(reader: Reader, model: RegisteredModel) -> RegisteredModel:
 
 
 @contextmanager
-def concerning(version: ModelVersion) -> Iterator[None]:
+def naming_version(version: ModelVersion) -> Iterator[None]:
     """Damage that is found within names the version that it concerns."""
     try:
         yield

@@ -11,7 +11,7 @@ from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
 from mreg.domain.text import check_line, counted, quoted
 from mreg.errors import NotAllowed, NotFound
-from mreg.registry.references import as_reference, concerning, find_version
+from mreg.registry.references import as_reference, find_version, naming_version
 from mreg.registry.session import HookLog
 from mreg.results.transfers import StoredFile
 
@@ -48,7 +48,7 @@ def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ..
 
 
 def _manifest(session: Session, version: ModelVersion) -> Manifest:
-    with concerning(version):
+    with naming_version(version):
         return session.artifacts().manifest(version.artifact.digest)
 
 
@@ -84,7 +84,7 @@ def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int 
         Corrupt: They are not what they should be; of a whole file found before its last chunk is given.
         Unavailable: They can't be read.
     """
-    with concerning(wanted.version):
+    with naming_version(wanted.version):
         yield from session.artifacts().read(wanted.digest, wanted.size_bytes, start, length)
 
 
