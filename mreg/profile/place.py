@@ -1,4 +1,4 @@
-"""The values of a profile that say where something is: each can only mean one place."""
+"""Validation of the locations in a profile: paths and URLs, each with exactly one meaning."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from mreg.profile.reading import Values
 
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
-"""What is meant for the size of a cache, and not for its folder."""
+"""A cache value that is read as a size and not as a folder."""
 
 SCHEMES = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}
 
 
 def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
-    """The value; of a place, its URL checked or its path made absolute from a folder (None: the working folder).
+    """Return a valid value of a key; a path is made absolute.
+
+    Args:
+        folder: Folder of a relative path; None for the working folder.
+        origin: Origin of the value, for messages.
 
     Raises:
-        BadProfile: It can't be such a value.
+        BadProfile: The value is invalid.
     """
     where = f"{origin}: " if origin else ""
     if "\0" in value or not value.isprintable():
@@ -106,7 +110,7 @@ def _check_address(value: str, where: str) -> None:
 
 
 def _has_password(query: str) -> bool:
-    """Whether the parameters of a PostgreSQL URL hold a password; the path of a file of passwords is none."""
+    """Return whether the parameters of a PostgreSQL URL have a password; ``passfile`` names only a file."""
     from urllib.parse import parse_qsl
 
     return any(
@@ -115,12 +119,13 @@ def _has_password(query: str) -> bool:
 
 
 def pair_locations(values: Values) -> None:
-    """Complete catalog and artifacts; one that is given alone brings the other beside it, never a private default.
+    """Add the missing half of a store: the artifacts next to the catalog, or the catalog next to the artifacts.
 
-    Nothing is done where neither is given. A shared store under a private catalog would mix up models silently.
+    Nothing is added if neither is given. The default in the user's home is never the other half: a shared store with a
+    private catalog would mix up models silently.
 
     Raises:
-        BadProfile: The artifacts can't be told from the catalog.
+        BadProfile: The location of the artifacts cannot be derived from the catalog.
     """
     catalog, artifacts = values.get("catalog"), values.get("artifacts")
     if catalog and not artifacts:
