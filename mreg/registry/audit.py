@@ -11,7 +11,7 @@ from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef, spelled
 from mreg.domain.text import printable
 from mreg.errors import BadInput, Corrupt, NotFound
-from mreg.registry.references import as_reference, find, find_model, find_told
+from mreg.registry.references import as_reference, find, find_model, find_with_note
 from mreg.results.history import AuditReport, Why
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def why(session: Session, reference: VersionRef | str) -> Why:
     wanted = as_reference(reference)
 
     def look(reader: Reader) -> tuple[Why, str]:
-        version, note = find_told(reader, wanted)
+        version, note = find_with_note(reader, wanted)
         model = find_model(reader, version.model_name)
         entered, before = reader.stage_entered(version, model), None
         if entered is not None and version.stage in (ModelStage.STAGING, ModelStage.PRODUCTION):

@@ -40,7 +40,7 @@ def refuse_unfit(session: Session) -> str:
         Why the test could not be made, empty if it passed or the catalog is not in a bucket.
 
     Raises:
-        Unavailable: The bucket does not enforce the conditions or refuses all conditional writes.
+        Unavailable: The bucket ignores the condition of a write, or refuses a write whose condition holds.
     """
     if not session.profile.catalog.startswith("s3://"):
         return ""

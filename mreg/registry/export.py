@@ -15,7 +15,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput
 from mreg.registry.destinations import check_destination
-from mreg.registry.references import as_reference, find, find_told, naming_version
+from mreg.registry.references import as_reference, find, find_with_note, naming_version
 from mreg.results.transfers import Exported
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _look(reader: Reader, wanted: VersionRef) -> _Found:
         events = reader.events(model=model, newest_first=False)
         reference, note = VersionRef(model.name), ""
     else:
-        version, note = find_told(reader, wanted)
+        version, note = find_with_note(reader, wanted)
         versions = (version,)
         events = reader.events(model=model, version=version.version, newest_first=False)
         reference = version.reference

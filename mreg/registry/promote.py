@@ -69,7 +69,7 @@ def plan(
 ) -> Plan:
     """See `mreg.Registry.plan`."""
     from mreg.registry.admission import assessment_of
-    from mreg.registry.departure import on_the_way
+    from mreg.registry.departure import stage_departure
 
     wanted = as_reference(reference)
     target = ModelStage.parse(to) if isinstance(to, str) else to
@@ -83,7 +83,7 @@ def plan(
             version=version,
             stage=stage,
             assessment=assessment_of(reader, version, stage.value, entered=version.stage is stage),
-            leaving=on_the_way(reader, version, stage, person),
+            leaving=stage_departure(reader, version, stage, person),
             archived=archived,
             stays=version.stage is stage,
             empties_production=empties_production(reader, version, stage),
@@ -148,9 +148,9 @@ def enter_stage(
         said = {"rejected_by": [writer.actor]}
     elif before is not stage or returned or replaced:
         from mreg.registry.admission import enforce_policy
-        from mreg.registry.departure import check_departures, on_the_way
+        from mreg.registry.departure import check_departures, stage_departure
 
-        leaving = on_the_way(writer, version, stage, writer.actor)
+        leaving = stage_departure(writer, version, stage, writer.actor)
         used = check_departures(writer, version, [leaving], _command_to_move(version, stage), override)
         said = enforce_policy(
             writer, version, stage.value, returned=returned, entered=before is stage, override=override, overridden=used

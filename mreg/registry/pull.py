@@ -13,7 +13,7 @@ from mreg.domain.paths import check_artifact_name, is_project_file
 from mreg.domain.text import counted, quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination, protection
-from mreg.registry.references import as_reference, find_told, find_version, naming_version
+from mreg.registry.references import as_reference, find_version, find_with_note, naming_version
 from mreg.registry.session import Session
 from mreg.results.transfers import Pulled
 
@@ -31,7 +31,7 @@ def pull(
 ) -> Pulled:
     """See `mreg.Registry.pull`."""
     wanted = as_reference(reference)
-    version, note = session.catalog.read(lambda reader: find_told(reader, wanted))
+    version, note = session.catalog.read(lambda reader: find_with_note(reader, wanted))
     if note:
         session.notice(note)
     artifact = version.artifact

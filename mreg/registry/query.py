@@ -8,7 +8,7 @@ from mreg.domain.events import Event
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, VersionRef
 from mreg.errors import BadInput
-from mreg.registry.references import LATEST, as_reference, find, find_model, find_told, find_version
+from mreg.registry.references import LATEST, as_reference, find, find_model, find_version, find_with_note
 from mreg.registry.session import Session
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def show(
     def look(reader: Reader) -> ModelVersions | ModelVersion:
         model, selector = find(reader, wanted)
         if selector is not None:
-            version, note = find_told(reader, wanted)
+            version, note = find_with_note(reader, wanted)
             if selector == LATEST and model.newer_archived:
                 notes.append(note)
             return version
