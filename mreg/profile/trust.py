@@ -119,7 +119,7 @@ def _change(change: Callable[[tuple[TrustedFolder, ...]], list[TrustedFolder]]) 
 
     def changed(_text: str) -> str:
         entries = sorted(change(_read(file)), key=lambda entry: entry.folder)
-        written = [{field: getattr(one, field) for field in FIELDS} for one in entries]
+        written = [{field: getattr(entry, field) for field in FIELDS} for entry in entries]
         return json.dumps({"folders": written}, indent=2) + "\n"
 
     rewrite(file, changed, what="record of trusted folders")

@@ -118,8 +118,8 @@ def copy_catalog(session: Session, other: Session) -> CatalogCopy:
 def _identity(session: Session, key: str) -> tuple[str, ...]:
     """Return the identity of a location: its URL (of a bucket, with the endpoint), or its path without links.
 
-    Different identities can still be one location, for example by a service file or a second address. Such a catalog
-    is not empty, and therefore refused as a target.
+    Different identities can still be one location, for example by a service file or a second address. Such a catalog is
+    not empty, and therefore refused as a target.
     """
     place = str(getattr(session.profile, key))
     if place.startswith("s3://"):

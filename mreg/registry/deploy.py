@@ -32,10 +32,10 @@ GRACE_SECONDS = 60.0
 def deliver(session: Session) -> tuple[Deployment, ...]:
     """Run the pending hooks of this profile, including those of processes that died; each runs at least once.
 
-    The catalog stores only the names of hooks; each user runs the hooks of their own profile. A catalog can come from
-    another person, so each deployment is first checked against the hook and the catalog; one that fails the check is
-    marked as failed, with a notice. A failed hook stays failed until `deploy` requests it again, and its stage change
-    is rolled back if the hook is defined so. After a crash, the next delivery runs the deployment under the same key.
+    The catalog stores only the names of hooks, and each user's profile defines them. A catalog can come from another
+    person, so each deployment is first checked against the hook and the catalog; one that fails the check is marked as
+    failed, with a notice. A failed hook stays failed until `deploy` requests it again, and its stage change is rolled
+    back if the hook is defined so. After a crash, the next delivery runs the deployment under the same key.
 
     Deployments of other processes are skipped if the profile does not name the catalog.
     """

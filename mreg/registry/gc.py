@@ -76,7 +76,7 @@ class _Younger:
         if self.oldest is None:
             return ""
         what, first = (singular, "it") if self.count == 1 else (plural, "the first")
-        at = time_text(self.oldest + self.grace + timedelta(seconds=1))[:19]  # a whole second, never before the exact time
+        at = time_text(self.oldest + self.grace + timedelta(seconds=1))[:19]  # whole seconds, not too early
         return (
             f"left alone: {self.count} {what}, {counted(self.size_bytes, 'byte')}, younger than {_span(self.grace)}; "
             f"{first} can be removed from {at}Z; {more}"

@@ -1,4 +1,4 @@
-"""Stage changes: promote, archive and rollback."""
+"""Stage changes: promote, plan, archive and roll back."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChan
     """Make the change, run its hooks, and return the state after them."""
     entered: list[ModelStage] = []
 
-    def noting(writer: Writer) -> StageChange:
+    def recorded(writer: Writer) -> StageChange:
         change = move(writer)
         entered[:] = [change.version.stage]
         return change
@@ -61,7 +61,7 @@ def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChan
     def after(reader: Reader, change: StageChange) -> StageChange:
         return after_hooks(reader, change, entered[0], session.hook_log.rollbacks)
 
-    return session.write(noting, after)
+    return session.write(recorded, after)
 
 
 def plan(
@@ -131,28 +131,32 @@ def enter_stage(
     override: str = "",
     unchecked: bool = False,
 ) -> StageChange:
-    """Move a version to a stage within a transaction and archive those it replaces; every stage change comes here.
+    """Move a version to a stage within a transaction and archive the versions that it replaces.
 
-    The policy is enforced in the transaction that changes the stage, for the stage that the version leaves and for the
-    one that it enters. A rollback skips the gates but is blocked by a rejection: the version was let in once, and a bad
-    one must leave Production at once.
+    All stage changes use this function. The policy is enforced in the transaction that changes the stage, for the stage
+    that the version leaves and the stage that it enters. A rollback skips the gates but is blocked by a rejection: the
+    version was let in once, and a bad version must leave Production quickly.
 
     Args:
-        leave_production: Whether the version can leave Production if no other version is there.
-        unchecked: Skip the policy: a rejection sends the version back, and the event says so.
+        keep_existing: Keep the other versions in the stage.
+        leave_production: Whether the version can leave Production empty.
+        reason: Reason, for the audit trail.
+        returned: The version returns by a rollback.
+        override: Reason to override the policy.
+        unchecked: Skip the policy, because a rejection moves the version; the event records the rejection.
     """
     before = version.stage
-    said: dict[str, object] = {}
+    policy_details: dict[str, object] = {}
     replaced = () if keep_existing else _replaced(writer, version, stage)
     if unchecked:
-        said = {"rejected_by": [writer.actor]}
+        policy_details = {"rejected_by": [writer.actor]}
     elif before is not stage or returned or replaced:
         from mreg.registry.admission import enforce_policy
         from mreg.registry.departure import check_departures, stage_departure
 
         leaving = stage_departure(writer, version, stage, writer.actor)
         used = check_departures(writer, version, [leaving], _command_to_move(version, stage), override)
-        said = enforce_policy(
+        policy_details = enforce_policy(
             writer, version, stage.value, returned=returned, entered=before is stage, override=override, overridden=used
         )
     if not leave_production and empties_production(writer, version, stage):
@@ -167,7 +171,7 @@ def enter_stage(
         )
     archived = tuple(writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version) for other in replaced)
     if before is not stage or returned:
-        version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=said)
+        version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=policy_details)
     return StageChange(version=version, before=before, archived=archived)
 
 
@@ -178,7 +182,7 @@ def _command_to_move(version: ModelVersion, stage: ModelStage) -> str:
 
 
 def _replaced(reader: Reader, version: ModelVersion, stage: ModelStage) -> tuple[ModelVersion, ...]:
-    """The versions that must leave a stage for this one."""
+    """Return the versions that this version replaces in a stage."""
     if stage not in EXCLUSIVE:
         return ()
     there = reader.in_stage(find_model(reader, version.model_name), stage)
@@ -210,10 +214,10 @@ def archive(
 
 
 def named_version(reference: VersionRef) -> VersionRef:
-    """The reference itself, if it says which version is meant.
+    """Return the reference if it names a version.
 
     Raises:
-        NotAllowed: It is a bare name without a part that could be a selector.
+        NotAllowed: The reference is a bare name, and its last part cannot be a selector either.
     """
     if reference.selector is None and reference.split_last_part() is None:
         raise NotAllowed(

@@ -1,4 +1,4 @@
-"""Pull: give back exactly the bytes of a version."""
+"""Pull: write the verified bytes of a version to a destination."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mreg.registry.session import Session
 from mreg.results.transfers import Pulled
 
 LISTED = 5
-"""Names of other files that a notice lists."""
+"""Maximum number of other files that a notice names."""
 
 
 def pull(
@@ -69,11 +69,11 @@ def pull(
 
 
 def _own_name(version: ModelVersion, folder: str) -> str:
-    """The artifact's own name, checked once more where it becomes a path that nobody typed.
+    """Return the name of the artifact, checked again because it becomes a path that the user did not type.
 
     Raises:
-        BadInput: It would be read as an option by other commands, make a hidden file, or be read as a project file.
-        Corrupt: It is no name of an artifact.
+        BadInput: Other commands would read the name as an option, or it is the name of a hidden file or project file.
+        Corrupt: The name is invalid.
     """
     name = version.artifact.name
     try:
