@@ -17,7 +17,7 @@ import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mreg.documents.node import DEPTH_LIMIT, Count, where
+from mreg.documents.node import DEPTH_LIMIT, Count, location
 from mreg.documents.node import Node as Node
 from mreg.documents.node import Scalar as Scalar
 from mreg.domain.metrics import MetricValue, parse_metric
@@ -65,7 +65,7 @@ def document_in(data: bytes, place: str, *, what: str, limit: int) -> Node:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise BadInput(f"{where(place, line)}: not UTF-8", hint="save it as UTF-8") from None
+        raise BadInput(f"{location(place, line)}: not UTF-8", hint="save it as UTF-8") from None
     if _is_json(place):
         return json_document(text, place)
     from mreg.documents.from_yaml import yaml_document
@@ -101,7 +101,7 @@ def _bytes(place: str, what: str, limit: int) -> bytes:
 
 def at(place: str | os.PathLike[str], node: Node) -> str:
     """Return the location of a node for messages: ``'profiles.yaml', line 3``."""
-    return where(os.fspath(place), node.line)
+    return location(os.fspath(place), node.line)
 
 
 # JSON
@@ -140,7 +140,7 @@ def json_document(text: str, place: str) -> Node:
         raise BadInput(f"{quoted(place, 200)}: nested too deeply") from None
     except ValueError as error:
         line = getattr(error, "lineno", 0)
-        raise BadInput(f"{where(place, line)}: no JSON: {getattr(error, 'msg', error)}") from None
+        raise BadInput(f"{location(place, line)}: no JSON: {getattr(error, 'msg', error)}") from None
     return _json_node(value, Count(place), 0)
 
 

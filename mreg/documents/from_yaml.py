@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from mreg.documents.node import DEPTH_LIMIT, Count, Node, Scalar, where
+from mreg.documents.node import DEPTH_LIMIT, Count, Node, Scalar, location
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 
@@ -50,7 +50,7 @@ def yaml_document(text: str, place: str) -> Node:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "can't be read"
         hint = "indent with spaces" if "\\t" in str(error) or "'\\t'" in str(problem) else ""
-        raise BadInput(f"{where(place, mark.line + 1 if mark else 0)}: no YAML: {problem}", hint=hint) from None
+        raise BadInput(f"{location(place, mark.line + 1 if mark else 0)}: no YAML: {problem}", hint=hint) from None
     except RecursionError:
         raise BadInput(f"{quoted(place, 200)}: nested too deeply") from None
     except (ValueError, OverflowError):
@@ -67,24 +67,24 @@ def _yaml_node(yaml: Any, text: str, place: str) -> Node:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise BadInput(f"{where(place, line)}: anchors and aliases are not allowed", hint="write it out")
+            raise BadInput(f"{location(place, line)}: anchors and aliases are not allowed", hint="write it out")
         if getattr(event, "tag", None):
-            raise BadInput(f"{where(place, line)}: the tag {quoted(str(event.tag))} is not allowed")
+            raise BadInput(f"{location(place, line)}: the tag {quoted(str(event.tag))} is not allowed")
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                raise BadInput(f"{where(place, line)}: a second document begins", hint="keep one document in a file")
+                raise BadInput(f"{location(place, line)}: a second document begins", hint="keep one document in a file")
         if isinstance(event, yaml.CollectionEndEvent):
             built = unfinished.pop()
             node = Node(built.value, built.line)
         elif isinstance(event, yaml.NodeEvent):
             count.add(1, line)
             if unfinished and isinstance(unfinished[-1].value, dict) and unfinished[-1].key is None:
-                unfinished[-1].key = (_yaml_key(yaml, event, unfinished[-1].value, where(place, line)), line)
+                unfinished[-1].key = (_yaml_key(yaml, event, unfinished[-1].value, location(place, line)), line)
                 continue
             if isinstance(event, yaml.CollectionStartEvent):
                 if len(unfinished) == DEPTH_LIMIT:
-                    raise BadInput(f"{where(place, line)}: nested deeper than {DEPTH_LIMIT}")
+                    raise BadInput(f"{location(place, line)}: nested deeper than {DEPTH_LIMIT}")
                 unfinished.append(_Building([] if isinstance(event, yaml.SequenceStartEvent) else {}, line))
                 continue
             node = Node(_yaml_scalar(event), line)

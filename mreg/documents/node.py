@@ -39,7 +39,7 @@ class Node:
     line: int
 
 
-def where(place: str, line: int) -> str:
+def location(place: str, line: int) -> str:
     """Return a location for messages: the file, and the line unless it is 0."""
     return f"{quoted(place, 200)}, line {line}" if line else quoted(place, 200)
 
@@ -59,4 +59,4 @@ class Count:
         """
         self._count += count
         if self._count > NODE_LIMIT:
-            raise BadInput(f"{where(self.place, line)}: more than {NODE_LIMIT:,} keys and values")
+            raise BadInput(f"{location(self.place, line)}: more than {NODE_LIMIT:,} keys and values")

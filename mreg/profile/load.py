@@ -93,23 +93,23 @@ def load_profile(
     active = hooks.get(name, ())
     own = profiles.get(name, {})
     # Hooks run only for the store that their profile names: any other store can be prepared by another person.
-    mine = not active or values["catalog"][1] == "default" or _names(own, values, variables, file)
-    adopts = mine
+    trusted = not active or values["catalog"][1] == "default" or _names(own, values, variables, file)
+    adopts = trusted
     if project is not None and from_project:
         if trusting:
-            mine = adopts = True
+            trusted = adopts = True
         else:
             named = any(_names(entry, values, variables, file) for entry in profiles.values())
-            mine = adopts = _allowed(project, project_layer, variables, named=named, needed=not mine) or mine
-        if not mine:
+            trusted = adopts = _allowed(project, project_layer, variables, named=named, needed=not trusted) or trusted
+        if not trusted:
             tell(f"the hooks of the profile {name} do not run for the store of {project.path}; to run them: mreg trust")
-    elif not mine and any(key in own for key in STORE):
+    elif not trusted and any(key in own for key in STORE):
         origins = [values[key][1] for key in (*STORE, "endpoint_url") if key in values]
         source = next((origin for origin in origins if origin in _GIVEN), origins[0])
         tell(f"the hooks of the profile {name} do not run: it does not name the store of {source}")
     else:
-        mine = True
-    if not mine:
+        trusted = True
+    if not trusted:
         active = ()
     return Profile(
         **{key: value for key, (value, _) in values.items()},

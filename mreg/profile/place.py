@@ -26,79 +26,79 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
     Raises:
         BadProfile: The value is invalid.
     """
-    where = f"{origin}: " if origin else ""
+    label = f"{origin}: " if origin else ""
     if "\0" in value or not value.isprintable():
-        raise BadProfile(f"{where}the value of {key} has characters that can't be printed")
+        raise BadProfile(f"{label}the value of {key} has characters that can't be printed")
     if key == "addressing_style" and value not in ("auto", "path", "virtual"):
-        raise BadProfile(f"{where}the addressing_style can't be {quoted(value)}", hint="write auto, path or virtual")
+        raise BadProfile(f"{label}the addressing_style can't be {quoted(value)}", hint="write auto, path or virtual")
     if key not in SCHEMES or (key == "cache" and SIZE.match(value)):
         return value
     if "://" in value:
-        return _checked_url(key, value, where)
+        return _checked_url(key, value, label)
     if key == "endpoint_url":
-        raise BadProfile(f"{where}endpoint_url must begin with https:// or http://")
-    return _absolute_path(key, value, folder, where)
+        raise BadProfile(f"{label}endpoint_url must begin with https:// or http://")
+    return _absolute_path(key, value, folder, label)
 
 
-def _absolute_path(key: str, value: str, folder: str | None, where: str) -> str:
+def _absolute_path(key: str, value: str, folder: str | None, label: str) -> str:
     if not value:
-        raise BadProfile(f"{where}the {key} is empty")
+        raise BadProfile(f"{label}the {key} is empty")
     path = os.path.expanduser(value)
     if not os.path.isabs(path):
         try:
             path = os.path.join(os.getcwd() if folder is None else folder, path)
         except OSError:
-            raise BadProfile(f"{where}the {key} is relative, and the working folder is gone") from None
+            raise BadProfile(f"{label}the {key} is relative, and the working folder is gone") from None
     return os.path.normpath(path)
 
 
-def _checked_url(key: str, value: str, where: str) -> str:
+def _checked_url(key: str, value: str, label: str) -> str:
     """Return the URL without a trailing slash, if it has no secret, an allowed scheme and exactly one meaning."""
     scheme, _, rest = value.partition("://")
-    _refuse_secrets(key, scheme, rest, where)
+    _refuse_secrets(key, scheme, rest, label)
     allowed = SCHEMES[key]
     if scheme not in allowed:
         places = allowed if key == "endpoint_url" else (*allowed, "a path")
         meant = "postgresql" in allowed and scheme in ("postgres", "pg", "postgis", "psql")
         hint = "write postgresql://" if meant else f"use {' or '.join(places)}"
-        raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=hint)
+        raise BadProfile(f"{label}the {key} can't be at {scheme}://", hint=hint)
     if scheme == "s3":
-        return _checked_bucket(key, value, rest.rstrip("/"), where)
+        return _checked_bucket(key, value, rest.rstrip("/"), label)
     if key == "endpoint_url":
-        _check_address(value, where)
+        _check_address(value, label)
     return value
 
 
-def _refuse_secrets(key: str, scheme: str, rest: str, where: str) -> None:
+def _refuse_secrets(key: str, scheme: str, rest: str, label: str) -> None:
     """Refuse a URL with a password or login; the message never repeats the value, which holds the secret."""
     login = rest.partition("/")[0].rpartition("@")[0]
     if ":" in login or (login and scheme in SCHEMES[key] and scheme != "postgresql"):
         raise BadProfile(
-            f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
+            f"{label}the {key} has a {'password' if ':' in login else 'login'} in its URL",
             hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
         )
     if scheme == "postgresql" and _has_password(rest.partition("?")[2]):
         raise BadProfile(
-            f"{where}the {key} has a password in its URL",
+            f"{label}the {key} has a password in its URL",
             hint="take it out: passwords come from PGPASSWORD, ~/.pgpass or a service file",
         )
 
 
-def _checked_bucket(key: str, value: str, rest: str, where: str) -> str:
+def _checked_bucket(key: str, value: str, rest: str, label: str) -> str:
     bucket, *parts = rest.split("/")
     if not BUCKET.fullmatch(bucket):
-        raise BadProfile(f"{where}the {key} names no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
+        raise BadProfile(f"{label}the {key} names no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
     if key == "catalog" and (not parts or value.endswith("/")):
-        raise BadProfile(f"{where}the catalog names no object: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db")
+        raise BadProfile(f"{label}the catalog names no object: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db")
     if any(part in ("", ".", "..") or set(part) & set("?#\\") for part in parts):
         raise BadProfile(
-            f"{where}the {key} has a prefix that can't be: {quoted(value)}",
+            f"{label}the {key} has a prefix that can't be: {quoted(value)}",
             hint="write s3://bucket/some/prefix, without empty parts, '..', '?' and '#'",
         )
     return f"s3://{rest}"
 
 
-def _check_address(value: str, where: str) -> None:
+def _check_address(value: str, label: str) -> None:
     from urllib.parse import urlsplit
 
     try:
@@ -106,7 +106,7 @@ def _check_address(value: str, where: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise BadProfile(f"{where}{quoted(value)} is no address", hint="write https://host or https://host:port")
+        raise BadProfile(f"{label}{quoted(value)} is no address", hint="write https://host or https://host:port")
 
 
 def _has_password(query: str) -> bool:

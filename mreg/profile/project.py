@@ -108,18 +108,18 @@ def _doubt(status: os.stat_result, folder: str, variables: Mapping[str, str]) ->
     """
     if not hasattr(os, "geteuid"):
         return "", ""
-    mine = {0, os.geteuid()}
-    asked = variables.get("SUDO_UID", "")
-    if os.geteuid() == 0 and re.fullmatch(r"[0-9]{1,10}", asked):
-        mine.add(int(asked))
+    trusted = {0, os.geteuid()}
+    sudo_uid = variables.get("SUDO_UID", "")
+    if os.geteuid() == 0 and re.fullmatch(r"[0-9]{1,10}", sudo_uid):
+        trusted.add(int(sudo_uid))
     around = os.stat(folder)
-    if all(found.st_uid in mine and not found.st_mode & stat.S_IWOTH for found in (status, around)):
+    if all(found.st_uid in trusted and not found.st_mode & stat.S_IWOTH for found in (status, around)):
         return "", ""
     import shlex
 
     trust = f"mreg trust {shlex.quote(folder)}"
     for what, found in (("it", status), (folder, around)):
-        if found.st_uid not in mine:
+        if found.st_uid not in trusted:
             return f"{what} belongs to user {found.st_uid}", trust
     for what, found in ((folder, around), ("it", status)):
         if found.st_mode & stat.S_IWOTH:

@@ -105,10 +105,10 @@ def copy_catalog(session: Session, other: Session) -> CatalogCopy:
         raise BadInput("both profiles name the same catalog", hint="mreg profile show --profile NAME")
     if _identity(session, "artifacts") != _identity(other, "artifacts"):
         needed, _ = needed_blobs(session)
-        lacking = len(needed - {digest for digest, _ in other.artifacts().blobs()})
-        if lacking:
+        missing = len(needed - {digest for digest, _ in other.artifacts().blobs()})
+        if missing:
             raise NotFound(
-                f"{other.profile.artifacts} lacks {lacking} of the {len(needed)} blobs that this catalog needs",
+                f"{other.profile.artifacts} lacks {missing} of the {len(needed)} blobs that this catalog needs",
                 hint=f"copy them first, they lie in all stores alike: {_how_to_copy(session, other)}",
                 kind="blob",
             )

@@ -179,10 +179,10 @@ def _temporary(session: Session) -> str:
 def _bytes(session: Session) -> str:
     store = session.artifacts()
     newest = session.catalog.read(lambda reader: newest_artifacts(reader, NEWEST))
-    lacking = [artifact.digest for artifact in newest if not store.has(artifact.digest)]
-    if lacking:
+    missing = [artifact.digest for artifact in newest if not store.has(artifact.digest)]
+    if missing:
         raise Corrupt(
-            f"{len(lacking)} of the {len(newest)} artifacts that came last are not there, such as {lacking[0]}",
+            f"{len(missing)} of the {len(newest)} artifacts that came last are not there, such as {missing[0]}",
             hint="is artifacts in the profile right, and what it names mounted? mreg verify tells of all of them",
         )
     return ""

@@ -258,13 +258,13 @@ def _foreign(repository: Repository, environ: Mapping[str, str]) -> str:
     """Return a reason if another user owns the repository and the user's own ``safe.directory`` does not allow it."""
     if not hasattr(os, "geteuid"):
         return ""
-    mine = {os.geteuid()}
-    if mine == {0} and environ.get("SUDO_UID", "").isdecimal():
-        mine.add(int(environ["SUDO_UID"]))
+    own_ids = {os.geteuid()}
+    if own_ids == {0} and environ.get("SUDO_UID", "").isdecimal():
+        own_ids.add(int(environ["SUDO_UID"]))
     for folder in (repository.top, repository.git_folder, repository.common):
         with contextlib.suppress(OSError):
             owner = os.stat(folder).st_uid
-            if owner not in mine and not _safe(repository.top, environ):
+            if owner not in own_ids and not _safe(repository.top, environ):
                 return f"{folder} belongs to user {owner}"
     return ""
 

@@ -46,15 +46,15 @@ def verify(
     problems = dict(broken)
     problems.update(_read(session, sizes, progress))
     complete = wanted is None and sample == 1
-    loose = _unreferenced(session, sizes) if complete and not broken else None
+    unreferenced = _unreferenced(session, sizes) if complete and not broken else None
     return Verification(
         artifacts=len(chosen),
         all_artifacts=len(found),
         blobs=len(sizes),
         size_bytes=sum(sizes.values()),
         problems=tuple(_problem(session, digest, error, needs[digest][1]) for digest, error in problems.items()),
-        unreferenced=loose[0] if loose else None,
-        unreferenced_bytes=loose[1] if loose else None,
+        unreferenced=unreferenced[0] if unreferenced else None,
+        unreferenced_bytes=unreferenced[1] if unreferenced else None,
     )
 
 
