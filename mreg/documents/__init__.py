@@ -1,11 +1,11 @@
-"""The one strict reader of YAML and JSON that people hand in: profiles, project files, metrics and parameters.
+"""Strict parser of the user's YAML and JSON files: profiles, project files, metrics, parameters and policies.
 
-Refused, each with file and line: duplicate keys, anchors, aliases and merge keys (which can explode), tags (which can
-make objects), NaN and infinities, several documents in one file, and a document that is nested deeper than
-`DEPTH_LIMIT`, has more than `NODE_LIMIT` values, is larger than `SIZE_LIMIT` (YAML: `YAML_LIMIT`), or is not UTF-8.
+It rejects, with file and line: duplicate keys, anchors, aliases and merge keys (which can expand exponentially), tags
+(which can create objects), NaN and infinities, several documents in one file, and documents that are nested deeper than
+`DEPTH_LIMIT`, have more than `NODE_LIMIT` values, are larger than `SIZE_LIMIT` (YAML: `YAML_LIMIT`) or are not UTF-8.
 
-Values are counted while a document is parsed, so that a file within the size limit is read or refused in seconds. YAML
-is always read by PyYAML's own parser: libyaml is not in every installation and words its errors differently.
+Values are counted during parsing, so that every file within the size limit is read or rejected in seconds. YAML is
+always parsed by PyYAML's pure Python parser, because libyaml is not always installed and words its errors differently.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mreg.documents.node import DEPTH_LIMIT, Count, where
+from mreg.documents.node import DEPTH_LIMIT, Count, location
 from mreg.documents.node import Node as Node
 from mreg.documents.node import Scalar as Scalar
 from mreg.domain.metrics import MetricValue, parse_metric
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from mreg.domain.policy import Policy
 
 SIZE_LIMIT = 4 << 20
-"""Bytes of a document in JSON."""
+"""Maximum size of a JSON document in bytes."""
 
 YAML_LIMIT = 512 << 10
-"""Bytes of a document in YAML, whose parser needs up to 4 microseconds a byte, also for comments."""
+"""Maximum size of a YAML document in bytes; the parser needs up to 4 microseconds per byte, also for comments."""
 
 
 def read_document(path: str | os.PathLike[str], *, what: str = "file") -> Node:
-    """The document in a file: JSON where its name ends in ``.json``, else YAML.
+    """Parse a file: JSON if its name ends in ``.json``, otherwise YAML.
 
     Raises:
-        NotFound: There is no such file.
-        BadInput: It is no file, or is refused for what it holds.
-        Unavailable: It can't be read.
+        NotFound: The file does not exist.
+        BadInput: The path is not a regular file, or the document is invalid or not allowed.
+        Unavailable: The file cannot be read.
     """
     place = os.fspath(path)
     limit = SIZE_LIMIT if _is_json(place) else YAML_LIMIT
@@ -49,14 +49,14 @@ def read_document(path: str | os.PathLike[str], *, what: str = "file") -> Node:
 
 
 def document_in(data: bytes, place: str, *, what: str, limit: int) -> Node:
-    """The document in the bytes of a file.
+    """Parse the bytes of a file.
 
     Args:
-        place: The file's path: JSON where it ends in ``.json``, else YAML.
-        limit: How many bytes the document may have; of a longer one, ``data`` may hold only the beginning.
+        place: Path of the file: JSON if it ends in ``.json``, otherwise YAML.
+        limit: Maximum size in bytes. ``data`` can be truncated beyond it.
 
     Raises:
-        BadInput: It is refused for what it holds.
+        BadInput: The document is invalid, not allowed or too large.
     """
     if len(data) > limit:
         size = f"{limit >> 20} MiB" if limit >> 20 else f"{limit >> 10} KiB"
@@ -65,7 +65,7 @@ def document_in(data: bytes, place: str, *, what: str, limit: int) -> Node:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise BadInput(f"{where(place, line)}: not UTF-8", hint="save it as UTF-8") from None
+        raise BadInput(f"{location(place, line)}: not UTF-8", hint="save it as UTF-8") from None
     if _is_json(place):
         return json_document(text, place)
     from mreg.documents.from_yaml import yaml_document
@@ -78,7 +78,7 @@ def _is_json(place: str) -> bool:
 
 
 def _bytes(place: str, what: str, limit: int) -> bytes:
-    """The bytes of a file, at most one more than the limit."""
+    """Return the bytes of a file, at most one more than the limit."""
     try:
         descriptor = open_file(place)
     except FileNotFoundError:
@@ -100,23 +100,22 @@ def _bytes(place: str, what: str, limit: int) -> bytes:
 
 
 def at(place: str | os.PathLike[str], node: Node) -> str:
-    """Where a node is, for messages: ``'profiles.yaml', line 3``."""
-    return where(os.fspath(place), node.line)
+    """Return the location of a node for messages: ``'profiles.yaml', line 3``."""
+    return location(os.fspath(place), node.line)
 
 
 # JSON
 
 
 def json_document(text: str, place: str) -> Node:
-    """The document that is a JSON text.
+    """Parse a JSON text.
 
     Args:
-        place: What messages call it.
+        place: Name of the document in messages.
 
     Raises:
-        BadInput: It is none, or is refused for what it holds.
+        BadInput: The text is not JSON, or the document is not allowed.
     """
-
     count = Count(place)
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def json_document(text: str, place: str) -> Node:
         raise BadInput(f"{quoted(place, 200)}: nested too deeply") from None
     except ValueError as error:
         line = getattr(error, "lineno", 0)
-        raise BadInput(f"{where(place, line)}: no JSON: {getattr(error, 'msg', error)}") from None
+        raise BadInput(f"{location(place, line)}: no JSON: {getattr(error, 'msg', error)}") from None
     return _json_node(value, Count(place), 0)
 
 
@@ -151,9 +150,9 @@ def _json_node(value: Any, count: Count, depth: int) -> Node:
         raise BadInput(f"{quoted(count.place, 200)}: nested deeper than {DEPTH_LIMIT}")
     if isinstance(value, dict):
         count.add(len(value))
-        return Node({key: _json_node(one, count, depth + 1) for key, one in value.items()}, 0)
+        return Node({key: _json_node(inner, count, depth + 1) for key, inner in value.items()}, 0)
     if isinstance(value, list):
-        return Node([_json_node(one, count, depth + 1) for one in value], 0)
+        return Node([_json_node(inner, count, depth + 1) for inner in value], 0)
     if isinstance(value, Scalar):
         return Node(value, 0)
     if value is None:
@@ -167,17 +166,17 @@ def _json_node(value: Any, count: Count, depth: int) -> Node:
 
 
 def read_metrics(path: str | os.PathLike[str]) -> dict[str, MetricValue]:
-    """The metrics of a file: one flat mapping from names to numbers.
+    """Read the metrics of a file: a flat mapping of names to numbers.
 
     Raises:
-        NotFound, Unavailable: There is no such file, or it can't be read.
-        BadInput: It is something else, or a number can't be a metric's.
+        NotFound, Unavailable: The file does not exist or cannot be read.
+        BadInput: The file has another content, or a name or number is invalid.
     """
     return metrics_in(read_document(path, what="metrics file"), path)
 
 
 def metrics_in(node: Node, path: str | os.PathLike[str]) -> dict[str, MetricValue]:
-    """The metrics of a document that is read already; see `read_metrics`."""
+    """Return the metrics of a parsed document; see `read_metrics`."""
     found: dict[str, MetricValue] = {}
     for name, value in _mapping(node, path, "metrics").items():
         check_key("metric", name)
@@ -194,28 +193,28 @@ def metrics_in(node: Node, path: str | os.PathLike[str]) -> dict[str, MetricValu
 
 
 def read_parameters(path: str | os.PathLike[str]) -> dict[str, str]:
-    """The parameters of a file, nested ones with dots between the keys, lists as compact JSON.
+    """Read the parameters of a file; nested keys are joined by dots, and lists become compact JSON.
 
     Raises:
-        NotFound, Unavailable: There is no such file, or it can't be read.
-        BadInput: It is no mapping, or a key or value can't be stored.
+        NotFound, Unavailable: The file does not exist or cannot be read.
+        BadInput: The document is not a mapping, or a key or value is invalid.
     """
     return parameters_in(read_document(path, what="parameters file"), path)
 
 
 def parameters_in(node: Node, path: str | os.PathLike[str]) -> dict[str, str]:
-    """The parameters of a document that is read already; see `read_parameters`."""
+    """Return the parameters of a parsed document; see `read_parameters`."""
     found: dict[str, str] = {}
     _flatten(_mapping(node, path, "parameters"), "", found, path)
     return found
 
 
 def read_policy(path: str | os.PathLike[str]) -> Policy:
-    """The policy of a file.
+    """Read the policy of a file.
 
     Raises:
-        NotFound, Unavailable: There is no such file, or it can't be read.
-        BadInput: It says something unknown or impossible; the message has the line.
+        NotFound, Unavailable: The file does not exist or cannot be read.
+        BadInput: A key or value is invalid; the message has the line.
     """
     from mreg.domain.policy import parse_policy
 
@@ -233,11 +232,11 @@ def read_policy(path: str | os.PathLike[str]) -> Policy:
 
 
 def plain(node: Node) -> object:
-    """The node as Python's own values, numbers that are not whole as texts."""
+    """Convert a node to built-in types; whole numbers of fewer than 10 characters become ints, others stay texts."""
     if isinstance(node.value, dict):
-        return {key: plain(one) for key, one in node.value.items()}
+        return {key: plain(inner) for key, inner in node.value.items()}
     if isinstance(node.value, list):
-        return [plain(one) for one in node.value]
+        return [plain(inner) for inner in node.value]
     if node.value.kind == "null":
         return None
     if node.value.kind == "boolean":
@@ -247,10 +246,10 @@ def plain(node: Node) -> object:
 
 
 def texts_in(node: Node, place: str) -> dict[str, str]:
-    """A flat mapping of texts, numbers as they were written.
+    """Return a flat mapping of texts; numbers keep their spelling.
 
     Raises:
-        BadInput: It is none.
+        BadInput: The node is not a flat mapping.
     """
     found: dict[str, str] = {}
     for key, value in _mapping(node, place, place).items():
@@ -283,11 +282,11 @@ def _flatten(nodes: Mapping[str, Node], prefix: str, found: dict[str, str], path
 
 
 def _compact(node: Node) -> str:
-    """The node as JSON without spaces, numbers as they were written."""
+    """Return a node as JSON without spaces; numbers keep their spelling."""
     if isinstance(node.value, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{_compact(one)}" for key, one in node.value.items()) + "}"
+        return "{" + ",".join(f"{json.dumps(key)}:{_compact(inner)}" for key, inner in node.value.items()) + "}"
     if isinstance(node.value, list):
-        return "[" + ",".join(_compact(one) for one in node.value) + "]"
+        return "[" + ",".join(_compact(inner) for inner in node.value) + "]"
     if node.value.kind == "null":
         return "null"
     return json.dumps(node.value.text) if node.value.kind == "string" else node.value.text

@@ -1,4 +1,4 @@
-"""What every document becomes: nodes with their lines, counted while they are read."""
+"""Nodes of a parsed document with their line numbers, and the limits of a document."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput
 
 NODE_LIMIT = 25_000
-"""Values of a document, keys included. YAML needs up to 60 microseconds for each."""
+"""Maximum number of keys and values in a document; YAML needs up to 60 microseconds for each."""
 
 DEPTH_LIMIT = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A value with the text that stood for it.
+    """A scalar value as text.
 
     Attributes:
-        text: As written, without quotes.
-        kind: string, number, boolean or null.
+        text: The value as written, without quotes; ``true`` and ``false`` in lower case.
+        kind: ``string``, ``number``, ``boolean`` or ``null``.
     """
 
     text: str
@@ -28,34 +28,35 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A part of a document and the line on which it begins (1 for the first; 0 in JSON, which has no lines to tell).
+    """A value of a document.
 
     Attributes:
         value: A scalar, a list of nodes, or nodes by key.
+        line: Line of the value, or of its key in a mapping, from 1; 0 in JSON, whose parser gives no lines.
     """
 
     value: Scalar | list[Node] | dict[str, Node]
     line: int
 
 
-def where(place: str, line: int) -> str:
-    """Where something is, for messages: the file, and the line unless it is 0."""
+def location(place: str, line: int) -> str:
+    """Return a location for messages: the file, and the line unless it is 0."""
     return f"{quoted(place, 200)}, line {line}" if line else quoted(place, 200)
 
 
 class Count:
-    """How many values a document has so far."""
+    """Number of keys and values of a document during parsing."""
 
     def __init__(self, place: str) -> None:
         self.place = place
         self._count = 0
 
     def add(self, count: int, line: int = 0) -> None:
-        """Count more values.
+        """Add to the number.
 
         Raises:
-            BadInput: They are more than `NODE_LIMIT`.
+            BadInput: The document has more than `NODE_LIMIT` keys and values.
         """
         self._count += count
         if self._count > NODE_LIMIT:
-            raise BadInput(f"{where(self.place, line)}: more than {NODE_LIMIT:,} keys and values")
+            raise BadInput(f"{location(self.place, line)}: more than {NODE_LIMIT:,} keys and values")

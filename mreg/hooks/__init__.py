@@ -1,1 +1,1 @@
-"""What a change sets off: commands and webhooks."""
+"""Hooks: the commands and webhooks that changes trigger."""

@@ -1,4 +1,4 @@
-"""Running the command of a hook: an argument list, never a shell, for a bounded time and with bounded output."""
+"""Run the command of a hook: an argument list, never a shell, with bounded time and output."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from mreg.hooks.message import OUTPUT_BYTES, Outcome, message
 from mreg.processes import end
 
 TERMINATION_SECONDS = 5.0
-"""How long a command has to end after SIGTERM, before SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 def run_command(hook: Hook, deployment: Deployment, environment: Mapping[str, str]) -> Outcome:
-    """Run the command in the folder of the file that defines it, with what happened on its standard input.
+    """Run the command in the folder of the file that defines it, with the event as JSON on its standard input.
 
     The variables ``MREG_EVENT``, ``MREG_HOOK``, ``MREG_DEPLOYMENT``, ``MREG_EVENT_MODEL``, ``MREG_VERSION``,
-    ``MREG_REFERENCE`` and ``MREG_STAGE`` say it in short. After the timeout the command and all that it started are
-    told to end, and then killed (on Windows: the command alone, at once). Never raises for what the command does.
+    ``MREG_REFERENCE`` and ``MREG_STAGE`` summarize the event. After the timeout, the command's process group gets
+    SIGTERM and then SIGKILL (on Windows, the command alone is ended, at once). No failure of the command is raised.
 
     Args:
-        environment: All other variables of the command; those of this process are not passed on.
+        environment: All other variables of the command. It inherits none from this process.
     """
     event = deployment.event
     variables = {
@@ -35,7 +35,7 @@ def run_command(hook: Hook, deployment: Deployment, environment: Mapping[str, st
         "MREG_REFERENCE": event.reference,
         "MREG_VERSION": "" if event.version is None else str(event.version),
         "MREG_STAGE": deployment.stage,
-        # MREG_MODEL would be the model of a push that the hook makes itself.
+        # Not MREG_MODEL, which would name the model of the hook's own pushes.
         "MREG_EVENT_MODEL": event.model,
     }
     try:
@@ -74,7 +74,7 @@ def _feed(running: subprocess.Popen[bytes], data: bytes) -> None:
 
 
 def _end(running: subprocess.Popen[bytes]) -> None:
-    """End the command and all that it started; what it left running after its own end is left alone."""
+    """End the process group of a command that still runs; processes that outlived the command are left alone."""
     if running.poll() is not None:
         return
     for kill, seconds in ((False, TERMINATION_SECONDS), (True, None)):
@@ -85,7 +85,7 @@ def _end(running: subprocess.Popen[bytes]) -> None:
 
 
 class _Tail:
-    """The end of a stream, read on a thread so that who writes is never held up."""
+    """The last bytes of a stream, read on a thread so that the writing process never blocks."""
 
     def __init__(self, stream: IO[bytes] | None) -> None:
         self._stream = stream
@@ -99,7 +99,7 @@ class _Tail:
                 self._kept = (self._kept + chunk)[-OUTPUT_BYTES:]
 
     def finish(self) -> None:
-        """Take what is there; a process that the command left behind may hold the stream open for ever."""
+        """Stop after a second at most: a process that the command left behind can hold the stream open forever."""
         self._thread.join(1.0)
         if not self._thread.is_alive() and self._stream is not None:
             self._stream.close()

@@ -1,4 +1,4 @@
-"""What a hook receives and what it answers, the same for commands and webhooks."""
+"""The message that a hook receives and the outcome of its run, the same for commands and webhooks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mreg.domain.hook import Deployment
 from mreg.wire import wire
 
 OUTPUT_BYTES = 8_192
-"""The number of bytes that are kept of the end of a hook's output."""
+"""Bytes of a hook's output that are kept: the last ones of a command, the first ones of a webhook's response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Outcome:
 
     Attributes:
         code: Exit status or HTTP status; None if there was none.
-        output: The end of its output, and the reason of a failure that the output does not state.
+        output: The kept part of the output, and the reason of a failure that the output does not state.
     """
 
     succeeded: bool

@@ -36,13 +36,13 @@ def run_hook(hook: Hook, deployment: Deployment, environment: Mapping[str, str])
 def minimal_environment(
     variables: Mapping[str, str], *, settings: Mapping[str, str], named: Collection[str], secrets: Collection[str]
 ) -> dict[str, str]:
-    """The variables of a command, without those of the event that set it off.
+    """Return the environment of a command, without the variables of the triggering event.
 
     Args:
-        variables: Those of this process.
-        settings: The ``MREG_*`` variables by which its own mreg commands find the same registry.
-        named: Further names that the hook asks for; a variable that is not set stays unset.
-        secrets: Names that no command receives: those that hold the secrets of webhooks.
+        variables: Environment of this process.
+        settings: ``MREG_*`` variables with which the hook's own mreg commands use the same registry.
+        named: Names of further variables that the hook asks for; those that are not set stay unset.
+        secrets: Names of the variables with webhook secrets, which no command receives.
     """
     usual = PASSED | PASSED_ON_WINDOWS if os.name == "nt" else PASSED
     found = {

@@ -1,6 +1,6 @@
-"""Calling the webhook of a hook, signed as Standard Webhooks has it.
+"""Call the webhook of a hook, signed according to Standard Webhooks.
 
-The convention: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+Specification: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from mreg.hooks.message import OUTPUT_BYTES, Outcome, message
 
 TRIES = 4
 LONGEST_ANSWER = 64 << 10
-"""More of an answer is not read."""
+"""Maximum number of bytes that are read of a response."""
 
 AGAIN = (408, 425, 429, 500, 502, 503, 504)
-"""Statuses after which the same call may succeed."""
+"""Statuses after which the call is retried."""
 
 
 def call_webhook(hook: Hook, deployment: Deployment) -> Outcome:
-    """Send what happened, a few times with growing pauses where the receiver can't be reached or asks for it.
+    """Send the event; retry with growing pauses if the receiver cannot be reached or responds with a status in `AGAIN`.
 
-    Redirects are not followed: they could lead the event anywhere. The signature covers id, time and body; receivers
-    that keep the id act once whatever comes twice. Never raises for what the receiver does.
+    Redirects are not followed, because they could send the event anywhere. The signature covers id, time and body; a
+    receiver that remembers ids can ignore repeated events. No failure of the receiver is raised.
     """
     body = message(deployment)
     secret = os.environ.get(hook.secret_env, "") if hook.secret_env else ""
@@ -50,7 +50,7 @@ def call_webhook(hook: Hook, deployment: Deployment) -> Outcome:
         left = deadline - time.monotonic()
         if not again or number == TRIES - 1 or left <= pause:
             break
-        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  so that not all come at once
+        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  clients must not retry at the same moment
         pause *= 3
     return outcome
 
@@ -79,7 +79,7 @@ def _headers(key: str, body: bytes, secret: bytes) -> dict[str, str]:
 
 
 def _once(address: str, headers: dict[str, str], body: bytes, deadline: float) -> tuple[Outcome, bool]:
-    """One call, and whether another may succeed."""
+    """Call the webhook once; return the outcome and whether a retry can succeed."""
     parts = urlsplit(address)
     left = max(0.1, deadline - time.monotonic())
     host = parts.hostname or ""
@@ -94,7 +94,7 @@ def _once(address: str, headers: dict[str, str], body: bytes, deadline: float) -
         try:
             connection.request("POST", target, body=body, headers=headers)
             answer = connection.getresponse()
-            said = _read(answer, connection, deadline)
+            output = _read(answer, connection, deadline)
         except TimeoutError:
             return Outcome(succeeded=False, code=None, output="it did not answer in time"), True
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -102,19 +102,19 @@ def _once(address: str, headers: dict[str, str], body: bytes, deadline: float) -
             return Outcome(succeeded=False, code=None, output=f"it can't be reached: {reason}"), True
     succeeded = 200 <= answer.status < 300
     if 300 <= answer.status < 400:
-        said = f"it redirects, and redirects are not followed\n{said}".rstrip()
-    return Outcome(succeeded=succeeded, code=answer.status, output=said), answer.status in AGAIN
+        output = f"it redirects, and redirects are not followed\n{output}".rstrip()
+    return Outcome(succeeded=succeeded, code=answer.status, output=output), answer.status in AGAIN
 
 
 def _read(answer: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline: float) -> str:
-    """The beginning of an answer; one that drips is not waited for beyond the deadline."""
-    said = b""
+    """Return the beginning of a response; reading stops at the deadline, so that a slow response cannot block."""
+    received = b""
     with contextlib.suppress(TimeoutError, http.client.HTTPException, OSError):
-        while len(said) < LONGEST_ANSWER and time.monotonic() < deadline:
+        while len(received) < LONGEST_ANSWER and time.monotonic() < deadline:
             if connection.sock is not None:
                 connection.sock.settimeout(max(0.1, min(5.0, deadline - time.monotonic())))
             chunk = answer.read1(4096)
             if not chunk:
                 break
-            said += chunk
-    return said[:OUTPUT_BYTES].decode("utf-8", "replace").strip()
+            received += chunk
+    return received[:OUTPUT_BYTES].decode("utf-8", "replace").strip()

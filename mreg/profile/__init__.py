@@ -1,1 +1,1 @@
-"""Where a registry keeps its catalog and artifacts, and who said so."""
+"""Profiles: the locations of catalogs and artifact stores, and the origin of each setting."""

@@ -1,4 +1,4 @@
-"""The value of ``cache`` in a profile: how large, or where."""
+"""The ``cache`` setting of a profile: a size or a folder."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ BYTES = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?([kMGT]i?|[KMGT]i)B")
 
 
 def byte_size(value: str) -> int | None:
-    """The bytes that a size such as ``20GB`` or ``1.5 GiB`` says; None where it is none."""
+    """Return the bytes of a size such as ``20GB`` or ``1.5 GiB``, None if the text is not a size."""
     match = BYTES.fullmatch(value)
     return int(float(match[1]) * UNITS[match[2]]) if match else None
 
 
 def cache_place(value: str) -> tuple[Path, int]:
-    """The folder of the cache and how many bytes it may hold.
+    """Return the folder of the cache and its maximum size in bytes.
 
     Args:
-        value: A size such as ``20GB``, for a cache in the user's cache folder; or a folder, for one of 20 GB there.
+        value: A size such as ``20GB``, for a cache in the user's cache folder; or a folder, for a cache of 20 GB in it.
 
     Raises:
-        BadProfile: It is neither.
+        BadProfile: The value is neither a size nor a folder.
     """
     size = byte_size(value)
     if size is not None:
@@ -39,12 +39,12 @@ def cache_place(value: str) -> tuple[Path, int]:
 
 
 def catalogs_folder() -> str:
-    """Where copies of catalogs in buckets are kept."""
+    """Return the folder for local copies of catalogs in buckets."""
     return os.path.join(user_folder("cache", os.environ), "catalogs")
 
 
 def stores_folder() -> str:
-    """Where it is remembered what object stores do; empty where there is no such folder."""
+    """Return the folder for remembered probe results of object stores, empty if no home folder is found."""
     try:
         return os.path.join(user_folder("cache", os.environ), "stores")
     except Unavailable:

@@ -1,4 +1,4 @@
-"""Changing the user's profile file and making a project file; files that people edit too, so comments are kept."""
+"""Edit the user's profile file, keeping comments, and create project files."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def add_profile(
     config: str | os.PathLike[str] | None = None,
     check: Callable[[str], None] = lambda _partial: None,
 ) -> str:
-    """Add a profile to the profile file, which is made when there is none; the file's path.
+    """Add a profile to the profile file, which is created if necessary; return the path of the file.
 
     Args:
-        check: Raises if the profile, in a file by a temporary name, cannot be used; then it is not added.
+        check: Called with the path of a temporary file that has the new profile; if it raises, nothing is added.
 
     Raises:
-        BadProfile: The name, a key or a value can't be used, or the file is broken.
-        AlreadyExists: There is such a profile.
-        Unavailable: The file can't be written.
+        BadProfile: The name, a key or a value is invalid, or the file is damaged.
+        AlreadyExists: The profile exists.
+        Unavailable: The file cannot be written.
     """
     if not NAME.fullmatch(name):
         raise BadProfile(f"{quoted(name)} can't be a profile's name", hint="use letters, digits, '.', '_' and '-'")
@@ -49,12 +49,11 @@ def add_profile(
         profiles, _, _ = read_profiles(file, required=False)
         if name in profiles:
             raise AlreadyExists(f"the profile {quoted(name)} exists already", hint=f"edit {file}")
-        # A place that the person gave relative to where they stand must not become relative to the file.
         lines = text.splitlines()
         head = next((place for place, line in enumerate(lines) if line.split("#")[0].rstrip() == "profiles:"), None)
         indent = _indent(lines[head + 1 :]) if head is not None else "  "
         block = [f"{indent}{_quoted(name)}:" + ("" if values else " {}")]
-        block += [f"{indent * 2}{key}: {_quoted(_from_here(key, value))}" for key, value in values.items()]
+        block += [f"{indent * 2}{key}: {_quoted(_absolute(key, value))}" for key, value in values.items()]
         if head is None:
             if profiles:
                 raise BadProfile(f"{file}: profiles are written in a way that can't be added to", hint=f"edit {file}")
@@ -72,11 +71,11 @@ def add_profile(
 
 
 def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> str:
-    """Make a profile the default one; the file's path.
+    """Make a profile the default; return the path of the profile file.
 
     Raises:
-        NotFound: There is no such profile.
-        Unavailable: The file can't be written.
+        NotFound: The profile does not exist.
+        Unavailable: The file cannot be written.
     """
     file = config_file(config, os.environ)
 
@@ -95,16 +94,16 @@ def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> s
 
 
 def init_project(folder: str, *, model: str = "", profile: str = "", local: bool = False) -> str:
-    """Make a commented project file in a folder; its path.
+    """Create a commented project file in a folder; return its path.
 
     Args:
-        local: Keep catalog and artifacts in the folder's ``.mreg``.
+        local: Keep the catalog and the artifacts in ``.mreg`` of the folder.
 
     Raises:
-        AlreadyExists: There is one.
-        BadInput: The model's name can't be used.
-        Corrupt: The folder's ``.mreg`` is a symbolic link.
-        Unavailable: It can't be written.
+        AlreadyExists: The folder has a project file.
+        BadInput: The model name is invalid.
+        Corrupt: ``.mreg`` of the folder is a symbolic link.
+        Unavailable: The file cannot be written.
     """
     if model:
         ModelName(model)
@@ -134,7 +133,7 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
 
 
 def _keep_out_of_git(folder: str) -> None:
-    """A store is not for a commit; where git's word can't be written the store works all the same."""
+    """Make git ignore the store; a failure is ignored, because the store works without it."""
     with contextlib.suppress(OSError):
         store = Folder.named(folder).inner(".mreg", make=True)
         descriptor = store.open(".gitignore", CREATE, 0o666)
@@ -143,12 +142,13 @@ def _keep_out_of_git(folder: str) -> None:
 
 
 def _indent(lines: list[str]) -> str:
-    """How far the profiles of a file are indented, as its first one is."""
+    """Return the indentation of the first profile in a file (default: two spaces)."""
     first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
     return first[: len(first) - len(first.lstrip(" "))] or "  "
 
 
-def _from_here(key: str, value: str) -> str:
+def _absolute(key: str, value: str) -> str:
+    """Make a path absolute from the working folder; in the file it would be relative to the file's folder."""
     if key in ("catalog", "artifacts") and "://" not in value and not value.startswith(("~", "${")):
         return os.path.abspath(value)
     return value
@@ -157,11 +157,11 @@ def _from_here(key: str, value: str) -> str:
 def _quoted(value: str) -> str:
     import json
 
-    return json.dumps(value, ensure_ascii=False)  # every JSON text is a YAML text
+    return json.dumps(value, ensure_ascii=False)  # every JSON string is a YAML string
 
 
 def _check(partial: str) -> None:
-    read_profiles(partial, required=True)  # never leave a file that can't be read again
+    read_profiles(partial, required=True)  # a profile file must stay readable
 
 
 def rewrite(
@@ -171,15 +171,15 @@ def rewrite(
     what: str = "profile file",
     check: Callable[[str], None] = lambda _partial: None,
 ) -> None:
-    """Replace a file of the user's own by its changed text, whole or not at all, one change at a time; mode 0600.
+    """Change a file of the user atomically, under a lock of its folder; the new file has mode 0600.
 
     Args:
-        change: Gives the new text for the old one; empty for a file that does not exist yet.
-        check: Raises if the new file, by its temporary name, can't be used; then nothing is changed.
+        change: Returns the new text for the old text, which is empty if the file does not exist.
+        check: Called with the path of the new file under a temporary name; if it raises, nothing is changed.
 
     Raises:
-        Unavailable: It can't be written.
-        BadProfile: It is not UTF-8.
+        Unavailable: The file cannot be written.
+        BadProfile: The file is not UTF-8.
     """
     target = os.path.realpath(file)
     try:
@@ -219,7 +219,7 @@ def _private(file: str) -> str:
 
 @contextlib.contextmanager
 def _locked(folder: str) -> Iterator[None]:
-    """Let no other process change files of this folder meanwhile, where folders can be locked (not on Windows)."""
+    """Lock a folder against changes by other mreg processes (not on Windows, where folders cannot be locked)."""
     with opened_folder(folder) as descriptor:
         if descriptor >= 0:
             lock(descriptor)

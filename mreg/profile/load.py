@@ -1,7 +1,7 @@
-"""Find, merge and validate: from flags, variables and files to one `Profile`.
+"""Find, merge and validate the settings of flags, variables and files: one `Profile`.
 
-Precedence, key by key: a flag, an ``MREG_*`` variable, ``mreg.yaml`` found by walking up from the working folder, the
-profile in the user's file, the default.
+The first source that has a key decides: flag, ``MREG_*`` variable, ``mreg.yaml`` in the working folder or the nearest
+folder above it, profile in the user's file, default.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ def load_profile(
     trust_project: bool = False,
     notice: Callable[[str], None] | None = None,
 ) -> Profile:
-    """The profile that holds here and now; nothing is made.
+    """Return the profile that applies in the working folder; creates nothing.
 
     Args:
-        profile: Its name; None to find it.
-        config: The profile file in place of MREG_CONFIG or the user's.
-        catalog: In place of every other source, as artifacts and user.
-        environ: In place of the process's variables.
-        alone: What the profile itself says, whatever variables and the project file say here.
-        trust_project: Use what the project file names without the user having allowed it, as MREG_TRUST_PROJECT=1.
-        notice: Takes what a person should know: that a project file is ignored, and why.
+        profile: Name of the profile (default: MREG_PROFILE, the project file, the profile file's default, or local).
+        config: Profile file (default: MREG_CONFIG, or the user's profile file).
+        catalog: Catalog, overriding all other sources; the same for ``artifacts`` and ``user``.
+        environ: Environment variables (default: those of the process).
+        alone: Ignore ``MREG_*`` settings and the project file.
+        trust_project: Use the store that the project file names without the user's permission, as MREG_TRUST_PROJECT=1.
+        notice: Receives notes for the user, such as why a project file is ignored.
 
     Raises:
-        BadProfile: A file is broken or says something unknown; the message has file and line. Or the project file
-            names a store outside its folder that the user has not allowed.
-        NotFound: There is no such profile, or the file that was named does not exist.
+        BadProfile: A file is damaged or has an unknown key or invalid value (the message has file and line); or the
+            project file names a store outside its folder that the user has not allowed.
+        NotFound: The profile does not exist, or the given profile file does not exist.
     """
     variables = os.environ if environ is None else environ
     trusting = trust_project or is_trusting(variables)
     tell = notice or (lambda _text: None)
-    project, said = (None, {}) if alone else project_here(variables, trusting=trusting, notice=tell)
+    project, project_layer = (None, {}) if alone else project_here(variables, trusting=trusting, notice=tell)
     file = config_file(config, variables)
     profiles, default, hooks = read_profiles(file, required=_is_named(config, variables))
-    name, origin = _chosen_name(profile, variables, said, default)
+    name, origin = _chosen_name(profile, variables, project_layer, default)
     if name not in profiles and name != BUILT_IN:
         known = sorted({*profiles, BUILT_IN})
         near = nearest(name, known, 1)
@@ -72,14 +72,17 @@ def load_profile(
     layers: list[Values] = [
         {key: (location(key, value, None), "flag") for key, value in given.items() if value},
         {} if alone else _variables(variables),
-        said,
+        project_layer,
         _filled(profiles.get(name, {}), variables, file),
     ]
-    # A store is a pair: the project's is used whole or not at all.
-    from_project = not any(key in layer for layer in layers[:2] for key in STORE) and any(key in said for key in STORE)
+    # A project's catalog and artifacts are used together or not at all.
+    overridden = any(key in layer for layer in layers[:2] for key in STORE)
+    from_project = not overridden and any(key in project_layer for key in STORE)
+    if not from_project:
+        layers[2] = {key: value for key, value in project_layer.items() if key not in STORE}
     values: Values = {"name": (name, origin)}
     for key in KEYS:
-        found = next((layer[key] for layer in layers if key in layer and _counts(key, layer, said, from_project)), None)
+        found = next((layer[key] for layer in layers if key in layer), None)
         if found:
             values[key] = found
     pair_locations(values)
@@ -89,25 +92,25 @@ def load_profile(
         values["artifacts"] = (os.path.join(folder, "artifacts"), "default")
     active = hooks.get(name, ())
     own = profiles.get(name, {})
-    # Hooks run for the store that their own profile names: another person may have prepared any other store.
-    mine = not active or values["catalog"][1] == "default" or _names(own, values, variables, file)
-    adopts = mine
+    # Hooks run only for the store that their profile names: any other store can be prepared by another person.
+    trusted = not active or values["catalog"][1] == "default" or _names(own, values, variables, file)
+    adopts = trusted
     if project is not None and from_project:
         if trusting:
-            mine = adopts = True
+            trusted = adopts = True
         else:
-            named = any(_names(one, values, variables, file) for one in profiles.values())
-            mine = adopts = _allowed(project, said, variables, named=named, needed=not mine) or mine
-        if not mine:
+            named = any(_names(entry, values, variables, file) for entry in profiles.values())
+            trusted = adopts = _allowed(project, project_layer, variables, named=named, needed=not trusted) or trusted
+        if not trusted:
             no_hooks = f"the hooks of the profile {name} do not run for the store of {project.path}"
             tell(Caution(f"{no_hooks}; to run them: mreg trust"))
-    elif not mine and any(key in own for key in STORE):
+    elif not trusted and any(key in own for key in STORE):
         origins = [values[key][1] for key in (*STORE, "endpoint_url") if key in values]
-        source = next((one for one in origins if one in _GIVEN), origins[0])
+        source = next((origin for origin in origins if origin in _GIVEN), origins[0])
         tell(Caution(f"the hooks of the profile {name} do not run: it does not name the store of {source}"))
     else:
-        mine = True
-    if not mine:
+        trusted = True
+    if not trusted:
         active = ()
     return Profile(
         **{key: value for key, (value, _) in values.items()},
@@ -115,10 +118,6 @@ def load_profile(
         adopts=adopts,
         origins={key: origin for key, (_, origin) in values.items()},
     )
-
-
-def _counts(key: str, layer: Values, said: Values, from_project: bool) -> bool:
-    return key not in STORE or layer is not said or from_project
 
 
 def project_here(
@@ -134,50 +133,51 @@ def project_here(
         return None, {}
     if not project.doubt:
         return project, project_values(project)
-    # A file of another user is not even parsed, unless the user has allowed its folder.
+    # A doubtful file is not even parsed, unless the user has allowed its folder.
     if project.data is not None:
         from mreg.profile.trust import is_known, is_trusted
 
         if trusting:
             return project, project_values(project)
         if is_known(project, variables):
-            said = project_values(project)
-            if is_trusted(project, said, variables):
-                return project, said
+            values = project_values(project)
+            if is_trusted(project, values, variables):
+                return project, values
     notice(Caution(project.note))
     return None, {}
 
 
 def _names(entry: Values, store: Values, variables: Mapping[str, str], file: str) -> bool:
-    """Whether a profile names this store: both halves of it, and the endpoint of a bucket."""
+    """Return whether a profile names this store: its catalog, its artifacts, and the endpoint of a bucket."""
     try:
         found = _filled(entry, variables, file)
         pair_locations(found)
     except BadProfile:
-        return False  # of a variable that is not set, for instance: it is not the profile in use
+        return False  # an invalid profile that is not in use, for example with a variable that is not set
     nothing = ("", "")
     keys = (*STORE, "endpoint_url") if any(store[key][0].startswith("s3://") for key in STORE) else STORE
     return all(found.get(key, nothing)[0] == store.get(key, nothing)[0] for key in keys)
 
 
-def _allowed(project: ProjectFile, said: Values, variables: Mapping[str, str], *, named: bool, needed: bool) -> bool:
-    """Whether the user has allowed the project's store; not looked up for a store inside the folder unless needed.
+def _allowed(project: ProjectFile, values: Values, variables: Mapping[str, str], *, named: bool, needed: bool) -> bool:
+    """Return whether the user has allowed the project's store.
 
     Args:
-        named: Whether a profile of the user names the store, so that it may be outside the folder.
+        named: Whether a profile of the user names the store, which allows it to be outside the folder.
+        needed: Whether the answer is needed even if the store is inside the folder.
 
     Raises:
         BadProfile: The store is outside the folder, and not allowed.
     """
-    outside = [] if named else [key for key in STORE if "://" in said[key][0]]
+    outside = [] if named else [key for key in STORE if "://" in values[key][0]]
     if not outside and not needed:
         return False
     from mreg.profile.trust import is_trusted
 
-    allowed = is_trusted(project, said, variables)
+    allowed = is_trusted(project, values, variables)
     if outside and not allowed:
-        key = next((one for one in outside if said[one][1].startswith(project.path)), outside[0])
-        place, origin = said[key]
+        key = next((key for key in outside if values[key][1].startswith(project.path)), outside[0])
+        place, origin = values[key]
         import shlex
 
         raise BadProfile(
@@ -190,7 +190,7 @@ def _allowed(project: ProjectFile, said: Values, variables: Mapping[str, str], *
 
 
 def is_trusting(variables: Mapping[str, str]) -> bool:
-    """Whether MREG_TRUST_PROJECT says that what a project file names is used without the user having allowed it."""
+    """Return whether MREG_TRUST_PROJECT allows every project file to name a store."""
     return variables.get("MREG_TRUST_PROJECT", "").lower() in ("1", "true", "yes")
 
 
@@ -199,21 +199,21 @@ def _is_named(config: str | os.PathLike[str] | None, variables: Mapping[str, str
 
 
 def config_file(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> str:
-    """The file with profiles: the one named, MREG_CONFIG's, or the user's, whether it exists or not."""
+    """Return the path of the profile file, which need not exist: the given one, MREG_CONFIG, or the user's."""
     if config or variables.get("MREG_CONFIG"):
         return os.path.abspath(os.path.expanduser(os.fspath(config or variables["MREG_CONFIG"])))
     return os.path.join(user_folder("config", variables), "config.yaml")
 
 
 def user_folder(kind: str, variables: Mapping[str, str]) -> str:
-    """The user's folder for ``config``, ``data`` or ``cache`` of mreg.
+    """Return the user's mreg folder for ``config``, ``data`` or ``cache``.
 
     Raises:
-        Unavailable: No home folder can be found.
+        Unavailable: The home folder cannot be determined.
     """
     base = variables.get(f"XDG_{kind.upper()}_HOME", "")
-    if str(sys.platform) == "linux":  # str: mypy takes the name alone for a promise
-        # What platformdirs answers there (the XDG base directory specification), without the price of its import.
+    if str(sys.platform) == "linux":  # str: keeps mypy from treating the rest as unreachable on other systems
+        # The result of platformdirs on Linux (XDG base directory specification), without the cost of its import.
         home = os.path.expanduser("~")
         if os.path.isabs(base) or os.path.isabs(home):
             own = os.path.join(home, {"config": ".config", "data": ".local/share", "cache": ".cache"}[kind])
@@ -236,11 +236,11 @@ def _no_home() -> Unavailable:
 def read_profiles(
     file: str, *, required: bool
 ) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
-    """The profiles of a file, unfilled, its default with its origin, and the hooks by profile.
+    """Read the profiles (without filling in variables), the default with its origin, and the hooks of each profile.
 
     Raises:
-        BadProfile: The file is broken or says something unknown.
-        NotFound: It does not exist and was named.
+        BadProfile: The file is damaged, or has an unknown key or invalid value.
+        NotFound: The file is required and does not exist.
     """
     if not required and not os.path.lexists(file):
         return {}, None, {}
@@ -290,7 +290,7 @@ def _hooks(node: Node, file: str) -> tuple[Hook, ...]:
 
 
 def _filled(values: Values, variables: Mapping[str, str], file: str) -> Values:
-    """The values with ``${VAR}`` filled in, and places made absolute from the file's folder."""
+    """Return the values with each ``${VAR}`` replaced, and paths made absolute from the folder of the file."""
     folder = os.path.dirname(file)
     found: Values = {}
     for key, (text, origin) in values.items():
@@ -333,12 +333,12 @@ def list_profiles(
     trust_project: bool = False,
     notice: Callable[[str], None] | None = None,
 ) -> tuple[ProfileEntry, ...]:
-    """Every profile that can be chosen, the built-in one first; see `load_profile` for the arguments."""
+    """Return all profiles, the built-in one first; see `load_profile` for the arguments."""
     file = config_file(config, os.environ)
     profiles, default, _ = read_profiles(file, required=_is_named(config, os.environ))
     trusting = trust_project or is_trusting(os.environ)
-    _, said = project_here(os.environ, trusting=trusting, notice=notice or (lambda _text: None))
-    active, _ = _chosen_name(profile, os.environ, said, default)
+    _, values = project_here(os.environ, trusting=trusting, notice=notice or (lambda _text: None))
+    active, _ = _chosen_name(profile, os.environ, values, default)
     entries = (
         [] if BUILT_IN in profiles else [ProfileEntry(name=BUILT_IN, origin="built in", active=active == BUILT_IN)]
     )

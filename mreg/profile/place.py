@@ -1,4 +1,4 @@
-"""The values of a profile that say where something is: each can only mean one place."""
+"""Validation of the locations in a profile: paths and URLs, each with exactly one meaning."""
 
 from __future__ import annotations
 
@@ -11,90 +11,94 @@ from mreg.profile.reading import Values
 
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
-"""What is meant for the size of a cache, and not for its folder."""
+"""A cache value that is read as a size and not as a folder."""
 
 SCHEMES = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}
 
 
 def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
-    """The value; of a place, its URL checked or its path made absolute from a folder (None: the working folder).
+    """Return a valid value of a key; a path is made absolute.
+
+    Args:
+        folder: Folder of a relative path; None for the working folder.
+        origin: Origin of the value, for messages.
 
     Raises:
-        BadProfile: It can't be such a value.
+        BadProfile: The value is invalid.
     """
-    where = f"{origin}: " if origin else ""
+    label = f"{origin}: " if origin else ""
     if "\0" in value or not value.isprintable():
-        raise BadProfile(f"{where}the value of {key} has characters that can't be printed")
+        raise BadProfile(f"{label}the value of {key} has characters that can't be printed")
     if key == "addressing_style" and value not in ("auto", "path", "virtual"):
-        raise BadProfile(f"{where}the addressing_style can't be {quoted(value)}", hint="write auto, path or virtual")
+        raise BadProfile(f"{label}the addressing_style can't be {quoted(value)}", hint="write auto, path or virtual")
     if key not in SCHEMES or (key == "cache" and SIZE.match(value)):
         return value
     if "://" in value:
-        return _checked_url(key, value, where)
+        return _checked_url(key, value, label)
     if key == "endpoint_url":
-        raise BadProfile(f"{where}endpoint_url must begin with https:// or http://")
-    return _absolute_path(key, value, folder, where)
+        raise BadProfile(f"{label}endpoint_url must begin with https:// or http://")
+    return _absolute_path(key, value, folder, label)
 
 
-def _absolute_path(key: str, value: str, folder: str | None, where: str) -> str:
+def _absolute_path(key: str, value: str, folder: str | None, label: str) -> str:
     if not value:
-        raise BadProfile(f"{where}the {key} is empty")
+        raise BadProfile(f"{label}the {key} is empty")
     path = os.path.expanduser(value)
     if not os.path.isabs(path):
         try:
             path = os.path.join(os.getcwd() if folder is None else folder, path)
         except OSError:
-            raise BadProfile(f"{where}the {key} is relative, and the working folder is gone") from None
+            raise BadProfile(f"{label}the {key} is relative, and the working folder is gone") from None
     return os.path.normpath(path)
 
 
-def _checked_url(key: str, value: str, where: str) -> str:
+def _checked_url(key: str, value: str, label: str) -> str:
     """Return the URL without a trailing slash, if it has no secret, an allowed scheme and exactly one meaning."""
     scheme, _, rest = value.partition("://")
-    _refuse_secrets(key, scheme, rest, where)
+    _refuse_secrets(key, scheme, rest, label)
     allowed = SCHEMES[key]
     if scheme not in allowed:
         places = allowed if key == "endpoint_url" else (*allowed, "a path")
         meant = "postgresql" in allowed and scheme in ("postgres", "pg", "postgis", "psql")
         hint = "write postgresql://" if meant else f"use {' or '.join(places)}"
-        raise BadProfile(f"{where}the {key} can't be at {scheme}://", hint=hint)
+        raise BadProfile(f"{label}the {key} can't be at {scheme}://", hint=hint)
     if scheme == "s3":
-        return _checked_bucket(key, value, rest.rstrip("/"), where)
+        return _checked_bucket(key, value, rest.rstrip("/"), label)
     if key == "endpoint_url":
-        _check_address(value, where)
+        _check_address(value, label)
     return value
 
 
-def _refuse_secrets(key: str, scheme: str, rest: str, where: str) -> None:
+def _refuse_secrets(key: str, scheme: str, rest: str, label: str) -> None:
     """Refuse a URL with a password or login; the message never repeats the value, which holds the secret."""
     login = rest.partition("/")[0].rpartition("@")[0]
     if ":" in login or (login and scheme in SCHEMES[key] and scheme != "postgresql"):
         raise BadProfile(
-            f"{where}the {key} has a {'password' if ':' in login else 'login'} in its URL",
+            f"{label}the {key} has a {'password' if ':' in login else 'login'} in its URL",
             hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
         )
     if scheme == "postgresql" and _has_password(rest.partition("?")[2]):
         raise BadProfile(
-            f"{where}the {key} has a password in its URL",
+            f"{label}the {key} has a password in its URL",
             hint="take it out: passwords come from PGPASSWORD, ~/.pgpass or a service file",
         )
 
 
-def _checked_bucket(key: str, value: str, rest: str, where: str) -> str:
+def _checked_bucket(key: str, value: str, rest: str, label: str) -> str:
     bucket, *parts = rest.split("/")
     if not BUCKET.fullmatch(bucket):
-        raise BadProfile(f"{where}the {key} names no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
+        raise BadProfile(f"{label}the {key} names no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
     if key == "catalog" and (not parts or value.endswith("/")):
-        raise BadProfile(f"{where}the catalog names no object: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db")
+        raise BadProfile(f"{label}the catalog names no object: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db")
     if any(part in ("", ".", "..") or set(part) & set("?#\\") for part in parts):
         raise BadProfile(
-            f"{where}the {key} has a prefix that can't be: {quoted(value)}",
+            f"{label}the {key} has a prefix that can't be: {quoted(value)}",
             hint="write s3://bucket/some/prefix, without empty parts, '..', '?' and '#'",
         )
     return f"s3://{rest}"
 
 
-def _check_address(value: str, where: str) -> None:
+def _check_address(value: str, label: str) -> None:
     from urllib.parse import urlsplit
 
     try:
@@ -102,11 +106,11 @@ def _check_address(value: str, where: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise BadProfile(f"{where}{quoted(value)} is no address", hint="write https://host or https://host:port")
+        raise BadProfile(f"{label}{quoted(value)} is no address", hint="write https://host or https://host:port")
 
 
 def _has_password(query: str) -> bool:
-    """Whether the parameters of a PostgreSQL URL hold a password; the path of a file of passwords is none."""
+    """Return whether the parameters of a PostgreSQL URL have a password; ``passfile`` names only a file."""
     from urllib.parse import parse_qsl
 
     return any(
@@ -115,12 +119,13 @@ def _has_password(query: str) -> bool:
 
 
 def pair_locations(values: Values) -> None:
-    """Complete catalog and artifacts; one that is given alone brings the other beside it, never a private default.
+    """Add the missing half of a store: the artifacts next to the catalog, or the catalog next to the artifacts.
 
-    Nothing is done where neither is given. A shared store under a private catalog would mix up models silently.
+    Nothing is added if neither is given. The default in the user's home is never the other half: a shared store with a
+    private catalog would mix up models silently.
 
     Raises:
-        BadProfile: The artifacts can't be told from the catalog.
+        BadProfile: The location of the artifacts cannot be derived from the catalog.
     """
     catalog, artifacts = values.get("catalog"), values.get("artifacts")
     if catalog and not artifacts:

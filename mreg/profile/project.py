@@ -1,7 +1,7 @@
-"""The project file: ``mreg.yaml`` in the working folder or above it, which may come with another person's repository.
+"""The project file: ``mreg.yaml`` in the working folder or above it, possibly from another person's repository.
 
-What it says can neither lead out of its folder by a path nor run anything; whether a bucket that it names is used is
-decided by `mreg.profile.trust`.
+Its values can neither name a path outside its folder nor run anything. `mreg.profile.trust` decides whether a bucket
+that it names is used.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from mreg.profile.reading import Values, mapping, origin_of, text_of, unknown_ke
 from mreg.results.profiles import KEYS, PROJECT_FILE
 
 SIZE_LIMIT = 64 << 10
-"""Bytes of a project file."""
+"""Maximum size of a project file in bytes."""
 
 PROJECT_KEYS = ("profile", "model", "catalog", "artifacts")
-"""What a project file may say."""
+"""Keys that a project file can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +31,11 @@ class ProjectFile:
     """A project file that was found, before it is parsed.
 
     Attributes:
-        path: As it was found, from the working folder upwards.
-        folder: The folder that holds it, without symbolic links.
-        doubt: Why it is not to be used without the user's word; empty: it is to be used.
-        remedy: What to do about the doubt.
-        data: Its bytes, at most one more than `SIZE_LIMIT`; None if it is not a regular file, which is never used.
+        path: Path of the file in the working folder or a folder above it.
+        folder: The folder of the file, without symbolic links.
+        doubt: Why the file is not used without the user's permission; empty if it is used.
+        remedy: How to have the file used.
+        data: Its bytes, at most one more than `SIZE_LIMIT`; None if it cannot be read or is not a regular file.
     """
 
     path: str
@@ -46,20 +46,20 @@ class ProjectFile:
 
     @property
     def note(self) -> str:
-        """The sentence that says that and why it is ignored."""
+        """The notice that the file is ignored, with the reason."""
         return f"{self.path} is ignored: {self.doubt}; to use it: {self.remedy}"
 
 
 def find_project(variables: Mapping[str, str], folder: str | None = None) -> ProjectFile | None:
-    """The project file in the working folder or the nearest one above it.
+    """Find the project file in the working folder or the nearest folder above it.
 
-    The nearest one decides: if it is doubtful, none above it is used instead.
+    A doubtful file is returned, too: no file above it is used instead.
 
     Args:
-        folder: Look only in this folder, not in the working folder and those above it.
+        folder: Search only this folder.
 
     Raises:
-        Unavailable: It can't be read.
+        Unavailable: The file cannot be read.
     """
     try:
         place = os.getcwd() if folder is None else os.path.realpath(folder)
@@ -92,7 +92,7 @@ def _opened(path: str, variables: Mapping[str, str]) -> ProjectFile:
                 return ProjectFile(path=path, folder=folder, doubt=doubt, remedy=remedy, data=None)
             raise
         with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)  # of what was opened; the name may mean another file by now
+            status = os.fstat(descriptor)  # the path can name another file by now
             if not stat.S_ISREG(status.st_mode):
                 return irregular
             doubt, remedy = _doubt(status, folder, variables)
@@ -102,37 +102,37 @@ def _opened(path: str, variables: Mapping[str, str]) -> ProjectFile:
 
 
 def _doubt(status: os.stat_result, folder: str, variables: Mapping[str, str]) -> tuple[str, str]:
-    """Why another user may have written the file, and what to do about it; see CVE-2022-24765 of git.
+    """Return why another user could have written the file, and the remedy; see CVE-2022-24765 of git.
 
-    What root wrote is root's word. Under sudo the files of the user who called it are the user's own.
+    Files of root are trusted, and under sudo those of the user who called sudo.
     """
     if not hasattr(os, "geteuid"):
         return "", ""
-    mine = {0, os.geteuid()}
-    asked = variables.get("SUDO_UID", "")
-    if os.geteuid() == 0 and re.fullmatch(r"[0-9]{1,10}", asked):
-        mine.add(int(asked))
+    trusted = {0, os.geteuid()}
+    sudo_uid = variables.get("SUDO_UID", "")
+    if os.geteuid() == 0 and re.fullmatch(r"[0-9]{1,10}", sudo_uid):
+        trusted.add(int(sudo_uid))
     around = os.stat(folder)
-    if all(one.st_uid in mine and not one.st_mode & stat.S_IWOTH for one in (status, around)):
+    if all(found.st_uid in trusted and not found.st_mode & stat.S_IWOTH for found in (status, around)):
         return "", ""
     import shlex
 
     trust = f"mreg trust {shlex.quote(folder)}"
-    for what, one in (("it", status), (folder, around)):
-        if one.st_uid not in mine:
-            return f"{what} belongs to user {one.st_uid}", trust
-    for what, one in ((folder, around), ("it", status)):
-        if one.st_mode & stat.S_IWOTH:
-            target = folder if one is around else f"{folder}/{PROJECT_FILE}"
+    for what, found in (("it", status), (folder, around)):
+        if found.st_uid not in trusted:
+            return f"{what} belongs to user {found.st_uid}", trust
+    for what, found in ((folder, around), ("it", status)):
+        if found.st_mode & stat.S_IWOTH:
+            target = folder if found is around else f"{folder}/{PROJECT_FILE}"
             return f"every user can write to {what}", f"chmod o-w {shlex.quote(target)}, or {trust}"
     return "", ""
 
 
 def project_values(project: ProjectFile) -> Values:
-    """What a project file says, its catalog and artifacts completed to a pair.
+    """Return the values of a project file, with both catalog and artifacts if it names one of them.
 
     Raises:
-        BadProfile: It is broken, or says what only the user's own file may.
+        BadProfile: The file is damaged, or has a key that only the user's own profile file can have.
     """
     from mreg.documents import document_in
 
@@ -157,7 +157,7 @@ def project_values(project: ProjectFile) -> Values:
         if key in ("catalog", "artifacts") and "://" not in text:
             _check_inside(key, text, folder, origin)
         if key == "catalog" and text.partition("://")[0] == "postgresql":
-            # Whoever runs that server would be shown the user's password.
+            # The operator of that server would receive the user's password.
             raise BadProfile(
                 f"{origin}: a project file can't name a server", hint="put it into your own file: mreg profile add"
             )
@@ -167,9 +167,9 @@ def project_values(project: ProjectFile) -> Values:
 
 
 def _pair(values: Values, folder: str) -> None:
-    """Complete the store, so that no half of it is ever the user's.
+    """Complete the store from the project file alone.
 
-    With a project's catalog over the user's artifacts, `mreg gc` would take every artifact of the user for garbage.
+    With a project's catalog and the user's artifacts, `mreg gc` would treat every artifact of the user as garbage.
     """
     given = set(values)
     pair_locations(values)
@@ -192,11 +192,11 @@ def _check_inside(key: str, text: str, folder: str, origin: str) -> None:
 
 
 def required_project(variables: Mapping[str, str], folder: str | None) -> ProjectFile:
-    """The project file that holds here, or in a folder, for a command that is about it.
+    """Return the project file that applies in the working folder, or the one in a folder, for commands that need it.
 
     Raises:
-        NotFound: There is none.
-        BadProfile: It is not a regular file.
+        NotFound: No project file was found.
+        BadProfile: The file is not a regular file, or cannot be read.
     """
     project = find_project(variables, folder)
     if project is None:

@@ -1,4 +1,4 @@
-"""What profile files and project files have in common: mappings of texts, refused with file and line."""
+"""Reading of profile files and project files: mappings of texts, with errors that name file and line."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from mreg.documents import Node
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""A profile's name."""
+"""Valid names of profiles."""
 
 Values = dict[str, tuple[str, str]]
 """Value and origin by key."""
 
 
 def document(file: str) -> Node:
-    """The document in the user's profile file, or another file of the user's own.
+    """Parse the user's profile file.
 
     Raises:
-        BadProfile: It is refused for what it holds.
-        NotFound, Unavailable: It does not exist, or cannot be read.
+        BadProfile: The document is invalid or not allowed.
+        NotFound, Unavailable: The file does not exist or cannot be read.
     """
     from mreg.documents import read_document
 
@@ -34,10 +34,10 @@ def document(file: str) -> Node:
 
 
 def mapping(node: Node, file: str, what: str) -> dict[str, Node]:
-    """The mapping that a node is; nothing at all is an empty one.
+    """Return the mapping of a node; null counts as an empty mapping.
 
     Raises:
-        BadProfile: It is something else.
+        BadProfile: The node is not a mapping.
     """
     from mreg.documents import Scalar
 
@@ -49,10 +49,10 @@ def mapping(node: Node, file: str, what: str) -> dict[str, Node]:
 
 
 def text_of(key: str, node: Node, file: str) -> str:
-    """The text that a node is; numbers as they are written.
+    """Return the text of a node; a number keeps its spelling.
 
     Raises:
-        BadProfile: It is something else.
+        BadProfile: The node is neither text nor number.
     """
     from mreg.documents import Scalar
 
@@ -62,12 +62,12 @@ def text_of(key: str, node: Node, file: str) -> str:
 
 
 def origin_of(file: str, node: Node) -> str:
-    """Where a value comes from: ``/x/mreg.yaml, line 3``."""
+    """Return the origin of a value: ``/x/mreg.yaml, line 3``."""
     return f"{file}, line {node.line}" if node.line else file
 
 
 def unknown_key(key: str, known: tuple[str, ...], file: str, node: Node) -> BadProfile:
-    """The error for a key that is not one of the known ones, naming the nearest."""
+    """Return the error for an unknown key; the hint suggests the nearest known one."""
     near = nearest(key, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
     return BadProfile(f"{origin_of(file, node)}: the key {quoted(key)} is unknown", hint=hint)

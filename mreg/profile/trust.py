@@ -1,7 +1,7 @@
-"""The folders whose project file the user has allowed to name a store: recorded in the user's data folder.
+"""Trusted folders: those whose project file the user has allowed to name a store; recorded in the user's data folder.
 
-Trust is for one folder (its real path) and for the profile, catalog and artifacts that its file named then. If the file
-names another store later, or the folder is moved, the trust does not hold.
+The permission is for one folder (its real path) and for the profile, catalog and artifacts that its file named then. It
+ends if the file names another store or the folder is moved.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ FIELDS = ("folder", "profile", "catalog", "artifacts")
 
 
 def record_file(variables: Mapping[str, str]) -> str:
-    """The file that records which folders are trusted."""
+    """Return the path of the record of trusted folders."""
     return os.path.join(user_folder("data", variables), "trusted.json")
 
 
 def trusted_folders(variables: Mapping[str, str]) -> tuple[TrustedFolder, ...]:
-    """Every trusted folder, by path.
+    """Return the trusted folders, sorted by path.
 
     Raises:
-        BadProfile: The record is broken.
-        Unavailable: It can't be read.
+        BadProfile: The record is damaged.
+        Unavailable: The record cannot be read.
     """
     return _read(record_file(variables))
 
@@ -53,17 +53,17 @@ def _read(file: str) -> tuple[TrustedFolder, ...]:
 
 
 def _is_entry(entry: object) -> bool:
-    return isinstance(entry, dict) and set(entry) == set(FIELDS) and all(isinstance(one, str) for one in entry.values())
+    return isinstance(entry, dict) and set(entry) == set(FIELDS) and {*map(type, entry.values())} == {str}
 
 
 def is_trusted(project: ProjectFile, values: Values, variables: Mapping[str, str]) -> bool:
-    """Whether the user has allowed this folder and exactly what its file names."""
+    """Return whether the user has allowed this folder and exactly the store that its file names."""
     return _entry(project, values) in trusted_folders(variables)
 
 
 def is_known(project: ProjectFile, variables: Mapping[str, str]) -> bool:
-    """Whether the user has allowed anything for this folder."""
-    return any(one.folder == project.folder for one in trusted_folders(variables))
+    """Return whether the user has allowed this folder, for any store."""
+    return any(entry.folder == project.folder for entry in trusted_folders(variables))
 
 
 def _entry(project: ProjectFile, values: Values) -> TrustedFolder:
@@ -72,54 +72,54 @@ def _entry(project: ProjectFile, values: Values) -> TrustedFolder:
 
 
 def trust_folder(folder: str | None = None) -> TrustedFolder:
-    """Allow the profile and store that a project file names now; replaces what was allowed for its folder before.
+    """Allow the profile and store that a project file names now; replaces an earlier permission for its folder.
 
     Args:
-        folder: The folder with the file; None: the file that holds in the working folder.
+        folder: Folder of the project file (default: the file that applies in the working folder).
 
     Raises:
         NotFound: No project file was found.
-        BadProfile: It is broken, or no regular file.
-        Unavailable: The record can't be written.
+        BadProfile: The file is damaged, or is not a regular file.
+        Unavailable: The record cannot be written.
     """
     project = required_project(os.environ, folder)
     made = _entry(project, project_values(project))
 
     def change(entries: tuple[TrustedFolder, ...]) -> list[TrustedFolder]:
-        return [*(one for one in entries if one.folder != made.folder), made]
+        return [*(entry for entry in entries if entry.folder != made.folder), made]
 
     _change(change)
     return made
 
 
 def distrust_folder(folder: str | None = None) -> TrustedFolder:
-    """Take back what was allowed for a folder, which need not exist any more.
+    """Revoke the permission for a folder, which need not exist any longer.
 
     Args:
-        folder: The folder; None: the one whose project file holds in the working folder, or the working folder.
+        folder: The folder (default: that of the project file that applies here, or the working folder).
 
     Raises:
-        NotFound: Nothing was allowed for it.
-        Unavailable: The record can't be written.
+        NotFound: The folder is not trusted.
+        Unavailable: The record cannot be written.
     """
     if folder is None:
         project = find_project(os.environ)
         folder = project.folder if project else os.curdir
     place = os.path.realpath(folder)
-    found = [one for one in trusted_folders(os.environ) if one.folder == place]
+    found = [entry for entry in trusted_folders(os.environ) if entry.folder == place]
     if not found:
         raise NotFound(f"the folder {quoted(place, 200)} is not trusted", hint="mreg trust --list", kind="file")
-    _change(lambda entries: [one for one in entries if one.folder != place])
+    _change(lambda entries: [entry for entry in entries if entry.folder != place])
     return found[0]
 
 
 def _change(change: Callable[[tuple[TrustedFolder, ...]], list[TrustedFolder]]) -> None:
     file = record_file(os.environ)
-    _read(file)  # a record that is broken is left for the user to look at
+    _read(file)  # a damaged record is reported here, not replaced
 
     def changed(_text: str) -> str:
-        entries = sorted(change(_read(file)), key=lambda one: one.folder)
-        written = [{field: getattr(one, field) for field in FIELDS} for one in entries]
+        entries = sorted(change(_read(file)), key=lambda entry: entry.folder)
+        written = [{field: getattr(entry, field) for field in FIELDS} for entry in entries]
         return json.dumps({"folders": written}, indent=2) + "\n"
 
     rewrite(file, changed, what="record of trusted folders")

@@ -1,1 +1,1 @@
-"""Use cases: the only place that spans the catalog and the artifact store."""
+"""Use cases, the only code that uses both the catalog and the artifact store."""

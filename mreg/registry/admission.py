@@ -1,4 +1,4 @@
-"""Whether a version is let into a stage or may take an alias: the policy, held against what the catalog has."""
+"""Policy checks for versions that enter a stage or take an alias."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from mreg.catalog.writer import Writer
 
 DECISIONS = ("version.approved", "version.rejected", "version.decision_withdrawn")
-"""The events of decisions on versions."""
+"""Actions of events that record a decision on a version."""
 
 
 def occupants(reader: Reader, model: RegisteredModel, target: str) -> tuple[ModelVersion, ...]:
-    """The versions that are in a stage, or the one under an alias."""
+    """Return the versions in a stage, or the version that has an alias."""
     stages = [stage for stage in ModelStage if stage.value == target]
     if stages:
         return reader.in_stage(model, stages[0])
@@ -34,25 +34,25 @@ def occupants(reader: Reader, model: RegisteredModel, target: str) -> tuple[Mode
 
 
 def holder(reader: Reader, model: RegisteredModel, place: str, version: ModelVersion, policy: Policy) -> Holder | None:
-    """The version that a gate on a version compares with: the last other one in a stage or under an alias.
+    """Return the version that a gate compares with: the latest other version in a stage or under an alias.
 
-    That is the one that entered last of those that are there; if no other one is there, the one that was there last,
-    whose metrics the audit trail keeps if it was deleted. None only if no other version ever was there: who empties a
-    place does not open it.
+    This is the current version that entered last, otherwise the last former one; the metrics of a deleted version come
+    from the audit trail. None only if no other version was ever there, so that emptying a place does not lift its
+    gates.
 
-    A rollback does not lower the bar either (``docs/decisions/0041``): the gate also compares with the last version
-    that the rule let in, unless that one was rejected for the place.
+    A rollback does not lower the gates either (``docs/decisions/0041``): they also compare with the last version that
+    the rule let in, unless that version was rejected for the place.
     """
     selector = Selector.parse(place)
-    now = {one.version for one in occupants(reader, model, place)}
-    there = next((number for number in reader.last_holders(model, selector) if number != version.version), None)
-    entered = [number for number in reader.entries(model, selector) if number != version.version]
-    first = _held(reader, model, there, now) if there is not None else None
-    counting = (number for number in dict.fromkeys(entered) if not _rejected(reader, model, number, place, policy))
-    last = next(counting, None)
-    if last is None or last == there:
+    current = {occupant.version for occupant in occupants(reader, model, place)}
+    latest = next((number for number in reader.last_holders(model, selector) if number != version.version), None)
+    entries = [number for number in reader.entries(model, selector) if number != version.version]
+    first = _as_holder(reader, model, latest, current) if latest is not None else None
+    unrejected = (number for number in dict.fromkeys(entries) if not _rejected(reader, model, number, place, policy))
+    let_in = next(unrejected, None)
+    if let_in is None or let_in == latest:
         return first
-    second = replace(_held(reader, model, last, now), unrejected=True)
+    second = replace(_as_holder(reader, model, let_in, current), unrejected=True)
     if not second.deleted:
         approvers = ", ".join(policy.rule(place).approvers)
         command = f"mreg reject {second.reference}{_to(place)} --reason REASON"
@@ -65,30 +65,30 @@ def _to(place: str) -> str:
     return "" if place == ModelStage.PRODUCTION.value else f" --to {place}"
 
 
-def _held(reader: Reader, model: RegisteredModel, number: int, now: set[int]) -> Holder:
+def _as_holder(reader: Reader, model: RegisteredModel, number: int, current: set[int]) -> Holder:
     found = reader.version(model, number)
     return Holder(
         reference=VersionRef(model.name, Selector.number(number)),
         metrics=found.metrics if found is not None else _recorded_metrics(reader, model, number),
-        left=number not in now,
+        left=number not in current,
         deleted=found is None,
     )
 
 
 def _rejected(reader: Reader, model: RegisteredModel, number: int, place: str, policy: Policy) -> bool:
-    """Whether a version was rejected for a place by a person who is entitled to it; also of a deleted version."""
+    """Return whether an entitled person rejected a version, which can be deleted, for a place."""
     found = reader.version(model, number)
     if found is not None:
         return was_rejected(policy, place, found, decisions_on(reader, found))
-    standing: dict[str, bool] = {}
+    last_decisions: dict[str, bool] = {}
     for event in reader.events(model=model, version=number, newest_first=False):
         if event.action in DECISIONS and folded(str(event.details.get("target"))) == folded(place):
-            standing[event.actor] = event.action == "version.rejected"
-    return any(rejected and policy.rule(place).entitles(person) for person, rejected in standing.items())
+            last_decisions[event.actor] = event.action == "version.rejected"
+    return any(rejected and policy.rule(place).entitles(person) for person, rejected in last_decisions.items())
 
 
 def _recorded_metrics(reader: Reader, model: RegisteredModel, number: int) -> Mapping[str, MetricValue]:
-    """The metrics with which a version was pushed, by the audit trail; they never change."""
+    """Return the metrics of a version from the audit event of its push; metrics never change."""
     for event in reader.events(model=model, version=number, newest_first=False):
         metrics = event.details.get("metrics")
         if event.action == "version.pushed" and isinstance(metrics, dict):
@@ -99,57 +99,57 @@ def _recorded_metrics(reader: Reader, model: RegisteredModel, number: int) -> Ma
 def assessment_of(
     reader: Reader, version: ModelVersion, target: str, policy: Policy | None = None, *, entered: bool = False
 ) -> Assessment:
-    """What the policy says to a version that is to enter a target; within the transaction that would let it in.
+    """Return the policy's answer for a version that is to enter a target.
 
     Args:
-        policy: In place of the one that holds.
-        entered: It is there already, so that where it came from is not asked.
+        policy: Policy to check against (default: the policy in force).
+        entered: The version is in the target already, so its previous stage is not checked.
     """
     model = find_model(reader, version.model_name)
-    held = policy if policy is not None else policy_for(reader, model)
+    used = policy if policy is not None else policy_for(reader, model)
 
-    found = assess(
-        held, target, version, decisions_on(reader, version), lambda place: holder(reader, model, place, version, held)
+    assessment = assess(
+        used, target, version, decisions_on(reader, version), lambda place: holder(reader, model, place, version, used)
     )
-    return replace(found, wrong_stage=None) if entered else found
+    return replace(assessment, wrong_stage=None) if entered else assessment
 
 
-def take_alias(
+def set_alias_checked(
     writer: Writer, version: ModelVersion, alias: str, *, override: str = "", new: bool = False
 ) -> ModelVersion:
-    """Point an alias to a version within a transaction; the policy is enforced if it has a rule for the alias.
+    """Point an alias at a version within a transaction, and enforce the policy's rule for the alias.
 
-    The version that the alias leaves is replaced, so that leaving is not checked apart.
+    The version that loses the alias is replaced, so no departure is checked.
 
     Args:
         new: The version is being pushed.
 
     Raises:
-        GateFailed, ApprovalMissing, NotAllowed: The version may not take it.
+        GateFailed, ApprovalMissing, NotAllowed: The version fails the rule.
+        BadInput: Nothing needs an override.
     """
     model = find_model(writer, version.model_name)
-    there = occupants(writer, model, alias)
-    if [one.version for one in there] != [version.version]:
-        heed(writer, version, alias, override=override, new=new)
+    if [occupant.version for occupant in occupants(writer, model, alias)] != [version.version]:
+        enforce_policy(writer, version, alias, override=override, new=new)
     elif override:
         raise nothing_to_override(f"mreg alias {version.reference} {alias}")
     return writer.set_alias(version, alias)
 
 
 def nothing_to_override(command: str) -> BadInput:
-    """The error for an override that is not needed."""
+    """Return the error for an override that is not needed."""
     return BadInput("there is nothing to override: the policy allows this", hint=command)
 
 
 def no_such_target(target: str, model: RegisteredModel) -> NotFound:
-    """The error for a target that is neither a stage nor an alias that a policy protects."""
+    """Return the error for a target that is neither a stage nor an alias with a rule."""
     return NotFound(
         f"{target!r} is no stage, and no alias that the policy of {model.name} protects",
         hint=f"mreg policy show --model {model.name}",
     )
 
 
-def heed(
+def enforce_policy(
     writer: Writer,
     version: ModelVersion,
     target: str,
@@ -160,38 +160,38 @@ def heed(
     overridden: bool = False,
     new: bool = False,
 ) -> dict[str, object]:
-    """What the policy says to a version that enters a stage or takes an alias, for the audit trail.
+    """Enforce the policy for a version that enters a stage or takes an alias; return details for the audit trail.
 
     Args:
-        returned: It comes back by a rollback, and must only not be rejected.
-        entered: It is in the target already, so that the stage it came from is not asked for.
-        override: Why it is to enter whatever the policy says.
+        returned: The version returns by a rollback, which skips the gates but is blocked by a rejection.
+        entered: The version is in the target already, so its previous stage is not checked.
+        override: Reason to override the policy.
         overridden: The override was needed already for the place that the version leaves.
         new: It is being pushed, and the error names no version.
 
     Raises:
-        GateFailed, ApprovalMissing, NotAllowed: It may not.
-        BadInput: There is nothing to override.
+        GateFailed, ApprovalMissing, NotAllowed: The version fails the rule, or the rule allows no overrides.
+        BadInput: Nothing needs an override.
     """
     assessment = assessment_of(writer, version, target, entered=entered)
     if returned:
         assessment = Assessment(target=target, rejected_by=assessment.rejected_by, override=assessment.override)
-    said = assessment_details(assessment)
+    policy_details = assessment_details(assessment)
     if assessment.passed:
         if override and not overridden:
             raise nothing_to_override(_command_to_enter(version, target))
-        return {**said, "overridden": override} if override else said
+        return {**policy_details, "overridden": override} if override else policy_details
     if not override:
         raise (_refusal_of_new if new else refusal)(version, assessment)
     if not assessment.override:
         raise no_override(version.model_name, target)
-    details = {"target": target, "reason": override, "policy": said}
+    details = {"target": target, "reason": override, "policy": policy_details}
     writer.record("policy.overridden", find_model(writer, version.model_name), details, version.version)
-    return {**said, "overridden": override}
+    return {**policy_details, "overridden": override}
 
 
 def no_override(model: ModelName, place: str) -> NotAllowed:
-    """The error for an override that the rule of a place does not allow."""
+    """Return the error for an override that the rule of a place does not allow."""
     return NotAllowed(
         f"the policy for {place} of {model} does not allow overrides", hint=f"mreg policy show --model {model}"
     )
@@ -204,27 +204,28 @@ def _command_to_enter(version: ModelVersion, target: str) -> str:
 
 
 def assessment_details(assessment: Assessment) -> dict[str, object]:
-    """What a policy said, JSON-ready; empty where it asked for nothing."""
+    """Return an assessment as JSON-ready details, empty if the policy has no rule for the target."""
     found: dict[str, object] = {}
     if assessment.wrong_stage is not None:
         found["from"] = assessment.wrong_stage.value
     if assessment.gates:
         found["gates"] = [
-            {"gate": one.gate, "passed": one.passed, "found": one.found, "bound": one.bound} for one in assessment.gates
+            {"gate": gate.gate, "passed": gate.passed, "found": gate.found, "bound": gate.bound}
+            for gate in assessment.gates
         ]
     if assessment.needed:
         found["approvals"] = assessment.needed
     if assessment.approved_by:
         found["approved_by"] = list(assessment.approved_by)
     if assessment.rejected_by:
-        found["rejected_by"] = [one.person for one in assessment.rejected_by]
+        found["rejected_by"] = [rejection.person for rejection in assessment.rejected_by]
     return found
 
 
 def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
-    """The error for a version that may not enter a target: the first thing that stands in the way, all in the details.
+    """Return the error for a version that fails a rule: the message has the first obstacle, the details have all.
 
-    Rejections come first, since no number helps against them; then the stage it must come from, gates, approvals.
+    The order is rejections (no metric or approval outweighs them), required stage, gates, approvals.
     """
     reference, target = version.reference, assessment.target
     details = {"target": target, **assessment_details(assessment)}
@@ -246,10 +247,10 @@ def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
         return GateFailed(
             f"{reference} does not pass {_gates(assessment)} of {target}", hint=_failures(assessment), **details
         )
-    who = f"{', '.join(assessment.may_approve)} may give it" if assessment.may_approve else "anybody else may give it"
+    people = ", ".join(assessment.may_approve) or "anybody else"
     return ApprovalMissing(
         f"{reference} has {len(assessment.approved_by)} of {assessment.needed} approvals for {target}",
-        hint=f"{who}: mreg approve {reference}{_to(target)}",
+        hint=f"{people} may give it: mreg approve {reference}{_to(target)}",
         **details,
     )
 
@@ -286,6 +287,6 @@ def _gates(assessment: Assessment) -> str:
 
 
 def _failures(assessment: Assessment) -> str:
-    lines = [f"{one.gate}: {one.found}" + (f", and {one.bound}" if one.bound else "") for one in assessment.failed]
-    lines += dict.fromkeys(way for one in assessment.failed for way in one.ways_on)
+    lines = [f"{gate.gate}: {gate.found}" + (f", and {gate.bound}" if gate.bound else "") for gate in assessment.failed]
+    lines += dict.fromkeys(way for gate in assessment.failed for way in gate.ways_on)
     return "\n".join(map(printable, lines))  # a newline in a gate must not begin a line of the hint

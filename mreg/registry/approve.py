@@ -1,4 +1,4 @@
-"""Decisions of people on versions."""
+"""Approvals and rejections of versions."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def approve(
                 f"{version.reference} is archived, and archived versions are not approved",
                 hint=f"bring it back first: mreg promote {version.reference} --to staging",
             )
-        if version.version_id in {one.version_id for one in occupants(writer, model, target)}:
+        if version.version_id in {occupant.version_id for occupant in occupants(writer, model, target)}:
             raise NotAllowed(f"{version.reference} is in {target} already", hint=f"mreg why {version.reference}")
         _check_counts(rule, writer.actor, version, target)
-        if _standing(writer, version, target) != (True, comment):
+        if _own_decision(writer, version, target) != (True, comment):
             decide(writer, version, target, approved=True, comment=comment)
         return _result(writer, version, "approved", target)
 
@@ -68,7 +68,7 @@ def reject(
             raise NotAllowed(f"cannot reject {version.reference}: it is archived and was never in {target}")
         if rule.approvers and writer.actor not in rule.approvers:
             raise _not_entitled(rule, writer.actor, version, target)
-        if _standing(writer, version, target) != (False, reason):
+        if _own_decision(writer, version, target) != (False, reason):
             decide(writer, version, target, approved=False, comment=reason)
         if version.stage is ModelStage.PRODUCTION and target == version.stage.value:
             version = enter_stage(
@@ -87,7 +87,7 @@ def withdraw_decision(
 
     def work(writer: Writer) -> Decided:
         version, _, target, _ = _looked_up(writer, reference, to)
-        if _standing(writer, version, target) is None:
+        if _own_decision(writer, version, target) is None:
             raise NotFound(
                 f"{writer.actor} has decided nothing on {version.reference} for {target}",
                 hint=f"mreg history {version.reference}",
@@ -123,7 +123,7 @@ def _candidates(reader: Reader, model: RegisteredModel, target: str, rule: Rule)
         return reader.in_stage(model, rule.came_from)
     if stage is not None:
         return reader.in_stage(model, ROAD[ROAD.index(stage) - 1])
-    current = {one.version_id for one in occupants(reader, model, target)}
+    current = {occupant.version_id for occupant in occupants(reader, model, target)}
     latest = reader.find(model, LATEST)  # an archived version can be neither approved nor rejected
     return () if latest is None or latest.version_id in current else (latest,)
 
@@ -143,12 +143,12 @@ def _was_in(reader: Reader, model: RegisteredModel, version: ModelVersion, targe
     return version.version in reader.entries(model, Selector.parse(target))
 
 
-def _standing(writer: Writer, version: ModelVersion, target: str) -> tuple[bool, str] | None:
-    """What the actor has decided on the version so far."""
+def _own_decision(writer: Writer, version: ModelVersion, target: str) -> tuple[bool, str] | None:
+    """Return the actor's decision on a version and its comment, None if there is none."""
     mine: list[Decision] = [
-        one
-        for one in decisions_on(writer, version)
-        if folded(one.target) == folded(target) and one.person == writer.actor
+        decision
+        for decision in decisions_on(writer, version)
+        if folded(decision.target) == folded(target) and decision.person == writer.actor
     ]
     return (mine[0].approved, mine[0].comment) if mine else None
 
@@ -175,7 +175,7 @@ def _not_entitled(rule: Rule, person: str, version: ModelVersion, target: str) -
 
 
 def _after_hooks(reader: Reader, done: Decided) -> Decided:
-    """The decision with the version and its assessment after the hooks."""
+    """Return the decision with the version and its assessment after the hooks."""
     if reader.version_by_id(done.version.version_id) is None:
         return done
     version = version_now(reader, done.version)

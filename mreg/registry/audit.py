@@ -1,4 +1,4 @@
-"""The audit trail: verified, and read for why things are as they are."""
+"""Use cases of the audit trail: verify it, explain a stage, look up a past version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef, spelled
 from mreg.domain.text import printable
 from mreg.errors import BadInput, Corrupt, NotFound
-from mreg.registry.references import as_reference, find, find_model, find_told
+from mreg.registry.references import as_reference, find, find_model, find_with_note
 from mreg.results.history import AuditReport, Why
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def verify_audit(session: Session) -> AuditReport:
             nonlocal count, last
             for event in reader.all_events():
                 count, last = count + 1, event.hash
-                _follow(staged, event)
+                _replay(staged, event)
                 yield event
 
         broken = first_broken(counted())
@@ -46,7 +46,7 @@ def verify_audit(session: Session) -> AuditReport:
     return session.catalog.read(look)
 
 
-def _follow(staged: dict[tuple[int, int], str], event: Event) -> None:
+def _replay(staged: dict[tuple[int, int], str], event: Event) -> None:
     if event.action == "version.stage_changed" and event.version is not None:
         staged[event.model_id, event.version] = str(event.details.get("to"))
     elif event.action == "version.deleted" and event.version is not None:
@@ -54,14 +54,14 @@ def _follow(staged: dict[tuple[int, int], str], event: Event) -> None:
 
 
 def _check_stages(reader: Reader, staged: dict[tuple[int, int], str]) -> None:
-    told = {key: stage for key, stage in staged.items() if stage != ModelStage.NONE.value}
+    expected = {key: stage for key, stage in staged.items() if stage != ModelStage.NONE.value}
     found = reader.staged()
-    for key in sorted(told.keys() | found.keys()):
-        if told.get(key) != found.get(key):
+    for key in sorted(expected.keys() | found.keys()):
+        if expected.get(key) != found.get(key):
             name = reader.name_of(key[0])
-            there, left = (printable(places.get(key, "None")) for places in (found, told))
+            in_catalog, in_trail = (printable(stages.get(key, "None")) for stages in (found, expected))
             raise Corrupt(
-                f"{name}@{key[1]} is in {there} in the catalog, and the audit trail leaves it in {left}",
+                f"{name}@{key[1]} is in {in_catalog} in the catalog, and the audit trail leaves it in {in_trail}",
                 hint=f"mreg history {name}@{key[1]}",
                 model=name,
                 version=key[1],
@@ -75,7 +75,7 @@ def why(session: Session, reference: VersionRef | str) -> Why:
     wanted = as_reference(reference)
 
     def look(reader: Reader) -> tuple[Why, str]:
-        version, note = find_told(reader, wanted)
+        version, note = find_with_note(reader, wanted)
         model = find_model(reader, version.model_name)
         entered, before = reader.stage_entered(version, model), None
         if entered is not None and version.stage in (ModelStage.STAGING, ModelStage.PRODUCTION):
@@ -107,7 +107,7 @@ def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelV
             raise BadInput("--at asks for a stage or an alias of a model", hint=f"mreg show {model.name}@production")
         events = reader.events(model=model, newest_first=False)
         past = [event for event in events if time_text(event.at) <= moment]
-        number = _meant(past, selector)
+        number = _version_after(past, selector)
         if moment > time_text(session.now()):
             notes.append(f"{moment} is in the future; this is the state now")
         notes.extend(_changed_soon(events, selector, wanted, moment, number))
@@ -129,20 +129,20 @@ def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelV
 def _changed_soon(
     events: Sequence[Event], selector: Selector, wanted: VersionRef, moment: str, number: int | None
 ) -> list[str]:
-    """Return a note if a stage or an alias came to mean another version in the rest of the minute or second."""
+    """Return a note if a stage or alias got another version in the rest of the minute or second."""
     unit, end = changes_within(moment)
     soon = [event for event in events if time_text(event.at) < end]
-    after = _meant(soon, selector)
+    after = _version_after(soon, selector)
     if after == number or not unit:
         return []
-    about = [event for event in soon if time_text(event.at) > moment and _concerns(event, selector)]
-    if not about:
+    changes = [event for event in soon if time_text(event.at) > moment and _can_change(event, selector)]
+    if not changes:
         return []
     became = f"{wanted.name}@{after}" if after is not None else "nothing"
-    return [f"{wanted} became {became} later in that {unit}, at {time_text(about[-1].at)}"]
+    return [f"{wanted} became {became} later in that {unit}, at {time_text(changes[-1].at)}"]
 
 
-def _concerns(event: Event, selector: Selector) -> bool:
+def _can_change(event: Event, selector: Selector) -> bool:
     if event.action in ("version.deleted", "model.deleted"):
         return True
     if selector.kind is SelectorKind.ALIAS:
@@ -151,7 +151,8 @@ def _concerns(event: Event, selector: Selector) -> bool:
     return event.action == "version.stage_changed" and stage in (event.details.get("to"), event.details.get("from"))
 
 
-def _meant(past: Sequence[Event], selector: Selector) -> int | None:
+def _version_after(past: Sequence[Event], selector: Selector) -> int | None:
+    """Return the number of the version that a stage or alias has after these events of its model."""
     if selector.kind is SelectorKind.STAGE:
         stage = ModelStage.parse(selector.value)
         entered = [
@@ -161,11 +162,11 @@ def _meant(past: Sequence[Event], selector: Selector) -> int | None:
         ]
         there = stages_at(past).get(stage, ())
         return next((version for version in reversed(entered) if version in there), there[-1] if there else None)
-    meant: dict[str, int | None] = {}
+    aliases: dict[str, int | None] = {}
     for event in past:
         if event.action in ("alias.set", "alias.removed"):
-            meant.pop(str(event.details.get("alias")), None)
+            aliases.pop(str(event.details.get("alias")), None)
         if event.action == "alias.set":
-            meant[str(event.details.get("alias"))] = event.version
-    alias = spelled(selector.value, meant)
-    return None if alias is None else meant[alias]
+            aliases[str(event.details.get("alias"))] = event.version
+    alias = spelled(selector.value, aliases)
+    return None if alias is None else aliases[alias]

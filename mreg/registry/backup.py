@@ -1,4 +1,4 @@
-"""A catalog as a file to keep, back from it, and from one place to another."""
+"""Back up a catalog to a file, restore it, and copy it to another location."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
     check_database(path)
 
     def write(partial: str) -> CatalogCopy:
-        with _naming(partial, path):
-            return _copy(session, _beside(session, partial))
+        with _path_in_errors(partial, path):
+            return _copy(session, _session_on(session, partial))
 
     copied = Destination(Path(path)).receive_written(write, force=force)
     return replace(copied, target=path)
@@ -45,7 +45,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
 
 def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
     """See `mreg.Registry.restore`."""
-    with _opened(session, file) as source:
+    with _opened_backup(session, file) as source:
         damage = source.catalog.examine().damage
         if damage:
             raise Corrupt(f"the backup {quoted(os.fspath(file), 200)} is damaged: {damage[0]}", hint="use another")
@@ -69,7 +69,7 @@ def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
         aside = session.catalog.set_aside() if _is_damaged(session) else ""
         try:
             rows = fill()
-        except Corrupt as error:  # damage that only a writer meets; not of the backup, which has another name
+        except Corrupt as error:  # damage that only a write finds; an error of the backup names another catalog
             if aside or error.details.get("catalog") != place_of(session):
                 raise
             aside = session.catalog.set_aside()
@@ -93,21 +93,22 @@ def _is_damaged(session: Session) -> bool:
 
 
 def copy_catalog(session: Session, other: Session) -> CatalogCopy:
-    """Copy a whole catalog into an empty place of any kind, in one transaction, with its audit trail as it is.
+    """Copy a catalog with its audit trail to an empty catalog of any kind, in one transaction.
 
     Raises:
-        AlreadyExists: Something is there already.
+        BadInput: Both sessions use the same catalog.
+        AlreadyExists: The other catalog is not empty.
         NotFound: The other artifact store lacks bytes that versions need.
-        Corrupt: This catalog is damaged, or a row came out other than it went in.
+        Corrupt: This catalog is damaged, or a copied row differs from its source.
     """
     if _identity(session, "catalog") == _identity(other, "catalog"):
         raise BadInput("both profiles name the same catalog", hint="mreg profile show --profile NAME")
     if _identity(session, "artifacts") != _identity(other, "artifacts"):
         needed, _ = needed_blobs(session)
-        lacking = len(needed - {digest for digest, _ in other.artifacts().blobs()})
-        if lacking:
+        missing = len(needed - {digest for digest, _ in other.artifacts().blobs()})
+        if missing:
             raise NotFound(
-                f"{other.profile.artifacts} lacks {lacking} of the {len(needed)} blobs that this catalog needs",
+                f"{other.profile.artifacts} lacks {missing} of the {len(needed)} blobs that this catalog needs",
                 hint=f"copy them first, they lie in all stores alike: {_how_to_copy(session, other)}",
                 kind="blob",
             )
@@ -115,10 +116,10 @@ def copy_catalog(session: Session, other: Session) -> CatalogCopy:
 
 
 def _identity(session: Session, key: str) -> tuple[str, ...]:
-    """What tells a place from others: its URL with its parameters and, of a bucket, whose; of a path where it leads.
+    """Return the identity of a location: its URL (of a bucket, with the endpoint), or its path without links.
 
-    Two that differ may still be one place, by a service file or a second address, say; then it is not empty, and so
-    refused as a target.
+    Different identities can still be one location, for example by a service file or a second address. Such a catalog is
+    not empty, and therefore refused as a target.
     """
     place = str(getattr(session.profile, key))
     if place.startswith("s3://"):
@@ -127,12 +128,11 @@ def _identity(session: Session, key: str) -> tuple[str, ...]:
 
 
 def _how_to_copy(session: Session, other: Session) -> str:
-    """The command that brings the artifacts of one session to the other's store."""
-    places = [one.profile.artifacts for one in (session, other)]
-    in_bucket = ["://" in place for place in places]
-    if not any(in_bucket):
+    """Return the command that copies the artifacts of one session to the other's store."""
+    places = [each.profile.artifacts for each in (session, other)]
+    if not any("://" in place for place in places):
         return f"mkdir -p {quote(places[1])} && cp -rn {quote(places[0])}/. {quote(places[1])}"
-    endpoints = [one.profile.endpoint_url for one, there in zip((session, other), in_bucket, strict=True) if there]
+    endpoints = [each.profile.endpoint_url for each in (session, other) if "://" in each.profile.artifacts]
     if len(set(endpoints)) == 1:
         option = f" --endpoint-url {endpoints[0]}" if endpoints[0] else ""
         return f"aws s3 sync {quote(places[0])} {quote(places[1])}{option}"
@@ -155,12 +155,12 @@ def _copy(session: Session, other: Session) -> CatalogCopy:
 
 
 def place_of(session: Session) -> str:
-    """Where the catalog is, without the parameters of a URL."""
+    """Return the location of the catalog; a URL without its parameters."""
     return session.profile.catalog.partition("?")[0] if "://" in session.profile.catalog else session.profile.catalog
 
 
-def _beside(session: Session, path: str) -> Session:
-    """A session whose catalog is a file."""
+def _session_on(session: Session, path: str) -> Session:
+    """Return the session with a SQLite file as its catalog."""
     return replace(
         session,
         profile=replace(session.profile, catalog=path),
@@ -169,8 +169,8 @@ def _beside(session: Session, path: str) -> Session:
 
 
 @contextlib.contextmanager
-def _opened(session: Session, file: str | os.PathLike[str]) -> Iterator[Session]:
-    """A session on a copy of a backup, so that an old one is not brought to this release's schema in its place."""
+def _opened_backup(session: Session, file: str | os.PathLike[str]) -> Iterator[Session]:
+    """Open a temporary copy of a backup, so that a backup with an older schema is not upgraded itself."""
     with tempfile.TemporaryDirectory(prefix="mreg-restore-") as folder:
         path = os.path.join(folder, "catalog.db")
         try:
@@ -186,17 +186,17 @@ def _opened(session: Session, file: str | os.PathLike[str]) -> Iterator[Session]
             raise NotFound(f"there is no file {quoted(os.fspath(file), 200)}", kind="file") from None
         except OSError as error:
             raise Unavailable(f"{quoted(os.fspath(file), 200)} can't be read: {error.strerror or error}") from error
-        source = _beside(session, path)
+        source = _session_on(session, path)
         try:
-            with _naming(path, os.fspath(file)):
+            with _path_in_errors(path, os.fspath(file)):
                 yield source
         finally:
             source.catalog.close()
 
 
 @contextlib.contextmanager
-def _naming(path: str, shown: str) -> Iterator[None]:
-    """Errors name the file that a person knows, and not the one that stands for it."""
+def _path_in_errors(path: str, shown: str) -> Iterator[None]:
+    """Replace the path of a temporary file in errors by the path that the user knows."""
     try:
         yield
     except MregError as error:

@@ -1,6 +1,6 @@
-"""What a push notes of its surroundings: code, environment, CI run, and who is acting.
+"""Facts that a push records automatically: git commit, environment, CI run and actor.
 
-Nothing here fails a push: what can't be found out is left empty.
+They never make a push fail: a fact that cannot be determined stays empty.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FRAMEWORKS = frozenset(
     "peft prophet pytorch-lightning lightning safetensors scikit-learn scipy sentence-transformers skops spacy "
     "statsmodels tensorflow timm tokenizers torch torchvision transformers vllm xgboost".split()
 )
-"""Packages whose version a model may depend on, by normalised name."""
+"""Packages whose version is recorded, by normalised name."""
 
 _CI = (
     ("GITHUB_RUN_ID", "github:{GITHUB_RUN_ID}", "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"),
@@ -32,16 +32,16 @@ _CI = (
     ("CIRCLE_WORKFLOW_ID", "circleci:{CIRCLE_WORKFLOW_ID}", "{CIRCLE_BUILD_URL}"),
     ("BUILD_TAG", "jenkins:{BUILD_TAG}", "{BUILD_URL}"),
 )
-"""A variable by which a CI system is known, the run's id and the run's page, in the variables that it documents."""
+"""For each CI system: the variable that identifies it, the run id and the URL of the run, from documented variables."""
 
 _CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "CIRCLE_USERNAME", "BUILD_USER_ID")
 
 
 class Capture:
-    """Looks for the surroundings of a push while its bytes are stored; a context manager that ends the search.
+    """Collects the facts of a push while its bytes are stored; a context manager that ends the search.
 
     Attributes:
-        notes: What a person should know of facts that are missing.
+        notes: Notes for the user about missing facts.
     """
 
     def __init__(self, folder: str, environ: Mapping[str, str]) -> None:
@@ -78,7 +78,7 @@ class Capture:
 
 
 def begin_capture(path: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Capture:
-    """Begin to find out: the repository is that of the working folder, else that of what is pushed."""
+    """Begin to collect facts; the git repository is that of the working folder, otherwise that of the pushed path."""
     variables = os.environ if environ is None else environ
     here = "."
     with contextlib.suppress(OSError):
@@ -89,23 +89,23 @@ def begin_capture(path: str | os.PathLike[str], environ: Mapping[str, str] | Non
 
 
 def ci_run(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Id and page of the CI run that this is in; empty where it is in none that is known."""
+    """Return the id and URL of the current CI run, empty outside a known CI system."""
     for known_by, run_id, url in _CI:
         if environ.get(known_by):
             names = re.findall(r"{(\w+)}", url)
             page = url.format_map({name: environ.get(name, "") for name in names})
-            whole = all(environ.get(name) for name in names)
+            complete = all(environ.get(name) for name in names)
             return _line(run_id.format_map({known_by: environ[known_by]})), _line(
                 without_secrets(page)
-            ) if whole else ""
+            ) if complete else ""
     return "", ""
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Versions of Python and of known frameworks, from the folders that installers leave; nothing is imported.
+    """Return the versions of Python and of known frameworks, read from their metadata folders; nothing is imported.
 
-    Where mreg itself is installed apart (pipx) and a virtual environment is active, it is that one's packages that
-    count, since the model was made with them.
+    If mreg is installed separately (pipx) and a virtual environment is active, the versions are those of that
+    environment, which the model was probably made with.
     """
     active = environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX") or ""
     folders = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
@@ -139,13 +139,13 @@ def _venv_python(folder: str) -> str:
 
 
 def actor(chosen: str, environ: Mapping[str, str] | None = None) -> str:
-    """Return the user who acts: the profile's or MREG_USER, else of CI, of git, of the login, else ``unknown``.
+    """Return the actor: the chosen user, or the user of CI, of git or of the login, otherwise ``unknown``.
 
-    A repository's own git configuration is not asked: the folder that a command runs in would choose the name in the
+    The repository's own git configuration is not read: the folder that a command runs in would choose the name in the
     audit trail.
 
     Args:
-        chosen: The user that MREG_USER or the profile names; empty: neither does.
+        chosen: The user that MREG_USER or the profile names, empty if neither does.
     """
     variables = os.environ if environ is None else environ
     for candidate in (chosen, *(variables.get(name, "") for name in _CI_ACTORS)):
@@ -174,5 +174,5 @@ def _login(variables: Mapping[str, str]) -> str:
 
 
 def _line(text: str) -> str:
-    """The text as one printable line of at most 250 characters."""
+    """Return the text as one printable line of at most 250 characters."""
     return "".join(char for char in text if char.isprintable()).strip()[:250]

@@ -1,4 +1,4 @@
-"""Whether catalog and store can be used: what `mreg profile check` tries."""
+"""Check that catalog and store can be used (`mreg profile check`)."""
 
 from __future__ import annotations
 
@@ -27,17 +27,20 @@ def check(session: Session) -> tuple[Check, ...]:
         if done[-1].error:
             break
     done += [
-        Check(name="permissions", place=one.place, lacks=f"{one.message}: {one.remedy}")
-        for one in permission_problems(profile)
+        Check(name="permissions", place=problem.place, lacks=f"{problem.message}: {problem.remedy}")
+        for problem in permission_problems(profile)
     ]
     return tuple(done)
 
 
 def refuse_unfit(session: Session) -> str:
-    """Try the conditions of a catalog in a bucket, with a probe alone; why that could not be done, or nothing.
+    """Test the conditional writes of a catalog in a bucket with a probe object.
+
+    Returns:
+        Why the test could not be made, empty if it passed or the catalog is not in a bucket.
 
     Raises:
-        Unavailable: Writers would overwrite each other there, or none could write.
+        Unavailable: The bucket ignores the condition of a write, or refuses a write whose condition holds.
     """
     if not session.profile.catalog.startswith("s3://"):
         return ""
@@ -53,7 +56,7 @@ def refuse_unfit(session: Session) -> str:
 
 
 def reachable(session: Session) -> tuple[Check, ...]:
-    """Whether the catalog can be read and the store answers; writes nothing, and costs a question of each."""
+    """Check that the catalog can be read and the store responds; writes nothing, and makes one request to each."""
     return (
         _tried("read the catalog", session.profile.catalog, lambda: _read_catalog(session)),
         _tried("ask the store", session.profile.artifacts, lambda: _ask_store(session)),

@@ -1,4 +1,4 @@
-"""Compare: the difference of two versions with their files, and whether it is a regression."""
+"""Compare two versions with their files, and find regressions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mreg.domain.metrics import (
     MetricValue,
     Verdict,
     difference,
-    direction,
     exact,
     exact_arithmetic,
     parse_metric,
     percent,
 )
+from mreg.domain.metrics import direction as direction_of
 from mreg.domain.metrics import verdict as verdict_of
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput
-from mreg.registry.references import as_reference, find, find_model, find_told
+from mreg.registry.references import as_reference, find, find_model, find_with_note
 from mreg.registry.session import Session
 from mreg.results.comparison import Change, Comparison, MetricDifference, Regression
 
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
 
 def compare(session: Session, first: VersionRef | str, second: VersionRef | str | None = None) -> Comparison:
     """See `mreg.Registry.compare`."""
-    one = as_reference(first)
-    other = as_reference(second) if second is not None else one
+    left_ref = as_reference(first)
+    right_ref = as_reference(second) if second is not None else left_ref
     if second is None:
-        split = one.split_last_part() if one.selector is None else None
-        name = session.catalog.read(lambda reader: find(reader, one))[0].name if split else one.name
-        one = VersionRef(name, Selector(SelectorKind.STAGE, "production"))
+        split = right_ref.split_last_part() if right_ref.selector is None else None
+        name = session.catalog.read(lambda reader: find(reader, right_ref))[0].name if split else right_ref.name
+        left_ref = VersionRef(name, Selector(SelectorKind.STAGE, "production"))
 
     def both(reader: Reader) -> tuple[ModelVersion, ModelVersion, dict[str, str], tuple[str, str]]:
-        (left, first_note), (right, second_note) = find_told(reader, one), find_told(reader, other)
-        # Where two models disagree on a direction, the first one is the yardstick.
+        (left, first_note), (right, second_note) = find_with_note(reader, left_ref), find_with_note(reader, right_ref)
+        # If two models disagree on a direction, the first model's counts.
         directions = {
             **find_model(reader, right.model_name).directions,
             **find_model(reader, left.model_name).directions,
@@ -80,11 +80,11 @@ def compare_versions(
     first_files: Iterable[ManifestEntry] = (),
     second_files: Iterable[ManifestEntry] = (),
 ) -> Comparison:
-    """The comparison of two versions, of one model or of two.
+    """Compare two versions, of one model or of two.
 
     Args:
-        directions: The models' own word on which way a metric is better.
-        first_files: The files of the first version's artifact; second_files likewise. A file artifact is one entry.
+        directions: Directions by metric name, as declared by the models.
+        first_files: Files of the first version, the same for ``second_files``; a version that is a file has one entry.
     """
     names = [*first.metrics, *(name for name in second.metrics if name not in first.metrics)]
     return Comparison(
@@ -105,18 +105,18 @@ def compare_versions(
 def _metric(
     name: str, first: MetricValue | None, second: MetricValue | None, directions: Mapping[str, str]
 ) -> MetricDifference:
-    way = direction(name, directions)
-    delta, share = None, None
+    direction = direction_of(name, directions)
+    delta, in_percent = None, None
     if first is not None and second is not None:
-        delta, share = difference(first, second), percent(first, second)
+        delta, in_percent = difference(first, second), percent(first, second)
     return MetricDifference(
         name=name,
         first=first,
         second=second,
         delta=delta,
-        percent=share,
-        direction=way,
-        verdict=verdict_of(first, second, way),
+        percent=in_percent,
+        direction=direction,
+        verdict=verdict_of(first, second, direction),
     )
 
 
@@ -131,10 +131,10 @@ def _file_changes(first: Iterable[ManifestEntry], second: Iterable[ManifestEntry
     for path in sorted({*before, *after}):
         sides = before.get(path), after.get(path)
         if sides[0] != sides[1]:
-            one, other = (_file(entry, 12) for entry in sides)
-            if one == other:  # 12 digits of two digests can be made equal; whole ones can't
-                one, other = (_file(entry, 64) for entry in sides)
-            yield Change(group="files", name=path, first=one, second=other)
+            old, new = (_file(entry, 12) for entry in sides)
+            if old == new:  # an attacker can make 12 digits of two digests equal, but not all 64
+                old, new = (_file(entry, 64) for entry in sides)
+            yield Change(group="files", name=path, first=old, second=new)
 
 
 def _file(entry: ManifestEntry | None, digits: int) -> str | None:
@@ -160,12 +160,12 @@ def _source(version: ModelVersion) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How much worse a metric may become: ``accuracy:0.01`` (absolute), ``latency_ms:5%`` (of the first value's size).
+    """How much worse a metric can become: ``accuracy:0.01`` (absolute), ``latency_ms:5%`` (relative).
 
     Attributes:
-        metric: The metric; empty: every metric with a direction.
-        amount: Never negative.
-        relative: Whether the amount is a fraction of the first value's size.
+        metric: Name of the metric, empty for every metric with a direction.
+        amount: Largest allowed difference, never negative.
+        relative: Whether the amount is a fraction of the absolute first value.
     """
 
     metric: str = ""
@@ -174,10 +174,10 @@ class Tolerance:
 
     @classmethod
     def parse(cls, text: str) -> Tolerance:
-        """The tolerance that ``accuracy``, ``accuracy:0.01``, ``latency_ms:5%``, ``:0.01`` or nothing means.
+        """Parse ``accuracy``, ``accuracy:0.01``, ``latency_ms:5%``, ``:0.01`` or an empty text.
 
         Raises:
-            BadInput: The part behind the last colon is no number from 0 up, with or without ``%``.
+            BadInput: The part after the last colon is not a number from 0 up, with or without ``%``.
         """
         metric, colon, amount = text.rpartition(":") if ":" in text else (text, "", "")
         if not colon:
@@ -194,7 +194,7 @@ class Tolerance:
         return cls(metric=metric, amount=exact_arithmetic().scaleb(value, -2) if relative else value, relative=relative)
 
     def allows(self, row: MetricDifference) -> bool:
-        """Whether the second value is at most so much worse; a missing value or direction is never a pass."""
+        """Return whether the second value is within the tolerance; False if a value or the direction is missing."""
         if row.first is None or row.second is None or row.direction is None:
             return False
         first, second = exact(row.first), exact(row.second)
@@ -207,10 +207,10 @@ class Tolerance:
 
 
 def regressions(comparison: Comparison, tolerances: Iterable[Tolerance]) -> tuple[Regression, ...]:
-    """Every metric that fails its tolerance.
+    """Return the metrics that fail their tolerance.
 
-    A tolerance without a metric asks for every metric whose direction is known, and fails where a side lacks one; a
-    metric of a tolerance of its own is judged by that one alone.
+    A tolerance without a metric applies to every metric with a known direction and without its own tolerance. A metric
+    that one version lacks fails.
 
     Raises:
         BadInput: A named metric has no known direction, or neither version has it.

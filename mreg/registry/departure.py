@@ -1,7 +1,7 @@
-"""Whether a version can be taken out of a stage or from under an alias that the policy guards.
+"""Policy checks for versions that leave a stage or lose an alias.
 
-Without a check, a version leaves such a place only by replacement, by a rollback, or on the way from Staging to
-Production. ``docs/decisions/0028`` says why.
+A version leaves a guarded place without a check only by replacement, by a rollback, or from Staging to Production;
+``docs/decisions/0028`` explains why.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 def departure(
     reader: Reader, version: ModelVersion, place: str, person: str, policy: Policy | None = None
 ) -> Departure | None:
-    """What the policy says to a person who takes a version out of a place; None if no rule guards the place.
+    """Return the policy's answer for a person who takes a version out of a place; None if no rule guards the place.
 
     Args:
-        policy: The policy to ask (default: the one in force).
+        policy: Policy to check against (default: the policy in force).
     """
-    held = policy if policy is not None else policy_for(reader, find_model(reader, version.model_name))
-    return depart(held, place, version, decisions_on(reader, version), person)
+    used = policy if policy is not None else policy_for(reader, find_model(reader, version.model_name))
+    return depart(used, place, version, decisions_on(reader, version), person)
 
 
-def on_the_way(reader: Reader, version: ModelVersion, to: ModelStage, person: str) -> Departure | None:
-    """What the policy says to a person who moves a version to another stage; None if nothing is to be checked."""
+def stage_departure(reader: Reader, version: ModelVersion, to: ModelStage, person: str) -> Departure | None:
+    """Return the policy's answer for a person who moves a version to another stage; None if nothing is checked."""
     if version.stage is to or (version.stage, to) == (ModelStage.STAGING, ModelStage.PRODUCTION):
         return None
     return departure(reader, version, version.stage.value, person)
@@ -45,35 +45,35 @@ def on_the_way(reader: Reader, version: ModelVersion, to: ModelStage, person: st
 def check_departures(
     writer: Writer, version: ModelVersion, departures: Iterable[Departure | None], command: str, override: str = ""
 ) -> bool:
-    """Let a version leave its places within a transaction; True if the override was needed for it.
+    """Check departures of a version within a transaction; return whether the override was needed.
 
     Args:
-        command: The command that does this, for the hint.
-        override: Why it is to leave whatever the policy says.
+        command: The command that the user runs, for the hint.
+        override: Reason to override the policy.
 
     Raises:
-        ApprovalMissing: The actor is not allowed to take it out of one of the places.
+        ApprovalMissing: The actor is not allowed to take the version out of one of the places.
         NotAllowed: The rule of such a place does not allow overrides.
     """
     used = False
-    for one in departures:
-        if one is None or one.allowed:
+    for leaving in departures:
+        if leaving is None or leaving.allowed:
             continue
         if not override:
-            raise _refusal(version, one, command)
-        if not one.override:
-            raise no_override(version.model_name, one.place)
-        _record(writer, find_model(writer, version.model_name), one, override, version.version)
+            raise _refusal(version, leaving, command)
+        if not leaving.override:
+            raise no_override(version.model_name, leaving.place)
+        _record(writer, find_model(writer, version.model_name), leaving, override, version.version)
         used = True
     return used
 
 
 def check_removal(writer: Writer, version: ModelVersion, places: Iterable[str], command: str, override: str) -> None:
-    """Let a version leave places, and nothing take them, within a transaction.
+    """Check within a transaction that a version can leave places without a replacement.
 
     Raises:
         ApprovalMissing, NotAllowed: As `check_departures`.
-        BadInput: There is nothing to override.
+        BadInput: Nothing needs an override.
     """
     found = [departure(writer, version, place, writer.actor) for place in places]
     if not check_departures(writer, version, found, command, override) and override:
@@ -81,14 +81,14 @@ def check_removal(writer: Writer, version: ModelVersion, places: Iterable[str], 
 
 
 def check_whole_model(writer: Writer, model: RegisteredModel, command: str, override: str) -> None:
-    """Let a model give up its name, by renaming or deletion, within a transaction.
+    """Check within a transaction that a model can give up its name, by renaming or deletion.
 
-    A new model of that name would have an empty history, so that its gates would pass. A rule therefore guards the
-    name from the moment that a version entered the rule's stage or took its alias.
+    A new model with that name would have an empty history, so its gates would pass. A rule therefore guards the name
+    from the first time that a version enters its stage or takes its alias.
 
     Raises:
         ApprovalMissing, NotAllowed: As `check_departures`.
-        BadInput: There is nothing to override.
+        BadInput: Nothing needs an override.
     """
     used = False
     for place, rule in policy_for(writer, model).rules.items():

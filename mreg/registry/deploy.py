@@ -1,4 +1,4 @@
-"""Deployments: hooks that changes set off, run after the change is durable and again where that is asked for."""
+"""Deployments: run the hooks that changes trigger once the change is durable, and again on request."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 GRACE_SECONDS = 60.0
-"""After a hook's timeout and this, the process that ran it is taken for dead."""
+"""Seconds after a hook's timeout until the process that runs it is considered dead."""
 
 
 def deliver(session: Session) -> tuple[Deployment, ...]:
-    """Run the hooks of this profile that wait, also those of processes that died; at least once each.
+    """Run the pending hooks of this profile, including those of processes that died; each runs at least once.
 
-    The catalog keeps only the name of a hook, and each user runs the hooks of their own profile. Each deployment is
-    checked against the hook and the catalog first: the catalog may come from another person. A deployment that does not
-    pass is marked as failed, with a note. A hook that fails stays failed until it is asked for again, and undoes its
-    stage change if the hook says so. After a crash, the next delivery runs the deployment under the same key.
+    The catalog stores only the names of hooks, and each user's profile defines them. A catalog can come from another
+    person, so each deployment is first checked against the hook and the catalog; one that fails the check is marked as
+    failed, with a notice. A failed hook stays failed until `deploy` requests it again, and its stage change is rolled
+    back if the hook is defined so. After a crash, the next delivery runs the deployment under the same key.
 
-    Deployments of other processes are left alone if the profile does not name the catalog.
+    Deployments of other processes are skipped if the profile does not name the catalog.
     """
     done: list[Deployment] = []
-    own = tuple(session.set_off)
+    own = tuple(session.enqueued)
     for hook in session.hooks:
         found = _open(session, hook, own, adopt=session.profile.adopts)
         if found.refused:
@@ -51,13 +51,13 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
                 done.append(finished)
         if found.more:
             session.notice(f"more deployments of the hook {hook.name} wait; to run them: mreg deploy --pending")
-    session.set_off.difference_update(own)
+    session.enqueued.difference_update(own)
     session.hook_log.deployments.extend(done)
     return tuple(done)
 
 
 def _deliver_pending(session: Session) -> tuple[Deployment, ...]:
-    """`deliver` for a user who asks for it: a note names the hooks whose deployments are left alone."""
+    """Run `deliver` at the user's request, with a notice of each hook whose deployments are skipped."""
     profile = session.profile
     if not profile.adopts:
         for hook in session.hooks:
@@ -87,39 +87,39 @@ def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
     def take(writer: Writer) -> Deployment | None:
         return claim(writer, hook, deployment_id, session.now(), hook.timeout + GRACE_SECONDS)
 
-    mine = session.write_quietly(take)
-    if mine is None:
+    claimed = session.write_quietly(take)
+    if claimed is None:
         return None
     environment = minimal_environment(
         os.environ,
         settings=session.profile.variables_for(hook),
         named=hook.env,
-        secrets={one.secret_env for one in session.hooks if one.secret_env},
+        secrets={other.secret_env for other in session.hooks if other.secret_env},
     )
-    outcome = run_hook(hook, mine, environment)
+    outcome = run_hook(hook, claimed, environment)
     finished = session.write_quietly(
-        lambda writer: finish(writer, mine, succeeded=outcome.succeeded, outcome=outcome.code, output=outcome.output)
+        lambda writer: finish(writer, claimed, succeeded=outcome.succeeded, outcome=outcome.code, output=outcome.output)
     )
     if not outcome.succeeded:
-        session.notice(f"the hook {hook.name} failed for {_about(mine)}: {_in_short(finished)}")
+        session.notice(f"the hook {hook.name} failed for {_described(claimed)}: {_failure(finished)}")
         if hook.roll_back:
             _roll_back(session, hook, finished)
     return finished
 
 
-def _about(deployment: Deployment) -> str:
+def _described(deployment: Deployment) -> str:
     event = deployment.event
     what = event.reference or event.action
     return f"{what} in {deployment.stage}" if deployment.stage else what
 
 
-def _in_short(deployment: Deployment) -> str:
+def _failure(deployment: Deployment) -> str:
     last = deployment.output.strip().splitlines()[-1:] or ["it said nothing"]
     return last[0] if deployment.outcome is None else f"{deployment.outcome}, {last[0]}"
 
 
 def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
-    """Undo a stage change, unless that was a way back already or something else has come since."""
+    """Roll back a stage change, unless it was a rollback itself or the version has left the stage since."""
     from mreg.domain.model import ModelStage
     from mreg.registry.promote import rollback
 
@@ -130,7 +130,7 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
 
     def still_there(reader: Reader) -> bool:
         model = reader.model(ModelName(event.model))
-        return model is not None and event.version in {one.version for one in reader.in_stage(model, stage)}
+        return model is not None and event.version in {version.version for version in reader.in_stage(model, stage)}
 
     if not session.catalog.read(still_there):
         return
@@ -139,7 +139,7 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
         session.hook_log.rollbacks.append(change)
         session.notice(f"{change.version.reference} is back in {stage.value}")
     except MregError as error:
-        session.notice(f"{_about(deployment)} could not be rolled back: {error.message}")
+        session.notice(f"{_described(deployment)} could not be rolled back: {error.message}")
 
 
 def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple[Deployment, ...]:
@@ -151,7 +151,7 @@ def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple
     keys: list[str] = []
 
     def request(writer: Writer) -> None:
-        keys.clear()  # the transaction may be retried
+        keys.clear()  # the transaction can be retried
         version = find_version(writer, wanted)
         model = find_model(writer, version.model_name)
         entered = next(
@@ -162,11 +162,11 @@ def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple
             ),
             None,
         )
-        names = {str(model.name), entered.model if entered else ""}  # the hook is told the name in the event
+        names = {str(model.name), entered.model if entered else ""}  # the hook receives the name in the event
         hooks = [
-            one
-            for one in session.hooks
-            if all(one.wants("version.stage_changed", name, version.stage.value) for name in names)
+            hook
+            for hook in session.hooks
+            if all(hook.wants("version.stage_changed", name, version.stage.value) for name in names)
         ]
         if not hooks or entered is None:
             raise NotAllowed(
@@ -182,11 +182,11 @@ def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple
                     hint="mreg audit verify",
                 ) from error
             keys.append(enqueue(writer, entered, hook.name))
-        asked = {"hooks": [hook.name for hook in hooks], "of": entered.seq}
-        writer.record("deployment.requested", model, asked, version.version)
+        details = {"hooks": [hook.name for hook in hooks], "of": entered.seq}
+        writer.record("deployment.requested", model, details, version.version)
 
-    session.write_down(request)
-    session.set_off.update(keys)
+    session.write_and_enqueue(request)
+    session.enqueued.update(keys)
     return deliver(session)
 
 
@@ -197,5 +197,5 @@ def deployments(session: Session, name: ModelName | str, *, limit: int = 100) ->
 
 
 def failed(done: tuple[Deployment, ...] | list[Deployment]) -> list[Deployment]:
-    """Those that failed."""
-    return [one for one in done if one.status is DeploymentStatus.FAILED]
+    """Return the failed deployments."""
+    return [deployment for deployment in done if deployment.status is DeploymentStatus.FAILED]

@@ -1,4 +1,4 @@
-"""Places that no command replaces: the registry itself, and folders that are the user's and not an artifact's."""
+"""Destinations that no command replaces: the registry itself, and folders that belong to the user."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 PARTS = ("", "-wal", "-shm", "-journal")
-"""A catalog in a file, and what SQLite has beside it: without them, or with another's, it is damaged."""
+"""Suffixes of a SQLite catalog and its logs; without its logs, or with foreign ones, a catalog is damaged."""
 
 REPOSITORIES = (".git", ".hg", ".jj", ".svn", ".bzr")
-"""Folders in which version control keeps its own files."""
+"""Folders with the data of version control systems."""
 
-LOOKED_AT = 10_000
-"""Names of a folder among which a catalog is looked for."""
+SCAN_LIMIT = 10_000
+"""Maximum number of names of a folder that are searched for a catalog."""
 
 
 def check_destination(session: Session, destination: str | os.PathLike[str]) -> None:
-    """Refuse a destination that is the registry's own, whatever name or link leads there, also with ``--force``.
+    """Refuse a destination that belongs to the registry, by any path or link, even with ``--force``.
 
     Raises:
-        BadInput: It is the catalog or a log of it, or holds it; or it overlaps the artifact store; or the locale cannot
-            encode its name.
+        BadInput: The destination is the catalog or one of its logs, or a folder with the catalog; or it overlaps the
+            artifact store; or the locale cannot encode its name.
     """
     place = os.fspath(destination)
     check_encodable(place, "export PYTHONUTF8=1; or name another destination")
@@ -50,15 +50,15 @@ def check_destination(session: Session, destination: str | os.PathLike[str]) -> 
 
 
 def protection(path: str, name: str, command: str) -> BadInput | None:
-    """An error if the files in a folder must not be replaced, also with ``--force``; None if they may.
+    """Return an error if the files in a folder must never be replaced, even with ``--force``, otherwise None.
 
-    That is the current folder, the home folder and every folder above them; a folder that holds a repository or is part
-    of one; and a folder that holds a registry.
+    Protected are the current folder, the home folder and all folders above them; folders that hold a repository or are
+    part of one; and folders that hold a registry.
 
     Args:
-        path: A folder that exists.
-        name: The artifact's, for the hint.
-        command: The pull without its destination, for the hint.
+        path: An existing folder.
+        name: Name of the artifact, for the hint.
+        command: The pull command without its destination, for the hint.
     """
     try:
         found = os.stat(path)
@@ -75,7 +75,7 @@ def protection(path: str, name: str, command: str) -> BadInput | None:
 
 
 def _personal(found: os.stat_result) -> str:
-    """Why a folder is the user's, if it is the current folder, a home folder or above one of them."""
+    """Return a reason if the folder is the current folder, a home folder or above one of them."""
     places = [("the current folder", os.curdir), ("your home folder", os.path.expanduser("~"))]
     with contextlib.suppress(ImportError, KeyError):
         import pwd
@@ -90,10 +90,10 @@ def _personal(found: os.stat_result) -> str:
 
 
 def _upwards(place: str) -> Iterator[str]:
-    """A folder and every folder above it, without links."""
+    """Yield a folder and every folder above it, without links."""
     try:
         folder = os.path.realpath(place)
-    except OSError:  # the current folder is gone
+    except OSError:  # the current folder was deleted
         return
     yield folder
     while (above := os.path.dirname(folder)) != folder:
@@ -102,7 +102,7 @@ def _upwards(place: str) -> Iterator[str]:
 
 
 def _repository(path: str) -> str:
-    """Why a folder belongs to version control, if it does."""
+    """Return a reason if the folder belongs to version control."""
     for name in REPOSITORIES:
         if os.path.lexists(os.path.join(path, name)):
             return f"holds a repository ({name})"
@@ -114,20 +114,20 @@ def _repository(path: str) -> str:
 
 
 def _registry(path: str) -> str:
-    """Why a folder holds a registry, if it does: a catalog, or a store of artifacts, in it or in a folder of it."""
+    """Return a reason if the folder or one of its subfolders holds a catalog or an artifact store."""
     with os.scandir(path) as entries:
-        inner = [entry.path for entry in islice(entries, LOOKED_AT) if entry.is_dir(follow_symlinks=False)]
+        inner = [entry.path for entry in islice(entries, SCAN_LIMIT) if entry.is_dir(follow_symlinks=False)]
     for folder in (path, *inner):
         if all(os.path.isdir(os.path.join(folder, *names)) for names in (("blobs", "sha256"), ("tmp",))):
             return f"holds the artifact store {quoted(os.path.relpath(folder, path), 200)}"
-    for file in islice(_files((path, *inner)), LOOKED_AT):
+    for file in islice(_files((path, *inner)), SCAN_LIMIT):
         if _is_catalog(file):
             return f"holds the catalog {quoted(os.path.relpath(file, path), 200)}"
     return ""
 
 
 def _files(folders: tuple[str, ...]) -> Iterator[str]:
-    """The files of folders; those with a catalog's usual name first."""
+    """Yield the files of folders; those with the usual name of a catalog first."""
     yield from (os.path.join(folder, "catalog.db") for folder in folders)
     for folder in folders:
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -135,7 +135,7 @@ def _files(folders: tuple[str, ...]) -> Iterator[str]:
 
 
 def _is_catalog(path: str) -> bool:
-    """Whether a file is an mreg catalog; https://sqlite.org/fileformat.html has the place of the application id."""
+    """Return whether a file is an mreg catalog, by the application id (https://sqlite.org/fileformat.html)."""
     from mreg.catalog.embedded import APPLICATION_ID
 
     with contextlib.suppress(OSError):
@@ -149,10 +149,10 @@ def _is_catalog(path: str) -> bool:
 
 
 def check_database(path: str) -> None:
-    """Refuse a place for a database where another one's log lies, which SQLite would bring into it.
+    """Refuse a path for a new database that has the log of another one: SQLite would apply it to the new database.
 
     Raises:
-        BadInput: There is such a log: of a catalog that is in use, or was when its process died.
+        BadInput: Such a log exists, of a catalog that is in use or was in use when its process died.
     """
     for part in ("-wal", "-journal"):
         if os.path.lexists(f"{path}{part}"):
@@ -162,7 +162,7 @@ def check_database(path: str) -> None:
             )
 
 
-def _is_same(one: str, other: str) -> bool:
+def _is_same(first: str, second: str) -> bool:
     with contextlib.suppress(OSError):
-        return os.path.samefile(one, other)
+        return os.path.samefile(first, second)
     return False

@@ -1,4 +1,4 @@
-"""doctor: everything that can be looked at without reading all bytes, each finding with its remedy."""
+"""doctor: all checks that do not need to read all bytes; each finding has a remedy."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 SKEW = timedelta(minutes=2)
-"""S3 refuses clocks that differ by 15 minutes; who promoted first is told by order and not by time, but people look."""
+"""Clock differences above this are reported. S3 refuses 15 minutes; mreg orders events by number, people by time."""
 
 OLD = timedelta(hours=24)
 
 TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-", "mreg-read-")
-"""Beginnings of the names of temporary folders: of `mreg.registry.backup.restore`,
-`mreg.artifacts.bundle_file.unpacking`, `mreg.registry.git_changes.DirtyCheck` and `mreg.catalog.snapshot.taken`."""
+"""Prefixes of temporary folders: of `mreg.registry.backup.restore`, `mreg.artifacts.bundle_file.unpacking`,
+`mreg.registry.git_changes.DirtyCheck` and `mreg.catalog.snapshot.taken`."""
 
 NEWEST = 5
-"""Artifacts that are looked for in the store: of a store that is lost, or another's, they are not there."""
+"""Newest artifacts that are looked up in the store, to detect a lost or wrong store."""
 
 
 def examine(session: Session) -> tuple[Finding, ...]:
@@ -55,7 +55,7 @@ def _findings(session: Session) -> Iterator[Finding]:
             yield Finding(name="catalog", place=catalog, state="note", message=older_note(found.schema), remedy=UPGRADE)
         else:
             yield Finding(name="catalog", place=catalog, state="fine", message=f"schema {found.schema} of {SCHEMA}")
-        yield _told(
+        yield _found(
             "tables",
             catalog,
             "; ".join(found.damage),
@@ -70,15 +70,17 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield _tried(
             "clock", catalog, lambda: _clock(session, found.clock), "set this machine's clock: timedatectl set-ntp true"
         )
-        yield _told("leftovers", catalog, ", ".join(found.leftovers), "of dead processes; remove them with rm", "note")
+        yield _found("leftovers", catalog, ", ".join(found.leftovers), "of dead processes; remove them with rm", "note")
         yield _tried("removals", catalog, lambda: _stuck(session), "mreg gc --remove finishes them")
         yield _tried("bytes", store, lambda: _bytes(session))
     problems = permission_problems(session.profile)
-    for one in problems:
-        yield Finding(name="permissions", place=one.place, state="note", message=one.message, remedy=one.remedy)
+    for problem in problems:
+        yield Finding(
+            name="permissions", place=problem.place, state="note", message=problem.message, remedy=problem.remedy
+        )
     if not problems:
         yield Finding(name="permissions", place=catalog, state="fine")
-    yield _told(
+    yield _found(
         "temporary folders",
         tempfile.gettempdir(),
         _temporary(session),
@@ -89,7 +91,7 @@ def _findings(session: Session) -> Iterator[Finding]:
 
 
 def _open_to_others(session: Session) -> Iterator[Finding]:
-    """A note if others can read the default place in the user's home; mreg makes it private, but changes no folder."""
+    """Report the default folder in the user's home if others can read it; mreg never changes an existing folder."""
     folder = session.profile.own_folder
     if not folder or not hasattr(os, "geteuid"):
         return
@@ -105,7 +107,7 @@ def _open_to_others(session: Session) -> Iterator[Finding]:
             )
 
 
-def _told(name: str, place: str, message: str, remedy: str, state: str) -> Finding:
+def _found(name: str, place: str, message: str, remedy: str, state: str) -> Finding:
     if not message:
         return Finding(name=name, place=place, state="fine")
     return Finding(name=name, place=place, state=state, message=message, remedy=remedy)
@@ -113,7 +115,7 @@ def _told(name: str, place: str, message: str, remedy: str, state: str) -> Findi
 
 def _tried(name: str, place: str, look: Callable[[], str], remedy: str = "") -> Finding:
     try:
-        return _told(name, place, look(), remedy, "note")
+        return _found(name, place, look(), remedy, "note")
     except MregError as error:
         return _failed(name, place, error)
 
@@ -130,8 +132,8 @@ def _audit(session: Session) -> str:
 
 def _rows(session: Session) -> str:
     def look(reader: Reader) -> None:
-        for one in reader.models():
-            reader.versions(one.model)
+        for summary in reader.models():
+            reader.versions(summary.model)
 
     session.catalog.read(look)
     return ""
@@ -144,8 +146,8 @@ def _clock(session: Session, clock: datetime | None) -> str:
         ahead = newest[0].at - now if newest else timedelta(0)
         return f"the last change was made {_words(ahead)} from now" if ahead > SKEW else ""
     off = now - clock.astimezone(UTC)
-    said = f"this machine's clock is {_words(abs(off))} {'ahead' if off > SKEW else 'behind'}"
-    return said if abs(off) > SKEW else ""
+    message = f"this machine's clock is {_words(abs(off))} {'ahead' if off > SKEW else 'behind'}"
+    return message if abs(off) > SKEW else ""
 
 
 def _words(time: timedelta) -> str:
@@ -161,7 +163,7 @@ def _stuck(session: Session) -> str:
 
 
 def _temporary(session: Session) -> str:
-    """What killed restores and imports of this user left in the system's folder for temporary files."""
+    """Return this user's old temporary folders, which killed commands left in the system's temporary folder."""
     before = (session.now() - OLD).timestamp()
     found = []
     with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
@@ -178,10 +180,10 @@ def _temporary(session: Session) -> str:
 def _bytes(session: Session) -> str:
     store = session.artifacts()
     newest = session.catalog.read(lambda reader: newest_artifacts(reader, NEWEST))
-    lacking = [one.digest for one in newest if not store.has(one.digest)]
-    if lacking:
+    missing = [artifact.digest for artifact in newest if not store.has(artifact.digest)]
+    if missing:
         raise Corrupt(
-            f"{len(lacking)} of the {len(newest)} artifacts that came last are not there, such as {lacking[0]}",
+            f"{len(missing)} of the {len(newest)} artifacts that came last are not there, such as {missing[0]}",
             hint="is artifacts in the profile right, and what it names mounted? mreg verify tells of all of them",
         )
     return ""
@@ -189,5 +191,5 @@ def _bytes(session: Session) -> str:
 
 def _store(session: Session) -> str:
     before = session.now() - OLD
-    old = [one for _, one, _ in unfinished(session) if one.modified <= before]
-    return f"{len(old)} left by killed commands, {sum(one.size for one in old)} bytes" if old else ""
+    old = [found for _, found, _ in unfinished(session) if found.modified <= before]
+    return f"{len(old)} left by killed commands, {sum(found.size for found in old)} bytes" if old else ""

@@ -1,4 +1,4 @@
-"""The rest of a model's life: register, describe, tag, alias, rename and delete."""
+"""Register, edit, tag, alias, rename and delete models and versions."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def edit(
         check_text("description", description)
     of_model = {"directions": directions, "primary metric": primary_metric}
     of_version = {"parent": parent, "run id": run_id, "experiment id": experiment_id}
-    for what, line in (("run id", run_id), ("experiment id", experiment_id)):
+    for field, line in (("run id", run_id), ("experiment id", experiment_id)):
         if line:
-            check_line(what, line)
+            check_line(field, line)
 
     def change(writer: Writer) -> RegisteredModel | ModelVersion:
         model, selector = find(writer, wanted)
@@ -142,10 +142,10 @@ def set_alias(session: Session, reference: VersionRef | str, alias: str, *, over
     wanted = as_reference(reference)
     check_alias(alias)
     check_text("override", override)
-    from mreg.registry.admission import take_alias
+    from mreg.registry.admission import set_alias_checked
 
     return session.write(
-        lambda writer: take_alias(writer, find_version(writer, wanted), alias, override=override), version_now
+        lambda writer: set_alias_checked(writer, find_version(writer, wanted), alias, override=override), version_now
     )
 
 
@@ -202,13 +202,13 @@ def delete(
         model, selector = find(reader, wanted)
         version = None if selector is None else find_version(reader, wanted)
         versions = (version,) if version else tuple(reversed(reader.versions(model)))
-        for one in versions:
+        for each in versions:
             if not force:
-                _check_unused(one)
+                _check_unused(each)
         found = Deletion(
             reference=version.reference if version else VersionRef(model.name),
-            versions=tuple(one.reference for one in versions),
-            places={one.reference: places for one in versions if (places := _places(one))},
+            versions=tuple(each.reference for each in versions),
+            places={each.reference: places for each in versions if (places := _places(each))},
         )
         return model, version, found
 
@@ -235,24 +235,24 @@ _IN_USE = (ModelStage.STAGING, ModelStage.PRODUCTION)
 
 
 def _places(version: ModelVersion) -> tuple[str, ...]:
-    """The stage in use and the aliases of a version."""
+    """Return the stage (only Staging or Production) and the aliases of a version."""
     stage = (version.stage.value,) if version.stage in _IN_USE else ()
     return (*stage, *version.aliases)
 
 
 def _check_unused(version: ModelVersion) -> None:
-    uses, frees = [], []
+    uses, remedies = [], []
     if version.stage in _IN_USE:
         uses.append(f"is in {version.stage.value}")
-        frees.append(f"mreg archive {version.reference}")
+        remedies.append(f"mreg archive {version.reference}")
     if version.aliases:
-        several = "es" if len(version.aliases) > 1 else ""
-        uses.append(f"has the alias{several} {', '.join(version.aliases)}")
-        frees += [f"mreg alias {version.model_name} --remove {alias}" for alias in version.aliases]
+        plural = "es" if len(version.aliases) > 1 else ""
+        uses.append(f"has the alias{plural} {', '.join(version.aliases)}")
+        remedies += [f"mreg alias {version.model_name} --remove {alias}" for alias in version.aliases]
     if uses:
         raise NotAllowed(
             f"{version.reference} {' and '.join(uses)}",
-            hint=f"{' && '.join(frees)}, or delete with --force",
+            hint=f"{' && '.join(remedies)}, or delete with --force",
             aliases=list(version.aliases),
         )
 
@@ -270,7 +270,7 @@ def _checked_tags(tags: Mapping[str, str], present: Mapping[str, str] | None = N
 
 def _checked_directions(directions: Mapping[str, Direction | str]) -> Mapping[str, str]:
     found = {}
-    for metric, way in directions.items():
-        word = way.value if isinstance(way, Direction) else way
+    for metric, direction in directions.items():
+        word = direction.value if isinstance(direction, Direction) else direction
         found[check_key("metric", metric)] = Direction.parse(word).value if word else ""
     return found

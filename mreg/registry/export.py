@@ -1,4 +1,4 @@
-"""Export: a version, or a model with all its versions, as one file that needs nothing else to be read."""
+"""Export a version, or a model with all its versions, to one self-contained file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput
 from mreg.registry.destinations import check_destination
-from mreg.registry.references import as_reference, concerning, find, find_told
+from mreg.registry.references import as_reference, find, find_with_note, naming_version
 from mreg.results.transfers import Exported
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def export(
         check_bounds(document)
     except BadInput as error:
         raise _too_large(found, document) from error
-    Bundle.parse(document)  # what can't be imported is told here, and not where nothing can be done about it
-    with concerning(found.versions[0].version) if len(found.versions) == 1 else nullcontext():
+    Bundle.parse(document)  # an invalid bundle must fail now, not at the import, when the source can be gone
+    with naming_version(found.versions[0].version) if len(found.versions) == 1 else nullcontext():
         size = session.artifacts().write_bundle(bundle, target, force=force, progress=progress)
     return Exported(
         reference=found.reference,
-        versions=tuple(one.version.reference for one in found.versions),
+        versions=tuple(bundled.version.reference for bundled in found.versions),
         destination=target,
         size_bytes=size,
     )
@@ -103,7 +103,7 @@ def _look(reader: Reader, wanted: VersionRef) -> _Found:
         events = reader.events(model=model, newest_first=False)
         reference, note = VersionRef(model.name), ""
     else:
-        version, note = find_told(reader, wanted)
+        version, note = find_with_note(reader, wanted)
         versions = (version,)
         events = reader.events(model=model, version=version.version, newest_first=False)
         reference = version.reference
@@ -117,15 +117,15 @@ def _with_parent(reader: Reader, version: ModelVersion) -> BundledVersion:
 
 
 def _blobs(session: Session, versions: tuple[BundledVersion, ...]) -> dict[Digest, int]:
-    """Every blob that the versions need, and its size."""
+    """Return every blob that the versions need, with its size."""
     sizes: dict[Digest, int] = {}
     manifests: set[Digest] = set()
-    for one in versions:
-        artifact = one.version.artifact
+    for bundled in versions:
+        artifact = bundled.version.artifact
         if artifact.kind is ArtifactKind.FILE:
             sizes[artifact.digest] = artifact.size_bytes
         elif artifact.digest not in manifests:
-            with concerning(one.version):
+            with naming_version(bundled.version):
                 manifest = session.artifacts().manifest(artifact.digest)
             manifests.add(artifact.digest)
             sizes[artifact.digest] = len(manifest.canonical())

@@ -1,4 +1,4 @@
-"""gc: what nothing needs any more, in the artifact store."""
+"""gc: find and remove garbage in the artifact store."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from mreg.catalog.database import Abandoned
 
 GRACE = timedelta(hours=24)
-"""Younger bytes may belong to a push that is under way, which would only have to put them again."""
+"""Age below which garbage is kept by default: a running push can rely on it, and would have to upload it again."""
 
 PUSH_LIVES = timedelta(hours=1)
-"""What is on its way in is left alone for as long in any case: nothing but its age tells whether its push lives."""
+"""Minimum age of a removed upload, for any grace period: only its age shows whether its push still runs."""
 
 BATCH = 500
-"""Blobs that are written down, removed and reported together."""
+"""Blobs that are announced in the catalog, removed and reported together."""
 
 LEASE_SECONDS = 300.0
-"""For so long after it wrote them down a gc removes blobs: half of the time after which others take it for dead."""
+"""Seconds after their announcement in which a gc removes blobs: half the time after which others consider it dead."""
 
 
 def gc(
@@ -45,7 +45,7 @@ def gc(
     if grace < timedelta(0):
         raise BadInput("a grace period can't be negative")
     now = session.now()
-    names = None if seen is None else {(one.kind, one.name) for one in seen}
+    names = None if seen is None else {(garbage.kind, garbage.name) for garbage in seen}
 
     def wanted(kind: str, name: str) -> bool:
         return names is None or (kind, name) in names
@@ -66,7 +66,7 @@ def gc(
 
 @dataclass(slots=True)
 class _Younger:
-    """What nothing needs and what is younger than the grace period, added up."""
+    """Number and total size of the garbage that is younger than the grace period."""
 
     grace: timedelta
     count: int = 0
@@ -78,11 +78,11 @@ class _Younger:
         self.size_bytes += size
         self.oldest = modified if self.oldest is None else min(self.oldest, modified)
 
-    def notice(self, one: str, several: str, more: str) -> str:
+    def notice(self, singular: str, plural: str, more: str) -> str:
         if self.oldest is None:
             return ""
-        what, first = (one, "it") if self.count == 1 else (several, "the first")
-        at = time_text(self.oldest + self.grace + timedelta(seconds=1))[:19]  # a whole second, and not before the time
+        what, first = (singular, "it") if self.count == 1 else (plural, "the first")
+        at = time_text(self.oldest + self.grace + timedelta(seconds=1))[:19]  # whole seconds, not too early
         return (
             f"left alone: {self.count} {what}, {counted(self.size_bytes, 'byte')}, younger than {_span(self.grace)}; "
             f"{first} can be removed from {at}Z; {more}"
@@ -100,18 +100,18 @@ def _span(time: timedelta) -> str:
 def _unfinished(
     session: Session, before: datetime, younger: _Younger, wanted: Callable[[str, str], bool], *, remove: bool
 ) -> Iterator[Garbage]:
-    for place, one, discard in unfinished(session):
-        if one.modified > before:
-            younger.add(one.size, one.modified)
-        elif wanted("unfinished", one.name):
+    for place, upload, discard in unfinished(session):
+        if upload.modified > before:
+            younger.add(upload.size, upload.modified)
+        elif wanted("unfinished", upload.name):
             if remove:
                 discard()
             yield Garbage(
                 kind="unfinished",
                 place=place,
-                name=one.name,
-                size_bytes=one.size,
-                modified=one.modified,
+                name=upload.name,
+                size_bytes=upload.size,
+                modified=upload.modified,
                 removed=remove,
             )
 
@@ -137,7 +137,7 @@ def _unreferenced(
         needed, last_artifact = needed_blobs(session)
     except Corrupt as error:
         if not old:
-            return  # nothing would be removed, and mreg verify reports the damage
+            return  # there is nothing to remove, and mreg verify reports the damage
         error.message = f"what can be removed is not known: {error.message}"
         raise
     for digest in stored.keys() - old.keys() - needed:
@@ -164,10 +164,10 @@ def _unreferenced(
 
 
 def _remove(session: Session, batch: Sequence[Digest], last_artifact: int) -> tuple[Digest, ...]:
-    """Remove blobs but for those that versions came to need meanwhile; those that went.
+    """Remove blobs, except those that versions have needed since the scan; return the removed ones.
 
-    In this order: it is written down which blobs go; then it is seen what versions that were made before that need;
-    what is left goes. Versions that are made later see what is written down.
+    The order matters: announce the blobs in the catalog, read the blobs that versions made before the announcement
+    need, remove the rest. Pushes of later versions see the announcement.
     """
     mark, now = os.urandom(12).hex(), session.now()
     began = time.monotonic()
@@ -179,7 +179,7 @@ def _remove(session: Session, batch: Sequence[Digest], last_artifact: int) -> tu
             if digest in needed:
                 continue
             if time.monotonic() - began > LEASE_SECONDS:
-                break  # others may take this gc for dead soon
+                break  # other processes will soon consider this gc dead
             session.artifacts().remove(digest)
             removed.append(digest)
     finally:

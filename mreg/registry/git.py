@@ -1,4 +1,4 @@
-"""Facts about a git repository, read from its files: a process for each fact would take longer than a push.
+"""Facts about a git repository, read from its files, because a git process for each would take longer than a push.
 
 A repository can be hostile input. Its files are read only inside its own folders: no link, ref or ``.git`` file makes
 mreg read, and record, the content of another place.
@@ -15,12 +15,12 @@ from mreg.registry.git_config import Setting, boolean, settings
 from mreg.registry.small_file import native_path, read_small, read_small_text
 
 PACKED_REFS_BYTES = 32 << 20
-"""The largest file of packed refs that is read; about 500,000 refs."""
+"""Maximum size in bytes of a packed-refs file that is read; about 500,000 refs."""
 
 _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 _REF = re.compile(r"refs/(?:(?!\.)[^/\0-\x20\x7f~^:?*\[\\]+/)*(?!\.)[^/\0-\x20\x7f~^:?*\[\\]+")
-"""A ref's name by the rules of ``git check-ref-format``; ``_ref`` has the rest of them."""
+"""A ref name by the rules of ``git check-ref-format``; `_valid_ref` checks the remaining rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Repository:
     """A working folder under git.
 
     Attributes:
-        top: The top of the working folder.
+        top: The top folder of the working tree.
         git_folder: Its ``.git`` folder, or the folder that a ``.git`` file names; without links.
-        common: The folder of refs and configuration, the same for all linked worktrees; without links.
+        common: The folder of refs and configuration, shared by linked worktrees; without links.
     """
 
     top: str
@@ -45,7 +45,7 @@ def find_repository(folder: str, notice: Callable[[str], None] = lambda _text: N
     as it does for linked worktrees and submodules. Otherwise a folder could pass off another repository as its own.
 
     Args:
-        notice: Told why a repository is left out.
+        notice: Receives the reason why a repository is ignored.
     """
     current = os.path.abspath(folder)
     while True:
@@ -68,7 +68,7 @@ def _repository(top: str, dot_git: str) -> Repository | None:
         if not _inside(git_folder, real_top) or os.path.lexists(os.path.join(git_folder, "commondir")):
             return None
         return Repository(top, git_folder, git_folder)
-    # git removes line ends here, but no blanks
+    # git strips line ends here, but not spaces
     pointer = re.fullmatch(r"gitdir: ([^\0\r\n]+)[\r\n]*", read_small_text(dot_git, within=top))
     if not pointer:
         return None
@@ -105,7 +105,7 @@ def configuration(repository: Repository) -> tuple[Setting, ...] | None:
         own = settings(os.path.join(repository.git_folder, "config.worktree"), within=repository.git_folder)
     if found is None or own is None:
         return None
-    if repository.git_folder != repository.common:  # these two are those of the main working folder alone
+    if repository.git_folder != repository.common:  # these two keys apply only to the main working folder
         found = tuple(setting for setting in found if setting[0] not in ("core.bare", "core.worktree"))
     return found + own
 
@@ -142,14 +142,14 @@ def _valid_ref(ref: str) -> bool:
 
 
 def remote(repository: Repository) -> str:
-    """Return the URL of the remote (origin, else the first) without user, password or query; empty if there is none."""
+    """Return the URL of origin (or the first remote) without user, password or query; empty without a remote."""
     config = settings(os.path.join(repository.common, "config"), within=repository.common)
     urls = {key: value for key, value in config or () if key.startswith("remote.") and key.endswith(".url") and value}
     return without_secrets(urls.get("remote.origin.url") or next(iter(urls.values()), "") or "")
 
 
 def without_secrets(url: str) -> str:
-    """Return the URL without the parts that may hold a secret: user and password, query, fragment."""
+    """Return the URL without the parts that can hold a secret: user and password, query, fragment."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         # user@host:path names a login; user:token@host:path would hold a secret; local paths have neither.

@@ -1,9 +1,9 @@
-"""Asking git whether tracked files are changed, in a way that gives git no configuration of the repository.
+"""Ask git whether tracked files are changed, without letting git read the repository's configuration.
 
-Git runs the commands that a configuration names: filters, monitors, hooks, the programs of remotes. So mreg reads the
-configuration itself and gives git a private git folder instead of the repository's. It holds the commit, the
-attributes, and a configuration of the keys in `_CARRIED` alone, with values that mreg has checked. Of the repository,
-git reads the index, the objects and the working folder. The user's own configuration applies, with the user's filters.
+Git runs the commands that a configuration names: filters, monitors, hooks, programs of remotes. So mreg reads the
+configuration itself and gives git a private git folder. It holds the commit, the attributes, and a configuration with
+only the keys in `_CARRIED` and values that mreg has checked. Of the repository, git reads the index, the objects and
+the working folder. The user's own configuration applies, including the user's filters.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     import subprocess
 
 STATUS_SECONDS = 5.0
-"""How long a push waits for git after the bytes are stored."""
+"""Seconds that a push waits for git after the bytes are stored."""
 
 KILL_SECONDS = 1.0
-"""How long a killed git may take to end; a process that the kernel holds never ends."""
+"""Seconds to wait for a killed git, which never ends if the kernel holds it."""
 
 MEMORY = 512 << 20
-"""Bytes that git may take at most, on Linux: a tree or an index of a few KB can name any number of long paths.
+"""Memory limit of git in bytes, on Linux: a tree or index of a few KB can name any number of long paths.
 
-An index of a million files takes 250 MiB, and the threads that look at the files 160 MiB."""
+An index of a million files takes 250 MiB, and the threads that examine the files take 160 MiB."""
 
 INDEX_BYTES = 128 << 20
-"""The largest index that git is asked to read; about a million files."""
+"""Maximum size in bytes of an index that git is asked to read; about a million files."""
 
 _BOOLEAN = {
     **dict.fromkeys(("true", "yes", "on", "1"), "true"),
@@ -54,23 +54,23 @@ _CARRIED: dict[str, Mapping[str, str]] = {
     "core.trustctime": _BOOLEAN,
     "extensions.objectformat": {"sha1": "sha1", "sha256": "sha256"},
 }
-"""Keys that change whether a file counts as changed, and each value's text in the private configuration."""
+"""Keys that affect whether a file counts as changed, with the text of each value in the private configuration."""
 
 _EXTENSIONS = frozenset(
     f"extensions.{name}" for name in ("noop", "partialclone", "preciousobjects", "relativeworktrees", "worktreeconfig")
 )
-"""Extensions of the format that make no difference to the answer."""
+"""Repository format extensions that do not affect the answer."""
 
 _OF_ONE_REPOSITORY = frozenset(
     "GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_ATTR_SOURCE GIT_COMMON_DIR GIT_CONFIG GIT_DIR GIT_GRAFT_FILE "
     "GIT_IMPLICIT_WORK_TREE GIT_INDEX_FILE GIT_INTERNAL_SUPER_PREFIX GIT_NAMESPACE GIT_OBJECT_DIRECTORY GIT_PREFIX "
     "GIT_QUARANTINE_PATH GIT_REPLACE_REF_BASE GIT_SHALLOW_FILE GIT_WORK_TREE".split()
 )
-"""Variables that would make git mean another repository than mreg; git sets some of them for its hooks."""
+"""Variables that point git at another repository; git sets some of them for its hooks."""
 
 
 class DirtyCheck:
-    """Whether tracked files are changed, asked of git while the bytes of the push are stored.
+    """Checks with git whether tracked files are changed, while the bytes of the push are stored.
 
     Attributes:
         note: Why the answer is unknown, empty otherwise.
@@ -98,7 +98,7 @@ class DirtyCheck:
     ) -> None:
         import subprocess
 
-        # Not by tempfile, whose import takes longer than all else here.
+        # Without tempfile, whose import takes longer than everything else here.
         temporary = environ.get("TMPDIR") or environ.get("TEMP") or "/tmp"  # noqa: S108 - the folder's name is random
         folder = os.path.join(os.path.abspath(temporary), f"mreg-git-{os.urandom(12).hex()}")
         os.mkdir(folder, 0o700)
@@ -118,7 +118,7 @@ class DirtyCheck:
             "-c", "credential.helper=", "-c", "protocol.allow=never", "-c", "core.bigFileThreshold=64m",
             "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all",
         ]  # fmt: skip
-        # The output goes to a file: a pipe could be held open by a process that git leaves behind.
+        # The output goes to a file: a process that git leaves behind could hold a pipe open.
         with open(os.path.join(self._folder, "output"), "wb") as output:
             self._process = subprocess.Popen(
                 command,
@@ -149,7 +149,7 @@ class DirtyCheck:
         self.note = f"unknown whether tracked files are changed: {reason}; run git status if you trust the repository"
 
     def result(self) -> bool | None:
-        """Return the answer; None if git is missing, was not asked, failed, or takes too long."""
+        """Return whether files are changed; None if git is missing, was not run, failed, or takes too long."""
         if self._process is None:
             return None
         if not _ended(self._process, STATUS_SECONDS):
@@ -162,7 +162,7 @@ class DirtyCheck:
         return None
 
     def close(self) -> None:
-        """Kill git and all that it started if it still runs, and remove the private folder."""
+        """Kill git and its child processes if it still runs, and remove the private folder."""
         process = self._process
         if process is not None and process.poll() is None:
             end(process, kill=True)
@@ -175,11 +175,11 @@ class DirtyCheck:
 
 
 def _limit_memory(process: int) -> None:
-    """Let a process, and each one that it starts, have at most `MEMORY` bytes of data, where the system can.
+    """Limit the data of a process, and of each process that it starts, to `MEMORY` bytes, on Linux.
 
-    Linux can do this to a process that runs already; in these microseconds git does not take much. To set a limit
-    before a program starts, Python would run code in the fork of a process with threads, which can hang. So elsewhere
-    the limit of git itself for one block of memory holds, and the time.
+    Linux can limit a process that is already running; git takes little memory in those microseconds. Setting a limit
+    before a program starts would run Python code in the fork of a process with threads, which can hang. So on other
+    systems only git's own limit for one block of memory and the time limit apply.
     """
     try:
         import resource
@@ -188,11 +188,11 @@ def _limit_memory(process: int) -> None:
         wanted = [limit for limit in (now, most, MEMORY) if limit != resource.RLIM_INFINITY]
         resource.prlimit(process, resource.RLIMIT_DATA, (min(wanted), most))
     except (ImportError, AttributeError, OSError):
-        return  # another system, or a container that does not allow it
+        return  # not Linux, or a container that does not allow it
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether the process itself ends in time; its children are not waited for."""
+    """Return whether the process ends in time; does not wait for its children."""
     import subprocess
 
     try:
@@ -203,7 +203,7 @@ def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def _search_path(environ: Mapping[str, str]) -> list[str]:
-    """The folders of PATH, without relative ones: those would be searched in the folder of the push."""
+    """Return the folders of PATH without relative ones, which would be searched in the folder of the push."""
     return [folder for folder in environ.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(folder)]
 
 
@@ -217,7 +217,7 @@ def _program(environ: Mapping[str, str]) -> str:
 
 
 def _refusal(repository: Repository, environ: Mapping[str, str], carried: list[Setting]) -> str:
-    """Return why git is not asked, or an empty text; add the settings that it is given to `carried`."""
+    """Return why git is not run, or an empty text; add the settings for git to ``carried``."""
     foreign = _foreign(repository, environ)
     if foreign:
         return foreign
@@ -245,7 +245,7 @@ def _refusal(repository: Repository, environ: Mapping[str, str], carried: list[S
 
 
 def _matters(key: str) -> bool:
-    """Whether a key that git is not given could change the answer. All other keys can be left out."""
+    """Return whether a key that git does not receive could change the answer."""
     section = key.partition(".")[0]
     return (
         section in ("filter", "include", "includeif")
@@ -255,16 +255,16 @@ def _matters(key: str) -> bool:
 
 
 def _foreign(repository: Repository, environ: Mapping[str, str]) -> str:
-    """Return that another user owns the repository, unless ``safe.directory`` of the user's own settings allows it."""
+    """Return a reason if another user owns the repository and the user's own ``safe.directory`` does not allow it."""
     if not hasattr(os, "geteuid"):
         return ""
-    mine = {os.geteuid()}
-    if mine == {0} and environ.get("SUDO_UID", "").isdecimal():
-        mine.add(int(environ["SUDO_UID"]))
+    own_ids = {os.geteuid()}
+    if own_ids == {0} and environ.get("SUDO_UID", "").isdecimal():
+        own_ids.add(int(environ["SUDO_UID"]))
     for folder in (repository.top, repository.git_folder, repository.common):
         with contextlib.suppress(OSError):
             owner = os.stat(folder).st_uid
-            if owner not in mine and not _safe(repository.top, environ):
+            if owner not in own_ids and not _safe(repository.top, environ):
                 return f"{folder} belongs to user {owner}"
     return ""
 

@@ -1,7 +1,7 @@
-"""Git's configuration files, read as git reads them or not at all.
+"""Strict parser of git's configuration files.
 
-The grammar is that of ``git_parse_source`` in git's ``config.c``. A text that git rejects is refused, and so is a text
-that two versions of git read differently.
+The grammar is that of ``git_parse_source`` in git's ``config.c``. A text that git rejects, or that two versions of git
+read differently, is rejected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from mreg.registry.small_file import read_small
 
 Setting = tuple[str, str | None]
-"""A key as ``git config --list`` prints it, and its value; None: the key stands alone, which means true."""
+"""A key as ``git config --list`` prints it, and its value; None for a key without a value, which means true."""
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|[#;][^\n]*)*")
 _SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t\r]+"((?:[^"\\\n]|\\[^\n])*)")?\]')
@@ -28,7 +28,7 @@ _MEANING = {"t": "\t", "b": "\b", "n": "\n", "\\": "\\", '"': '"', "\n": "", "":
 
 
 def parse(data: bytes) -> tuple[Setting, ...] | None:
-    """Return the settings in the order of the file, or None if git might read the file differently."""
+    """Return the settings in the order of the file, or None if git rejects the file or could read it differently."""
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape").replace("\r\n", "\n")
     if "\0" in text:
         return None
@@ -90,13 +90,13 @@ def _value(text: str, position: int) -> tuple[str | None, int]:
 
 
 def boolean(found: tuple[Setting, ...], key: str) -> bool:
-    """Whether a setting is true. One that is absent is not; one that git would reject counts as true."""
+    """Return whether a setting is true: False if it is absent, True if git would reject its value."""
     values = [value for name, value in found if name == key]
     return bool(values) and (values[-1] is None or values[-1].lower() not in ("", "false", "no", "off", "0"))
 
 
 def settings(path: str, *, within: str = "") -> tuple[Setting, ...] | None:
-    """Return a configuration file's settings; none if there is no file, None if it cannot be read completely."""
+    """Return the settings of a configuration file: empty if it does not exist, None if it cannot be read completely."""
     if not os.path.lexists(path):
         return ()
     data = read_small(path, within=within)
@@ -104,7 +104,7 @@ def settings(path: str, *, within: str = "") -> tuple[Setting, ...] | None:
 
 
 def user_settings(variables: Mapping[str, str]) -> tuple[Setting, ...]:
-    """Return the settings of the computer and of the user: no repository can change these."""
+    """Return the settings of the system and of the user, which no repository can change."""
     home = variables.get("HOME", "")
     places = [] if variables.get("GIT_CONFIG_NOSYSTEM") else [variables.get("GIT_CONFIG_SYSTEM") or "/etc/gitconfig"]
     if variables.get("GIT_CONFIG_GLOBAL"):

@@ -1,7 +1,7 @@
-"""Import: what another registry exported becomes versions of this one.
+"""Import versions that another registry exported.
 
-What comes in is checked whole before a byte of it reaches the store, and enters as a push of today would: in no stage,
-without aliases, by the person who imports. ``docs/decisions/0013`` says why.
+A bundle is verified completely before any byte reaches the store. Its versions enter like new pushes: in no stage,
+without aliases, created by the importing user; ``docs/decisions/0013`` explains why.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 NUMBER_LIMIT = 1_000_000
-"""The highest number that an import may make a model go on from; a bundle must not use a model's numbers up."""
+"""Highest version number that an import keeps: a bundle must not use up a model's version numbers."""
 
 
 def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> Bundle:
-    """What is in a bundle, after every byte of it was verified; needs no catalog and writes nothing.
+    """Return the content of a bundle after verifying every byte; needs no catalog and writes nothing.
 
     Raises:
-        NotFound: There is no such file.
-        BadInput: It is no bundle, or one that could not be imported.
-        Corrupt: It is damaged or cut off.
-        Unavailable: It can't be read.
+        NotFound: The file does not exist.
+        BadInput: The file is not a bundle, or cannot be imported.
+        Corrupt: The bundle is damaged or truncated.
+        Unavailable: The file cannot be read.
     """
     from mreg.artifacts.bundle_file import BundleFile
     from mreg.artifacts.progress import told
@@ -78,33 +78,32 @@ def import_bundle(
 
 
 class _Import:
-    """One bundle on its way into the catalog; `add` may run more than once."""
+    """The import of one bundle; `add` can run more than once."""
 
     def __init__(self, bundle: Bundle, name: ModelName) -> None:
         self._bundle = bundle
         self._name = name
         self._events = bundle.events_by_version()
-        self._order = {str(one.version.reference): place for place, one in enumerate(bundle.versions)}
+        self._order = {str(bundled.version.reference): place for place, bundled in enumerate(bundle.versions)}
         self._here: dict[str, ModelVersion] = {}
         self.dropped: list[str] = []
 
     def add(self, writer: Writer) -> Imported:
-        """Add what is not there, and say what became of each version."""
+        """Add the missing versions, and return the result for each version."""
         model = writer.model(self._name) or self._register(writer)
         before = _imported_before(writer, model)
         self._here = {}
         self.dropped = []
         results = []
         added = []
-        for one in self._bundle.versions:
-            found = self._find(writer, model, one.version, before)
-            here = found or self._add_version(writer, model, one)
+        for bundled in self._bundle.versions:
+            source = bundled.version.reference
+            found = self._find(writer, model, bundled.version, before)
+            here = found or self._add_version(writer, model, bundled)
             if found is None:
-                added.append((one, here))
-            self._here[str(one.version.reference)] = here
-            results.append(
-                ImportedVersion(source=one.version.reference, reference=here.reference, already_there=found is not None)
-            )
+                added.append((bundled, here))
+            self._here[str(source)] = here
+            results.append(ImportedVersion(source=source, reference=here.reference, already_there=found is not None))
         self._set_later_parents(writer, added)
         return Imported(model=model.name, versions=tuple(results))
 
@@ -121,7 +120,7 @@ class _Import:
     def _find(
         self, reader: Reader, model: RegisteredModel, version: ModelVersion, before: dict[str, int]
     ) -> ModelVersion | None:
-        """The version as it is here, by its number or by an earlier import of it."""
+        """Return the version of this registry with the same bytes, by its number or by an earlier import."""
         origin = self._events[version.version][0].hash
         for number in (version.version, before.get(origin)):
             found = reader.version(model, number) if number else None
@@ -129,8 +128,8 @@ class _Import:
                 return found
         return None
 
-    def _add_version(self, writer: Writer, model: RegisteredModel, one: BundledVersion) -> ModelVersion:
-        version = one.version
+    def _add_version(self, writer: Writer, model: RegisteredModel, bundled: BundledVersion) -> ModelVersion:
+        version = bundled.version
         return writer.add_version(
             model,
             artifact=version.artifact,
@@ -143,14 +142,14 @@ class _Import:
                 run_id=version.run_id,
                 experiment_id=version.experiment_id,
             ),
-            parent=self._parent(writer, one),
+            parent=self._parent(writer, bundled),
             source=version.source,
             wanted=version.version if version.version <= NUMBER_LIMIT else 0,
             imported=self._origin(version),
         )
 
     def _origin(self, version: ModelVersion) -> dict[str, object]:
-        """What a version was, for the audit trail."""
+        """Return the state of a version in the exporting registry, for the audit trail."""
         first, last = self._events[version.version]
         return {
             "reference": str(version.reference),
@@ -163,30 +162,31 @@ class _Import:
             "last_event": last.hash,
         }
 
-    def _parent(self, reader: Reader, one: BundledVersion) -> ModelVersion | None:
-        """The parent as it is here: from the bundle, or one of the same reference and bytes."""
-        parent = one.version.parent
+    def _parent(self, reader: Reader, bundled: BundledVersion) -> ModelVersion | None:
+        """Return the parent in this registry: imported from the bundle, or with the same reference and bytes."""
+        parent = bundled.version.parent
         if parent is None:
             return None
         if str(parent) in self._order:
             return self._here.get(str(parent))
         model = reader.model(parent.name)
         found = reader.find(model, parent.selector) if model and parent.selector else None
-        if found is not None and found.artifact.digest == one.parent_digest:
+        if found is not None and found.artifact.digest == bundled.parent_digest:
             return found
-        self.dropped.append(f"{one.version.reference} was made from {parent}, which is not here; its event keeps that")
+        source = bundled.version.reference
+        self.dropped.append(f"{source} was made from {parent}, which is not here; its event keeps that")
         return None
 
     def _set_later_parents(self, writer: Writer, added: list[tuple[BundledVersion, ModelVersion]]) -> None:
-        """Give the parents of a higher number, which an edit can make, to versions that were added before them."""
-        for one, here in added:
-            parent = str(one.version.parent)
-            if self._order.get(parent, -1) > self._order[str(one.version.reference)]:
+        """Set the parents that come later in the bundle than their children, which an edit can cause."""
+        for bundled, here in added:
+            parent = str(bundled.version.parent)
+            if self._order.get(parent, -1) > self._order[str(bundled.version.reference)]:
                 writer.edit_version(here, parent=self._here[parent])
 
 
 def _imported_before(reader: Reader, model: RegisteredModel) -> dict[str, int]:
-    """The version that an earlier import made, by the hash of the event that told of its first push."""
+    """Return the versions that earlier imports made, by the hash of the original push event."""
     found: dict[str, int] = {}
     for event in reader.events(model=model):
         imported = event.details.get("imported")

@@ -1,4 +1,4 @@
-"""Lineage: the tree of what a version was made from and of what was made from it."""
+"""Lineage: the ancestors and descendants of a version."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mreg.registry.session import Session
 from mreg.results.lineage import Lineage, LineageNode
 
 NODES_LIMIT = 10_000
-"""Versions in one tree; beyond it the tree is cut."""
+"""Maximum number of versions in a tree; a larger tree is cut."""
 
 
 def lineage(session: Session, reference: VersionRef | str) -> Lineage:
@@ -33,21 +33,21 @@ def lineage(session: Session, reference: VersionRef | str) -> Lineage:
 
 
 class _Nodes:
-    """The versions of a tree, read all at once."""
+    """The versions of a tree, read together."""
 
     def __init__(self, reader: Reader, ids: list[int]) -> None:
         self._versions = {version.version_id: version for version in reader.versions_by_id(ids)}
         self._deleted = reader.references(set(ids) - self._versions.keys())
 
     def of(self, version_id: int, related: tuple[LineageNode, ...]) -> tuple[LineageNode, ...]:
-        """The node of a version; none where the catalog does not know it."""
+        """Return the node of a version, empty if the catalog does not have the version."""
         version = self._versions.get(version_id)
         reference = version.reference if version else self._deleted.get(version_id)
         return (LineageNode(reference=reference, version=version, related=related),) if reference else ()
 
 
 def _chain(reader: Reader, version_id: int) -> list[int]:
-    """The ids of a version's ancestors, the parent first."""
+    """Return the ids of a version's ancestors, the parent first."""
     parents = reader.ancestors(version_id, NODES_LIMIT)
     chain: dict[int, None] = {}
     current = parents.get(version_id)
@@ -58,9 +58,9 @@ def _chain(reader: Reader, version_id: int) -> list[int]:
 
 
 def _tree(reader: Reader, version_id: int) -> tuple[list[int], dict[int, list[int]]]:
-    """The ids of a version's descendants, the near ones first, and the children of each."""
-    # Downwards by breadth, upwards by assembly: a chain of 10,000 must not meet Python's recursion limit.
-    # Each version stands in the tree once: a hostile catalog can give one several parents, or make it its own ancestor.
+    """Return the ids of a version's descendants in breadth-first order, and the children of each."""
+    # Iterative, because a chain of 10,000 versions exceeds Python's recursion limit. Each version is in the tree once:
+    # a hostile catalog can give a version several parents, or make it its own ancestor.
     edges = reader.descendants(version_id, NODES_LIMIT)
     order = [version_id]
     seen = {version_id}

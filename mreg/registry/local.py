@@ -1,4 +1,4 @@
-"""LocalRegistry: the registry over a catalog and an artifact store that this process opens itself."""
+"""LocalRegistry: a registry whose catalog and artifact store this process opens itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Operation:
         return function
 
     def __get__(self, registry: LocalRegistry | None, _owner: type) -> Any:
-        # abc asks the class for each method, which must not import all modules.
+        # abc reads each method from the class, which must not import all modules.
         return self if registry is None else partial(self.function(), registry._session)
 
 
@@ -44,7 +44,7 @@ def _operation(place: str) -> Any:
 
 
 class LocalRegistry(Registry):
-    """A registry over a catalog and an artifact store, and what a server needs beside its interface."""
+    """A registry with direct access to its catalog and artifact store, with further methods for a server."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -88,7 +88,7 @@ class LocalRegistry(Registry):
         target = target_model(self._session, path, name)
         return push(self._session, path, target, metadata or given, stage=stage, parent=parent, progress=progress)
 
-    if not TYPE_CHECKING:  # their types are those of the interface
+    if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("edit.register")
         pull = _operation("pull.pull")
         stream = _operation("pull.stream")
@@ -147,24 +147,24 @@ class LocalRegistry(Registry):
 
         return refuse_unfit(self._session)
 
-    # For a server, whose clients have no path here
+    # For a server, whose clients have no paths on this machine
 
     def acting_as(self, actor: str, notice: Callable[[str], None] = lambda _text: None) -> Self:
-        """The same registry in the hands of somebody else; see `mreg.registry.streaming.acting_as`."""
+        """Return this registry for another actor; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
         return type(self)(acting_as(self._session, actor, notice))
 
     @property
     def actor(self) -> str:
-        """Whose name events carry."""
+        """The actor of events."""
         return self._session.actor()
 
     def open_upload(self, size: int = 0) -> AbstractContextManager[StreamUpload]:
-        """Room for a file that comes from a stream, for `push_upload`; dropped unless it is pushed.
+        """Open an upload that receives a file from a stream, for `push_upload`; discarded unless it is pushed.
 
         Args:
-            size: How many bytes are expected, 0 where that is not known.
+            size: Expected number of bytes, 0 if unknown.
         """
         return self._session.artifacts().open_upload(size)
 
@@ -186,25 +186,25 @@ class LocalRegistry(Registry):
         return push_upload(self._session, upload, file_name, target, metadata, stage=stage, parent=parent)
 
     def files(self, reference: Reference) -> tuple[StoredFile, ...]:
-        """The files of a version; see `mreg.registry.streaming.files`."""
+        """Return the files of a version; see `mreg.registry.streaming.files`."""
         from mreg.registry.streaming import files
 
         return files(self._session, reference)
 
     def file(self, reference: Reference, path: str | None = None) -> StoredFile:
-        """One file of a version; see `mreg.registry.streaming.file`."""
+        """Return a file of a version; see `mreg.registry.streaming.file`."""
         from mreg.registry.streaming import file
 
         return file(self._session, reference, path)
 
     def read_file(self, file: StoredFile, start: int = 0, length: int | None = None) -> Generator[bytes]:
-        """The bytes of a file, chunk by chunk; see `mreg.registry.streaming.read_file`."""
+        """Yield the bytes of a file in chunks; see `mreg.registry.streaming.read_file`."""
         from mreg.registry.streaming import read_file
 
         return read_file(self._session, file, start, length)
 
     def reachable(self) -> tuple[Check, ...]:
-        """Whether catalog and store answer; see `mreg.registry.check.reachable`."""
+        """Check that catalog and store respond; see `mreg.registry.check.reachable`."""
         from mreg.registry.check import reachable
 
         return reachable(self._session)

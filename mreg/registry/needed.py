@@ -1,4 +1,4 @@
-"""Which blobs the versions of a catalog need."""
+"""The blobs that the versions of a catalog need."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ MANIFESTS_AT_ONCE = 8
 
 
 def needed_blobs(session: Session, after: int = 0) -> tuple[set[Digest], int]:
-    """The blobs of all artifacts that came after one, and the id of the last artifact.
+    """Return the blobs of all artifacts with an id above ``after``, and the highest id.
 
     Raises:
-        Corrupt: A folder's manifest is missing or damaged.
+        Corrupt: The manifest of a folder is missing or damaged.
     """
     artifacts = session.catalog.read(lambda reader: tuple(stored_artifacts(reader, after)))
-    needed = {one.digest for one in artifacts}
-    folders = {one.digest for one in artifacts if one.kind is ArtifactKind.FOLDER}
+    needed = {artifact.digest for artifact in artifacts}
+    folders = {artifact.digest for artifact in artifacts if artifact.kind is ArtifactKind.FOLDER}
     if folders:
         from mreg.artifacts.parallel import in_order
 
         for manifest in in_order(session.artifacts().manifest, folders, at_once=MANIFESTS_AT_ONCE):
             needed.update(entry.digest for entry in manifest.entries)
-    return needed, max((one.artifact_id for one in artifacts), default=after)
+    return needed, max((artifact.artifact_id for artifact in artifacts), default=after)

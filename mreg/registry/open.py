@@ -1,4 +1,4 @@
-"""From a profile to a wired Registry: the one place that chooses implementations."""
+"""Open the registry of a profile; the only code that chooses implementations."""
 
 from __future__ import annotations
 
@@ -33,24 +33,25 @@ def open_registry(
     notice: Callable[[str], None] | None = None,
     hook_log: HookLog | None = None,
 ) -> LocalRegistry:
-    """A registry over the catalog and artifact store that the profile names.
+    """Open the registry of a profile.
 
-    Nothing is made and nothing is read but the profile until the first operation. With no argument and no profile file
-    it is a SQLite file and a folder under the user's data folder.
+    Before the first operation, nothing is created and only the profile is read. Without arguments and a profile file,
+    the registry is a SQLite file and a folder in the user's data folder.
 
     Args:
-        profile: A profile's name; None for MREG_PROFILE, the project file's, the default one.
-        config: The profile file in place of MREG_CONFIG or the user's.
-        catalog: A catalog in place of the profile's; artifacts likewise.
-        user: Who acts, in place of who is found.
-        trust_project: Use the store that an ``mreg.yaml`` of the working folder or above names, although the user has
+        profile: Name of the profile (default: MREG_PROFILE, the project file, or the profile file's default).
+        config: Profile file (default: MREG_CONFIG, or the user's profile file).
+        catalog: Catalog (default: the profile's).
+        artifacts: Artifact store (default: the profile's, or next to the given catalog).
+        user: Actor of events (default: MREG_USER, the profile, or the user of CI, git or the login).
+        trust_project: Use the store that an ``mreg.yaml`` in the working folder or above names, although the user has
             not allowed it with ``mreg trust``; as MREG_TRUST_PROJECT=1.
         notice: Receives notes for the user, such as what a reference resolved to.
         hook_log: Receives the hooks that the registry runs.
 
     Raises:
-        BadProfile: A profile file is wrong, or the project file names a store that the user has not allowed.
-        NotFound: There is no such profile.
+        BadProfile: A profile file is invalid, or the project file names a store that the user has not allowed.
+        NotFound: The profile does not exist, or the given profile file does not exist.
     """
     from mreg.profile.load import load_profile
 
@@ -72,7 +73,7 @@ def open_registry(
 def wire_registry(
     profile: Profile, *, notice: Callable[[str], None] | None = None, hook_log: HookLog | None = None
 ) -> LocalRegistry:
-    """The registry of a profile that is loaded already."""
+    """Open the registry of a loaded profile."""
     from mreg.catalog.catalog import Catalog
 
     tell = notice or (lambda _text: None)
@@ -84,7 +85,7 @@ def wire_registry(
             store.append(_store_in_bucket(profile, tell) if in_bucket else _store_in_folder(profile))
         return store[0]
 
-    # Not by the store, which a command that only shows has no other need of.
+    # Without the store, which commands that only read the catalog do not open.
     @functools.cache
     def url() -> str:
         from mreg.files import folder_url
@@ -111,7 +112,7 @@ def wire_registry(
             artifacts=artifact_store,
             actor=actor,
             now=lambda: datetime.now(UTC),
-            # What a hook itself changes sets nothing off, or two hooks could go on for ever.
+            # Changes by a hook trigger no hooks, otherwise two hooks could trigger each other forever.
             hooks=() if os.environ.get("MREG_DEPLOYMENT") else profile.hooks,
             notice=tell,
             hook_log=hook_log or HookLog(),

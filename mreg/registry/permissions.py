@@ -1,4 +1,4 @@
-"""Modes, groups and owners in a shared folder: what keeps a user out who is meant to use it."""
+"""Checks of modes, groups and owners in a shared folder."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from mreg.results.profiles import Profile
 
 SHOWN = 3
-"""Names in one message."""
+"""Maximum number of names in a message."""
 
-BESIDE = ("-wal", "-shm", "-journal")
+LOGS = ("-wal", "-shm", "-journal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One kind of problem.
+    """A permission problem.
 
     Attributes:
         place: The catalog, or the folder of the store.
-        remedy: A command for the owner or root.
+        remedy: Command for the owner or root.
     """
 
     place: str
@@ -37,9 +37,9 @@ class Problem:
 
 
 def permission_problems(profile: Profile) -> tuple[Problem, ...]:
-    """Files and folders that this user, or a user to whom the folder above them is open, cannot use; changes nothing.
+    """Find files and folders that this user, or another user with access to the folder above, cannot use.
 
-    A catalog or store that is not there, or not in a folder, has none.
+    Changes nothing. A catalog or store that does not exist or is not on this machine's file system has no problems.
     """
     if not hasattr(os, "geteuid"):
         return ()
@@ -63,13 +63,13 @@ def _of_catalog(path: str) -> Iterator[Problem]:
     if shared:
         wrong.append(_less("catalog.db", catalog, above.st_mode & 0o666))
     yield from _problem(path, wrong, f"chmod {_letters(above.st_mode & 0o666)} {every}")
-    beside = [(path + one, os.lstat(path + one)) for one in BESIDE if os.path.lexists(path + one)]
-    wrong = [_less(os.path.basename(one), status, catalog.st_mode & 0o666) for one, status in beside]
-    wrong += [_without_right(one) for one, _ in beside]
+    logs = [(path + suffix, os.lstat(path + suffix)) for suffix in LOGS if os.path.lexists(path + suffix)]
+    wrong = [_less(os.path.basename(log), status, catalog.st_mode & 0o666) for log, status in logs]
+    wrong += [_without_right(log) for log, _ in logs]
     yield from _problem(path, wrong, f"chmod {_letters(catalog.st_mode & 0o666)} {every}")
     if shared:
         wrong = [
-            _other_group(os.path.basename(one), status, above.st_gid) for one, status in ((path, catalog), *beside)
+            _other_group(os.path.basename(file), status, above.st_gid) for file, status in ((path, catalog), *logs)
         ]
         yield from _problem(path, wrong, f"chgrp {above.st_gid} {every}")
 
@@ -95,7 +95,7 @@ def _is_shared(folder: os.stat_result) -> bool:
 
 
 def _is_private_group(found: os.stat_result) -> bool:
-    """Whether the group of a folder is the owner's own: nothing is shared with it."""
+    """Return whether the group of a folder is its owner's private group."""
     import pwd
 
     try:
@@ -134,7 +134,7 @@ def _of_store(root: str) -> Iterator[Problem]:
 
 
 def _below(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Every folder and file of a store; a folder that cannot be read is given, and what is in it left out."""
+    """Yield every folder and file of a store; the content of a folder that cannot be read is left out."""
     pending = [(root, 0)]
     while pending:
         folder, depth = pending.pop()
@@ -149,13 +149,13 @@ def _below(root: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _less(name: str, found: os.stat_result, expected: int) -> str:
-    """That a file permits less than it should; empty if it does not."""
+    """Return a message if a file has fewer permissions than expected, otherwise an empty text."""
     lacks = expected & ~found.st_mode & 0o077
     return f"{name} has mode {stat.S_IMODE(found.st_mode):04o} and lacks {_letters(lacks)}" if lacks else ""
 
 
 def _letters(mode: int) -> str:
-    """The permissions of group and others as chmod takes them."""
+    """Return the permissions of group and others in chmod's notation."""
     group = "".join(letter for letter, bit in (("r", 0o040), ("w", 0o020), ("x", 0o010)) if mode & bit)
     others = "".join(letter for letter, bit in (("r", 0o004), ("w", 0o002), ("x", 0o001)) if mode & bit)
     return ",".join(f"{who}+{letters}" for who, letters in (("g", group), ("o", others)) if letters)

@@ -1,4 +1,4 @@
-"""Policies: seen, changed, and held against what is there."""
+"""Show, apply and check policies."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def apply_policy(
 
     def change(writer: Writer) -> None:
         if seen is not None and _policy_of(writer, wanted) != seen:
-            whose = f"of {wanted}" if wanted is not None else "for all models"
+            scope = f"of {wanted}" if wanted is not None else "for all models"
             model = f" --model {wanted}" if wanted is not None else ""
             raise Conflict(
-                f"the policy {whose} was not changed: another policy was applied meanwhile",
+                f"the policy {scope} was not changed: another policy was applied meanwhile",
                 hint=f"look and try again: mreg policy show{model}",
             )
         set_policy(writer, find_model(writer, wanted) if wanted is not None else None, policy)
@@ -71,7 +71,7 @@ def check_policy(session: Session, policy: Policy, name: ModelName | str | None 
         if wanted is not None:
             models: tuple[RegisteredModel, ...] = (find_model(reader, wanted),)
         else:
-            models = tuple(one.model for one in reader.models() if own_policy(reader, one.model) is None)
+            models = tuple(found.model for found in reader.models() if own_policy(reader, found.model) is None)
         return tuple(
             Standing(
                 version=version,
@@ -87,9 +87,9 @@ def check_policy(session: Session, policy: Policy, name: ModelName | str | None 
 
 
 def _warn_of_unknown_metrics(session: Session, policy: Policy | None) -> None:
-    asked = metrics_asked_for(policy) if policy is not None else ()
+    named = metrics_asked_for(policy) if policy is not None else ()
     unknown = session.catalog.read(
-        lambda reader: [metric for metric in asked if metric not in reader.metric_names(metric, limit=1)]
+        lambda reader: [metric for metric in named if metric not in reader.metric_names(metric, limit=1)]
     )
     for metric in unknown:
         session.notice(f"no version has the metric {metric} yet, which a gate asks for")

@@ -1,4 +1,4 @@
-"""Stage changes: promote, archive and rollback."""
+"""Stage changes: promote, plan, archive and roll back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import check_text
 from mreg.domain.transition import EXCLUSIVE, next_stage
 from mreg.errors import Conflict, LeavesProduction, NotAllowed, NotFound
-from mreg.registry.references import as_reference, concerning, find_model, find_version
+from mreg.registry.references import as_reference, find_model, find_version, naming_version
 from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
 from mreg.results.stages import Plan, StageChange
 
@@ -53,7 +53,7 @@ def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChan
     """Make the change, run its hooks, and return the state after them."""
     entered: list[ModelStage] = []
 
-    def noting(writer: Writer) -> StageChange:
+    def recorded(writer: Writer) -> StageChange:
         change = move(writer)
         entered[:] = [change.version.stage]
         return change
@@ -61,7 +61,7 @@ def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChan
     def after(reader: Reader, change: StageChange) -> StageChange:
         return after_hooks(reader, change, entered[0], session.hook_log.rollbacks)
 
-    return session.write(noting, after)
+    return session.write(recorded, after)
 
 
 def plan(
@@ -69,7 +69,7 @@ def plan(
 ) -> Plan:
     """See `mreg.Registry.plan`."""
     from mreg.registry.admission import assessment_of
-    from mreg.registry.departure import on_the_way
+    from mreg.registry.departure import stage_departure
 
     wanted = as_reference(reference)
     target = ModelStage.parse(to) if isinstance(to, str) else to
@@ -83,7 +83,7 @@ def plan(
             version=version,
             stage=stage,
             assessment=assessment_of(reader, version, stage.value, entered=version.stage is stage),
-            leaving=on_the_way(reader, version, stage, person),
+            leaving=stage_departure(reader, version, stage, person),
             archived=archived,
             stays=version.stage is stage,
             empties_production=empties_production(reader, version, stage),
@@ -132,29 +132,33 @@ def enter_stage(
     unchecked: bool = False,
     new: bool = False,
 ) -> StageChange:
-    """Move a version to a stage within a transaction and archive those it replaces; every stage change comes here.
+    """Move a version to a stage within a transaction and archive the versions that it replaces.
 
-    The policy is enforced in the transaction that changes the stage, for the stage that the version leaves and for the
-    one that it enters. A rollback skips the gates but is blocked by a rejection: the version was let in once, and a bad
-    one must leave Production at once.
+    All stage changes use this function. The policy is enforced in the transaction that changes the stage, for the stage
+    that the version leaves and the stage that it enters. A rollback skips the gates but is blocked by a rejection: the
+    version was let in once, and a bad version must leave Production quickly.
 
     Args:
-        leave_production: Whether the version can leave Production if no other version is there.
-        unchecked: Skip the policy: a rejection sends the version back, and the event says so.
+        keep_existing: Keep the other versions in the stage.
+        leave_production: Whether the version can leave Production empty.
+        reason: Reason, for the audit trail.
+        returned: The version returns by a rollback.
+        override: Reason to override the policy.
+        unchecked: Skip the policy, because a rejection moves the version; the event records the rejection.
         new: The version is being pushed.
     """
     before = version.stage
-    said: dict[str, object] = {}
+    policy_details: dict[str, object] = {}
     replaced = () if keep_existing else _replaced(writer, version, stage)
     if unchecked:
-        said = {"rejected_by": [writer.actor]}
+        policy_details = {"rejected_by": [writer.actor]}
     elif before is not stage or returned or replaced:
-        from mreg.registry.admission import heed
-        from mreg.registry.departure import check_departures, on_the_way
+        from mreg.registry.admission import enforce_policy
+        from mreg.registry.departure import check_departures, stage_departure
 
-        leaving = on_the_way(writer, version, stage, writer.actor)
+        leaving = stage_departure(writer, version, stage, writer.actor)
         used = check_departures(writer, version, [leaving], _command_to_move(version, stage), override)
-        said = heed(
+        policy_details = enforce_policy(
             writer, version, stage.value,
             returned=returned, entered=before is stage, override=override, overridden=used, new=new,
         )  # fmt: skip
@@ -170,7 +174,7 @@ def enter_stage(
         )
     archived = tuple(writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version) for other in replaced)
     if before is not stage or returned:
-        version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=said)
+        version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=policy_details)
     return StageChange(version=version, before=before, archived=archived)
 
 
@@ -181,7 +185,7 @@ def _command_to_move(version: ModelVersion, stage: ModelStage) -> str:
 
 
 def _replaced(reader: Reader, version: ModelVersion, stage: ModelStage) -> tuple[ModelVersion, ...]:
-    """The versions that must leave a stage for this one."""
+    """Return the versions that this version replaces in a stage."""
     if stage not in EXCLUSIVE:
         return ()
     there = reader.in_stage(find_model(reader, version.model_name), stage)
@@ -213,10 +217,10 @@ def archive(
 
 
 def named_version(reference: VersionRef) -> VersionRef:
-    """The reference itself, if it says which version is meant.
+    """Return the reference if it names a version.
 
     Raises:
-        NotAllowed: It is a bare name without a part that could be a selector.
+        NotAllowed: The reference is a bare name, and its last part cannot be a selector either.
     """
     if reference.selector is None and reference.split_last_part() is None:
         raise NotAllowed(
@@ -260,7 +264,7 @@ def rollback(
             ) from error
 
     version = session.catalog.read(choose)
-    with concerning(version):
+    with naming_version(version):
         session.artifacts().verify(version.artifact.digest, version.artifact.kind, version.artifact.size_bytes)
 
     def move(writer: Writer) -> StageChange:

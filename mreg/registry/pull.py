@@ -1,4 +1,4 @@
-"""Pull: give back exactly the bytes of a version."""
+"""Pull: write the verified bytes of a version to a destination."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mreg.domain.paths import check_artifact_name, is_project_file
 from mreg.domain.text import counted, quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination, protection
-from mreg.registry.references import as_reference, concerning, find_told, find_version
+from mreg.registry.references import as_reference, find_version, find_with_note, naming_version
 from mreg.registry.session import Session
 from mreg.results.transfers import Pulled
 
 LISTED = 5
-"""Names of other files that a notice lists."""
+"""Maximum number of other files that a notice names."""
 
 
 def pull(
@@ -31,7 +31,7 @@ def pull(
 ) -> Pulled:
     """See `mreg.Registry.pull`."""
     wanted = as_reference(reference)
-    version, note = session.catalog.read(lambda reader: find_told(reader, wanted))
+    version, note = session.catalog.read(lambda reader: find_with_note(reader, wanted))
     if note:
         session.notice(note)
     artifact = version.artifact
@@ -48,7 +48,7 @@ def pull(
     if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
         target = target / _own_name(version, os.fspath(destination))
     check_destination(session, target)
-    with concerning(version):
+    with naming_version(version):
         received = session.artifacts().pull(
             artifact.digest,
             artifact.kind,
@@ -69,11 +69,11 @@ def pull(
 
 
 def _own_name(version: ModelVersion, folder: str) -> str:
-    """The artifact's own name, checked once more where it becomes a path that nobody typed.
+    """Return the name of the artifact, checked again because it becomes a path that the user did not type.
 
     Raises:
-        BadInput: It would be read as an option by other commands, make a hidden file, or be read as a project file.
-        Corrupt: It is no name of an artifact.
+        BadInput: Other commands would read the name as an option, or it is the name of a hidden file or project file.
+        Corrupt: The name is invalid.
     """
     name = version.artifact.name
     try:
@@ -103,6 +103,6 @@ def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> Model
             f"{version.reference} is a folder of {counted(version.artifact.file_count, 'file')} and can't be streamed",
             hint=f"mreg pull {version.reference} DEST",
         )
-    with concerning(version):
+    with naming_version(version):
         session.artifacts().write_to(version.artifact.digest, version.artifact.size_bytes, to)
     return version

@@ -1,4 +1,4 @@
-"""Push: bytes become the next version of a model."""
+"""Push: store a file or folder as the next version of a model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def push(
 
     place = os.fspath(path)
     artifact_name = check_artifact_name(os.path.basename(os.path.abspath(place)) or "root")
-    stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # before bytes move
+    stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
     session.catalog.begin()
@@ -77,18 +77,18 @@ def push_upload(
     stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
 ) -> ModelVersion:
-    """Make a file that came from a stream the next version of a model that is registered; else as `push`.
+    """Add a received file as the next version of a registered model; otherwise like `push`.
 
-    Nothing is noted of the surroundings: they are those of who receives, not of who made the model.
+    Git commit and environment are not recorded, because they would be the server's.
 
     Args:
-        upload: All of it must have been written.
-        file_name: What the file is called; a folder before it is left out.
+        upload: A completely written upload.
+        file_name: Name of the file; folders in it are removed.
 
     Raises:
-        NotFound: There is no such model or parent.
-        BadInput: The file is empty or its name can't be kept.
-        Unavailable: The store can't be written.
+        NotFound: The model or parent does not exist.
+        BadInput: The file is empty, or its name is invalid.
+        Unavailable: The store cannot be written.
     """
     from mreg.artifacts.format import detect
 
@@ -98,17 +98,17 @@ def push_upload(
 
 
 def check_file_name(name: str) -> str:
-    """The last part of a file's name as a client gave it, if a file may be called that.
+    """Return the last part of a file name that a client sent.
 
     Raises:
-        BadInput: It may not.
+        BadInput: It is not a valid name of an artifact.
     """
     return check_artifact_name(re.split(r"[/\\]", name)[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What was found out of an artifact and of where it came from, beside its bytes."""
+    """Recorded facts of an artifact."""
 
     artifact_name: str
     format: str
@@ -127,11 +127,11 @@ def _add(
     parent: VersionRef | str | None,
     new_model: bool,
 ) -> ModelVersion:
-    """The version in one transaction, with its aliases and stage.
+    """Add the version with its aliases and stage in one transaction.
 
     Args:
-        put: Puts the bytes; may be run more than once.
-        new_model: Register the model where it is new.
+        put: Stores the bytes; can run more than once.
+        new_model: Register the model if it does not exist.
     """
     target = ModelStage.parse(stage) if isinstance(stage, str) else stage
     made_from = as_reference(parent) if parent is not None else None
@@ -154,9 +154,9 @@ def _add(
             source=found.source,
         )
         if metadata.aliases:
-            from mreg.registry.admission import take_alias
+            from mreg.registry.admission import set_alias_checked
         for alias in metadata.aliases:
-            version = take_alias(writer, version, alias, new=True)
+            version = set_alias_checked(writer, version, alias, new=True)
         if target is None or target is ModelStage.NONE:
             return StageChange(version=version, before=ModelStage.NONE)
         return enter_stage(writer, version, target, reason="pushed into the stage", new=True)
@@ -174,7 +174,7 @@ def _add(
 def _look_before(
     reader: Reader, name: ModelName, path: str, made_from: VersionRef | None, session: Session
 ) -> Container[int]:
-    """Sizes of files whose bytes the store may have already; a parent that is missing is told before bytes move."""
+    """Return sizes of files whose bytes the store could have already; a missing parent fails before any upload."""
     if made_from is not None:
         find_version(reader, made_from)
     if not os.path.isdir(path):
@@ -186,16 +186,16 @@ def _look_before(
     before = reader.versions(model, limit=1) if model else ()
     if not before or before[0].artifact.kind is not ArtifactKind.FOLDER:
         return ()
-    with contextlib.suppress(Corrupt, Unavailable):  # that the last version is damaged must not keep a new one out
+    with contextlib.suppress(Corrupt, Unavailable):  # a damaged last version must not block a new one
         return {entry.size for entry in session.artifacts().manifest(before[0].artifact.digest).entries}
     return ()
 
 
 def target_model(session: Session, path: str | os.PathLike[str], name: ModelName | str | None) -> ModelName:
-    """The model that a push is of: the one named, else one that is found, with a notice of which and why.
+    """Return the model of a push: the given name, otherwise an inferred one, with a notice.
 
     Raises:
-        BadInput: The name can't be used, or none can be found.
+        BadInput: The name is invalid, or no name can be inferred.
     """
     if name is not None:
         return name if isinstance(name, ModelName) else ModelName(name)

@@ -1,4 +1,4 @@
-"""Questions that change nothing."""
+"""Queries of models, versions and events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mreg.domain.events import Event
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, VersionRef
 from mreg.errors import BadInput
-from mreg.registry.references import LATEST, as_reference, find, find_model, find_told, find_version
+from mreg.registry.references import LATEST, as_reference, find, find_model, find_version, find_with_note
 from mreg.registry.session import Session
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mreg.results.models import ModelSummary, ModelVersions
 
 COMPLETIONS_LIMIT = 200
-"""Names or versions offered at once; more would fill a person's screen."""
+"""Maximum number of completions; more would fill the screen."""
 
 
 def models(session: Session, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
@@ -37,7 +37,7 @@ def show(
     def look(reader: Reader) -> ModelVersions | ModelVersion:
         model, selector = find(reader, wanted)
         if selector is not None:
-            version, note = find_told(reader, wanted)
+            version, note = find_with_note(reader, wanted)
             if selector == LATEST and model.newer_archived:
                 notes.append(note)
             return version
@@ -73,13 +73,13 @@ def search(
     from mreg.domain.parsing import parse, parse_sort
     from mreg.domain.text import nearest
 
-    where = parse(expression)
+    condition = parse(expression)
     order = parse_sort(sort) if sort else None
 
     def look(reader: Reader) -> tuple[tuple[ModelVersion, ...], list[str]]:
-        found = reader.search(where, sort=order, limit=limit, offset=offset)
-        asked = metrics_of(where) if where is not None and not found else ()
-        return found, [name for name in asked if name not in reader.metric_names(name, limit=1)]
+        found = reader.search(condition, sort=order, limit=limit, offset=offset)
+        named = metrics_of(condition) if condition is not None and not found else ()
+        return found, [name for name in named if name not in reader.metric_names(name, limit=1)]
 
     found, unknown = session.catalog.read(look)
     for name in unknown:
@@ -89,7 +89,7 @@ def search(
 
 
 MOST_EVENTS = 200_000
-"""Events that `history` gives unless a limit is named. As JSON they take about 1 GiB of memory."""
+"""Maximum number of events that `history` returns without a limit; as JSON they take about 1 GiB of memory."""
 
 
 def history(

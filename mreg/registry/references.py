@@ -1,4 +1,4 @@
-"""From a reference to the model or version that it means, or to an error that helps."""
+"""Resolve references to models and versions, with helpful errors."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LATEST = Selector(SelectorKind.LATEST)
 
 
 def as_reference(reference: VersionRef | str) -> VersionRef:
-    """The reference itself, or the one that the text means."""
+    """Return the reference, parsed if it is a text."""
     return VersionRef.parse(reference) if isinstance(reference, str) else reference
 
 
 def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
-    """The model of that name.
+    """Return a model by its name.
 
     Raises:
-        NotFound: There is none; the hint names the nearest.
+        NotFound: The model does not exist; the hint names the nearest names.
     """
     model = reader.model(name)
     if model is None:
@@ -37,10 +37,10 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
 
 
 def find(reader: Reader, reference: VersionRef) -> tuple[RegisteredModel, Selector | None]:
-    """The model that a reference names and its selector, ``classifier/3`` read as ``classifier@3`` if need be.
+    """Return the model that a reference names, and its selector; ``classifier/3`` can mean ``classifier@3``.
 
     Raises:
-        NotFound: There is no such model.
+        NotFound: The model does not exist.
     """
     if reader.model(reference.name) is None:
         split = reference.split_last_part()
@@ -50,10 +50,10 @@ def find(reader: Reader, reference: VersionRef) -> tuple[RegisteredModel, Select
 
 
 def find_version(reader: Reader, reference: VersionRef, *, default: Selector | None = LATEST) -> ModelVersion:
-    """The version that a reference means; a bare name means ``default``.
+    """Return the version that a reference names; a bare name means ``default``.
 
     Raises:
-        NotFound: There is no such model or version; the hint names the nearest or the next step.
+        NotFound: The model or version does not exist; the hint has the nearest name or the next step.
     """
     model, selector = find(reader, reference)
     selector = selector or default or LATEST
@@ -63,11 +63,11 @@ def find_version(reader: Reader, reference: VersionRef, *, default: Selector | N
     return version
 
 
-def find_told(reader: Reader, reference: VersionRef) -> tuple[ModelVersion, str]:
-    """Return the version that a reference names, and a notice of which one that is; empty if the reference says it.
+def find_with_note(reader: Reader, reference: VersionRef) -> tuple[ModelVersion, str]:
+    """Return the version that a reference names, and a note with its number; empty if the reference has the number.
 
     Raises:
-        NotFound: There is no such model or version.
+        NotFound: The model or version does not exist.
     """
     version = find_version(reader, reference)
     if str(version.reference) == str(reference):
@@ -78,18 +78,18 @@ def find_told(reader: Reader, reference: VersionRef) -> tuple[ModelVersion, str]
 
 
 def version_now(reader: Reader, version: ModelVersion) -> ModelVersion:
-    """Return the present state of a version; the given one if the version was deleted since."""
+    """Return the current state of a version; the given one if the version was deleted since."""
     return reader.version_by_id(version.version_id) or version
 
 
 def model_now(reader: Reader, model: RegisteredModel) -> RegisteredModel:
-    """Return the present state of a model; the given one if the model was deleted since."""
+    """Return the current state of a model; the given one if the model was deleted since."""
     return reader.model_by_id(model.model_id) or model
 
 
 @contextmanager
-def concerning(version: ModelVersion) -> Iterator[None]:
-    """Damage that is found within names the version that it concerns."""
+def naming_version(version: ModelVersion) -> Iterator[None]:
+    """Add the version to the message and details of a `Corrupt` error."""
     try:
         yield
     except Corrupt as error:

@@ -39,7 +39,7 @@ class Registry(abc.ABC):
 
     Get one from `mreg.open_registry`. Methods raise subclasses of `mreg.MregError`, and have then changed nothing; each
     change is one transaction with its audit event. A reference is a text such as ``classifier@production`` or a
-    `VersionRef`. A registry may be used from several threads, and is a context manager that closes itself.
+    `VersionRef`. Several threads can share a registry. As a context manager it closes itself.
     """
 
     def __enter__(self) -> Self:
@@ -101,10 +101,8 @@ class Registry(abc.ABC):
         """Store a file or folder as the next version of a model; a new model is registered.
 
         The version becomes visible when all its bytes are durable, with its aliases and stage in the same transaction.
-        The
-        store keeps equal bytes once. A push that fails makes no version; a push that is killed leaves at most garbage,
-        which
-        `gc` removes.
+        The store keeps equal bytes once. A push that fails makes no version; a push that is killed leaves at most
+        garbage, which `gc` removes.
 
         Args:
             path: The file or folder.
@@ -119,8 +117,7 @@ class Registry(abc.ABC):
         Raises:
             NotFound: The file, folder or parent does not exist.
             BadInput: The path is empty or is not a file or folder, a value is invalid, no name can be inferred, or
-                metadata is
-                given both ways.
+                metadata is given both ways.
             Conflict: The file or folder changed while it was read.
             GateFailed, ApprovalMissing, NotAllowed: The policy does not let a new version into the stage or alias.
             Unavailable: The file cannot be read, or the store cannot be written.
@@ -133,35 +130,28 @@ class Registry(abc.ABC):
         """Write the bytes of a version to a destination, verified by SHA-256.
 
         If the destination is an existing folder and the version is a file, the file is written into the folder under
-        its own
-        name. A pull that fails leaves the destination unchanged. So does a pull that is killed, unless the destination
-        is a
-        folder with other files: there each file is either old or new, and repeating the pull completes it.
+        its own name. A pull that fails leaves the destination unchanged. So does a pull that is killed, unless the
+        destination is a folder with other files: there each file is either old or new, and repeating the pull completes
+        it.
 
         With ``force``, a file replaces a file or link, and a folder never replaces anything. In a folder, files of the
-        same
-        name are replaced, and files that earlier pulls wrote are removed (a record in the user's data folder lists them
-        by path
-        and SHA-256); all other files stay. Nothing is replaced in the current folder, the home folder or a folder above
-        them,
-        in a folder with ``.git`` or inside one, or in a folder that holds a registry.
+        same name are replaced, and files that earlier pulls wrote are removed (a record in the user's data folder lists
+        them by path and SHA-256); all other files stay. Nothing is replaced in the current folder, the home folder or a
+        folder above them, in a folder with ``.git`` or inside one, or in a folder that holds a registry.
 
         Args:
             reference: The version; a bare name means the latest.
             destination: File or folder to write (default: the artifact's name in the current folder). A name that
-                begins with
-                ``-`` or ``.``, and ``mreg.yaml``, is not taken from the catalog: name the destination then.
+                begins with ``-`` or ``.``, and ``mreg.yaml``, is not taken from the catalog: name the destination then.
             force: Replace files of the same name.
             progress: Called with the bytes written so far and the total.
 
         Raises:
             NotFound: The model, the version or the destination's parent folder does not exist.
             AlreadyExists: The destination exists. With ``force``: a file of an earlier pull was changed since, or a
-                folder,
-                link or device is in the place of a file, or the reverse; the message lists them.
+                folder, link or device is in the place of a file, or the reverse; the message lists them.
             BadInput: The destination is inside the registry, is a device or pipe, is a folder whose files are never
-                replaced, or
-                would be named by the catalog with one of the names above.
+                replaced, or would be named by the catalog with one of the names above.
             Conflict: Another process changed the destination during the pull.
             Corrupt: The stored bytes are damaged.
             Unavailable: The store cannot be read, or the destination cannot be written.
@@ -259,10 +249,8 @@ class Registry(abc.ABC):
         """Move a version to a stage, and archive the version that it replaces in the same transaction.
 
         Without a target the version takes the next step of None, Staging, Production, Archived. Promoting a version to
-        the
-        stage that it is in changes nothing and succeeds, so a repeated CI step is harmless. The result is the state
-        after the
-        hooks.
+        the stage that it is in changes nothing and succeeds, so a repeated CI step is harmless. The result is the state
+        after the hooks.
 
         Args:
             reference: The version; a bare name means the latest.
@@ -293,8 +281,7 @@ class Registry(abc.ABC):
         """Move a version to Archived; it keeps its bytes and can be promoted again.
 
         Archiving an archived version changes nothing. A bare name is refused, because it would archive the latest
-        version by
-        accident.
+        version by accident.
 
         Args:
             leave_production: Whether the version may leave Production empty.
@@ -318,8 +305,7 @@ class Registry(abc.ABC):
         """Return the previous version to a stage, and archive the version that is there.
 
         The bytes of the version that returns are verified first. A second rollback goes one version further back, and
-        does not
-        undo the first.
+        does not undo the first.
 
         Args:
             name: The model.
@@ -437,8 +423,7 @@ class Registry(abc.ABC):
         Raises:
             NotFound: The model or version does not exist.
             NotAllowed: A version is in Staging or Production or has an alias, and ``force`` is not set; or the policy
-                allows no
-                overrides.
+                allows no overrides.
             Conflict: The deletion differs from ``seen``, or a version was moved or got an alias meanwhile.
             BadInput: Nothing needs an override.
             ApprovalMissing: The policy guards the stage or an alias of a version, and reserves deleting it to others.
@@ -543,8 +528,7 @@ class Registry(abc.ABC):
         """Reject a version for a stage or alias; a version in Production returns to Staging.
 
         A version that was rolled back can be rejected, too; gates then no longer compare with it. The rejection stands
-        until
-        the same person approves the version or withdraws the decision.
+        until the same person approves the version or withdraws the decision.
 
         Args:
             reason: Reason, for the audit trail (required).
@@ -573,8 +557,7 @@ class Registry(abc.ABC):
         """Return the versions that wait for approvals.
 
         A version waits for a stage while it is in the stage that the rule requires (default: the stage before), and for
-        an alias
-        while it is the latest version and in use.
+        an alias while it is the latest version and in use.
         """
 
     @abc.abstractmethod
@@ -583,8 +566,7 @@ class Registry(abc.ABC):
 
         Raises:
             Corrupt: An event was edited, removed or moved (the message names the first), or a version is not in the
-                stage that
-                the trail gives.
+                stage that the trail gives.
         """
 
     @abc.abstractmethod
@@ -654,10 +636,8 @@ class Registry(abc.ABC):
         """Add the versions of a bundle to its model, all of them or none; a new model is registered.
 
         A version keeps its number if every number in use is lower, and otherwise gets the next one. A version that is
-        in the
-        registry already is not changed. An import that fails changes nothing but may leave garbage in the store; a
-        bundle that
-        is refused leaves none.
+        in the registry already is not changed. An import that fails changes nothing but can leave garbage in the store;
+        a bundle that is refused leaves none.
 
         Args:
             name: Model name (default: the name in the bundle).
@@ -698,8 +678,7 @@ class Registry(abc.ABC):
         """Return the garbage of the store: leftovers of killed pushes, and blobs that no version needs.
 
         No version and no running push loses bytes: a push that relies on a removed blob uploads it again. A run that is
-            killed
-        leaves the rest for the next run.
+        killed leaves the rest for the next run.
 
         Args:
             grace: Age below which garbage is kept (default: one day); an upload in progress is kept for at least an
@@ -749,8 +728,7 @@ class Registry(abc.ABC):
         """Replace the catalog by a backup, in one transaction that the audit trail records.
 
         A damaged catalog is set aside. Changes since the backup are lost: version numbers given since can be given
-        again, and
-        bytes that `gc` removed since are missing. The file is only read.
+        again, and bytes that `gc` removed since are missing. The file is only read.
 
         Raises:
             NotFound: The file does not exist.

@@ -1,4 +1,4 @@
-"""What every use case works with."""
+"""The session: everything that a use case works with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HookLog:
 
     Attributes:
         deployments: Each run with its outcome.
-        rollbacks: The stage changes that undid a change because its hook failed.
+        rollbacks: The rollbacks after failed hooks.
     """
 
     deployments: list[Deployment] = field(default_factory=list)
@@ -35,17 +35,17 @@ class HookLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A wired registry: where things are, who is acting, what time it is, and who wants to hear of it.
+    """The catalog, store, actor, clock and hooks of a registry.
 
     Attributes:
-        artifacts: Gives the artifact store; a function, since most commands never touch the bytes.
-        actor: Gives the name that events carry; a function, since reading commands need none.
-        now: The clock, aware UTC.
-        hooks: What changes set off, from the user's own profile.
-        pull_records: Gives the user's records of pulled folders; None if there is no home folder.
-        set_off: Keys of the deployments that this session enqueued and has not run yet.
+        artifacts: Returns the artifact store; a function, because most commands need no bytes.
+        actor: Returns the actor of events; a function, because reading commands need none.
+        now: Returns the current time, aware UTC.
+        notice: Receives notes for the user, such as what a reference resolved to, and warnings.
+        hooks: Hooks that changes trigger, from the user's own profile.
+        pull_records: Returns the user's records of pulled folders, None without a home folder.
+        enqueued: Keys of the deployments that this session enqueued and has not run yet.
         hook_log: The hooks that this session ran.
-        notice: Takes what a person should know beside the result: what a reference resolved to, a warning.
     """
 
     profile: Profile
@@ -57,41 +57,41 @@ class Session:
 
     hooks: tuple[Hook, ...] = ()
     pull_records: Callable[[], PullRecords | None] = lambda: None
-    set_off: set[str] = field(default_factory=set)
+    enqueued: set[str] = field(default_factory=set)
     hook_log: HookLog = field(default_factory=HookLog)
 
     def write(self, fn: Callable[[Writer], T], after: Callable[[Reader, T], T] | None = None) -> T:
-        """What ``fn`` gives in one transaction, with this session's actor and time in its events.
+        """Run ``fn`` in a transaction with this session's actor and time, and return its result.
 
-        The hooks that it sets off are run when it is durable; their outcomes are in `hook_log`.
+        The triggered hooks run once the transaction is durable; `hook_log` has their outcomes.
 
         Args:
-            after: Returns the result with the state after the hooks; called only if a hook was run. A hook can change
-                the status of a version, roll its stage back, or run mreg commands.
+            after: Returns the result with the state after the hooks; called only if a hook ran. A hook can change the
+                status of a version, roll its stage back, or run mreg commands.
         """
         if not self.hooks:
             return self.write_quietly(fn)
-        value = self.write_down(fn)
+        value = self.write_and_enqueue(fn)
         from mreg.registry.deploy import deliver
 
         if deliver(self) and after is not None:
             return self.catalog.read(lambda reader: after(reader, value))
         return value
 
-    def write_down(self, fn: Callable[[Writer], T]) -> T:
-        """`write` that leaves the hooks that it triggers to `mreg.registry.deploy.deliver`."""
+    def write_and_enqueue(self, fn: Callable[[Writer], T]) -> T:
+        """`write` that enqueues the triggered hooks; `mreg.registry.deploy.deliver` runs them."""
         from mreg.catalog.deployments import DeploymentQueue
 
         queue = DeploymentQueue(self.hooks)
 
         def work(writer: Writer) -> T:
-            queue.keys.clear()  # the transaction may be retried
+            queue.keys.clear()  # the transaction can be retried
             return fn(writer)
 
         value = self.catalog.write(work, actor=self.actor(), at=self.now(), observer=queue)
-        self.set_off.update(queue.keys)
+        self.enqueued.update(queue.keys)
         return value
 
     def write_quietly(self, fn: Callable[[Writer], T]) -> T:
-        """`write` without hooks: for what hooks themselves do to the catalog."""
+        """`write` without hooks, for the bookkeeping of hooks and garbage collection."""
         return self.catalog.write(fn, actor=self.actor(), at=self.now())

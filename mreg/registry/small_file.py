@@ -1,4 +1,4 @@
-"""Reading small files of a folder that another person could have prepared."""
+"""Safe reading of small files in a folder that another person could have prepared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 from mreg.files import close, open_file
 
 BYTES = 1 << 20
-"""The most that is read of a file, unless the caller allows more."""
+"""Default maximum size of a file."""
 
 
 def read_small(path: str, *, within: str = "", limit: int = BYTES) -> bytes | None:
@@ -18,8 +18,9 @@ def read_small(path: str, *, within: str = "", limit: int = BYTES) -> bytes | No
     unreadable.
 
     Args:
-        within: The folder that must hold the file; the path begins with it. A link below it is not followed, so the
-            content is never that of a file elsewhere. Empty: links are followed.
+        within: Folder that the path begins with. Links below it are not followed, so that the content is never that of
+            a file elsewhere (default: all links are followed).
+        limit: Maximum size in bytes.
     """
     try:
         if within and not _plainly_within(path, within):

@@ -1,4 +1,4 @@
-"""Stage changes: whether one empties Production, and the state that is left after its hooks."""
+"""Checks before a stage change, and the state after its hooks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def after_hooks(reader: Reader, change: StageChange, entered: ModelStage, undone
 
     Args:
         entered: The stage that the version entered.
-        undone: The rollbacks that were made because a hook failed.
+        undone: The rollbacks after failed hooks.
     """
     version = version_now(reader, change.version)
     others = tuple(version_now(reader, other) for other in change.archived)
@@ -37,10 +37,10 @@ def after_hooks(reader: Reader, change: StageChange, entered: ModelStage, undone
 
 
 def check_seen(version: ModelVersion, seen: ModelStage | None) -> None:
-    """Nothing, if a version is still in the stage in which a person saw it when they confirmed the change.
+    """Check that a version is still in the stage that the user saw when they confirmed the change.
 
     Raises:
-        Conflict: It is in another stage.
+        Conflict: The version is in another stage.
     """
     if seen is not None and version.stage is not seen:
         raise Conflict(
@@ -52,7 +52,7 @@ def check_seen(version: ModelVersion, seen: ModelStage | None) -> None:
 
 
 def empties_production(reader: Reader, version: ModelVersion, stage: ModelStage) -> bool:
-    """Whether Production of the model is left without a version if this one enters a stage."""
+    """Return whether moving a version to a stage leaves Production of its model empty."""
     production = ModelStage.PRODUCTION
     if version.stage is not production or stage is production:
         return False

@@ -1,4 +1,4 @@
-"""Where bytes and the version that needs them meet."""
+"""Add versions whose bytes are in the store, safe against concurrent garbage collection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 WAIT_SECONDS = 60.0
-"""How long a gc is waited for that is removing the very bytes."""
+"""Seconds to wait for a gc that is removing the same blobs."""
 
 
 def _add(
@@ -33,10 +33,10 @@ def _add(
     writer: Writer,
 ) -> T:
     removals = removals_of(writer, needed, now)
-    unseen = tuple(one for one in removals if one.under_way or put_again.get(one.digest) != one.mark)
-    if unseen:
-        raise _PutAgainError(unseen)
-    forget_removals(writer, {one.digest: one.mark for one in removals})
+    new = tuple(removal for removal in removals if removal.under_way or put_again.get(removal.digest) != removal.mark)
+    if new:
+        raise _PutAgainError(new)
+    forget_removals(writer, {removal.digest: removal.mark for removal in removals})
     return add(writer, stored)
 
 
@@ -52,17 +52,17 @@ def add_with_bytes(
     add: Callable[[Writer, S], T],
     after: Callable[[Reader, T], T] | None = None,
 ) -> T:
-    """What ``add`` gives in the transaction that makes versions of bytes that are in the store.
+    """Store bytes, then run ``add`` in the transaction that adds their versions, and return its result.
 
-    Bytes that a gc removed after ``put`` had seen them there are put again first.
+    Bytes that a gc removed after ``put`` found them in the store are put again first.
 
     Args:
-        put: Puts what is not there yet; may be run more than once.
-        blobs: What the versions need of what was put.
+        put: Stores the missing bytes; can run more than once.
+        blobs: Returns the blobs that the versions need, from the result of ``put``.
         after: Returns the result with the state after the hooks.
 
     Raises:
-        Conflict: A gc has been at the very bytes for a minute.
+        Conflict: A gc has been removing the blobs for a minute.
     """
     session.catalog.begin()
     put_again: dict[Digest, str] = {}
@@ -72,13 +72,13 @@ def add_with_bytes(
         try:
             return session.write(partial(_add, session.now(), stored, blobs(stored), put_again, add), after)
         except _PutAgainError as error:
-            if any(one.under_way for one in error.removals):
+            if any(removal.under_way for removal in error.removals):
                 if time.monotonic() > deadline:
                     raise Conflict(
                         f"a gc is removing {error.removals[0].digest}, which this needs",
                         hint="try again in ten minutes; a gc that died is not waited for any longer",
                     ) from None
                 time.sleep(0.1)
-            # Put after its removal was written down: it can't be what that gc took. What was put again for an earlier
-            # removal stays so, or two blobs that went one after the other would be put in turn for ever.
-            put_again |= {one.digest: one.mark for one in error.removals if not one.under_way}
+            # The next put follows the announcement of this removal, so this gc cannot remove its bytes. Earlier entries
+            # stay, otherwise two blobs that were removed one after the other would be put in turn forever.
+            put_again |= {removal.digest: removal.mark for removal in error.removals if not removal.under_way}

@@ -1,4 +1,4 @@
-"""Bytes that come from a stream and go to one: what a server needs where a command has paths."""
+"""Operations for a server: files of a version as streams, and sessions of other actors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
 from mreg.domain.text import check_line, counted, quoted
 from mreg.errors import NotAllowed, NotFound
-from mreg.registry.references import as_reference, concerning, find_version
+from mreg.registry.references import as_reference, find_version, naming_version
 from mreg.registry.session import HookLog
 from mreg.results.transfers import StoredFile
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ...]:
-    """The files of a version in the order of its manifest.
+    """Return the files of a version in the order of its manifest.
 
     Raises:
-        NotFound: There is no such model or version.
+        NotFound: The model or version does not exist.
         Corrupt: The manifest is missing or damaged.
     """
     wanted = as_reference(reference)
@@ -48,25 +48,25 @@ def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ..
 
 
 def _manifest(session: Session, version: ModelVersion) -> Manifest:
-    with concerning(version):
+    with naming_version(version):
         return session.artifacts().manifest(version.artifact.digest)
 
 
 def file(session: Session, reference: VersionRef | str, path: str | None = None) -> StoredFile:
-    """One file of a version.
+    """Return a file of a version.
 
     Args:
-        path: Which; None for the one of a version that is one file.
+        path: Path of the file in the version (default: the only file of a version that is a file).
 
     Raises:
-        NotFound: There is no such model, version or file.
-        NotAllowed: The version is a folder, and no path says which file.
+        NotFound: The model, version or file does not exist.
+        NotAllowed: The version is a folder, and no path is given.
     """
     found = files(session, reference)
     if path is not None:
-        for one in found:
-            if one.path == path:
-                return one
+        for stored in found:
+            if stored.path == path:
+                return stored
         raise NotFound(f"{found[0].version.reference} has no file {quoted(path)}", kind="file", path=path)
     version = found[0].version
     if version.artifact.kind is ArtifactKind.FOLDER:
@@ -78,21 +78,21 @@ def file(session: Session, reference: VersionRef | str, path: str | None = None)
 
 
 def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int | None = None) -> Generator[bytes]:
-    """The bytes of a file chunk by chunk; see `mreg.artifacts.store.ArtifactStore.read`.
+    """Yield the bytes of a file in chunks; see `mreg.artifacts.store.ArtifactStore.read`.
 
     Raises:
-        Corrupt: They are not what they should be; of a whole file found before its last chunk is given.
-        Unavailable: They can't be read.
+        Corrupt: The bytes are damaged; if a complete file is read, this is raised before its last chunk.
+        Unavailable: The store cannot be read.
     """
-    with concerning(wanted.version):
+    with naming_version(wanted.version):
         yield from session.artifacts().read(wanted.digest, wanted.size_bytes, start, length)
 
 
 def acting_as(session: Session, actor: str, notice: Callable[[str], None]) -> Session:
-    """The same registry in the hands of somebody else, who hears what is to be said.
+    """Return the session for another actor, with another receiver of notices and an empty log of hooks.
 
     Raises:
-        BadInput: Nobody can be called that.
+        BadInput: The name of the actor is invalid.
     """
     check_line("actor", actor)
     return replace(session, actor=lambda: actor, notice=notice, hook_log=HookLog())

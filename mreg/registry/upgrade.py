@@ -1,4 +1,4 @@
-"""Bring the catalog of an older release to this release's schema, with a backup."""
+"""Upgrade the catalog of an older release to this release's schema, with a backup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def upgrade(session: Session, *, dry_run: bool = False) -> Upgrade:
         place=place_of(session),
         schema=found.schema,
         target=SCHEMA,
-        migrations=tuple(Migration(schema=one, adds=BRINGS[one]) for one in range(found.schema + 1, SCHEMA + 1)),
+        migrations=tuple(Migration(schema=step, adds=BRINGS[step]) for step in range(found.schema + 1, SCHEMA + 1)),
         others=() if backup else found.others,
         caution=found.caution,
         backup=backup,

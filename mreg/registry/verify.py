@@ -1,4 +1,4 @@
-"""verify: the bytes in the store against their digests."""
+"""Verify the bytes in the store against their digests."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 LARGE_BYTES = 8 << 20
 LARGE_AT_ONCE, SMALL_AT_ONCE = 2, 8
-"""Large blobs are read on several threads each."""
+"""Blobs that are read at the same time; each large one is read on several threads."""
 
 NAMED = 20
-"""Versions that are named of one damaged blob."""
+"""Maximum number of versions that are named for a damaged blob."""
 
 
 def verify(
@@ -40,21 +40,21 @@ def verify(
         raise BadInput("a sample is a share above 0 % and up to 100 %", hint="mreg verify --all --sample 5%")
     wanted = as_reference(reference) if reference is not None else None
     found = session.catalog.read(lambda reader: _artifacts(reader, wanted))
-    chosen = found if sample == 1 else random.sample(found, max(1, round(len(found) * sample))) if found else found
+    chosen = random.sample(found, max(1, round(len(found) * sample))) if found and sample < 1 else found
     needs, broken = _blobs_of(session, chosen)
     sizes = {digest: size for digest, (size, _) in needs.items()}
     problems = dict(broken)
     problems.update(_read(session, sizes, progress))
-    whole = wanted is None and sample == 1
-    loose = _loose(session, sizes) if whole and not broken else None
+    complete = wanted is None and sample == 1
+    unreferenced = _unreferenced(session, sizes) if complete and not broken else None
     return Verification(
         artifacts=len(chosen),
         all_artifacts=len(found),
         blobs=len(sizes),
         size_bytes=sum(sizes.values()),
         problems=tuple(_problem(session, digest, error, needs[digest][1]) for digest, error in problems.items()),
-        unreferenced=loose[0] if loose else None,
-        unreferenced_bytes=loose[1] if loose else None,
+        unreferenced=unreferenced[0] if unreferenced else None,
+        unreferenced_bytes=unreferenced[1] if unreferenced else None,
     )
 
 
@@ -79,7 +79,7 @@ Needs = dict[Digest, tuple[int, list[StoredArtifact]]]
 
 
 def _blobs_of(session: Session, artifacts: Iterable[StoredArtifact]) -> tuple[Needs, dict[Digest, MregError]]:
-    """Every blob with its size and the artifacts that need it; and the manifests that can't be read."""
+    """Return every blob with its size and the artifacts that need it, and the manifests that cannot be read."""
     needs: Needs = {}
     broken: dict[Digest, MregError] = {}
     for artifact in artifacts:
@@ -119,9 +119,10 @@ def _read(
     return found
 
 
-def _loose(session: Session, sizes: Mapping[Digest, int]) -> tuple[int, int]:
-    loose = [stat.size for digest, stat in session.artifacts().blobs() if digest not in sizes]
-    return len(loose), sum(loose)
+def _unreferenced(session: Session, sizes: Mapping[Digest, int]) -> tuple[int, int]:
+    """Return the number and total size of the blobs that no version needs."""
+    found = [stat.size for digest, stat in session.artifacts().blobs() if digest not in sizes]
+    return len(found), sum(found)
 
 
 def _problem(session: Session, digest: Digest, error: MregError, artifacts: list[StoredArtifact]) -> BlobProblem:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagesAt:
-    """Which versions were in which stage at a time in the past.
+    """The versions of a model by their stage at a time.
 
     Attributes:
-        at: The time in its one text form (ISO 8601, UTC).
-        stages: Version numbers by stage, only stages that held any.
+        at: The time in its stored form (ISO 8601, UTC).
+        stages: Version numbers by stage, without empty stages.
     """
 
     model: str
@@ -29,10 +29,11 @@ class StagesAt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport:
-    """A trail that is whole.
+    """The result of verifying an intact audit trail.
 
     Attributes:
-        last_hash: Of the last event; who keeps it elsewhere sees later whether events were cut off the end.
+        events: Number of events.
+        last_hash: Hash of the last event. A copy of it kept elsewhere reveals later whether events at the end were cut.
     """
 
     events: int
@@ -41,14 +42,14 @@ class AuditReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """Why a version is where it is.
+    """The reasons why a version is in its stage.
 
     Attributes:
-        entered: The event by which it entered its stage, with what the policy said then; None where it never moved.
-        decisions: What people decided on it, as it stands.
-        before: The version that it replaced in Staging or Production, or else the last one that left the stage before
-            it entered; None where there is none.
-        comparison: Its metrics, parameters, data and source against that one's; their files are not read.
+        entered: The event of its last stage change, with the policy's answer then; None if the version never moved.
+        decisions: The decisions on the version that are in force.
+        before: The version that it replaced in Staging or Production, otherwise the last one that left the stage before
+            it entered; None if there is none.
+        comparison: Comparison of ``before`` with the version, without their files.
     """
 
     version: ModelVersion

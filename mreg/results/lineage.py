@@ -14,9 +14,9 @@ class LineageNode:
     """A version in a tree of parents or of children.
 
     Attributes:
-        reference: The version, also where it was deleted since.
-        version: The version whole, or None where it was deleted.
-        related: Its parents (at most one) or its children, by the tree's way.
+        reference: The version, even if it was deleted since.
+        version: The version, None if it was deleted.
+        related: Its parent (at most one) in a tree of parents, its children in a tree of children.
     """
 
     reference: VersionRef
@@ -26,12 +26,12 @@ class LineageNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """Both ways from one version.
+    """The ancestors and descendants of a version.
 
     Attributes:
-        version: The one that was asked for.
-        parents: What it was made from, and that from, up to the roots.
-        children: What was made from it, and from that.
+        version: The requested version.
+        parents: Its parent, with the parent's own ancestors up to the root.
+        children: Its children, with all their descendants.
     """
 
     version: ModelVersion
@@ -40,7 +40,7 @@ class Lineage:
 
 
 def flatten(nodes: Iterable[LineageNode]) -> tuple[tuple[int, LineageNode], ...]:
-    """Every node with its depth from 0, each before its related ones, as a tree is read."""
+    """Return every node with its depth (from 0), in pre-order."""
     found: list[tuple[int, LineageNode]] = []
     pending = [(0, node) for node in reversed(tuple(nodes))]
     while pending:

@@ -12,11 +12,11 @@ from mreg.domain.names import VersionRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSummary:
-    """A model with what a list shows of it.
+    """A model with the values that a list shows.
 
     Attributes:
-        metric: The metric that speaks for the model, empty where no version has any.
-        latest_value: That metric of the latest version, None where there is none; production_value likewise.
+        metric: The primary metric, empty if no version has a metric.
+        latest_value: Primary metric of the latest version, None if there is none; the same for ``production_value``.
     """
 
     model: RegisteredModel
@@ -30,7 +30,7 @@ class ModelVersions:
     """A model with its versions, newest first.
 
     Attributes:
-        metric: The primary metric, over all versions and not only these; empty if no version has a metric.
+        metric: The primary metric of all versions of the model, not only these; empty if no version has a metric.
     """
 
     model: RegisteredModel
@@ -40,12 +40,12 @@ class ModelVersions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """What was deleted, or would be.
+    """A deletion, done or planned.
 
     Attributes:
         reference: The model or version.
-        versions: Every version that goes, oldest first.
-        places: By version, the stage in use (Staging or Production) and the aliases that it has.
+        versions: The deleted versions, oldest first.
+        places: The stage (only Staging or Production) and the aliases of each version that has any.
     """
 
     reference: VersionRef

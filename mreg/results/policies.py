@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPolicy:
-    """A policy and whose it is.
+    """The policy of a model, or the default policy.
 
     Attributes:
-        model: The model that was asked for; empty: the default of all models.
-        own: Whether the model has it itself, and not by the default.
+        model: Name of the model, empty for the default policy.
+        own: Whether this policy was applied. If not, a model gets the default policy, and the default policy is empty.
     """
 
     model: str
@@ -26,10 +26,10 @@ class ModelPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a version that is in a target stands to a policy's rule for it.
+    """A version in a stage or under an alias, checked against the policy's rule for that target.
 
     Attributes:
-        leaving: Whether the policy lets the person take it out of the target; None if nothing guards that.
+        leaving: Whether the policy lets the actor take the version out of the target; None if no rule guards it.
     """
 
     version: ModelVersion
@@ -39,7 +39,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A version that waits for decisions."""
+    """A version that waits for approvals."""
 
     version: ModelVersion
     assessment: Assessment
@@ -47,12 +47,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What a decision did.
+    """A version after a decision.
 
     Attributes:
-        person: Whose it is.
-        decision: approved, rejected or withdrawn.
-        assessment: What the policy says to the version for the target now.
+        person: The person who decided.
+        decision: ``approved``, ``rejected`` or ``withdrawn``.
+        assessment: The policy's answer for the version and target after the decision.
     """
 
     version: ModelVersion

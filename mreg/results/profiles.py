@@ -10,19 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mreg.domain.hook import Hook
 
-KEYS: dict[str, str] = {
-    "catalog": "where the catalog is: a file, s3://bucket/prefix/catalog.db or postgresql://...",
-    "artifacts": "where the artifacts are: a folder or s3://bucket/prefix",
-    "endpoint_url": "address of an S3 store that is not AWS's",
-    "region": "region of the bucket",
-    "aws_profile": "profile of the AWS configuration whose credentials are used",
-    "addressing_style": "auto, path or virtual",
-    "cache": "cache of what is pulled from a bucket: a size such as 20GB, or a folder",
-    "model": "the model of a push without a name",
-    "user": "who acts, in the audit trail",
-}
-"""What a profile may say."""
-
+KEYS = (
+    "catalog", "artifacts", "endpoint_url", "region", "aws_profile", "addressing_style", "cache", "model", "user",
+)  # fmt: skip
+"""Keys of a profile; `Profile` describes them."""
 
 PROJECT_FILE = "mreg.yaml"
 """The name of a project file."""
@@ -30,15 +21,22 @@ PROJECT_FILE = "mreg.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Where things are. Empty text where nothing is set.
+    """The locations of catalog and artifacts, and all other settings; a setting that is not set is an empty text.
 
     Attributes:
-        name: Of the profile.
-        catalog: A file's absolute path, or a URL.
-        artifacts: A folder's absolute path, or a URL.
-        hooks: What changes set off.
+        name: Name of the profile.
+        catalog: Absolute path of a file, or a URL: ``s3://bucket/prefix/catalog.db``, ``postgresql://...``.
+        artifacts: Absolute path of a folder, or a URL: ``s3://bucket/prefix``.
+        endpoint_url: Address of an S3 store other than AWS.
+        region: Region of the bucket.
+        aws_profile: Profile of the AWS configuration with the credentials.
+        addressing_style: ``auto``, ``path`` or ``virtual``.
+        cache: Cache for pulls from a bucket: a size such as ``20GB``, or a folder.
+        model: Model of a push without a name.
+        user: Actor in the audit trail.
+        hooks: Hooks that changes trigger.
         adopts: Whether hooks also run for deployments that other processes left in the catalog.
-        origins: Where each value came from, by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
+        origins: Origin of each value by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
     """
 
     name: str
@@ -57,11 +55,11 @@ class Profile:
 
     @property
     def anchor(self) -> str:
-        """The folder up to which links are followed on the way to the artifacts: how far the store is trusted.
+        """The folder up to which links are followed on the path to the artifacts: content below it is not trusted.
 
-        It is the artifact folder itself if the user named it: flag, variable, own profile, default place. For a store
-        of a project file it is the project's folder. For a store that only lies beside a catalog that was given for one
-        command (flag, variable) it is the folder of that catalog. What is below may come from somebody else.
+        This is the artifact folder itself if the user named it by a flag, a variable, their own profile or as the
+        default place; the project's folder if a project file names the store; and the catalog's folder if only the
+        catalog was given for one command (flag, variable) and the store is next to it.
         """
         if self.origins.get("artifacts") != "beside the catalog":
             return self._project("artifacts") or self.artifacts
@@ -69,22 +67,22 @@ class Profile:
         return self._project("catalog") or (os.path.dirname(self.catalog) if given else self.artifacts)
 
     def _project(self, key: str) -> str:
-        """The folder of the project file that a place is from; empty where it is from elsewhere."""
+        """Return the folder of the project file that names a location, empty if no project file does."""
         file = self.origins.get(key, "").rpartition(", line ")[0]
         folder, name = os.path.split(file)
-        # The user's own file may have that name too, but a project file only names places below its folder.
+        # The user's own profile file can have this name, too, but a project file names only locations below its folder.
         inside = str(getattr(self, key)).startswith(folder.rstrip(os.sep) + os.sep)
         return folder if folder and name == PROJECT_FILE and inside else ""
 
     @property
     def own_folder(self) -> str:
-        """The default place in the user's home, if the catalog is there; else empty."""
+        """The default folder in the user's home if the catalog is there, otherwise empty."""
         return os.path.dirname(self.catalog) if self.origins.get("catalog") == "default" else ""
 
     def variables_for(self, hook: Hook) -> dict[str, str]:
-        """The ``MREG_*`` variables by which the mreg commands of a hook find the registry of this profile.
+        """Return the ``MREG_*`` variables with which the mreg commands of a hook use the registry of this profile.
 
-        ``MREG_MODEL`` is not among them: it would name the model of a push that the hook makes itself.
+        ``MREG_MODEL`` is not among them: it would name the model of the hook's own pushes.
         """
         values = {f"MREG_{key.upper()}": getattr(self, key) for key in KEYS if key != "model"}
         values |= {"MREG_PROFILE": self.name, "MREG_CONFIG": hook.file}
@@ -93,11 +91,11 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileEntry:
-    """A profile that can be chosen.
+    """A profile in a list.
 
     Attributes:
         origin: The file that defines it, or ``built in``.
-        active: Whether it is the one in use here and now.
+        active: Whether it is in use in the working folder.
     """
 
     name: str
@@ -107,13 +105,13 @@ class ProfileEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedFolder:
-    """A folder whose project file may name these.
+    """A folder whose project file the user has allowed to name a profile and a store.
 
     Attributes:
-        folder: Absolute, without symbolic links.
-        profile: The profile that the file chooses; empty: none.
-        catalog: Where its catalog is; empty: not named.
-        artifacts: Where its artifacts are; empty: not named.
+        folder: Absolute path, without symbolic links.
+        profile: Profile that the file names, empty if none.
+        catalog: Catalog that the file names, empty if none.
+        artifacts: Artifact location that the file names, empty if none.
     """
 
     folder: str

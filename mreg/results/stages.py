@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageChange:
-    """What a stage change did.
+    """The result of a stage change.
 
     Attributes:
-        version: The version as it is now.
-        before: The stage it was in; equal to the present one where nothing had to be done.
-        archived: The versions that had to leave the stage for it and are still archived.
-        back: The versions that are in the stage now because a hook failed and the change was rolled back; empty if it
-            was not rolled back.
+        version: The version after the change and its hooks.
+        before: Stage of the version before; the same as the current stage if nothing changed.
+        archived: Versions that left the stage for this version and are still archived.
+        back: Versions in the stage after a failed hook rolled the change back; empty without a rollback.
     """
 
     version: ModelVersion
@@ -30,22 +29,22 @@ class StageChange:
 
     @property
     def changed(self) -> bool:
-        """Whether anything had to be done."""
+        """Whether the operation changed anything."""
         return self.version.stage is not self.before or bool(self.archived) or bool(self.back)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What promote would do now.
+    """A promotion that was planned and not made.
 
     Attributes:
         stage: The stage that the version would enter.
-        assessment: What the policy says to it.
-        leaving: Whether the policy lets the person take it out of its stage; None if nothing guards that.
-        archived: The versions that would have to leave the stage for it.
+        assessment: The policy's answer for the version and the stage.
+        leaving: Whether the policy lets the actor take the version out of its stage; None if no rule guards it.
+        archived: Versions that the promotion would archive.
         stays: Whether the version is in the stage already.
-        empties_production: Whether no version would be in Production then, so that the command asks.
-        hooks: Names of the hooks that the change would set off.
+        empties_production: Whether Production would be empty, so that the command asks for confirmation.
+        hooks: Names of the hooks that the promotion would trigger.
     """
 
     version: ModelVersion

@@ -11,10 +11,10 @@ from mreg.errors import BadInput
 
 
 class Role(IntEnum):
-    """What a token may do; each may do what those before it may."""
+    """Role of a token; each role includes the permissions of the lower ones."""
 
     READER = 1
-    """See everything and download."""
+    """Read everything and download."""
     WRITER = 2
     """Register, push, edit, and change stages as the policy allows."""
     APPROVER = 3
@@ -24,10 +24,10 @@ class Role(IntEnum):
 
     @classmethod
     def parse(cls, word: str) -> Role:
-        """The role of that name, in any case.
+        """Return the role of a name, compared without regard to case.
 
         Raises:
-            BadInput: There is none.
+            BadInput: The name is not a role.
         """
         try:
             return cls[word.upper()]
@@ -43,10 +43,10 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A token as the server keeps it.
+    """A token as the server stores it.
 
     Attributes:
-        name: Whose it is: the actor of what is done with it.
+        name: Owner of the token, and actor of the changes made with it.
         digest: SHA-256 of the secret.
     """
 
@@ -62,7 +62,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken:
-    """A token that was just made, with its secret, which is kept nowhere."""
+    """A new token with its secret, which is stored nowhere."""
 
     token: Token
     secret: str

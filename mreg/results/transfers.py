@@ -12,12 +12,12 @@ from mreg.domain.names import ModelName, VersionRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """A version's bytes at their destination, verified.
+    """A pull: the destination holds the verified bytes of the version.
 
     Attributes:
-        destination: The file or folder, absolute.
-        unchanged: Whether the very same bytes stood there already, so that nothing was written.
-        other_files: Whether other files stay in the folder beside the artifact's.
+        destination: Absolute path of the file or folder.
+        unchanged: Whether the destination had the same bytes already, and nothing was written.
+        other_files: Whether the folder also has files that do not belong to the artifact.
     """
 
     version: ModelVersion
@@ -28,11 +28,10 @@ class Pulled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file of a version: the version itself where that is one file, else one of its folder.
+    """A file of a version: its only file, or one file of its folder.
 
     Attributes:
-        path: Its name, or its path in the folder.
-        size_bytes: Its size.
+        path: Name of the file, or its path in the folder.
     """
 
     version: ModelVersion
@@ -44,13 +43,13 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """A bundle that was written.
+    """An export to a bundle file.
 
     Attributes:
-        reference: The version or the whole model.
-        versions: What is in it, by number.
-        destination: The file, absolute.
-        size_bytes: Of the file.
+        reference: The exported version or model.
+        versions: The versions in the bundle, in ascending order.
+        destination: Absolute path of the bundle.
+        size_bytes: Size of the bundle.
     """
 
     reference: VersionRef
@@ -61,12 +60,12 @@ class Exported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedVersion:
-    """A version of a bundle and what it is here.
+    """A version of a bundle after its import.
 
     Attributes:
-        source: Its reference where it was exported.
-        reference: Its reference here.
-        already_there: Whether it was here before, so that nothing was added.
+        source: Reference in the exporting registry.
+        reference: Reference in this registry.
+        already_there: Whether this registry had the version already, and nothing was added.
     """
 
     source: VersionRef
@@ -76,11 +75,11 @@ class ImportedVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What came of an import.
+    """The result of an import.
 
     Attributes:
-        model: The model here.
-        versions: Each version of the bundle, by its number there.
+        model: Name of the model in this registry.
+        versions: The versions of the bundle, in its order.
     """
 
     model: ModelName

@@ -11,13 +11,13 @@ from mreg.domain.names import VersionRef
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was tried.
+    """A check of the catalog or the store.
 
     Attributes:
-        place: Where.
-        error: What failed, empty where it worked.
-        hint: What to do about it.
-        lacks: What the place can't do, where mreg works all the same.
+        place: The catalog or store.
+        error: Error message, empty if the check passed.
+        hint: How to fix the error.
+        lacks: Limitation of the place that mreg can work with.
     """
 
     name: str
@@ -29,14 +29,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """A check of `mreg.Registry.examine` and its result.
 
     Attributes:
-        name: What.
-        place: Where.
-        state: ``fine``, ``note`` (works, and should be known), ``damaged`` or ``unreachable``.
-        message: What was found; empty where it is fine.
-        remedy: What to do about it.
+        name: Name of the check.
+        place: The catalog, store or folder.
+        state: ``fine``, ``note`` (works, but needs attention), ``damaged`` or ``unreachable``.
+        message: Description of the result, empty if there is nothing to report.
+        remedy: How to fix the problem.
     """
 
     name: str
@@ -48,15 +48,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
-    """What nothing needs in the artifact store.
+    """An unfinished upload or unreferenced blob in the artifact store.
 
     Attributes:
-        kind: ``unfinished``: left by a killed push or a killed probe of the store; ``unreferenced``: of no version.
-        place: The store, or the catalog if the object is next to it.
-        name: By which the store knows it.
-        size_bytes: As far as it arrived.
-        modified: When something of it last arrived.
-        removed: Whether it is gone now.
+        kind: ``unfinished`` (left by a killed push or probe) or ``unreferenced`` (a blob that no version needs).
+        place: The artifact store, or the catalog if the object is next to it.
+        name: Name in the store.
+        size_bytes: Size of the received bytes.
+        modified: Time at which the last bytes arrived.
+        removed: Whether the garbage was removed.
     """
 
     kind: str
@@ -69,11 +69,11 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobProblem:
-    """A blob that is not what versions need.
+    """A blob that versions need and that cannot be read or does not match its digest.
 
     Attributes:
         problem: ``missing``, ``damaged`` or ``unreadable``.
-        versions: Some of the versions that need it.
+        versions: Some of the versions that need the blob.
     """
 
     checksum: Digest
@@ -85,12 +85,13 @@ class BlobProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What came of reading bytes again.
+    """The result of verifying stored bytes.
 
     Attributes:
-        artifacts: How many were looked at, of how many.
-        blobs: How many blobs were read, and how many bytes.
-        unreferenced: Blobs that no version needs, and their bytes; None where nobody looked.
+        artifacts: Number of verified artifacts, of ``all_artifacts``.
+        blobs: Number of blobs that were read, with ``size_bytes`` in total.
+        unreferenced: Number of blobs that no version needs, with ``unreferenced_bytes`` in total; None if the run was
+            not complete.
     """
 
     artifacts: int
@@ -104,15 +105,15 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogCopy:
-    """A catalog that was copied, row by row, and held against what it was copied from.
+    """A copy of a catalog, compared with its source row by row.
 
     Attributes:
-        source: From where.
-        target: To where.
-        rows: In all tables.
-        events: In the audit trail.
-        last_hash: Of the last of them, empty where there is none.
-        set_aside: Where the damaged catalog is that was in the way; empty where there was none.
+        source: The catalog that was copied.
+        target: The copy.
+        rows: Number of rows in all tables.
+        events: Number of audit events.
+        last_hash: Hash of the last event, empty if there is none.
+        set_aside: New location of a damaged catalog that the copy replaced; empty if there was none.
     """
 
     source: str
@@ -125,11 +126,11 @@ class CatalogCopy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """One step of an upgrade.
+    """A step of an upgrade.
 
     Attributes:
-        schema: Its number.
-        adds: What the catalog has after it.
+        schema: Number of the schema after the step.
+        adds: Description of what the step adds to the catalog.
     """
 
     schema: int
@@ -141,13 +142,13 @@ class Upgrade:
     """An upgrade of a catalog, planned or done.
 
     Attributes:
-        place: Where the catalog is.
-        schema: Its schema before.
-        target: The schema of this release.
-        migrations: The steps from the one to the other; empty if there is nothing to do.
-        others: Active clients that could be older, a line each; the upgrade refuses while there are any.
-        caution: What the engine cannot know about other clients.
-        backup: Where the backup is; empty unless the upgrade was done.
+        place: The catalog.
+        schema: Schema before the upgrade.
+        target: Schema of this release.
+        migrations: Steps from ``schema`` to ``target``; empty if there is nothing to do.
+        others: Active clients that can be older, one line each; while there are any, the upgrade is refused.
+        caution: Warning about clients that cannot be detected, empty if all can be.
+        backup: Location of the backup, empty unless the upgrade was made.
     """
 
     place: str

@@ -177,7 +177,7 @@ def test_a_catalog_that_may_not_be_written_can_be_read(path: Path, log: bool, mo
             parent.chmod(parent.stat().st_mode | 0o055)
     path.chmod(0o444)
     writer = opened(path)
-    if log:  # a writer is there, and with it a log that a reader must heed
+    if log:  # a writer is there, and with it a log that a reader must not ignore
         register(writer, "pending")
 
     def look() -> list[object]:

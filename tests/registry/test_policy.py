@@ -1,4 +1,4 @@
-"""Policies and decisions in a registry: heeded in the transaction that changes the stage, and all of it audited."""
+"""Policies and decisions in a registry: enforced in the transaction that changes the stage, and all of it audited."""
 
 from __future__ import annotations
 
