@@ -182,13 +182,18 @@ class BucketDatabase(Database):
                 return ""
             self._require_conditions()
             data, etag = found
+            mine = write_id()
             raw, schema = self._in_memory(Copy(etag, "", b"".join(unpack(data, self._place))))
             with contextlib.closing(raw):
                 if schema == SCHEMA:
                     return ""
-                upgraded = _stamped(raw, write_id())
+                upgraded = _stamped(raw, mine)
             backup = self._back_up(data, schema)
             new = self._put(upgraded, etag)
+            if not new and self._has_write(mine):  # the answer was lost
+                self.close()
+                self._local.forget()
+                return f"{self._bucket.url}/{backup}"
             if not new:
                 self._bucket.delete(backup)
                 raise Conflict(
@@ -203,9 +208,18 @@ class BucketDatabase(Database):
         key = f"{self._key}.schema-{schema}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         number, free = 1, key
         while not self._bucket.swap(free, data, _digest(data), ""):
+            found = self._bucket.fetch(free)
+            if found is not None and found[0] == data:
+                break  # the answer was lost
             number += 1
             free = f"{key}-{number}"
         return free
+
+    def _has_write(self, mine: str) -> bool:
+        """Whether the catalog in the bucket has a write, by its id."""
+        raw, _ = self._in_memory(self._fetch(lasting=False))
+        with contextlib.closing(raw):
+            return SqliteConnection(raw).one("writes.find", id=mine) is not None
 
     def examine(self) -> Examination:
         with self._lock, translated(self._place):

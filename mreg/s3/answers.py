@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import ConnectionClosedError, HTTPClientError, ReadTimeoutError
@@ -16,6 +17,10 @@ LONGEST_ANSWER = 64 << 20
 """Bytes of an answer that is not an object. A list of 1,000 long keys has about 8 MiB."""
 
 _PIECE = 64 << 10
+_DIGITS = 20
+
+UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""What botocore raises besides its own errors for an answer with a field that is missing or malformed."""
 _PAGE_CHARACTERS = 16_000
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,400})", re.IGNORECASE)
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
@@ -42,7 +47,7 @@ def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
     if is_stream and not refused:
         return answer
     limit = LONGEST_REFUSAL if refused else longest
-    if not refused and int(answer.headers.get("content-length") or 0) > limit:
+    if not refused and (announced_length(answer) or 0) > limit:
         answer.raw.close()
         raise ResponseParserError(f"the answer is longer than {limit} bytes")
     pieces: list[bytes] = []
@@ -64,6 +69,34 @@ def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
         raise ResponseParserError(f"the answer is longer than {limit} bytes")
     answer._content = b"".join(pieces)[:limit]
     return answer
+
+
+def announced_length(answer: Any) -> int | None:
+    """Bytes of the content that an answer announces; None if it announces none, or something that is not a number."""
+    text = str(answer.headers.get("content-length") or "")
+    return int(text) if text.isdecimal() and len(text) < _DIGITS else None
+
+
+class Fields(dict[str, Any]):
+    """The fields of an answer. A field that is missing is an error of the answer: no S3 store leaves it out.
+
+    Args:
+        fields: By their names; inner fields become `Fields` as well.
+        error: Returns the error for a field that is missing.
+    """
+
+    def __init__(self, fields: dict[str, Any], error: Callable[[], Exception]) -> None:
+        super().__init__((name, _with_fields(value, error)) for name, value in fields.items())
+        self._error = error
+
+    def __missing__(self, name: str) -> Any:
+        raise self._error()
+
+
+def _with_fields(value: Any, error: Callable[[], Exception]) -> Any:
+    if isinstance(value, dict):
+        return Fields(value, error)
+    return [_with_fields(one, error) for one in value] if isinstance(value, list) else value
 
 
 def watch(client: Any) -> None:

@@ -20,7 +20,7 @@ from botocore.parsers import ResponseParserError
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
-from mreg.s3.answers import send
+from mreg.s3.answers import announced_length, send
 from mreg.s3.failures import SILENCE
 from mreg.s3.integrity import Signer
 
@@ -110,5 +110,4 @@ class Express:
 
 def _is_whole(answer: Any, *statuses: int) -> bool:
     """Whether it is a success with all the bytes that it announced; a connection may end early without an error."""
-    announced = answer.headers.get("content-length")
-    return answer.status_code in statuses and (announced is None or len(answer.content) == int(announced))
+    return answer.status_code in statuses and announced_length(answer) in (None, len(answer.content))

@@ -114,20 +114,18 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
     probe, number = f"{key}.probe-{os.urandom(8).hex()}", 0
 
     def swap(tag: str, *, right: bool = False) -> str:
-        """The new entity tag. One that should succeed may have done so although its answer was lost."""
+        """The new entity tag."""
         nonlocal number
         number += 1
         data = b"%d" % number
-        new = bucket.swap(probe, data, _digest(data), tag)
-        if right and not new:
-            found = bucket.fetch(probe)
-            return found[1] if found is not None and found[0] == data else ""
-        return new
+        return _swap(bucket, probe, data, tag) if right else bucket.swap(probe, data, _digest(data), tag)
 
     marked, problem, form, tried = False, "", "", False
     try:
         first = swap("", right=True)
-        if not first or swap(""):
+        if not first:
+            problem = NEVER
+        elif swap(""):
             problem = IGNORED
         else:
             for form in (QUOTED, BARE):
@@ -163,16 +161,25 @@ class Unfit(Unavailable):
 
 IGNORED = "the store ignores If-None-Match or If-Match, and writers would overwrite each other"
 REFUSED = "the store refuses If-Match even with the right entity tag, quoted and bare, so that no client could write"
+NEVER = "the store refuses If-None-Match even where there is no object, so that no client could make it"
 MARKED = "a deleted object left a marker there, over which the store makes no new one"
 
 
 def revives(bucket: Bucket) -> bool:
     """Whether a put with If-None-Match succeeds where an object was deleted; Ceph keeps a marker that it refuses."""
-    digest = _digest(CONTENT)
     with _probe(bucket) as (key, written):
-        written.append(bucket.swap(key, CONTENT, digest, ""))
+        written.append(_swap(bucket, key, CONTENT, ""))
         bucket.delete(key)
-        return bool(bucket.swap(key, CONTENT, digest, ""))
+        return bool(_swap(bucket, key, CONTENT, ""))
+
+
+def _swap(bucket: Bucket, key: str, data: bytes, tag: str) -> str:
+    """The new entity tag of a swap that should succeed. It may have done so although its answer was lost."""
+    new = bucket.swap(key, data, _digest(data), tag)
+    if new:
+        return new
+    found = bucket.fetch(key)
+    return found[1] if found is not None and found[0] == data else ""
 
 
 def _digest(data: bytes) -> Digest:
