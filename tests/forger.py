@@ -119,11 +119,12 @@ class Forger:
                 self.seen.append(request)
                 answer = self.before(request)
                 if answer is None:
-                    answer = self.after(request, self._ask(request))
+                    answer = self.after(request, self.ask(request))
                 if not _send(client, request, answer):
                     return
 
-    def _ask(self, request: Request) -> Answer:
+    def ask(self, request: Request) -> Answer:
+        """Return the answer of the store itself."""
         connection = http.client.HTTPConnection("127.0.0.1", self.target, timeout=60)
         try:
             connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
