@@ -12,7 +12,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from shlex import quote as shell_quote
@@ -35,9 +35,9 @@ from mreg.catalog.guard import GuardedConnection, connect, solid_size, stored_si
 from mreg.catalog.packing import LARGEST_OBJECT, pack, unpack
 from mreg.catalog.schema import SCHEMA, UPGRADE, refuse_older
 from mreg.domain.digest import Digest
-from mreg.errors import Conflict, Corrupt, Unavailable
+from mreg.errors import Conflict, Corrupt, MregError
 from mreg.s3.bucket import Bucket
-from mreg.s3.failures import passing
+from mreg.s3.failures import refused
 from mreg.s3.trying import MARKED, Unfit
 
 T = TypeVar("T")
@@ -57,6 +57,10 @@ LOOP_SECONDS, COURTESY = 0.2, 0.15
 won wins again, since all others must fetch first: of 20 writers the slowest then waits three times as long."""
 
 RESTORE = "mreg restore FILE brings a backup back"
+
+
+class Gone(Corrupt):
+    """A catalog was there and is not there any more."""
 
 
 class BucketDatabase(Database):
@@ -120,9 +124,10 @@ class BucketDatabase(Database):
         refused: str | None = None  # the entity tag that the last try expected
         while True:
             sure = copy is None
-            current = copy if copy is not None else self._fetch(lasting=False)
-            copy = None
-            raw, schema = self._in_memory(current)
+            with _untold(known=not results):
+                current = copy if copy is not None else self._fetch(lasting=False)
+                copy = None
+                raw, schema = self._in_memory(current)
             with contextlib.closing(raw):
                 if schema < SCHEMA:
                     if sure:
@@ -276,7 +281,7 @@ class BucketDatabase(Database):
         """Raise where a catalog was that is not there any more; once it is known that none was, ask no more."""
         if last is not None:
             way = f"mreg restore {shell_quote(last.path)}" if last.whole(loaded=False) else RESTORE
-            raise Corrupt(
+            raise Gone(
                 f"the catalog {self._place} is gone: {last.path} is a copy of it on this machine",
                 hint=f"{way}; to begin with an empty catalog, remove the copy",
             )
@@ -284,7 +289,7 @@ class BucketDatabase(Database):
             return
         orphans = self._orphans()
         if orphans and self._bucket.fetch(self._key) is None:  # nor was it made meanwhile, with the first of them
-            raise Corrupt(
+            raise Gone(
                 f"the catalog {self._place} is gone; the artifacts that it knew are still in {orphans}",
                 hint=f"{RESTORE}. To begin anew name another place, or remove {orphans} first",
             )
@@ -346,13 +351,8 @@ class BucketDatabase(Database):
         """The new entity tag, empty where another was faster."""
         self._require_conditions(again=not etag)
         packed = pack(data)
-        try:
+        with _untold(known=False):
             return self._bucket.swap(self._key, packed, _digest(packed), etag)
-        except Unavailable as error:
-            if isinstance(error.__cause__, Exception) and passing(error.__cause__):
-                error.message += "; whether the change was made is not known"
-                error.hint = f"when it answers again, mreg history tells. {error.hint}"
-            raise
 
     def _refuse_in_vain(self, current: Copy) -> None:
         """Raise, after a put was refused although nobody was faster, unless it may succeed by now."""
@@ -380,6 +380,18 @@ class BucketDatabase(Database):
                 versioned=error.versioned,
                 hint=f"{versioning}keep the catalog in PostgreSQL or in a file, and the artifacts there",
             ) from error
+
+
+@contextlib.contextmanager
+def _untold(*, known: bool) -> Iterator[None]:
+    """Let an error say that the change may have been made, unless it is known or the store refused the request."""
+    try:
+        yield
+    except MregError as error:
+        if not (known or isinstance(error, Gone) or refused(error.__cause__)):
+            error.message += "; whether the change was made is not known"
+            error.hint = f"when it answers again, mreg history tells. {error.hint}"
+        raise
 
 
 def _stamped(raw: GuardedConnection, mine: str) -> bytes:

@@ -13,8 +13,11 @@ from urllib3 import exceptions as http
 LONGEST_REFUSAL = 256 << 10
 """Bytes of an error that are read. S3's errors have a few hundred."""
 
-LONGEST_ANSWER = 64 << 20
-"""Bytes of an answer that is not an object. A list of 1,000 long keys has about 8 MiB."""
+LONGEST_ANSWER = 6 << 20
+"""Bytes of an answer that is not an object. A list of 1,000 keys, as long as S3 allows, has about 4 MiB.
+
+XML of many small elements takes 25 times as much memory once it is read.
+"""
 
 _PIECE = 64 << 10
 _DIGITS = 20

@@ -15,6 +15,7 @@ from mreg.catalog.packing import pack
 from mreg.catalog.schema import SCHEMA
 from tests.conftest import EVERY_STORE, ROOT, Mreg
 from tests.forger import Answer, Forger, Request
+from tests.hostile import attack
 from tests.servers import BUCKET, Place, bucket_of
 
 KEY = "catalog.db"
@@ -227,6 +228,52 @@ def test_a_lost_answer_is_not_taken_for_a_marker(forger: Forger, bucket: Place) 
     assert bucket_of(bucket, forger.endpoint).revives
 
 
+@on_moto
+@pytest.mark.parametrize(
+    ("second", "code"), [("page", 8), ("length", 6), ("bytes", 6)], ids=["a page", "a length that lies", "other bytes"]
+)
+def test_a_change_of_which_nothing_is_known_is_told_as_that(
+    second: str, code: int, forger: Forger, command: Mreg
+) -> None:
+    """The put arrives, its answer does not, and neither does what is asked for then."""
+    write("a.bin")
+    write("b.bin")
+    assert command("push", "a.bin", "-n", "m").code == 0
+    acted = []
+
+    def after(request: Request, answer: Answer) -> Answer:
+        if not request.path.endswith(f"/{KEY}"):
+            return answer
+        if request.method == "PUT":
+            acted.append(request.line)
+            return answer if len(acted) > 1 else Answer(length="1000", broken=True)
+        if second == "length" and acted:
+            return replace(answer, length="999999999999")
+        if second == "bytes" and acted:
+            return replace(answer, body=b"other bytes")
+        return Answer(headers=(("Content-Type", "text/html"),), body=b"<title>Log in</title>") if acted else answer
+
+    forger.after = after
+    done = command("push", "b.bin", "-n", "m")
+    assert done.code == code, done
+    assert "whether the change was made is not known" in done.err
+    forger.heal()
+    assert command("show", "m@2").code == 0
+
+
+@on_moto
+def test_a_page_in_place_of_each_answer_to_a_change_is_told_as_not_known(forger: Forger, command: Mreg) -> None:
+    write("a.bin")
+    write("b.bin")
+    assert command("push", "a.bin", "-n", "m").code == 0
+    page = Answer(headers=(("Content-Type", "text/html"),), body=b"<title>Log in</title>")
+    forger.after = lambda request, answer: (
+        page if request.line.endswith(f"/{KEY}") and request.method == "PUT" else answer
+    )
+    done = command("push", "b.bin", "-n", "m")
+    assert done.code == 0 or "whether the change was made is not known" in done.err, done
+
+
 # Lists
 
 
@@ -307,3 +354,23 @@ def test_what_a_store_lists_outside_of_the_prefix_is_left_alone(forger: Forger, 
         client.delete_object(Bucket=BUCKET, Key=key)
     forger.heal()
     assert command("verify").code == 0
+
+
+CONTENTS = "<Contents><Key>x</Key><Size>1</Size><LastModified>2020-01-01T00:00:00Z</LastModified></Contents>"
+LISTS = {
+    "many elements": "<ListBucketResult>" + "<a/>" * (15 << 20) + "</ListBucketResult>",
+    "many keys": "<ListBucketResult>" + CONTENTS * 600_000 + "</ListBucketResult>",
+    "many elements below the limit": "<ListBucketResult>" + "<a/>" * 2_000_000 + "</ListBucketResult>",
+    "deep elements below the limit": "<a>" * 1_000_000 + "</a>" * 1_000_000,
+}
+
+
+@on_moto
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_list_that_is_too_long_is_refused_in_bounded_memory(kind: str, forger: Forger, command: Mreg) -> None:
+    write("a.bin")
+    assert command("push", "a.bin", "-n", "m").code == 0
+    answer = Answer(headers=(("Content-Type", "application/xml"),), body=LISTS[kind].encode())
+    forger.before = lambda request: answer if "list-type=2" in request.path else None
+    outcome = attack("gc")
+    assert outcome.code in ((0, 8) if "below" in kind else (8,)), outcome
