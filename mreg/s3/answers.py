@@ -30,14 +30,14 @@ _UNSEEN = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE 
 _TAG = re.compile(r"<[^>]{0,1000}>?")
 
 
-def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
+def send(session: Any, request: Any, longest: int | None = None) -> Any:
     """Send a prepared request and return the answer with its content in memory, except for the content of an object.
 
     A refusal that is too long is cut.
 
     Args:
         session: botocore's HTTP session.
-        longest: Maximum number of bytes of a success.
+        longest: Maximum number of bytes of a success (default: `LONGEST_ANSWER`).
 
     Raises:
         ResponseParserError: A success is longer.
@@ -49,8 +49,8 @@ def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
     refused = answer.status_code >= 300
     if is_stream and not refused:
         return answer
-    limit = LONGEST_REFUSAL if refused else longest
-    if not refused and (announced_length(answer) or 0) > limit:
+    limit = LONGEST_REFUSAL if refused else (longest or LONGEST_ANSWER)
+    if not refused and request.method != "HEAD" and (announced_length(answer) or 0) > limit:
         answer.raw.close()
         raise ResponseParserError(f"the answer is longer than {limit} bytes")
     pieces: list[bytes] = []

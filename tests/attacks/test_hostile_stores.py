@@ -13,6 +13,7 @@ import pytest
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.packing import pack
 from mreg.catalog.schema import SCHEMA
+from mreg.s3 import answers
 from tests.conftest import EVERY_STORE, ROOT, Mreg
 from tests.forger import Answer, Forger, Request
 from tests.hostile import attack
@@ -354,6 +355,17 @@ def test_what_a_store_lists_outside_of_the_prefix_is_left_alone(forger: Forger, 
         client.delete_object(Bucket=BUCKET, Key=key)
     forger.heal()
     assert command("verify").code == 0
+
+
+@EVERY_STORE
+def test_an_object_may_be_longer_than_an_answer(bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to a HEAD announces the bytes of the object, and has none itself."""
+    monkeypatch.setattr(answers, "LONGEST_ANSWER", 1 << 20)
+    data = write("large.bin", LARGE)
+    for name in ("m", "n"):
+        assert command("push", "large.bin", "-n", name).code == 0
+    assert command("pull", "n@1", "out").code == 0
+    assert Path("out").read_bytes() == data
 
 
 CONTENTS = "<Contents><Key>x</Key><Size>1</Size><LastModified>2020-01-01T00:00:00Z</LastModified></Contents>"
