@@ -379,6 +379,34 @@ def test_a_kernel_without_syncfs_syncs_everything(monkeypatch: pytest.MonkeyPatc
     assert called == ["sync"]
 
 
+# Every other call
+
+
+@pytest.mark.usefixtures("sources")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("EMFILE", "allow more open files: ulimit -n 1024"), ("EIO", "add --debug to see where"), ("ESTALE", "--debug")],
+)
+def test_an_error_of_the_system_is_never_called_a_bug(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    real, number = os.listdir, getattr(errno, name)
+
+    def refuse(path: Any = ".") -> list[str]:
+        if str(path).endswith("migrations"):
+            raise OSError(number, os.strerror(number), path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    done = command("push", "model.bin", "-n", "m")
+    monkeypatch.undo()
+    assert done.code == 8, done
+    assert "the operating system refused a call for " in done.err
+    assert f"migrations': {os.strerror(number)}" in done.err
+    assert hint in done.err
+    assert command("list", "--json").out.strip() in ("[]", "")
+
+
 # Reading
 
 
