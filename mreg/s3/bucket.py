@@ -68,6 +68,13 @@ class ObjectStat:
     etag: str
 
 
+class _Tried(threading.local):
+    """What one thread tries of a store, while the requests of others stay as they are."""
+
+    way: Way | None = None
+    tags = ""
+
+
 class Bucket:
     """The objects of one bucket under one prefix; safe for threads. Nothing is called before it must be.
 
@@ -93,7 +100,7 @@ class Bucket:
         self._traits: Traits | None = None
         self._found_at = 0.0
         self._sent_as = Way.SUM
-        self._tags_as = ""
+        self._tried = _Tried()
 
     @property
     def client(self) -> Any:
@@ -137,7 +144,7 @@ class Bucket:
     # What the store does
 
     def _protect(self, request: Any) -> None:
-        protect(request, self._sent_as)
+        protect(request, self._tried.way or self._sent_as)
 
     @property
     def may_ask_for_sums(self) -> bool:
@@ -180,9 +187,14 @@ class Bucket:
                 self.learn(replace(self.traits, way=way))
             return way
 
-    def send_as(self, way: Way) -> None:
-        """Let the sum of an upload become what one way checks: for trying it."""
-        self._sent_as = way
+    @contextlib.contextmanager
+    def sending_as(self, way: Way) -> Iterator[None]:
+        """Let the sum of an upload of this thread become what one way checks meanwhile: for trying it."""
+        self._tried.way = way
+        try:
+            yield
+        finally:
+            self._tried.way = None
 
     def require_conditions(self, key: str, *, again: bool = False) -> None:
         """Raise if writers of one object would overwrite each other here. This is tried once, with a probe.
@@ -415,16 +427,16 @@ class Bucket:
 
     def tag(self, etag: str) -> str:
         """An entity tag as the store wants it in If-Match."""
-        return etag.strip('"') if (self._tags_as or self.traits.tags) == BARE else etag
+        return etag.strip('"') if (self._tried.tags or self.traits.tags) == BARE else etag
 
     @contextlib.contextmanager
     def tags_as(self, form: str) -> Iterator[None]:
-        """Send entity tags quoted or bare meanwhile: for trying it."""
-        self._tags_as = form
+        """Let this thread send entity tags quoted or bare meanwhile: for trying it."""
+        self._tried.tags = form
         try:
             yield
         finally:
-            self._tags_as = ""
+            self._tried.tags = ""
 
     def genuine(self, answer: dict[str, Any]) -> dict[str, Any]:
         """The answer, if it is a store's by its entity tag, and not a page that a proxy gave with status 200.

@@ -65,11 +65,11 @@ def _put(bucket: Bucket, key: str, way: Way, *, wrong: bool) -> tuple[dict[str, 
     if way is Way.MD5 and wrong:
         words = {"ContentMD5": encoded(hashlib.md5(announced, usedforsecurity=False).digest())}
         words["ChecksumSHA256"] = encoded(hashlib.sha256(CONTENT).digest())
-    bucket.send_as(way)
     try:
-        answer = bucket.call(
-            "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **words
-        )
+        with bucket.sending_as(way):
+            answer = bucket.call(
+                "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **words
+            )
         return dict(bucket.genuine(answer)), ""
     except ClientError as error:
         return None, code_of(error)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mreg.artifacts.hashing import digest_of
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.packing import pack
 from mreg.catalog.schema import SCHEMA
 from mreg.s3 import answers
+from mreg.s3.integrity import Way
 from tests.conftest import EVERY_STORE, ROOT, Mreg
-from tests.forger import Answer, Forger, Request
+from tests.forger import Answer, Forger, Request, refusal
 from tests.hostile import attack
 from tests.servers import BUCKET, Place, bucket_of
 
@@ -355,6 +358,42 @@ def test_what_a_store_lists_outside_of_the_prefix_is_left_alone(forger: Forger, 
         client.delete_object(Bucket=BUCKET, Key=key)
     forger.heal()
     assert command("verify").code == 0
+
+
+@pytest.mark.parametrize("object_store", ["radosgw"], indirect=True)
+def test_an_upload_stays_protected_while_another_thread_tries_the_store(forger: Forger, bucket: Place) -> None:
+    """What is known of a store is tried again after a day, also in a server that is taking uploads."""
+    store, data = bucket_of(bucket, forger.endpoint), os.urandom(1000)
+    assert store.way is Way.SIGNATURE
+    trying, sent = threading.Event(), threading.Event()
+
+    def look_again() -> None:
+        store.forget()
+        assert store.way is Way.SIGNATURE
+
+    other, uploads = threading.Thread(target=look_again), list[Request]()
+
+    def before(request: Request) -> Answer | None:
+        if "/probes/" in request.path and request.method == "PUT" and not trying.is_set():
+            trying.set()
+            assert sent.wait(30)
+        if not request.path.endswith("/mine"):
+            return None
+        uploads.append(request)
+        if len(uploads) == 1:
+            other.start()
+            assert trying.wait(30)
+            return refusal(503, "SlowDown")
+        sent.set()
+        return None
+
+    forger.before = before
+    assert store.put("mine", data, digest_of(data))
+    other.join()
+    assert len(uploads) == 2
+    for request in uploads:
+        assert request.header("x-amz-content-sha256") == digest_of(data).value
+        assert not request.header("x-amz-checksum-sha256")
 
 
 @EVERY_STORE
