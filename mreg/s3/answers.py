@@ -80,6 +80,12 @@ def announced_length(answer: Any) -> int | None:
     return int(text) if text.isdecimal() and len(text) < _DIGITS else None
 
 
+def begins_at(start: int, status: int, headers: Any) -> bool:
+    """Whether an answer to a request for bytes from a place on begins there: a proxy may drop the header ``Range``."""
+    told = str(headers.get("content-range") or "")
+    return (status == 206 or not start) and (status != 206 or not told or told.startswith(f"bytes {start}-"))
+
+
 class Fields(dict[str, Any]):
     """The fields of an answer. A field that is missing is an error of the answer: no S3 store leaves it out.
 

@@ -22,7 +22,7 @@ from botocore.session import Session
 
 from mreg.domain.digest import Digest
 from mreg.errors import Corrupt, MregError
-from mreg.s3.answers import UNREADABLE, Fields, watch
+from mreg.s3.answers import UNREADABLE, Fields, begins_at, watch
 from mreg.s3.express import SMALL_BYTES, Express
 from mreg.s3.failures import FAILURES, code_of, foreign, is_foreign, passing, status_of
 from mreg.s3.integrity import SUM_HEADER, Way, encoded, protect, sign_with_digests
@@ -560,7 +560,12 @@ class Bucket:
             words["Range"] = f"bytes={start}-{start + length - 1}"
         elif start:
             words["Range"] = f"bytes={start}-"
-        return self.ask("get_object", **words)["Body"]
+        answer = self.ask("get_object", **words)
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        if not begins_at(start, answer["ResponseMetadata"]["HTTPStatusCode"], headers):
+            answer["Body"].close()
+            raise foreign(self.patience.endpoint, " (it gave other bytes of the object than were asked for)")
+        return answer["Body"]
 
     def list(self, prefix: str) -> Iterator[tuple[str, ObjectStat]]:
         """Every object whose key begins with the prefix."""

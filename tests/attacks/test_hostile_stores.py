@@ -396,6 +396,35 @@ def test_an_upload_stays_protected_while_another_thread_tries_the_store(forger: 
         assert not request.header("x-amz-checksum-sha256")
 
 
+@on_moto
+@pytest.mark.parametrize("how", ["whole", "elsewhere"])
+def test_other_bytes_of_a_blob_than_were_asked_for_are_not_called_damage(
+    how: str, forger: Forger, command: Mreg
+) -> None:
+    """A proxy may drop the header Range, or a cache answer with another range."""
+    data = write("large.bin", LARGE)
+    assert command("push", "large.bin", "-n", "m").code == 0
+
+    def before(request: Request) -> Answer | None:
+        if (
+            not request.header("Range")
+            or "/blobs/" not in request.path
+            or request.header("Range").startswith("bytes=0-")
+        ):
+            return None
+        kept = tuple(one for one in request.headers if one[0].lower() != "range")
+        return forger.ask(replace(request, headers=kept if how == "whole" else (*kept, ("Range", "bytes=100-2000"))))
+
+    forger.before = before
+    done = command("pull", "m@1", "out")
+    assert done.code == 8, done
+    assert "gave other bytes of the object than were asked for" in done.err
+    assert not os.path.lexists("out")
+    forger.heal()
+    assert command("pull", "m@1", "out").code == 0
+    assert Path("out").read_bytes() == data
+
+
 @EVERY_STORE
 def test_an_object_may_be_longer_than_an_answer(bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer to a HEAD announces the bytes of the object, and has none itself."""
