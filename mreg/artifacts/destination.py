@@ -281,13 +281,13 @@ class Destination:
         """Bring the destination's new name to the disk.
 
         Raises:
-            Unavailable: The system could not. The destination stays: what it replaced is gone.
+            Unavailable: The system could not. The destination stays, since the file that it replaced is gone.
         """
         try:
             sync_folder(self._folder)
         except OSError as error:
             raise Unavailable(
-                f"{quoted(self._path)} is complete, but may be gone after a power loss: "
+                f"{quoted(self._path)} is complete, but a power loss can remove it: "
                 f"{quoted(self._folder)} can't be written to the disk: {error.strerror or error}",
                 hint=f"check the disk, then copy the data elsewhere: df -h {shell_word(self._folder)}",
             ) from error

@@ -384,7 +384,7 @@ class BucketDatabase(Database):
 
 @contextlib.contextmanager
 def _untold(*, known: bool) -> Iterator[None]:
-    """Let an error say that the change may have been made, unless it is known or the store refused the request."""
+    """Let an error say that the outcome is unknown, unless it is known or the store refused the request."""
     try:
         yield
     except MregError as error:

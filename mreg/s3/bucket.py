@@ -69,7 +69,7 @@ class ObjectStat:
 
 
 class _Tried(threading.local):
-    """What one thread tries of a store, while the requests of others stay as they are."""
+    """What one thread tries of a store; the requests of other threads are not changed."""
 
     way: Way | None = None
     tags = ""

@@ -161,7 +161,7 @@ class Unfit(Unavailable):
 
 IGNORED = "the store ignores If-None-Match or If-Match, and writers would overwrite each other"
 REFUSED = "the store refuses If-Match even with the right entity tag, quoted and bare, so that no client could write"
-NEVER = "the store refuses If-None-Match even where there is no object, so that no client could make it"
+NEVER = "the store refuses If-None-Match although the object does not exist, so that no client could make it"
 MARKED = "a deleted object left a marker there, over which the store makes no new one"
 
 
@@ -174,7 +174,7 @@ def revives(bucket: Bucket) -> bool:
 
 
 def _swap(bucket: Bucket, key: str, data: bytes, tag: str) -> str:
-    """The new entity tag of a swap that should succeed. It may have done so although its answer was lost."""
+    """The new entity tag of a swap that should succeed. If its answer was lost, the object is asked for."""
     new = bucket.swap(key, data, _digest(data), tag)
     if new:
         return new

@@ -448,6 +448,15 @@ def test_a_bit_that_changes_on_the_way_back_does_not_cost_a_good_blob(
     assert command(*words.split()).code == 0
 
 
+def test_a_store_that_refuses_to_make_any_object_is_told(forger: Forger, command: Mreg) -> None:
+    refused = refusal(412, "PreconditionFailed")
+    forger.before = lambda request: refused if request.header("If-None-Match") == "*" else None
+    write("a.bin")
+    done = command("push", "a.bin", "-n", "m")
+    assert done.code == 8, done
+    assert "refuses If-None-Match although the object does not exist" in done.err
+
+
 @EVERY_STORE
 def test_an_object_may_be_longer_than_an_answer(bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer to a HEAD announces the bytes of the object, and has none itself."""

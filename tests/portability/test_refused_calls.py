@@ -172,7 +172,7 @@ def test_a_file_system_may_lack_fsync_of_folders_but_not_fail_at_it(
 @pytest.mark.parametrize(
     "words", ["pull m@1 new", "pull m@1 old --force", "pull m@2 folder2", "backup b.db", "export m -o m.mreg"]
 )
-def test_a_destination_that_may_be_gone_after_a_power_loss_is_told_as_that(
+def test_a_destination_that_a_power_loss_can_remove_is_told_as_that(
     command: Mreg, monkeypatch: pytest.MonkeyPatch, words: str
 ) -> None:
     assert command("push", "model.bin", "-n", "m").code == 0
@@ -188,7 +188,7 @@ def test_a_destination_that_may_be_gone_after_a_power_loss_is_told_as_that(
     monkeypatch.setattr(os, "fsync", refuse)
     done = command(*words.split())
     assert done.code == 8, done
-    assert "is complete, but may be gone after a power loss" in done.err
+    assert "is complete, but a power loss can remove it" in done.err
     assert os.path.lexists(words.removesuffix(" --force").split()[-1])
     assert not [name for name in os.listdir() if ".mreg-" in name]
 
