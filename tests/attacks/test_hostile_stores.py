@@ -188,6 +188,18 @@ def test_entity_tags_that_are_not_sums_cost_one_request_a_day(
     assert methods == [["PUT", "GET"], ["PUT"], ["PUT"]]
 
 
+@pytest.mark.parametrize("object_store", ["seaweedfs", "radosgw"], indirect=True)
+def test_who_can_write_and_not_read_an_encrypted_bucket_pushes(
+    forger: Forger, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_CATALOG", os.path.abspath(KEY))
+    forger.before = lambda request: refusal(403, "AccessDenied") if request.method == "GET" else None
+    forger.after = lambda _, answer: answer.with_header("ETag", '"opaque"') if answer.header("ETag") else answer
+    write("a.bin")
+    assert command("push", "a.bin", "-n", "m").code == 0
+    assert [one.method for one in forger.seen].count("GET") > 0
+
+
 # Answers that are lost after the store acted
 
 
