@@ -54,7 +54,10 @@ def adopt_beside(path: str, endings: tuple[str, ...]) -> None:
     """
     if not hasattr(os, "O_PATH"):
         return
-    catalog = os.stat(path)
+    try:
+        catalog = os.stat(path)
+    except OSError:
+        return  # SQLite has it open, or says what is wrong with it
     if not catalog.st_mode & GROUP_WRITES:
         return
     for ending in endings:

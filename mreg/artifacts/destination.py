@@ -162,7 +162,7 @@ class Destination:
                 tree.settle_folders(folders_of(entries))
                 sync_all(made.descriptor)
                 others = self._place.put(made.path, tree, entries, force=force)
-            sync_folder(self._folder)
+            self._keep_name()
         return Received(kept_bytes=self._kept, others=others)
 
     def _receive_entries(self, root: str, tree: Tree, entries: Sequence[ManifestEntry]) -> None:
@@ -275,7 +275,22 @@ class Destination:
             replace(path or made.path, self._path)
         else:
             self._link(path or made.path)
-        sync_folder(self._folder)
+        self._keep_name()
+
+    def _keep_name(self) -> None:
+        """Bring the destination's new name to the disk.
+
+        Raises:
+            Unavailable: The system could not. The destination stays, since the file that it replaced is gone.
+        """
+        try:
+            sync_folder(self._folder)
+        except OSError as error:
+            raise Unavailable(
+                f"{quoted(self._path)} is complete, but a power loss can remove it: "
+                f"{quoted(self._folder)} can't be written to the disk: {error.strerror or error}",
+                hint=f"check the disk, then copy the data elsewhere: df -h {shell_word(self._folder)}",
+            ) from error
 
     def _same_file(self, path: str, digest: Digest, size: int, executable: bool | None = None) -> bool:
         found = os.lstat(path)

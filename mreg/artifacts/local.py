@@ -258,10 +258,11 @@ class LocalBackend(BlobBackend):
             with self.translated("read", f"the blob {key}", key):
                 raise
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise self._taken(key)
-            if start:
-                os.lseek(descriptor, start, os.SEEK_SET)
+            with self.translated("read", f"the blob {key}", key):
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise self._taken(key)
+                if start:
+                    os.lseek(descriptor, start, os.SEEK_SET)
             stream = os.fdopen(descriptor, "rb", buffering=0)
             return stream if length is None else cast("BinaryIO", Bounded(stream, length))
         except BaseException:

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from mreg.artifacts.backend import BlobBackend, BlobParts, BlobStat, Part, Unfinished
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
 from mreg.artifacts.parallel import in_order
-from mreg.domain.digest import blob_key
+from mreg.domain.digest import blob_key, digest_of_key
 from mreg.domain.told import attributed
 from mreg.errors import Conflict, MregError, NotFound, Unavailable
 from mreg.s3.bucket import Bucket
@@ -170,25 +170,25 @@ class S3Parts(BlobParts):
         if status_of(error) != 500:
             return False
         try:
-            self._bucket.client.list_parts(
-                Bucket=self._bucket.name, Key=self._bucket.key(self._key), UploadId=self._upload, MaxParts=1
-            )
+            self._bucket.ask("list_parts", Key=self._bucket.key(self._key), UploadId=self._upload, MaxParts=1)
         except FAILURES as found:
             return code_of(found) in GONE
         return False
 
     def _hold_against(self, parts: Sequence[Part]) -> None:
-        """Compare the blob with its parts where the store checks nothing; one that has other bytes is removed.
+        """Look whether the blob is there; where the store checks nothing, one that has other bytes is removed.
 
         Raises:
-            Unavailable: It has other bytes.
+            Unavailable: It is missing, or has other bytes.
         """
+        found = self._bucket.stat(self._key)
+        if found is None or found.size != sum(part.size for part in parts):
+            raise self._bucket.patience.damaged()
         if self._bucket.way is not Way.TAG:
             return
         sums = b"".join(bytes.fromhex(self._etags[part.number].strip('"')) for part in parts)
         tag = f"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(parts)}"
-        found = self._bucket.stat(self._key)
-        if found is None or found.etag.strip('"') == tag:
+        if found.etag.strip('"') == tag:
             return
         stream = self._bucket.open(self._key)
         if stream is None:
@@ -293,29 +293,27 @@ class S3Backend(BlobBackend):
 
 
 def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
-    words: dict[str, Any] = {"Prefix": bucket.key(prefix)}
-    while True:
-        try:
-            page = bucket.call("list_multipart_uploads", expected=_is_unknown, **words)
-        except ClientError:
-            return  # nothing is known of what is on its way in
-        yield from page.get("Uploads", ())
-        if not page.get("IsTruncated"):
-            return
-        words.update(KeyMarker=page["NextKeyMarker"], UploadIdMarker=page["NextUploadIdMarker"])
+    """Uploads on their way in, of mreg's own blobs; some stores list those of all keys."""
+    beginning = bucket.key("")
+    pages = bucket.pages(
+        "list_multipart_uploads",
+        ("KeyMarker", "UploadIdMarker"),
+        expected=_is_unknown,
+        Prefix=bucket.key(prefix),
+    )
+    with contextlib.suppress(ClientError):  # nothing is known of what is on its way in
+        for page in pages:
+            for upload in page.get("Uploads", ()):
+                key = upload["Key"]
+                if key.startswith(beginning) and digest_of_key(key.removeprefix(beginning)) is not None:
+                    yield upload
 
 
 def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
     words: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
-    while True:
-        try:
-            page = bucket.call("list_parts", expected=_is_no_list, **words)
-        except ClientError:
-            return  # completed or aborted meanwhile
-        yield from page.get("Parts", ())
-        if not page.get("IsTruncated"):
-            return
-        words["PartNumberMarker"] = page["NextPartNumberMarker"]
+    with contextlib.suppress(ClientError):  # completed or aborted meanwhile
+        for page in bucket.pages("list_parts", ("PartNumberMarker",), expected=_is_no_list, **words):
+            yield from page.get("Parts", ())
 
 
 def _abort(bucket: Bucket, key: str, upload: str) -> None:

@@ -130,16 +130,20 @@ def read_chunks(file: SourceFile, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator
     with unchanged(file) as descriptor:
         left = file.size
         while left > 0:
-            try:
-                chunk = os.read(descriptor, min(chunk_bytes, left))
-            except OSError as error:
-                raise _unreadable(file.name, error) from error
+            chunk = _read(file, descriptor, min(chunk_bytes, left))
             if not chunk:
                 raise changed(file.name)
             left -= len(chunk)
             yield chunk
-        if os.read(descriptor, 1):
+        if _read(file, descriptor, 1):
             raise changed(file.name)
+
+
+def _read(file: SourceFile, descriptor: int, count: int) -> bytes:
+    try:
+        return os.read(descriptor, count)
+    except OSError as error:
+        raise _unreadable(file.name, error) from error
 
 
 @contextlib.contextmanager
@@ -157,13 +161,20 @@ def unchanged(file: SourceFile) -> Iterator[int]:
             raise changed(file.name) from error
         raise _unreadable(file.name, error) from error
     try:
-        if _mark(os.fstat(descriptor)) != file.mark:
-            raise changed(file.name)
+        _refuse_changed(file, descriptor)
         yield descriptor
-        if _mark(os.fstat(descriptor)) != file.mark:
-            raise changed(file.name)
+        _refuse_changed(file, descriptor)
     finally:
         close(descriptor)
+
+
+def _refuse_changed(file: SourceFile, descriptor: int) -> None:
+    try:
+        found = os.fstat(descriptor)
+    except OSError as error:
+        raise _unreadable(file.name, error) from error
+    if _mark(found) != file.mark:
+        raise changed(file.name)
 
 
 class FileSection(io.RawIOBase):

@@ -281,6 +281,8 @@ class ArtifactStore:
                 with suppress(MregError):
                     there = self._backend.stat(key) is not None
                     first = f"remove {self._backend.url}/{key}, then " if there else ""
+                    if there and self._backend.remote:  # the bytes in the store can be right
+                        first = f"repeat the command, since bytes can change on the way; if it fails again, {first}"
                     error.hint = f"{first}push the model again from its source"
             raise
 

@@ -35,9 +35,9 @@ from mreg.catalog.guard import GuardedConnection, connect, solid_size, stored_si
 from mreg.catalog.packing import LARGEST_OBJECT, pack, unpack
 from mreg.catalog.schema import SCHEMA, UPGRADE, refuse_older
 from mreg.domain.digest import Digest
-from mreg.errors import Conflict, Corrupt, Unavailable
+from mreg.errors import Conflict, Corrupt, MregError
 from mreg.s3.bucket import Bucket
-from mreg.s3.failures import passing
+from mreg.s3.failures import refused
 from mreg.s3.trying import MARKED, Unfit, is_probe, left_probes, probes_of
 
 T = TypeVar("T")
@@ -58,6 +58,10 @@ the pause, the last winner wins again, since all others must fetch first; the sl
 long then."""
 
 RESTORE = "mreg restore FILE brings a backup back"
+
+
+class Gone(Corrupt):
+    """A catalog was there and is not there any more."""
 
 
 class BucketDatabase(Database):
@@ -121,9 +125,10 @@ class BucketDatabase(Database):
         refused: str | None = None  # the entity tag that the last attempt expected
         while True:
             sure = copy is None
-            current = copy if copy is not None else self._fetch(lasting=False)
-            copy = None
-            raw, schema = self._in_memory(current)
+            with _untold(known=not results):
+                current = copy if copy is not None else self._fetch(lasting=False)
+                copy = None
+                raw, schema = self._in_memory(current)
             with contextlib.closing(raw):
                 if schema < SCHEMA:
                     if sure:
@@ -183,13 +188,18 @@ class BucketDatabase(Database):
                 return ""
             self._require_conditions()
             data, etag = found
+            mine = write_id()
             raw, schema = self._in_memory(Copy(etag, "", b"".join(unpack(data, self._place))))
             with contextlib.closing(raw):
                 if schema == SCHEMA:
                     return ""
-                upgraded = _stamped(raw, write_id())
+                upgraded = _stamped(raw, mine)
             backup = self._back_up(data, schema)
             new = self._put(upgraded, etag)
+            if not new and self._has_write(mine):  # the answer was lost
+                self.close()
+                self._local.forget()
+                return f"{self._bucket.url}/{backup}"
             if not new:
                 self._bucket.delete(backup)
                 raise Conflict(
@@ -204,9 +214,18 @@ class BucketDatabase(Database):
         key = f"{self._key}.schema-{schema}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
         number, free = 1, key
         while not self._bucket.swap(free, data, _digest(data), ""):
+            found = self._bucket.fetch(free)
+            if found is not None and found[0] == data:
+                break  # the answer was lost
             number += 1
             free = f"{key}-{number}"
         return free
+
+    def _has_write(self, mine: str) -> bool:
+        """Whether the catalog in the bucket has a write, by its id."""
+        raw, _ = self._in_memory(self._fetch(lasting=False))
+        with contextlib.closing(raw):
+            return SqliteConnection(raw).one("writes.find", id=mine) is not None
 
     def examine(self) -> Examination:
         with self._lock, translated(self._place):
@@ -271,7 +290,7 @@ class BucketDatabase(Database):
         """Raise if the catalog existed before and is gone; not checked again once it is known to be new."""
         if last is not None:
             remedy = f"mreg restore {shell_quote(last.path)}" if last.whole(loaded=False) else RESTORE
-            raise Corrupt(
+            raise Gone(
                 f"the catalog {self._place} is gone: {last.path} is a copy of it on this machine",
                 hint=f"{remedy}; to begin with an empty catalog, remove the copy",
             )
@@ -279,7 +298,7 @@ class BucketDatabase(Database):
             return
         orphans = self._orphans()
         if orphans and self._bucket.fetch(self._key) is None:  # another client can just have made it
-            raise Corrupt(
+            raise Gone(
                 f"the catalog {self._place} is gone; the artifacts that it knew are still in {orphans}",
                 hint=f"{RESTORE}. To begin anew name another place, or remove {orphans} first",
             )
@@ -341,13 +360,8 @@ class BucketDatabase(Database):
         """Replace the object, and return the new entity tag; empty if another client was faster."""
         self._require_conditions(again=not etag)
         packed = pack(data)
-        try:
+        with _untold(known=False):
             return self._bucket.swap(self._key, packed, _digest(packed), etag)
-        except Unavailable as error:
-            if isinstance(error.__cause__, Exception) and passing(error.__cause__):
-                error.message += "; whether the change was made is not known"
-                error.hint = f"when it answers again, see mreg history; {error.hint}"
-            raise
 
     def _explain_refusal(self, current: Copy) -> None:
         """Raise, after a put was refused although no other client was faster, unless a retry can succeed."""
@@ -375,6 +389,18 @@ class BucketDatabase(Database):
                 versioned=error.versioned,
                 hint=f"{versioning}keep the catalog in PostgreSQL or in a file, and the artifacts there",
             ) from error
+
+
+@contextlib.contextmanager
+def _untold(*, known: bool) -> Iterator[None]:
+    """Let an error say that the outcome is unknown, unless it is known or the store refused the request."""
+    try:
+        yield
+    except MregError as error:
+        if not (known or isinstance(error, Gone) or refused(error.__cause__)):
+            error.message += "; whether the change was made is not known"
+            error.hint = f"when it answers again, see mreg history; {error.hint}"
+        raise
 
 
 def _stamped(raw: GuardedConnection, mine: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,9 @@ def _unknown(error: BaseException, invocation: Invocation) -> int:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF):
         _say(f"the result can't be written: {error.strerror}", "", "output_failed", invocation)
         return 1
+    if isinstance(error, OSError) and error.errno is not None:
+        _say(*_refused_by_the_system(error), errors.Unavailable.code, invocation)
+        return 8
     if isinstance(error, MemoryError):
         _say("there is not enough memory", "", "out_of_memory", invocation)
         return 1
@@ -82,6 +86,15 @@ def _unknown(error: BaseException, invocation: Invocation) -> int:
     hint = "" if invocation.debug else "add --debug to see the traceback, and report it as a bug of mreg"
     _say(f"unexpected {type(error).__name__}: {error}", hint, "unexpected", invocation)
     return 1
+
+
+def _refused_by_the_system(error: OSError) -> tuple[str, str]:
+    """Return message and hint for an error of the operating system that no part of mreg explains better."""
+    where = f" for {quoted(os.fspath(error.filename))}" if isinstance(error.filename, (str, os.PathLike)) else ""
+    hint = "add --debug to see where"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        hint = "allow more open files: ulimit -n 1024"
+    return f"the operating system refused a call{where}: {error.strerror or error}", hint
 
 
 def _unencodable(error: UnicodeEncodeError) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import ConnectionClosedError, HTTPClientError, ReadTimeoutError
@@ -12,24 +13,31 @@ from urllib3 import exceptions as http
 LONGEST_REFUSAL = 256 << 10
 """Bytes of an error that are read. S3's errors have a few hundred."""
 
-LONGEST_ANSWER = 64 << 20
-"""Bytes of an answer that is not an object. A list of 1,000 long keys has about 8 MiB."""
+LONGEST_ANSWER = 6 << 20
+"""Bytes of an answer that is not an object. A list of 1,000 keys, as long as S3 allows, has about 4 MiB.
+
+XML of many small elements takes 25 times as much memory once it is read.
+"""
 
 _PIECE = 64 << 10
+_DIGITS = 20
+
+UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""What botocore raises besides its own errors for an answer with a field that is missing or malformed."""
 _PAGE_CHARACTERS = 16_000
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,400})", re.IGNORECASE)
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]{0,1000}>?")
 
 
-def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
+def send(session: Any, request: Any, longest: int | None = None) -> Any:
     """Send a prepared request and return the answer with its content in memory, except for the content of an object.
 
     A refusal that is too long is cut.
 
     Args:
         session: botocore's HTTP session.
-        longest: Maximum number of bytes of a success.
+        longest: Maximum number of bytes of a success (default: `LONGEST_ANSWER`).
 
     Raises:
         ResponseParserError: A success is longer.
@@ -41,8 +49,8 @@ def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
     refused = answer.status_code >= 300
     if is_stream and not refused:
         return answer
-    limit = LONGEST_REFUSAL if refused else longest
-    if not refused and int(answer.headers.get("content-length") or 0) > limit:
+    limit = LONGEST_REFUSAL if refused else (longest or LONGEST_ANSWER)
+    if not refused and request.method != "HEAD" and (announced_length(answer) or 0) > limit:
         answer.raw.close()
         raise ResponseParserError(f"the answer is longer than {limit} bytes")
     pieces: list[bytes] = []
@@ -64,6 +72,40 @@ def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
         raise ResponseParserError(f"the answer is longer than {limit} bytes")
     answer._content = b"".join(pieces)[:limit]
     return answer
+
+
+def announced_length(answer: Any) -> int | None:
+    """Bytes of the content that an answer announces; None if it announces none, or something that is not a number."""
+    text = str(answer.headers.get("content-length") or "")
+    return int(text) if text.isdecimal() and len(text) < _DIGITS else None
+
+
+def begins_at(start: int, status: int, headers: Any) -> bool:
+    """Whether an answer to a request for bytes from a place on begins there: a proxy may drop the header ``Range``."""
+    told = str(headers.get("content-range") or "")
+    return (status == 206 or not start) and (status != 206 or not told or told.startswith(f"bytes {start}-"))
+
+
+class Fields(dict[str, Any]):
+    """The fields of an answer. A field that is missing is an error of the answer: no S3 store leaves it out.
+
+    Args:
+        fields: By their names; inner fields become `Fields` as well.
+        error: Returns the error for a field that is missing.
+    """
+
+    def __init__(self, fields: dict[str, Any], error: Callable[[], Exception]) -> None:
+        super().__init__((name, _with_fields(value, error)) for name, value in fields.items())
+        self._error = error
+
+    def __missing__(self, name: str) -> Any:
+        raise self._error()
+
+
+def _with_fields(value: Any, error: Callable[[], Exception]) -> Any:
+    if isinstance(value, dict):
+        return Fields(value, error)
+    return [_with_fields(one, error) for one in value] if isinstance(value, list) else value
 
 
 def watch(client: Any) -> None:

@@ -8,22 +8,23 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from botocore.session import Session
 
 from mreg.domain.digest import Digest
 from mreg.errors import Corrupt, MregError
-from mreg.s3.answers import watch
+from mreg.s3.answers import UNREADABLE, Fields, begins_at, watch
 from mreg.s3.express import SMALL_BYTES, Express
-from mreg.s3.failures import FAILURES, code_of, foreign, is_foreign, passing, status_of
+from mreg.s3.failures import FAILURES, code_of, foreign, is_foreign, passing, refused, status_of
 from mreg.s3.integrity import SUM_HEADER, Way, encoded, protect, sign_with_digests
 from mreg.s3.patience import Patience
 from mreg.s3.reading import ObjectReader
@@ -41,6 +42,8 @@ CONFLICTS, CONFLICT_SECONDS = 100, 0.1
 
 PUTS_OF_DAMAGED = 3
 """How often an object is put again that arrived with other bytes, where the store has it by then."""
+
+_PIECE = 1 << 20
 
 BODILESS = ("delete_object", "abort_multipart_upload")
 """Operations whose answers have no fields, so that a page of a proxy is not detected."""
@@ -63,6 +66,13 @@ class ObjectStat:
     size: int
     modified: datetime
     etag: str
+
+
+class _Tried(threading.local):
+    """What one thread tries of a store; the requests of other threads are not changed."""
+
+    way: Way | None = None
+    tags = ""
 
 
 class Bucket:
@@ -90,7 +100,7 @@ class Bucket:
         self._traits: Traits | None = None
         self._found_at = 0.0
         self._sent_as = Way.SUM
-        self._tags_as = ""
+        self._tried = _Tried()
 
     @property
     def client(self) -> Any:
@@ -135,7 +145,7 @@ class Bucket:
     # What the store does
 
     def _protect(self, request: Any) -> None:
-        protect(request, self._sent_as)
+        protect(request, self._tried.way or self._sent_as)
 
     @property
     def may_ask_for_sums(self) -> bool:
@@ -178,9 +188,14 @@ class Bucket:
                 self.learn(replace(self.traits, way=way))
             return way
 
-    def send_as(self, way: Way) -> None:
-        """Let the sum of an upload become what one way checks: for trying it."""
-        self._sent_as = way
+    @contextlib.contextmanager
+    def sending_as(self, way: Way) -> Iterator[None]:
+        """Let the sum of an upload of this thread become what one way checks meanwhile: for trying it."""
+        self._tried.way = way
+        try:
+            yield
+        finally:
+            self._tried.way = None
 
     def require_conditions(self, key: str, *, again: bool = False) -> None:
         """Raise if writers of one object would overwrite each other here. This is tried once, with a probe.
@@ -231,6 +246,18 @@ class Bucket:
         self._sent_as = self.way
         return {"ChecksumSHA256": encoded(bytes.fromhex(digest.value))}
 
+    def ask(self, operation: str, **words: Any) -> Any:
+        """Return the answer to one operation of the client on this bucket, which is asked for once.
+
+        Raises:
+            BotoCoreError, ClientError: The operation failed.
+            ResponseParserError: The answer cannot be read.
+        """
+        try:
+            return getattr(self.client, operation)(Bucket=self.name, **words)
+        except UNREADABLE as error:
+            raise ResponseParserError(f"the answer cannot be read: {error}") from error
+
     def call(
         self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **words: Any
     ) -> Any:
@@ -241,19 +268,18 @@ class Bucket:
         Raises:
             Unavailable: The operation failed, or the answer has nothing that an S3 store answers.
         """
-        method = getattr(self.client, operation)
         body: Any = words.get("Body")
         start = body.tell() if hasattr(body, "tell") else 0
 
         def work() -> Any:
             if hasattr(body, "seek"):
                 body.seek(start)
-            return method(Bucket=self.name, **words)
+            return self.ask(operation, **words)
 
         answer = self.patience.run(work, expected=expected)
         if operation not in BODILESS and set(answer) <= {"ResponseMetadata"}:
             raise foreign(self.patience.endpoint, f" (HTTP {answer['ResponseMetadata']['HTTPStatusCode']})")
-        return answer
+        return Fields(answer, lambda: foreign(self.patience.endpoint))
 
     @property
     def address(self) -> str:
@@ -265,9 +291,10 @@ class Bucket:
         answer = self.call("list_objects_v2", Prefix=self.key(""), MaxKeys=1)
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         try:
-            return parsedate_to_datetime(date)
-        except ValueError:
+            found = parsedate_to_datetime(date)
+        except (ValueError, OverflowError):
             raise foreign(self.patience.endpoint, " (no date)") from None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     def key(self, key: str) -> str:
         """The object's name in the bucket."""
@@ -280,25 +307,37 @@ class Bucket:
         """
         words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         if not if_absent:
-            self._put(words)
+            self._put_whole(words)
             return True
         made = self._put_if_absent(words)
         if made is None:  # the store does not know the condition
             made = self.stat(key) is None
             if made:
-                self._put(words)
+                self._put_whole(words)
         return made or self._put_over_marker(key, words)
+
+    def _put_whole(self, words: dict[str, Any]) -> None:
+        """Put an object until it has the bytes that were sent.
+
+        Raises:
+            Unavailable: It has other bytes each time.
+        """
+        for _ in range(PUTS_OF_DAMAGED):
+            if self._put(words):
+                return
+        raise self.patience.damaged()
 
     def _put_if_absent(self, words: dict[str, Any]) -> bool | None:
         """Whether the object was made; None where the store does not know the condition."""
         for tries in range(1, CONFLICTS + 1):
             if not self._conditions:
                 break
-            status, _ = self._put_express(words, {"If-None-Match": "*"})
-            if status:
-                return status == 200
+            status, etag = self._put_express(words, {"If-None-Match": "*"})
+            if status == 412:
+                return False
             try:
-                self._put(self.if_absent | words, expected=_is_condition)
+                if not etag and (status or not self._put(self.if_absent | words, expected=_is_condition)):
+                    self._put_whole(words)  # it was made, and has other bytes
                 return True
             except ClientError as error:
                 if status_of(error) == 412:
@@ -316,7 +355,7 @@ class Bucket:
         """Put an object that is absent although the store refused to make it. Return whether it was absent."""
         if not self._conditions or self.revives or self.stat(key) is not None:
             return False
-        self._put(words)
+        self._put_whole(words)
         return True
 
     def put_right(self, key: str, data: bytes, digest: Digest) -> bool:
@@ -353,46 +392,57 @@ class Bucket:
         return self._settled(words, answer["ETag"], answer.get("VersionId", ""))
 
     def _settled(self, words: dict[str, Any], etag: str, version: str) -> str:
-        """The entity tag of an object that was put and has the bytes that were sent; empty if another replaced it.
+        """The entity tag of an object that was put and has the bytes that were sent; empty if it has others by now.
 
-        Where the store checks nothing, an object that arrived with other bytes is put again, unless another replaced
-        it.
+        Most stores give the MD5 sum of the bytes as the tag. Where the tag is another one, the object is read: the
+        store encrypts it, or it is not what was sent, or another put over it. Where the store checks nothing, an
+        object that arrived with other bytes is put again, unless another replaced it.
 
         Raises:
             Unavailable: It arrived with other bytes each time.
         """
         self._see_version(version)
-        if self._sent_as is not Way.TAG:
+        checked = self._sent_as is not Way.TAG
+        if checked and self.traits.opaque:
             return etag
         md5 = _md5(words["Body"])
         again = {name: value for name, value in words.items() if name not in ("IfMatch", "IfNoneMatch")}
         for left in range(PUTS_OF_DAMAGED, -1, -1):
             if etag.strip('"') == md5:
                 return etag
-            found = self._stat(words["Key"]) if left else None
-            if not left or found is None or found.etag != etag:
-                break
-            condition = {"IfMatch": self.tag(etag)} if self.traits.tags else {}
             try:
-                etag = str(self.genuine(self.call("put_object", expected=_is_overtaken, **again, **condition))["ETag"])
-            except ClientError:
-                break
-        if left:
-            return ""  # another put over it, and looks after what it put
+                found = self._fetch(words["Key"])
+            except MregError as error:
+                if checked and refused(error.__cause__):  # these credentials can only write
+                    return etag
+                raise
+            if found is not None and found[0] == words["Body"]:
+                if checked and found[1].strip('"') != md5:
+                    self.learn(replace(self.traits, opaque=True))
+                return found[1]
+            if checked or found is None or found[1] != etag:
+                return ""
+            if left:
+                condition = {"IfMatch": self.tag(etag)} if self.traits.tags else {}
+                try:
+                    put = self.call("put_object", expected=_is_overtaken, **again, **condition)
+                    etag = str(self.genuine(put)["ETag"])
+                except ClientError:
+                    return ""
         raise self.patience.damaged()
 
     def tag(self, etag: str) -> str:
         """An entity tag as the store wants it in If-Match."""
-        return etag.strip('"') if (self._tags_as or self.traits.tags) == BARE else etag
+        return etag.strip('"') if (self._tried.tags or self.traits.tags) == BARE else etag
 
     @contextlib.contextmanager
     def tags_as(self, form: str) -> Iterator[None]:
-        """Send entity tags quoted or bare meanwhile: for trying it."""
-        self._tags_as = form
+        """Let this thread send entity tags quoted or bare meanwhile: for trying it."""
+        self._tried.tags = form
         try:
             yield
         finally:
-            self._tags_as = ""
+            self._tried.tags = ""
 
     def genuine(self, answer: dict[str, Any]) -> dict[str, Any]:
         """The answer, if it is a store's by its entity tag, and not a page that a proxy gave with status 200.
@@ -410,22 +460,33 @@ class Bucket:
         Raises:
             Corrupt: It has more than the largest number of bytes, of which none is read.
         """
+        return self._fetch(self.key(key), etag, largest)
+
+    def _fetch(self, name: str, etag: str = "", largest: int = sys.maxsize) -> tuple[bytes, str] | None:
+        """`fetch` of an object by its name in the bucket."""
         express = self._connected()[1]
-        found = self.patience.first(lambda: express.fetch(self.key(key), etag, largest), None)
+        found = self.patience.first(lambda: express.fetch(name, etag, largest), None)
         if found is not None:
             self.patience.answered()
             return found
         condition = {"IfNoneMatch": etag} if etag else {}
 
         def read() -> tuple[bytes, str]:
-            answer = self.genuine(self.client.get_object(Bucket=self.name, Key=self.key(key), **condition))
-            if answer["ContentLength"] > largest:
-                answer["Body"].close()
+            answer = self.genuine(self.ask("get_object", Key=name, **condition))
+            with contextlib.closing(answer["Body"]) as body:
+                size = answer.get("ContentLength")
+                if size is None:  # it is as long as it turns out to be
+                    pieces = iter(lambda: body.read(_PIECE), b"")
+                    data = b"".join(_until(pieces, largest))
+                    size = len(data)
+                elif size <= largest:
+                    data = body.read()
+            if size > largest:
                 raise Corrupt(
-                    f"{self.url}/{key} has {answer['ContentLength']:,} bytes, the limit is {largest:,}",
+                    f"s3://{self.name}/{name} has {size:,} bytes, the limit is {largest:,}",
                     hint="if it is not a catalog, name another: catalog: in the profile, or MREG_CATALOG",
                 )
-            return answer["Body"].read(), answer["ETag"]
+            return data, answer["ETag"]
 
         try:
             return self.patience.run(read, expected=lambda error: _is_missing(error) or status_of(error) == 304)
@@ -481,7 +542,7 @@ class Bucket:
         if not isinstance(cause, ClientError) or not code_of(cause).isdecimal():
             return error
         try:
-            self.client.get_object(Bucket=self.name, Key=name, Range="bytes=0-0")["Body"].close()
+            self.ask("get_object", Key=name, Range="bytes=0-0")["Body"].close()
         except ClientError as said:
             return self.patience.translated(said)
         except FAILURES:
@@ -505,23 +566,65 @@ class Bucket:
             words["Range"] = f"bytes={start}-{start + length - 1}"
         elif start:
             words["Range"] = f"bytes={start}-"
-        return self.client.get_object(Bucket=self.name, **words)["Body"]
+        answer = self.ask("get_object", **words)
+        headers = answer["ResponseMetadata"]["HTTPHeaders"]
+        if not begins_at(start, answer["ResponseMetadata"]["HTTPStatusCode"], headers):
+            answer["Body"].close()
+            raise foreign(self.patience.endpoint, " (it gave other bytes of the object than were asked for)")
+        return answer["Body"]
 
     def list(self, prefix: str) -> Iterator[tuple[str, ObjectStat]]:
         """Every object whose key begins with the prefix."""
-        words: dict[str, Any] = {"Prefix": self.key(prefix)}
-        while True:
-            page = self.call("list_objects_v2", **words)
+        beginning = self.key("")
+        for page in self.pages("list_objects_v2", ("ContinuationToken",), Prefix=self.key(prefix)):
             for found in page.get("Contents", ()):
-                key = found["Key"].removeprefix(f"{self.prefix}/" if self.prefix else "")
-                yield key, ObjectStat(size=found["Size"], modified=found["LastModified"], etag=found["ETag"])
+                name = found["Key"]
+                if name.startswith(beginning):
+                    key = name.removeprefix(beginning)
+                    yield key, ObjectStat(size=found["Size"], modified=found["LastModified"], etag=found["ETag"])
+
+    def pages(
+        self,
+        operation: str,
+        markers: Sequence[str],
+        *,
+        expected: Callable[[Exception], bool] = lambda _error: False,
+        **words: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """Every page of a list.
+
+        Args:
+            markers: Arguments that say where a page begins; the page before has them with ``Next`` before their names.
+
+        Raises:
+            Unavailable: The list has no end: a page begins where an earlier one began.
+        """
+        began: set[tuple[str, ...]] = set()
+        while True:
+            page = self.call(operation, expected=expected, **words)
+            yield page
             if not page.get("IsTruncated"):
                 return
-            words["ContinuationToken"] = page["NextContinuationToken"]
+            following = {marker: page[f"Next{marker}"] for marker in markers}
+            place = tuple(map(str, following.values()))
+            if place in began:
+                raise foreign(self.patience.endpoint, f" ({operation}: the list begins again)")
+            began.add(place)
+            words.update(following)
 
     def delete(self, key: str) -> bool:
         """Remove an object, if there is one. Return whether the store keeps a marker under the key."""
         return bool(self.call("delete_object", Key=self.key(key)).get("DeleteMarker"))
+
+
+def _until(pieces: Iterator[bytes], largest: int) -> Iterator[bytes]:
+    """Pieces of an object up to the first with which it is too large."""
+    count = 0
+    for piece in pieces:
+        count += len(piece)
+        yield piece
+        if count > largest:
+            return
 
 
 def _md5(data: bytes) -> str:

@@ -20,7 +20,7 @@ from botocore.parsers import ResponseParserError
 from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
-from mreg.s3.answers import send
+from mreg.s3.answers import announced_length, begins_at, send
 from mreg.s3.failures import SILENCE
 from mreg.s3.integrity import Signer
 
@@ -75,7 +75,9 @@ class Express:
         """Some bytes of an object; None where the client must fetch them."""
         headers = {"Range": f"bytes={start}-{start + length - 1}"} if length else {}
         answer = self._send("GET", key, headers, None, max(length, SMALL_BYTES))
-        return bytes(answer.content) if answer is not None and _is_whole(answer, 200, 206) else None
+        if answer is None or not _is_whole(answer, 200, 206):
+            return None
+        return bytes(answer.content) if begins_at(start, answer.status_code, answer.headers) else None
 
     def fetch(self, key: str, etag: str, largest: int) -> tuple[bytes, str] | None:
         """A whole object and its entity tag, no bytes where it still has the one given; None for the client to say.
@@ -110,5 +112,4 @@ class Express:
 
 def _is_whole(answer: Any, *statuses: int) -> bool:
     """Whether it is a success with all the bytes that it announced; a connection may end early without an error."""
-    announced = answer.headers.get("content-length")
-    return answer.status_code in statuses and (announced is None or len(answer.content) == int(announced))
+    return answer.status_code in statuses and announced_length(answer) in (None, len(answer.content))

@@ -122,6 +122,11 @@ def passing(error: BaseException) -> bool:
     return throttled(error) or code_of(error) in PASSING or status_of(error) in (500, 502, 503, 504)
 
 
+def refused(error: BaseException | None) -> bool:
+    """Whether a store said that it did not do what was asked."""
+    return error is not None and 400 <= status_of(error) < 500 and not is_foreign(error)
+
+
 def translated(error: Exception, url: str, endpoint: str, secrets: Sequence[str] = ()) -> MregError:
     """The error of mreg for one of botocore, with what the store or the system says itself.
 

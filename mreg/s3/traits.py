@@ -31,12 +31,14 @@ class Traits:
             succeeds, a wrong one is refused, and If-None-Match is applied.
         revives: Whether a put with If-None-Match succeeds where the object was deleted.
         versioned: Whether the answer to a put had the id of a version.
+        opaque: Whether entity tags are not the MD5 sums of objects, as where the store encrypts them.
     """
 
     way: Way | None = None
     tags: str = ""
     revives: bool | None = None
     versioned: bool = False
+    opaque: bool = False
 
 
 class Memory:
@@ -71,6 +73,7 @@ class Memory:
                 tags=traits.tags,
                 revives=None if traits.revives is None else bool(traits.revives),
                 versioned=bool(traits.versioned),
+                opaque=bool(traits.opaque),
             )
             return checked, at
         except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -69,11 +69,11 @@ def _put(bucket: Bucket, key: str, way: Way, *, wrong: bool) -> tuple[dict[str, 
     if way is Way.MD5 and wrong:
         words = {"ContentMD5": encoded(hashlib.md5(announced, usedforsecurity=False).digest())}
         words["ChecksumSHA256"] = encoded(hashlib.sha256(CONTENT).digest())
-    bucket.send_as(way)
     try:
-        answer = bucket.call(
-            "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **words
-        )
+        with bucket.sending_as(way):
+            answer = bucket.call(
+                "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **words
+            )
         return dict(bucket.genuine(answer)), ""
     except ClientError as error:
         return None, code_of(error)
@@ -133,20 +133,18 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
     probe, number = f"{probes_of(key)}{os.urandom(8).hex()}", 0
 
     def swap(tag: str, *, right: bool = False) -> str:
-        """The new entity tag. One that should succeed may have done so although its answer was lost."""
+        """The new entity tag."""
         nonlocal number
         number += 1
         data = b"%d" % number
-        new = bucket.swap(probe, data, _digest(data), tag)
-        if right and not new:
-            found = bucket.fetch(probe)
-            return found[1] if found is not None and found[0] == data else ""
-        return new
+        return _swap(bucket, probe, data, tag) if right else bucket.swap(probe, data, _digest(data), tag)
 
     marked, problem, form, tried = False, "", "", False
     try:
         first = swap("", right=True)
-        if not first or swap(""):
+        if not first:
+            problem = NEVER
+        elif swap(""):
             problem = IGNORED
         else:
             for form in (QUOTED, BARE):
@@ -182,16 +180,25 @@ class Unfit(Unavailable):
 
 IGNORED = "the store ignores If-None-Match or If-Match, and writers would overwrite each other"
 REFUSED = "the store refuses If-Match even with the right entity tag, quoted and bare, so that no client could write"
+NEVER = "the store refuses If-None-Match although the object does not exist, so that no client could make it"
 MARKED = "a deleted object left a marker there, over which the store makes no new one"
 
 
 def revives(bucket: Bucket) -> bool:
     """Whether a put with If-None-Match succeeds where an object was deleted; Ceph keeps a marker that it refuses."""
-    digest = _digest(CONTENT)
     with _probe(bucket) as (key, written):
-        written.append(bucket.swap(key, CONTENT, digest, ""))
+        written.append(_swap(bucket, key, CONTENT, ""))
         bucket.delete(key)
-        return bool(bucket.swap(key, CONTENT, digest, ""))
+        return bool(_swap(bucket, key, CONTENT, ""))
+
+
+def _swap(bucket: Bucket, key: str, data: bytes, tag: str) -> str:
+    """The new entity tag of a swap that should succeed. If its answer was lost, the object is asked for."""
+    new = bucket.swap(key, data, _digest(data), tag)
+    if new:
+        return new
+    found = bucket.fetch(key)
+    return found[1] if found is not None and found[0] == data else ""
 
 
 def _digest(data: bytes) -> Digest:

@@ -168,6 +168,63 @@ def test_a_file_system_may_lack_fsync_of_folders_but_not_fail_at_it(
         assert done.code == expected, (words, done)
 
 
+@pytest.mark.usefixtures("sources")
+@pytest.mark.parametrize(
+    "words", ["pull m@1 new", "pull m@1 old --force", "pull m@2 folder2", "backup b.db", "export m -o m.mreg"]
+)
+def test_a_destination_that_a_power_loss_can_remove_is_told_as_that(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    assert command("push", "model.bin", "-n", "m").code == 0
+    assert command("push", "folder", "-n", "m").code == 0
+    Path("old").write_bytes(b"old")
+    real = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if os.path.samestat(os.fstat(descriptor), os.stat(".")):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    done = command(*words.split())
+    assert done.code == 8, done
+    assert "is complete, but a power loss can remove it" in done.err
+    assert os.path.lexists(words.removesuffix(" --force").split()[-1])
+    assert not [name for name in os.listdir() if ".mreg-" in name]
+
+
+@pytest.mark.usefixtures("sources")
+@pytest.mark.parametrize(
+    ("words", "module", "function", "call", "code"),
+    [
+        ("verify", "mreg.artifacts.local", "open", "fstat", 8),
+        ("pull m@1 out", "mreg.artifacts.local", "open", "fstat", 8),
+        ("push large.bin -n m", "mreg.artifacts.source", "_refuse_changed", "fstat", 8),
+        ("push large.bin -n m", "mreg.artifacts.source", "_read", "read", 8),
+        ("edit m --description x", "mreg.sharing", "adopt_beside", "stat", 0),
+    ],
+)
+def test_a_file_that_turns_stale_is_told(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch, words: str, module: str, function: str, call: str, code: int
+) -> None:
+    """As on a network drive whose server was started again."""
+    assert command("push", "model.bin", "-n", "m").code == 0
+    real, refused = getattr(os, call), []
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        caller = sys._getframe(1)
+        if (caller.f_globals["__name__"], caller.f_code.co_name) == (module, function):
+            refused.append(args)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return real(*args, **options)
+
+    monkeypatch.setattr(os, call, refuse)
+    done = command(*words.split())
+    monkeypatch.undo()
+    assert refused
+    assert (done.code, code == 0 or os.strerror(errno.ESTALE) in done.err) == (code, True), done
+
+
 class Calls:
     """What brings bytes to the disk, and what gives a blob its name, in the order in which mreg does it."""
 
@@ -320,6 +377,34 @@ def test_a_kernel_without_syncfs_syncs_everything(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "sync", lambda: called.append("sync"))
     durability.sync_all(str(tmp_path))
     assert called == ["sync"]
+
+
+# Every other call
+
+
+@pytest.mark.usefixtures("sources")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("EMFILE", "allow more open files: ulimit -n 1024"), ("EIO", "add --debug to see where"), ("ESTALE", "--debug")],
+)
+def test_an_error_of_the_system_is_never_called_a_bug(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    real, number = os.listdir, getattr(errno, name)
+
+    def refuse(path: Any = ".") -> list[str]:
+        if str(path).endswith("migrations"):
+            raise OSError(number, os.strerror(number), path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    done = command("push", "model.bin", "-n", "m")
+    monkeypatch.undo()
+    assert done.code == 8, done
+    assert "the operating system refused a call for " in done.err
+    assert f"migrations': {os.strerror(number)}" in done.err
+    assert hint in done.err
+    assert command("list", "--json").out.strip() in ("[]", "")
 
 
 # Reading

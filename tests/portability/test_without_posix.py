@@ -249,6 +249,72 @@ assert os.listdir(sys.argv[1]) == []
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=60)
 
 
+def test_a_link_that_appears_in_a_folder_is_not_followed_without_calls_relative_to_it(tmp_path: Path) -> None:
+    """Before a use, and between the look and the opening."""
+    script = """
+import errno, os, sys
+from tests.portability import emulation
+emulation.become_windows()
+from mreg import files
+root = sys.argv[1]
+os.makedirs(root + "/a/b")
+os.makedirs(root + "/victim/c")
+with open(root + "/victim/file", "w") as stream:
+    stream.write("secret")
+def refused(call):
+    try:
+        call()
+    except OSError as error:
+        assert error.errno == errno.ELOOP, error
+    else:
+        raise AssertionError("a link was followed")
+files.check_folders(root, "a/b")
+os.rmdir(root + "/a/b")
+os.symlink(root + "/victim", root + "/a/b")
+refused(lambda: files.check_folders(root, "a/b"))
+refused(lambda: files.check_folders(root, "a/b/c"))
+refused(lambda: files.check_folders(root, "a/b/new", make=True))
+assert not os.path.exists(root + "/victim/new")
+path, real = root + "/file", os.lstat
+with open(path, "w") as stream:
+    stream.write("mine")
+def lstat(name):
+    found = real(name)
+    if name == path and os.lstat is lstat:
+        os.lstat = real
+        os.remove(path)
+        os.symlink(root + "/victim/file", path)
+    return found
+os.lstat = lstat
+refused(lambda: files.open_file(path, follow=False))
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=60)
+
+
+def test_two_pulls_never_share_a_partial_file_where_locks_are_refused(tmp_path: Path) -> None:
+    """A network drive may have the call and refuse it."""
+    script = """
+import errno, fcntl, os, sys
+def refuse(descriptor, operation):
+    refused.append(operation)
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+refused = []
+fcntl.flock = refuse
+from mreg.artifacts.partial import partial
+from mreg.artifacts.destination import _make_file
+from mreg.domain.digest import Digest
+digest = Digest.sha256("0" * 64)
+with partial(sys.argv[1], ".x.mreg-", digest, _make_file, resumable=True) as first:
+    os.write(first.descriptor, b"first")
+    with partial(sys.argv[1], ".x.mreg-", digest, _make_file, resumable=True) as second:
+        assert first.path != second.path
+        assert os.path.getsize(first.path) == 5
+assert refused
+assert os.listdir(sys.argv[1]) == []
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=60)
+
+
 def test_a_copy_of_a_catalog_is_removed_once_it_is_closed(here: Path) -> None:
     """It is read through a copy where this user may not write it and a log is pending."""
     script = """
