@@ -60,7 +60,7 @@ COMMANDS = {
 
 
 def test_every_value_that_is_written_has_a_section() -> None:
-    names = {"RegisteredModel": "Model"}
+    names = {"RegisteredModel": "Model", "BundleContents": "Bundle", "DeploymentReport": "Deployment"}
     assert set(SECTIONS) == {names.get(name, name) for name in wire._WRITERS} | {"Assessment", "Decision", "Departure"}
     assert set(SECTIONS) == {*COMMANDS, "Regression", "Assessment", "Decision", "Departure", "StoredFile"}
 

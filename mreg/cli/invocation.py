@@ -97,11 +97,12 @@ class Invocation:
         Raises:
             DeploymentFailed: One did not; what was changed stays changed, or the hook rolled it back.
         """
-        failed = [one for one in self._registry.delivered if one.status.value == "failed"] if self._registry else []
+        delivered = self._registry.delivered if self._registry else ()
+        failed = [one for one in delivered if one.status.value == "failed"]
         if failed:
             from mreg.errors import DeploymentFailed
 
-            event = failed[0].event
+            model = failed[0].reference.partition("@")[0]
             undone = self.registry.undone
             made = "the change was made before"
             if undone:
@@ -110,7 +111,7 @@ class Invocation:
                 )
             raise DeploymentFailed(
                 f"the hook {failed[0].hook} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
-                hint=f"{made}; what the hook said: mreg deployments {event.model or 'NAME'}",
+                hint=f"{made}; what the hook said: mreg deployments {model or 'NAME'}",
                 deployments=[one.key for one in failed],
             )
 

@@ -9,8 +9,8 @@ from mreg.cli.table import Cell, Rendering, Table, Toned, stage_cell
 from mreg.domain.text import counted
 
 if TYPE_CHECKING:
-    from mreg.domain.hook import Deployment
     from mreg.domain.policy import Assessment, Departure
+    from mreg.results.deployments import DeploymentReport
     from mreg.results.history import AuditReport, Why
     from mreg.results.policies import Decided, ModelPolicy, Standing, Waiting
     from mreg.results.stages import Plan
@@ -74,16 +74,16 @@ def _verdict(*, passed: bool) -> Toned:
 
 def plan(found: Plan) -> Rendering:
     """What a promotion would do, and what stands in its way."""
-    reference, stage = found.version.reference, found.assessment.target
+    reference, stage = found.reference, found.assessment.target
     steps = _steps(found.assessment) + _leaving(found.leaving)
-    steps += [(f"archive {other.reference}", Toned("would", "dim"), f"it is in {stage}") for other in found.archived]
+    steps += [(f"archive {other}", Toned("would", "dim"), f"it is in {stage}") for other in found.archived]
     steps += [(f"hook {name}", Toned("would", "dim"), "it runs after the change") for name in found.hooks]
     if found.empties_production:
         steps.append(("leave Production empty", Toned("would", "dim"), "promote asks, or takes --yes"))
     if found.stays and not found.archived:
         summary = f"{reference} is in {stage} already; promote would do nothing."
     elif found.allowed:
-        summary = f"promote would move {reference} from {found.version.stage.value} to {stage}."
+        summary = f"promote would move {reference} from {found.stage.value} to {stage}."
     else:
         summary = f"promote would refuse to move {reference} to {stage}" + (
             "; --override REASON is allowed." if _may_be_overridden(found) else "."
@@ -102,7 +102,7 @@ def _may_be_overridden(found: Plan) -> bool:
 def standings(found: Sequence[Standing | Waiting]) -> Rendering:
     """Versions, and what a policy asks of each."""
     rows = [
-        (Toned(str(one.version.reference), "strong"), one.assessment.target, *step)
+        (Toned(str(one.reference), "strong"), one.assessment.target, *step)
         for one in found
         for step in _steps(one.assessment) + _leaving(getattr(one, "leaving", None))
     ]
@@ -112,7 +112,7 @@ def standings(found: Sequence[Standing | Waiting]) -> Rendering:
 
 def decided(found: Decided) -> Rendering:
     """A decision, and what is still missing."""
-    reference, target, assessment = found.version.reference, found.assessment.target, found.assessment
+    reference, target, assessment = found.reference, found.assessment.target, found.assessment
     missing = ""
     if found.decision == "approved" and assessment.needed:
         missing = f"; {len(assessment.approved_by)} of {assessment.needed} approvals"
@@ -122,7 +122,7 @@ def decided(found: Decided) -> Rendering:
     columns = ("reference", "stage", "target", "decision", "person", "approvals", "needed")
     row = (
         str(reference),
-        stage_cell(found.version),
+        stage_cell(found.stage),
         target,
         found.decision,
         found.person,
@@ -132,14 +132,14 @@ def decided(found: Decided) -> Rendering:
     return Rendering(tables=(), flat=Table(columns=columns, rows=(row,)), summary=sentence)
 
 
-def deployments(found: Sequence[Deployment]) -> Rendering:
+def deployments(found: Sequence[DeploymentReport]) -> Rendering:
     """What changes set off."""
     tones = {"deployed": "good", "failed": "bad"}
     rows = tuple(
         (
             one.deployment_id,
-            f"{one.event.model}@{one.event.version}" if one.event.version is not None else one.event.model,
-            one.stage or one.event.action,
+            one.reference,
+            one.stage or one.action,
             one.hook,
             Toned(one.status.value, tones.get(one.status.value, "strong")),
             one.outcome,
@@ -165,7 +165,7 @@ def audit_report(report: AuditReport) -> Rendering:
 def why(found: Why) -> Rendering:
     """Why a version is where it is, in one screen."""
     version = found.version
-    facts: list[Row] = [("version", str(version.reference)), ("stage", stage_cell(version))]
+    facts: list[Row] = [("version", str(version.reference)), ("stage", stage_cell(version.stage))]
     policy: dict[str, object] = {}
     if found.entered is not None:
         details = found.entered.details
@@ -196,16 +196,14 @@ def why(found: Why) -> Rendering:
         tables.append(
             Table(title="gates when it entered", columns=("gate", "outcome", "how it stood"), rows=tuple(gates))
         )
-    if found.comparison is not None:
-        from mreg.cli.reports import comparison
+    if found.before is not None:
+        from mreg.cli.reports import metric_table
 
-        tables.append(comparison(found.comparison).tables[0])
+        tables.append(metric_table(found.before, version.reference, found.metrics))
     flat = [(str(row[0]), row[1]) for row in tables[0].rows] + [(f"gate {row[0]}", row[1]) for row in gates]
-    if found.comparison is not None:
-        flat += [
-            (f"metric {row.name}", f"{row.second} (before: {row.first}, {row.verdict.value})")
-            for row in found.comparison.metrics
-        ]
+    flat += [
+        (f"metric {row.name}", f"{row.second} (before: {row.first}, {row.verdict.value})") for row in found.metrics
+    ]
     return Rendering(tables=tuple(tables), flat=Table(columns=("what", "value"), rows=tuple(flat)))
 
 

@@ -98,7 +98,7 @@ def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by
         rows.append(
             (
                 Toned(label, "strong"),
-                stage_cell(version),
+                stage_cell(version.stage),
                 *(version.metrics.get(name) for name in names),
                 ", ".join(version.aliases),
                 version.artifact.format,
@@ -185,7 +185,7 @@ def _version(version: ModelVersion) -> Rendering:
     rows: list[tuple[Cell | Toned, ...]] = [
         ("model", str(version.model_name)),
         ("version", version.version),
-        ("stage", stage_cell(version)),
+        ("stage", stage_cell(version.stage)),
         ("status", version.status.value),
         ("aliases", ", ".join(version.aliases)),
         ("description", version.description),
@@ -230,7 +230,7 @@ def pushed(version: ModelVersion) -> Rendering:
     sentence = f"{version.reference}: {size}{files}, {artifact.format}, {artifact.digest}"
     return _line(
         ("reference", "stage", "format", "bytes", "checksum"),
-        (str(version.reference), stage_cell(version), artifact.format, artifact.size_bytes, str(artifact.digest)),
+        (str(version.reference), stage_cell(version.stage), artifact.format, artifact.size_bytes, str(artifact.digest)),
         sentence,
     )
 
@@ -264,13 +264,13 @@ def _stage_change(change: StageChange) -> Rendering:
         if change.changed
         else f"{version.reference} was in {version.stage.value} already"
     )
-    archived = ", ".join(str(other.reference) for other in change.archived)
+    archived = ", ".join(map(str, change.archived))
     back = ", ".join(str(other.reference) for other in change.back)
     if back:  # a hook failed, and the change was rolled back
         sentence += f"; {back} is in {change.back[0].stage.value}"
     return _line(
         ("reference", "stage", "before", "archived"),
-        (str(version.reference), stage_cell(version), change.before.value, archived),
+        (str(version.reference), stage_cell(version.stage), change.before.value, archived),
         sentence + (f"; {archived} is archived" if archived else ""),
     )
 
@@ -284,7 +284,7 @@ _SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
     "Check": upkeep_reports.checks,
     "Garbage": upkeep_reports.garbage,
     "Finding": upkeep_reports.findings,
-    "Deployment": policy_reports.deployments,
+    "DeploymentReport": policy_reports.deployments,
     "Standing": policy_reports.standings,
     "Waiting": policy_reports.standings,
 }
@@ -310,7 +310,7 @@ _RENDERERS: dict[str, Callable[[Any], Rendering]] = {
     "CatalogCopy": upkeep_reports.catalog_copy,
     "Upgrade": upkeep_reports.upgrade,
     "Exported": reports.exported,
-    "Bundle": reports.bundle,
+    "BundleContents": reports.bundle,
     "Imported": reports.imported,
     "NewToken": reports.new_token,
 }
@@ -337,16 +337,16 @@ _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
     "Finding": lambda finding: [finding.name] if finding.state != "fine" else [],
     "CatalogCopy": lambda copy: [copy.last_hash],
     "Upgrade": lambda upgrade: [str(upgrade.target if upgrade.backup else upgrade.schema)],
-    "Deployment": lambda one: [one.key],
+    "DeploymentReport": lambda one: [one.key],
     "ModelPolicy": lambda found: [found.model],
-    "Standing": lambda found: [str(found.version.reference)],
-    "Waiting": lambda found: [str(found.version.reference)],
-    "Plan": lambda found: [str(found.version.reference)],
-    "Decided": lambda found: [str(found.version.reference)],
+    "Standing": lambda found: [str(found.reference)],
+    "Waiting": lambda found: [str(found.reference)],
+    "Plan": lambda found: [str(found.reference)],
+    "Decided": lambda found: [str(found.reference)],
     "AuditReport": lambda report: [report.last_hash],
     "Why": lambda found: [str(found.version.reference)],
     "Exported": lambda found: [str(found.reference)],
-    "Bundle": lambda found: [str(one.version.reference) for one in found.versions],
+    "BundleContents": lambda found: [str(one.version.reference) for one in found.versions],
     "Imported": lambda found: [str(one.reference) for one in found.versions],
     "NewToken": lambda made: [made.token.line],
 }

@@ -10,41 +10,23 @@ from mreg.cli.table import STAGE_TONES, Cell, Rendering, Table, Toned, one, stag
 from mreg.domain.text import counted
 
 if TYPE_CHECKING:
-    from mreg.domain.bundle import Bundle
     from mreg.domain.events import Event
-    from mreg.results.comparison import Comparison
+    from mreg.domain.names import VersionRef
+    from mreg.results.comparison import Comparison, MetricDifference
     from mreg.results.history import StagesAt
     from mreg.results.lineage import Lineage
     from mreg.results.models import Deletion
     from mreg.results.profiles import Profile, ProfileEntry, TrustedFolder
     from mreg.results.tokens import NewToken
-    from mreg.results.transfers import Exported, Imported
+    from mreg.results.transfers import BundleContents, Exported, Imported
 
 VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
 
 
 def comparison(compared: Comparison) -> Rendering:
-    """Metrics with delta and verdict, then what else differs."""
+    """Metrics with delta and verdict, then the other differences."""
     first, second = compared.first.reference, compared.second.reference
-    metrics = tuple(
-        (
-            row.name,
-            row.first,
-            row.second,
-            _signed(row.delta),
-            f"{row.percent:+.2f} %" if row.percent is not None else None,
-            Toned(row.verdict.value, VERDICT_TONES.get(row.verdict.value, "")),
-        )
-        for row in compared.metrics
-    )
-    tables = [
-        Table(
-            title=f"{first} against {second}",
-            columns=("metric", f">{first}", f">{second}", ">delta", ">percent", "verdict"),
-            rows=metrics,
-            optional=(">percent", ">delta"),
-        )
-    ]
+    tables = [metric_table(first, second, compared.metrics)]
     tables += [
         Table(
             title=group,
@@ -66,6 +48,27 @@ def comparison(compared: Comparison) -> Rendering:
         flat=Table(columns=columns, rows=tuple(flat_rows)),
         summary="The bytes of both are the same." if compared.same_artifact else "",
         marker=f"mreg compare {compared.first.model_name} {compared.second.model_name}",
+    )
+
+
+def metric_table(first: VersionRef, second: VersionRef, metrics: Sequence[MetricDifference]) -> Table:
+    """The metrics of two versions, one a row."""
+    rows = tuple(
+        (
+            row.name,
+            row.first,
+            row.second,
+            _signed(row.delta),
+            f"{row.percent:+.2f} %" if row.percent is not None else None,
+            Toned(row.verdict.value, VERDICT_TONES.get(row.verdict.value, "")),
+        )
+        for row in metrics
+    )
+    return Table(
+        title=f"{first} against {second}",
+        columns=("metric", f">{first}", f">{second}", ">delta", ">percent", "verdict"),
+        rows=rows,
+        optional=(">percent", ">delta"),
     )
 
 
@@ -146,27 +149,32 @@ def stages_at(found: StagesAt) -> Rendering:
 
 def lineage(found: Lineage) -> Rendering:
     """The tree: ancestors, the version itself, descendants."""
-    from mreg.results.lineage import flatten
+    from mreg.results.lineage import LineageNode, flatten
 
     version = found.version
     ancestors = [node for _, node in flatten(found.parents)][::-1]
     depth = len(ancestors)
+    itself = LineageNode(
+        reference=version.reference,
+        stage=version.stage,
+        run_id=version.run_id,
+        git_commit=version.source.git_commit,
+        data=version.data,
+    )
     placed = [
-        *((place, node.reference, node.version, "parent") for place, node in enumerate(ancestors)),
-        (depth, version.reference, version, "itself"),
-        *((depth + 1 + below, node.reference, node.version, "child") for below, node in flatten(found.children)),
+        *((place, node, "parent") for place, node in enumerate(ancestors)),
+        (depth, itself, "itself"),
+        *((depth + 1 + below, node, "child") for below, node in flatten(found.children)),
     ]
     flat: list[tuple[Cell | Toned, ...]] = []
     drawn: list[tuple[Cell | Toned, ...]] = []
-    for level, reference, one_version, relation in placed:
-        stage = stage_cell(one_version) if one_version else Toned("deleted", "dim")
-        run = one_version.run_id if one_version else ""
-        commit = one_version.source.git_commit if one_version else ""
-        data = ", ".join(f"{name}={value}" for name, value in one_version.data.items()) if one_version else ""
-        flat.append((level, relation, str(reference), stage, run, commit, data))
+    for level, node, relation in placed:
+        stage = stage_cell(node.stage) if node.stage else Toned("deleted", "dim")
+        data = ", ".join(f"{name}={value}" for name, value in node.data.items())
+        flat.append((level, relation, str(node.reference), stage, node.run_id, node.git_commit, data))
         indent = "   " * (level - 1) + "└─ " if level else ""
-        label = Toned(f"{indent}{reference}", "strong" if relation == "itself" else "")
-        drawn.append((label, stage, run, commit[:12], data))
+        label = Toned(f"{indent}{node.reference}", "strong" if relation == "itself" else "")
+        drawn.append((label, stage, node.run_id, node.git_commit[:12], data))
     return Rendering(
         tables=(
             Table(
@@ -225,12 +233,12 @@ def exported(found: Exported) -> Rendering:
     )
 
 
-def bundle(found: Bundle) -> Rendering:
+def bundle(found: BundleContents) -> Rendering:
     """What is in a bundle, verified."""
     rows = tuple(
         (
             str(version.reference),
-            stage_cell(version),
+            stage_cell(version.stage),
             version.artifact.kind.value,
             version.artifact.format,
             version.artifact.size_bytes,
@@ -244,12 +252,11 @@ def bundle(found: Bundle) -> Rendering:
     )
     columns = ("version", "stage", "kind", "format", ">bytes", ">files", "metrics", "checksum", "created", "by")
     table = Table(columns=columns, rows=rows, optional=("checksum", "kind", ">files", "by", "format"))
-    size = sum(found.blobs.values())
     return Rendering(
         tables=(table,),
         flat=table,
-        summary=f"{found.model.name}: {counted(len(rows), 'version')}, {counted(len(found.events), 'event')}, "
-        f"{counted(len(found.blobs), 'blob')}, {counted(size, 'byte')}; every byte is what its digest says",
+        summary=f"{found.model.name}: {counted(len(rows), 'version')}, {counted(found.event_count, 'event')}, "
+        f"{counted(found.blob_count, 'blob')}, {counted(found.size_bytes, 'byte')}; every byte is what its digest says",
     )
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mreg.domain.model import ModelVersion
+    from mreg.domain.model import ModelStage
 
 STAGE_TONES = {"Production": "good", "Staging": "strong", "Archived": "dim"}
 
@@ -27,9 +27,9 @@ class Toned:
     tone: str
 
 
-def stage_cell(version: ModelVersion) -> Toned:
-    """The stage of a version."""
-    return Toned(version.stage.value, STAGE_TONES.get(version.stage.value, ""))
+def stage_cell(stage: ModelStage) -> Toned:
+    """The name of a stage in its tone."""
+    return Toned(stage.value, STAGE_TONES.get(stage.value, ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

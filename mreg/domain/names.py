@@ -204,6 +204,12 @@ class VersionRef:
             raise BadInput(f"{quoted(text)} names no version", hint=_REFERENCE_HINT)
         return cls(ModelName(name), Selector.parse(selector))
 
+    @property
+    def number(self) -> int | None:
+        """The version number, or None if the reference names the version by something else."""
+        selector = self.selector
+        return int(selector.value) if selector and selector.kind is SelectorKind.NUMBER and not selector.back else None
+
     def split_last_part(self) -> VersionRef | None:
         """This bare name read as ``model/selector``, for when no model of the whole name exists; None if impossible."""
         name, slash, selector = self.name.value.rpartition("/")

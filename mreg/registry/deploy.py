@@ -14,11 +14,12 @@ from mreg.catalog.deployments import (
     open_deployments,
     refuse,
 )
-from mreg.domain.hook import Deployment, DeploymentStatus, Hook
+from mreg.domain.hook import Deployment, Hook
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.text import counted
 from mreg.errors import BadInput, Corrupt, MregError, NotAllowed
 from mreg.registry.references import as_reference, find_model, find_version
+from mreg.results.deployments import DeploymentReport
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -56,7 +57,7 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
     return tuple(done)
 
 
-def deliver_pending(session: Session) -> tuple[Deployment, ...]:
+def deliver_pending(session: Session) -> tuple[DeploymentReport, ...]:
     """`deliver` for a user who asks for it: a note names the hooks whose deployments are left alone."""
     profile = session.profile
     if not profile.adopts:
@@ -66,7 +67,7 @@ def deliver_pending(session: Session) -> tuple[Deployment, ...]:
                 session.notice(
                     f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
                 )
-    return deliver(session)
+    return tuple(map(report, deliver(session)))
 
 
 def _open(session: Session, hook: Hook, own: tuple[str, ...], *, adopt: bool) -> Open:
@@ -146,7 +147,7 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
         session.notice(f"{_about(deployment)} could not be rolled back: {error.message}")
 
 
-def deploy(session: Session, reference: VersionRef | str) -> tuple[Deployment, ...]:
+def deploy(session: Session, reference: VersionRef | str) -> tuple[DeploymentReport, ...]:
     """Run the hooks of a version's stage again.
 
     Raises:
@@ -191,19 +192,36 @@ def deploy(session: Session, reference: VersionRef | str) -> tuple[Deployment, .
         writer.record("deployment.requested", model, asked, version.version)
 
     session.write_down(request)
-    return deliver(session)
+    return tuple(map(report, deliver(session)))
 
 
-def deployments(session: Session, name: ModelName | str, *, limit: int = 100) -> tuple[Deployment, ...]:
+def deployments(session: Session, name: ModelName | str, *, limit: int = 100) -> tuple[DeploymentReport, ...]:
     """What changes of a model set off, newest first.
 
     Raises:
         NotFound: There is no such model.
     """
     wanted = name if isinstance(name, ModelName) else ModelName(name)
-    return session.catalog.read(lambda reader: deployments_of(reader, find_model(reader, wanted), limit))
+    found = session.catalog.read(lambda reader: deployments_of(reader, find_model(reader, wanted), limit))
+    return tuple(map(report, found))
 
 
-def failed(done: tuple[Deployment, ...] | list[Deployment]) -> list[Deployment]:
-    """Those that failed."""
-    return [one for one in done if one.status is DeploymentStatus.FAILED]
+def report(deployment: Deployment) -> DeploymentReport:
+    """Return the report of a deployment."""
+    event = deployment.event
+    return DeploymentReport(
+        deployment_id=deployment.deployment_id,
+        key=deployment.key,
+        hook=deployment.hook,
+        reference=f"{event.model}@{event.version}" if event.version is not None else event.model,
+        action=event.action,
+        stage=deployment.stage,
+        status=deployment.status,
+        attempts=deployment.attempts,
+        outcome=deployment.outcome,
+        output=deployment.output,
+        created_at=deployment.created_at,
+        started_at=deployment.started_at,
+        ended_at=deployment.ended_at,
+        event_seq=event.seq,
+    )

@@ -89,7 +89,7 @@ def export(
     except BadInput as error:
         raise _too_large(found, document) from error
     Bundle.parse(document)  # what can't be imported is told here, and not where nothing can be done about it
-    with concerning(found.versions[0].version) if len(found.versions) == 1 else nullcontext():
+    with concerning(found.versions[0].version.reference) if len(found.versions) == 1 else nullcontext():
         size = session.artifacts().write_bundle(bundle, target, force=force, progress=progress)
     return Exported(
         reference=found.reference,
@@ -140,7 +140,7 @@ def _blobs(session: Session, versions: tuple[BundledVersion, ...]) -> dict[Diges
         if artifact.kind is ArtifactKind.FILE:
             sizes[artifact.digest] = artifact.size_bytes
         elif artifact.digest not in manifests:
-            with concerning(one.version):
+            with concerning(one.version.reference):
                 manifest = session.artifacts().manifest(artifact.digest)
             manifests.add(artifact.digest)
             sizes[artifact.digest] = len(manifest.canonical())

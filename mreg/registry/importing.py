@@ -15,7 +15,7 @@ from mreg.domain.events import time_text
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName
 from mreg.registry.storing import add_with_bytes
-from mreg.results.transfers import Imported, ImportedVersion
+from mreg.results.transfers import BundleContents, Imported, ImportedVersion
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -26,7 +26,7 @@ NUMBER_LIMIT = 1_000_000
 """The highest number that an import may make a model go on from; a bundle must not use a model's numbers up."""
 
 
-def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> Bundle:
+def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> BundleContents:
     """What is in a bundle, after every byte of it was verified; needs no catalog and writes nothing.
 
     Raises:
@@ -39,8 +39,16 @@ def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], 
     from mreg.artifacts.progress import told
 
     with BundleFile(os.fspath(path)) as file:
-        file.verify(moved=told(progress, sum(file.bundle.blobs.values())))
-        return file.bundle
+        bundle = file.bundle
+        size = sum(bundle.blobs.values())
+        file.verify(moved=told(progress, size))
+    return BundleContents(
+        model=bundle.model,
+        versions=bundle.versions,
+        event_count=len(bundle.events),
+        blob_count=len(bundle.blobs),
+        size_bytes=size,
+    )
 
 
 def import_bundle(

@@ -111,11 +111,11 @@ def plan(
         stage = target or _next_step(version, leave_production=True)
         archived = () if keep_existing else _replaced(reader, version, stage)
         return Plan(
-            version=version,
-            stage=stage,
+            reference=version.reference,
+            stage=version.stage,
             assessment=assessment_of(reader, version, stage.value, entered=version.stage is stage),
             leaving=on_the_way(reader, version, stage, person),
-            archived=archived,
+            archived=tuple(other.reference for other in archived),
             stays=version.stage is stage,
             empties_production=empties_production(reader, version, stage),
             hooks=tuple(
@@ -196,7 +196,9 @@ def enter_stage(
             to=stage.value,
             empty=True,
         )
-    archived = tuple(writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version) for other in replaced)
+    archived = tuple(
+        writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version).reference for other in replaced
+    )
     if before is not stage or returned:
         version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=said)
     return StageChange(version=version, before=before, archived=archived)
@@ -324,7 +326,7 @@ def rollback(
             ) from error
 
     version = session.catalog.read(choose)
-    with concerning(version):
+    with concerning(version.reference):
         session.artifacts().verify(version.artifact.digest, version.artifact.kind, version.artifact.size_bytes)
 
     def move(writer: Writer) -> StageChange:

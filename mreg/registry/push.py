@@ -229,7 +229,7 @@ def _add(
     change = add_with_bytes(session, put, lambda stored: stored.blobs, add, after)
     version = change.version
     for other in change.archived:
-        session.notice(f"{other.reference} is archived: {version.reference} took its place in {version.stage.value}")
+        session.notice(f"{other} is archived: {version.reference} took its place in {version.stage.value}")
     return version
 
 

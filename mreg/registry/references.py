@@ -88,15 +88,15 @@ def model_now(reader: Reader, model: RegisteredModel) -> RegisteredModel:
 
 
 @contextmanager
-def concerning(version: ModelVersion) -> Iterator[None]:
-    """Damage that is found within names the version that it concerns."""
+def concerning(reference: VersionRef | None) -> Iterator[None]:
+    """Damage that is found within names the version that it concerns, if one is given."""
     try:
         yield
     except Corrupt as error:
+        if reference is None:
+            raise
         raise Corrupt(
-            f"{version.reference}: {error.message}",
-            hint=error.hint,
-            **{**error.details, "reference": str(version.reference)},
+            f"{reference}: {error.message}", hint=error.hint, **{**error.details, "reference": str(reference)}
         ) from error
 
 

@@ -11,11 +11,11 @@ from mreg.registry.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from mreg.domain.events import Event
-    from mreg.domain.hook import Deployment
     from mreg.domain.metrics import Direction, MetricValue
     from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
     from mreg.results.comparison import Comparison
+    from mreg.results.deployments import DeploymentReport
     from mreg.results.history import AuditReport, StagesAt, Why
     from mreg.results.lineage import Lineage
     from mreg.results.models import Deletion, ModelSummary, ModelVersions
@@ -348,13 +348,13 @@ class Registry(Upkeep):
 
         return version_at(self._session, reference, at)
 
-    def deploy(self, reference: Reference | None = None) -> tuple[Deployment, ...]:
+    def deploy(self, reference: Reference | None = None) -> tuple[DeploymentReport, ...]:
         """Run the hooks of a version's stage again, or those that wait; see `mreg.registry.deploy`."""
         from mreg.registry.deploy import deliver_pending, deploy
 
         return deliver_pending(self._session) if reference is None else deploy(self._session, reference)
 
-    def deployments(self, name: Name, *, limit: int = 100) -> tuple[Deployment, ...]:
+    def deployments(self, name: Name, *, limit: int = 100) -> tuple[DeploymentReport, ...]:
         """What changes of a model set off; see `mreg.registry.deploy.deployments`."""
         from mreg.registry.deploy import deployments
 
@@ -366,9 +366,11 @@ class Registry(Upkeep):
         return tuple(self._session.undone)
 
     @property
-    def delivered(self) -> tuple[Deployment, ...]:
+    def delivered(self) -> tuple[DeploymentReport, ...]:
         """The hooks that this registry has run so far."""
-        return tuple(self._session.delivered)
+        from mreg.registry.deploy import report
+
+        return tuple(map(report, self._session.delivered))
 
     def export(
         self, reference: Reference, destination: Place | None = None, *, force: bool = False, progress: Progress = None

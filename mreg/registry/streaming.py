@@ -27,16 +27,19 @@ def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ..
         NotFound: There is no such model or version.
         Corrupt: The manifest is missing or damaged.
     """
+    return _look(session, reference)[1]
+
+
+def _look(session: Session, reference: VersionRef | str) -> tuple[ModelVersion, tuple[StoredFile, ...]]:
     wanted = as_reference(reference)
     version = session.catalog.read(lambda reader: find_version(reader, wanted))
-    artifact = version.artifact
+    artifact, exact = version.artifact, version.reference
     if artifact.kind is ArtifactKind.FILE:
-        return (
-            StoredFile(version=version, path=artifact.name, size_bytes=artifact.size_bytes, digest=artifact.digest),
-        )
-    return tuple(
+        size, digest = artifact.size_bytes, artifact.digest
+        return version, (StoredFile(reference=exact, path=artifact.name, size_bytes=size, digest=digest),)
+    return version, tuple(
         StoredFile(
-            version=version,
+            reference=exact,
             path=entry.path,
             size_bytes=entry.size,
             digest=entry.digest,
@@ -47,7 +50,7 @@ def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ..
 
 
 def _manifest(session: Session, version: ModelVersion) -> Manifest:
-    with concerning(version):
+    with concerning(version.reference):
         return session.artifacts().manifest(version.artifact.digest)
 
 
@@ -61,13 +64,12 @@ def file(session: Session, reference: VersionRef | str, path: str | None = None)
         NotFound: There is no such model, version or file.
         NotAllowed: The version is a folder, and no path says which file.
     """
-    found = files(session, reference)
+    version, found = _look(session, reference)
     if path is not None:
         for one in found:
             if one.path == path:
                 return one
-        raise NotFound(f"{found[0].version.reference} has no file {quoted(path)}", kind="file", path=path)
-    version = found[0].version
+        raise NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)
     if version.artifact.kind is ArtifactKind.FOLDER:
         raise NotAllowed(
             f"{version.reference} is a folder of {counted(len(found), 'file')}, and this gives one file",
@@ -83,7 +85,7 @@ def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int 
         Corrupt: They are not what they should be; of a whole file found before its last chunk is given.
         Unavailable: They can't be read.
     """
-    with concerning(wanted.version):
+    with concerning(wanted.reference):
         yield from session.artifacts().read(wanted.digest, wanted.size_bytes, start, length)
 
 

@@ -15,11 +15,11 @@ class MetricDifference:
     """One metric of two versions.
 
     Attributes:
-        first: Value of the first version, None where it has none; second likewise.
-        delta: ``second - first``, None where a side is missing or no float holds it.
-        percent: The delta in percent of the first's size, None also where the first is 0.
-        direction: Which way is better, None where unknown.
-        verdict: What the second is, seen from the first.
+        first: The value of the first version, None if it has none; second likewise.
+        delta: ``second - first``; None if a value is missing or the difference is not a finite float.
+        percent: The delta in percent of the absolute first value; None also if that is 0.
+        direction: The better direction; None if unknown.
+        verdict: The second value compared with the first.
     """
 
     name: str
@@ -33,11 +33,11 @@ class MetricDifference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Something other than a metric that the two versions do not share.
+    """A difference other than a metric.
 
     Attributes:
         group: parameters, data, files, source or environment.
-        first: Its text in the first version, None where it is absent; second likewise. They differ.
+        first: The text of the first version, None if it is absent; second likewise. They differ.
     """
 
     group: str
@@ -48,10 +48,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Two versions and what differs; metrics are all there, of the rest only what differs.
+    """Two versions with all their metrics, and their other differences.
 
     Attributes:
-        same_artifact: Whether both are the very same bytes.
+        same_artifact: Whether both have the same bytes.
     """
 
     first: ModelVersion
@@ -63,7 +63,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Regression:
-    """A metric that became worse than its tolerance allows, or that can't be judged."""
+    """A metric that became worse than its tolerance allows, or that cannot be compared."""
 
     metric: MetricDifference
     reason: str

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mreg.domain.events import Event
     from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.domain.names import VersionRef
     from mreg.domain.policy import Decision
-    from mreg.results.comparison import Comparison
+    from mreg.results.comparison import MetricDifference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagesAt:
-    """Which versions were in which stage at a time in the past.
+    """The versions in each stage at a time in the past.
 
     Attributes:
         at: The time in its one text form (ISO 8601, UTC).
@@ -29,10 +30,12 @@ class StagesAt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditReport:
-    """A trail that is whole.
+    """An audit trail without a fault.
 
     Attributes:
-        last_hash: Of the last event; who keeps it elsewhere sees later whether events were cut off the end.
+        events: The number of events.
+        last_hash: The hash of the last event, empty if there is none; a copy of it kept elsewhere shows later whether
+            events were cut off the end.
     """
 
     events: int
@@ -41,18 +44,18 @@ class AuditReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """Why a version is where it is.
+    """Why a version is in its stage.
 
     Attributes:
-        entered: The event by which it entered its stage, with what the policy said then; None where it never moved.
-        decisions: What people decided on it, as it stands.
+        entered: The event by which it entered its stage, with the outcome of the policy then; None if it never moved.
+        decisions: The decisions on it that stand.
         before: The version that it replaced in Staging or Production, or else the last one that left the stage before
-            it entered; None where there is none.
-        comparison: Its metrics, parameters, data and source against that one's; their files are not read.
+            it entered; None if there is none.
+        metrics: Its metrics against those of ``before``; empty if there is none.
     """
 
     version: ModelVersion
     entered: Event | None
     decisions: tuple[Decision, ...]
-    before: ModelVersion | None
-    comparison: Comparison | None
+    before: VersionRef | None
+    metrics: tuple[MetricDifference, ...]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from mreg.domain.metrics import MetricValue
-from mreg.domain.model import ModelVersion, RegisteredModel
-from mreg.domain.names import VersionRef
+if TYPE_CHECKING:
+    from mreg.domain.metrics import MetricValue
+    from mreg.domain.model import ModelVersion, RegisteredModel
+    from mreg.domain.names import VersionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSummary:
-    """A model with what a list shows of it.
+    """A model and its primary metric.
 
     Attributes:
-        metric: The metric that speaks for the model, empty where no version has any.
-        latest_value: That metric of the latest version, None where there is none; production_value likewise.
+        metric: The primary metric; empty if no version has a metric.
+        latest_value: Its value of the latest version, None if there is none; production_value likewise.
     """
 
     model: RegisteredModel
@@ -40,12 +42,13 @@ class ModelVersions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """What was deleted, or would be.
+    """A deletion, planned or done.
 
     Attributes:
         reference: The model or version.
-        versions: Every version that goes, oldest first.
-        places: By version, the stage in use (Staging or Production) and the aliases that it has.
+        versions: Every version that it deletes, oldest first.
+        places: By version, the stage in use (Staging or Production) and the aliases that it has. Not part of the JSON
+            form.
     """
 
     reference: VersionRef

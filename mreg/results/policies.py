@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mreg.domain.model import ModelVersion
+    from mreg.domain.model import ModelStage
+    from mreg.domain.names import VersionRef
     from mreg.domain.policy import Assessment, Departure, Policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPolicy:
-    """A policy and whose it is.
+    """The policy that holds for a model.
 
     Attributes:
-        model: The model that was asked for; empty: the default of all models.
-        own: Whether the model has it itself, and not by the default.
+        model: The model that was asked for; empty for the default of all models.
+        own: Whether the policy is the model's own, and not the default.
     """
 
     model: str
@@ -26,13 +27,13 @@ class ModelPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a version that is in a target stands to a policy's rule for it.
+    """How a version that is in a target meets the rule of a policy for the target.
 
     Attributes:
         leaving: Whether the policy lets the person take it out of the target; None if nothing guards that.
     """
 
-    version: ModelVersion
+    reference: VersionRef
     assessment: Assessment
     leaving: Departure | None
 
@@ -41,21 +42,24 @@ class Standing:
 class Waiting:
     """A version that waits for decisions."""
 
-    version: ModelVersion
+    reference: VersionRef
     assessment: Assessment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What a decision did.
+    """The outcome of a decision.
 
     Attributes:
-        person: Whose it is.
+        reference: The version.
+        stage: The stage that the version is in now.
+        person: The user who decided.
         decision: approved, rejected or withdrawn.
-        assessment: What the policy says to the version for the target now.
+        assessment: How the version meets the policy for the target now.
     """
 
-    version: ModelVersion
+    reference: VersionRef
+    stage: ModelStage
     person: str
     decision: str
     assessment: Assessment

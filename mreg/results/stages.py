@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mreg.domain.model import ModelStage, ModelVersion
-
 if TYPE_CHECKING:
+    from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.domain.names import VersionRef
     from mreg.domain.policy import Assessment, Departure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageChange:
-    """What a stage change did.
+    """The outcome of a stage change.
 
     Attributes:
-        version: The version as it is now.
-        before: The stage it was in; equal to the present one where nothing had to be done.
+        version: The present state of the version.
+        before: The stage that the version was in; equal to its present stage if nothing had to be done.
         archived: The versions that had to leave the stage for it and are still archived.
         back: The versions that are in the stage now because a hook failed and the change was rolled back; empty if it
-            was not rolled back.
+            was not rolled back. Not part of the JSON form.
     """
 
     version: ModelVersion
     before: ModelStage
-    archived: tuple[ModelVersion, ...] = ()
+    archived: tuple[VersionRef, ...] = ()
     back: tuple[ModelVersion, ...] = ()
 
     @property
@@ -36,23 +36,24 @@ class StageChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What promote would do now.
+    """The outcome that promote would have now.
 
     Attributes:
-        stage: The stage that the version would enter.
-        assessment: What the policy says to it.
-        leaving: Whether the policy lets the person take it out of its stage; None if nothing guards that.
+        reference: The version.
+        stage: The stage that the version is in; ``assessment.target`` is the stage that it would enter.
+        leaving: Whether the policy lets the person take the version out of its stage; None if nothing guards that.
         archived: The versions that would have to leave the stage for it.
         stays: Whether the version is in the stage already.
-        empties_production: Whether no version would be in Production then, so that the command asks.
-        hooks: Names of the hooks that the change would set off.
+        hooks: The names of the hooks that the change would trigger.
+        empties_production: Whether no version would be in Production then, so that the command asks first. Not part of
+            the JSON form.
     """
 
-    version: ModelVersion
+    reference: VersionRef
     stage: ModelStage
     assessment: Assessment
     leaving: Departure | None
-    archived: tuple[ModelVersion, ...]
+    archived: tuple[VersionRef, ...]
     stays: bool
     hooks: tuple[str, ...]
     empties_production: bool = False

@@ -1,23 +1,27 @@
-"""Files of versions, pulls, exports and imports."""
+"""Files of versions, pulls, exports, imports and bundles."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mreg.domain.digest import Digest
-from mreg.domain.model import ModelVersion
-from mreg.domain.names import ModelName, VersionRef
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mreg.domain.bundle import BundledModel, BundledVersion
+    from mreg.domain.digest import Digest
+    from mreg.domain.model import ModelVersion
+    from mreg.domain.names import ModelName, VersionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """A version's bytes at their destination, verified.
+    """A version whose verified bytes are at their destination.
 
     Attributes:
         destination: The file or folder, absolute.
-        unchanged: Whether the very same bytes stood there already, so that nothing was written.
-        other_files: Whether other files stay in the folder beside the artifact's.
+        unchanged: Whether the same bytes were there already, so that nothing was written.
+        other_files: Whether the folder also holds files that are not part of the artifact.
     """
 
     version: ModelVersion
@@ -28,18 +32,18 @@ class Pulled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file of a version: the version itself where that is one file, else one of its folder.
+    """A file of a version: the artifact itself if that is one file, else one file of the folder.
 
     Attributes:
-        path: Its name, or its path in the folder.
-        size_bytes: Its size.
+        path: Its path in the folder; the name of an artifact that is one file.
+        reference: The version. Not part of the JSON form, whose address names the version; None after decoding.
     """
 
-    version: ModelVersion
     path: str
     size_bytes: int
     digest: Digest
     executable: bool = False
+    reference: VersionRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +52,9 @@ class Exported:
 
     Attributes:
         reference: The version or the whole model.
-        versions: What is in it, by number.
+        versions: The versions in the bundle, by number.
         destination: The file, absolute.
-        size_bytes: Of the file.
+        size_bytes: The size of the file.
     """
 
     reference: VersionRef
@@ -60,11 +64,29 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedVersion:
-    """A version of a bundle and what it is here.
+class BundleContents:
+    """The contents of a verified bundle.
 
     Attributes:
-        source: Its reference where it was exported.
+        versions: By number.
+        event_count: The number of events.
+        blob_count: The number of blobs.
+        size_bytes: The size of all blobs.
+    """
+
+    model: BundledModel
+    versions: tuple[BundledVersion, ...]
+    event_count: int
+    blob_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedVersion:
+    """A version of a bundle after its import.
+
+    Attributes:
+        source: Its reference in the bundle.
         reference: Its reference here.
         already_there: Whether it was here before, so that nothing was added.
     """
@@ -76,11 +98,11 @@ class ImportedVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What came of an import.
+    """The outcome of an import.
 
     Attributes:
         model: The model here.
-        versions: Each version of the bundle, by its number there.
+        versions: Each version of the bundle, by its number in the bundle.
     """
 
     model: ModelName

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from mreg.domain.digest import Digest
-from mreg.domain.names import VersionRef
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mreg.domain.digest import Digest
+    from mreg.domain.names import VersionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was tried.
+    """The outcome of one attempt to use the catalog or the store.
 
     Attributes:
-        place: Where.
-        error: What failed, empty where it worked.
-        hint: What to do about it.
-        lacks: What the place can't do, where mreg works all the same.
+        name: The attempt.
+        place: The path or URL.
+        error: The failure; empty if it worked.
+        hint: The remedy; empty if there is none.
+        lacks: A feature that the place does not have and mreg does without.
     """
 
     name: str
@@ -29,14 +33,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """The outcome of one examination.
 
     Attributes:
-        name: What.
-        place: Where.
-        state: ``fine``, ``note`` (works, and should be known), ``damaged`` or ``unreachable``.
-        message: What was found; empty where it is fine.
-        remedy: What to do about it.
+        name: The examination.
+        place: The path or URL.
+        state: ``fine``, ``note`` (works, but worth knowing), ``damaged`` or ``unreachable``.
+        message: The finding; empty if the state is fine.
+        remedy: The next step; empty if there is none.
     """
 
     name: str
@@ -48,15 +52,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbage:
-    """What nothing needs in the artifact store.
+    """An object in the artifact store that no version needs.
 
     Attributes:
-        kind: ``unfinished``: left by a push that was killed on its way; ``unreferenced``: of no version.
-        place: The store's URL.
-        name: By which the store knows it.
-        size_bytes: As far as it arrived.
-        modified: When something of it last arrived.
-        removed: Whether it is gone now.
+        kind: ``unfinished``, an upload that was killed, or ``unreferenced``, a blob of no version.
+        place: The URL of the store.
+        name: Its name in the store.
+        size_bytes: The bytes that arrived.
+        modified: The time at which the last bytes arrived.
+        removed: Whether it was removed.
     """
 
     kind: str
@@ -69,7 +73,7 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobProblem:
-    """A blob that is not what versions need.
+    """A damaged or missing blob that versions need.
 
     Attributes:
         problem: ``missing``, ``damaged`` or ``unreadable``.
@@ -85,12 +89,13 @@ class BlobProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What came of reading bytes again.
+    """The outcome of verifying stored bytes.
 
     Attributes:
-        artifacts: How many were looked at, of how many.
-        blobs: How many blobs were read, and how many bytes.
-        unreferenced: Blobs that no version needs, and their bytes; None where nobody looked.
+        artifacts: The number of verified artifacts, of ``all_artifacts``.
+        blobs: The number of verified blobs, with ``size_bytes`` in all.
+        unreferenced: The number of blobs that no version needs, with ``unreferenced_bytes`` in all; None if they were
+            not counted.
     """
 
     artifacts: int
@@ -104,15 +109,15 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogCopy:
-    """A catalog that was copied, row by row, and held against what it was copied from.
+    """A catalog that was copied and compared with its source row by row.
 
     Attributes:
-        source: From where.
-        target: To where.
-        rows: In all tables.
-        events: In the audit trail.
-        last_hash: Of the last of them, empty where there is none.
-        set_aside: Where the damaged catalog is that was in the way; empty where there was none.
+        source: The catalog that was copied.
+        target: The copy.
+        rows: The number of rows in all tables.
+        events: The number of events in the audit trail.
+        last_hash: The hash of the last event; empty if there is none.
+        set_aside: The new place of the damaged catalog that the copy replaced; empty if there was none.
     """
 
     source: str
@@ -128,8 +133,8 @@ class Migration:
     """One step of an upgrade.
 
     Attributes:
-        schema: Its number.
-        adds: What the catalog has after it.
+        schema: The number of the schema after it.
+        adds: What the schema adds.
     """
 
     schema: int
@@ -141,13 +146,13 @@ class Upgrade:
     """An upgrade of a catalog, planned or done.
 
     Attributes:
-        place: Where the catalog is.
-        schema: Its schema before.
+        place: The path or URL of the catalog.
+        schema: Its schema before the upgrade.
         target: The schema of this release.
-        migrations: The steps from the one to the other; empty if there is nothing to do.
-        others: Active clients that could be older, a line each; the upgrade refuses while there are any.
+        migrations: The steps between the two; empty if there is nothing to do.
+        others: Active clients that could be older, a line each; the upgrade is refused while there are any.
         caution: What the engine cannot know about other clients.
-        backup: Where the backup is; empty unless the upgrade was done.
+        backup: The path of the backup; empty unless the upgrade was done.
     """
 
     place: str

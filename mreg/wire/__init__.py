@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from mreg.domain.events import Event
     from mreg.domain.gates import GateResult
-    from mreg.domain.hook import Deployment
     from mreg.domain.model import ModelArtifact, ModelVersion, RegisteredModel, Source
     from mreg.domain.policy import Assessment, Decision, Departure
     from mreg.results.comparison import Change, Comparison, MetricDifference, Regression
+    from mreg.results.deployments import DeploymentReport
     from mreg.results.history import AuditReport, StagesAt, Why
     from mreg.results.lineage import Lineage, LineageNode
     from mreg.results.models import Deletion, ModelSummary, ModelVersions
@@ -144,7 +144,7 @@ def _stage_change(change: StageChange) -> Wire:
         **_version(change.version),
         "previous_stage": change.before.value,
         "changed": change.changed,
-        "archived": [str(version.reference) for version in change.archived],
+        "archived": [str(reference) for reference in change.archived],
     }
 
 
@@ -210,11 +210,11 @@ def _lineage_nodes(nodes: tuple[LineageNode, ...]) -> list[Wire]:
         {
             "reference": str(node.reference),
             "depth": depth,
-            "deleted": node.version is None,
-            "stage": node.version.stage.value if node.version else None,
-            "run_id": (node.version.run_id or None) if node.version else None,
-            "git_commit": (node.version.source.git_commit or None) if node.version else None,
-            "data": dict(node.version.data) if node.version else {},
+            "deleted": node.stage is None,
+            "stage": node.stage.value if node.stage else None,
+            "run_id": node.run_id or None,
+            "git_commit": node.git_commit or None,
+            "data": dict(node.data),
         }
         for depth, node in flatten(nodes)
     ]
@@ -293,18 +293,17 @@ def _leaving(found: Departure | None) -> Wire | None:
 
 
 def _standing(found: Standing) -> Wire:
-    reference = str(found.version.reference)
-    return {"reference": reference, "leaving": _leaving(found.leaving), **_assessment(found.assessment)}
+    return {"reference": str(found.reference), "leaving": _leaving(found.leaving), **_assessment(found.assessment)}
 
 
 def _waiting(found: Waiting) -> Wire:
-    return {"reference": str(found.version.reference), **_assessment(found.assessment)}
+    return {"reference": str(found.reference), **_assessment(found.assessment)}
 
 
 def _decided(found: Decided) -> Wire:
     return {
-        "reference": str(found.version.reference),
-        "stage": found.version.stage.value,
+        "reference": str(found.reference),
+        "stage": found.stage.value,
         "person": found.person,
         "decision": found.decision,
         **_assessment(found.assessment),
@@ -313,11 +312,11 @@ def _decided(found: Decided) -> Wire:
 
 def _plan(plan: Plan) -> Wire:
     return {
-        "reference": str(plan.version.reference),
-        "stage": plan.version.stage.value,
+        "reference": str(plan.reference),
+        "stage": plan.stage.value,
         "allowed": plan.allowed,
         "stays": plan.stays,
-        "archived": [str(other.reference) for other in plan.archived],
+        "archived": [str(reference) for reference in plan.archived],
         "hooks": list(plan.hooks),
         "leaving": _leaving(plan.leaving),
         **_assessment(plan.assessment),
@@ -333,19 +332,18 @@ def _why(found: Why) -> Wire:
         "version": _version(found.version),
         "entered": _event(found.entered) if found.entered else None,
         "decisions": [_decision(one) for one in found.decisions],
-        "before": str(found.before.reference) if found.before else None,
-        "metrics": [_metric_difference(row) for row in found.comparison.metrics] if found.comparison else [],
+        "before": str(found.before) if found.before else None,
+        "metrics": [_metric_difference(row) for row in found.metrics],
     }
 
 
-def _deployment(deployment: Deployment) -> Wire:
-    event = deployment.event
+def _deployment(deployment: DeploymentReport) -> Wire:
     return {
         "deployment_id": deployment.deployment_id,
         "key": deployment.key,
         "hook": deployment.hook,
-        "reference": f"{event.model}@{event.version}" if event.version is not None else event.model or None,
-        "action": event.action,
+        "reference": deployment.reference or None,
+        "action": deployment.action,
         "stage": deployment.stage or None,
         "status": deployment.status.value,
         "attempts": deployment.attempts,
@@ -354,7 +352,7 @@ def _deployment(deployment: Deployment) -> Wire:
         "created_at": _time(deployment.created_at),
         "started_at": _time(deployment.started_at),
         "ended_at": _time(deployment.ended_at),
-        "event_seq": event.seq,
+        "event_seq": deployment.event_seq,
     }
 
 
@@ -390,7 +388,7 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "Finding": upkeep.finding,
     "CatalogCopy": upkeep.catalog_copy,
     "Upgrade": upkeep.upgrade,
-    "Deployment": _deployment,
+    "DeploymentReport": _deployment,
     "ModelPolicy": _model_policy,
     "Standing": _standing,
     "Waiting": _waiting,
@@ -399,7 +397,7 @@ _WRITERS: dict[str, Callable[[Any], Wire]] = {
     "AuditReport": _audit_report,
     "Why": _why,
     "Exported": bundles.exported,
-    "Bundle": bundles.bundle,
+    "BundleContents": bundles.bundle,
     "Imported": bundles.imported,
     "StoredFile": serving.stored_file,
     "NewToken": serving.new_token,

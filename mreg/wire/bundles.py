@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mreg.domain.bundle import Bundle
-    from mreg.results.transfers import Exported, Imported
+    from mreg.results.transfers import BundleContents, Exported, Imported
 
 Wire = dict[str, Any]
 
@@ -21,7 +20,7 @@ def exported(found: Exported) -> Wire:
     }
 
 
-def bundle(found: Bundle) -> Wire:
+def bundle(found: BundleContents) -> Wire:
     """What is in a bundle: its document, of the events and blobs only how many."""
     from mreg.domain.bundle_fields import version_fields
 
@@ -32,9 +31,9 @@ def bundle(found: Bundle) -> Wire:
         "directions": dict(found.model.directions),
         "primary_metric": found.model.primary_metric or None,
         "versions": [version_fields(one.version, one.parent_digest) for one in found.versions],
-        "event_count": len(found.events),
-        "blob_count": len(found.blobs),
-        "size_bytes": sum(found.blobs.values()),
+        "event_count": found.event_count,
+        "blob_count": found.blob_count,
+        "size_bytes": found.size_bytes,
     }
 
 

@@ -58,7 +58,7 @@ def test_promotion_takes_the_road_and_archives_what_it_replaces(registry: mreg.R
     registry.promote("classifier@2")
     assert stages(registry) == {1: "Production", 2: "Staging"}
     change = registry.promote("classifier@2")
-    assert [str(version.reference) for version in change.archived] == ["classifier@1"]
+    assert [str(reference) for reference in change.archived] == ["classifier@1"]
     assert stages(registry) == {1: "Archived", 2: "Production"}
     assert change.version.deployed_at is not None
 
@@ -206,7 +206,7 @@ def test_lineage_crosses_models_and_survives_deletion(registry: mreg.Registry) -
     registry.delete("tuned@1")
     lineage = registry.lineage("tuned@2")
     assert [str(node.reference) for node in lineage.parents] == ["tuned@1"]
-    assert lineage.parents[0].version is None
+    assert lineage.parents[0].stage is None
     assert [str(node.reference) for node in lineage.parents[0].related] == ["base@1"]
     below = registry.lineage("base@1").children
     assert [[str(one.reference) for one in node.related] for node in below] == [["tuned@2", "merged@1"]]
