@@ -87,7 +87,7 @@ def _shown(value: object) -> str:
 
 
 def _failure(comparison: Comparison, found: object) -> GateFailed:
-    from mreg.wire import wire
+    from mreg.wire import encode
 
     listed = "; ".join(
         f"{one.metric.name} {_shown(one.metric.first)} to {_shown(one.metric.second)} ({one.reason})"
@@ -96,5 +96,5 @@ def _failure(comparison: Comparison, found: object) -> GateFailed:
     return GateFailed(
         f"{comparison.second.reference} is a regression of {comparison.first.reference}: {listed}",
         hint="a tolerance allows a small loss: --fail-on-regression metric:0.01 or metric:5%",
-        regressions=wire(found),
+        regressions=encode(found),
     )

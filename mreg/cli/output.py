@@ -44,9 +44,9 @@ class Output:
         elif self.format == "json":
             import json
 
-            from mreg.wire import wire
+            from mreg.wire import encode
 
-            streams.put_json(json.dumps(wire(value), indent=2, ensure_ascii=False, allow_nan=False))
+            streams.put_json(json.dumps(encode(value), indent=2, ensure_ascii=False, allow_nan=False))
         else:
             from mreg.cli.render import render
 

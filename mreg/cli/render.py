@@ -265,8 +265,8 @@ def _stage_change(change: StageChange) -> Rendering:
         else f"{version.reference} was in {version.stage.value} already"
     )
     archived = ", ".join(map(str, change.archived))
-    back = ", ".join(str(other.reference) for other in change.back)
-    if back:  # a hook failed, and the change was rolled back
+    if change.back:  # a hook failed, and the change was rolled back
+        back = ", ".join(str(other.reference) for other in change.back)
         sentence += f"; {back} is in {change.back[0].stage.value}"
     return _line(
         ("reference", "stage", "before", "archived"),
@@ -322,7 +322,7 @@ _REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
     "ModelVersion": lambda version: [str(version.reference)],
     "Pulled": lambda pulled: [str(pulled.version.reference)],
     # A change that a hook's failure undid put nothing into the stage, so that a script gets no reference to use.
-    "StageChange": lambda change: [] if change.back else [str(change.version.reference)],
+    "StageChange": lambda change: [] if change.rolled_back else [str(change.version.reference)],
     "Comparison": lambda comparison: [str(comparison.first.reference), str(comparison.second.reference)],
     "Event": lambda event: [f"{event.model}@{event.version}" if event.version else event.model],
     "StagesAt": lambda found: [f"{found.model}@{one}" for versions in found.stages.values() for one in versions],

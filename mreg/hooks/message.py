@@ -6,7 +6,7 @@ import json
 
 from mreg.domain.events import time_text
 from mreg.domain.hook import Deployment
-from mreg.wire import wire
+from mreg.wire.history import encode_event
 
 
 def message(deployment: Deployment) -> bytes:
@@ -25,7 +25,7 @@ def message(deployment: Deployment) -> bytes:
             "version": event.version,
             "reference": reference(deployment),
             "stage": deployment.stage or None,
-            "event": wire(event),
+            "event": encode_event(event),
         },
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

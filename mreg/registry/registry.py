@@ -368,6 +368,8 @@ class Registry(Upkeep):
     @property
     def delivered(self) -> tuple[DeploymentReport, ...]:
         """The hooks that this registry has run so far."""
+        if not self._session.delivered:
+            return ()
         from mreg.registry.deploy import report
 
         return tuple(map(report, self._session.delivered))

@@ -42,6 +42,7 @@ def after_hooks(reader: Reader, change: StageChange, entered: ModelStage, undone
             for reference, now in others
             if now is None or now.stage is ModelStage.ARCHIVED
         ),
+        rolled_back=bool(back),
         back=back,
     )
 

@@ -19,19 +19,20 @@ class StageChange:
         version: The present state of the version.
         before: The stage that the version was in; equal to its present stage if nothing had to be done.
         archived: The versions that had to leave the stage for it and are still archived.
-        back: The versions that are in the stage now because a hook failed and the change was rolled back; empty if it
-            was not rolled back. Not part of the JSON form.
+        rolled_back: Whether a hook failed and the change was rolled back.
+        back: The versions that are in the stage again because of that. Not part of the JSON form.
     """
 
     version: ModelVersion
     before: ModelStage
     archived: tuple[VersionRef, ...] = ()
+    rolled_back: bool = False
     back: tuple[ModelVersion, ...] = ()
 
     @property
     def changed(self) -> bool:
         """Whether anything had to be done."""
-        return self.version.stage is not self.before or bool(self.archived) or bool(self.back)
+        return self.version.stage is not self.before or bool(self.archived) or self.rolled_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -31,7 +32,8 @@ from mreg.server.parameters import (
 )
 from mreg.server.problems import Answer, problem
 from mreg.server.schemas import gives
-from mreg.wire import wire
+from mreg.wire import encode
+from mreg.wire.models import encode_production
 
 router = APIRouter(tags=["models"])
 
@@ -123,9 +125,7 @@ def show_model(
         return shown[-1].versions
 
     found, headers = page(request, versions, limit, offset)
-    document = wire(shown[-1])
-    document["versions"] = document["versions"][: len(found)]
-    return Answer(document, headers=headers)
+    return Answer(encode(replace(shown[-1], versions=found)), headers=headers)
 
 
 @router.patch("/models/{model}", responses=gives(schemas.Model))
@@ -188,7 +188,7 @@ def remove_alias(model: Model, alias: str, registry: RegistryOf, override: Overr
 def production(model: Model, registry: RegistryOf) -> JSONResponse:
     """The version in Production, with the place of its bytes. 404 where there is none."""
     version = registry.version(other_version(model, "production"))
-    return Answer({**wire(version), "artifact_path": version.artifact.path})
+    return Answer(encode_production(version))
 
 
 @router.get("/models/{model}/compare", responses=gives(schemas.Comparison))

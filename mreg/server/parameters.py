@@ -17,7 +17,7 @@ from mreg.registry.registry import Registry
 from mreg.results.tokens import Role
 from mreg.server.guard import Caller, may_not
 from mreg.server.problems import Answer
-from mreg.wire import wire
+from mreg.wire import encode
 
 Override = Annotated[
     str, Query(description="Why the policy is overridden, if it allows overrides (audited).", examples=["shop is down"])
@@ -113,7 +113,7 @@ Offset = Annotated[
 
 def answer(value: object) -> JSONResponse:
     """A value of the registry as JSON."""
-    return Answer(wire(value))
+    return Answer(encode(value))
 
 
 def page(
@@ -136,4 +136,4 @@ def page(
 def paged(request: Request, found: Callable[[int, int], Sequence[Any]], limit: int, offset: int) -> JSONResponse:
     """A page of a list as JSON; see `page`."""
     things, headers = page(request, found, limit, offset)
-    return Answer(wire(tuple(things)), headers=headers)
+    return Answer(encode(tuple(things)), headers=headers)

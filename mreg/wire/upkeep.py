@@ -1,19 +1,104 @@
-"""What upkeep finds as JSON-ready dicts; see `mreg.wire`."""
+"""The JSON of the maintenance commands."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, TypedDict
 
+from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
-
-if TYPE_CHECKING:
-    from mreg.results.upkeep import BlobProblem, CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
-
-Wire = dict[str, Any]
+from mreg.domain.names import VersionRef
+from mreg.results import upkeep as results
+from mreg.wire.form import Form, decode_time
 
 
-def check(check: Check) -> Wire:
-    """One thing that was tried."""
+class Check(TypedDict):
+    """The outcome of one attempt to use the catalog or the store."""
+
+    name: Annotated[str, "attempt"]
+    place: Annotated[str, "path or URL"]
+    ok: Annotated[bool, "whether it worked"]
+    error: Annotated[str | None, "failure, or null"]
+    hint: Annotated[str | None, "remedy, or null"]
+    lacks: Annotated[str | None, "feature that the place does not have and mreg does without, or null"]
+
+
+class Garbage(TypedDict):
+    """An object in the artifact store that no version needs."""
+
+    kind: Annotated[str, "`unfinished` (an upload that was killed) or `unreferenced` (a blob of no version)"]
+    place: Annotated[str, "URL of the artifact store"]
+    name: Annotated[str, "name in the store"]
+    size_bytes: Annotated[int, "bytes that arrived"]
+    modified: Annotated[str, "time at which the last bytes arrived"]
+    removed: Annotated[bool, "whether it was removed"]
+
+
+class BlobProblem(TypedDict):
+    """A damaged or missing blob that versions need."""
+
+    checksum: Annotated[str, "SHA-256 of the blob"]
+    problem: Annotated[str, "`missing`, `damaged` or `unreadable`"]
+    message: Annotated[str, "text"]
+    hint: Annotated[str | None, "remedy, or null"]
+    versions: Annotated[list[str], "references of versions that need it, not all of them"]
+
+
+class Verification(TypedDict):
+    """The outcome of verifying stored bytes."""
+
+    artifacts: Annotated[int, "number of verified artifacts"]
+    all_artifacts: Annotated[int, "number of all artifacts; `--sample` verifies fewer"]
+    blobs: Annotated[int, "number of verified blobs"]
+    size_bytes: Annotated[int, "bytes that were read"]
+    problems: Annotated[list[BlobProblem], "problems: see BlobProblem"]
+    unreferenced: Annotated[
+        int | None, "number of blobs of no version; null if they were not counted, as for a sample or a reference"
+    ]
+    unreferenced_bytes: Annotated[int | None, "their size, or null"]
+
+
+class Finding(TypedDict):
+    """The outcome of one examination."""
+
+    name: Annotated[str, "examination"]
+    place: Annotated[str, "path or URL"]
+    state: Annotated[str, "`fine`, `note` (works, but worth knowing), `damaged` or `unreachable`"]
+    message: Annotated[str | None, "finding, or null"]
+    remedy: Annotated[str | None, "next step, or null"]
+
+
+class CatalogCopy(TypedDict):
+    """A catalog that was copied."""
+
+    source: Annotated[str, "catalog that was copied"]
+    target: Annotated[str, "copy"]
+    rows: Annotated[int, "rows that were copied and compared one by one"]
+    events: Annotated[int, "events in the audit trail of the copy"]
+    last_hash: Annotated[str | None, "hash of the last event, or null"]
+    set_aside: Annotated[str | None, "new place of the damaged catalog that the copy replaced, or null"]
+
+
+class Migration(TypedDict):
+    """One step of an upgrade."""
+
+    schema: Annotated[int, "number of the schema after the step"]
+    adds: Annotated[str, "what the schema adds"]
+
+
+class Upgrade(TypedDict):
+    """An upgrade of the catalog, planned or done."""
+
+    place: Annotated[str, "path or URL of the catalog"]
+    schema: Annotated[int, "number of its schema before the upgrade"]
+    target: Annotated[int, "number of the schema of this release"]
+    migrations: Annotated[list[Migration], "steps: see Migration; empty if there is nothing to upgrade"]
+    others: Annotated[list[str], "active clients that could be older, a text each"]
+    caution: Annotated[str | None, "what cannot be known about other clients, or null"]
+    backup: Annotated[str | None, "path of the backup; null if nothing was upgraded"]
+
+
+def encode_check(check: results.Check) -> Check:
+    """Return the JSON of a check."""
     return {
         "name": check.name,
         "place": check.place,
@@ -24,8 +109,19 @@ def check(check: Check) -> Wire:
     }
 
 
-def garbage(garbage: Garbage) -> Wire:
-    """What nothing needs in the store."""
+def decode_check(shape: Check) -> results.Check:
+    """Return the check of a JSON form."""
+    return results.Check(
+        name=shape["name"],
+        place=shape["place"],
+        error=shape["error"] or "",
+        hint=shape["hint"] or "",
+        lacks=shape["lacks"] or "",
+    )
+
+
+def encode_garbage(garbage: results.Garbage) -> Garbage:
+    """Return the JSON of garbage."""
     return {
         "kind": garbage.kind,
         "place": garbage.place,
@@ -36,31 +132,66 @@ def garbage(garbage: Garbage) -> Wire:
     }
 
 
-def _blob_problem(found: BlobProblem) -> Wire:
+def decode_garbage(shape: Garbage) -> results.Garbage:
+    """Return the garbage of a JSON form."""
+    return results.Garbage(
+        kind=shape["kind"],
+        place=shape["place"],
+        name=shape["name"],
+        size_bytes=shape["size_bytes"],
+        modified=decode_time(shape["modified"]),
+        removed=shape["removed"],
+    )
+
+
+def _encode_problem(problem: results.BlobProblem) -> BlobProblem:
     return {
-        "checksum": str(found.checksum),
-        "problem": found.problem,
-        "message": found.message,
-        "hint": found.hint or None,
-        "versions": [str(reference) for reference in found.versions],
+        "checksum": str(problem.checksum),
+        "problem": problem.problem,
+        "message": problem.message,
+        "hint": problem.hint or None,
+        "versions": [str(reference) for reference in problem.versions],
     }
 
 
-def verification(found: Verification) -> Wire:
-    """What came of reading bytes again."""
+def _decode_problem(shape: BlobProblem) -> results.BlobProblem:
+    return results.BlobProblem(
+        checksum=Digest.parse(shape["checksum"]),
+        problem=shape["problem"],
+        message=shape["message"],
+        hint=shape["hint"] or "",
+        versions=tuple(map(VersionRef.parse, shape["versions"])),
+    )
+
+
+def encode_verification(found: results.Verification) -> Verification:
+    """Return the JSON of a verification."""
     return {
         "artifacts": found.artifacts,
         "all_artifacts": found.all_artifacts,
         "blobs": found.blobs,
         "size_bytes": found.size_bytes,
-        "problems": [_blob_problem(one) for one in found.problems],
+        "problems": [_encode_problem(problem) for problem in found.problems],
         "unreferenced": found.unreferenced,
         "unreferenced_bytes": found.unreferenced_bytes,
     }
 
 
-def finding(finding: Finding) -> Wire:
-    """One thing that was looked at."""
+def decode_verification(shape: Verification) -> results.Verification:
+    """Return the verification of a JSON form."""
+    return results.Verification(
+        artifacts=shape["artifacts"],
+        all_artifacts=shape["all_artifacts"],
+        blobs=shape["blobs"],
+        size_bytes=shape["size_bytes"],
+        problems=tuple(map(_decode_problem, shape["problems"])),
+        unreferenced=shape["unreferenced"],
+        unreferenced_bytes=shape["unreferenced_bytes"],
+    )
+
+
+def encode_finding(finding: results.Finding) -> Finding:
+    """Return the JSON of a finding."""
     return {
         "name": finding.name,
         "place": finding.place,
@@ -70,8 +201,19 @@ def finding(finding: Finding) -> Wire:
     }
 
 
-def catalog_copy(copy: CatalogCopy) -> Wire:
-    """A catalog that was copied."""
+def decode_finding(shape: Finding) -> results.Finding:
+    """Return the finding of a JSON form."""
+    return results.Finding(
+        name=shape["name"],
+        place=shape["place"],
+        state=shape["state"],
+        message=shape["message"] or "",
+        remedy=shape["remedy"] or "",
+    )
+
+
+def encode_copy(copy: results.CatalogCopy) -> CatalogCopy:
+    """Return the JSON of a copy."""
     return {
         "source": copy.source,
         "target": copy.target,
@@ -82,14 +224,49 @@ def catalog_copy(copy: CatalogCopy) -> Wire:
     }
 
 
-def upgrade(upgrade: Upgrade) -> Wire:
-    """An upgrade of the catalog, planned or done."""
+def decode_copy(shape: CatalogCopy) -> results.CatalogCopy:
+    """Return the copy of a JSON form."""
+    return results.CatalogCopy(
+        source=shape["source"],
+        target=shape["target"],
+        rows=shape["rows"],
+        events=shape["events"],
+        last_hash=shape["last_hash"] or "",
+        set_aside=shape["set_aside"] or "",
+    )
+
+
+def encode_upgrade(upgrade: results.Upgrade) -> Upgrade:
+    """Return the JSON of an upgrade."""
     return {
         "place": upgrade.place,
         "schema": upgrade.schema,
         "target": upgrade.target,
-        "migrations": [{"schema": one.schema, "adds": one.adds} for one in upgrade.migrations],
+        "migrations": [{"schema": step.schema, "adds": step.adds} for step in upgrade.migrations],
         "others": list(upgrade.others),
         "caution": upgrade.caution or None,
         "backup": upgrade.backup or None,
     }
+
+
+def decode_upgrade(shape: Upgrade) -> results.Upgrade:
+    """Return the upgrade of a JSON form."""
+    return results.Upgrade(
+        place=shape["place"],
+        schema=shape["schema"],
+        target=shape["target"],
+        migrations=tuple(results.Migration(schema=step["schema"], adds=step["adds"]) for step in shape["migrations"]),
+        others=tuple(shape["others"]),
+        caution=shape["caution"] or "",
+        backup=shape["backup"] or "",
+    )
+
+
+FORMS = (
+    Form(results.Check, Check, encode_check, decode_check),
+    Form(results.Garbage, Garbage, encode_garbage, decode_garbage),
+    Form(results.Verification, Verification, encode_verification, decode_verification),
+    Form(results.Finding, Finding, encode_finding, decode_finding),
+    Form(results.CatalogCopy, CatalogCopy, encode_copy, decode_copy),
+    Form(results.Upgrade, Upgrade, encode_upgrade, decode_upgrade),
+)

@@ -213,7 +213,7 @@ def test_lineage_crosses_models_and_survives_deletion(registry: mreg.Registry) -
 
 
 def test_a_long_chain_of_parents_is_shown_whole(registry: mreg.Registry) -> None:
-    from mreg.wire import wire
+    from mreg.wire import encode
 
     push(registry, 0, name="chain")
 
@@ -223,8 +223,8 @@ def test_a_long_chain_of_parents_is_shown_whole(registry: mreg.Registry) -> None
             version = writer.add_version(writer.model(version.model_name), artifact=version.artifact, parent=version)
 
     registry._session.write(grow)
-    assert len(wire(registry.lineage("chain@1501"))["parents"]) == 1500
-    assert len(wire(registry.lineage("chain@1"))["children"]) == 1500
+    assert len(encode(registry.lineage("chain@1501"))["parents"]) == 1500
+    assert len(encode(registry.lineage("chain@1"))["children"]) == 1500
 
 
 def test_what_was_where_at_a_time_is_replayed(registry: mreg.Registry) -> None:

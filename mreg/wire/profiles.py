@@ -1,0 +1,114 @@
+"""The JSON of profiles and trusted folders."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from mreg.results import profiles as results
+from mreg.wire.form import Form
+
+
+class Profile(TypedDict):
+    """A profile."""
+
+    name: Annotated[str, "name of the profile"]
+    catalog: Annotated[str | None, "path or URL"]
+    artifacts: Annotated[str | None, "path or URL"]
+    endpoint_url: Annotated[str | None, "address of the S3 store, or null"]
+    region: Annotated[str | None, "region of the bucket, or null"]
+    aws_profile: Annotated[str | None, "profile of the AWS configuration, or null"]
+    addressing_style: Annotated[str | None, "`auto`, `path` or `virtual`, or null"]
+    cache: Annotated[str | None, "size or folder, or null"]
+    model: Annotated[str | None, "model of a push without a name, or null"]
+    user: Annotated[str | None, "user in the audit trail, or null"]
+    origins: Annotated[dict[str, str], "origin of each value, by key"]
+
+
+class ProfileEntry(TypedDict):
+    """A profile that can be chosen."""
+
+    name: Annotated[str, "name of the profile"]
+    origin: Annotated[str, "file that defines it, or `built in`"]
+    active: Annotated[bool, "whether it is in use here"]
+
+
+class TrustedFolder(TypedDict):
+    """A folder whose project file can name a store."""
+
+    folder: Annotated[str, "absolute path without symbolic links"]
+    file: Annotated[str, "its mreg.yaml"]
+    profile: Annotated[str | None, "profile that the file can choose, or null"]
+    catalog: Annotated[str | None, "catalog that the file can name, or null"]
+    artifacts: Annotated[str | None, "artifact store that the file can name, or null"]
+
+
+def encode_profile(profile: results.Profile) -> Profile:
+    """Return the JSON of a profile."""
+    return {
+        "name": profile.name,
+        "catalog": profile.catalog or None,
+        "artifacts": profile.artifacts or None,
+        "endpoint_url": profile.endpoint_url or None,
+        "region": profile.region or None,
+        "aws_profile": profile.aws_profile or None,
+        "addressing_style": profile.addressing_style or None,
+        "cache": profile.cache or None,
+        "model": profile.model or None,
+        "user": profile.user or None,
+        "origins": dict(profile.origins),
+    }
+
+
+def decode_profile(shape: Profile) -> results.Profile:
+    """Return the profile of a JSON form."""
+    return results.Profile(
+        name=shape["name"],
+        catalog=shape["catalog"] or "",
+        artifacts=shape["artifacts"] or "",
+        endpoint_url=shape["endpoint_url"] or "",
+        region=shape["region"] or "",
+        aws_profile=shape["aws_profile"] or "",
+        addressing_style=shape["addressing_style"] or "",
+        cache=shape["cache"] or "",
+        model=shape["model"] or "",
+        user=shape["user"] or "",
+        origins=shape["origins"],
+    )
+
+
+def encode_entry(entry: results.ProfileEntry) -> ProfileEntry:
+    """Return the JSON of an entry of the list of profiles."""
+    return {"name": entry.name, "origin": entry.origin, "active": entry.active}
+
+
+def decode_entry(shape: ProfileEntry) -> results.ProfileEntry:
+    """Return the entry of a JSON form."""
+    return results.ProfileEntry(name=shape["name"], origin=shape["origin"], active=shape["active"])
+
+
+def encode_folder(trusted: results.TrustedFolder) -> TrustedFolder:
+    """Return the JSON of a trusted folder."""
+    return {
+        "folder": trusted.folder,
+        "file": trusted.file,
+        "profile": trusted.profile or None,
+        "catalog": trusted.catalog or None,
+        "artifacts": trusted.artifacts or None,
+    }
+
+
+def decode_folder(shape: TrustedFolder) -> results.TrustedFolder:
+    """Return the folder of a JSON form."""
+    return results.TrustedFolder(
+        folder=shape["folder"],
+        profile=shape["profile"] or "",
+        catalog=shape["catalog"] or "",
+        artifacts=shape["artifacts"] or "",
+    )
+
+
+FORMS = (
+    Form(results.Profile, Profile, encode_profile, decode_profile),
+    Form(results.ProfileEntry, ProfileEntry, encode_entry, decode_entry),
+    Form(results.TrustedFolder, TrustedFolder, encode_folder, decode_folder),
+)
