@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints, is_typeddict
 
-from mreg.wire import SUBJECTS
+from mreg.results import SUBJECTS
 
 PAGE = Path(__file__).with_name("json.md")
 

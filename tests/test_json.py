@@ -11,7 +11,7 @@ from runpy import run_path
 
 import pytest
 
-from mreg import wire
+from mreg.results import SUBJECTS
 from tests.conftest import Mreg
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -77,7 +77,7 @@ def test_the_tables_of_the_page_are_generated_from_the_shapes() -> None:
 
 def test_every_section_is_printed_by_a_command_or_the_server() -> None:
     assert set(SECTIONS) == {*COMMANDS, *INNER, "Regression", "StoredFile", "ProductionVersion"}
-    forms = [form for subject in wire.SUBJECTS for form in import_module(f"mreg.wire.{subject}").FORMS]
+    forms = [form for subject in SUBJECTS for form in import_module(f"mreg.wire.{subject}").FORMS]
     assert {form.shape.__name__ for form in forms} == set(SECTIONS) - INNER - {"ProductionVersion"} | {
         "MetricDifference"
     }

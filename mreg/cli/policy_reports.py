@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from mreg.domain.policy import Assessment, Departure
     from mreg.results.deployments import DeploymentReport
     from mreg.results.history import AuditReport, Why
-    from mreg.results.policies import Decided, ModelPolicy, Standing, Waiting
-    from mreg.results.stages import Plan
+    from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
 
 Row = tuple[Cell | Toned, ...]
 

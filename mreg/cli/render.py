@@ -12,8 +12,7 @@ from mreg.domain.text import counted
 
 if TYPE_CHECKING:
     from mreg.domain.model import ModelVersion, RegisteredModel
-    from mreg.results.models import ModelSummary, ModelVersions
-    from mreg.results.stages import StageChange
+    from mreg.results.models import ModelSummary, ModelVersions, StageChange
     from mreg.results.transfers import Pulled
 
 BARS = "▁▂▃▄▅▆▇█"

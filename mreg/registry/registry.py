@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from mreg.results.deployments import DeploymentReport
     from mreg.results.history import AuditReport, StagesAt, Why
     from mreg.results.lineage import Lineage
-    from mreg.results.models import Deletion, ModelSummary, ModelVersions
-    from mreg.results.policies import Decided, ModelPolicy, Standing, Waiting
+    from mreg.results.models import Deletion, ModelSummary, ModelVersions, StageChange
+    from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
     from mreg.results.profiles import Profile
-    from mreg.results.stages import Plan, StageChange
     from mreg.results.transfers import Exported, Imported, Pulled
 
 Reference = VersionRef | str

@@ -4,3 +4,25 @@ The registry returns them, `mreg.wire` converts them to JSON and back, and the c
 A result holds domain values and does no I/O. Each of its fields is part of its JSON form or has a default, so that a
 client of a server can build every result from the JSON of the server.
 """
+
+from __future__ import annotations
+
+SUBJECTS = ("comparison", "deployments", "history", "lineage", "models", "policies", "profiles", "tokens",
+            "transfers", "upkeep")  # fmt: skip
+"""The modules of results; `mreg.wire` and the command line have a module for each, imported if a result needs it."""
+
+_OF_DOMAIN = {"mreg.domain.model": "models", "mreg.domain.events": "history"}
+"""The subjects of the domain values that operations return."""
+
+
+def subject_of(kind: type) -> str:
+    """The subject of a type of results.
+
+    Raises:
+        LookupError: No operation returns that type.
+    """
+    home = kind.__module__
+    subject = _OF_DOMAIN.get(home) or home.removeprefix("mreg.results.")
+    if subject not in SUBJECTS:
+        raise LookupError(f"{kind.__name__} is not a result")
+    return subject

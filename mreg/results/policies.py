@@ -1,4 +1,4 @@
-"""Policies, how versions meet them, and the decisions of approvers."""
+"""Policies, how versions meet them, the decisions of approvers, and planned stage changes."""
 
 from __future__ import annotations
 
@@ -63,3 +63,35 @@ class Decided:
     person: str
     decision: str
     assessment: Assessment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The outcome that promote would have now.
+
+    Attributes:
+        reference: The version.
+        stage: The stage that the version is in; ``assessment.target`` is the stage that it would enter.
+        leaving: Whether the policy lets the person take the version out of its stage; None if nothing guards that.
+        archived: The versions that would have to leave the stage for it.
+        stays: Whether the version is in the stage already.
+        hooks: The names of the hooks that the change would trigger.
+        empties_production: Whether no version would be in Production then, so that the command asks first. Not part of
+            the JSON form.
+    """
+
+    reference: VersionRef
+    stage: ModelStage
+    assessment: Assessment
+    leaving: Departure | None
+    archived: tuple[VersionRef, ...]
+    stays: bool
+    hooks: tuple[str, ...]
+    empties_production: bool = False
+
+    @property
+    def allowed(self) -> bool:
+        """Whether promote would succeed."""
+        return (self.stays and not self.archived) or (
+            self.assessment.passed and (self.leaving is None or self.leaving.allowed)
+        )

@@ -26,9 +26,8 @@ from mreg.results.comparison import Change, Comparison, MetricDifference
 from mreg.results.deployments import DeploymentReport
 from mreg.results.history import AuditReport, StagesAt, Why
 from mreg.results.lineage import Lineage, LineageNode
-from mreg.results.models import Deletion, ModelSummary, ModelVersions
-from mreg.results.policies import Decided, ModelPolicy, Standing, Waiting
-from mreg.results.stages import Plan, StageChange
+from mreg.results.models import Deletion, ModelSummary, ModelVersions, StageChange
+from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
 from mreg.results.transfers import StoredFile
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production

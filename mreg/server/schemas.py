@@ -15,9 +15,8 @@ from mreg.wire.comparison import Comparison
 from mreg.wire.deployments import Deployment
 from mreg.wire.history import AuditReport, Event, StagesAt, Why
 from mreg.wire.lineage import Lineage
-from mreg.wire.models import Deletion, Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
-from mreg.wire.policies import Decided, ModelPolicy, Standing, Waiting
-from mreg.wire.stages import Plan, StageChange
+from mreg.wire.models import Deletion, Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion, StageChange
+from mreg.wire.policies import Decided, ModelPolicy, Plan, Standing, Waiting
 from mreg.wire.transfers import StoredFile
 
 __all__ = [

@@ -9,36 +9,44 @@ and digests are texts. An absent value is null; an absent list or mapping is emp
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
+from mreg.domain.events import parse_time, time_text
 from mreg.errors import BadInput
+from mreg.results import subject_of
 
-if TYPE_CHECKING:
-    from mreg.wire.form import Form
+R = TypeVar("R")
+S = TypeVar("S")
 
-T = TypeVar("T")
-
-SUBJECTS = ("models", "stages", "policies", "comparison", "history", "lineage", "deployments", "transfers", "upkeep",
-            "profiles", "tokens")  # fmt: skip
-"""The modules of shapes."""
-
-_OF_DOMAIN = {"mreg.domain.model": "models", "mreg.domain.events": "history"}
-"""The subjects of results that are domain values."""
+Number = int | float
+Stage = Literal["None", "Staging", "Production", "Archived"]
+Direction = Literal["higher", "lower"]
 
 
-def form_of(kind: type[T]) -> Form[T, Any]:
+class Form(Generic[R, S]):
+    """The JSON form of a type.
+
+    Attributes:
+        kind: The type.
+        shape: The typed dict that ``encode`` returns and ``decode`` takes.
+    """
+
+    def __init__(self, kind: type[R], shape: type[S], encode: Callable[[R], S], decode: Callable[[S], R]) -> None:
+        self.kind, self.shape, self.encode, self.decode = kind, shape, encode, decode
+
+
+def form_of(kind: type[R]) -> Form[R, Any]:
     """The JSON form of a type of results; imports only the shapes of its subject.
 
     Raises:
         LookupError: The type has no JSON form.
     """
-    home = kind.__module__
-    subject = _OF_DOMAIN.get(home) or home.rpartition(".")[2]
-    if subject in SUBJECTS:
-        for form in import_module(f"mreg.wire.{subject}").FORMS:
-            if form.kind is kind:
-                return form  # type: ignore[no-any-return]
+    for form in import_module(f"mreg.wire.{subject_of(kind)}").FORMS:
+        if form.kind is kind:
+            return form  # type: ignore[no-any-return]
     raise LookupError(f"{kind.__name__} has no JSON form")
 
 
@@ -49,7 +57,7 @@ def encode(value: object) -> Any:
     return form_of(type(value)).encode(value)
 
 
-def decode(kind: type[T], shape: Any) -> T:
+def decode(kind: type[R], shape: Any) -> R:
     """Return the result of a type that `encode` made a JSON form of.
 
     Fields that the JSON form lacks have their defaults.
@@ -61,3 +69,22 @@ def decode(kind: type[T], shape: Any) -> T:
         return form_of(kind).decode(shape)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"invalid JSON of {kind.__name__}: {type(error).__name__}: {error}") from error
+
+
+def encode_time(at: datetime | None) -> str | None:
+    """Return the text of a time, None for none."""
+    return None if at is None else time_text(at)
+
+
+def decode_time(text: str) -> datetime:
+    """Return the time of a text, aware UTC.
+
+    Raises:
+        BadInput: The text is not a valid time.
+    """
+    return datetime.fromisoformat(parse_time(text)).astimezone(UTC)
+
+
+def decode_optional_time(text: str | None) -> datetime | None:
+    """Return the time of a text, None for none."""
+    return None if text is None else decode_time(text)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypedDict
 
 from mreg.domain import metrics as domain
 from mreg.results import comparison as results
-from mreg.wire.form import Direction, Form, Number
+from mreg.wire import Direction, Form, Number
 from mreg.wire.models import ModelVersion, decode_version, encode_version
 
 Verdict = Literal["better", "worse", "same", "unknown", "missing"]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypedDict
 from mreg.domain.events import time_text
 from mreg.domain.hook import DeploymentStatus
 from mreg.results import deployments as results
-from mreg.wire.form import Form, decode_optional_time, decode_time, encode_time
+from mreg.wire import Form, decode_optional_time, decode_time, encode_time
 
 Status = Literal["pending", "deploying", "deployed", "failed"]
 

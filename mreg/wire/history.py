@@ -8,8 +8,8 @@ from mreg.domain import events as domain
 from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef
 from mreg.results import history as results
+from mreg.wire import Form, decode_time
 from mreg.wire.comparison import MetricDifference, decode_difference, encode_difference
-from mreg.wire.form import Form, decode_time
 from mreg.wire.models import ModelVersion, decode_version, encode_version
 from mreg.wire.policies import Decision, decode_decision, encode_decision
 

@@ -8,7 +8,7 @@ from typing import Annotated, TypedDict
 from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef
 from mreg.results import lineage as results
-from mreg.wire.form import Form, Stage
+from mreg.wire import Form, Stage
 from mreg.wire.models import ModelVersion, decode_version, encode_version
 
 

@@ -9,7 +9,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 from mreg.domain.names import ModelName, VersionRef
 from mreg.results import models as results
-from mreg.wire.form import (
+from mreg.wire import (
     Direction,
     Form,
     Number,
@@ -110,6 +110,16 @@ class ProductionVersion(ModelVersion):
     """The version in Production."""
 
     artifact_path: Annotated[str, "the `path` of the artifact"]
+
+
+class StageChange(ModelVersion):
+    """A version after a stage change and its hooks."""
+
+    previous_stage: Annotated[Stage, "stage before the change"]
+    changed: Annotated[
+        bool, "whether anything had to be done; also true if a hook failed and the change was rolled back"
+    ]
+    archived: Annotated[list[str], "references that had to leave the stage and are still archived"]
 
 
 class Deletion(TypedDict):
@@ -315,10 +325,29 @@ def decode_deletion(shape: Deletion) -> results.Deletion:
     )
 
 
+def encode_change(change: results.StageChange) -> StageChange:
+    """Return the JSON of a stage change."""
+    return {
+        **encode_version(change.version),
+        "previous_stage": change.before.value,
+        "changed": change.changed,
+        "archived": [str(reference) for reference in change.archived],
+    }
+
+
+def decode_change(shape: StageChange) -> results.StageChange:
+    """Return the stage change of a JSON form."""
+    version, before = decode_version(shape), domain.ModelStage(shape["previous_stage"])
+    archived = tuple(map(VersionRef.parse, shape["archived"]))
+    rolled_back = shape["changed"] and version.stage is before and not archived
+    return results.StageChange(version=version, before=before, archived=archived, rolled_back=rolled_back)
+
+
 FORMS = (
     Form(domain.RegisteredModel, Model, encode_model, decode_model),
     Form(results.ModelSummary, ModelSummary, encode_summary, decode_summary),
     Form(domain.ModelVersion, ModelVersion, encode_version, decode_version),
     Form(results.ModelVersions, ModelVersions, encode_model_versions, decode_model_versions),
+    Form(results.StageChange, StageChange, encode_change, decode_change),
     Form(results.Deletion, Deletion, encode_deletion, decode_deletion),
 )

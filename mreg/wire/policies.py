@@ -11,7 +11,7 @@ from mreg.domain.gates import GateResult
 from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef
 from mreg.results import policies as results
-from mreg.wire.form import Form, Stage, decode_time
+from mreg.wire import Form, Stage, decode_time
 
 
 class Gate(TypedDict):
@@ -91,6 +91,21 @@ class Decided(Assessment):
     stage: Annotated[Stage, "its present stage"]
     person: Annotated[str, "user who decided"]
     decision: Annotated[Literal["approved", "rejected", "withdrawn"], "`approved`, `rejected` or `withdrawn`"]
+
+
+class Plan(Assessment):
+    """The outcome that a stage change would have."""
+
+    reference: Annotated[str, "version"]
+    stage: Annotated[Stage, "its present stage"]
+    allowed: Annotated[bool, "whether promote would succeed"]
+    stays: Annotated[bool, "whether it is in the target already"]
+    archived: Annotated[list[str], "references that would have to leave the stage"]
+    hooks: Annotated[list[str], "names of the hooks that the change would trigger"]
+    leaving: Annotated[
+        Departure | None,
+        "whether the policy lets you take the version out of its stage: see Departure; null if nothing guards that",
+    ]
 
 
 def _encode_gate(gate: GateResult) -> Gate:
@@ -240,9 +255,37 @@ def decode_decided(shape: Decided) -> results.Decided:
     )
 
 
+def encode_plan(plan: results.Plan) -> Plan:
+    """Return the JSON of a plan."""
+    return {
+        "reference": str(plan.reference),
+        "stage": plan.stage.value,
+        "allowed": plan.allowed,
+        "stays": plan.stays,
+        "archived": [str(reference) for reference in plan.archived],
+        "hooks": list(plan.hooks),
+        "leaving": encode_departure(plan.leaving),
+        **encode_assessment(plan.assessment),
+    }
+
+
+def decode_plan(shape: Plan) -> results.Plan:
+    """Return the plan of a JSON form."""
+    return results.Plan(
+        reference=VersionRef.parse(shape["reference"]),
+        stage=ModelStage(shape["stage"]),
+        assessment=decode_assessment(shape),
+        leaving=decode_departure(shape["leaving"]),
+        archived=tuple(map(VersionRef.parse, shape["archived"])),
+        stays=shape["stays"],
+        hooks=tuple(shape["hooks"]),
+    )
+
+
 FORMS = (
     Form(results.ModelPolicy, ModelPolicy, encode_policy, decode_policy),
     Form(results.Standing, Standing, encode_standing, decode_standing),
     Form(results.Waiting, Waiting, encode_waiting, decode_waiting),
     Form(results.Decided, Decided, encode_decided, decode_decided),
+    Form(results.Plan, Plan, encode_plan, decode_plan),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, TypedDict
 
 from mreg.results import profiles as results
-from mreg.wire.form import Form
+from mreg.wire import Form
 
 
 class Profile(TypedDict):

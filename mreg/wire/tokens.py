@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 from mreg.domain.digest import Digest
 from mreg.results import tokens as results
-from mreg.wire.form import Form
+from mreg.wire import Form
 
 
 class NewToken(TypedDict):

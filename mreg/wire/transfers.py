@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypedDict, cast
 from mreg.domain.digest import Digest
 from mreg.domain.names import ModelName, VersionRef
 from mreg.results import transfers as results
-from mreg.wire.form import Direction, Form
+from mreg.wire import Direction, Form
 from mreg.wire.models import ModelVersion, decode_version, encode_version
 
 

@@ -8,7 +8,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 from mreg.domain.names import VersionRef
 from mreg.results import upkeep as results
-from mreg.wire.form import Form, decode_time
+from mreg.wire import Form, decode_time
 
 
 class Check(TypedDict):

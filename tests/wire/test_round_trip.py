@@ -33,6 +33,7 @@ from mreg.domain.names import ModelName, Selector, VersionRef
 from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
 from mreg.errors import BadInput
 from mreg.results import (
+    SUBJECTS,
     comparison,
     deployments,
     history,
@@ -40,20 +41,19 @@ from mreg.results import (
     models,
     policies,
     profiles,
-    stages,
     tokens,
     transfers,
     upkeep,
 )
-from mreg.wire import SUBJECTS, decode, encode
+from mreg.wire import decode, encode
 from tests.conftest import FULL
 
 FORMS = [form for subject in SUBJECTS for form in import_module(f"mreg.wire.{subject}").FORMS]
 
 LEFT_OUT = {
     RegisteredModel: {"newest_version"},
-    stages.StageChange: {"back", "rolled_back"},
-    stages.Plan: {"empties_production"},
+    models.StageChange: {"back", "rolled_back"},
+    policies.Plan: {"empties_production"},
     models.Deletion: {"places"},
     transfers.StoredFile: {"reference"},
     profiles.Profile: {"hooks", "adopts"},
@@ -192,11 +192,11 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     ModelVersion: VERSIONS,
     models.ModelVersions: built(models.ModelVersions, model=MODELS, versions=many(VERSIONS), metric=WORDS),
     models.Deletion: built(models.Deletion, reference=REFERENCES | WHOLE, versions=many(REFERENCES)),
-    stages.StageChange: built(
-        stages.StageChange, version=VERSIONS, before=st.sampled_from(ModelStage), archived=many(REFERENCES)
+    models.StageChange: built(
+        models.StageChange, version=VERSIONS, before=st.sampled_from(ModelStage), archived=many(REFERENCES)
     ),
-    stages.Plan: built(
-        stages.Plan, reference=REFERENCES, stage=st.sampled_from(ModelStage), assessment=ASSESSMENTS,
+    policies.Plan: built(
+        policies.Plan, reference=REFERENCES, stage=st.sampled_from(ModelStage), assessment=ASSESSMENTS,
         leaving=DEPARTURES, archived=many(REFERENCES), stays=st.booleans(), hooks=many(WORDS),
     ),
     policies.ModelPolicy: built(policies.ModelPolicy, model=WORDS, own=st.booleans(), policy=POLICIES),
@@ -327,8 +327,8 @@ def test_a_change_that_was_rolled_back_is_still_one_after_decoding() -> None:
     version = ModelVersion(
         model_name=ModelName("m"), version=1, artifact=artifact, created_at=at, updated_at=at, created_by="me"
     )
-    change = stages.StageChange(version=version, before=ModelStage.NONE, rolled_back=True, back=(version,))
-    assert decode(stages.StageChange, encode(change)) == replace(change, back=())
+    change = models.StageChange(version=version, before=ModelStage.NONE, rolled_back=True, back=(version,))
+    assert decode(models.StageChange, encode(change)) == replace(change, back=())
 
 
 @pytest.mark.parametrize(
@@ -342,5 +342,5 @@ def test_json_of_another_shape_is_bad_input(shape: object) -> None:
 
 
 def test_a_type_without_a_form_is_refused() -> None:
-    with pytest.raises(LookupError, match="Path has no JSON form"):
+    with pytest.raises(LookupError, match="is not a result"):
         encode(Path())
