@@ -1,44 +1,20 @@
-"""From a result to tables, and to the references that ``-q`` prints."""
+"""Tables of models and versions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
-from mreg.cli import policy_reports, reports, upkeep_reports
-from mreg.cli.table import Cell, Rendering, Table, Toned, one, stage_cell
+from mreg.cli.table import Cell, Rendering, Row, Table, Toned, one, one_line, stage_cell
+from mreg.cli.views import View
+from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.text import counted
-
-if TYPE_CHECKING:
-    from mreg.domain.model import ModelVersion, RegisteredModel
-    from mreg.results.models import ModelSummary, ModelVersions, StageChange
-    from mreg.results.transfers import Pulled
+from mreg.results.models import Deletion, ModelSummary, ModelVersions, StageChange
 
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def render(value: object) -> Rendering:
-    """The tables of a result."""
-    if isinstance(value, (tuple, list)):
-        return _sequence(value)
-    return _RENDERERS[type(value).__name__](value)
-
-
-def references(value: object) -> Sequence[str]:
-    """The references of what a result is about, one a line of ``-q``."""
-    if isinstance(value, (tuple, list)):
-        return [reference for item in value for reference in references(item)]
-    return _REFERENCES[type(value).__name__](value)
-
-
-def _sequence(values: Sequence[Any]) -> Rendering:
-    if not values:
-        return one(Table(columns=("reference",), rows=()))
-    return _SEQUENCES[type(values[0]).__name__](values)
-
-
-def summaries(values: Sequence[ModelSummary]) -> Rendering:
+def _summaries(values: Sequence[ModelSummary]) -> Rendering:
     """Models, one a row."""
     rows = []
     for summary in values:
@@ -91,7 +67,7 @@ def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str
 
 
 def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by: str, title: str = "") -> Table:
-    rows: list[tuple[Cell | Toned, ...]] = []
+    rows: list[Row] = []
     for version in versions:
         label = str(version.reference) if by == "reference" else version.version
         rows.append(
@@ -114,14 +90,14 @@ def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by
     return Table(title=title, columns=columns, rows=tuple(rows), optional=optional)
 
 
-def found(versions: Sequence[ModelVersion]) -> Rendering:
+def _versions(versions: Sequence[ModelVersion]) -> Rendering:
     """Versions of any models, one a row."""
     names = _metric_names(versions)
     return one(_version_table(versions, names, by="reference"))
 
 
-def _model_facts(model: RegisteredModel) -> list[tuple[Cell | Toned, ...]]:
-    rows: list[tuple[Cell | Toned, ...]] = [
+def _model_facts(model: RegisteredModel) -> list[Row]:
+    rows: list[Row] = [
         ("description", model.description),
         ("tags", _mapping(model.tags)),
         ("aliases", _mapping({alias: str(version) for alias, version in model.aliases.items()})),
@@ -181,7 +157,7 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
 def _version(version: ModelVersion) -> Rendering:
     source = version.source
     artifact = version.artifact
-    rows: list[tuple[Cell | Toned, ...]] = [
+    rows: list[Row] = [
         ("model", str(version.model_name)),
         ("version", version.version),
         ("stage", stage_cell(version.stage)),
@@ -227,32 +203,11 @@ def pushed(version: ModelVersion) -> Rendering:
     files = f", {counted(artifact.file_count, 'file')}" if artifact.kind.value == "folder" else ""
     size = counted(artifact.size_bytes, "byte")
     sentence = f"{version.reference}: {size}{files}, {artifact.format}, {artifact.digest}"
-    return _line(
+    return one_line(
         ("reference", "stage", "format", "bytes", "checksum"),
         (str(version.reference), stage_cell(version.stage), artifact.format, artifact.size_bytes, str(artifact.digest)),
         sentence,
     )
-
-
-def _pulled(pulled: Pulled) -> Rendering:
-    version = pulled.version
-    state = "already there, verified" if pulled.unchanged else "verified"
-    return _line(
-        ("reference", "file", "bytes", "checksum", "state"),
-        (
-            str(version.reference),
-            str(pulled.destination),
-            version.artifact.size_bytes,
-            str(version.artifact.digest),
-            Toned(state, "good"),
-        ),
-        f"{version.reference} is at {pulled.destination} ({state})",
-    )
-
-
-def _line(columns: tuple[str, ...], row: tuple[Cell | Toned, ...], sentence: str) -> Rendering:
-    """A row for programs, a sentence for people."""
-    return Rendering(tables=(), flat=Table(columns=columns, rows=(row,)), summary=sentence)
 
 
 def _stage_change(change: StageChange) -> Rendering:
@@ -267,85 +222,38 @@ def _stage_change(change: StageChange) -> Rendering:
     if change.back:  # a hook failed, and the change was rolled back
         back = ", ".join(str(other.reference) for other in change.back)
         sentence += f"; {back} is in {change.back[0].stage.value}"
-    return _line(
+    return one_line(
         ("reference", "stage", "before", "archived"),
         (str(version.reference), stage_cell(version.stage), change.before.value, archived),
         sentence + (f"; {archived} is archived" if archived else ""),
     )
 
 
-_SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
-    "ModelSummary": summaries,
-    "ModelVersion": found,
-    "Event": reports.events,
-    "ProfileEntry": reports.profile_entries,
-    "TrustedFolder": reports.trusted_folders,
-    "Check": upkeep_reports.checks,
-    "Garbage": upkeep_reports.garbage,
-    "Finding": upkeep_reports.findings,
-    "DeploymentReport": policy_reports.deployments,
-    "Standing": policy_reports.standings,
-    "Waiting": policy_reports.standings,
-}
+def _deletion(found: Deletion) -> Rendering:
+    """What went, or would go."""
+    rows = tuple((str(reference),) for reference in found.versions)
+    count = len(rows)
+    return Rendering(
+        tables=(),
+        flat=Table(columns=("reference",), rows=rows or ((str(found.reference),),)),
+        summary=f"{found.reference}, {count} version{'' if count == 1 else 's'} in all",
+    )
 
-_RENDERERS: dict[str, Callable[[Any], Rendering]] = {
-    "RegisteredModel": _model,
-    "ModelVersions": _model_versions,
-    "ModelVersion": _version,
-    "Pulled": _pulled,
-    "StageChange": _stage_change,
-    "Comparison": reports.comparison,
-    "StagesAt": reports.stages_at,
-    "Lineage": reports.lineage,
-    "Deletion": reports.deletion,
-    "Profile": reports.profile,
-    "TrustedFolder": lambda one: reports.trusted_folders([one]),
-    "ModelPolicy": policy_reports.model_policy,
-    "Plan": policy_reports.plan,
-    "Decided": policy_reports.decided,
-    "AuditReport": policy_reports.audit_report,
-    "Why": policy_reports.why,
-    "Verification": upkeep_reports.verification,
-    "CatalogCopy": upkeep_reports.catalog_copy,
-    "Upgrade": upkeep_reports.upgrade,
-    "Exported": reports.exported,
-    "BundleContents": reports.bundle,
-    "Imported": reports.imported,
-    "NewToken": reports.new_token,
-}
 
-_REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
-    "RegisteredModel": lambda model: [str(model.name)],
-    "ModelSummary": lambda summary: [str(summary.model.name)],
-    "ModelVersions": lambda found: [str(version.reference) for version in found.versions],
-    "ModelVersion": lambda version: [str(version.reference)],
-    "Pulled": lambda pulled: [str(pulled.version.reference)],
-    # A change that a hook's failure undid put nothing into the stage, so that a script gets no reference to use.
-    "StageChange": lambda change: [] if change.rolled_back else [str(change.version.reference)],
-    "Comparison": lambda comparison: [str(comparison.first.reference), str(comparison.second.reference)],
-    "Event": lambda event: [f"{event.model}@{event.version}" if event.version else event.model],
-    "StagesAt": lambda found: [f"{found.model}@{one}" for versions in found.stages.values() for one in versions],
-    "Lineage": lambda lineage: [str(lineage.version.reference)],
-    "Deletion": lambda deletion: [str(deletion.reference)],
-    "Profile": lambda profile: [profile.name],
-    "ProfileEntry": lambda entry: [entry.name],
-    "TrustedFolder": lambda trusted: [trusted.folder],
-    "Check": lambda check: [check.place],
-    "Garbage": lambda garbage: [garbage.name],
-    "Verification": lambda found: [str(one.checksum) for one in found.problems],
-    "Finding": lambda finding: [finding.name] if finding.state != "fine" else [],
-    "CatalogCopy": lambda copy: [copy.last_hash],
-    "Upgrade": lambda upgrade: [str(upgrade.target if upgrade.backup else upgrade.schema)],
-    "DeploymentReport": lambda one: [one.key],
-    "ModelPolicy": lambda found: [found.model],
-    "Standing": lambda found: [str(found.reference)],
-    "Waiting": lambda found: [str(found.reference)],
-    "Plan": lambda found: [str(found.reference)],
-    "Decided": lambda found: [str(found.reference)],
-    "AuditReport": lambda report: [report.last_hash],
-    "Why": lambda found: [str(found.version.reference)],
-    "Exported": lambda found: [str(found.reference)],
-    "BundleContents": lambda found: [str(one.version.reference) for one in found.versions],
-    "Imported": lambda found: [str(one.reference) for one in found.versions],
-    "NewToken": lambda made: [made.token.line],
-}
+VIEWS = (
+    View(RegisteredModel, one=_model, references=lambda model: [str(model.name)]),
+    View(ModelSummary, many=_summaries, references=lambda summary: [str(summary.model.name)]),
+    View(ModelVersion, one=_version, many=_versions, references=lambda version: [str(version.reference)]),
+    View(
+        ModelVersions,
+        one=_model_versions,
+        references=lambda found: [str(version.reference) for version in found.versions],
+    ),
+    View(
+        StageChange,
+        one=_stage_change,
+        # A change that was rolled back put nothing into the stage, so that a script gets no reference to use.
+        references=lambda change: [] if change.rolled_back else [str(change.version.reference)],
+    ),
+    View(Deletion, one=_deletion, references=lambda deletion: [str(deletion.reference)]),
+)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from mreg.cli.table import Cell, Rendering, Table, Toned, stage_cell
+from mreg.cli.table import Rendering, Row, Table, Toned, stage_cell, verdict_cell
+from mreg.cli.views import View
+from mreg.domain.policy import Assessment, Departure
 from mreg.domain.text import counted
-
-if TYPE_CHECKING:
-    from mreg.domain.policy import Assessment, Departure
-    from mreg.results.deployments import DeploymentReport
-    from mreg.results.history import AuditReport, Why
-    from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
-
-Row = tuple[Cell | Toned, ...]
+from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
 
 
-def model_policy(found: ModelPolicy) -> Rendering:
+def _model_policy(found: ModelPolicy) -> Rendering:
     """A policy, rule by rule."""
     rows: list[Row] = []
     for target, rule in found.policy.rules.items():
@@ -44,17 +38,17 @@ def _steps(found: Assessment) -> list[Row]:
     """What a policy asks for, line by line: what, whether it is so, and how it stands."""
     rows: list[Row] = []
     if found.wrong_stage is not None:
-        rows.append((f"from {found.wrong_stage.value}", _verdict(passed=False), "it is in another stage"))
+        rows.append((f"from {found.wrong_stage.value}", verdict_cell(passed=False), "it is in another stage"))
     rows += [
-        (gate.gate, _verdict(passed=gate.passed), "; ".join(filter(None, (gate.found, gate.bound))))
+        (gate.gate, verdict_cell(passed=gate.passed), "; ".join(filter(None, (gate.found, gate.bound))))
         for gate in found.gates
     ]
     if found.needed:
         given = f"by {', '.join(found.approved_by)}" if found.approved_by else "by nobody yet"
         may = f"; {', '.join(found.may_approve)} may" if found.missing and found.may_approve else ""
         what = counted(found.needed, "approval")
-        rows.append((what, _verdict(passed=not found.missing), f"{len(found.approved_by)} {given}{may}"))
-    rows += [("no rejection", _verdict(passed=False), f"{one.person}: {one.comment}") for one in found.rejected_by]
+        rows.append((what, verdict_cell(passed=not found.missing), f"{len(found.approved_by)} {given}{may}"))
+    rows += [("no rejection", verdict_cell(passed=False), f"{one.person}: {one.comment}") for one in found.rejected_by]
     return rows
 
 
@@ -64,14 +58,10 @@ def _leaving(found: Departure | None) -> list[Row]:
         return []
     people = f"{', '.join(found.may_take_out)} can take it out" if found.may_take_out else "a rejection lets it out"
     override = "; --override REASON is allowed" if found.override else ""
-    return [(f"leave {found.place}", _verdict(passed=found.allowed), people + override)]
+    return [(f"leave {found.place}", verdict_cell(passed=found.allowed), people + override)]
 
 
-def _verdict(*, passed: bool) -> Toned:
-    return Toned("passed", "good") if passed else Toned("failed", "bad")
-
-
-def plan(found: Plan) -> Rendering:
+def _plan(found: Plan) -> Rendering:
     """What a promotion would do, and what stands in its way."""
     reference, stage = found.reference, found.assessment.target
     steps = _steps(found.assessment) + _leaving(found.leaving)
@@ -98,7 +88,7 @@ def _may_be_overridden(found: Plan) -> bool:
     return all(rules)
 
 
-def standings(found: Sequence[Standing | Waiting]) -> Rendering:
+def _standings(found: Sequence[Standing | Waiting]) -> Rendering:
     """Versions, and what a policy asks of each."""
     rows = [
         (Toned(str(one.reference), "strong"), one.assessment.target, *step)
@@ -109,7 +99,7 @@ def standings(found: Sequence[Standing | Waiting]) -> Rendering:
     return Rendering(tables=(table,), flat=table)
 
 
-def decided(found: Decided) -> Rendering:
+def _decided(found: Decided) -> Rendering:
     """A decision, and what is still missing."""
     reference, target, assessment = found.reference, found.assessment.target, found.assessment
     missing = ""
@@ -131,84 +121,10 @@ def decided(found: Decided) -> Rendering:
     return Rendering(tables=(), flat=Table(columns=columns, rows=(row,)), summary=sentence)
 
 
-def deployments(found: Sequence[DeploymentReport]) -> Rendering:
-    """What changes set off."""
-    tones = {"deployed": "good", "failed": "bad"}
-    rows = tuple(
-        (
-            one.deployment_id,
-            one.reference,
-            one.stage or one.action,
-            one.hook,
-            Toned(one.status.value, tones.get(one.status.value, "strong")),
-            one.outcome,
-            one.ended_at or one.started_at or one.created_at,
-            (one.output.strip().splitlines() or [""])[-1],
-        )
-        for one in found
-    )
-    columns = (">id", "of", "for", "hook", "status", ">outcome", "at", "end of its output")
-    table = Table(columns=columns, rows=rows, optional=(">id", "at"))
-    return Rendering(tables=(table,), flat=table)
-
-
-def audit_report(report: AuditReport) -> Rendering:
-    """That the trail is whole."""
-    table = Table(columns=("events", "last hash"), rows=((report.events, report.last_hash),))
-    sentence = (
-        f"{counted(report.events, 'event')}, each as it was written; the last hash is {report.last_hash or 'none'}"
-    )
-    return Rendering(tables=(), flat=table, summary=sentence)
-
-
-def why(found: Why) -> Rendering:
-    """Why a version is where it is, in one screen."""
-    version = found.version
-    facts: list[Row] = [("version", str(version.reference)), ("stage", stage_cell(version.stage))]
-    policy: dict[str, object] = {}
-    if found.entered is not None:
-        details = found.entered.details
-        said = details.get("policy")
-        policy = said if isinstance(said, dict) else {}
-        facts += [
-            ("since", found.entered.at),
-            ("put there by", found.entered.actor + (", by rollback" if details.get("returned") else "")),
-            ("reason", str(details.get("reason") or "") or None),
-            ("came from", str(details.get("from"))),
-        ]
-        if policy.get("overridden"):
-            facts.append(("policy overridden", Toned(str(policy["overridden"]), "bad")))
-        if policy.get("approved_by"):
-            facts.append(("approved by", ", ".join(map(str, _list(policy["approved_by"])))))
-    facts += [("pushed by", version.created_by), ("run", version.run_id or None)]
-    facts.append(("commit", version.source.git_commit or None))
-    for one in found.decisions:
-        word = "approval of" if one.approved else "rejection of"
-        facts.append((f"{word} {one.person}", f"for {one.target}" + (f": {one.comment}" if one.comment else "")))
-    tables = [Table(columns=("what", "value"), rows=tuple(row for row in facts if row[1] is not None), facts=True)]
-    gates: list[Row] = [
-        (str(gate.get("gate")), _verdict(passed=bool(gate.get("passed"))), _stands(gate))
-        for gate in _list(policy.get("gates"))
-        if isinstance(gate, dict)
-    ]
-    if gates:
-        tables.append(
-            Table(title="gates when it entered", columns=("gate", "outcome", "how it stood"), rows=tuple(gates))
-        )
-    if found.before is not None:
-        from mreg.cli.reports import metric_table
-
-        tables.append(metric_table(found.before, version.reference, found.metrics))
-    flat = [(str(row[0]), row[1]) for row in tables[0].rows] + [(f"gate {row[0]}", row[1]) for row in gates]
-    flat += [
-        (f"metric {row.name}", f"{row.second} (before: {row.first}, {row.verdict.value})") for row in found.metrics
-    ]
-    return Rendering(tables=tuple(tables), flat=Table(columns=("what", "value"), rows=tuple(flat)))
-
-
-def _stands(gate: dict[str, object]) -> str:
-    return "; ".join(str(gate[key]) for key in ("found", "bound") if gate.get(key))
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+VIEWS = (
+    View(ModelPolicy, one=_model_policy, references=lambda found: [found.model]),
+    View(Standing, many=_standings, references=lambda found: [str(found.reference)]),
+    View(Waiting, many=_standings, references=lambda found: [str(found.reference)]),
+    View(Decided, one=_decided, references=lambda found: [str(found.reference)]),
+    View(Plan, one=_plan, references=lambda found: [str(found.reference)]),
+)
