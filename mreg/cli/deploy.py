@@ -61,7 +61,7 @@ def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) ->
     if rows is not None:
         run.output.results(run.registry.deployments(wanted, limit=rows), DeploymentReport)
         return
-    found = run.registry.deployments(wanted, limit=SHOWN + 1)
-    run.output.results(found[:SHOWN], DeploymentReport)
-    if len(found) > SHOWN:
+    found = run.registry.deployments(wanted, limit=SHOWN)
+    run.output.results(found, DeploymentReport)
+    if found.more:
         run.output.note(f"only the newest {SHOWN} are shown; --limit N shows more")

@@ -19,6 +19,7 @@ from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.text import counted
 from mreg.errors import BadInput, Corrupt, MregError, NotAllowed
 from mreg.registry.references import as_reference, find_model, find_version
+from mreg.results import Page
 from mreg.results.deployments import DeploymentReport
 
 if TYPE_CHECKING:
@@ -195,15 +196,17 @@ def deploy(session: Session, reference: VersionRef | str) -> tuple[DeploymentRep
     return tuple(map(report, deliver(session)))
 
 
-def deployments(session: Session, name: ModelName | str, *, limit: int = 100) -> tuple[DeploymentReport, ...]:
+def deployments(
+    session: Session, name: ModelName | str, *, limit: int = 100, offset: int = 0
+) -> Page[DeploymentReport]:
     """What changes of a model set off, newest first.
 
     Raises:
         NotFound: There is no such model.
     """
     wanted = name if isinstance(name, ModelName) else ModelName(name)
-    found = session.catalog.read(lambda reader: deployments_of(reader, find_model(reader, wanted), limit))
-    return tuple(map(report, found))
+    found = session.catalog.read(lambda reader: deployments_of(reader, find_model(reader, wanted), limit, offset))
+    return Page(map(report, found), more=found.more)
 
 
 def report(deployment: Deployment) -> DeploymentReport:

@@ -10,6 +10,7 @@ from mreg.domain.names import ModelName, VersionRef
 from mreg.errors import BadInput
 from mreg.registry.references import LATEST, as_reference, find, find_model, find_told, find_version
 from mreg.registry.session import Session
+from mreg.results import Page
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -20,7 +21,7 @@ COMPLETIONS_LIMIT = 200
 """Names or versions offered at once; more would fill a person's screen."""
 
 
-def models(session: Session, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
+def models(session: Session, *, limit: int | None = None, offset: int = 0) -> Page[ModelSummary]:
     """Every model with what a list shows of it, the one that changed last first.
 
     Args:
@@ -53,11 +54,9 @@ def show(
             if selector == LATEST and model.newer_archived:
                 notes.append(note)
             return version
-        return ModelVersions(
-            model=model,
-            versions=reader.versions(model, limit=limit, offset=offset),
-            metric=reader.judging_metric(model),
-        )
+        versions = reader.versions(model, limit=limit, offset=offset)
+        metric = reader.judging_metric(model)
+        return ModelVersions(model=model, versions=versions, metric=metric, more=versions.more)
 
     found = session.catalog.read(look)
     for note in dict.fromkeys(notes):
@@ -87,7 +86,7 @@ def version(session: Session, reference: VersionRef | str) -> ModelVersion:
 
 def search(
     session: Session, expression: str, *, sort: str | None = None, limit: int | None = None, offset: int = 0
-) -> tuple[ModelVersion, ...]:
+) -> Page[ModelVersion]:
     """Versions over all models for which an expression holds, newest first unless sorted.
 
     Args:
@@ -106,7 +105,7 @@ def search(
     where = parse(expression)
     order = parse_sort(sort) if sort else None
 
-    def look(reader: Reader) -> tuple[tuple[ModelVersion, ...], list[str]]:
+    def look(reader: Reader) -> tuple[Page[ModelVersion], list[str]]:
         found = reader.search(where, sort=order, limit=limit, offset=offset)
         asked = metrics_of(where) if where is not None and not found else ()
         return found, [name for name in asked if name not in reader.metric_names(name, limit=1)]
@@ -123,17 +122,20 @@ MOST_EVENTS = 200_000
 
 
 def history(
-    session: Session, reference: VersionRef | str | None = None, *, limit: int | None = None
-) -> tuple[Event, ...]:
+    session: Session, reference: VersionRef | str | None = None, *, limit: int | None = None, offset: int = 0
+) -> Page[Event]:
     """What happened to a model, to one version (also to one that was deleted) or to anything, newest first.
+
+    Args:
+        limit: Maximum number of events.
+        offset: Number of events to skip.
 
     Raises:
         NotFound: There is no such model or version, and never was.
         BadInput: There are more than `MOST_EVENTS`, and no limit is named.
     """
-    most = MOST_EVENTS + 1 if limit is None else limit
-    events = _history(session, reference, most)
-    if limit is None and len(events) == most:
+    events = _history(session, reference, MOST_EVENTS if limit is None else limit, offset)
+    if limit is None and events.more:
         raise BadInput(
             f"the history cannot be read at once: it has more than {MOST_EVENTS:,} events",
             hint="mreg history --limit 1000 shows the newest ones",
@@ -141,23 +143,21 @@ def history(
     return events
 
 
-def _history(session: Session, reference: VersionRef | str | None, limit: int) -> tuple[Event, ...]:
+def _history(session: Session, reference: VersionRef | str | None, limit: int, offset: int) -> Page[Event]:
     from mreg.domain.names import SelectorKind
 
     if reference is None:
-        return session.catalog.read(lambda reader: reader.events(limit=limit))
+        return session.catalog.read(lambda reader: reader.events(limit=limit, offset=offset))
     wanted = as_reference(reference)
 
-    def look(reader: Reader) -> tuple[Event, ...]:
+    def look(reader: Reader) -> Page[Event]:
         model, selector = find(reader, wanted)
         if selector is None:
-            return reader.events(model=model, limit=limit)
-        if selector.kind is SelectorKind.NUMBER and not selector.back:
-            events = reader.events(model=model, version=int(selector.value), limit=limit)
-            if events:
-                return events
-        found = find_version(reader, wanted)
-        return reader.events(model=model, version=found.version, limit=limit)
+            return reader.events(model=model, limit=limit, offset=offset)
+        number = int(selector.value) if selector.kind is SelectorKind.NUMBER and not selector.back else None
+        if number is None or not reader.events(model=model, version=number, limit=1):
+            number = find_version(reader, wanted).version
+        return reader.events(model=model, version=number, limit=limit, offset=offset)
 
     return session.catalog.read(look)
 

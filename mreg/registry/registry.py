@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mreg.domain.metrics import Direction, MetricValue
     from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
+    from mreg.results import Page
     from mreg.results.comparison import Comparison
     from mreg.results.deployments import DeploymentReport
     from mreg.results.history import AuditReport, StagesAt, Why
@@ -119,7 +120,7 @@ class Registry(Upkeep):
 
         return stream(self._session, reference, to)
 
-    def models(self, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
+    def models(self, *, limit: int | None = None, offset: int = 0) -> Page[ModelSummary]:
         """Every model, the one that changed last first."""
         from mreg.registry.query import models
 
@@ -145,7 +146,7 @@ class Registry(Upkeep):
 
     def search(
         self, expression: str = "", *, sort: str | None = None, limit: int | None = None, offset: int = 0
-    ) -> tuple[ModelVersion, ...]:
+    ) -> Page[ModelVersion]:
         """Versions for which an expression holds; see `mreg.registry.query.search`."""
         from mreg.registry.query import search
 
@@ -252,11 +253,11 @@ class Registry(Upkeep):
 
         return delete(self._session, reference, force=force, dry_run=dry_run, seen=seen, override=override)
 
-    def history(self, reference: Reference | None = None, *, limit: int | None = None) -> tuple[Event, ...]:
+    def history(self, reference: Reference | None = None, *, limit: int | None = None, offset: int = 0) -> Page[Event]:
         """What happened to a model or version, newest first; see `mreg.registry.query.history`."""
         from mreg.registry.query import history
 
-        return history(self._session, reference, limit=limit)
+        return history(self._session, reference, limit=limit, offset=offset)
 
     def stages_at(self, name: Name, at: str) -> StagesAt:
         """Which versions were in which stage at a time; see `mreg.registry.query.stages_at`."""
@@ -353,11 +354,11 @@ class Registry(Upkeep):
 
         return deliver_pending(self._session) if reference is None else deploy(self._session, reference)
 
-    def deployments(self, name: Name, *, limit: int = 100) -> tuple[DeploymentReport, ...]:
+    def deployments(self, name: Name, *, limit: int = 100, offset: int = 0) -> Page[DeploymentReport]:
         """What changes of a model set off; see `mreg.registry.deploy.deployments`."""
         from mreg.registry.deploy import deployments
 
-        return deployments(self._session, name, limit=limit)
+        return deployments(self._session, name, limit=limit, offset=offset)
 
     @property
     def undone(self) -> tuple[StageChange, ...]:

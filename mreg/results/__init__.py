@@ -7,6 +7,28 @@ client of a server can build every result from the JSON of the server.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Page(tuple[T, ...]):
+    """A part of a list.
+
+    Attributes:
+        more: Whether the list has items after these. Not part of the JSON form; a server sends a ``Link`` header.
+    """
+
+    more: bool
+
+    def __new__(cls, items: Iterable[T] = (), *, more: bool = False) -> Page[T]:
+        """Return a page of these items."""
+        page = super().__new__(cls, items)
+        page.more = more
+        return page
+
+
 SUBJECTS = ("comparison", "deployments", "history", "lineage", "models", "policies", "profiles", "tokens",
             "transfers", "upkeep")  # fmt: skip
 """The modules of results; `mreg.wire` and the command line have a module for each, imported if a result needs it."""

@@ -33,11 +33,13 @@ class ModelVersions:
 
     Attributes:
         metric: The primary metric, over all versions and not only these; empty if no version has a metric.
+        more: Whether the model has older versions than these. Not part of the JSON form.
     """
 
     model: RegisteredModel
     versions: tuple[ModelVersion, ...]
     metric: str
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

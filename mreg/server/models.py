@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -24,15 +23,14 @@ from mreg.server.parameters import (
     answer,
     decoded,
     exactly,
+    model_versions,
     needs,
     other_version,
     own_version,
-    page,
     paged,
 )
 from mreg.server.problems import Answer, problem
 from mreg.server.schemas import gives
-from mreg.wire import encode
 from mreg.wire.models import encode_production
 
 router = APIRouter(tags=["models"])
@@ -110,7 +108,7 @@ def register(body: NewModel, registry: RegistryOf) -> Any:
 @router.get("/models", responses=gives(list[schemas.ModelSummary]))
 def list_models(registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0) -> JSONResponse:
     """Every model with its latest and production versions, the one that changed last first."""
-    return paged(request, lambda most, skip: registry.models(limit=most, offset=skip), limit, offset)
+    return paged(request, registry.models(limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/models/{model}", responses=gives(schemas.ModelVersions))
@@ -118,14 +116,7 @@ def show_model(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0
 ) -> JSONResponse:
     """A model and its versions, newest first."""
-    shown: list[Any] = []
-
-    def versions(most: int, skip: int) -> Any:
-        shown.append(registry.show(exactly(model), limit=most, offset=skip))
-        return shown[-1].versions
-
-    found, headers = page(request, versions, limit, offset)
-    return Answer(encode(replace(shown[-1], versions=found)), headers=headers)
+    return paged(request, model_versions(registry, model, limit=limit, offset=offset), limit, offset)
 
 
 @router.patch("/models/{model}", responses=gives(schemas.Model))
@@ -214,7 +205,7 @@ def history(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
     """What happened to a model and its versions, newest first."""
-    return paged(request, lambda most, skip: registry.history(exactly(model), limit=most + skip)[skip:], limit, offset)
+    return paged(request, registry.history(exactly(model), limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/models/{model}/stages", responses=gives(schemas.StagesAt))
@@ -232,4 +223,4 @@ def deployments(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
     """What changes of a model set off, newest first."""
-    return paged(request, lambda most, skip: registry.deployments(model, limit=most + skip)[skip:], limit, offset)
+    return paged(request, registry.deployments(model, limit=limit, offset=offset), limit, offset)

@@ -13,6 +13,7 @@ from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.writer import Writer
 from mreg.domain.names import ModelName
 from mreg.results.lineage import flatten
+from mreg.results.models import ModelVersions
 from tests.places import NewCatalog, new_catalog  # noqa: F401  a fixture
 
 STATEMENTS_PER_CHUNK = 3
@@ -251,3 +252,42 @@ def test_a_reference_one_back_does_not_look_at_every_former_version(
     assert registry.version("m@production~1").version == 29
     assert registry.version("m@production~3").version == 27
     assert [what for what, _ in read].count("versions.exists") == 4
+
+
+LISTS = {
+    "models": lambda registry, **part: registry.models(**part),
+    "versions": lambda registry, **part: registry.show("m", **part).versions,
+    "search": lambda registry, **part: registry.search("version > 0", sort="-version", **part),
+    "search by a metric": lambda registry, **part: registry.search("", sort="metrics.accuracy", **part),
+    "history": lambda registry, **part: registry.history(**part),
+    "history of a model": lambda registry, **part: registry.history("m", **part),
+    "history of a version": lambda registry, **part: registry.history("m@2", **part),
+    "history of a deleted version": lambda registry, **part: registry.history("m@1", **part),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_pages_join_to_the_list_and_all_but_the_last_say_that_there_is_more(registry: mreg.Registry, name: str) -> None:
+    grow(registry, 5, lambda _: 1)
+    for other in ("n", "o"):
+        registry.register(other)
+    registry.delete("m@1")
+    for text in ("a", "b", "c"):
+        registry.edit("m@2", description=text)
+    whole = LISTS[name](registry)
+    assert len(whole) > 1
+    assert not whole.more
+    for limit in (1, 2, len(whole) - 1, len(whole), len(whole) + 1):
+        found = [LISTS[name](registry, limit=limit, offset=offset) for offset in range(0, len(whole), limit)]
+        assert tuple(item for page in found for item in page) == whole
+        assert [page.more for page in found] == [True] * (len(found) - 1) + [False]
+    beyond = LISTS[name](registry, limit=2, offset=len(whole) + 1)
+    assert (beyond, beyond.more) == ((), False)
+
+
+def test_a_model_with_a_page_of_its_versions_says_whether_it_has_older_ones(registry: mreg.Registry) -> None:
+    grow(registry, 12, lambda _: 1)
+    newest, rest = registry.show("m", limit=10), registry.show("m", limit=10, offset=2)
+    assert isinstance(newest, ModelVersions)
+    assert isinstance(rest, ModelVersions)
+    assert (newest.more, rest.more) == (True, False)

@@ -53,6 +53,7 @@ FORMS = [form for subject in SUBJECTS for form in import_module(f"mreg.wire.{sub
 LEFT_OUT = {
     RegisteredModel: {"newest_version"},
     models.StageChange: {"back", "rolled_back"},
+    models.ModelVersions: {"more"},
     policies.Plan: {"empties_production"},
     models.Deletion: {"places"},
     transfers.StoredFile: {"reference"},
