@@ -84,8 +84,7 @@ def _decode_change(shape: Change) -> results.Change:
     return results.Change(group=shape["group"], name=shape["name"], first=shape["version_a"], second=shape["version_b"])
 
 
-def encode_comparison(comparison: results.Comparison) -> Comparison:
-    """Return the JSON of a comparison."""
+def _encode_comparison(comparison: results.Comparison) -> Comparison:
     return {
         "version_a": encode_version(comparison.first),
         "version_b": encode_version(comparison.second),
@@ -96,8 +95,7 @@ def encode_comparison(comparison: results.Comparison) -> Comparison:
     }
 
 
-def decode_comparison(shape: Comparison) -> results.Comparison:
-    """Return the comparison of a JSON form."""
+def _decode_comparison(shape: Comparison) -> results.Comparison:
     return results.Comparison(
         first=decode_version(shape["version_a"]),
         second=decode_version(shape["version_b"]),
@@ -107,18 +105,16 @@ def decode_comparison(shape: Comparison) -> results.Comparison:
     )
 
 
-def encode_regression(regression: results.Regression) -> Regression:
-    """Return the JSON of a regression."""
+def _encode_regression(regression: results.Regression) -> Regression:
     return {**encode_difference(regression.metric), "reason": regression.reason}
 
 
-def decode_regression(shape: Regression) -> results.Regression:
-    """Return the regression of a JSON form."""
+def _decode_regression(shape: Regression) -> results.Regression:
     return results.Regression(metric=decode_difference(shape), reason=shape["reason"])
 
 
 FORMS = (
     Form(results.MetricDifference, MetricDifference, encode_difference, decode_difference),
-    Form(results.Comparison, Comparison, encode_comparison, decode_comparison),
-    Form(results.Regression, Regression, encode_regression, decode_regression),
+    Form(results.Comparison, Comparison, _encode_comparison, _decode_comparison),
+    Form(results.Regression, Regression, _encode_regression, _decode_regression),
 )

@@ -35,8 +35,7 @@ class Deployment(TypedDict):
     event_seq: Annotated[int, "`seq` of the event"]
 
 
-def encode_deployment(report: results.DeploymentReport) -> Deployment:
-    """Return the JSON of a deployment."""
+def _encode_deployment(report: results.DeploymentReport) -> Deployment:
     return {
         "deployment_id": report.deployment_id,
         "key": report.key,
@@ -55,8 +54,7 @@ def encode_deployment(report: results.DeploymentReport) -> Deployment:
     }
 
 
-def decode_deployment(shape: Deployment) -> results.DeploymentReport:
-    """Return the deployment of a JSON form."""
+def _decode_deployment(shape: Deployment) -> results.DeploymentReport:
     return results.DeploymentReport(
         deployment_id=shape["deployment_id"],
         key=shape["key"],
@@ -75,4 +73,4 @@ def decode_deployment(shape: Deployment) -> results.DeploymentReport:
     )
 
 
-FORMS = (Form(results.DeploymentReport, Deployment, encode_deployment, decode_deployment),)
+FORMS = (Form(results.DeploymentReport, Deployment, _encode_deployment, _decode_deployment),)

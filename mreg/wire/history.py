@@ -76,8 +76,7 @@ def encode_event(event: domain.Event) -> Event:
     }
 
 
-def decode_event(shape: Event) -> domain.Event:
-    """Return the event of a JSON form."""
+def _decode_event(shape: Event) -> domain.Event:
     return domain.Event(
         seq=shape["seq"],
         at=decode_time(shape["at"]),
@@ -92,8 +91,7 @@ def decode_event(shape: Event) -> domain.Event:
     )
 
 
-def encode_stages_at(found: results.StagesAt) -> StagesAt:
-    """Return the JSON of the stages at a time."""
+def _encode_stages_at(found: results.StagesAt) -> StagesAt:
     return {
         "model": found.model,
         "at": found.at,
@@ -101,8 +99,7 @@ def encode_stages_at(found: results.StagesAt) -> StagesAt:
     }
 
 
-def decode_stages_at(shape: StagesAt) -> results.StagesAt:
-    """Return the stages of a JSON form."""
+def _decode_stages_at(shape: StagesAt) -> results.StagesAt:
     return results.StagesAt(
         model=shape["model"],
         at=shape["at"],
@@ -110,18 +107,15 @@ def decode_stages_at(shape: StagesAt) -> results.StagesAt:
     )
 
 
-def encode_report(report: results.AuditReport) -> AuditReport:
-    """Return the JSON of a report."""
+def _encode_report(report: results.AuditReport) -> AuditReport:
     return {"events": report.events, "last_hash": report.last_hash or None}
 
 
-def decode_report(shape: AuditReport) -> results.AuditReport:
-    """Return the report of a JSON form."""
+def _decode_report(shape: AuditReport) -> results.AuditReport:
     return results.AuditReport(events=shape["events"], last_hash=shape["last_hash"] or "")
 
 
-def encode_why(found: results.Why) -> Why:
-    """Return the JSON of the reasons of a stage."""
+def _encode_why(found: results.Why) -> Why:
     return {
         "version": encode_version(found.version),
         "entered": encode_event(found.entered) if found.entered else None,
@@ -131,11 +125,10 @@ def encode_why(found: results.Why) -> Why:
     }
 
 
-def decode_why(shape: Why) -> results.Why:
-    """Return the reasons of a JSON form."""
+def _decode_why(shape: Why) -> results.Why:
     return results.Why(
         version=decode_version(shape["version"]),
-        entered=decode_event(shape["entered"]) if shape["entered"] else None,
+        entered=_decode_event(shape["entered"]) if shape["entered"] else None,
         decisions=tuple(map(decode_decision, shape["decisions"])),
         before=VersionRef.parse(shape["before"]) if shape["before"] else None,
         metrics=tuple(map(decode_difference, shape["metrics"])),
@@ -143,8 +136,8 @@ def decode_why(shape: Why) -> results.Why:
 
 
 FORMS = (
-    Form(domain.Event, Event, encode_event, decode_event),
-    Form(results.StagesAt, StagesAt, encode_stages_at, decode_stages_at),
-    Form(results.AuditReport, AuditReport, encode_report, decode_report),
-    Form(results.Why, Why, encode_why, decode_why),
+    Form(domain.Event, Event, encode_event, _decode_event),
+    Form(results.StagesAt, StagesAt, _encode_stages_at, _decode_stages_at),
+    Form(results.AuditReport, AuditReport, _encode_report, _decode_report),
+    Form(results.Why, Why, _encode_why, _decode_why),
 )

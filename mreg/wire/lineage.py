@@ -64,8 +64,7 @@ def _decode_nodes(shapes: Iterable[LineageNode]) -> tuple[results.LineageNode, .
     )
 
 
-def encode_lineage(lineage: results.Lineage) -> Lineage:
-    """Return the JSON of a lineage."""
+def _encode_lineage(lineage: results.Lineage) -> Lineage:
     return {
         "version": encode_version(lineage.version),
         "parents": _encode_nodes(lineage.parents),
@@ -73,8 +72,7 @@ def encode_lineage(lineage: results.Lineage) -> Lineage:
     }
 
 
-def decode_lineage(shape: Lineage) -> results.Lineage:
-    """Return the lineage of a JSON form."""
+def _decode_lineage(shape: Lineage) -> results.Lineage:
     return results.Lineage(
         version=decode_version(shape["version"]),
         parents=_decode_nodes(shape["parents"]),
@@ -82,4 +80,4 @@ def decode_lineage(shape: Lineage) -> results.Lineage:
     )
 
 
-FORMS = (Form(results.Lineage, Lineage, encode_lineage, decode_lineage),)
+FORMS = (Form(results.Lineage, Lineage, _encode_lineage, _decode_lineage),)

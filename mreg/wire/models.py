@@ -129,8 +129,7 @@ class Deletion(TypedDict):
     versions: Annotated[list[str], "references of the versions that it deletes"]
 
 
-def encode_model(model: domain.RegisteredModel) -> Model:
-    """Return the JSON of a model."""
+def _encode_model(model: domain.RegisteredModel) -> Model:
     return {
         "model_id": model.model_id,
         "name": str(model.name),
@@ -149,8 +148,7 @@ def encode_model(model: domain.RegisteredModel) -> Model:
     }
 
 
-def decode_model(shape: Model) -> domain.RegisteredModel:
-    """Return the model of a JSON form."""
+def _decode_model(shape: Model) -> domain.RegisteredModel:
     return domain.RegisteredModel(
         model_id=shape["model_id"],
         name=ModelName(shape["name"]),
@@ -169,20 +167,18 @@ def decode_model(shape: Model) -> domain.RegisteredModel:
     )
 
 
-def encode_summary(summary: results.ModelSummary) -> ModelSummary:
-    """Return the JSON of a model with its primary metric."""
+def _encode_summary(summary: results.ModelSummary) -> ModelSummary:
     return {
-        **encode_model(summary.model),
+        **_encode_model(summary.model),
         "metric": summary.metric or None,
         "latest_metric": summary.latest_value,
         "production_metric": summary.production_value,
     }
 
 
-def decode_summary(shape: ModelSummary) -> results.ModelSummary:
-    """Return the summary of a JSON form."""
+def _decode_summary(shape: ModelSummary) -> results.ModelSummary:
     return results.ModelSummary(
-        model=decode_model(shape),
+        model=_decode_model(shape),
         metric=shape["metric"] or "",
         latest_value=shape["latest_metric"],
         production_value=shape["production_metric"],
@@ -290,19 +286,17 @@ def decode_version(shape: ModelVersion) -> domain.ModelVersion:
     )
 
 
-def encode_model_versions(found: results.ModelVersions) -> ModelVersions:
-    """Return the JSON of a model with its versions."""
+def _encode_model_versions(found: results.ModelVersions) -> ModelVersions:
     return {
-        **encode_model(found.model),
+        **_encode_model(found.model),
         "metric": found.metric or None,
         "versions": [encode_version(version) for version in found.versions],
     }
 
 
-def decode_model_versions(shape: ModelVersions) -> results.ModelVersions:
-    """Return the model and versions of a JSON form."""
+def _decode_model_versions(shape: ModelVersions) -> results.ModelVersions:
     return results.ModelVersions(
-        model=decode_model(shape),
+        model=_decode_model(shape),
         metric=shape["metric"] or "",
         versions=tuple(map(decode_version, shape["versions"])),
     )
@@ -313,20 +307,17 @@ def encode_production(version: domain.ModelVersion) -> ProductionVersion:
     return {**encode_version(version), "artifact_path": version.artifact.path}
 
 
-def encode_deletion(deletion: results.Deletion) -> Deletion:
-    """Return the JSON of a deletion."""
+def _encode_deletion(deletion: results.Deletion) -> Deletion:
     return {"reference": str(deletion.reference), "versions": [str(reference) for reference in deletion.versions]}
 
 
-def decode_deletion(shape: Deletion) -> results.Deletion:
-    """Return the deletion of a JSON form."""
+def _decode_deletion(shape: Deletion) -> results.Deletion:
     return results.Deletion(
         reference=VersionRef.parse(shape["reference"]), versions=tuple(map(VersionRef.parse, shape["versions"]))
     )
 
 
-def encode_change(change: results.StageChange) -> StageChange:
-    """Return the JSON of a stage change."""
+def _encode_change(change: results.StageChange) -> StageChange:
     return {
         **encode_version(change.version),
         "previous_stage": change.before.value,
@@ -335,8 +326,7 @@ def encode_change(change: results.StageChange) -> StageChange:
     }
 
 
-def decode_change(shape: StageChange) -> results.StageChange:
-    """Return the stage change of a JSON form."""
+def _decode_change(shape: StageChange) -> results.StageChange:
     version, before = decode_version(shape), domain.ModelStage(shape["previous_stage"])
     archived = tuple(map(VersionRef.parse, shape["archived"]))
     rolled_back = shape["changed"] and version.stage is before and not archived
@@ -344,10 +334,10 @@ def decode_change(shape: StageChange) -> results.StageChange:
 
 
 FORMS = (
-    Form(domain.RegisteredModel, Model, encode_model, decode_model),
-    Form(results.ModelSummary, ModelSummary, encode_summary, decode_summary),
+    Form(domain.RegisteredModel, Model, _encode_model, _decode_model),
+    Form(results.ModelSummary, ModelSummary, _encode_summary, _decode_summary),
     Form(domain.ModelVersion, ModelVersion, encode_version, decode_version),
-    Form(results.ModelVersions, ModelVersions, encode_model_versions, decode_model_versions),
-    Form(results.StageChange, StageChange, encode_change, decode_change),
-    Form(results.Deletion, Deletion, encode_deletion, decode_deletion),
+    Form(results.ModelVersions, ModelVersions, _encode_model_versions, _decode_model_versions),
+    Form(results.StageChange, StageChange, _encode_change, _decode_change),
+    Form(results.Deletion, Deletion, _encode_deletion, _decode_deletion),
 )

@@ -140,8 +140,7 @@ def decode_decision(shape: Decision) -> domain.Decision:
     )
 
 
-def encode_assessment(found: domain.Assessment) -> Assessment:
-    """Return the JSON of an assessment."""
+def _encode_assessment(found: domain.Assessment) -> Assessment:
     return {
         "target": found.target,
         "passed": found.passed,
@@ -155,8 +154,7 @@ def encode_assessment(found: domain.Assessment) -> Assessment:
     }
 
 
-def decode_assessment(shape: Assessment) -> domain.Assessment:
-    """Return the assessment of a JSON form."""
+def _decode_assessment(shape: Assessment) -> domain.Assessment:
     return domain.Assessment(
         target=shape["target"],
         wrong_stage=ModelStage(shape["must_come_from"]) if shape["must_come_from"] else None,
@@ -169,8 +167,7 @@ def decode_assessment(shape: Assessment) -> domain.Assessment:
     )
 
 
-def encode_departure(found: domain.Departure | None) -> Departure | None:
-    """Return the JSON of a departure, None for none."""
+def _encode_departure(found: domain.Departure | None) -> Departure | None:
     if found is None:
         return None
     return {
@@ -181,8 +178,7 @@ def encode_departure(found: domain.Departure | None) -> Departure | None:
     }
 
 
-def decode_departure(shape: Departure | None) -> domain.Departure | None:
-    """Return the departure of a JSON form, None for none."""
+def _decode_departure(shape: Departure | None) -> domain.Departure | None:
     if shape is None:
         return None
     return domain.Departure(
@@ -193,70 +189,61 @@ def decode_departure(shape: Departure | None) -> domain.Departure | None:
     )
 
 
-def encode_policy(found: results.ModelPolicy) -> ModelPolicy:
-    """Return the JSON of a policy."""
+def _encode_policy(found: results.ModelPolicy) -> ModelPolicy:
     return {"model": found.model or None, "own": found.own, "policy": domain.policy_document(found.policy)}
 
 
-def decode_policy(shape: ModelPolicy) -> results.ModelPolicy:
-    """Return the policy of a JSON form."""
+def _decode_policy(shape: ModelPolicy) -> results.ModelPolicy:
     return results.ModelPolicy(
         model=shape["model"] or "", own=shape["own"], policy=domain.parse_policy(shape["policy"], stored=True)
     )
 
 
-def encode_standing(found: results.Standing) -> Standing:
-    """Return the JSON of how a version meets a policy."""
+def _encode_standing(found: results.Standing) -> Standing:
     return {
         "reference": str(found.reference),
-        "leaving": encode_departure(found.leaving),
-        **encode_assessment(found.assessment),
+        "leaving": _encode_departure(found.leaving),
+        **_encode_assessment(found.assessment),
     }
 
 
-def decode_standing(shape: Standing) -> results.Standing:
-    """Return the result of a JSON form."""
+def _decode_standing(shape: Standing) -> results.Standing:
     return results.Standing(
         reference=VersionRef.parse(shape["reference"]),
-        assessment=decode_assessment(shape),
-        leaving=decode_departure(shape["leaving"]),
+        assessment=_decode_assessment(shape),
+        leaving=_decode_departure(shape["leaving"]),
     )
 
 
-def encode_waiting(found: results.Waiting) -> Waiting:
-    """Return the JSON of a version that waits for decisions."""
-    return {"reference": str(found.reference), **encode_assessment(found.assessment)}
+def _encode_waiting(found: results.Waiting) -> Waiting:
+    return {"reference": str(found.reference), **_encode_assessment(found.assessment)}
 
 
-def decode_waiting(shape: Waiting) -> results.Waiting:
-    """Return the result of a JSON form."""
-    return results.Waiting(reference=VersionRef.parse(shape["reference"]), assessment=decode_assessment(shape))
+def _decode_waiting(shape: Waiting) -> results.Waiting:
+    return results.Waiting(reference=VersionRef.parse(shape["reference"]), assessment=_decode_assessment(shape))
 
 
-def encode_decided(found: results.Decided) -> Decided:
-    """Return the JSON of the outcome of a decision."""
+def _encode_decided(found: results.Decided) -> Decided:
     return {
         "reference": str(found.reference),
         "stage": found.stage.value,
         "person": found.person,
         "decision": cast("Literal['approved', 'rejected', 'withdrawn']", found.decision),
-        **encode_assessment(found.assessment),
+        **_encode_assessment(found.assessment),
     }
 
 
-def decode_decided(shape: Decided) -> results.Decided:
-    """Return the outcome of a JSON form."""
+def _decode_decided(shape: Decided) -> results.Decided:
     return results.Decided(
         reference=VersionRef.parse(shape["reference"]),
         stage=ModelStage(shape["stage"]),
         person=shape["person"],
         decision=shape["decision"],
-        assessment=decode_assessment(shape),
+        assessment=_decode_assessment(shape),
     )
 
 
-def encode_plan(plan: results.Plan) -> Plan:
-    """Return the JSON of a plan."""
+def _encode_plan(plan: results.Plan) -> Plan:
     return {
         "reference": str(plan.reference),
         "stage": plan.stage.value,
@@ -264,18 +251,17 @@ def encode_plan(plan: results.Plan) -> Plan:
         "stays": plan.stays,
         "archived": [str(reference) for reference in plan.archived],
         "hooks": list(plan.hooks),
-        "leaving": encode_departure(plan.leaving),
-        **encode_assessment(plan.assessment),
+        "leaving": _encode_departure(plan.leaving),
+        **_encode_assessment(plan.assessment),
     }
 
 
-def decode_plan(shape: Plan) -> results.Plan:
-    """Return the plan of a JSON form."""
+def _decode_plan(shape: Plan) -> results.Plan:
     return results.Plan(
         reference=VersionRef.parse(shape["reference"]),
         stage=ModelStage(shape["stage"]),
-        assessment=decode_assessment(shape),
-        leaving=decode_departure(shape["leaving"]),
+        assessment=_decode_assessment(shape),
+        leaving=_decode_departure(shape["leaving"]),
         archived=tuple(map(VersionRef.parse, shape["archived"])),
         stays=shape["stays"],
         hooks=tuple(shape["hooks"]),
@@ -283,9 +269,9 @@ def decode_plan(shape: Plan) -> results.Plan:
 
 
 FORMS = (
-    Form(results.ModelPolicy, ModelPolicy, encode_policy, decode_policy),
-    Form(results.Standing, Standing, encode_standing, decode_standing),
-    Form(results.Waiting, Waiting, encode_waiting, decode_waiting),
-    Form(results.Decided, Decided, encode_decided, decode_decided),
-    Form(results.Plan, Plan, encode_plan, decode_plan),
+    Form(results.ModelPolicy, ModelPolicy, _encode_policy, _decode_policy),
+    Form(results.Standing, Standing, _encode_standing, _decode_standing),
+    Form(results.Waiting, Waiting, _encode_waiting, _decode_waiting),
+    Form(results.Decided, Decided, _encode_decided, _decode_decided),
+    Form(results.Plan, Plan, _encode_plan, _decode_plan),
 )

@@ -42,8 +42,7 @@ class TrustedFolder(TypedDict):
     artifacts: Annotated[str | None, "artifact store that the file can name, or null"]
 
 
-def encode_profile(profile: results.Profile) -> Profile:
-    """Return the JSON of a profile."""
+def _encode_profile(profile: results.Profile) -> Profile:
     return {
         "name": profile.name,
         "catalog": profile.catalog or None,
@@ -59,8 +58,7 @@ def encode_profile(profile: results.Profile) -> Profile:
     }
 
 
-def decode_profile(shape: Profile) -> results.Profile:
-    """Return the profile of a JSON form."""
+def _decode_profile(shape: Profile) -> results.Profile:
     return results.Profile(
         name=shape["name"],
         catalog=shape["catalog"] or "",
@@ -76,18 +74,15 @@ def decode_profile(shape: Profile) -> results.Profile:
     )
 
 
-def encode_entry(entry: results.ProfileEntry) -> ProfileEntry:
-    """Return the JSON of an entry of the list of profiles."""
+def _encode_entry(entry: results.ProfileEntry) -> ProfileEntry:
     return {"name": entry.name, "origin": entry.origin, "active": entry.active}
 
 
-def decode_entry(shape: ProfileEntry) -> results.ProfileEntry:
-    """Return the entry of a JSON form."""
+def _decode_entry(shape: ProfileEntry) -> results.ProfileEntry:
     return results.ProfileEntry(name=shape["name"], origin=shape["origin"], active=shape["active"])
 
 
-def encode_folder(trusted: results.TrustedFolder) -> TrustedFolder:
-    """Return the JSON of a trusted folder."""
+def _encode_folder(trusted: results.TrustedFolder) -> TrustedFolder:
     return {
         "folder": trusted.folder,
         "file": trusted.file,
@@ -97,8 +92,7 @@ def encode_folder(trusted: results.TrustedFolder) -> TrustedFolder:
     }
 
 
-def decode_folder(shape: TrustedFolder) -> results.TrustedFolder:
-    """Return the folder of a JSON form."""
+def _decode_folder(shape: TrustedFolder) -> results.TrustedFolder:
     return results.TrustedFolder(
         folder=shape["folder"],
         profile=shape["profile"] or "",
@@ -108,7 +102,7 @@ def decode_folder(shape: TrustedFolder) -> results.TrustedFolder:
 
 
 FORMS = (
-    Form(results.Profile, Profile, encode_profile, decode_profile),
-    Form(results.ProfileEntry, ProfileEntry, encode_entry, decode_entry),
-    Form(results.TrustedFolder, TrustedFolder, encode_folder, decode_folder),
+    Form(results.Profile, Profile, _encode_profile, _decode_profile),
+    Form(results.ProfileEntry, ProfileEntry, _encode_entry, _decode_entry),
+    Form(results.TrustedFolder, TrustedFolder, _encode_folder, _decode_folder),
 )

@@ -18,17 +18,15 @@ class NewToken(TypedDict):
     secret: Annotated[str, "the token itself, which is stored nowhere"]
 
 
-def encode_token(made: results.NewToken) -> NewToken:
-    """Return the JSON of a new token."""
+def _encode_token(made: results.NewToken) -> NewToken:
     token = made.token
     return {"name": token.name, "role": str(token.role), "line": token.line, "secret": made.secret}
 
 
-def decode_token(shape: NewToken) -> results.NewToken:
-    """Return the new token of a JSON form."""
+def _decode_token(shape: NewToken) -> results.NewToken:
     digest = Digest.parse(shape["line"].rpartition(" ")[2])
     token = results.Token(name=shape["name"], role=results.Role.parse(shape["role"]), digest=digest)
     return results.NewToken(token=token, secret=shape["secret"])
 
 
-FORMS = (Form(results.NewToken, NewToken, encode_token, decode_token),)
+FORMS = (Form(results.NewToken, NewToken, _encode_token, _decode_token),)

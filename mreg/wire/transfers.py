@@ -67,8 +67,7 @@ class Imported(TypedDict):
     versions: Annotated[list[ImportedVersion], "versions of the bundle: see ImportedVersion"]
 
 
-def encode_pulled(pulled: results.Pulled) -> Pulled:
-    """Return the JSON of a pull."""
+def _encode_pulled(pulled: results.Pulled) -> Pulled:
     return {
         **encode_version(pulled.version),
         "destination": str(pulled.destination),
@@ -77,8 +76,7 @@ def encode_pulled(pulled: results.Pulled) -> Pulled:
     }
 
 
-def decode_pulled(shape: Pulled) -> results.Pulled:
-    """Return the pull of a JSON form."""
+def _decode_pulled(shape: Pulled) -> results.Pulled:
     return results.Pulled(
         version=decode_version(shape),
         destination=Path(shape["destination"]),
@@ -87,8 +85,7 @@ def decode_pulled(shape: Pulled) -> results.Pulled:
     )
 
 
-def encode_file(file: results.StoredFile) -> StoredFile:
-    """Return the JSON of a file."""
+def _encode_file(file: results.StoredFile) -> StoredFile:
     return {
         "path": file.path,
         "size_bytes": file.size_bytes,
@@ -97,8 +94,7 @@ def encode_file(file: results.StoredFile) -> StoredFile:
     }
 
 
-def decode_file(shape: StoredFile) -> results.StoredFile:
-    """Return the file of a JSON form."""
+def _decode_file(shape: StoredFile) -> results.StoredFile:
     return results.StoredFile(
         path=shape["path"],
         size_bytes=shape["size_bytes"],
@@ -107,8 +103,7 @@ def decode_file(shape: StoredFile) -> results.StoredFile:
     )
 
 
-def encode_exported(found: results.Exported) -> Exported:
-    """Return the JSON of an export."""
+def _encode_exported(found: results.Exported) -> Exported:
     return {
         "reference": str(found.reference),
         "versions": [str(reference) for reference in found.versions],
@@ -117,8 +112,7 @@ def encode_exported(found: results.Exported) -> Exported:
     }
 
 
-def decode_exported(shape: Exported) -> results.Exported:
-    """Return the export of a JSON form."""
+def _decode_exported(shape: Exported) -> results.Exported:
     return results.Exported(
         reference=VersionRef.parse(shape["reference"]),
         versions=tuple(map(VersionRef.parse, shape["versions"])),
@@ -127,8 +121,7 @@ def decode_exported(shape: Exported) -> results.Exported:
     )
 
 
-def encode_bundle(found: results.BundleContents) -> Bundle:
-    """Return the JSON of the contents of a bundle."""
+def _encode_bundle(found: results.BundleContents) -> Bundle:
     from mreg.domain.bundle_fields import version_fields
 
     model = found.model
@@ -145,8 +138,7 @@ def encode_bundle(found: results.BundleContents) -> Bundle:
     }
 
 
-def decode_bundle(shape: Bundle) -> results.BundleContents:
-    """Return the contents of a JSON form."""
+def _decode_bundle(shape: Bundle) -> results.BundleContents:
     from mreg.domain.bundle import BundledModel, BundledVersion
     from mreg.domain.bundle_fields import read_version
 
@@ -167,8 +159,7 @@ def decode_bundle(shape: Bundle) -> results.BundleContents:
     )
 
 
-def encode_imported(found: results.Imported) -> Imported:
-    """Return the JSON of an import."""
+def _encode_imported(found: results.Imported) -> Imported:
     return {
         "model": str(found.model),
         "versions": [
@@ -182,8 +173,7 @@ def encode_imported(found: results.Imported) -> Imported:
     }
 
 
-def decode_imported(shape: Imported) -> results.Imported:
-    """Return the import of a JSON form."""
+def _decode_imported(shape: Imported) -> results.Imported:
     return results.Imported(
         model=ModelName(shape["model"]),
         versions=tuple(
@@ -198,9 +188,9 @@ def decode_imported(shape: Imported) -> results.Imported:
 
 
 FORMS = (
-    Form(results.Pulled, Pulled, encode_pulled, decode_pulled),
-    Form(results.StoredFile, StoredFile, encode_file, decode_file),
-    Form(results.Exported, Exported, encode_exported, decode_exported),
-    Form(results.BundleContents, Bundle, encode_bundle, decode_bundle),
-    Form(results.Imported, Imported, encode_imported, decode_imported),
+    Form(results.Pulled, Pulled, _encode_pulled, _decode_pulled),
+    Form(results.StoredFile, StoredFile, _encode_file, _decode_file),
+    Form(results.Exported, Exported, _encode_exported, _decode_exported),
+    Form(results.BundleContents, Bundle, _encode_bundle, _decode_bundle),
+    Form(results.Imported, Imported, _encode_imported, _decode_imported),
 )

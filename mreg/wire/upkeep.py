@@ -97,8 +97,7 @@ class Upgrade(TypedDict):
     backup: Annotated[str | None, "path of the backup; null if nothing was upgraded"]
 
 
-def encode_check(check: results.Check) -> Check:
-    """Return the JSON of a check."""
+def _encode_check(check: results.Check) -> Check:
     return {
         "name": check.name,
         "place": check.place,
@@ -109,8 +108,7 @@ def encode_check(check: results.Check) -> Check:
     }
 
 
-def decode_check(shape: Check) -> results.Check:
-    """Return the check of a JSON form."""
+def _decode_check(shape: Check) -> results.Check:
     return results.Check(
         name=shape["name"],
         place=shape["place"],
@@ -120,8 +118,7 @@ def decode_check(shape: Check) -> results.Check:
     )
 
 
-def encode_garbage(garbage: results.Garbage) -> Garbage:
-    """Return the JSON of garbage."""
+def _encode_garbage(garbage: results.Garbage) -> Garbage:
     return {
         "kind": garbage.kind,
         "place": garbage.place,
@@ -132,8 +129,7 @@ def encode_garbage(garbage: results.Garbage) -> Garbage:
     }
 
 
-def decode_garbage(shape: Garbage) -> results.Garbage:
-    """Return the garbage of a JSON form."""
+def _decode_garbage(shape: Garbage) -> results.Garbage:
     return results.Garbage(
         kind=shape["kind"],
         place=shape["place"],
@@ -164,8 +160,7 @@ def _decode_problem(shape: BlobProblem) -> results.BlobProblem:
     )
 
 
-def encode_verification(found: results.Verification) -> Verification:
-    """Return the JSON of a verification."""
+def _encode_verification(found: results.Verification) -> Verification:
     return {
         "artifacts": found.artifacts,
         "all_artifacts": found.all_artifacts,
@@ -177,8 +172,7 @@ def encode_verification(found: results.Verification) -> Verification:
     }
 
 
-def decode_verification(shape: Verification) -> results.Verification:
-    """Return the verification of a JSON form."""
+def _decode_verification(shape: Verification) -> results.Verification:
     return results.Verification(
         artifacts=shape["artifacts"],
         all_artifacts=shape["all_artifacts"],
@@ -190,8 +184,7 @@ def decode_verification(shape: Verification) -> results.Verification:
     )
 
 
-def encode_finding(finding: results.Finding) -> Finding:
-    """Return the JSON of a finding."""
+def _encode_finding(finding: results.Finding) -> Finding:
     return {
         "name": finding.name,
         "place": finding.place,
@@ -201,8 +194,7 @@ def encode_finding(finding: results.Finding) -> Finding:
     }
 
 
-def decode_finding(shape: Finding) -> results.Finding:
-    """Return the finding of a JSON form."""
+def _decode_finding(shape: Finding) -> results.Finding:
     return results.Finding(
         name=shape["name"],
         place=shape["place"],
@@ -212,8 +204,7 @@ def decode_finding(shape: Finding) -> results.Finding:
     )
 
 
-def encode_copy(copy: results.CatalogCopy) -> CatalogCopy:
-    """Return the JSON of a copy."""
+def _encode_copy(copy: results.CatalogCopy) -> CatalogCopy:
     return {
         "source": copy.source,
         "target": copy.target,
@@ -224,8 +215,7 @@ def encode_copy(copy: results.CatalogCopy) -> CatalogCopy:
     }
 
 
-def decode_copy(shape: CatalogCopy) -> results.CatalogCopy:
-    """Return the copy of a JSON form."""
+def _decode_copy(shape: CatalogCopy) -> results.CatalogCopy:
     return results.CatalogCopy(
         source=shape["source"],
         target=shape["target"],
@@ -236,8 +226,7 @@ def decode_copy(shape: CatalogCopy) -> results.CatalogCopy:
     )
 
 
-def encode_upgrade(upgrade: results.Upgrade) -> Upgrade:
-    """Return the JSON of an upgrade."""
+def _encode_upgrade(upgrade: results.Upgrade) -> Upgrade:
     return {
         "place": upgrade.place,
         "schema": upgrade.schema,
@@ -249,8 +238,7 @@ def encode_upgrade(upgrade: results.Upgrade) -> Upgrade:
     }
 
 
-def decode_upgrade(shape: Upgrade) -> results.Upgrade:
-    """Return the upgrade of a JSON form."""
+def _decode_upgrade(shape: Upgrade) -> results.Upgrade:
     return results.Upgrade(
         place=shape["place"],
         schema=shape["schema"],
@@ -263,10 +251,10 @@ def decode_upgrade(shape: Upgrade) -> results.Upgrade:
 
 
 FORMS = (
-    Form(results.Check, Check, encode_check, decode_check),
-    Form(results.Garbage, Garbage, encode_garbage, decode_garbage),
-    Form(results.Verification, Verification, encode_verification, decode_verification),
-    Form(results.Finding, Finding, encode_finding, decode_finding),
-    Form(results.CatalogCopy, CatalogCopy, encode_copy, decode_copy),
-    Form(results.Upgrade, Upgrade, encode_upgrade, decode_upgrade),
+    Form(results.Check, Check, _encode_check, _decode_check),
+    Form(results.Garbage, Garbage, _encode_garbage, _decode_garbage),
+    Form(results.Verification, Verification, _encode_verification, _decode_verification),
+    Form(results.Finding, Finding, _encode_finding, _decode_finding),
+    Form(results.CatalogCopy, CatalogCopy, _encode_copy, _decode_copy),
+    Form(results.Upgrade, Upgrade, _encode_upgrade, _decode_upgrade),
 )
