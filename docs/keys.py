@@ -39,7 +39,7 @@ def table(shape: Any) -> str:
 
 
 def written(page: str) -> str:
-    """The page with the table of each section written anew."""
+    """The page with the table of each section regenerated."""
     start, *sections = re.split(r"^## ", page, flags=re.MULTILINE)
     known = shapes()
     parts = [start]

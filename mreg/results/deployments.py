@@ -19,7 +19,7 @@ class DeploymentReport:
         deployment_id: Its number in the catalog.
         key: The same for every attempt, so that a receiver can ignore repetitions.
         hook: The name of the hook.
-        reference: The version or model of the event, as it was named then; empty for a catalog-wide event.
+        reference: The version or model of the event, by its name at that time; empty for a catalog-wide event.
         action: The action of the event.
         stage: The stage that the version entered; empty if the event is not a stage change.
         attempts: How many times it was started.

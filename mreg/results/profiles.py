@@ -21,8 +21,7 @@ KEYS: dict[str, str] = {
     "model": "the model of a push without a name",
     "user": "who acts, in the audit trail",
 }
-"""What a profile may say."""
-
+"""The keys of a profile."""
 
 PROJECT_FILE = "mreg.yaml"
 """The name of a project file."""
@@ -30,15 +29,16 @@ PROJECT_FILE = "mreg.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Where things are. Empty text where nothing is set.
+    """The configuration of a registry; a value that is not set is an empty text.
 
     Attributes:
-        name: Of the profile.
-        catalog: A file's absolute path, or a URL.
-        artifacts: A folder's absolute path, or a URL.
-        hooks: What changes set off.
-        adopts: Whether hooks also run for deployments that other processes left in the catalog.
-        origins: Where each value came from, by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
+        name: The name of the profile.
+        catalog: The absolute path of a file, or a URL.
+        artifacts: The absolute path of a folder, or a URL.
+        hooks: The hooks that changes trigger. Not part of the JSON form.
+        adopts: Whether hooks also run for deployments that other processes left in the catalog. Not part of the JSON
+            form.
+        origins: The origin of each value, by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
     """
 
     name: str
@@ -97,7 +97,7 @@ class ProfileEntry:
 
     Attributes:
         origin: The file that defines it, or ``built in``.
-        active: Whether it is the one in use here and now.
+        active: Whether it is in use here.
     """
 
     name: str
@@ -107,13 +107,13 @@ class ProfileEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedFolder:
-    """A folder whose project file may name these.
+    """A folder whose project file can name a store.
 
     Attributes:
-        folder: Absolute, without symbolic links.
-        profile: The profile that the file chooses; empty: none.
-        catalog: Where its catalog is; empty: not named.
-        artifacts: Where its artifacts are; empty: not named.
+        folder: Its absolute path, without symbolic links.
+        profile: The profile that the file names; empty if it names none.
+        catalog: The catalog that the file names; empty if it names none.
+        artifacts: The artifact store that the file names; empty if it names none.
     """
 
     folder: str

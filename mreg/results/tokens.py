@@ -11,7 +11,7 @@ from mreg.errors import BadInput
 
 
 class Role(IntEnum):
-    """What a token may do; each may do what those before it may."""
+    """The permissions of a token; each role includes those before it."""
 
     READER = 1
     """See everything and download."""
@@ -24,10 +24,10 @@ class Role(IntEnum):
 
     @classmethod
     def parse(cls, word: str) -> Role:
-        """The role of that name, in any case.
+        """Return the role of a name, in any case.
 
         Raises:
-            BadInput: There is none.
+            BadInput: No role has that name.
         """
         try:
             return cls[word.upper()]
@@ -43,10 +43,10 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A token as the server keeps it.
+    """A token in the form that the server stores.
 
     Attributes:
-        name: Whose it is: the actor of what is done with it.
+        name: The user of the token, who is the actor of its changes.
         digest: SHA-256 of the secret.
     """
 
@@ -62,7 +62,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken:
-    """A token that was just made, with its secret, which is kept nowhere."""
+    """A token that was just made, with its secret, which is stored nowhere."""
 
     token: Token
     secret: str

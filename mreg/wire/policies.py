@@ -17,7 +17,7 @@ from mreg.wire import Form, Stage, decode_time
 class Gate(TypedDict):
     """The result of a gate."""
 
-    gate: Annotated[str, "gate as it was written"]
+    gate: Annotated[str, "text of the gate"]
     passed: Annotated[bool, "whether the version passes it"]
     found: Annotated[str, "value of the version"]
     bound: Annotated[str | None, "value of another version that it is compared with, or null"]

@@ -14,7 +14,6 @@ VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
 
 
 def _comparison(compared: Comparison) -> Rendering:
-    """Metrics with delta and verdict, then the other differences."""
     first, second = compared.first.reference, compared.second.reference
     tables = [metric_table(first, second, compared.metrics)]
     tables += [
@@ -42,7 +41,7 @@ def _comparison(compared: Comparison) -> Rendering:
 
 
 def metric_table(first: VersionRef, second: VersionRef, metrics: Sequence[MetricDifference]) -> Table:
-    """The metrics of two versions, one a row."""
+    """Return the metrics of two versions, one in each row."""
     rows = tuple(
         (
             row.name,

@@ -10,7 +10,6 @@ from mreg.results.deployments import DeploymentReport
 
 
 def _deployments(found: Sequence[DeploymentReport]) -> Rendering:
-    """What changes set off."""
     tones = {"deployed": "good", "failed": "bad"}
     rows = tuple(
         (

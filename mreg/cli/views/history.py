@@ -12,7 +12,6 @@ from mreg.results.history import AuditReport, StagesAt, Why
 
 
 def _events(found: Sequence[Event]) -> Rendering:
-    """Events, each explained in a line."""
     rows = tuple(
         (
             event.seq,
@@ -60,7 +59,7 @@ def _rules(document: object) -> str:
 
 
 def _change(value: object) -> str:
-    """A detail in words; of an edit, what it was and what it became."""
+    """Return the text of a detail; of an edit, the old and the new value."""
     if isinstance(value, list) and len(value) == 2:
         return f"{_compact(value[0])} to {_compact(value[1])}"
     return _compact(value)
@@ -73,7 +72,6 @@ def _compact(value: object) -> str:
 
 
 def _stages_at(found: StagesAt) -> Rendering:
-    """The versions by stage."""
     rows = tuple(
         (Toned(stage.value, STAGE_TONES.get(stage.value, "")), f"{found.model}@{version}")
         for stage, versions in found.stages.items()
@@ -83,7 +81,6 @@ def _stages_at(found: StagesAt) -> Rendering:
 
 
 def _audit_report(report: AuditReport) -> Rendering:
-    """That the trail is whole."""
     table = Table(columns=("events", "last hash"), rows=((report.events, report.last_hash),))
     sentence = (
         f"{counted(report.events, 'event')}, each as it was written; the last hash is {report.last_hash or 'none'}"
@@ -92,7 +89,6 @@ def _audit_report(report: AuditReport) -> Rendering:
 
 
 def _why(found: Why) -> Rendering:
-    """Why a version is where it is, in one screen."""
     version = found.version
     facts: list[Row] = [("version", str(version.reference)), ("stage", stage_cell(version.stage))]
     policy: dict[str, object] = {}

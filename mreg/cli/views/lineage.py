@@ -8,7 +8,6 @@ from mreg.results.lineage import Lineage, LineageNode, flatten
 
 
 def _lineage(found: Lineage) -> Rendering:
-    """The tree: ancestors, the version itself, descendants."""
     version = found.version
     ancestors = [node for _, node in flatten(found.parents)][::-1]
     depth = len(ancestors)

@@ -15,7 +15,6 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 def _summaries(values: Sequence[ModelSummary]) -> Rendering:
-    """Models, one a row."""
     rows = []
     for summary in values:
         model = summary.model
@@ -91,7 +90,6 @@ def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by
 
 
 def _versions(versions: Sequence[ModelVersion]) -> Rendering:
-    """Versions of any models, one a row."""
     names = _metric_names(versions)
     return one(_version_table(versions, names, by="reference"))
 
@@ -146,7 +144,7 @@ def _model_versions(found: ModelVersions) -> Rendering:
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """The last values as bars of eight heights, the lowest value the lowest bar."""
+    """Return the last values as bars of eight heights; the lowest value is the lowest bar."""
     shown = values[-width:]
     low, high = min(shown), max(shown)
     # Halved first: the span of the largest floats would be infinite.
@@ -198,7 +196,7 @@ def _version(version: ModelVersion) -> Rendering:
 
 
 def pushed(version: ModelVersion) -> Rendering:
-    """What a push says: enough to know what became of it."""
+    """Return the short view of a version that was pushed."""
     artifact = version.artifact
     files = f", {counted(artifact.file_count, 'file')}" if artifact.kind.value == "folder" else ""
     size = counted(artifact.size_bytes, "byte")
@@ -230,7 +228,6 @@ def _stage_change(change: StageChange) -> Rendering:
 
 
 def _deletion(found: Deletion) -> Rendering:
-    """What went, or would go."""
     rows = tuple((str(reference),) for reference in found.versions)
     count = len(rows)
     return Rendering(

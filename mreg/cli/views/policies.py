@@ -12,7 +12,6 @@ from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
 
 
 def _model_policy(found: ModelPolicy) -> Rendering:
-    """A policy, rule by rule."""
     rows: list[Row] = []
     for target, rule in found.policy.rules.items():
         asked = [
@@ -35,7 +34,7 @@ def _model_policy(found: ModelPolicy) -> Rendering:
 
 
 def _steps(found: Assessment) -> list[Row]:
-    """What a policy asks for, line by line: what, whether it is so, and how it stands."""
+    """Return a row for each condition of a policy: the condition, its verdict, and the value of the version."""
     rows: list[Row] = []
     if found.wrong_stage is not None:
         rows.append((f"from {found.wrong_stage.value}", verdict_cell(passed=False), "it is in another stage"))
@@ -53,7 +52,7 @@ def _steps(found: Assessment) -> list[Row]:
 
 
 def _leaving(found: Departure | None) -> list[Row]:
-    """What a policy says to the person who takes the version out of its place."""
+    """Return the row that tells whether the policy lets the person take the version out of its place."""
     if found is None:
         return []
     people = f"{', '.join(found.may_take_out)} can take it out" if found.may_take_out else "a rejection lets it out"
@@ -62,7 +61,6 @@ def _leaving(found: Departure | None) -> list[Row]:
 
 
 def _plan(found: Plan) -> Rendering:
-    """What a promotion would do, and what stands in its way."""
     reference, stage = found.reference, found.assessment.target
     steps = _steps(found.assessment) + _leaving(found.leaving)
     steps += [(f"archive {other}", Toned("would", "dim"), f"it is in {stage}") for other in found.archived]
@@ -89,7 +87,6 @@ def _may_be_overridden(found: Plan) -> bool:
 
 
 def _standings(found: Sequence[Standing | Waiting]) -> Rendering:
-    """Versions, and what a policy asks of each."""
     rows = [
         (Toned(str(one.reference), "strong"), one.assessment.target, *step)
         for one in found
@@ -100,7 +97,6 @@ def _standings(found: Sequence[Standing | Waiting]) -> Rendering:
 
 
 def _decided(found: Decided) -> Rendering:
-    """A decision, and what is still missing."""
     reference, target, assessment = found.reference, found.assessment.target, found.assessment
     missing = ""
     if found.decision == "approved" and assessment.needed:

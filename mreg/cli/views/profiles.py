@@ -10,7 +10,6 @@ from mreg.results.profiles import KEYS, Profile, ProfileEntry, TrustedFolder
 
 
 def _profile(found: Profile) -> Rendering:
-    """Every value and from where it came."""
     rows = [
         (key, getattr(found, key), Toned(found.origins.get(key, ""), "dim"))
         for key in ("name", *KEYS)
@@ -20,13 +19,11 @@ def _profile(found: Profile) -> Rendering:
 
 
 def _profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
-    """The profiles that can be chosen."""
     rows = tuple((Toned(entry.name, "strong"), entry.active, Toned(entry.origin, "dim")) for entry in entries)
     return one(Table(columns=("profile", "in use", "from"), rows=rows))
 
 
 def _trusted_folders(entries: Sequence[TrustedFolder]) -> Rendering:
-    """The folders whose project file may name a store, one a row."""
     rows = tuple((Toned(one.folder, "strong"), one.profile, one.catalog, one.artifacts) for one in entries)
     return one(Table(columns=("folder", "profile", "catalog", "artifacts"), rows=rows))
 

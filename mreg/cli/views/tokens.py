@@ -8,7 +8,6 @@ from mreg.results.tokens import NewToken
 
 
 def _new_token(made: NewToken) -> Rendering:
-    """The secret, which is shown once, and the line for the file."""
     token = made.token
     facts = (("name", token.name), ("role", str(token.role)), ("secret", made.secret), ("line", token.line))
     return Rendering(

@@ -25,7 +25,6 @@ def _pulled(pulled: Pulled) -> Rendering:
 
 
 def _exported(found: Exported) -> Rendering:
-    """What was written, and where."""
     count = len(found.versions)
     columns = ("reference", ">versions", ">bytes", "destination")
     row = (str(found.reference), count, found.size_bytes, str(found.destination))
@@ -38,7 +37,6 @@ def _exported(found: Exported) -> Rendering:
 
 
 def _bundle(found: BundleContents) -> Rendering:
-    """What is in a bundle, verified."""
     rows = tuple(
         (
             str(version.reference),
@@ -65,7 +63,6 @@ def _bundle(found: BundleContents) -> Rendering:
 
 
 def _imported(found: Imported) -> Rendering:
-    """Which reference became which."""
     rows = tuple(
         (str(version.source), str(version.reference), "already there" if version.already_there else "added")
         for version in found.versions

@@ -13,7 +13,6 @@ STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable"
 
 
 def _checks(done: Sequence[Check]) -> Rendering:
-    """What was tried, and what came of it."""
     rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in done)
     return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))
 
@@ -25,7 +24,6 @@ def _outcome(check: Check) -> Toned:
 
 
 def _findings(found: Sequence[Finding]) -> Rendering:
-    """What was looked at, and the remedies."""
     rows = tuple(
         (finding.name, Toned(finding.state, STATE_TONES[finding.state]), finding.place, finding.message, finding.remedy)
         for finding in found
@@ -34,7 +32,6 @@ def _findings(found: Sequence[Finding]) -> Rendering:
 
 
 def _garbage(found: Sequence[Garbage]) -> Rendering:
-    """What nothing needs, and how much it is."""
     rows = tuple((one.kind, one.name, one.size_bytes, one.modified, one.removed) for one in found)
     table = Table(columns=("kind", "what", ">bytes", "modified", "removed"), rows=rows)
     unfinished = sum(one.kind == "unfinished" for one in found)
@@ -45,7 +42,6 @@ def _garbage(found: Sequence[Garbage]) -> Rendering:
 
 
 def _verification(found: Verification) -> Rendering:
-    """What is wrong, and how much was read."""
     rows = tuple(
         (Toned(one.problem, "bad"), str(one.checksum), ", ".join(map(str, one.versions)), one.hint)
         for one in found.problems
@@ -67,7 +63,6 @@ def of_no_version(found: Verification) -> str:
 
 
 def _catalog_copy(copy: CatalogCopy) -> Rendering:
-    """From where to where, and what the audit trail says."""
     rows = ((copy.source, copy.target, copy.rows, copy.events, copy.last_hash),)
     table = Table(columns=("from", "to", ">rows", ">events", "last hash"), rows=rows)
     size = f"{counted(copy.rows, 'row')} and {counted(copy.events, 'event')}"
@@ -76,7 +71,6 @@ def _catalog_copy(copy: CatalogCopy) -> Rendering:
 
 
 def _upgrade(upgrade: Upgrade) -> Rendering:
-    """What each migration adds, what stands in the way, and where the backup is."""
     steps = tuple((one.schema, one.adds) for one in upgrade.migrations)
     others = "; ".join(upgrade.others)
     flat = Table(
