@@ -12,7 +12,7 @@ from mreg.domain.transition import EXCLUSIVE, next_stage
 from mreg.errors import Conflict, LeavesProduction, NotAllowed, NotFound
 from mreg.registry.references import as_reference, concerning, find_model, find_version
 from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
-from mreg.results.models import StageChange
+from mreg.results.changes import StageChange
 from mreg.results.policies import Plan
 
 if TYPE_CHECKING:

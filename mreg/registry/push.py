@@ -19,7 +19,7 @@ from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes
-from mreg.results.models import StageChange
+from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
     from mreg.artifacts.incoming import Incoming

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
     from mreg.results import Page
+    from mreg.results.changes import Deletion, StageChange
     from mreg.results.comparison import Comparison
     from mreg.results.deployments import DeploymentReport
     from mreg.results.history import AuditReport, StagesAt, Why
     from mreg.results.lineage import Lineage
-    from mreg.results.models import Deletion, ModelSummary, ModelVersions, StageChange
+    from mreg.results.models import ModelSummary, ModelVersions
     from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
     from mreg.results.profiles import Profile
     from mreg.results.transfers import Exported, Imported, Pulled

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.domain.hook import Deployment, Hook
-    from mreg.results.models import StageChange
+    from mreg.results.changes import StageChange
     from mreg.results.profiles import Profile
 
 T = TypeVar("T")

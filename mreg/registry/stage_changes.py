@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.errors import Conflict
 from mreg.registry.references import find_model, version_now
-from mreg.results.models import StageChange
+from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader

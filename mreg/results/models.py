@@ -1,15 +1,13 @@
-"""Lists of models, a model with its versions, deletions and stage changes."""
+"""Models with their primary metric, and a model with its versions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mreg.domain.metrics import MetricValue
-    from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
-    from mreg.domain.names import VersionRef
+    from mreg.domain.model import ModelVersion, RegisteredModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,43 +38,3 @@ class ModelVersions:
     versions: tuple[ModelVersion, ...]
     metric: str
     more: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deletion:
-    """A deletion, planned or done.
-
-    Attributes:
-        reference: The model or version.
-        versions: Every version that it deletes, oldest first.
-        places: By version, the stage in use (Staging or Production) and the aliases that it has. Not part of the JSON
-            form.
-    """
-
-    reference: VersionRef
-    versions: tuple[VersionRef, ...]
-    places: Mapping[VersionRef, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageChange:
-    """The outcome of a stage change.
-
-    Attributes:
-        version: The present state of the version.
-        before: The stage that the version was in; equal to its present stage if nothing had to be done.
-        archived: The versions that had to leave the stage for it and are still archived.
-        rolled_back: Whether a hook failed and the change was rolled back.
-        back: The versions that are in the stage again because of that. Not part of the JSON form.
-    """
-
-    version: ModelVersion
-    before: ModelStage
-    archived: tuple[VersionRef, ...] = ()
-    rolled_back: bool = False
-    back: tuple[ModelVersion, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything had to be done."""
-        return self.version.stage is not self.before or bool(self.archived) or self.rolled_back

@@ -22,11 +22,12 @@ from mreg.domain.model import (
 )
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
+from mreg.results.changes import Deletion, StageChange
 from mreg.results.comparison import Change, Comparison, MetricDifference
 from mreg.results.deployments import DeploymentReport
 from mreg.results.history import AuditReport, StagesAt, Why
 from mreg.results.lineage import Lineage, LineageNode
-from mreg.results.models import Deletion, ModelSummary, ModelVersions, StageChange
+from mreg.results.models import ModelSummary, ModelVersions
 from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
 from mreg.results.transfers import StoredFile
 from mreg.wire import form_of

@@ -112,23 +112,6 @@ class ProductionVersion(ModelVersion):
     artifact_path: Annotated[str, "the `path` of the artifact"]
 
 
-class StageChange(ModelVersion):
-    """A version after a stage change and its hooks."""
-
-    previous_stage: Annotated[Stage, "stage before the change"]
-    changed: Annotated[
-        bool, "whether anything had to be done; also true if a hook failed and the change was rolled back"
-    ]
-    archived: Annotated[list[str], "references that had to leave the stage and are still archived"]
-
-
-class Deletion(TypedDict):
-    """A deletion, planned or done."""
-
-    reference: Annotated[str, "model or version that was named"]
-    versions: Annotated[list[str], "references of the versions that it deletes"]
-
-
 def _encode_model(model: domain.RegisteredModel) -> Model:
     return {
         "model_id": model.model_id,
@@ -307,37 +290,9 @@ def encode_production(version: domain.ModelVersion) -> ProductionVersion:
     return {**encode_version(version), "artifact_path": version.artifact.path}
 
 
-def _encode_deletion(deletion: results.Deletion) -> Deletion:
-    return {"reference": str(deletion.reference), "versions": [str(reference) for reference in deletion.versions]}
-
-
-def _decode_deletion(shape: Deletion) -> results.Deletion:
-    return results.Deletion(
-        reference=VersionRef.parse(shape["reference"]), versions=tuple(map(VersionRef.parse, shape["versions"]))
-    )
-
-
-def _encode_change(change: results.StageChange) -> StageChange:
-    return {
-        **encode_version(change.version),
-        "previous_stage": change.before.value,
-        "changed": change.changed,
-        "archived": [str(reference) for reference in change.archived],
-    }
-
-
-def _decode_change(shape: StageChange) -> results.StageChange:
-    version, before = decode_version(shape), domain.ModelStage(shape["previous_stage"])
-    archived = tuple(map(VersionRef.parse, shape["archived"]))
-    rolled_back = shape["changed"] and version.stage is before and not archived
-    return results.StageChange(version=version, before=before, archived=archived, rolled_back=rolled_back)
-
-
 FORMS = (
     Form(domain.RegisteredModel, Model, _encode_model, _decode_model),
     Form(results.ModelSummary, ModelSummary, _encode_summary, _decode_summary),
     Form(domain.ModelVersion, ModelVersion, encode_version, decode_version),
     Form(results.ModelVersions, ModelVersions, _encode_model_versions, _decode_model_versions),
-    Form(results.StageChange, StageChange, _encode_change, _decode_change),
-    Form(results.Deletion, Deletion, _encode_deletion, _decode_deletion),
 )

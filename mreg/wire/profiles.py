@@ -1,4 +1,4 @@
-"""The JSON of profiles and trusted folders."""
+"""The JSON of profiles."""
 
 from __future__ import annotations
 
@@ -22,24 +22,6 @@ class Profile(TypedDict):
     model: Annotated[str | None, "model of a push without a name, or null"]
     user: Annotated[str | None, "user in the audit trail, or null"]
     origins: Annotated[dict[str, str], "origin of each value, by key"]
-
-
-class ProfileEntry(TypedDict):
-    """A profile that can be chosen."""
-
-    name: Annotated[str, "name of the profile"]
-    origin: Annotated[str, "file that defines it, or `built in`"]
-    active: Annotated[bool, "whether it is in use here"]
-
-
-class TrustedFolder(TypedDict):
-    """A folder whose project file can name a store."""
-
-    folder: Annotated[str, "absolute path without symbolic links"]
-    file: Annotated[str, "its mreg.yaml"]
-    profile: Annotated[str | None, "profile that the file can choose, or null"]
-    catalog: Annotated[str | None, "catalog that the file can name, or null"]
-    artifacts: Annotated[str | None, "artifact store that the file can name, or null"]
 
 
 def _encode_profile(profile: results.Profile) -> Profile:
@@ -74,35 +56,4 @@ def _decode_profile(shape: Profile) -> results.Profile:
     )
 
 
-def _encode_entry(entry: results.ProfileEntry) -> ProfileEntry:
-    return {"name": entry.name, "origin": entry.origin, "active": entry.active}
-
-
-def _decode_entry(shape: ProfileEntry) -> results.ProfileEntry:
-    return results.ProfileEntry(name=shape["name"], origin=shape["origin"], active=shape["active"])
-
-
-def _encode_folder(trusted: results.TrustedFolder) -> TrustedFolder:
-    return {
-        "folder": trusted.folder,
-        "file": trusted.file,
-        "profile": trusted.profile or None,
-        "catalog": trusted.catalog or None,
-        "artifacts": trusted.artifacts or None,
-    }
-
-
-def _decode_folder(shape: TrustedFolder) -> results.TrustedFolder:
-    return results.TrustedFolder(
-        folder=shape["folder"],
-        profile=shape["profile"] or "",
-        catalog=shape["catalog"] or "",
-        artifacts=shape["artifacts"] or "",
-    )
-
-
-FORMS = (
-    Form(results.Profile, Profile, _encode_profile, _decode_profile),
-    Form(results.ProfileEntry, ProfileEntry, _encode_entry, _decode_entry),
-    Form(results.TrustedFolder, TrustedFolder, _encode_folder, _decode_folder),
-)
+FORMS = (Form(results.Profile, Profile, _encode_profile, _decode_profile),)

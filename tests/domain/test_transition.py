@@ -9,7 +9,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.transition import EXCLUSIVE, ROAD, StageEntry, held, next_stage
-from mreg.results.models import StageChange
+from mreg.results.changes import StageChange
 
 VERSIONS = st.integers(1, 6)
 

@@ -34,7 +34,9 @@ from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
 from mreg.errors import BadInput
 from mreg.results import (
     SUBJECTS,
+    changes,
     comparison,
+    configuration,
     deployments,
     history,
     lineage,
@@ -52,10 +54,10 @@ FORMS = [form for subject in SUBJECTS for form in import_module(f"mreg.wire.{sub
 
 LEFT_OUT = {
     RegisteredModel: {"newest_version"},
-    models.StageChange: {"back", "rolled_back"},
+    changes.StageChange: {"back", "rolled_back"},
     models.ModelVersions: {"more"},
     policies.Plan: {"empties_production"},
-    models.Deletion: {"places"},
+    changes.Deletion: {"places"},
     transfers.StoredFile: {"reference"},
     profiles.Profile: {"hooks", "adopts"},
     GateResult: {"ways_on"},
@@ -192,9 +194,9 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     ),
     ModelVersion: VERSIONS,
     models.ModelVersions: built(models.ModelVersions, model=MODELS, versions=many(VERSIONS), metric=WORDS),
-    models.Deletion: built(models.Deletion, reference=REFERENCES | WHOLE, versions=many(REFERENCES)),
-    models.StageChange: built(
-        models.StageChange, version=VERSIONS, before=st.sampled_from(ModelStage), archived=many(REFERENCES)
+    changes.Deletion: built(changes.Deletion, reference=REFERENCES | WHOLE, versions=many(REFERENCES)),
+    changes.StageChange: built(
+        changes.StageChange, version=VERSIONS, before=st.sampled_from(ModelStage), archived=many(REFERENCES)
     ),
     policies.Plan: built(
         policies.Plan, reference=REFERENCES, stage=st.sampled_from(ModelStage), assessment=ASSESSMENTS,
@@ -270,9 +272,9 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         profiles.Profile, name=WORDS, catalog=WORDS, artifacts=WORDS, endpoint_url=WORDS, region=WORDS,
         aws_profile=WORDS, addressing_style=WORDS, cache=WORDS, model=WORDS, user=WORDS, origins=TEXTS,
     ),
-    profiles.ProfileEntry: built(profiles.ProfileEntry, name=WORDS, origin=WORDS, active=st.booleans()),
-    profiles.TrustedFolder: built(
-        profiles.TrustedFolder, folder=PATHS.map(str), profile=WORDS, catalog=WORDS, artifacts=WORDS
+    configuration.ProfileEntry: built(configuration.ProfileEntry, name=WORDS, origin=WORDS, active=st.booleans()),
+    configuration.TrustedFolder: built(
+        configuration.TrustedFolder, folder=PATHS.map(str), profile=WORDS, catalog=WORDS, artifacts=WORDS
     ),
     tokens.NewToken: built(
         tokens.NewToken, secret=WORDS,
@@ -328,8 +330,8 @@ def test_a_change_that_was_rolled_back_is_still_one_after_decoding() -> None:
     version = ModelVersion(
         model_name=ModelName("m"), version=1, artifact=artifact, created_at=at, updated_at=at, created_by="me"
     )
-    change = models.StageChange(version=version, before=ModelStage.NONE, rolled_back=True, back=(version,))
-    assert decode(models.StageChange, encode(change)) == replace(change, back=())
+    change = changes.StageChange(version=version, before=ModelStage.NONE, rolled_back=True, back=(version,))
+    assert decode(changes.StageChange, encode(change)) == replace(change, back=())
 
 
 @pytest.mark.parametrize(
@@ -339,7 +341,7 @@ def test_a_change_that_was_rolled_back_is_still_one_after_decoding() -> None:
 )  # fmt: skip
 def test_json_of_another_shape_is_bad_input(shape: object) -> None:
     with pytest.raises(BadInput):
-        decode(models.Deletion, shape)
+        decode(changes.Deletion, shape)
 
 
 def test_a_type_without_a_form_is_refused() -> None:

@@ -9,7 +9,7 @@ from mreg.cli.table import Cell, Rendering, Row, Table, Toned, one, one_line, st
 from mreg.cli.views import View
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.text import counted
-from mreg.results.models import Deletion, ModelSummary, ModelVersions, StageChange
+from mreg.results.models import ModelSummary, ModelVersions
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -208,35 +208,6 @@ def pushed(version: ModelVersion) -> Rendering:
     )
 
 
-def _stage_change(change: StageChange) -> Rendering:
-    version = change.version
-    was = f" (was {change.before.value})" if change.before is not version.stage else ""  # a hook may have moved it back
-    sentence = (
-        f"{version.reference} is in {version.stage.value}{was}"
-        if change.changed
-        else f"{version.reference} was in {version.stage.value} already"
-    )
-    archived = ", ".join(map(str, change.archived))
-    if change.back:  # a hook failed, and the change was rolled back
-        back = ", ".join(str(other.reference) for other in change.back)
-        sentence += f"; {back} is in {change.back[0].stage.value}"
-    return one_line(
-        ("reference", "stage", "before", "archived"),
-        (str(version.reference), stage_cell(version.stage), change.before.value, archived),
-        sentence + (f"; {archived} is archived" if archived else ""),
-    )
-
-
-def _deletion(found: Deletion) -> Rendering:
-    rows = tuple((str(reference),) for reference in found.versions)
-    count = len(rows)
-    return Rendering(
-        tables=(),
-        flat=Table(columns=("reference",), rows=rows or ((str(found.reference),),)),
-        summary=f"{found.reference}, {count} version{'' if count == 1 else 's'} in all",
-    )
-
-
 VIEWS = (
     View(RegisteredModel, one=_model, references=lambda model: [str(model.name)]),
     View(ModelSummary, many=_summaries, references=lambda summary: [str(summary.model.name)]),
@@ -246,11 +217,4 @@ VIEWS = (
         one=_model_versions,
         references=lambda found: [str(version.reference) for version in found.versions],
     ),
-    View(
-        StageChange,
-        one=_stage_change,
-        # A change that was rolled back put nothing into the stage, so that a script gets no reference to use.
-        references=lambda change: [] if change.rolled_back else [str(change.version.reference)],
-    ),
-    View(Deletion, one=_deletion, references=lambda deletion: [str(deletion.reference)]),
 )
