@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelStage, ModelVersion
     from mreg.domain.names import ModelName, VersionRef
     from mreg.registry.session import Session
-    from mreg.results.transfers import StoredFile
+    from mreg.results.files import StoredFile
     from mreg.results.upkeep import Check
 
 

@@ -12,7 +12,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.text import check_line, counted, quoted
 from mreg.errors import NotAllowed, NotFound
 from mreg.registry.references import as_reference, concerning, find_version
-from mreg.results.transfers import StoredFile
+from mreg.results.files import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
