@@ -38,16 +38,21 @@ class Form(Generic[R, S]):
         self.kind, self.shape, self.encode, self.decode = kind, shape, encode, decode
 
 
+_FORMS: dict[type, Form[Any, Any]] = {}
+"""The forms of the subjects that were imported, by type."""
+
+
 def form_of(kind: type[R]) -> Form[R, Any]:
     """The JSON form of a type of results; imports only the shapes of its subject.
 
     Raises:
         LookupError: The type has no JSON form.
     """
-    for form in import_module(f"mreg.wire.{subject_of(kind)}").FORMS:
-        if form.kind is kind:
-            return form  # type: ignore[no-any-return]
-    raise LookupError(f"{kind.__name__} has no JSON form")
+    if kind not in _FORMS:
+        _FORMS.update((form.kind, form) for form in import_module(f"mreg.wire.{subject_of(kind)}").FORMS)
+    if kind not in _FORMS:
+        raise LookupError(f"{kind.__name__} has no JSON form")
+    return _FORMS[kind]
 
 
 def encode(value: object) -> Any:
@@ -60,10 +65,10 @@ def encode(value: object) -> Any:
 def decode(kind: type[R], shape: Any) -> R:
     """Return the result of a type that `encode` made a JSON form of.
 
-    Fields that the JSON form lacks have their defaults.
+    Fields that the JSON form lacks have their defaults. The type of a value that is kept unchanged is not checked.
 
     Raises:
-        BadInput: The JSON has another shape, or a value in it is invalid.
+        BadInput: A key is missing, or a value that is converted is invalid.
     """
     try:
         return form_of(kind).decode(shape)

@@ -52,16 +52,21 @@ class View(Generic[R]):
         return self._many(values)
 
 
+_VIEWS: dict[type, View[Any]] = {}
+"""The views of the subjects that were imported, by type."""
+
+
 def view_of(kind: type[R]) -> View[R]:
     """The view of a type of results; imports only the views of its subject.
 
     Raises:
         LookupError: The type has no view.
     """
-    for view in import_module(f"mreg.cli.views.{subject_of(kind)}").VIEWS:
-        if view.kind is kind:
-            return view  # type: ignore[no-any-return]
-    raise LookupError(f"{kind.__name__} has no view")
+    if kind not in _VIEWS:
+        _VIEWS.update((view.kind, view) for view in import_module(f"mreg.cli.views.{subject_of(kind)}").VIEWS)
+    if kind not in _VIEWS:
+        raise LookupError(f"{kind.__name__} has no view")
+    return _VIEWS[kind]
 
 
 def render(value: Any) -> Rendering:
