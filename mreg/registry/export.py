@@ -16,7 +16,7 @@ from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput
 from mreg.registry.destinations import check_destination
 from mreg.registry.references import as_reference, find, find_with_note, naming_version
-from mreg.results.transfers import Exported
+from mreg.results.bundles import Exported
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader

@@ -16,7 +16,7 @@ from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName
 from mreg.registry.storing import add_with_bytes
-from mreg.results.transfers import BundleContents, Imported, ImportedVersion
+from mreg.results.bundles import BundleContents, Imported, ImportedVersion
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader

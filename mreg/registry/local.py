@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mreg.domain.metrics import MetricValue
     from mreg.domain.model import ModelStage, ModelVersion
     from mreg.registry.session import Session
+    from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
-    from mreg.results.transfers import StoredFile
     from mreg.results.upkeep import CatalogCopy, Check
 
 

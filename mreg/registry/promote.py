@@ -13,12 +13,12 @@ from mreg.errors import Conflict, LeavesProduction, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find_model, find_version, naming_version
 from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
 from mreg.results.changes import StageChange
-from mreg.results.policies import Plan
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.registry.session import Session
+    from mreg.results.policies import Plan
 
 
 def promote(
@@ -71,6 +71,7 @@ def plan(
     """See `mreg.Registry.plan`."""
     from mreg.registry.admission import assessment_of
     from mreg.registry.departure import stage_departure
+    from mreg.results.policies import Plan
 
     wanted = as_reference(reference)
     target = ModelStage.parse(to) if isinstance(to, str) else to

@@ -15,7 +15,7 @@ from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination, protection
 from mreg.registry.references import as_reference, find_version, find_with_note, naming_version
 from mreg.registry.session import Session
-from mreg.results.transfers import Pulled
+from mreg.results.files import Pulled
 
 LISTED = 5
 """Maximum number of other files that a notice names."""

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
     from mreg.results import Page
+    from mreg.results.bundles import Exported, Imported
     from mreg.results.changes import Deletion, StageChange
     from mreg.results.comparison import Comparison
     from mreg.results.deployments import DeploymentReport
+    from mreg.results.files import Pulled
     from mreg.results.history import AuditReport, StagesAt, Why
     from mreg.results.lineage import Lineage
     from mreg.results.models import ModelSummary, ModelVersions
     from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
     from mreg.results.profiles import Profile
-    from mreg.results.transfers import Exported, Imported, Pulled
     from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
 Reference = VersionRef | str

@@ -13,7 +13,7 @@ from mreg.domain.text import check_line, counted, quoted
 from mreg.errors import NotAllowed, NotFound
 from mreg.registry.references import as_reference, find_version, naming_version
 from mreg.registry.session import HookLog
-from mreg.results.transfers import StoredFile
+from mreg.results.files import StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

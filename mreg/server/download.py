@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from mreg.results.transfers import StoredFile
+    from mreg.results.files import StoredFile
 
 PIECE_BYTES = 256 << 10
 """Sent at once; all of it waits in memory where nobody reads."""

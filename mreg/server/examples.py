@@ -25,11 +25,11 @@ from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
 from mreg.results.changes import Deletion, StageChange
 from mreg.results.comparison import Change, Comparison, MetricDifference
 from mreg.results.deployments import DeploymentReport
+from mreg.results.files import StoredFile
 from mreg.results.history import AuditReport, StagesAt, Why
 from mreg.results.lineage import Lineage, LineageNode
 from mreg.results.models import ModelSummary, ModelVersions
 from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
-from mreg.results.transfers import StoredFile
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 

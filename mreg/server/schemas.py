@@ -14,11 +14,11 @@ from mreg.server.examples import EXAMPLES, Problem
 from mreg.wire.changes import Deletion, StageChange
 from mreg.wire.comparison import Comparison
 from mreg.wire.deployments import Deployment
+from mreg.wire.files import StoredFile
 from mreg.wire.history import AuditReport, Event, StagesAt, Why
 from mreg.wire.lineage import Lineage
 from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
 from mreg.wire.policies import Decided, ModelPolicy, Plan, Standing, Waiting
-from mreg.wire.transfers import StoredFile
 
 __all__ = [
     "PROBLEMS", "AuditReport", "Comparison", "Decided", "Deletion", "Deployment", "Event", "Lineage", "Model",

@@ -38,8 +38,8 @@ class Form(Generic[R, S]):
         self.kind, self.shape, self.encode, self.decode = kind, shape, encode, decode
 
 
-_FORMS: dict[type[Any], Form[Any, Any]] = {}
-"""The forms of the subjects that were imported: a list can have 100,000 results."""
+_FORMS: dict[type, Form[Any, Any]] = {}
+"""The forms of the subjects that were imported, by type."""
 
 
 def form_of(kind: type[R]) -> Form[R, Any]:
@@ -49,7 +49,7 @@ def form_of(kind: type[R]) -> Form[R, Any]:
         LookupError: The type has no JSON form.
     """
     if kind not in _FORMS:
-        _FORMS.update({form.kind: form for form in import_module(f"mreg.wire.{subject_of(kind)}").FORMS})
+        _FORMS.update((form.kind, form) for form in import_module(f"mreg.wire.{subject_of(kind)}").FORMS)
     if kind not in _FORMS:
         raise LookupError(f"{kind.__name__} has no JSON form")
     return _FORMS[kind]
@@ -65,10 +65,10 @@ def encode(value: object) -> Any:
 def decode(kind: type[R], shape: Any) -> R:
     """Return the result of a type that `encode` made a JSON form of.
 
-    Fields that the JSON form lacks have their defaults.
+    Fields that the JSON form lacks have their defaults. The type of a value that is kept unchanged is not checked.
 
     Raises:
-        BadInput: The JSON has another shape, or a value in it is invalid.
+        BadInput: A key is missing, or a value that is converted is invalid.
     """
     try:
         return form_of(kind).decode(shape)

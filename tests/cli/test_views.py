@@ -10,7 +10,7 @@ import pytest
 from mreg.cli.views import render, view_of
 from mreg.results import SUBJECTS
 from mreg.results.comparison import MetricDifference, Regression
-from mreg.results.transfers import StoredFile
+from mreg.results.files import StoredFile
 from mreg.results.upkeep import Verification
 
 VIEWS = [view for subject in SUBJECTS for view in import_module(f"mreg.cli.views.{subject}").VIEWS]

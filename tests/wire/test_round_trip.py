@@ -34,17 +34,18 @@ from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
 from mreg.errors import BadInput
 from mreg.results import (
     SUBJECTS,
+    bundles,
     changes,
     comparison,
     configuration,
     deployments,
+    files,
     history,
     lineage,
     models,
     policies,
     profiles,
     tokens,
-    transfers,
     upkeep,
 )
 from mreg.wire import decode, encode
@@ -58,7 +59,7 @@ LEFT_OUT = {
     models.ModelVersions: {"more"},
     policies.Plan: {"empties_production"},
     changes.Deletion: {"places"},
-    transfers.StoredFile: {"reference"},
+    files.StoredFile: {"reference"},
     profiles.Profile: {"hooks", "adopts"},
     GateResult: {"ways_on"},
 }
@@ -160,7 +161,7 @@ BUNDLED = st.builds(
 )
 
 
-def bundle(name: ModelName, versions: tuple[BundledVersion, ...]) -> transfers.BundleContents:
+def bundle(name: ModelName, versions: tuple[BundledVersion, ...]) -> bundles.BundleContents:
     """The contents of a bundle, whose versions have what a bundle has of them."""
 
     def told(one: BundledVersion) -> BundledVersion:
@@ -178,7 +179,7 @@ def bundle(name: ModelName, versions: tuple[BundledVersion, ...]) -> transfers.B
         )  # fmt: skip
 
     model = BundledModel(name=name, description="d", tags={"a": "b"}, directions={"x": "lower"}, primary_metric="")
-    return transfers.BundleContents(
+    return bundles.BundleContents(
         model=model, versions=tuple(map(told, versions)), event_count=3, blob_count=2, size_bytes=1
     )
 
@@ -235,21 +236,21 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         stage=WORDS, status=st.sampled_from(DeploymentStatus), attempts=NUMBERS, outcome=OPTIONAL_NUMBERS, output=WORDS,
         created_at=TIMES, started_at=st.none() | TIMES, ended_at=st.none() | TIMES, event_seq=NUMBERS,
     ),
-    transfers.Pulled: built(
-        transfers.Pulled, version=VERSIONS, destination=PATHS, unchanged=st.booleans(), other_files=st.booleans()
+    files.Pulled: built(
+        files.Pulled, version=VERSIONS, destination=PATHS, unchanged=st.booleans(), other_files=st.booleans()
     ),
-    transfers.StoredFile: built(
-        transfers.StoredFile, path=WORDS, size_bytes=NUMBERS, digest=DIGESTS, executable=st.booleans()
+    files.StoredFile: built(
+        files.StoredFile, path=WORDS, size_bytes=NUMBERS, digest=DIGESTS, executable=st.booleans()
     ),
-    transfers.Exported: built(
-        transfers.Exported, reference=REFERENCES | WHOLE, versions=many(REFERENCES), destination=PATHS,
+    bundles.Exported: built(
+        bundles.Exported, reference=REFERENCES | WHOLE, versions=many(REFERENCES), destination=PATHS,
         size_bytes=NUMBERS,
     ),
-    transfers.BundleContents: st.builds(bundle, NAMES, many(BUNDLED)),
-    transfers.Imported: built(
-        transfers.Imported, model=NAMES,
+    bundles.BundleContents: st.builds(bundle, NAMES, many(BUNDLED)),
+    bundles.Imported: built(
+        bundles.Imported, model=NAMES,
         versions=many(
-            built(transfers.ImportedVersion, source=REFERENCES, reference=REFERENCES, already_there=st.booleans())
+            built(bundles.ImportedVersion, source=REFERENCES, reference=REFERENCES, already_there=st.booleans())
         ),
     ),
     upkeep.Check: built(upkeep.Check, name=WORDS, place=WORDS, error=WORDS, hint=WORDS, lacks=WORDS),
@@ -289,7 +290,7 @@ def test_every_form_is_tried() -> None:
 
 def test_every_type_of_results_has_a_form_or_is_part_of_one_that_has() -> None:
     parts = {
-        comparison.Change, lineage.LineageNode, transfers.ImportedVersion, upkeep.BlobProblem, upkeep.Migration,
+        comparison.Change, lineage.LineageNode, bundles.ImportedVersion, upkeep.BlobProblem, upkeep.Migration,
         tokens.Token,
     }  # fmt: skip
     assert {kind for kind in _results() if kind not in parts} <= set(RESULTS)

@@ -52,8 +52,8 @@ class View(Generic[R]):
         return self._many(values)
 
 
-_VIEWS: dict[type[Any], View[Any]] = {}
-"""The views of the subjects that were imported: a list can have 100,000 results."""
+_VIEWS: dict[type, View[Any]] = {}
+"""The views of the subjects that were imported, by type."""
 
 
 def view_of(kind: type[R]) -> View[R]:
@@ -63,7 +63,7 @@ def view_of(kind: type[R]) -> View[R]:
         LookupError: The type has no view.
     """
     if kind not in _VIEWS:
-        _VIEWS.update({view.kind: view for view in import_module(f"mreg.cli.views.{subject_of(kind)}").VIEWS})
+        _VIEWS.update((view.kind, view) for view in import_module(f"mreg.cli.views.{subject_of(kind)}").VIEWS)
     if kind not in _VIEWS:
         raise LookupError(f"{kind.__name__} has no view")
     return _VIEWS[kind]

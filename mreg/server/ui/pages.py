@@ -17,9 +17,9 @@ from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.parsing import parse
 from mreg.errors import BadInput, MregError
 from mreg.registry.local import LocalRegistry
+from mreg.results.files import StoredFile
 from mreg.results.history import Why
 from mreg.results.models import ModelVersions
-from mreg.results.transfers import StoredFile
 from mreg.server.download import download
 from mreg.server.parameters import (
     Limit,

@@ -1,27 +1,11 @@
-"""Tables of pulls, exports, imports and bundles."""
+"""Tables of bundles."""
 
 from __future__ import annotations
 
-from mreg.cli.table import Rendering, Table, Toned, one, one_line, stage_cell
+from mreg.cli.table import Rendering, Table, one, stage_cell
 from mreg.cli.views import View
 from mreg.domain.text import counted
-from mreg.results.transfers import BundleContents, Exported, Imported, Pulled
-
-
-def _pulled(pulled: Pulled) -> Rendering:
-    version = pulled.version
-    state = "already there, verified" if pulled.unchanged else "verified"
-    return one_line(
-        ("reference", "file", "bytes", "checksum", "state"),
-        (
-            str(version.reference),
-            str(pulled.destination),
-            version.artifact.size_bytes,
-            str(version.artifact.digest),
-            Toned(state, "good"),
-        ),
-        f"{version.reference} is at {pulled.destination} ({state})",
-    )
+from mreg.results.bundles import BundleContents, Exported, Imported
 
 
 def _exported(found: Exported) -> Rendering:
@@ -71,7 +55,6 @@ def _imported(found: Imported) -> Rendering:
 
 
 VIEWS = (
-    View(Pulled, one=_pulled, references=lambda pulled: [str(pulled.version.reference)]),
     View(Exported, one=_exported, references=lambda found: [str(found.reference)]),
     View(
         BundleContents,

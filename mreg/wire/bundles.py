@@ -1,32 +1,13 @@
-"""The JSON of files, pulls, exports, imports and bundles."""
+"""The JSON of bundles."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, cast
 
-from mreg.domain.digest import Digest
 from mreg.domain.names import ModelName, VersionRef
-from mreg.results import transfers as results
+from mreg.results import bundles as results
 from mreg.wire import Direction, Form
-from mreg.wire.models import ModelVersion, decode_version, encode_version
-
-
-class Pulled(ModelVersion):
-    """A version whose verified bytes are at their destination."""
-
-    destination: Annotated[str, "absolute path"]
-    unchanged: Annotated[bool, "whether the same bytes were there already"]
-    other_files: Annotated[bool, "whether the folder also holds files that are not part of the artifact"]
-
-
-class StoredFile(TypedDict):
-    """A file of a version."""
-
-    path: Annotated[str, "path in the folder; name of an artifact that is one file"]
-    size_bytes: Annotated[int, "size"]
-    checksum: Annotated[str, "SHA-256"]
-    executable: Annotated[bool, "whether it was executable when it was pushed"]
 
 
 class Exported(TypedDict):
@@ -65,42 +46,6 @@ class Imported(TypedDict):
 
     model: Annotated[str, "model here"]
     versions: Annotated[list[ImportedVersion], "versions of the bundle: see ImportedVersion"]
-
-
-def _encode_pulled(pulled: results.Pulled) -> Pulled:
-    return {
-        **encode_version(pulled.version),
-        "destination": str(pulled.destination),
-        "unchanged": pulled.unchanged,
-        "other_files": pulled.other_files,
-    }
-
-
-def _decode_pulled(shape: Pulled) -> results.Pulled:
-    return results.Pulled(
-        version=decode_version(shape),
-        destination=Path(shape["destination"]),
-        unchanged=shape["unchanged"],
-        other_files=shape["other_files"],
-    )
-
-
-def _encode_file(file: results.StoredFile) -> StoredFile:
-    return {
-        "path": file.path,
-        "size_bytes": file.size_bytes,
-        "checksum": str(file.digest),
-        "executable": file.executable,
-    }
-
-
-def _decode_file(shape: StoredFile) -> results.StoredFile:
-    return results.StoredFile(
-        path=shape["path"],
-        size_bytes=shape["size_bytes"],
-        digest=Digest.parse(shape["checksum"]),
-        executable=shape["executable"],
-    )
 
 
 def _encode_exported(found: results.Exported) -> Exported:
@@ -188,8 +133,6 @@ def _decode_imported(shape: Imported) -> results.Imported:
 
 
 FORMS = (
-    Form(results.Pulled, Pulled, _encode_pulled, _decode_pulled),
-    Form(results.StoredFile, StoredFile, _encode_file, _decode_file),
     Form(results.Exported, Exported, _encode_exported, _decode_exported),
     Form(results.BundleContents, Bundle, _encode_bundle, _decode_bundle),
     Form(results.Imported, Imported, _encode_imported, _decode_imported),
