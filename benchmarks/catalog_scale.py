@@ -73,7 +73,7 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
     for title, words in COMMANDS.items():
         commands = [[*MREG, *words] for _ in sizes]
         works = [
-            lambda command=command, size=size: run(command, env=_environment(folder, size))  # type: ignore[misc]
+            lambda command=command, size=size: run(command, env=_environment(folder, size))
             for command, size in zip(commands, sizes, strict=True)
         ]
         small, large = in_turn(works, 3 if quick else 9)

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import mreg
@@ -131,9 +132,9 @@ def _bytes_moved(folder: Path, s3: S3Server, sizes: tuple[int, ...]) -> Iterator
             _load(folder, "bucket", place, versions)
             os.environ.update(MREG_CATALOG=place, MREG_ENDPOINT_URL=proxy.endpoint)
             for title, work in (
-                ("the first show", lambda: _show(place)),  # noqa: B023
-                ("a show after it", lambda: _show(place)),  # noqa: B023
-                ("a push", lambda: _push(model)),
+                ("the first show", partial(_show, place)),
+                ("a show after it", partial(_show, place)),
+                ("a push", partial(_push, model)),
             ):
                 proxy.up = proxy.down = 0
                 began = time.perf_counter()

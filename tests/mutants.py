@@ -253,7 +253,7 @@ def main() -> int:
                     break
                 stages.append((tests, max(30.0, 5 * (time.monotonic() - began))))
             else:
-                survived = list(pool.map(lambda one, stages=stages: run(one, stages), sample))  # type: ignore[misc]
+                survived = list(pool.map(lambda one, stages=stages: run(one, stages), sample))
                 left = [one for one, alive in zip(sample, survived, strict=True) if alive]
                 rows.append((module, len(sample), len(sample) - len(left)))
                 print(f"{module:24} {len(sample):4} mutants {len(sample) - len(left):4} killed", flush=True)

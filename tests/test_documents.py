@@ -19,7 +19,7 @@ def written(name: str, text: str | bytes) -> Path:
     return path
 
 
-BAD = {
+BAD: dict[str, list[tuple[str | bytes, str | None]]] = {
     "m.yaml": [
         ("a: 1\na: 2\n", "'m.yaml', line 2: the key 'a' is given twice"),
         ("a: &x 1\nb: *x\n", "'m.yaml', line 1: anchors and aliases are not allowed"),

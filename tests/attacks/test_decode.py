@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.paths import reserved_on_windows
 from mreg.errors import BadInput, Corrupt
+from mreg.registry.local import LocalRegistry
 from mreg.server.ui.links import outside
 from tests.hostile import attack, plant, printable_only, snapshot, untouched
 from tests.servers import Place
@@ -43,7 +45,7 @@ def catalog() -> Path:
     return Path("fx/catalog.db")
 
 
-def opened() -> mreg.Registry:
+def opened() -> LocalRegistry:
     return mreg.open_registry(catalog=os.path.abspath("fx/catalog.db"), artifacts=os.path.abspath("fx/artifacts"))
 
 
@@ -145,7 +147,7 @@ def receive(store: ArtifactStore, digest: Digest, entries: tuple[ManifestEntry, 
     place.receive_folder(digest, entries, force=False)
 
 
-PLANTED = {
+PLANTED: dict[str, Callable[[Path, Path], object]] = {
     "a link in its place": lambda partial, victim: partial.symlink_to(victim),
     "a link to a file in its place": lambda partial, victim: partial.symlink_to(victim / "documents/thesis.txt"),
     "a file in its place": lambda partial, victim: partial.write_text("file"),

@@ -8,7 +8,7 @@ import random
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ TEXTS = [
 ]  # fmt: skip
 NUMBERS = [0, 1, 2, 3, -1, 7, 2**31 - 1, 2**31, 2**53, HUGE, -HUGE - 1, 1.5, -0.0, 1e300, float("inf"), None]
 BLOBS = [b"", b"x", b"\0", b"\xff\xfe", b"x" * 100_000]
+VALUES: list[Sequence[str | float | bytes | None]] = [TEXTS, TEXTS, NUMBERS, BLOBS]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def mutate(path: Path, chance: random.Random, count: int) -> list[tuple[str, str
         connection.execute("PRAGMA foreign_keys = OFF")
         for _ in range(count):
             table, column = chance.choice(columns(path))
-            value = chance.choice(chance.choice([TEXTS, TEXTS, NUMBERS, BLOBS]))
+            value = chance.choice(chance.choice(VALUES))
             where = "" if chance.random() < 0.3 else f" WHERE rowid = {chance.randint(1, 4)}"
             try:
                 connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ?{where}", (value,))

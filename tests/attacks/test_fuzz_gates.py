@@ -57,7 +57,7 @@ def do(writer: Registry, lead: Registry, step: tuple[object, ...], model: Path) 
     match step:
         case ("push", float(accuracy), place):
             target = {"stage": place} if place in ("Production", "Staging") else {"aliases": (place,) if place else ()}
-            writer.push(model, name="m", metrics={"accuracy": accuracy}, **target)  # type: ignore[arg-type]
+            writer.push(model, name="m", metrics={"accuracy": accuracy}, **target)
         case ("promote", number, str(stage), bool(keep)):
             writer.promote(f"m@{number}", stage, keep_existing=keep)
         case ("archive", number):
@@ -118,7 +118,7 @@ def follow(events: Iterable[Event]) -> None:
     for event in events:
         details = event.details
         if event.action == "version.pushed":
-            accuracy[event.model_id, event.version] = details["metrics"]["accuracy"]  # type: ignore[index, call-overload]
+            accuracy[event.model_id, event.version] = details["metrics"]["accuracy"]  # type: ignore[index]
         elif event.action in ("version.rejected", "version.decision_withdrawn"):
             assert event.actor == "lead"
             one = (event.model_id, event.version, str(details["target"]).lower())
@@ -151,8 +151,12 @@ def test_no_sequence_of_a_writer_gets_past_a_gate(steps: list[tuple[object, ...]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         model = Path(folder) / "model"
         model.write_text("a model")
-        places = {"catalog": f"{folder}/catalog.db", "artifacts": f"{folder}/artifacts"}
-        writer, lead = (stack.enter_context(mreg.open_registry(user=user, **places)) for user in ("ada", "lead"))
+        writer, lead = (
+            stack.enter_context(
+                mreg.open_registry(user=user, catalog=f"{folder}/catalog.db", artifacts=f"{folder}/artifacts")
+            )
+            for user in ("ada", "lead")
+        )
         lead.apply_policy(RULES)
         for step in (*BEGINNING, *steps):
             with contextlib.suppress(MregError):

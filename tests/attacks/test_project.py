@@ -379,7 +379,7 @@ def test_what_is_no_regular_file_is_ignored(project: Path, kind: str) -> None:
     outside = project.parent / "outside.yaml"
     outside.write_text("model: theirs\n")
     targets = {
-        "link": outside,
+        "link": str(outside),
         "inner link": "inner.yaml",
         "dangling link": "none",
         "loop": "mreg.yaml",

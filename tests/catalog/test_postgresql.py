@@ -231,7 +231,7 @@ def test_a_commit_whose_answer_is_lost_is_known_by_its_id(
     database = opened()
     database.write(add_event)
     real = psycopg.Connection.execute
-    lost = []
+    lost: list[int] = []
 
     def execute(connection, query, *words, **options):  # type: ignore[no-untyped-def]
         if query == "COMMIT" and not lost:

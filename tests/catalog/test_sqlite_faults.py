@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def opened(path: Path, **options: float) -> Catalog:
+def opened(path: Path, **options: Any) -> Catalog:
     return Catalog(SqliteDatabase(path, **options), str)
 
 
@@ -71,7 +72,7 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
-DAMAGES = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], type[MregError], str]] = {
     "not sqlite": (lambda path: path.write_text("x" * 5000), Corrupt, "the catalog {} is no SQLite file"),
     "zero bytes": (lambda path: path.write_bytes(b""), Corrupt, "the catalog {} is empty, which no catalog ever is"),
     "cut": (cut, Corrupt, "the catalog {} is damaged: database disk image is malformed"),
@@ -163,7 +164,7 @@ def as_nobody(work: Callable[[], list[object]]) -> list[object]:
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as stream:
-        answer = json.loads(stream.read())
+        answer = list(json.loads(stream.read()))
     os.waitpid(child, 0)
     return answer
 

@@ -145,10 +145,9 @@ def test_a_full_or_closed_output_is_told() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: the result can't be written: No space left on device")
     for redirection in (">&-", ">&- 2>&-", "2>&-", "<&-"):
-        done = subprocess.run(
-            ["sh", "-c", f'"$0" -m mreg list {redirection}', sys.executable], capture_output=True, check=False
-        )
-        assert b"Traceback" not in done.stderr
+        words = ["sh", "-c", f'"$0" -m mreg list {redirection}', sys.executable]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
         assert done.returncode == (1 if ">&-" in redirection.replace("2>&-", "") else 0)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mreg.domain.events import time_text
+from mreg.domain.events import parse_time, time_text
 from mreg.domain.expression import (
     FIELDS,
     And,
@@ -20,7 +20,7 @@ from mreg.domain.expression import (
     Sort,
 )
 from mreg.domain.model import ModelStage, ModelStatus
-from mreg.domain.parsing import LENGTH_LIMIT, parse, parse_sort, parse_time
+from mreg.domain.parsing import LENGTH_LIMIT, parse, parse_sort
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 

@@ -7,6 +7,7 @@ import random
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -288,7 +289,7 @@ def test_a_server_that_is_killed_and_started_again_in_the_middle_is_waited_for(
         server.stop()
 
 
-DAMAGES = {
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "a wrong byte": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
     "truncated": lambda data: data[:-1],
     "empty": lambda _data: b"",

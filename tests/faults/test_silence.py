@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -89,7 +89,8 @@ def test_postgresql_that_falls_silent_is_told_and_given_up(line: PostgresqlLine)
     database = PostgresqlDatabase(line.url, said.append)
     database.write(add_event)
     line.silent = True
-    for work in (lambda: database.read(count), lambda: database.write(add_event)):
+    works: tuple[Callable[[], object], ...] = (lambda: database.read(count), lambda: database.write(add_event))
+    for work in works:
         line.opened = 0
         with pytest.raises(mreg.Unavailable, match=r"silent|does not answer"):
             line.silent = True

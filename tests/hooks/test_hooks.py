@@ -347,7 +347,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.got: list[tuple[str, dict[str, str], bytes]] = []
-        self.answer: Callable[[BaseHTTPRequestHandler], None] = lambda handler: _say(handler, 200, b"thanks")
+        self.answer: Callable[[BaseHTTPRequestHandler], object] = lambda handler: _say(handler, 200, b"thanks")
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -421,7 +421,7 @@ def _drip(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(0.05)
 
 
-ANSWERS: dict[str, tuple[Callable[[BaseHTTPRequestHandler], None], int | None, str]] = {
+ANSWERS: dict[str, tuple[Callable[[BaseHTTPRequestHandler], object], int | None, str]] = {
     "refuses": (lambda handler: _say(handler, 400, b"no"), 400, "no"),
     "redirects": (lambda handler: _say(handler, 302, b"", Location="file:///etc/passwd"), 302, "it redirects"),
     "elsewhere": (lambda handler: _say(handler, 307, b"", Location="http://169.254.169.254/"), 307, "it redirects"),

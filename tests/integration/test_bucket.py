@@ -10,7 +10,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -164,14 +167,16 @@ def test_a_refusal_is_told_in_words_and_changes_nothing(
     assert command("push", "a.bin", "-n", "m").code == 0
 
 
+def _refuse_from(number: int, requests: Iterator[int], _line: str) -> tuple[str, str, str] | None:
+    """Refuse the request of this number and every later one."""
+    return ("403 Forbidden", "application/xml", xml("AccessDenied")) if next(requests) >= number else None
+
+
 def test_each_call_refused_in_turn_changes_nothing(proxy: Proxy, command: Mreg, impatient: None) -> None:
     """403 on the first, second, third ... request of a push and of a pull."""
     write("a.bin", 9 << 20)
     for number in range(1, 20):
-        seen = iter(range(1000))
-        proxy.answer = lambda _line, number=number, seen=seen: (
-            ("403 Forbidden", "application/xml", xml("AccessDenied")) if next(seen) >= number - 1 else None
-        )
+        proxy.answer = partial(_refuse_from, number, count(1))
         done = command("push", "a.bin", "-n", "m")
         proxy.heal()
         if done.code == 0:

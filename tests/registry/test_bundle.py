@@ -26,6 +26,7 @@ from mreg.domain.model import ModelVersion
 from mreg.domain.policy import parse_policy
 from mreg.errors import AlreadyExists, BadInput, Corrupt, NotFound, Unavailable
 from mreg.registry.importing import inspect_bundle
+from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
 from tests.servers import Place
 
@@ -40,7 +41,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mreg.Registry]:
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
     """A second registry, of another person."""
     monkeypatch.setenv("MREG_CATALOG", str(tmp_path / "other" / "catalog.db"))
     monkeypatch.setenv("MREG_ARTIFACTS", str(tmp_path / "other" / "artifacts"))
@@ -808,7 +809,7 @@ def test_no_byte_of_a_bundle_can_change_unseen(
     refused(other, scratch, bytes(mutated))
 
 
-def test_the_chain_of_a_registry_stays_whole(registry: mreg.Registry, other: mreg.Registry) -> None:
+def test_the_chain_of_a_registry_stays_whole(registry: mreg.Registry, other: LocalRegistry) -> None:
     filled(registry)
     registry.export("classifier")
     other.import_bundle("classifier.mreg")

@@ -44,7 +44,7 @@ def person(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> As:
 
 
 @pytest.fixture
-def policy(person: As) -> Iterator[As]:
+def policy(person: As) -> As:
     """Two versions of m, the first in Production and the second in Staging, under POLICY."""
     for number, accuracy in ((1, 0.93), (2, 0.95), (3, 0.9)):
         Path("model").write_text(str(number))

@@ -23,7 +23,7 @@ from mreg.server.tokens import find_token, new_token, parse_tokens
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served, Tokens, stored
 
-MAY = {
+MAY: dict[str, list[tuple[str, str, object]]] = {
     "reader": [("GET", "/models", None), ("GET", "/models/m/versions/1/artifact", None), ("GET", "/search", None),
                ("GET", "/metrics", None), ("GET", "/openapi.json", None), ("GET", "/ui", None)],
     "writer": [("POST", "/models", {"name": "new"}), ("PATCH", "/models/m", {"description": "x"}),

@@ -15,6 +15,7 @@ import pytest
 import mreg
 from mreg.domain.digest import Digest
 from mreg.errors import Unavailable
+from mreg.registry.local import LocalRegistry
 from mreg.server import guard
 from mreg.server.settings import ServerSettings
 from tests.server.conftest import Serve, Served, stored
@@ -244,7 +245,7 @@ def test_memory_stays_bounded_whatever_the_size(server: Served) -> None:
     assert peak() - before < 64 << 10
 
 
-def test_received_bytes_that_a_gc_took_meanwhile_are_put_again(registry: mreg.Registry, store: Path) -> None:
+def test_received_bytes_that_a_gc_took_meanwhile_are_put_again(registry: LocalRegistry, store: Path) -> None:
     with registry.open_upload() as incoming:
         incoming.write(b"data")
         first = incoming.put()
@@ -255,12 +256,12 @@ def test_received_bytes_that_a_gc_took_meanwhile_are_put_again(registry: mreg.Re
     assert stored(store) == [blob.name]
 
 
-def test_a_disk_without_room_is_told_before_bytes_come(registry: mreg.Registry) -> None:
+def test_a_disk_without_room_is_told_before_bytes_come(registry: LocalRegistry) -> None:
     with pytest.raises(Unavailable, match="do not fit"), registry.open_upload(1 << 60):
         pass
 
 
-def test_what_is_received_and_not_pushed_is_dropped(registry: mreg.Registry, store: Path) -> None:
+def test_what_is_received_and_not_pushed_is_dropped(registry: LocalRegistry, store: Path) -> None:
     with registry.open_upload() as incoming:
         incoming.write(b"x" * (9 << 20))
         assert incoming.digest() == Digest.sha256(hashlib.sha256(b"x" * (9 << 20)).hexdigest())

@@ -323,7 +323,7 @@ def test_a_killed_upgrade_leaves_the_older_schema_or_this_one(tmp_path: Path, st
                     os.kill(os.getpid(), signal.SIGKILL)
                 yield sql
 
-        embedded.migration_statements = killed
+        pytest.MonkeyPatch().setattr(embedded, "migration_statements", killed)
         SqliteDatabase(path).upgrade()
         os._exit(0)
     _, status = os.waitpid(child, 0)

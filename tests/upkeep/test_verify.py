@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mreg
+from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
 from tests.servers import Place
 
@@ -55,7 +56,7 @@ def into_link(path: Path) -> None:
 
 
 @pytest.fixture
-def filled(registry: mreg.Registry) -> mreg.Registry:
+def filled(registry: LocalRegistry) -> LocalRegistry:
     for number in (1, 2):
         Path("m.pkl").write_text(f"model {number}")
         registry.push("m.pkl", name="m")
@@ -95,7 +96,7 @@ def test_damage_of_a_blob_is_named_with_its_versions(
     assert command("verify", "m@1").code == 0
 
 
-def test_damage_of_a_shared_file_concerns_every_folder_that_has_it(filled: mreg.Registry) -> None:
+def test_damage_of_a_shared_file_concerns_every_folder_that_has_it(filled: LocalRegistry) -> None:
     entries = filled._session.artifacts().manifest(filled.version("f@1").artifact.digest).entries
     path = Path(
         blob(filled, "f@1").parents[3], "blobs/sha256", entries[0].digest.value[:2], entries[0].digest.value[2:]
