@@ -103,7 +103,7 @@ def _reads(folder: Path, places: dict[str, Callable[[], str]], sizes: tuple[int,
             began = time.perf_counter()
             _show(place)
             first = time.perf_counter() - began
-            found.append((first, _median(lambda place=place: _show(place))))  # type: ignore[misc]
+            found.append((first, _median(partial(_show, place))))
         note = f"at {sizes[0]:,} {found[0][1] * 1000:.1f} ms; the first one {found[1][0] * 1000:.0f} ms"
         name = f"{kind}: show NAME@3 at {sizes[1]:,}, registry opened anew"
         yield Figure(name=name, value=found[1][1] * 1000, unit="ms", ratio=found[1][1] / found[0][1], note=note)
@@ -191,7 +191,7 @@ def _million(folder: Path, postgresql: PostgresqlServer, sizes: tuple[int, int])
         "search by a commit": lambda registry: registry.search(f"git_commit = '{7:040x}'", limit=50),
     }
     for title, question in questions.items():
-        small, large = (_median(lambda place=place: _ask(place, question)) for place in places.values())  # type: ignore[misc]  # noqa: B023
+        small, large = (_median(partial(_ask, place, question)) for place in places.values())
         yield against(f"postgresql: {title} at {sizes[1]:,}", large * 1000, small * 1000, 2.0, unit="ms")
 
 

@@ -146,7 +146,7 @@ def test_a_store_that_ignores_a_condition_is_refused_when_the_catalog_is_made(
 ) -> None:
     real = Bucket.swap
 
-    def swap(self, key, data, digest, etag):  # type: ignore[no-untyped-def]
+    def swap(self: Bucket, key: str, data: bytes, digest: Digest, etag: str) -> str:
         if (ignored == "If-Match") == bool(etag):
             self.put(key, data, digest)
             return '"whatever"'

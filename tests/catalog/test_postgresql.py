@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -170,8 +172,8 @@ def test_a_newer_schema_is_refused_untouched(url: str, postgresql: PostgresqlSer
     assert postgresql.sql(version, database=name_of(url)) == [(SCHEMA + 1,)]
 
 
-def _make(url: str, name: str, barrier: object) -> None:
-    barrier.wait()  # type: ignore[attr-defined]
+def _make(url: str, name: str, barrier: Barrier) -> None:
+    barrier.wait()
     with mreg.open_registry(catalog=url, artifacts="artifacts", user=name) as registry:
         registry.register(name)
 
@@ -233,7 +235,7 @@ def test_a_commit_whose_answer_is_lost_is_known_by_its_id(
     real = psycopg.Connection.execute
     lost: list[int] = []
 
-    def execute(connection, query, *words, **options):  # type: ignore[no-untyped-def]
+    def execute(connection: psycopg.Connection[Any], query: Any, *words: Any, **options: Any) -> psycopg.Cursor[Any]:
         if query == "COMMIT" and not lost:
             lost.append(1)
             if committed:

@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +201,8 @@ def test_a_catalog_that_may_not_be_written_can_be_read(path: Path, log: bool, mo
     assert found == [41 if log else 40, message]
 
 
-def _make(path: str, name: str, barrier: object) -> None:
-    barrier.wait()  # type: ignore[attr-defined]
+def _make(path: str, name: str, barrier: Barrier) -> None:
+    barrier.wait()
     catalog = opened(Path(path))
     register(catalog, name)
     catalog.close()

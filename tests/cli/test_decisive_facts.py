@@ -8,6 +8,7 @@ import re
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +17,10 @@ from mreg.domain.policy import Policy
 from tests.conftest import Mreg
 
 
-def push(registry: mreg.Registry, *contents: str, name: str = "m", **options: object) -> None:
+def push(registry: mreg.Registry, *contents: str, name: str = "m", **options: Any) -> None:
     for content in contents:
         Path("m.bin").write_text(content)
-        registry.push("m.bin", name=name, **options)  # type: ignore[arg-type]
+        registry.push("m.bin", name=name, **options)
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+from typing import TypeAlias
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,22 +45,24 @@ def test_no_ancestor_may_become_a_child(length: int) -> None:
     assert not would_cycle(length + 1, length, parents.get)
 
 
+Shape: TypeAlias = "tuple[Shape, ...]"
+
 TREES = st.recursive(
     st.just(()), lambda trees: st.lists(trees, max_size=3).map(tuple), max_leaves=12
 )  # a node is the tuple of those below it
 
 
 @given(st.lists(TREES, max_size=3))
-def test_a_tree_is_flattened_whole_and_in_the_order_of_reading(shape: list[tuple[object, ...]]) -> None:
+def test_a_tree_is_flattened_whole_and_in_the_order_of_reading(shape: list[Shape]) -> None:
     number = 0
     expected: list[tuple[int, str]] = []
 
-    def node(below: tuple[object, ...], depth: int) -> LineageNode:
+    def node(below: Shape, depth: int) -> LineageNode:
         nonlocal number
         number += 1
         reference = VersionRef.parse(f"m@{number}")
         expected.append((depth, str(reference)))
-        related = tuple(node(one, depth + 1) for one in below)  # type: ignore[arg-type]
+        related = tuple(node(one, depth + 1) for one in below)
         return LineageNode(reference=reference, version=None, related=related)
 
     tree = [node(one, 0) for one in shape]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mreg.domain.model import Source
 from mreg.errors import BadInput
 from mreg.registry.capture import actor, begin_capture, ci_run, environment
 from mreg.registry.git import without_secrets
@@ -33,7 +34,7 @@ def repository() -> Path:
     return here
 
 
-def captured(path: str = "model.pkl"):  # type: ignore[no-untyped-def]
+def captured(path: str = "model.pkl") -> Source:
     with begin_capture(path) as capture:
         return capture.result()[0]
 

@@ -268,10 +268,10 @@ def test_health_and_metrics_are_told(server: Served) -> None:
     assert received > 1000
 
 
-def test_a_server_whose_catalog_is_gone_is_alive_and_not_ready(serve: object, tmp_path: Path) -> None:
+def test_a_server_whose_catalog_is_gone_is_alive_and_not_ready(serve: Serve, tmp_path: Path) -> None:
     catalog = tmp_path / "catalog.db"
     catalog.mkdir()
-    served = serve(MREG_CATALOG=str(catalog), MREG_ARTIFACTS=str(tmp_path / "a"))  # type: ignore[operator]
+    served = serve(MREG_CATALOG=str(catalog), MREG_ARTIFACTS=str(tmp_path / "a"))
     assert served.get("/healthz").status_code == 200
     ready = served.get("/readyz")
     assert (ready.status_code, ready.json()["detail"]) == (503, "can't read the catalog")

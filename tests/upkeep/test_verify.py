@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -113,14 +114,8 @@ def test_a_damaged_manifest_is_named_and_stops_gc(filled: mreg.Registry, command
     assert found.unreferenced is None
     filled.delete("m@1")
     with pytest.raises(mreg.Corrupt, match="what can be removed is not known"):
-        filled.gc(remove=True, grace=mreg_grace(0))
+        filled.gc(remove=True, grace=timedelta(0))
     assert command("gc", "--remove", "--yes", "--grace", "0s").code == 6
-
-
-def mreg_grace(seconds: float):  # type: ignore[no-untyped-def]
-    from datetime import timedelta
-
-    return timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(
