@@ -53,9 +53,12 @@ def _fill(folder: Path, models: int) -> None:
             for version in range(VERSIONS):
                 path.write_text(f"{number} {version}")
                 registry.push(
-                    path, name=f"model-{number:04d}", metrics={"accuracy": version / 10, "latency_ms": number / 7},
-                    parameters={"lr": 0.01}, tags={"team": "mail"},
-                )  # fmt: skip
+                    path,
+                    name=f"model-{number:04d}",
+                    metrics={"accuracy": version / 10, "latency_ms": number / 7},
+                    parameters={"lr": 0.01},
+                    tags={"team": "mail"},
+                )
 
 
 @contextmanager

@@ -89,8 +89,12 @@ def test_real_models_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     numpy.save("d.npy", numpy.zeros(3))
     Path("e").write_bytes(pickle.dumps(model))
     assert [detect(name) for name in ("a", "b.joblib", "c", "d.npy", "e")] == [
-        "joblib", "joblib", "safetensors", "numpy", "pickle",
-    ]  # fmt: skip
+        "joblib",
+        "joblib",
+        "safetensors",
+        "numpy",
+        "pickle",
+    ]
 
 
 @pytest.mark.parametrize(

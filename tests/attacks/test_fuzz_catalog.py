@@ -67,10 +67,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(3):
             (root / "model").write_bytes(b"\x80\x04K" + bytes([number]) + b".")
             registry.push(
-                root / "model", name="m", metrics={"accuracy": 0.5 + number / 10, "cost": number},
-                parameters={"lr": "0.1", "opt": "adam"}, tags={"a": "b"}, description="text", run_id=f"run-{number}",
-                parent=f"m@{number}" if number else None, data={"train": "s3://bucket/data@3"},
-            )  # fmt: skip
+                root / "model",
+                name="m",
+                metrics={"accuracy": 0.5 + number / 10, "cost": number},
+                parameters={"lr": "0.1", "opt": "adam"},
+                tags={"a": "b"},
+                description="text",
+                run_id=f"run-{number}",
+                parent=f"m@{number}" if number else None,
+                data={"train": "s3://bucket/data@3"},
+            )
         registry.push(root / "net", name="net", metrics={"accuracy": 0.5}, parent="m@1")
         registry.push(root / "net", name="gone")
         policy = parse_policy({"Production": {"gates": ["accuracy >= 0.1"], "approvals": 1, "own_approval": True}})
@@ -278,6 +284,12 @@ def test_commands_on_a_catalog_of_random_values_stay_within_time_and_memory(temp
 
 
 def test_every_column_of_the_schema_can_be_written(template: Path) -> None:
-    named = {line.split()[0] for number in (1, 2, 3, 4) for sql in migration_statements(number)
-             if "CREATE TABLE" in sql for line in sql.split("(", 1)[1].splitlines() if line.startswith("    ")}  # fmt: skip
+    named = {
+        line.split()[0]
+        for number in (1, 2, 3, 4)
+        for sql in migration_statements(number)
+        if "CREATE TABLE" in sql
+        for line in sql.split("(", 1)[1].splitlines()
+        if line.startswith("    ")
+    }
     assert named - {"PRIMARY", "UNIQUE"} <= {column for _, column in columns(template / "catalog.db")}

@@ -20,14 +20,18 @@ from tests.conftest import FULL
 
 TOLERANCE = 0.005
 ACCURACIES = (0.80, 0.90, 0.904, 0.909, 0.95)
-RULES = Policy({
-    "Production": Rule(gates=(f"accuracy >= production.accuracy - {TOLERANCE}",), approvers=("lead",)),
-    "Staging": Rule(gates=(f"accuracy >= staging.accuracy - {TOLERANCE}",), approvers=("lead",)),
-    "champion": Rule(gates=(f"accuracy >= Champion.accuracy - {TOLERANCE}",), approvers=("lead",)),
-})  # fmt: skip
+RULES = Policy(
+    {
+        "Production": Rule(gates=(f"accuracy >= production.accuracy - {TOLERANCE}",), approvers=("lead",)),
+        "Staging": Rule(gates=(f"accuracy >= staging.accuracy - {TOLERANCE}",), approvers=("lead",)),
+        "champion": Rule(gates=(f"accuracy >= Champion.accuracy - {TOLERANCE}",), approvers=("lead",)),
+    }
+)
 
 STEPS = st.one_of(
-    st.tuples(st.just("push"), st.sampled_from(ACCURACIES), st.sampled_from([None, "Production", "Staging", "CHAMPION"])),
+    st.tuples(
+        st.just("push"), st.sampled_from(ACCURACIES), st.sampled_from([None, "Production", "Staging", "CHAMPION"])
+    ),
     st.tuples(
         st.just("promote"),
         st.integers(1, 8),
@@ -41,10 +45,13 @@ STEPS = st.one_of(
     st.tuples(st.just("rollback"), st.sampled_from(["Staging", "Production"]), st.sampled_from([None, 1, 1, 2, 3, 4])),
     st.tuples(st.sampled_from(["rename", "rename back", "delete model", "reject", "reapply"])),
     st.tuples(
-        st.just("lead rejects"), st.integers(1, 8), st.sampled_from(["Staging", "Production", "Champion"]), st.booleans()
+        st.just("lead rejects"),
+        st.integers(1, 8),
+        st.sampled_from(["Staging", "Production", "Champion"]),
+        st.booleans(),
     ),
     st.tuples(st.just("lead takes out"), st.sampled_from(["Staging", "Production", "champion"])),
-)  # fmt: skip
+)
 
 BEGINNING = (
     ("push", 0.80, "Production"), ("push", 0.90, "Production"), ("push", 0.95, "Production"),

@@ -116,15 +116,32 @@ def version_of(text: str) -> ModelVersion:
     now = datetime(2026, 11, 26, tzinfo=UTC)
     texts = {text: text}
     artifact = ModelArtifact(
-        kind=ArtifactKind.FILE, name=text, path=text, size_bytes=1, digest=Digest.sha256("a" * 64), file_count=1,
+        kind=ArtifactKind.FILE,
+        name=text,
+        path=text,
+        size_bytes=1,
+        digest=Digest.sha256("a" * 64),
+        file_count=1,
         format=text,
-    )  # fmt: skip
+    )
     source = Source(git_commit=text, git_branch=text, git_remote=text, run_url=text, environment=texts)
     return ModelVersion(
-        model_name=ModelName("m"), version=1, description=text, tags=texts, parameters=texts, metrics={text: 1.0},
-        aliases=(text,), artifact=artifact, run_id=text, experiment_id=text, data=texts, source=source, created_at=now,
-        updated_at=now, created_by=text,
-    )  # fmt: skip
+        model_name=ModelName("m"),
+        version=1,
+        description=text,
+        tags=texts,
+        parameters=texts,
+        metrics={text: 1.0},
+        aliases=(text,),
+        artifact=artifact,
+        run_id=text,
+        experiment_id=text,
+        data=texts,
+        source=source,
+        created_at=now,
+        updated_at=now,
+        created_by=text,
+    )
 
 
 @pytest.mark.parametrize("form", ["table", "plain", "csv", "md", "json"])

@@ -65,13 +65,15 @@ DAMAGES = {
     "the schema's number is gone": ("DELETE FROM mreg.catalog", "has nothing in its table catalog"),
     "the table of the number is gone": ("DROP TABLE mreg.catalog", "lacks its table catalog"),
     "a row is in the way": (
-        "ALTER TABLE mreg.models ADD CONSTRAINT none CHECK (name <> 'm') NOT VALID", "is not enforced",
+        "ALTER TABLE mreg.models ADD CONSTRAINT none CHECK (name <> 'm') NOT VALID",
+        "is not enforced",
     ),
     "only a writer meets it": (
         "CREATE FUNCTION mreg.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE no_data_found; END';"
-        "CREATE TRIGGER no BEFORE INSERT ON mreg.models FOR EACH ROW EXECUTE FUNCTION mreg.no()", "",
+        "CREATE TRIGGER no BEFORE INSERT ON mreg.models FOR EACH ROW EXECUTE FUNCTION mreg.no()",
+        "",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", DAMAGES)
@@ -359,9 +361,10 @@ def test_the_check_of_a_profile_tells_who_may_not_write(
     with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("n")
     postgresql.sql(
-        f"GRANT USAGE ON SCHEMA mreg TO {role}", f"GRANT SELECT ON ALL TABLES IN SCHEMA mreg TO {role}",
+        f"GRANT USAGE ON SCHEMA mreg TO {role}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA mreg TO {role}",
         database=name_of(url),
-    )  # fmt: skip
+    )
     done = command("profile", "check")
     assert (done.code, "permission denied" in done.err) == (8, True), done
     assert "read the catalog\t" in done.out

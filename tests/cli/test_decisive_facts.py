@@ -206,10 +206,11 @@ def test_a_plot_of_few_versions_says_that_they_are_few(command: Mreg, registry: 
 def test_deployments_that_are_not_shown_are_told(command: Mreg, registry: mreg.Registry) -> None:
     Path("hooks.yaml").write_text(
         f"profiles:\n  local:\n    catalog: {registry.profile.catalog}\n    artifacts: {registry.profile.artifacts}\n"
-        "    hooks:\n" + "".join(
+        "    hooks:\n"
+        + "".join(
             f"      - name: h{place}\n        on: version.pushed\n        command: ['true']\n" for place in range(35)
         )
-    )  # fmt: skip
+    )
     Path("m.bin").write_text("1")
     with mreg.open_registry("local", config="hooks.yaml") as hooked:
         push(hooked, "1", "2", "3")

@@ -28,8 +28,12 @@ def test_a_tree_is_read_node_before_related() -> None:
 
     tree = (node("a@1", node("a@2", node("a@3")), node("a@4")), node("b@1"))
     assert [(depth, str(one.reference)) for depth, one in flatten(tree)] == [
-        (0, "a@1"), (1, "a@2"), (2, "a@3"), (1, "a@4"), (0, "b@1"),
-    ]  # fmt: skip
+        (0, "a@1"),
+        (1, "a@2"),
+        (2, "a@3"),
+        (1, "a@4"),
+        (0, "b@1"),
+    ]
 
 
 @given(st.integers(1, 8), st.dictionaries(st.integers(1, 8), st.integers(1, 8)))

@@ -40,7 +40,12 @@ def version(number: int = 2, stage: str = "Staging", digest: str = "a", **metric
         version=number,
         stage=ModelStage.parse(stage),
         artifact=ModelArtifact(
-            kind=ArtifactKind.FILE, name="m", path="", size_bytes=10, digest=Digest.sha256(digest * 64), file_count=1,
+            kind=ArtifactKind.FILE,
+            name="m",
+            path="",
+            size_bytes=10,
+            digest=Digest.sha256(digest * 64),
+            file_count=1,
             format="pickle",
         ),
         metrics=metrics,
@@ -49,7 +54,7 @@ def version(number: int = 2, stage: str = "Staging", digest: str = "a", **metric
         created_at=NOW,
         updated_at=NOW,
         created_by="ada",
-    )  # fmt: skip
+    )
 
 
 def holder(found: ModelVersion) -> Holder:

@@ -78,11 +78,10 @@ def test_an_upload_that_is_cut_for_good_leaves_no_version_and_is_resumed(
         with pytest.raises(mreg.NotFound):
             registry.show("m")
         assert place.keys("blobs/") == []
-        arrived = sum(
-            part["Size"]
-            for upload in place.server.client().list_multipart_uploads(Bucket="models", Prefix=place.prefix).get("Uploads", ())
-            for part in place.server.client().list_parts(Bucket="models", Key=upload["Key"], UploadId=upload["UploadId"]).get("Parts", ())
-        )  # fmt: skip
+        client = place.server.client()
+        uploads = client.list_multipart_uploads(Bucket="models", Prefix=place.prefix).get("Uploads", ())
+        parts = [client.list_parts(Bucket="models", Key=one["Key"], UploadId=one["UploadId"]) for one in uploads]
+        arrived = sum(part["Size"] for listed in parts for part in listed.get("Parts", ()))
         settle()
         proxy.heal()
         registry.push("big.bin", name="m")

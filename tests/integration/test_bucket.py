@@ -54,9 +54,10 @@ def test_a_whole_life_in_a_bucket(bucket: Place, command: Mreg) -> None:
 
 @EVERY_STORE
 def test_a_folder_of_large_and_small_files_comes_back_as_it_was(bucket: Place, command: Mreg) -> None:
-    contents = {f"folder/{number}.bin": write(f"folder/{number}.bin", size) for number, size in enumerate(
-        [1, 10, 100_000, 5 << 20, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 17 << 20, 0]
-    )}  # fmt: skip
+    contents = {
+        f"folder/{number}.bin": write(f"folder/{number}.bin", size)
+        for number, size in enumerate([1, 10, 100_000, 5 << 20, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 17 << 20, 0])
+    }
     Path("folder/1.bin").chmod(0o755)
     assert command("push", "folder", "-n", "m").code == 0
     assert command("pull", "m", "back").code == 0
@@ -333,11 +334,16 @@ def test_a_profile_is_added_shown_and_checked(place: Place, command: Mreg) -> No
     done = command("profile", "check")
     assert done.code == 0
     assert [tuple(line.split("\t")[::2]) for line in done.out.splitlines()[1:]] == [
-        ("read the catalog", "works"), ("write to the catalog", "works"),
-        ("list", "works"), ("write a probe", "works"),
-        ("check uploads (by the store: SHA-256 sum)", "works"), ("read it back", "works"),
-        ("write only where nothing is", "works"), ("send a large file in parts", "works"), ("remove the probe", "works"),
-    ]  # fmt: skip
+        ("read the catalog", "works"),
+        ("write to the catalog", "works"),
+        ("list", "works"),
+        ("write a probe", "works"),
+        ("check uploads (by the store: SHA-256 sum)", "works"),
+        ("read it back", "works"),
+        ("write only where nothing is", "works"),
+        ("send a large file in parts", "works"),
+        ("remove the probe", "works"),
+    ]
     assert place.keys() == []
     text = Path(home, ".config/mreg/config.yaml").read_text()
     assert "secret" not in text

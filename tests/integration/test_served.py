@@ -168,9 +168,11 @@ def test_a_server_that_is_stopped_finishes_the_upload_under_way(team: Team, star
     first.session.close()
     content = os.urandom(2 << 20)
     request = requests.Request(
-        "POST", f"{first.url}/models/classifier/versions", files={"model_file": ("model.pkl", content)},
+        "POST",
+        f"{first.url}/models/classifier/versions",
+        files={"model_file": ("model.pkl", content)},
         headers={"Authorization": f"Bearer {team.writer}", "Host": f"127.0.0.1:{first.port}", "Connection": "close"},
-    ).prepare()  # fmt: skip
+    ).prepare()
     assert isinstance(request.body, bytes)
     headers = [f"{key}: {value!s}\r\n" for key, value in request.headers.items()]
     head = f"POST {request.path_url} HTTP/1.1\r\n" + "".join(headers)

@@ -268,10 +268,12 @@ def test_a_network_drive_of_macos_may_lack_the_call_but_not_fail_at_it(
 def test_sqlite_writes_commits_and_checkpoints_to_the_drive(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "catalog.db")
     for use in (database.write, database.read):
-        found = use(lambda connection: [
-            dict(connection.query(f"PRAGMA {name}", {})[0])[name]
-            for name in ("fullfsync", "checkpoint_fullfsync", "synchronous")
-        ])  # fmt: skip
+        found = use(
+            lambda connection: [
+                dict(connection.query(f"PRAGMA {name}", {})[0])[name]
+                for name in ("fullfsync", "checkpoint_fullfsync", "synchronous")
+            ]
+        )
         assert found == [1, 1, 2]
     database.close()
 

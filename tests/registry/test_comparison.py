@@ -23,9 +23,15 @@ def version(number: int, metrics: dict[str, float], digest: Digest = ZERO, **fie
     artifact = ModelArtifact(kind=ArtifactKind.FILE, name="m.pkl", path="file:///m", size_bytes=1, digest=digest)
     at = datetime(2026, 3, 1, tzinfo=UTC)
     return ModelVersion(
-        model_name=ModelName("m"), version=number, artifact=artifact, metrics=metrics, created_at=at, updated_at=at,
-        created_by="me", **fields,
-    )  # fmt: skip
+        model_name=ModelName("m"),
+        version=number,
+        artifact=artifact,
+        metrics=metrics,
+        created_at=at,
+        updated_at=at,
+        created_by="me",
+        **fields,
+    )
 
 
 def compared(first: dict[str, float], second: dict[str, float]) -> Comparison:

@@ -275,11 +275,14 @@ IN_THE_WAY: dict[str, tuple[Callable[[], object], str]] = {
     "a link that leads nowhere": (lambda: os.symlink("nowhere", "out/new.txt"), "'new.txt' is a symbolic link"),
     "a pipe for a file": (lambda: os.mkfifo("out/new.txt"), "'new.txt' is a pipe"),
     "a link for a pulled folder": (
-        lambda: (os.rename("out/sub", "sub"), os.symlink("../victim", "out/sub")), "'sub' is a symbolic link"),
+        lambda: (os.rename("out/sub", "sub"), os.symlink("../victim", "out/sub")),
+        "'sub' is a symbolic link",
+    ),
     "a link for a pulled file": (
         lambda: (os.unlink("out/old.txt"), os.symlink("../victim/bin/tool", "out/old.txt")),
-        "'old.txt' was changed since it was pulled"),
-}  # fmt: skip
+        "'old.txt' was changed since it was pulled",
+    ),
+}
 
 
 @pytest.mark.parametrize("first", ["fo@1", ""])

@@ -156,8 +156,10 @@ def test_a_tree_keeps_the_order_and_the_deleted_versions(registry: LocalRegistry
     ]  # fmt: skip
     above = registry.lineage("m@9")
     assert [(str(node.reference), node.version is None) for _, node in flatten(above.parents)] == [
-        ("m@4", True), ("m@2", True), ("m@1", False),
-    ]  # fmt: skip
+        ("m@4", True),
+        ("m@2", True),
+        ("m@1", False),
+    ]
 
 
 def test_a_tree_is_cut_at_its_limit(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:

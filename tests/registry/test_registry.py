@@ -137,11 +137,15 @@ def test_references_resolve_as_written(registry: mreg.Registry) -> None:
         ("classifier@7", "classifier has no version 7", "mreg show classifier lists its versions"),
         ("classifier@chmp", "classifier has no alias 'chmp'", "did you mean classifier@champ?"),
         ("classifier@staging", "no version of classifier is in Staging", "mreg promote classifier@latest --to Staging"),
-        ("classifier@best", "no version of classifier has the metric by which it would be best", "mreg edit classifier --primary-metric METRIC"),
+        (
+            "classifier@best",
+            "no version of classifier has the metric by which it would be best",
+            "mreg edit classifier --primary-metric METRIC",
+        ),
         ("classifier@latest~5", "nothing was 5 back from classifier@latest", "mreg show classifier lists its versions"),
         ("empty@latest", "empty has no versions", "mreg push PATH --name empty"),
     ],
-)  # fmt: skip
+)
 def test_a_reference_that_names_nothing_says_what_is_near(
     registry: mreg.Registry, reference: str, message: str, hint: str
 ) -> None:
@@ -359,8 +363,9 @@ def test_a_pushed_metric_of_another_type_becomes_a_plain_number(registry: mreg.R
     pushed = registry.push("model.pkl", name="classifier", metrics=metrics)
     for version in (pushed, registry.version("classifier@1")):
         assert {name: (type(value), value) for name, value in version.metrics.items()} == {
-            "accuracy": (float, 0.5), "count": (int, 5),
-        }  # fmt: skip
+            "accuracy": (float, 0.5),
+            "count": (int, 5),
+        }
     assert registry.history("classifier@1")[-1].details["metrics"] == {"accuracy": 0.5, "count": 5}
     assert registry.verify_audit().events == len(registry.history())
 
@@ -372,8 +377,10 @@ def test_a_pushed_numpy_scalar_becomes_a_plain_number(registry: mreg.Registry) -
     registry.push("model.pkl", name="classifier", metrics=metrics)
     found = registry.version("classifier@1").metrics
     assert {name: (type(value), value) for name, value in found.items()} == {
-        "a": (float, 0.5), "b": (float, 0.25), "c": (int, 7),
-    }  # fmt: skip
+        "a": (float, 0.5),
+        "b": (float, 0.25),
+        "c": (int, 7),
+    }
 
 
 LONG = "x" * 100_000

@@ -180,10 +180,15 @@ def in_process(registry: LocalRegistry) -> Iterator[Callable[..., Served]]:
 
     def start(settings: ServerSettings | None = None) -> Served:
         config = uvicorn.Config(
-            build_app(registry, settings or ServerSettings()), port=0, ws="none",
-            http=Protocol.within(Connections(limits_of(1024))), lifespan="off",  # type: ignore[arg-type]
-            access_log=False, log_config=None, timeout_graceful_shutdown=5,
-        )  # fmt: skip
+            build_app(registry, settings or ServerSettings()),
+            port=0,
+            ws="none",
+            http=Protocol.within(Connections(limits_of(1024))),  # type: ignore[arg-type]
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=5,
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

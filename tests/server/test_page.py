@@ -84,8 +84,13 @@ def furnish(registry: LocalRegistry, folder: Path) -> None:
     )
     for number in range(1, 13):
         ndcg = round(0.61 + 0.02 * math.log(number) - 0.004 * (number % 3), 4)
-        push("lin", "search/ranker", number, metrics={"ndcg": ndcg, "latency_ms": 18 + number % 4},
-             parent=f"search/ranker@{number - 1}" if number > 1 else None)  # fmt: skip
+        push(
+            "lin",
+            "search/ranker",
+            number,
+            metrics={"ndcg": ndcg, "latency_ms": 18 + number % 4},
+            parent=f"search/ranker@{number - 1}" if number > 1 else None,
+        )
     ada.promote("search/ranker@11", "Production")
     image = folder / "image-tagger"
     (image / "tokenizer").mkdir(parents=True)
@@ -192,10 +197,13 @@ def test_every_link_of_every_page_leads_somewhere(client: Client, registry: Loca
     registry.delete("short-lived")
     pages = crawled(client, "/ui")
     for address in (
-        "/ui/history", "/ui/models/fraud-detector", "/ui/models/speech%2Fwake-word/versions/4",
-        "/ui/models/vision%2Ftagger/versions/1", "/ui/models/search%2Franker/history",
+        "/ui/history",
+        "/ui/models/fraud-detector",
+        "/ui/models/speech%2Fwake-word/versions/4",
+        "/ui/models/vision%2Ftagger/versions/1",
+        "/ui/models/search%2Franker/history",
         "/ui/models/fraud-detector/compare?version_a=18&version_b=24",
-    ):  # fmt: skip
+    ):
         assert address in pages
     assert "deleted" in pages["/ui/models/search%2Franker/versions/4"]
     for address, text in pages.items():
@@ -258,11 +266,16 @@ def test_stored_text_is_shown_and_never_obeyed(client: Client, registry: LocalRe
                  "http://ok.example/\"><script>alert(1)</script>", "//evil.example/x", "file:///etc/passwd")  # fmt: skip
     for number in range(3):
         registry.push(
-            file, name="m", description=HOSTILE, metrics={HOSTILE_KEY: 0.1 * number, "accuracy": 1},
-            parameters={HOSTILE_KEY: HOSTILE + str(number)}, tags={HOSTILE_KEY: HOSTILE},
+            file,
+            name="m",
+            description=HOSTILE,
+            metrics={HOSTILE_KEY: 0.1 * number, "accuracy": 1},
+            parameters={HOSTILE_KEY: HOSTILE + str(number)},
+            tags={HOSTILE_KEY: HOSTILE},
             data={f"{HOSTILE_KEY}{place}": address for place, address in enumerate(addresses)},
-            run_id=HOSTILE_KEY, parent=f"m@{number}" if number else None,
-        )  # fmt: skip
+            run_id=HOSTILE_KEY,
+            parent=f"m@{number}" if number else None,
+        )
     registry.promote("m@1", "Production", reason=HOSTILE)
     registry.approve("m@2", comment=HOSTILE)
     registry.promote("m@2", "Production", reason=HOSTILE)

@@ -105,9 +105,14 @@ def fill(server: Served) -> None:
     )
     for number in (1, 2, 3):
         server.upload(
-            b"%d" % number, accuracy=f"0.{5 + number}", parameters='{"lr": 1}', tags='{"t": "u"}', data='{"d": "s3://x"}',
-            aliases=f"a{number}", **({"parent": f"classifier@{number - 1}"} if number > 1 else {}),
-        )  # fmt: skip
+            b"%d" % number,
+            accuracy=f"0.{5 + number}",
+            parameters='{"lr": 1}',
+            tags='{"t": "u"}',
+            data='{"d": "s3://x"}',
+            aliases=f"a{number}",
+            **({"parent": f"classifier@{number - 1}"} if number > 1 else {}),
+        )
     for number in (1, 2):
         server.post(f"/models/classifier/versions/{number}/transition", {"stage": "Staging"})
         server.post(f"/models/classifier/versions/{number}/approve", {"comment": "fine"})

@@ -37,8 +37,15 @@ def fill(registry: LocalRegistry) -> None:
     """Something of everything."""
     for number in (1, 2, 3):
         Path("m.pkl").write_text(f"{number}")
-        registry.push("m.pkl", name="m", metrics={"accuracy": number / 10}, parameters={"a": "1"}, tags={"t": "ü"},
-                      data={"train": "s3://x@1"}, parent=f"m@{number - 1}" if number > 1 else None)  # fmt: skip
+        registry.push(
+            "m.pkl",
+            name="m",
+            metrics={"accuracy": number / 10},
+            parameters={"a": "1"},
+            tags={"t": "ü"},
+            data={"train": "s3://x@1"},
+            parent=f"m@{number - 1}" if number > 1 else None,
+        )
     registry.set_alias("m@2", "champ")
     registry.promote("m@1", to="production")
     registry.approve("m@2", comment="fine")
@@ -61,9 +68,13 @@ def alter(registry: LocalRegistry, statement: str) -> None:
 def whole(registry: LocalRegistry) -> object:
     """Everything that can be asked for."""
     return (
-        registry.models(), registry.show("m"), registry.search("stage = 'None' or stage = 'Production'"),
-        registry.history(), registry.lineage("m@2"), registry.verify_audit(),
-    )  # fmt: skip
+        registry.models(),
+        registry.show("m"),
+        registry.search("stage = 'None' or stage = 'Production'"),
+        registry.history(),
+        registry.lineage("m@2"),
+        registry.verify_audit(),
+    )
 
 
 @pytest.mark.usefixtures("catalog")
@@ -342,7 +353,11 @@ def test_two_services_of_one_url_are_two_catalogs(
 def test_a_copy_has_every_table_but_what_belongs_to_a_place() -> None:
     raw = empty_catalog()
     tables = {str(row[0]) for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    numbered = {name for name in tables if "AUTOINCREMENT" in raw.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]}  # fmt: skip
+    numbered = {
+        name
+        for name in tables
+        if "AUTOINCREMENT" in raw.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]
+    }
     raw.close()
     assert tables - {"sqlite_sequence", "writes", "removals"} == set(KEYS)
     assert numbered - {"writes"} == set(NUMBERED)
