@@ -129,11 +129,13 @@ def mutants(module: str) -> list[Mutant]:
         starts.append(starts[-1] + len(row))
     found: list[Mutant] = []
 
-    def add(node: ast.AST, function: str, new: str) -> None:
-        start = starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
-        end = starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+    def add(node: ast.expr | ast.stmt, function: str, new: str) -> None:
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        start = starts[node.lineno - 1] + node.col_offset
+        end = starts[node.end_lineno - 1] + node.end_col_offset
         old = text[start:end].decode()
-        found.append(Mutant(module, function, node.lineno, start, end, old, new))  # type: ignore[attr-defined]
+        found.append(Mutant(module, function, node.lineno, start, end, old, new))
 
     def walk(node: ast.AST, function: str) -> None:
         if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
@@ -141,7 +143,7 @@ def mutants(module: str) -> list[Mutant]:
         for new in changes(node):
             if isinstance(node, ast.If | ast.IfExp):
                 add(node.test, function, f"(not ({ast.unparse(node.test)}))")
-            else:
+            elif isinstance(node, ast.expr | ast.stmt):
                 add(node, function, new)
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
             function = node.name if function == "module" else f"{function}.{node.name}"
@@ -253,7 +255,7 @@ def main() -> int:
                     break
                 stages.append((tests, max(30.0, 5 * (time.monotonic() - began))))
             else:
-                survived = list(pool.map(lambda one, stages=stages: run(one, stages), sample))  # type: ignore[misc]
+                survived = list(pool.map(lambda one, stages=stages: run(one, stages), sample))
                 left = [one for one, alive in zip(sample, survived, strict=True) if alive]
                 rows.append((module, len(sample), len(sample) - len(left)))
                 print(f"{module:24} {len(sample):4} mutants {len(sample) - len(left):4} killed", flush=True)

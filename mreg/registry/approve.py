@@ -72,9 +72,14 @@ def reject(
             decide(writer, version, target, approved=False, comment=reason)
         if version.stage is ModelStage.PRODUCTION and target == version.stage.value:
             version = enter_stage(
-                writer, version, ModelStage.STAGING, keep_existing=True, leave_production=leave_production,
-                reason=f"rejected: {reason}", unchecked=True,
-            ).version  # fmt: skip
+                writer,
+                version,
+                ModelStage.STAGING,
+                keep_existing=True,
+                leave_production=leave_production,
+                reason=f"rejected: {reason}",
+                unchecked=True,
+            ).version
         return _result(writer, version, "rejected", target)
 
     return session.write(work, _after_hooks)

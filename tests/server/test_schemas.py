@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, get_type_hints
 
 import pytest
@@ -19,11 +20,12 @@ SHAPES = {
 }
 
 
-def strict(shape: Any) -> TypeAdapter[Any]:
-    """Takes exactly the keys and types of a shape."""
+def strict(shape: Any, *, many: bool = False) -> TypeAdapter[Any]:
+    """Takes exactly the keys and types of a shape, or of each one in a list."""
     for one in SHAPES.values():
         with_config(ConfigDict(extra="forbid", strict=True))(one)
-    return TypeAdapter(shape)
+    wanted: Any = GenericAlias(list, shape) if many else shape
+    return TypeAdapter(wanted)
 
 
 @pytest.mark.parametrize("name", [name for name in SECTIONS if SECTIONS[name] and name in SHAPES])
@@ -63,7 +65,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         many = reference.get("type") == "array"
         name = (reference["items"] if many else reference)["$ref"].rpartition("/")[2]
         assert found.json() or path == "/approvals", path
-        strict(list[SHAPES[name]] if many else SHAPES[name]).validate_json(found.content)
+        strict(SHAPES[name], many=many).validate_json(found.content)
         answered.add(name)
     posted = {
         "Deletion": server.ask("DELETE", "/models/classifier/versions/1?dry_run=true&force=true"),
@@ -79,7 +81,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         (server.get("/approvals"), "Waiting"),
         (server.post("/policy/check", {"Production": {"gates": ["accuracy > 0.5"]}}), "Standing"),
     ):
-        strict(list[SHAPES[name]]).validate_json(found.content)  # type: ignore[valid-type]
+        strict(SHAPES[name], many=True).validate_json(found.content)
         answered.add(name)
     inner = {
         "Artifact",
@@ -103,9 +105,14 @@ def fill(server: Served) -> None:
     )
     for number in (1, 2, 3):
         server.upload(
-            b"%d" % number, accuracy=f"0.{5 + number}", parameters='{"lr": 1}', tags='{"t": "u"}', data='{"d": "s3://x"}',
-            aliases=f"a{number}", **({"parent": f"classifier@{number - 1}"} if number > 1 else {}),
-        )  # fmt: skip
+            b"%d" % number,
+            accuracy=f"0.{5 + number}",
+            parameters='{"lr": 1}',
+            tags='{"t": "u"}',
+            data='{"d": "s3://x"}',
+            aliases=f"a{number}",
+            **({"parent": f"classifier@{number - 1}"} if number > 1 else {}),
+        )
     for number in (1, 2):
         server.post(f"/models/classifier/versions/{number}/transition", {"stage": "Staging"})
         server.post(f"/models/classifier/versions/{number}/approve", {"comment": "fine"})
