@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import mreg
@@ -66,18 +67,21 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
         small, large = _both(folder, sizes, question)
         yield against(f"{title} at {sizes[1]:,}", large * 1000, small * 1000, 2.0, unit="ms", note="in process")
     for title, (where, sort) in SEARCHES.items():
-        small, large = _both(folder, sizes, lambda registry, _, w=where, s=sort: registry.search(w, sort=s, limit=50))  # type: ignore[misc]
+        small, large = _both(folder, sizes, partial(_search, where, sort))
         few, many = (_count(folder, size, where, sort) for size in sizes)
         note = f"in process; {many} rows against {few}, so no limit"
         yield Figure(name=f"{title} at {sizes[1]:,}", value=large * 1000, unit="ms", ratio=large / small, note=note)
     for title, words in COMMANDS.items():
         commands = [[*MREG, *words] for _ in sizes]
         works = [
-            lambda command=command, size=size: run(command, env=_environment(folder, size))  # type: ignore[misc]
-            for command, size in zip(commands, sizes, strict=True)
+            partial(run, command, env=_environment(folder, size)) for command, size in zip(commands, sizes, strict=True)
         ]
         small, large = in_turn(works, 3 if quick else 9)
         yield against(f"mreg {title} at {sizes[1]:,}", large, small, 2.0, note="whole command")
+
+
+def _search(where: str, sort: str | None, registry: mreg.Registry, _size: int) -> object:
+    return registry.search(where, sort=sort, limit=50)
 
 
 def _environment(folder: Path, size: int) -> dict[str, str]:

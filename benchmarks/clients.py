@@ -56,27 +56,28 @@ def fetch(port: int, path: str) -> float:
 def crowd(port: int, path: str, count: int, requests: int) -> float:
     """Seconds that so many requests take in all, ``count`` of them under way at a time."""
     request = _head("GET", path)
-    waiting = selectors.DefaultSelector()
+    waiting, connections = selectors.DefaultSelector(), list[socket.socket]()
     for _ in range(count):
         connection = socket.create_connection(("127.0.0.1", port))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        waiting.register(connection, selectors.EVENT_READ)
-    connections = [key.fileobj for key in waiting.get_map().values()]
+        waiting.register(connection, selectors.EVENT_READ, connection)
+        connections.append(connection)
     began = time.perf_counter()
     for one in connections[:requests]:
-        one.sendall(request)  # type: ignore[union-attr]
+        one.sendall(request)
     asked, answered = min(count, requests), 0
     while answered < requests:
         for key, _ in waiting.select():
-            status, _body = _answered(key.fileobj)  # type: ignore[arg-type]
+            asking: socket.socket = key.data
+            status, _body = _answered(asking)
             _check(status, path)
             answered += 1
             if asked < requests:
-                key.fileobj.sendall(request)  # type: ignore[union-attr]
+                asking.sendall(request)
                 asked += 1
     seconds = time.perf_counter() - began
     for one in connections:
-        one.close()  # type: ignore[union-attr]
+        one.close()
     return seconds
 
 

@@ -59,8 +59,8 @@ def _large_file(folder: Path, mebibytes: int) -> Iterator[Figure]:
     yield against(f"mreg push of {size}", pushing, slower, 1.25, note=f"{mebibytes / pushing:.0f} MiB/s")
     yield against(f"mreg pull of {size}", pulling, slower, 1.25, note=f"{mebibytes / pulling:.0f} MiB/s")
     yield against(f"mreg push of the same {size} again", again, hash_here, 1.25, note="limit: hashing alone")
-    with big.open("r+b") as stream:
-        stream.write(b"memory!!")
+    with big.open("r+b") as changed:
+        changed.write(b"memory!!")
     memory = peak_memory([*MREG, "push", str(big), "--name", "big"])
     yield Figure(name=f"peak memory of that push of {size}", value=memory, unit="MiB", limit=100)
     pulled.unlink()
@@ -80,7 +80,7 @@ def _hash_seconds(path: Path) -> float:
 
     began = time.perf_counter()
     with path.open("rb", buffering=0) as stream:
-        hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
+        hashlib.file_digest(stream, "sha256")
     return time.perf_counter() - began
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,10 +78,11 @@ def workspace() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run(command: Sequence[str], **settings: object) -> float:
+def run(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> float:
     """Seconds that a command takes from start to end; it must succeed."""
     began = time.perf_counter()
-    subprocess.run(list(command), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **settings)
+    quiet = subprocess.DEVNULL
+    subprocess.run(list(command), check=True, stdout=quiet, stderr=quiet, cwd=cwd, env=env)
     return time.perf_counter() - began
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import MREG, Figure, in_turn, run
@@ -41,7 +42,7 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
         if command is None:
             yield Figure(name=f"{peer} is not installed", value=0, unit="")
             continue
-        seconds = in_turn([lambda command=command: run([command, "--version"])], rounds)[0]  # type: ignore[misc]
+        seconds = in_turn([partial(run, [command, "--version"])], rounds)[0]
         yield Figure(name=f"{peer} --version", value=seconds, unit="s")
         yield from {"mlflow": _mlflow, "dvc": _dvc, "gto": _gto}[peer](folder, command, model, rounds)
 

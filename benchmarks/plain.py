@@ -67,9 +67,16 @@ def main() -> None:
     """Serve until told to stop."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(
-            application(Path(sys.argv[1])), http="httptools", ws="none", lifespan="off", access_log=False,
-            log_level="warning", server_header=False, proxy_headers=False, timeout_keep_alive=30,
-        )  # fmt: skip
+            application(Path(sys.argv[1])),
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=30,
+        )
         print(f"at http://127.0.0.1:{listening.getsockname()[1]},", flush=True)
         uvicorn.Server(config).run(sockets=[listening])
 

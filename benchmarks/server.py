@@ -53,9 +53,12 @@ def _fill(folder: Path, models: int) -> None:
             for version in range(VERSIONS):
                 path.write_text(f"{number} {version}")
                 registry.push(
-                    path, name=f"model-{number:04d}", metrics={"accuracy": version / 10, "latency_ms": number / 7},
-                    parameters={"lr": 0.01}, tags={"team": "mail"},
-                )  # fmt: skip
+                    path,
+                    name=f"model-{number:04d}",
+                    metrics={"accuracy": version / 10, "latency_ms": number / 7},
+                    parameters={"lr": 0.01},
+                    tags={"team": "mail"},
+                )
 
 
 @contextmanager
@@ -184,5 +187,5 @@ def _told(before: float, after: float, peak: float) -> str:
 def _resident(process: int) -> tuple[float, float]:
     """MiB of a process now, and at most so far."""
     text = Path(f"/proc/{process}/status").read_text()
-    now, most = (int(re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE)[1]) for name in ("VmRSS", "VmHWM"))  # type: ignore[index]
-    return now / 1024, most / 1024
+    kilobytes = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", text, re.MULTILINE))
+    return int(kilobytes["VmRSS"]) / 1024, int(kilobytes["VmHWM"]) / 1024

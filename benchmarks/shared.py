@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import mreg
@@ -102,7 +103,7 @@ def _reads(folder: Path, places: dict[str, Callable[[], str]], sizes: tuple[int,
             began = time.perf_counter()
             _show(place)
             first = time.perf_counter() - began
-            found.append((first, _median(lambda place=place: _show(place))))  # type: ignore[misc]
+            found.append((first, _median(partial(_show, place))))
         note = f"at {sizes[0]:,} {found[0][1] * 1000:.1f} ms; the first one {found[1][0] * 1000:.0f} ms"
         name = f"{kind}: show NAME@3 at {sizes[1]:,}, registry opened anew"
         yield Figure(name=name, value=found[1][1] * 1000, unit="ms", ratio=found[1][1] / found[0][1], note=note)
@@ -131,9 +132,9 @@ def _bytes_moved(folder: Path, s3: S3Server, sizes: tuple[int, ...]) -> Iterator
             _load(folder, "bucket", place, versions)
             os.environ.update(MREG_CATALOG=place, MREG_ENDPOINT_URL=proxy.endpoint)
             for title, work in (
-                ("the first show", lambda: _show(place)),  # noqa: B023
-                ("a show after it", lambda: _show(place)),  # noqa: B023
-                ("a push", lambda: _push(model)),
+                ("the first show", partial(_show, place)),
+                ("a show after it", partial(_show, place)),
+                ("a push", partial(_push, model)),
             ):
                 proxy.up = proxy.down = 0
                 began = time.perf_counter()
@@ -190,7 +191,7 @@ def _million(folder: Path, postgresql: PostgresqlServer, sizes: tuple[int, int])
         "search by a commit": lambda registry: registry.search(f"git_commit = '{7:040x}'", limit=50),
     }
     for title, question in questions.items():
-        small, large = (_median(lambda place=place: _ask(place, question)) for place in places.values())  # type: ignore[misc]  # noqa: B023
+        small, large = (_median(partial(_ask, place, question)) for place in places.values())
         yield against(f"postgresql: {title} at {sizes[1]:,}", large * 1000, small * 1000, 2.0, unit="ms")
 
 

@@ -18,9 +18,7 @@ from collections.abc import Iterator
 from mreg.files import close, open_file, open_folder
 from mreg.linux import has_syncfs, syncfs
 
-UNSUPPORTED = frozenset({
-    errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.EOPNOTSUPP,
-})  # fmt: skip
+UNSUPPORTED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.EOPNOTSUPP})
 """Errors that mean that a file system has no such call, and not that it failed to write."""
 
 

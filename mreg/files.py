@@ -35,9 +35,11 @@ BINARY = getattr(os, "O_BINARY", 0)
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 
-RELATIVE = bool(NOFOLLOW and DIRECTORY and hasattr(os, "link")) and {
-    os.open, os.stat, os.mkdir, os.unlink, os.rmdir, os.rename, os.link
-} <= os.supports_dir_fd and {os.listdir, os.scandir} <= os.supports_fd  # fmt: skip
+RELATIVE = (
+    bool(NOFOLLOW and DIRECTORY and hasattr(os, "link"))
+    and {os.open, os.stat, os.mkdir, os.unlink, os.rmdir, os.rename, os.link} <= os.supports_dir_fd
+    and {os.listdir, os.scandir} <= os.supports_fd
+)
 """Whether the system has calls relative to an open folder."""
 
 WINDOWS = os.name == "nt"

@@ -21,6 +21,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 import mreg
 from mreg.catalog.database import Database
 from mreg.cli import app
+from mreg.registry.local import LocalRegistry
 from tests.proxy import Proxy
 from tests.servers import Place, PostgresqlServer, Store, new_place
 from tests.stores import STORES, refuse_missing, running
@@ -213,7 +214,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def registry() -> Iterator[mreg.Registry]:
+def registry() -> Iterator[LocalRegistry]:
     """A registry over the default store of the test's own home."""
     with mreg.open_registry() as opened:
         yield opened

@@ -1,7 +1,8 @@
 """Make seeded single-point mutants of the core modules and count those that the tests detect.
 
-Each mutant runs in a temporary copy of the project, never in the working tree. First the tests of the module itself run,
-then, if the mutant survived, the tests that use it through commands. A mutant that exceeds its time limit counts as killed.
+Each mutant runs in a temporary copy of the project, never in the working tree, and with the tests alone that execute the
+changed lines: the tests run once without a mutant, and coverage.py records which test executes which line. A mutant of
+lines that only run during imports gets all tests of its module. A test that exceeds its time limit counts as failed.
 
 mutmut and cosmic-ray do not fit: mutmut skips everything outside functions and cannot draw a seeded sample; cosmic-ray changes
 the working tree and needs one server per worker to run mutants in parallel.
@@ -14,16 +15,17 @@ import ast
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+
+from coverage import CoverageData
 
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tests/equivalent_mutants.txt"
@@ -37,37 +39,43 @@ _PULL = "tests/registry/test_destinations.py tests/registry/test_forced_pulls.py
 _STORE = "tests/artifacts/test_store.py"
 _SERVER = "tests/server/test_api.py tests/server/test_safety.py"
 
-# module: the tests of the module itself; the tests that use it
 MODULES = {
-    "domain/policy": ("tests/domain/test_policy.py", _POLICY),
-    "domain/gates": ("tests/domain/test_policy.py tests/domain/test_directions.py", _POLICY),
-    "domain/transition": ("tests/domain/test_transition.py", _LIFE),
-    "registry/compare": ("tests/registry/test_comparison.py", "tests/registry/test_queries.py"),
-    "domain/names": ("tests/domain/test_names.py", f"{_PUSH} tests/attacks/test_alias_case.py"),
-    "registry/admission": (_POLICY, _LIFE),
-    "registry/approve": (_POLICY, _LIFE),
-    "registry/promote": (_LIFE, f"{_POLICY} tests/cli/test_leaving_production.py"),
-    "registry/stage_changes": (_LIFE, f"{_POLICY} tests/cli/test_leaving_production.py"),
-    "registry/references": (_LIFE, f"{_PUSH} tests/attacks/test_alias_case.py"),
-    "registry/storing": ("tests/upkeep/test_gc.py", _PUSH),
-    "registry/gc": ("tests/upkeep/test_gc.py", "tests/upkeep/test_commands.py"),
-    "registry/push": (_PUSH, "tests/cli/test_commands.py"),
-    "catalog/removals": ("tests/upkeep/test_gc.py", "tests/upkeep/test_commands.py"),
-    "catalog/writer": (_CATALOG, f"{_LIFE} {_PUSH}"),
-    "catalog/reader": (_CATALOG, f"tests/registry/test_queries.py {_LIFE}"),
-    "catalog/bucket": ("tests/catalog/test_bucket.py", "tests/contracts/test_bucket_database.py"),
-    "artifacts/destination": (_PULL, _STORE),
-    "artifacts/placing": (_PULL, _STORE),
-    "artifacts/replacing": (_PULL, _STORE),
-    "artifacts/store": (_STORE, _PULL),
-    "server/guard": ("tests/server/test_guarded_places.py", _SERVER),
-    "server/tokens": ("tests/attacks/test_tokens.py", _SERVER),
+    "domain/policy": f"tests/domain/test_policy.py {_POLICY}",
+    "domain/gates": f"tests/domain/test_policy.py tests/domain/test_directions.py {_POLICY}",
+    "domain/transition": f"tests/domain/test_transition.py {_LIFE}",
+    "domain/comparison": "tests/domain/test_comparison.py tests/registry/test_queries.py",
+    "domain/names": f"tests/domain/test_names.py {_PUSH} tests/attacks/test_alias_case.py",
+    "registry/admission": f"{_POLICY} {_LIFE}",
+    "registry/approve": f"{_POLICY} {_LIFE}",
+    "registry/promote": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py",
+    "registry/stage_changes": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py",
+    "registry/references": f"{_LIFE} {_PUSH} tests/attacks/test_alias_case.py",
+    "registry/storing": f"tests/upkeep/test_gc.py {_PUSH}",
+    "registry/gc": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
+    "registry/push": f"{_PUSH} tests/cli/test_commands.py",
+    "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
+    "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH}",
+    "catalog/reader": f"{_CATALOG} tests/registry/test_queries.py {_LIFE}",
+    "catalog/bucket": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py",
+    "artifacts/destination": f"{_PULL} {_STORE}",
+    "artifacts/placing": f"{_PULL} {_STORE}",
+    "artifacts/replacing": f"{_PULL} {_STORE}",
+    "artifacts/store": f"{_STORE} {_PULL}",
+    "server/guard": f"tests/server/test_guarded_places.py {_SERVER}",
+    "server/tokens": f"tests/attacks/test_tokens.py {_SERVER}",
 }
+"""The tests that use a module."""
+
+TEST_SECONDS = 120
+"""Time limit of each test with a mutant."""
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
+
+
+Coverage = dict[tuple[str, int], set[str]]
 
 
 @dataclass(frozen=True)
@@ -129,11 +137,13 @@ def mutants(module: str) -> list[Mutant]:
         starts.append(starts[-1] + len(row))
     found: list[Mutant] = []
 
-    def add(node: ast.AST, function: str, new: str) -> None:
-        start = starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
-        end = starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+    def add(node: ast.expr | ast.stmt, function: str, new: str) -> None:
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        start = starts[node.lineno - 1] + node.col_offset
+        end = starts[node.end_lineno - 1] + node.end_col_offset
         old = text[start:end].decode()
-        found.append(Mutant(module, function, node.lineno, start, end, old, new))  # type: ignore[attr-defined]
+        found.append(Mutant(module, function, node.lineno, start, end, old, new))
 
     def walk(node: ast.AST, function: str) -> None:
         if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
@@ -141,7 +151,7 @@ def mutants(module: str) -> list[Mutant]:
         for new in changes(node):
             if isinstance(node, ast.If | ast.IfExp):
                 add(node.test, function, f"(not ({ast.unparse(node.test)}))")
-            else:
+            elif isinstance(node, ast.expr | ast.stmt):
                 add(node, function, new)
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
             function = node.name if function == "module" else f"{function}.{node.name}"
@@ -166,8 +176,15 @@ class Copy:
             elif (ROOT / name).exists():
                 shutil.copy2(ROOT / name, root / name)
 
-    def passes(self, tests: str, limit: float) -> bool:
-        """Return whether the tests pass within the limit."""
+    def passes(self, tests: Iterable[str], *options: str) -> bool:
+        """Run tests, up to the first that fails, and return whether all pass.
+
+        Args:
+            tests: Files or node ids.
+            options: Further arguments of pytest.
+        """
+        chosen = self.root / "chosen.txt"
+        chosen.write_text("\n".join(tests), encoding="utf-8")
         command = [
             sys.executable,
             "-B",
@@ -183,26 +200,35 @@ class Copy:
             "no:cacheprovider",
         ]
         environment = {**os.environ, "PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
-        process = subprocess.Popen(
-            [*command, "-m", "not campaign", *tests.split()],
-            cwd=self.root, env=environment, start_new_session=True,
+        process = subprocess.run(
+            [*command, "-m", "not campaign", *options, f"@{chosen}"],
+            cwd=self.root, env=environment, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        try:
-            return process.wait(limit) == 0
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        return process.returncode == 0
 
-    def survives(self, mutant: Mutant, stages: list[tuple[str, float]]) -> bool:
+    def covering(self, tests: Iterable[str]) -> Coverage | None:
+        """Return the tests that execute each line, by module and line; None if a test fails."""
+        if not self.passes(tests, "--cov=mreg", "--cov-context=test", "--cov-report="):
+            return None
+        data = CoverageData(str(self.root / ".coverage"))
+        data.read()
+        found: Coverage = {}
+        for file in data.measured_files():
+            module = Path(file).relative_to(self.root / "mreg").with_suffix("").as_posix()
+            for line, contexts in data.contexts_by_lineno(file).items():
+                found[module, line] = {context.rpartition("|")[0] for context in contexts} - {""}
+        return found
+
+    def survives(self, mutant: Mutant, coverage: Coverage) -> bool:
+        """Return whether no test fails with the mutant."""
+        lines = range(mutant.line, mutant.line + mutant.old.count("\n") + 1)
+        chosen = sorted(set().union(*(coverage.get((mutant.module, line), set()) for line in lines)))
         file = self.root / "mreg" / f"{mutant.module}.py"
         original = file.read_bytes()
         file.write_bytes(mutant.apply(original))
         try:
-            return all(self.passes(tests, limit) for tests, limit in stages)
+            return self.passes(chosen or MODULES[mutant.module].split(), f"--timeout={TEST_SECONDS}")
         finally:
             file.write_bytes(original)
 
@@ -218,7 +244,6 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10, help="mutants per module (default: 10)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the sample (default: 1)")
     parser.add_argument("--jobs", type=int, default=2, help="mutants that run at the same time (default: 2)")
-    parser.add_argument("--quick", action="store_true", help="run only the tests of the module itself")
     parser.add_argument("--list", action="store_true", help="list the sample; run nothing")
     options = parser.parse_args()
     modules = [name for name in MODULES if not options.module or any(part in name for part in options.module)]
@@ -226,41 +251,36 @@ def main() -> int:
         parser.error("no module matches --module")
     known, rows = equivalents(), []
     with tempfile.TemporaryDirectory(prefix="mreg-mutants-") as folder, ThreadPoolExecutor(options.jobs) as pool:
-        free: SimpleQueue[Copy] = SimpleQueue()
+        copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(0 if options.list else options.jobs):
-            free.put(Copy(Path(folder, str(number))))
+            copies.put(Copy(Path(folder, str(number))))
 
-        def run(mutant: Mutant, stages: list[tuple[str, float]]) -> bool:
-            copy = free.get()
+        def run(mutant: Mutant, coverage: Coverage) -> bool:
+            copy = copies.get()
             try:
-                return copy.survives(mutant, stages)
+                return copy.survives(mutant, coverage)
             finally:
-                free.put(copy)
+                copies.put(copy)
 
         for module in modules:
-            all_of_it = [one for one in mutants(module) if one.place not in known]
-            sample = random.Random(f"{options.seed} {module}").sample(all_of_it, min(options.count, len(all_of_it)))
+            drawable = [mutant for mutant in mutants(module) if mutant.place not in known]
+            sample = random.Random(f"{options.seed} {module}").sample(drawable, min(options.count, len(drawable)))
             if options.list:
-                print(*(f"mreg/{module}.py:{one.line} {one.change}" for one in sample), sep="\n")
+                print(*(f"mreg/{module}.py:{mutant.line} {mutant.change}" for mutant in sample), sep="\n")
                 continue
-            stages = []
-            for tests in MODULES[module][: 1 if options.quick else 2]:
-                copy, began = free.get(), time.monotonic()
-                passed = copy.passes(tests, 600)
-                free.put(copy)
-                if not passed:
-                    print(f"{module}: {tests} fails without a mutant", file=sys.stderr)
-                    break
-                stages.append((tests, max(30.0, 5 * (time.monotonic() - began))))
-            else:
-                survived = list(pool.map(lambda one, stages=stages: run(one, stages), sample))  # type: ignore[misc]
-                left = [one for one, alive in zip(sample, survived, strict=True) if alive]
-                rows.append((module, len(sample), len(sample) - len(left)))
-                print(f"{module:24} {len(sample):4} mutants {len(sample) - len(left):4} killed", flush=True)
-                for one in left:
-                    print(f"    mreg/{module}.py:{one.line}  {one.place}", flush=True)
+            copy = copies.get()
+            coverage = copy.covering(MODULES[module].split())
+            copies.put(copy)
+            if coverage is None:
+                print(f"{module}: a test of {MODULES[module]} fails without a mutant", file=sys.stderr)
+                rows.append((module, 0, 0))
                 continue
-            rows.append((module, 0, 0))
+            survived = list(pool.map(partial(run, coverage=coverage), sample))
+            left = [mutant for mutant, alive in zip(sample, survived, strict=True) if alive]
+            rows.append((module, len(sample), len(sample) - len(left)))
+            print(f"{module:24} {len(sample):4} mutants {len(sample) - len(left):4} killed", flush=True)
+            for mutant in left:
+                print(f"    mreg/{module}.py:{mutant.line}  {mutant.place}", flush=True)
     total, killed = sum(row[1] for row in rows), sum(row[2] for row in rows)
     if total:
         print(f"\n{killed} of {total} mutants killed: {100 * killed / total:.0f} %")

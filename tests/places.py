@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import WRITER, new_place
+from tests.servers import WRITER, PostgresqlServer, new_place
 
 KINDS = ("file", "bucket", "postgresql")
 
@@ -26,7 +26,8 @@ def catalogs_of(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.M
     if kind == "file":
         return lambda: str(folder / f"catalog-{os.urandom(4).hex()}" / "catalog.db")
     if kind == "postgresql":
-        return request.getfixturevalue("postgresql").new_catalog  # type: ignore[no-any-return]
+        postgresql: PostgresqlServer = request.getfixturevalue("postgresql")
+        return postgresql.new_catalog
     server = request.getfixturevalue("s3_server")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])

@@ -105,13 +105,8 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        if self.broken:
-            _reset(client)
-            return
-        try:
-            server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
-            server.settimeout(None)
-        except OSError:
+        server = None if self.broken else self._connect()
+        if server is None:
             _reset(client)
             return
         with self._lock:
@@ -128,6 +123,14 @@ class Proxy:
             self._open -= {client, server}
         for one in (client, server):
             one.close()
+
+    def _connect(self) -> socket.socket | None:
+        try:
+            server = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+            server.settimeout(None)
+        except OSError:
+            return None
+        return server
 
     def _upward(self, client: socket.socket, server: socket.socket, losing: threading.Event) -> None:
         time.sleep(self.delay)

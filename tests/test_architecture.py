@@ -273,8 +273,10 @@ def test_a_command_imports_only_what_it_uses(name: str) -> None:
     loaded = set(done.stderr.split("\n")[-2].split())
     plain = subprocess.run(
         [sys.executable, "-c", "import sys, typer\nprint(*{name.split('.')[0] for name in sys.modules})"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     own = loaded - set(plain.stdout.split())
     assert own & set(HEAVY) <= ALLOWED.get(name, set())
     if name == "--version":

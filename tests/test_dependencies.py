@@ -7,6 +7,7 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,9 +73,9 @@ def test_no_lower_bound_allows_a_version_with_a_known_advisory() -> None:
         assert (*parts(bounds[name]), 0, 0) >= parts(version), name
 
 
-def run(python: Path, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
+def run(python: Path, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([str(python), *words], capture_output=True, text=True, check=False, env=env, **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run([str(python), *words], capture_output=True, text=True, check=False, env=env, **options)
 
 
 @pytest.mark.timeout(900)

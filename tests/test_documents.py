@@ -19,7 +19,7 @@ def written(name: str, text: str | bytes) -> Path:
     return path
 
 
-BAD = {
+BAD: dict[str, list[tuple[str | bytes, str | None]]] = {
     "m.yaml": [
         ("a: 1\na: 2\n", "'m.yaml', line 2: the key 'a' is given twice"),
         ("a: &x 1\nb: *x\n", "'m.yaml', line 1: anchors and aliases are not allowed"),
@@ -74,17 +74,23 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to("loop")
     for path, error in (
-        (tmp_path, BadInput), (tmp_path / "fifo", BadInput), (Path("/dev/zero"), BadInput),
-        (tmp_path / "none", NotFound), (tmp_path / "loop", MregError),
-    ):  # fmt: skip
+        (tmp_path, BadInput),
+        (tmp_path / "fifo", BadInput),
+        (Path("/dev/zero"), BadInput),
+        (tmp_path / "none", NotFound),
+        (tmp_path / "loop", MregError),
+    ):
         with pytest.raises(error):
             read_metrics(path)
 
 
 def test_numbers_come_as_they_are_written() -> None:
     assert read_metrics(written("m.yaml", "a: 0.95\nb: -1\nc: 1e-300\nd: 9007199254740993\n# end\n")) == {
-        "a": 0.95, "b": -1, "c": 1e-300, "d": 9007199254740993,
-    }  # fmt: skip
+        "a": 0.95,
+        "b": -1,
+        "c": 1e-300,
+        "d": 9007199254740993,
+    }
     assert read_metrics(written("m.json", '\ufeff{"a": 0.95, "d": 9007199254740993}')) == {"a": 0.95, "d": 2**53 + 1}
 
 

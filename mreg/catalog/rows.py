@@ -72,8 +72,12 @@ def row_of(table: str, key: str) -> Callable[[Callable[Concatenate[Row, P], T]],
 def unreadable(table: str, key: Value, why: str) -> Corrupt:
     """Return the error for a row with invalid values."""
     shown = key if isinstance(key, int) else _shown(key)
-    return Corrupt(f"the row {shown} of the table {table} in the catalog can't be read: {why}", hint=RESTORE,
-                   table=table, row=shown)  # fmt: skip
+    return Corrupt(
+        f"the row {shown} of the table {table} in the catalog can't be read: {why}",
+        hint=RESTORE,
+        table=table,
+        row=shown,
+    )
 
 
 def _shown(value: Value) -> str:

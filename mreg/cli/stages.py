@@ -56,9 +56,14 @@ def promote(
 
     def move(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> StageChange:
         return run.registry.promote(
-            reference, to if confirmed is None else stage_asked_for(confirmed), keep_existing=keep_existing,
-            leave_production=leave_production, seen=seen_stage(confirmed), reason=reason, override=override,
-        )  # fmt: skip
+            reference,
+            to if confirmed is None else stage_asked_for(confirmed),
+            keep_existing=keep_existing,
+            leave_production=leave_production,
+            seen=seen_stage(confirmed),
+            reason=reason,
+            override=override,
+        )
 
     change = ask_before_leaving(run, wanted, move, yes=yes)
     warn_of_override(run, override if change.changed else "")
@@ -156,8 +161,12 @@ def rollback(
 
     def move(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> StageChange:
         return run.registry.rollback(
-            model, stage=stage, to=to if confirmed is None else reference, leave_production=leave_production,
-            seen=seen_stage(confirmed), reason=reason,
-        )  # fmt: skip
+            model,
+            stage=stage,
+            to=to if confirmed is None else reference,
+            leave_production=leave_production,
+            seen=seen_stage(confirmed),
+            reason=reason,
+        )
 
     run.output.result(ask_before_leaving(run, VersionRef(model), move, yes=yes))

@@ -131,9 +131,11 @@ def _check_artifact(artifact: ModelArtifact) -> None:
 def _check_source(source: Source) -> None:
     check_entries("environment", source.environment)
     for what, line in (
-        ("commit", source.git_commit), ("branch", source.git_branch), ("remote", source.git_remote),
+        ("commit", source.git_commit),
+        ("branch", source.git_branch),
+        ("remote", source.git_remote),
         ("run's page", source.run_url),
-    ):  # fmt: skip
+    ):
         check_optional_line(what, line)
 
 

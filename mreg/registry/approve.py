@@ -73,9 +73,14 @@ def reject(
             decide(writer, version, target, approved=False, comment=reason)
         if version.stage is ModelStage.PRODUCTION and target == version.stage.value:
             version = enter_stage(
-                writer, version, ModelStage.STAGING, keep_existing=True, leave_production=leave_production,
-                reason=f"rejected: {reason}", unchecked=True,
-            ).version  # fmt: skip
+                writer,
+                version,
+                ModelStage.STAGING,
+                keep_existing=True,
+                leave_production=leave_production,
+                reason=f"rejected: {reason}",
+                unchecked=True,
+            ).version
         return version, target, "rejected"
 
     return _write(session, work)
@@ -188,9 +193,12 @@ def _write(session: Session, work: Callable[[Writer], tuple[ModelVersion, str, s
         made[:] = [version]
         assessment = assessment_of(writer, version, target)
         return Decided(
-            reference=version.reference, stage=version.stage, person=writer.actor, decision=decision,
+            reference=version.reference,
+            stage=version.stage,
+            person=writer.actor,
+            decision=decision,
             assessment=assessment,
-        )  # fmt: skip
+        )
 
     def after(reader: Reader, done: Decided) -> Decided:
         version = reader.version_by_id(made[0].version_id)

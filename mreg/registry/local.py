@@ -79,10 +79,16 @@ class LocalRegistry(Registry):
         from mreg.registry.push import push, target_model
 
         given = VersionMetadata(
-            description=description, metrics=metrics or {}, tags=tags or {}, data=data or {}, aliases=tuple(aliases),
+            description=description,
+            metrics=metrics or {},
+            tags=tags or {},
+            data=data or {},
+            aliases=tuple(aliases),
             parameters={key: str(value) for key, value in (parameters or {}).items()},
-            run_id=run_id, experiment_id=experiment_id, format=format,
-        )  # fmt: skip
+            run_id=run_id,
+            experiment_id=experiment_id,
+            format=format,
+        )
         if metadata is not None and given != VersionMetadata():
             raise BadInput("push got metadata both as an object and as arguments", hint="put all of it in metadata")
         target = target_model(self._session, path, name)

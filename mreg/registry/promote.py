@@ -43,9 +43,14 @@ def promote(
         check_seen(version, seen)
         stage = target or _next_step(version, leave_production=bool(leave_production))
         return enter_stage(
-            writer, version, stage, keep_existing=keep_existing, leave_production=leave_production is not False,
-            reason=reason, override=override,
-        )  # fmt: skip
+            writer,
+            version,
+            stage,
+            keep_existing=keep_existing,
+            leave_production=leave_production is not False,
+            reason=reason,
+            override=override,
+        )
 
     return _write(session, move)
 

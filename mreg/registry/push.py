@@ -62,9 +62,15 @@ def push(
         return done.pop() if done else session.artifacts().put(place, progress=progress)
 
     return _add(
-        session, name, put, metadata,
-        _Found(artifact_name, file_format, source, run_id), stage=stage, parent=parent, new_model=True,
-    )  # fmt: skip
+        session,
+        name,
+        put,
+        metadata,
+        _Found(artifact_name, file_format, source, run_id),
+        stage=stage,
+        parent=parent,
+        new_model=True,
+    )
 
 
 def push_upload(

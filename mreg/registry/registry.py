@@ -277,9 +277,14 @@ class Registry(abc.ABC):
 
     @abc.abstractmethod
     def archive(
-        self, reference: Reference, *, leave_production: bool = True, seen: ModelStage | None = None,
-        reason: str = "", override: str = "",
-    ) -> StageChange:  # fmt: skip
+        self,
+        reference: Reference,
+        *,
+        leave_production: bool = True,
+        seen: ModelStage | None = None,
+        reason: str = "",
+        override: str = "",
+    ) -> StageChange:
         """Move a version to Archived; it keeps its bytes and can be promoted again.
 
         Archiving an archived version changes nothing. A bare name is refused, because it would archive the latest
@@ -301,9 +306,15 @@ class Registry(abc.ABC):
 
     @abc.abstractmethod
     def rollback(
-        self, name: Name, *, stage: ModelStage | str = "Production", to: Reference | None = None,
-        leave_production: bool = False, seen: ModelStage | None = None, reason: str = "",
-    ) -> StageChange:  # fmt: skip
+        self,
+        name: Name,
+        *,
+        stage: ModelStage | str = "Production",
+        to: Reference | None = None,
+        leave_production: bool = False,
+        seen: ModelStage | None = None,
+        reason: str = "",
+    ) -> StageChange:
         """Return the previous version to a stage, and archive the version that is there.
 
         The bytes of the version that returns are verified first. A second rollback goes one version further back, and
@@ -409,9 +420,14 @@ class Registry(abc.ABC):
 
     @abc.abstractmethod
     def delete(
-        self, reference: Reference, *, force: bool = False, dry_run: bool = False, seen: Deletion | None = None,
+        self,
+        reference: Reference,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        seen: Deletion | None = None,
         override: str = "",
-    ) -> Deletion:  # fmt: skip
+    ) -> Deletion:
         """Delete a version, or a model (a bare name) with all its versions.
 
         The audit trail stays, and no version number is reused. The bytes stay in the store until garbage collection.
@@ -525,9 +541,14 @@ class Registry(abc.ABC):
 
     @abc.abstractmethod
     def reject(
-        self, reference: Reference, *, reason: str, to: str = "Production", leave_production: bool = True,
+        self,
+        reference: Reference,
+        *,
+        reason: str,
+        to: str = "Production",
+        leave_production: bool = True,
         seen: ModelStage | None = None,
-    ) -> Decided:  # fmt: skip
+    ) -> Decided:
         """Reject a version for a stage or alias; a version in Production returns to Staging.
 
         A version that was rolled back can be rejected, too; gates then no longer compare with it. The rejection stands

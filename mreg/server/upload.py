@@ -291,9 +291,13 @@ async def receive_upload(request: Request, registry: LocalRegistry, model: Model
                             f"the file that came is {upload.digest()}, and was to be {expected}", hint="send it again"
                         )
                 return registry.push_upload(
-                    upload, file_name, model, metadata,
-                    stage=fields.get("stage") or None, parent=fields.get("parent") or None,
-                )  # fmt: skip
+                    upload,
+                    file_name,
+                    model,
+                    metadata,
+                    stage=fields.get("stage") or None,
+                    parent=fields.get("parent") or None,
+                )
 
             return await run_sync(push)
 

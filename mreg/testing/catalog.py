@@ -70,8 +70,12 @@ class CatalogContract(abc.ABC):
         def fill(writer: Writer) -> None:
             for number in range(230):
                 name = f"m{number}"
-                writer.register(name=ModelName(name), tags={"n": name}, directions={"cost": "lower"},
-                                primary_metric="cost" if number % 3 == 0 else "")  # fmt: skip
+                writer.register(
+                    name=ModelName(name),
+                    tags={"n": name},
+                    directions={"cost": "lower"},
+                    primary_metric="cost" if number % 3 == 0 else "",
+                )
                 for version in range(number % 4):
                     metrics = {"cost": version, "f1_score": version / 2} if number % 2 else {"auc": version / 4}
                     made = push(writer, name, number * 5 + version + 1, metrics=metrics if number % 5 else {})
@@ -91,8 +95,9 @@ class CatalogContract(abc.ABC):
                 assert model == reader.model(model.name)
                 assert summary.metric == reader.primary_metric(model)
                 for value, version in (
-                    (summary.latest_value, model.latest_version), (summary.production_value, model.production_version)
-                ):  # fmt: skip
+                    (summary.latest_value, model.latest_version),
+                    (summary.production_value, model.production_version),
+                ):
                     found = reader.version(model, version) if version else None
                     assert value == (found.metrics.get(summary.metric) if found else None)
 
@@ -297,8 +302,11 @@ class CatalogContract(abc.ABC):
         assert catalog.read(lambda reader: reader.model_names("cl")) == ("classifier", "clusterer")
         assert catalog.read(lambda reader: reader.near_names("clasifier"))[0] == "classifier"
         assert catalog.read(lambda reader: reader.metric_names()) == (
-            "accuracy", "classifier_score", "clusterer_score", "ranker_score",
-        )  # fmt: skip
+            "accuracy",
+            "classifier_score",
+            "clusterer_score",
+            "ranker_score",
+        )
         assert catalog.read(lambda reader: reader.metric_names("c")) == ("classifier_score", "clusterer_score")
 
     # Search, compared with the reference implementation `holds`

@@ -8,6 +8,7 @@ import json
 import pickle
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from mreg.artifacts.format import detect
 class Explosive:
     """Runs code when it is unpickled."""
 
-    def __reduce__(self):  # type: ignore[no-untyped-def]
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
         return (Path("exploded").touch, ())
 
 
@@ -88,8 +89,12 @@ def test_real_models_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     numpy.save("d.npy", numpy.zeros(3))
     Path("e").write_bytes(pickle.dumps(model))
     assert [detect(name) for name in ("a", "b.joblib", "c", "d.npy", "e")] == [
-        "joblib", "joblib", "safetensors", "numpy", "pickle",
-    ]  # fmt: skip
+        "joblib",
+        "joblib",
+        "safetensors",
+        "numpy",
+        "pickle",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ import resource
 import socket
 import stat
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -51,7 +52,7 @@ def everything(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def pull(store: ArtifactStore, stored: Stored, destination: Path, **options: bool) -> bool:
+def pull(store: ArtifactStore, stored: Stored, destination: Path, **options: Any) -> bool:
     return not store.pull(stored.digest, stored.kind, stored.size_bytes, destination, **options).unchanged
 
 
@@ -81,8 +82,8 @@ def test_a_folder_comes_back_as_it_was_or_is_refused(
     base = tmp_path_factory.mktemp("round")
     source = base / "source"
     try:
-        for path, (data, executable) in files.items():
-            write(source / path, data).chmod(0o755 if executable else 0o644)
+        for name, (data, executable) in files.items():
+            write(source / name, data).chmod(0o755 if executable else 0o644)
     except OSError:
         return  # no such folder can be made
     store = ArtifactStore(LocalBackend(base / "store"))
@@ -322,7 +323,7 @@ def test_an_interrupt_in_the_middle_of_cleaning_up_leaves_nothing(
     for number in range(5):
         write(tmp_path / "folder" / str(number), os.urandom(9))
     real = os.unlink
-    came = []
+    came: list[str] = []
 
     def interrupt_once(path: str, **options: int | None) -> None:
         if not came:
@@ -437,7 +438,7 @@ def _blob(root: Path, digest: Digest) -> Path:
     return path
 
 
-DAMAGES = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "flipped bit": lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:]),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "empty": lambda path: path.write_bytes(b""),
@@ -466,7 +467,7 @@ def test_a_damaged_blob_is_named_and_never_given_out(
     other = store.put(str(write(tmp_path / "other", b"fine")))
     DAMAGES[damage](_blob(root, blob))
     stream = BytesIO()
-    attempts = [
+    attempts: list[Callable[[], object]] = [
         lambda: pull(store, stored, out / "back"),
         lambda: pull(store, stored, out / "back", force=True),
         lambda: store.verify(stored.digest, stored.kind, stored.size_bytes),

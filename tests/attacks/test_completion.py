@@ -106,8 +106,10 @@ class Shell:
         self.screen = b""
         source = f"source {FOLDER}/mreg.{shell}"
         words = {
-            "bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"], "fish": ["--no-config", "-i", "-C", source],
-        }[shell]  # fmt: skip
+            "bash": ["--norc", "--noprofile", "-i"],
+            "zsh": ["-f", "-i"],
+            "fish": ["--no-config", "-i", "-C", source],
+        }[shell]
         self.child, self.terminal = pty.fork()
         if self.child == 0:
             os.environ.update(

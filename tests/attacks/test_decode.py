@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.paths import reserved_on_windows
 from mreg.errors import BadInput, Corrupt
+from mreg.registry.local import LocalRegistry
 from mreg.server.ui.links import outside
 from tests.hostile import attack, plant, printable_only, snapshot, untouched
 from tests.servers import Place
@@ -43,7 +45,7 @@ def catalog() -> Path:
     return Path("fx/catalog.db")
 
 
-def opened() -> mreg.Registry:
+def opened() -> LocalRegistry:
     return mreg.open_registry(catalog=os.path.abspath("fx/catalog.db"), artifacts=os.path.abspath("fx/artifacts"))
 
 
@@ -145,7 +147,7 @@ def receive(store: ArtifactStore, digest: Digest, entries: tuple[ManifestEntry, 
     place.receive_folder(digest, entries, force=False)
 
 
-PLANTED = {
+PLANTED: dict[str, Callable[[Path, Path], object]] = {
     "a link in its place": lambda partial, victim: partial.symlink_to(victim),
     "a link to a file in its place": lambda partial, victim: partial.symlink_to(victim / "documents/thesis.txt"),
     "a file in its place": lambda partial, victim: partial.write_text("file"),
@@ -153,23 +155,29 @@ PLANTED = {
     "a pipe in its place": lambda partial, victim: os.mkfifo(partial),
     "a link for a folder": lambda partial, victim: (partial.mkdir(), (partial / "sub").symlink_to(victim)),
     "a link for a file": lambda partial, victim: (
-        partial.mkdir(), (partial / "config.json").symlink_to(victim / "documents/thesis.txt"),
+        partial.mkdir(),
+        (partial / "config.json").symlink_to(victim / "documents/thesis.txt"),
     ),
     "a hard link for a file": lambda partial, victim: (
-        partial.mkdir(), os.link(victim / "documents/thesis.txt", partial / "config.json"),
+        partial.mkdir(),
+        os.link(victim / "documents/thesis.txt", partial / "config.json"),
     ),
     "a folder for a file": lambda partial, victim: (partial / "config.json/x").mkdir(parents=True),
     "a file for a folder": lambda partial, victim: (partial.mkdir(), (partial / "sub").write_text("x")),
     "links beside them": lambda partial, victim: (
-        partial.mkdir(), (partial / "x").symlink_to(victim), (partial / "y").symlink_to(victim / "bin/tool"),
+        partial.mkdir(),
+        (partial / "x").symlink_to(victim),
+        (partial / "y").symlink_to(victim / "bin/tool"),
     ),
     "folders beside them": lambda partial, victim: (partial / ".git/hooks/a/b").mkdir(parents=True),
     "a very deep folder": lambda partial, victim: deep(partial),
     "a pipe for a file": lambda partial, victim: (partial.mkdir(), os.mkfifo(partial / "config.json")),
     "the right file, setuid": lambda partial, victim: (
-        partial.mkdir(), (partial / "config.json").write_text("{}"), (partial / "config.json").chmod(0o4644),
+        partial.mkdir(),
+        (partial / "config.json").write_text("{}"),
+        (partial / "config.json").chmod(0o4644),
     ),
-}  # fmt: skip
+}
 
 
 def deep(partial: Path) -> None:
@@ -202,8 +210,11 @@ def test_a_planted_partial_pull_leads_no_write_and_no_removal_outside(
         subprocess.run(["rm", "-rf", partial], check=True)  # too deep for those who clean up after tests
     found = snapshot("project/net")
     assert {name: kind[0] for name, kind in found.items()} == {
-        ".": "folder", "config.json": "file", "sub": "folder", "sub/weights.bin": "file",
-    }  # fmt: skip
+        ".": "folder",
+        "config.json": "file",
+        "sub": "folder",
+        "sub/weights.bin": "file",
+    }
     assert os.stat("project/net/config.json").st_mode & 0o7000 == 0
     assert os.stat("project/net/config.json").st_nlink == 1
 
@@ -289,8 +300,12 @@ def bury(catalog: Path, version_id: int, *, parent_id: int, table: int) -> None:
         change(
             catalog,
             "INSERT OR IGNORE INTO deleted_versions SELECT ?, model_id, 'm', ?, ?, ?, '2026-01-01T00:00:00.000000Z' "
-            "FROM models LIMIT 1", version_id, version_id, parent_id, "0" * 64,
-        )  # fmt: skip
+            "FROM models LIMIT 1",
+            version_id,
+            version_id,
+            parent_id,
+            "0" * 64,
+        )
         return
     connection = sqlite3.connect(catalog)
     connection.row_factory = sqlite3.Row

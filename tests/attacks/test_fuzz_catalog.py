@@ -8,7 +8,7 @@ import random
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ TEXTS = [
 ]  # fmt: skip
 NUMBERS = [0, 1, 2, 3, -1, 7, 2**31 - 1, 2**31, 2**53, HUGE, -HUGE - 1, 1.5, -0.0, 1e300, float("inf"), None]
 BLOBS = [b"", b"x", b"\0", b"\xff\xfe", b"x" * 100_000]
+VALUES: list[Sequence[str | float | bytes | None]] = [TEXTS, TEXTS, NUMBERS, BLOBS]
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +67,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(3):
             (root / "model").write_bytes(b"\x80\x04K" + bytes([number]) + b".")
             registry.push(
-                root / "model", name="m", metrics={"accuracy": 0.5 + number / 10, "cost": number},
-                parameters={"lr": "0.1", "opt": "adam"}, tags={"a": "b"}, description="text", run_id=f"run-{number}",
-                parent=f"m@{number}" if number else None, data={"train": "s3://bucket/data@3"},
-            )  # fmt: skip
+                root / "model",
+                name="m",
+                metrics={"accuracy": 0.5 + number / 10, "cost": number},
+                parameters={"lr": "0.1", "opt": "adam"},
+                tags={"a": "b"},
+                description="text",
+                run_id=f"run-{number}",
+                parent=f"m@{number}" if number else None,
+                data={"train": "s3://bucket/data@3"},
+            )
         registry.push(root / "net", name="net", metrics={"accuracy": 0.5}, parent="m@1")
         registry.push(root / "net", name="gone")
         policy = parse_policy({"Production": {"gates": ["accuracy >= 0.1"], "approvals": 1, "own_approval": True}})
@@ -119,7 +126,7 @@ def mutate(path: Path, chance: random.Random, count: int) -> list[tuple[str, str
         connection.execute("PRAGMA foreign_keys = OFF")
         for _ in range(count):
             table, column = chance.choice(columns(path))
-            value = chance.choice(chance.choice([TEXTS, TEXTS, NUMBERS, BLOBS]))
+            value = chance.choice(chance.choice(VALUES))
             where = "" if chance.random() < 0.3 else f" WHERE rowid = {chance.randint(1, 4)}"
             try:
                 connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ?{where}", (value,))
@@ -277,6 +284,12 @@ def test_commands_on_a_catalog_of_random_values_stay_within_time_and_memory(temp
 
 
 def test_every_column_of_the_schema_can_be_written(template: Path) -> None:
-    named = {line.split()[0] for number in (1, 2, 3, 4) for sql in migration_statements(number)
-             if "CREATE TABLE" in sql for line in sql.split("(", 1)[1].splitlines() if line.startswith("    ")}  # fmt: skip
+    named = {
+        line.split()[0]
+        for number in (1, 2, 3, 4)
+        for sql in migration_statements(number)
+        if "CREATE TABLE" in sql
+        for line in sql.split("(", 1)[1].splitlines()
+        if line.startswith("    ")
+    }
     assert named - {"PRIMARY", "UNIQUE"} <= {column for _, column in columns(template / "catalog.db")}

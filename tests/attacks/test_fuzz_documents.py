@@ -58,7 +58,7 @@ SEEDS = [
     "lr: 0.1\nlayers: [1, 2, 3]\nopt: {name: adam, betas: [0.9, 0.99]}\n",
     "Production:\n  gates:\n    - accuracy >= 0.9\n  approvals: 2\n",
     '{"accuracy": 0.95, "loss": [1, {"a": null}], "b": {"c": "\\u0041"}}',
-]  # fmt: skip
+]
 
 
 def value(rng: random.Random, depth: int = 0) -> object:
@@ -144,11 +144,13 @@ def test_any_document_of_a_command_ends_in_time_and_touches_nothing(tmp_path: Pa
     here.mkdir()
     (here / "model.pkl").write_bytes(b"x")
     commands = [
-        ("project", "mreg.yaml", ["list"]), ("project", "mreg.yaml", ["push", "model.pkl"]),
-        ("profile", "p.yaml", ["profile", "list", "--config", "p.yaml"]), ("policy", "q.yaml", ["policy", "apply", "q.yaml"]),
+        ("project", "mreg.yaml", ["list"]),
+        ("project", "mreg.yaml", ["push", "model.pkl"]),
+        ("profile", "p.yaml", ["profile", "list", "--config", "p.yaml"]),
+        ("policy", "q.yaml", ["policy", "apply", "q.yaml"]),
         ("metrics", "m.json", ["push", "model.pkl", "-n", "m", "--metrics-file", "m.json"]),
         ("parameters", "m.yaml", ["push", "model.pkl", "-n", "m", "--params-file", "m.yaml"]),
-    ]  # fmt: skip
+    ]
     with untouched(tmp_path / "around", but=("here",)):
         for number in range(PROCESSES):
             _, name, words = commands[number % len(commands)]

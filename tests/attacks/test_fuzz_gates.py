@@ -20,14 +20,18 @@ from tests.conftest import FULL
 
 TOLERANCE = 0.005
 ACCURACIES = (0.80, 0.90, 0.904, 0.909, 0.95)
-RULES = Policy({
-    "Production": Rule(gates=(f"accuracy >= production.accuracy - {TOLERANCE}",), approvers=("lead",)),
-    "Staging": Rule(gates=(f"accuracy >= staging.accuracy - {TOLERANCE}",), approvers=("lead",)),
-    "champion": Rule(gates=(f"accuracy >= Champion.accuracy - {TOLERANCE}",), approvers=("lead",)),
-})  # fmt: skip
+RULES = Policy(
+    {
+        "Production": Rule(gates=(f"accuracy >= production.accuracy - {TOLERANCE}",), approvers=("lead",)),
+        "Staging": Rule(gates=(f"accuracy >= staging.accuracy - {TOLERANCE}",), approvers=("lead",)),
+        "champion": Rule(gates=(f"accuracy >= Champion.accuracy - {TOLERANCE}",), approvers=("lead",)),
+    }
+)
 
 STEPS = st.one_of(
-    st.tuples(st.just("push"), st.sampled_from(ACCURACIES), st.sampled_from([None, "Production", "Staging", "CHAMPION"])),
+    st.tuples(
+        st.just("push"), st.sampled_from(ACCURACIES), st.sampled_from([None, "Production", "Staging", "CHAMPION"])
+    ),
     st.tuples(
         st.just("promote"),
         st.integers(1, 8),
@@ -41,10 +45,13 @@ STEPS = st.one_of(
     st.tuples(st.just("rollback"), st.sampled_from(["Staging", "Production"]), st.sampled_from([None, 1, 1, 2, 3, 4])),
     st.tuples(st.sampled_from(["rename", "rename back", "delete model", "reject", "reapply"])),
     st.tuples(
-        st.just("lead rejects"), st.integers(1, 8), st.sampled_from(["Staging", "Production", "Champion"]), st.booleans()
+        st.just("lead rejects"),
+        st.integers(1, 8),
+        st.sampled_from(["Staging", "Production", "Champion"]),
+        st.booleans(),
     ),
     st.tuples(st.just("lead takes out"), st.sampled_from(["Staging", "Production", "champion"])),
-)  # fmt: skip
+)
 
 BEGINNING = (
     ("push", 0.80, "Production"), ("push", 0.90, "Production"), ("push", 0.95, "Production"),
@@ -57,7 +64,7 @@ def do(writer: Registry, lead: Registry, step: tuple[object, ...], model: Path) 
     match step:
         case ("push", float(accuracy), place):
             target = {"stage": place} if place in ("Production", "Staging") else {"aliases": (place,) if place else ()}
-            writer.push(model, name="m", metrics={"accuracy": accuracy}, **target)  # type: ignore[arg-type]
+            writer.push(model, name="m", metrics={"accuracy": accuracy}, **target)
         case ("promote", number, str(stage), bool(keep)):
             writer.promote(f"m@{number}", stage, keep_existing=keep)
         case ("archive", number):
@@ -118,7 +125,7 @@ def follow(events: Iterable[Event]) -> None:
     for event in events:
         details = event.details
         if event.action == "version.pushed":
-            accuracy[event.model_id, event.version] = details["metrics"]["accuracy"]  # type: ignore[index, call-overload]
+            accuracy[event.model_id, event.version] = details["metrics"]["accuracy"]  # type: ignore[index]
         elif event.action in ("version.rejected", "version.decision_withdrawn"):
             assert event.actor == "lead"
             one = (event.model_id, event.version, str(details["target"]).lower())
@@ -151,8 +158,12 @@ def test_no_sequence_of_a_writer_gets_past_a_gate(steps: list[tuple[object, ...]
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         model = Path(folder) / "model"
         model.write_text("a model")
-        places = {"catalog": f"{folder}/catalog.db", "artifacts": f"{folder}/artifacts"}
-        writer, lead = (stack.enter_context(mreg.open_registry(user=user, **places)) for user in ("ada", "lead"))
+        writer, lead = (
+            stack.enter_context(
+                mreg.open_registry(user=user, catalog=f"{folder}/catalog.db", artifacts=f"{folder}/artifacts")
+            )
+            for user in ("ada", "lead")
+        )
         lead.apply_policy(RULES)
         for step in (*BEGINNING, *steps):
             with contextlib.suppress(MregError):

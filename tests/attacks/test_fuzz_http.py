@@ -193,7 +193,7 @@ class Sender:
             made = self.damaged(made)
         return made if self.random.random() < 0.9 else made * self.random.randrange(2, 40)
 
-    def bytes(self, most: int) -> bytes:
+    def noise(self, most: int) -> bytes:
         return self.random.randbytes(self.random.randrange(most))
 
     def target(self) -> bytes:
@@ -217,11 +217,11 @@ class Sender:
     def line(self) -> bytes:
         choose = self.random.choice
         version = choose(
-            [b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"", b"HTTP/1.1 x", b"ICE/1.0", self.bytes(20)]
+            [b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"", b"HTTP/1.1 x", b"ICE/1.0", self.noise(20)]
         )
         space = choose([b" ", b"  ", b"\t", b""])
         target = choose(
-            [self.target(), b"*", b"http://evil.example/models", b"//x", self.bytes(60), b"/" + b"a" * 20_000]
+            [self.target(), b"*", b"http://evil.example/models", b"//x", self.noise(60), b"/" + b"a" * 20_000]
         )
         return choose(METHODS) + space + target + space + version + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -331,7 +331,12 @@ class Sender:
 
     def document(self) -> bytes:
         choose = self.random.choice
-        body = choose([lambda: json.dumps(self.value(4)).encode(), self.nested, lambda: self.bytes(300)])()
+        kinds: list[Callable[[], bytes]] = [
+            lambda: json.dumps(self.value(4)).encode(),
+            self.nested,
+            lambda: self.noise(300),
+        ]
+        body = choose(kinds)()
         kind = choose(
             [b"application/json"] * 6
             + [b"text/plain", b"application/x-www-form-urlencoded", b"application/json; charset=utf-16"]
@@ -373,9 +378,9 @@ class Sender:
             place = self.random.randrange(len(found) + 1)
             match self.random.randrange(4):
                 case 0:
-                    found[place : place + 1] = self.bytes(3)
+                    found[place : place + 1] = self.noise(3)
                 case 1:
-                    found[place:place] = self.bytes(40)
+                    found[place:place] = self.noise(40)
                 case 2:
                     del found[place : place + self.random.randrange(30)]
                 case 3:

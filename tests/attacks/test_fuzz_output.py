@@ -68,7 +68,7 @@ def test_a_rendering_is_text_in_every_format(form: str, rendering: Rendering) ->
     with redirect_stdout(Stream()) as out:
         Output(form).rendering(rendering)
         Output(form).lines(rendering)
-    assert printable_only(out.bytes(), allowed="\n\t" if form == "plain" else "\n")  # type: ignore[attr-defined]
+    assert printable_only(out.bytes(), allowed="\n\t" if form == "plain" else "\n")
 
 
 @settings(max_examples=EXAMPLES)
@@ -76,7 +76,7 @@ def test_a_rendering_is_text_in_every_format(form: str, rendering: Rendering) ->
 def test_a_plain_line_has_the_cells_of_its_row(rendering: Rendering) -> None:
     with redirect_stdout(Stream()) as out:
         Output("plain").rendering(rendering)
-    lines = out.bytes().decode().split("\n")  # type: ignore[attr-defined]
+    lines = out.bytes().decode().split("\n")
     assert len(lines) == len(rendering.flat.rows) + 2
     assert {line.count("\t") for line in lines[:-1]} == {len(rendering.flat.columns) - 1}
 
@@ -88,7 +88,7 @@ def test_a_plain_line_has_the_cells_of_its_row(rendering: Rendering) -> None:
 def test_json_is_printable_and_keeps_its_value(encoding: str, value: object) -> None:
     with redirect_stdout(Stream(encoding)) as out:
         streams.put_json(json.dumps(value, ensure_ascii=False, indent=2))
-    text = out.bytes().decode(encoding)  # type: ignore[attr-defined]
+    text = out.bytes().decode(encoding)
     assert printable_only(text.encode())
     # Two lone surrogates that follow each other are one character in JSON.
     assert json.loads(text) == json.loads(json.dumps(value))
@@ -106,7 +106,7 @@ def test_notes_questions_lines_and_errors_are_text(text: str) -> None:
         streams.put(text)
         streams.put_lines([text])
         streams.screen().write(text)
-    printed = out.bytes() + err.bytes()  # type: ignore[attr-defined]
+    printed = out.bytes() + err.bytes()
     assert printable_only(streams._COLOURS.sub("", printed.decode()).encode(), allowed="\n\t")
     assert printable_only(printable(text).encode(), allowed="")
 
@@ -116,15 +116,32 @@ def version_of(text: str) -> ModelVersion:
     now = datetime(2026, 11, 26, tzinfo=UTC)
     texts = {text: text}
     artifact = ModelArtifact(
-        kind=ArtifactKind.FILE, name=text, path=text, size_bytes=1, digest=Digest.sha256("a" * 64), file_count=1,
+        kind=ArtifactKind.FILE,
+        name=text,
+        path=text,
+        size_bytes=1,
+        digest=Digest.sha256("a" * 64),
+        file_count=1,
         format=text,
-    )  # fmt: skip
+    )
     source = Source(git_commit=text, git_branch=text, git_remote=text, run_url=text, environment=texts)
     return ModelVersion(
-        model_name=ModelName("m"), version=1, description=text, tags=texts, parameters=texts, metrics={text: 1.0},
-        aliases=(text,), artifact=artifact, run_id=text, experiment_id=text, data=texts, source=source, created_at=now,
-        updated_at=now, created_by=text,
-    )  # fmt: skip
+        model_name=ModelName("m"),
+        version=1,
+        description=text,
+        tags=texts,
+        parameters=texts,
+        metrics={text: 1.0},
+        aliases=(text,),
+        artifact=artifact,
+        run_id=text,
+        experiment_id=text,
+        data=texts,
+        source=source,
+        created_at=now,
+        updated_at=now,
+        created_by=text,
+    )
 
 
 @pytest.mark.parametrize("form", ["table", "plain", "csv", "md", "json"])
@@ -138,7 +155,7 @@ def test_a_version_and_its_lineage_are_text_in_every_format(form: str, text: str
             Output(form, quiet=quiet).result((version, version))
         for kind in ("mermaid", "dot"):
             Output(form).text(graph(Lineage(version=version, parents=(), children=()), kind))
-    assert printable_only(out.bytes(), allowed="\n\t" if form == "plain" else "\n")  # type: ignore[attr-defined]
+    assert printable_only(out.bytes(), allowed="\n\t" if form == "plain" else "\n")
 
 
 WORDS = st.text(

@@ -7,6 +7,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -175,7 +176,7 @@ def test_random_changes_of_objects_end_in_documented_errors(files: dict[str, Fil
     for _ in range(EXAMPLES * 4):
         data = mutated(packed, rng)
         try:
-            received = copy.receive('"1"', lambda data=data: unpack(data, "s3://b/c"))  # type: ignore[misc]
+            received = copy.receive('"1"', partial(unpack, data, "s3://b/c"))
         except MregError:
             continue
         assert Path(received.path).stat().st_size <= 100 * len(data) + (16 << 20)

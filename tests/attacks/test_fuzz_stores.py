@@ -71,8 +71,8 @@ def damaged(rng: random.Random, answer: Answer, elsewhere: str) -> tuple[str, An
         return f"length {length!r}", replace(answer, length=length)
     if how == "header" and answer.headers:
         name, value = rng.choice(answer.headers)
-        text = rng.choice((None, "", "abc", "\x1b[2J", f"{value}x", value[::-1], "-1", "\xff", '"', "9" * 5000))
-        return f"header {name} {text!r:.20}", answer.with_header(name, text)
+        wrong = rng.choice((None, "", "abc", "\x1b[2J", f"{value}x", value[::-1], "-1", "\xff", '"', "9" * 5000))
+        return f"header {name} {wrong!r:.20}", answer.with_header(name, wrong)
     if how == "redirect":
         headers = (("Location", f"{elsewhere}/x"), ("x-amz-bucket-region", rng.choice(("eu-west-1", "", "../x"))))
         status = rng.choice((301, 302, 303, 307, 308))

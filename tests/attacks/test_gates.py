@@ -180,9 +180,10 @@ def test_a_plan_and_a_check_show_who_may_take_a_version_out(guarded: As) -> None
     assert json.loads(guarded("ada", "promote", "m@3", "--to", "staging", "--plan", "--json").out)["leaving"] is None
     (first, _) = json.loads(guarded("ada", "policy", "check", "policy.yaml", "--json").out)
     assert (first["reference"], first["leaving"]["may_take_out"]) == ("m@2", ["lead"])
-    assert "m@2\tProduction\tleave Production\tfailed\tlead can take it out" in guarded(
-        "ada", "policy", "check", "policy.yaml"
-    ).out  # fmt: skip
+    assert (
+        "m@2\tProduction\tleave Production\tfailed\tlead can take it out"
+        in guarded("ada", "policy", "check", "policy.yaml").out
+    )
 
 
 def test_of_two_versions_in_production_a_gate_compares_with_the_one_that_entered_last(person: As) -> None:

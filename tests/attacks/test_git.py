@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mreg.domain.model import Source
 from mreg.registry import git_changes
 from mreg.registry.capture import actor, begin_capture, environment
 from mreg.registry.git import find_repository
@@ -57,7 +58,7 @@ def pushed() -> dict[str, object]:
     return {**source, "notes": done.err.decode()}
 
 
-def captured(path: str = "model.pkl"):  # type: ignore[no-untyped-def]
+def captured(path: str = "model.pkl") -> Source:
     with begin_capture(path) as capture:
         return capture.result()[0]
 

@@ -205,7 +205,7 @@ def test_who_can_write_and_not_read_an_encrypted_bucket_pushes(
 
 def lose(matches: Callable[[Request], bool], *, times: int = 1) -> Callable[[Request, Answer], Answer]:
     """The forger's `after` that breaks the connection in place of some answers."""
-    lost = []
+    lost: list[str] = []
 
     def after(request: Request, answer: Answer) -> Answer:
         if not matches(request) or len(lost) >= times:

@@ -263,8 +263,10 @@ def test_json_is_valid_in_every_encoding(encoding: str, catalog: Callable[..., N
         connection.execute("update versions set description = ?", (text,))
     done = subprocess.run(
         [sys.executable, "-m", "mreg", "show", "m@1", "--json"],
-        env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=True,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=True,
+    )
     assert json.loads(done.stdout.decode(encoding))["description"] == text
 
 

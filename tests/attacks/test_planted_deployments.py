@@ -84,9 +84,15 @@ class Planter:
         """Append an event whose hash is right, unless another one is given."""
         given = {"from": "None", "to": "Production"} if details is None else details
         event = chained(
-            self.last(), at=datetime.now(UTC), actor="x", action=action, details=given, model_id=model_id,
-            model=model, version=version,
-        )  # fmt: skip
+            self.last(),
+            at=datetime.now(UTC),
+            actor="x",
+            action=action,
+            details=given,
+            model_id=model_id,
+            model=model,
+            version=version,
+        )
         with self.raw:
             self.raw.execute(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -178,7 +184,7 @@ PLANTED: dict[str, Callable[[Planter], None]] = {
     "a time that is none": lambda one: one.row(one.entered(), created_at="\x1b[2J"),
     "bytes for its output": lambda one: one.row(one.entered(), output=b"\0"),
     "all attempts used": lambda one: one.row(one.entered(), attempts=2**31 - 1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", PLANTED)
@@ -275,9 +281,11 @@ def test_hooks_do_not_run_for_a_catalog_that_the_profile_does_not_name(
     planter = Planter()
     planter.row(planter.entered())
     for words in (
-        ("tag", "junk@1", "a=b"), ("deploy", "--pending"), ("deploy", "--pending", "-q"),
+        ("tag", "junk@1", "a=b"),
+        ("deploy", "--pending"),
+        ("deploy", "--pending", "-q"),
         ("promote", "classifier@2", "--to", "production"),
-    ):  # fmt: skip
+    ):
         done = pushed(*words)
         assert (done.code, said()) == (0, [])
         assert "the hooks of the profile prod do not run: it does not name the store of MREG_CATALOG\n" in done.err

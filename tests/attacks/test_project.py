@@ -173,16 +173,21 @@ def test_trust_holds_for_this_folder_and_these_values_alone(project: Path, comma
     done = command("trust", "--json")
     assert done.code == 0
     assert json.loads(done.out) == {
-        "folder": str(project), "file": str(file), "profile": None, "catalog": "s3://bucket/x/catalog.db",
+        "folder": str(project),
+        "file": str(file),
+        "profile": None,
+        "catalog": "s3://bucket/x/catalog.db",
         "artifacts": "s3://bucket/x",
-    }  # fmt: skip
+    }
     assert load_profile().artifacts == "s3://bucket/x"
     say(project, "model: b\nartifacts: s3://bucket/x\n")
     assert load_profile().model == "b"
     for text in (
-        "artifacts: s3://bucket/y\n", "artifacts: s3://other/x\n", "catalog: s3://bucket/z.db\nartifacts: s3://bucket/x\n",
+        "artifacts: s3://bucket/y\n",
+        "artifacts: s3://other/x\n",
+        "catalog: s3://bucket/z.db\nartifacts: s3://bucket/x\n",
         "profile: local\nartifacts: s3://bucket/x\n",
-    ):  # fmt: skip
+    ):
         say(project, text)
         with pytest.raises(BadProfile, match="you have not allowed"):
             load_profile()
@@ -225,9 +230,8 @@ def test_trust_is_listed_and_taken_back(project: Path, command: Mreg) -> None:
     assert command("trust", "--remove").code == 4
     done = command("trust")
     assert done.out == (
-        "folder\tprofile\tcatalog\tartifacts\n"
-        f"{project}\t\ts3://evil-bucket/x/catalog.db\ts3://evil-bucket/x\n"
-    )  # fmt: skip
+        f"folder\tprofile\tcatalog\tartifacts\n{project}\t\ts3://evil-bucket/x/catalog.db\ts3://evil-bucket/x\n"
+    )
     assert str(file) in done.err
     record = Path(os.environ["HOME"]) / ".local/share/mreg/trusted.json"
     assert stat.S_IMODE(record.stat().st_mode) == 0o600
@@ -380,7 +384,7 @@ def test_what_is_no_regular_file_is_ignored(project: Path, kind: str) -> None:
     outside = project.parent / "outside.yaml"
     outside.write_text("model: theirs\n")
     targets = {
-        "link": outside,
+        "link": str(outside),
         "inner link": "inner.yaml",
         "dangling link": "none",
         "loop": "mreg.yaml",

@@ -153,7 +153,7 @@ def edit(data: bytes, place: int, new: bytes) -> bytes:
     return data[:place] + new + data[place + len(new) :]
 
 
-FOREIGN = {
+FOREIGN: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "text": ("-journal", lambda _: b"hello, world; this is no journal at all", "the header of a rollback journal"),
     "short": ("-journal", lambda data: data[:20], "the header of a rollback journal"),
     "sector": ("-journal", lambda data: edit(data, 20, b"\0\0\2\1"), "sectors of 513 bytes"),

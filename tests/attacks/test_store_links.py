@@ -164,12 +164,12 @@ def test_something_else_in_a_blobs_place_stops_no_command(what: str, project: Pa
     place = project / STORE / KEY
     place.unlink()
     with bound_socket(place) if what == "socket" else nullcontext():
-        if what != "socket":
-            {
-                "link": lambda: place.symlink_to(outside / "documents/thesis.txt"),
-                "fifo": lambda: os.mkfifo(place),
-                "folder": place.mkdir,
-            }[what]()
+        if what == "link":
+            place.symlink_to(outside / "documents/thesis.txt")
+        elif what == "fifo":
+            os.mkfifo(place)
+        elif what == "folder":
+            place.mkdir()
         with untouched(outside):
             codes = [attack(*words).code for words in COMMANDS]
         assert codes[0] == codes[2] == codes[3] == codes[4] == 6

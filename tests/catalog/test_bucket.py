@@ -51,6 +51,11 @@ def opened(place: Place, tmp_path: Path) -> Iterator[Callable[..., BucketDatabas
 Opened = Callable[..., BucketDatabase]
 
 
+def read_and_write(opened: Opened) -> tuple[Callable[[], object], ...]:
+    """Return a read and a write, each on a database that is opened for it."""
+    return lambda: opened().read(count), lambda: opened().write(add_event)
+
+
 def test_the_object_is_the_sqlite_file_compressed(place: Place, opened: Opened) -> None:
     opened().write(add_event)
     Path("catalog.db").write_bytes(gzip.decompress(place.read(KEY)))
@@ -141,7 +146,7 @@ def test_a_store_that_ignores_a_condition_is_refused_when_the_catalog_is_made(
 ) -> None:
     real = Bucket.swap
 
-    def swap(self, key, data, digest, etag):  # type: ignore[no-untyped-def]
+    def swap(self: Bucket, key: str, data: bytes, digest: Digest, etag: str) -> str:
         if (ignored == "If-Match") == bool(etag):
             self.put(key, data, digest)
             return '"whatever"'
@@ -184,7 +189,7 @@ def test_a_store_that_knows_no_conditions_is_refused(bucket: Place, proxy: Proxy
 def test_a_catalog_that_was_there_and_is_gone_is_not_begun_anew(place: Place, opened: Opened) -> None:
     opened().write(add_event)
     place.delete(KEY)
-    for work in (lambda: opened().read(count), lambda: opened().write(add_event)):
+    for work in read_and_write(opened):
         time.sleep(0)
         with pytest.raises(mreg.Corrupt, match="is gone") as caught:
             work()
@@ -209,7 +214,7 @@ def test_a_catalog_that_was_there_and_is_gone_is_not_begun_anew(place: Place, op
 )
 def test_an_object_that_is_no_catalog_is_told_and_left(place: Place, opened: Opened, data: bytes) -> None:
     place.write(KEY, data)
-    for work in (lambda: opened().read(count), lambda: opened().write(add_event)):
+    for work in read_and_write(opened):
         with pytest.raises(mreg.Corrupt):
             work()
     assert place.read(KEY) == data
@@ -242,7 +247,7 @@ def test_a_newer_schema_is_refused_untouched(place: Place, opened: Opened) -> No
     raw.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     raw.close()
     place.write(KEY, Path("c.db").read_bytes())
-    for work in (lambda: opened().read(count), lambda: opened().write(add_event)):
+    for work in read_and_write(opened):
         with pytest.raises(mreg.Unavailable, match=f"schema {SCHEMA + 1}, newer"):
             work()
     assert place.read(KEY) == Path("c.db").read_bytes()

@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -63,13 +65,15 @@ DAMAGES = {
     "the schema's number is gone": ("DELETE FROM mreg.catalog", "has nothing in its table catalog"),
     "the table of the number is gone": ("DROP TABLE mreg.catalog", "lacks its table catalog"),
     "a row is in the way": (
-        "ALTER TABLE mreg.models ADD CONSTRAINT none CHECK (name <> 'm') NOT VALID", "is not enforced",
+        "ALTER TABLE mreg.models ADD CONSTRAINT none CHECK (name <> 'm') NOT VALID",
+        "is not enforced",
     ),
     "only a writer meets it": (
         "CREATE FUNCTION mreg.no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE no_data_found; END';"
-        "CREATE TRIGGER no BEFORE INSERT ON mreg.models FOR EACH ROW EXECUTE FUNCTION mreg.no()", "",
+        "CREATE TRIGGER no BEFORE INSERT ON mreg.models FOR EACH ROW EXECUTE FUNCTION mreg.no()",
+        "",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", DAMAGES)
@@ -170,8 +174,8 @@ def test_a_newer_schema_is_refused_untouched(url: str, postgresql: PostgresqlSer
     assert postgresql.sql(version, database=name_of(url)) == [(SCHEMA + 1,)]
 
 
-def _make(url: str, name: str, barrier: object) -> None:
-    barrier.wait()  # type: ignore[attr-defined]
+def _make(url: str, name: str, barrier: Barrier) -> None:
+    barrier.wait()
     with mreg.open_registry(catalog=url, artifacts="artifacts", user=name) as registry:
         registry.register(name)
 
@@ -231,9 +235,9 @@ def test_a_commit_whose_answer_is_lost_is_known_by_its_id(
     database = opened()
     database.write(add_event)
     real = psycopg.Connection.execute
-    lost = []
+    lost: list[int] = []
 
-    def execute(connection, query, *words, **options):  # type: ignore[no-untyped-def]
+    def execute(connection: psycopg.Connection[Any], query: Any, *words: Any, **options: Any) -> psycopg.Cursor[Any]:
         if query == "COMMIT" and not lost:
             lost.append(1)
             if committed:
@@ -357,9 +361,10 @@ def test_the_check_of_a_profile_tells_who_may_not_write(
     with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("n")
     postgresql.sql(
-        f"GRANT USAGE ON SCHEMA mreg TO {role}", f"GRANT SELECT ON ALL TABLES IN SCHEMA mreg TO {role}",
+        f"GRANT USAGE ON SCHEMA mreg TO {role}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA mreg TO {role}",
         database=name_of(url),
-    )  # fmt: skip
+    )
     done = command("profile", "check")
     assert (done.code, "permission denied" in done.err) == (8, True), done
     assert "read the catalog\t" in done.out

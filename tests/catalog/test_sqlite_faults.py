@@ -9,7 +9,9 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,7 @@ from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def opened(path: Path, **options: float) -> Catalog:
+def opened(path: Path, **options: Any) -> Catalog:
     return Catalog(SqliteDatabase(path, **options), str)
 
 
@@ -71,7 +73,7 @@ def folder(path: Path) -> None:
     path.mkdir()
 
 
-DAMAGES = {
+DAMAGES: dict[str, tuple[Callable[[Path], object], type[MregError], str]] = {
     "not sqlite": (lambda path: path.write_text("x" * 5000), Corrupt, "the catalog {} is no SQLite file"),
     "zero bytes": (lambda path: path.write_bytes(b""), Corrupt, "the catalog {} is empty, which no catalog ever is"),
     "cut": (cut, Corrupt, "the catalog {} is damaged: database disk image is malformed"),
@@ -163,7 +165,7 @@ def as_nobody(work: Callable[[], list[object]]) -> list[object]:
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as stream:
-        answer = json.loads(stream.read())
+        answer = list(json.loads(stream.read()))
     os.waitpid(child, 0)
     return answer
 
@@ -199,8 +201,8 @@ def test_a_catalog_that_may_not_be_written_can_be_read(path: Path, log: bool, mo
     assert found == [41 if log else 40, message]
 
 
-def _make(path: str, name: str, barrier: object) -> None:
-    barrier.wait()  # type: ignore[attr-defined]
+def _make(path: str, name: str, barrier: Barrier) -> None:
+    barrier.wait()
     catalog = opened(Path(path))
     register(catalog, name)
     catalog.close()

@@ -8,6 +8,7 @@ import re
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,10 +17,10 @@ from mreg.domain.policy import Policy
 from tests.conftest import Mreg
 
 
-def push(registry: mreg.Registry, *contents: str, name: str = "m", **options: object) -> None:
+def push(registry: mreg.Registry, *contents: str, name: str = "m", **options: Any) -> None:
     for content in contents:
         Path("m.bin").write_text(content)
-        registry.push("m.bin", name=name, **options)  # type: ignore[arg-type]
+        registry.push("m.bin", name=name, **options)
 
 
 @pytest.fixture
@@ -205,10 +206,11 @@ def test_a_plot_of_few_versions_says_that_they_are_few(command: Mreg, registry: 
 def test_deployments_that_are_not_shown_are_told(command: Mreg, registry: mreg.Registry) -> None:
     Path("hooks.yaml").write_text(
         f"profiles:\n  local:\n    catalog: {registry.profile.catalog}\n    artifacts: {registry.profile.artifacts}\n"
-        "    hooks:\n" + "".join(
+        "    hooks:\n"
+        + "".join(
             f"      - name: h{place}\n        on: version.pushed\n        command: ['true']\n" for place in range(35)
         )
-    )  # fmt: skip
+    )
     Path("m.bin").write_text("1")
     with mreg.open_registry("local", config="hooks.yaml") as hooked:
         push(hooked, "1", "2", "3")

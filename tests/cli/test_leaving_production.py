@@ -13,6 +13,10 @@ import mreg
 from mreg.cli.output import Output
 from mreg.domain.model import ModelStage
 from mreg.domain.policy import Policy, Rule
+from mreg.registry import gc, promote
+from mreg.registry.session import Session
+from mreg.results.changes import StageChange
+from mreg.results.upkeep import Garbage
 from tests.conftest import Mreg
 
 
@@ -133,15 +137,14 @@ def test_a_version_that_another_process_promotes_is_not_archived_unasked(
     churn: mreg.Registry, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     churn.promote("churn@2", "staging")
-    promote = mreg.Registry.promote
-    late = [lambda: other(lambda registry: promote(registry, "churn@2", "production"))]
+    real, late = promote.promote, [lambda: other(lambda registry: registry.promote("churn@2", "production"))]
 
-    def promote_late(self: mreg.Registry, *args: Any, **options: Any) -> Any:
+    def promote_late(session: Session, *args: Any, **options: Any) -> StageChange:
         if late:
             late.pop()()
-        return promote(self, *args, **options)
+        return real(session, *args, **options)
 
-    monkeypatch.setattr(mreg.Registry, "promote", promote_late)
+    monkeypatch.setattr(promote, "promote", promote_late)
     assert command("promote", "churn@2").code == 2
     assert stages(churn) == ["Archived", "Production", "None"]
 
@@ -183,14 +186,14 @@ def test_gc_removes_only_what_was_shown(
 def test_gc_that_has_shown_nothing_removes_nothing(
     churn: mreg.Registry, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collect = mreg.Registry.collect
+    real = gc.gc
 
-    def collect_late(self: mreg.Registry, **options: Any) -> Any:
+    def gc_late(session: Session, **options: Any) -> tuple[Garbage, ...]:
         if options.get("remove"):
             other(lambda registry: registry.delete("churn@3"))
-        return collect(self, **options)
+        return real(session, **options)
 
-    monkeypatch.setattr(mreg.Registry, "collect", collect_late)
+    monkeypatch.setattr(gc, "gc", gc_late)
     assert json.loads(command("gc", "--grace", "0s", "--remove", "--json").out) == []
 
 

@@ -17,11 +17,13 @@ DIGEST = "sha256:" + "ab" * 32
 
 @pytest.fixture
 def family(command: Mreg) -> Mreg:
-    for number, more in enumerate((
-        ["-n", "base", "--data", f"corpus=s3://lake/corpus@{DIGEST}", "--run-id", "run-1"],
-        ["-n", "llm", "--parent", "base@1", "--data", "labels=git:labels.csv@v7"],
-        ["-n", "small", "--parent", "llm@1"],
-    )):  # fmt: skip
+    for number, more in enumerate(
+        (
+            ["-n", "base", "--data", f"corpus=s3://lake/corpus@{DIGEST}", "--run-id", "run-1"],
+            ["-n", "llm", "--parent", "base@1", "--data", "labels=git:labels.csv@v7"],
+            ["-n", "small", "--parent", "llm@1"],
+        )
+    ):
         Path("model").write_text(str(number))
         assert command("push", "model", *more).code == 0
     return command
@@ -75,5 +77,6 @@ def test_a_reference_to_data_that_can_not_be_kept_is_refused(value: str, command
 def test_a_cycle_is_refused(family: Mreg) -> None:
     done = family("edit", "base@1", "--parent", "small@1")
     assert (done.code, done.err.splitlines()[0]) == (
-        1, "error: small@1 can't be the parent of base@1, from which it descends",
-    )  # fmt: skip
+        1,
+        "error: small@1 can't be the parent of base@1, from which it descends",
+    )

@@ -102,15 +102,22 @@ def test_a_command_that_destroys_asks_on_a_terminal(process: Mreg) -> None:
 
 def test_what_another_process_changed_after_the_question_stays(process: Mreg) -> None:
     code, text = on_a_terminal(
-        "promote", "classifier@1", "--to", "none", answer="y\n",
+        "promote",
+        "classifier@1",
+        "--to",
+        "none",
+        answer="y\n",
         meanwhile=lambda: process("promote", "classifier@2", "--to", "production"),
-    )  # fmt: skip
+    )
     assert (code, "move classifier@1 to None and leave Production of classifier empty? [y/N]" in text) == (7, True)
     assert process("show", "classifier@production", "-q").out == "classifier@2\n"
     code, text = on_a_terminal(
-        "delete", "classifier@2", "--force", answer="y\n",
+        "delete",
+        "classifier@2",
+        "--force",
+        answer="y\n",
         meanwhile=lambda: process("alias", "classifier@2", "champion"),
-    )  # fmt: skip
+    )
     assert (code, "delete classifier@2, in use (classifier@2: Production), for good? [y/N]" in text) == (7, True)
     assert process("show", "classifier@champion", "-q").out == "classifier@2\n"
 
@@ -145,10 +152,9 @@ def test_a_full_or_closed_output_is_told() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: the result can't be written: No space left on device")
     for redirection in (">&-", ">&- 2>&-", "2>&-", "<&-"):
-        done = subprocess.run(
-            ["sh", "-c", f'"$0" -m mreg list {redirection}', sys.executable], capture_output=True, check=False
-        )
-        assert b"Traceback" not in done.stderr
+        words = ["sh", "-c", f'"$0" -m mreg list {redirection}', sys.executable]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
         assert done.returncode == (1 if ">&-" in redirection.replace("2>&-", "") else 0)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mreg.cli import progress
@@ -12,7 +14,7 @@ def test_lines_tell_share_rate_and_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     bar = ByteProgress("push", quiet=False, terminal=False)
     for seconds, done in ((1, 10), (10, 500_000), (15, 900_000), (21, 1_000_000), (22, 0), (32, 100_000)):
         now[0] = 100.0 + seconds

@@ -7,7 +7,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -26,8 +26,11 @@ NEW_YORK = "EST5EDT,M3.2.0,M11.1.0"
 KATHMANDU = "<+0545>-5:45"
 
 
+InZone = Callable[[str | None], None]
+
+
 @pytest.fixture
-def in_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+def in_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[InZone]:
     """Sets the local zone of this process; None unsets TZ."""
 
     def choose(zone: str | None) -> None:
@@ -55,8 +58,8 @@ def moved(command: Mreg) -> datetime:
 
 
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, KATHMANDU])
-def test_a_local_time_asks_for_the_local_instant(command: Mreg, moved: datetime, in_zone: object, zone: str) -> None:
-    in_zone(zone)  # type: ignore[operator]
+def test_a_local_time_asks_for_the_local_instant(command: Mreg, moved: datetime, in_zone: InZone, zone: str) -> None:
+    in_zone(zone)
     local = moved.astimezone().replace(tzinfo=None)
     before = (local - timedelta(microseconds=1)).isoformat()
     for words, then, now in (
@@ -76,9 +79,9 @@ def test_a_local_time_asks_for_the_local_instant(command: Mreg, moved: datetime,
 
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, KATHMANDU])
 def test_a_local_time_in_a_search_is_the_local_instant(
-    command: Mreg, moved: datetime, in_zone: object, zone: str
+    command: Mreg, moved: datetime, in_zone: InZone, zone: str
 ) -> None:
-    in_zone(zone)  # type: ignore[operator]
+    in_zone(zone)
     created = datetime.fromisoformat(json.loads(command("show", "m@2", "--json").out)["created_at"])
     local = created.astimezone().replace(tzinfo=None).isoformat()
     assert command("search", f"created_at = '{local}'", "-q").out == "m@2\n"
@@ -91,8 +94,8 @@ def test_a_local_time_in_a_search_is_the_local_instant(
     assert created.isoformat().replace("+00:00", "Z") in done.err
 
 
-def test_the_python_interface_reads_utc(command: Mreg, moved: datetime, in_zone: object) -> None:
-    in_zone(NEW_YORK)  # type: ignore[operator]
+def test_the_python_interface_reads_utc(command: Mreg, moved: datetime, in_zone: InZone) -> None:
+    in_zone(NEW_YORK)
     with mreg.open_registry() as registry:
         at = moved.replace(tzinfo=None).isoformat()
         assert registry.version_at("m@production", at).version == 2
@@ -100,8 +103,8 @@ def test_the_python_interface_reads_utc(command: Mreg, moved: datetime, in_zone:
         assert [str(one.reference) for one in registry.search(f"created_at = '{created}'")] == ["m@2"]
 
 
-def test_what_a_table_shows_can_be_asked_for(command: Mreg, moved: datetime, in_zone: object) -> None:
-    in_zone(BERLIN)  # type: ignore[operator]
+def test_what_a_table_shows_can_be_asked_for(command: Mreg, moved: datetime, in_zone: InZone) -> None:
+    in_zone(BERLIN)
     shown = command("history", "m", "--format", "table").out
     at = short(moved)
     assert at in shown
@@ -138,9 +141,9 @@ def said(text: str, capfd: pytest.CaptureFixture[str]) -> tuple[str, str]:
 
 
 def test_a_local_time_that_occurs_twice_says_which_was_taken(
-    in_zone: object, capfd: pytest.CaptureFixture[str]
+    in_zone: InZone, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    in_zone(BERLIN)  # type: ignore[operator]
+    in_zone(BERLIN)
     assert said("2026-10-25T02:30", capfd) == (
         "2026-10-25T00:30:00Z",
         "2026-10-25T02:30 occurs twice in local time; the first is used: 2026-10-25T00:30:00Z; for the second, write "
@@ -150,9 +153,9 @@ def test_a_local_time_that_occurs_twice_says_which_was_taken(
 
 
 def test_a_local_time_that_the_clocks_skip_says_which_was_taken(
-    in_zone: object, capfd: pytest.CaptureFixture[str]
+    in_zone: InZone, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    in_zone(BERLIN)  # type: ignore[operator]
+    in_zone(BERLIN)
     assert said("2026-03-29T02:30", capfd) == (
         "2026-03-29T01:30:00Z",
         "2026-03-29T02:30 does not exist in local time (the clocks go forward); 2026-03-29T01:30:00Z is used: "
@@ -174,18 +177,18 @@ def test_a_local_time_that_the_clocks_skip_says_which_was_taken(
     ],
 )
 def test_a_time_without_a_zone_is_read_in_the_zone_of_the_tables(
-    in_zone: object, capfd: pytest.CaptureFixture[str], zone: str, text: str, found: str
+    in_zone: InZone, capfd: pytest.CaptureFixture[str], zone: str, text: str, found: str
 ) -> None:
-    in_zone(zone)  # type: ignore[operator]
+    in_zone(zone)
     assert said(text, capfd)[0] == found
     assert short(datetime.fromisoformat(found))[:16] == datetime.fromisoformat(text).isoformat(" ")[:16]
     assert said(text, capfd)[1].count("\n") == 1
 
 
 def test_without_a_zone_in_the_environment_the_systems_zone_is_used(
-    in_zone: object, capfd: pytest.CaptureFixture[str]
+    in_zone: InZone, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    in_zone(None)  # type: ignore[operator]
+    in_zone(None)
     at = datetime(2026, 1, 1, 12, tzinfo=UTC)
     text = at.astimezone().replace(tzinfo=None).isoformat()
     assert said(text, capfd)[0] == "2026-01-01T12:00:00Z"
@@ -194,9 +197,9 @@ def test_without_a_zone_in_the_environment_the_systems_zone_is_used(
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK])
 @pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31T23:59:59"])
 def test_a_time_at_the_edge_of_the_calendar_is_read_or_refused(
-    in_zone: object, capfd: pytest.CaptureFixture[str], zone: str, text: str
+    in_zone: InZone, capfd: pytest.CaptureFixture[str], zone: str, text: str
 ) -> None:
-    in_zone(zone)  # type: ignore[operator]
+    in_zone(zone)
     try:
         assert said(text, capfd)[0].endswith("Z")
     except BadInput as error:
@@ -206,9 +209,9 @@ def test_a_time_at_the_edge_of_the_calendar_is_read_or_refused(
 
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, KATHMANDU])
 def test_every_local_time_is_read_as_the_instant_that_shows_it(
-    in_zone: object, capfd: pytest.CaptureFixture[str], zone: str
+    in_zone: InZone, capfd: pytest.CaptureFixture[str], zone: str
 ) -> None:
-    in_zone(zone)  # type: ignore[operator]
+    in_zone(zone)
     chance = random.Random(12)
     for _ in range(500):
         naive = datetime(1990, 1, 1) + timedelta(seconds=chance.randrange(45 * 365 * 24 * 3600))  # noqa: DTZ001
@@ -246,8 +249,8 @@ def test_only_times_without_a_zone_are_changed_in_an_expression() -> None:
 
 
 @pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, "UTC"])
-def test_tables_show_the_zone_and_everything_else_is_utc(in_zone: object, zone: str) -> None:
-    in_zone(zone)  # type: ignore[operator]
+def test_tables_show_the_zone_and_everything_else_is_utc(in_zone: InZone, zone: str) -> None:
+    in_zone(zone)
     at = datetime(2026, 7, 1, 12, 0, 34, 567891, tzinfo=timezone(timedelta(hours=9)))
     rendering = one(Table(columns=("at",), rows=((at,),)))
     shown = {

@@ -38,8 +38,10 @@ def test_a_store_of_a_past_release_opens_and_goes_on(store: Path, tmp_path: Path
         assert (second.metrics, second.tags, str(second.parent)) == ({"accuracy": 0.95}, {"a": "b"}, "classifier@1")
         registry.pull("classifier@2", tmp_path / "out")
         assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {
-            "a": "one\n", "b": "two\n", "c": "three\n",
-        }  # fmt: skip
+            "a": "one\n",
+            "b": "two\n",
+            "c": "three\n",
+        }
         events = registry._session.catalog.read(lambda reader: reader.events(newest_first=False))
         assert first_broken(events) is None
         assert events[0].actor == "ada"

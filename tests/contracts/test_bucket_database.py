@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.servers import Place, bucket_of
 @EVERY_STORE
 class TestBucketDatabase(DatabaseContract):
     @pytest.fixture(autouse=True, params=["one machine", "many machines"])
-    def _place(self, request: pytest.FixtureRequest, place: Place, tmp_path: Path):  # type: ignore[no-untyped-def]
+    def _place(self, request: pytest.FixtureRequest, place: Place, tmp_path: Path) -> Iterator[None]:
         self.place = place
         self.folder = tmp_path
         self.alone = request.param == "many machines"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from mreg.catalog.database import Database
@@ -10,7 +12,7 @@ from tests.servers import PostgresqlServer
 
 class TestPostgresqlDatabase(DatabaseContract):
     @pytest.fixture(autouse=True)
-    def _place(self, postgresql: PostgresqlServer):  # type: ignore[no-untyped-def]
+    def _place(self, postgresql: PostgresqlServer) -> Iterator[None]:
         self.url = postgresql.new_catalog()
         self.opened: list[Database] = []
         yield

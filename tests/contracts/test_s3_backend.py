@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from botocore.exceptions import ClientError
 
@@ -20,7 +18,7 @@ def backend_at(place: Place, **settings: str) -> S3Backend:
 
 class S3BackendContract(PartsContract):
     @pytest.fixture
-    def backend(self, place: Place) -> Iterator[S3Backend]:
+    def backend(self, place: Place) -> S3Backend:
         self.place = place
         return backend_at(place)
 
@@ -43,7 +41,7 @@ class TestS3BackendWithoutConditions(S3BackendContract):
     """A store that does not know If-None-Match."""
 
     @pytest.fixture
-    def backend(self, place: Place) -> Iterator[S3Backend]:
+    def backend(self, place: Place) -> S3Backend:
         self.place = place
         backend = backend_at(place)
         backend._bucket.forget_conditions()
@@ -59,7 +57,7 @@ class TestS3BackendWithoutChecksums(S3BackendContract):
     """A store that is not to be asked for checksums: something else covers what is sent."""
 
     @pytest.fixture
-    def backend(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Backend]:
+    def backend(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> S3Backend:
         monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
         self.place = place
         backend = backend_at(place)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from mreg.testing.database import DatabaseContract
 
 class TestSqliteDatabase(DatabaseContract):
     @pytest.fixture(autouse=True)
-    def _place(self, tmp_path: Path):  # type: ignore[no-untyped-def]
+    def _place(self, tmp_path: Path) -> Iterator[None]:
         self.path = tmp_path / "deep" / "catalog.db"
         self.opened: list[Database] = []
         yield

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mreg.domain.events import time_text
+from mreg.domain.events import parse_time, time_text
 from mreg.domain.expression import (
     FIELDS,
     And,
@@ -20,7 +20,7 @@ from mreg.domain.expression import (
     Sort,
 )
 from mreg.domain.model import ModelStage, ModelStatus
-from mreg.domain.parsing import LENGTH_LIMIT, parse, parse_sort, parse_time
+from mreg.domain.parsing import LENGTH_LIMIT, parse, parse_sort
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 
@@ -50,12 +50,17 @@ def test_the_example_of_the_manual_is_understood() -> None:
         ("metrics.val/loss < 1", Compare(Field("metrics", "val/loss"), "<", (1,))),
         ("params.lr = 0.1", Compare(Field("params", "lr"), "=", (0.1,))),
         ("created_at >= 2026-03-01", Compare(Field("", "created_at"), ">=", ("2026-03-01T00:00:00.000000Z",))),
-        ("version = 1 or version = 2 and name = a", Or((
-            Compare(Field("", "version"), "=", (1,)),
-            And((Compare(Field("", "version"), "=", (2,)), Compare(Field("", "name"), "=", ("a",)))),
-        ))),
+        (
+            "version = 1 or version = 2 and name = a",
+            Or(
+                (
+                    Compare(Field("", "version"), "=", (1,)),
+                    And((Compare(Field("", "version"), "=", (2,)), Compare(Field("", "name"), "=", ("a",)))),
+                )
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_expressions_are_understood(text: str, meant: object) -> None:
     assert parse(text) == meant
 

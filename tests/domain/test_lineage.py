@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import TypeAlias
 
 import pytest
 from hypothesis import given
@@ -30,8 +31,12 @@ def test_a_tree_is_read_node_before_related() -> None:
 
     tree = (node("a@1", node("a@2", node("a@3")), node("a@4")), node("b@1"))
     assert [(depth, str(one.reference)) for depth, one in flatten(tree)] == [
-        (0, "a@1"), (1, "a@2"), (2, "a@3"), (1, "a@4"), (0, "b@1"),
-    ]  # fmt: skip
+        (0, "a@1"),
+        (1, "a@2"),
+        (2, "a@3"),
+        (1, "a@4"),
+        (0, "b@1"),
+    ]
 
 
 @given(st.integers(1, 8), st.dictionaries(st.integers(1, 8), st.integers(1, 8)))
@@ -47,22 +52,24 @@ def test_no_ancestor_may_become_a_child(length: int) -> None:
     assert not would_cycle(length + 1, length, parents.get)
 
 
+Shape: TypeAlias = "tuple[Shape, ...]"
+
 TREES = st.recursive(
     st.just(()), lambda trees: st.lists(trees, max_size=3).map(tuple), max_leaves=12
 )  # a node is the tuple of those below it
 
 
 @given(st.lists(TREES, max_size=3))
-def test_a_tree_is_flattened_whole_and_in_the_order_of_reading(shape: list[tuple[object, ...]]) -> None:
+def test_a_tree_is_flattened_whole_and_in_the_order_of_reading(shape: list[Shape]) -> None:
     number = 0
     expected: list[tuple[int, str]] = []
 
-    def node(below: tuple[object, ...], depth: int) -> LineageNode:
+    def node(below: Shape, depth: int) -> LineageNode:
         nonlocal number
         number += 1
         reference = VersionRef.parse(f"m@{number}")
         expected.append((depth, str(reference)))
-        related = tuple(node(one, depth + 1) for one in below)  # type: ignore[arg-type]
+        related = tuple(node(one, depth + 1) for one in below)
         return LineageNode(reference=reference, related=related)
 
     tree = [node(one, 0) for one in shape]

@@ -3,6 +3,8 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -39,9 +41,9 @@ def test_a_manifest_is_what_its_canonical_bytes_say(manifest: Manifest) -> None:
 
 
 @given(manifests(), st.randoms(use_true_random=False))
-def test_the_order_of_finding_files_does_not_matter(manifest: Manifest, random: object) -> None:
+def test_the_order_of_finding_files_does_not_matter(manifest: Manifest, random: Random) -> None:
     shuffled = list(manifest.entries)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     assert Manifest(tuple(shuffled)).canonical() == manifest.canonical()
 
 
@@ -102,10 +104,10 @@ def test_two_files_that_can_not_stand_side_by_side_everywhere_are_refused(one: s
         lambda files: files.reverse(),
     ],
 )
-def test_a_manifest_that_is_not_as_mreg_writes_it_is_refused(change: object) -> None:
+def test_a_manifest_that_is_not_as_mreg_writes_it_is_refused(change: Callable[[Any], object]) -> None:
     manifest = Manifest((ManifestEntry("a", 1, ZERO), ManifestEntry("b", 2, ZERO)))
     document = json.loads(manifest.canonical())
-    change(document["files"])  # type: ignore[operator]
+    change(document["files"])
     with pytest.raises(Corrupt):
         Manifest.parse(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 

@@ -1,5 +1,6 @@
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -29,8 +30,8 @@ MODEL = RegisteredModel(name=ModelName("team/m"), created_at=AT, updated_at=AT, 
 
 
 @given(st.sampled_from(ModelStage), st.randoms(use_true_random=False))
-def test_a_stage_is_read_in_any_case(stage: ModelStage, random: object) -> None:
-    text = "".join(random.choice([char.upper(), char.lower()]) for char in stage.value)  # type: ignore[attr-defined]
+def test_a_stage_is_read_in_any_case(stage: ModelStage, random: Random) -> None:
+    text = "".join(random.choice([char.upper(), char.lower()]) for char in stage.value)
     assert ModelStage.parse(text) is stage
     assert ModelStage.parse(stage.value) is stage
 
@@ -80,8 +81,8 @@ def test_a_new_version_is_ready_in_no_stage_and_has_nothing_that_was_not_given()
 
 
 @pytest.mark.parametrize("value", [VERSION, MODEL, ARTIFACT, Source()], ids=lambda value: type(value).__name__)
-def test_a_value_can_not_be_changed(value: object) -> None:
-    for field in type(value).__slots__:  # type: ignore[attr-defined]
+def test_a_value_can_not_be_changed(value: ModelVersion | RegisteredModel | ModelArtifact | Source) -> None:
+    for field in type(value).__slots__:
         with pytest.raises(FrozenInstanceError):
             setattr(value, field, None)
 

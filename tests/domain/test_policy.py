@@ -40,7 +40,12 @@ def version(number: int = 2, stage: str = "Staging", digest: str = "a", **metric
         version=number,
         stage=ModelStage.parse(stage),
         artifact=ModelArtifact(
-            kind=ArtifactKind.FILE, name="m", path="", size_bytes=10, digest=Digest.sha256(digest * 64), file_count=1,
+            kind=ArtifactKind.FILE,
+            name="m",
+            path="",
+            size_bytes=10,
+            digest=Digest.sha256(digest * 64),
+            file_count=1,
             format="pickle",
         ),
         metrics=metrics,
@@ -49,7 +54,7 @@ def version(number: int = 2, stage: str = "Staging", digest: str = "a", **metric
         created_at=NOW,
         updated_at=NOW,
         created_by="ada",
-    )  # fmt: skip
+    )
 
 
 def holder(found: ModelVersion) -> Holder:
@@ -85,7 +90,7 @@ GATES = [
 
 @pytest.mark.parametrize(("gate", "metrics", "expected"), GATES)
 def test_a_gate_holds_or_fails(gate: str, metrics: dict[str, float], expected: bool) -> None:
-    assert passes(gate, version(**metrics)) is expected
+    assert passes(gate, replace(version(), metrics=metrics)) is expected
 
 
 NUMERIC = [
@@ -204,7 +209,7 @@ def test_any_text_is_a_gate_or_bad_input(text: str) -> None:
         gate = parse_gate(text)
     except BadInput:
         return
-    evaluate(text, gate, version(a=1.0), lambda _place: version(1, a=1.0))
+    evaluate(text, gate, version(a=1.0), lambda _place: holder(version(1, a=1.0)))
 
 
 RULES = st.builds(
@@ -408,7 +413,7 @@ def test_the_limits_of_gates_and_approvers_are_inclusive() -> None:
     ],
 )
 def test_a_failed_gate_shows_the_value_or_that_it_is_missing(gate: str, shown: str) -> None:
-    result = evaluate(gate, parse_gate(gate), version(), {}.get)
+    result = evaluate(gate, parse_gate(gate), version(), lambda _place: None)
     assert not result.passed
     assert shown in result.found
     assert "None" not in result.found

@@ -16,6 +16,7 @@ import pytest
 import mreg
 from mreg.domain.events import first_broken
 from mreg.domain.model import ModelVersion
+from mreg.registry.local import LocalRegistry
 from mreg.results.models import ModelVersions
 from tests.conftest import FULL
 
@@ -23,7 +24,7 @@ ROUNDS = 200 if FULL else 24
 SEED = 20260301
 
 
-def check(registry: mreg.Registry) -> list[ModelVersion]:
+def check(registry: LocalRegistry) -> list[ModelVersion]:
     """Every promise that must hold between any two commands; the versions of the model."""
     path = registry.profile.catalog
     raw = sqlite3.connect(path)

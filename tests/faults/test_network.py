@@ -7,6 +7,7 @@ import random
 import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,11 +78,10 @@ def test_an_upload_that_is_cut_for_good_leaves_no_version_and_is_resumed(
         with pytest.raises(mreg.NotFound):
             registry.show("m")
         assert place.keys("blobs/") == []
-        arrived = sum(
-            part["Size"]
-            for upload in place.server.client().list_multipart_uploads(Bucket="models", Prefix=place.prefix).get("Uploads", ())
-            for part in place.server.client().list_parts(Bucket="models", Key=upload["Key"], UploadId=upload["UploadId"]).get("Parts", ())
-        )  # fmt: skip
+        client = place.server.client()
+        uploads = client.list_multipart_uploads(Bucket="models", Prefix=place.prefix).get("Uploads", ())
+        parts = [client.list_parts(Bucket="models", Key=one["Key"], UploadId=one["UploadId"]) for one in uploads]
+        arrived = sum(part["Size"] for listed in parts for part in listed.get("Parts", ()))
         settle()
         proxy.heal()
         registry.push("big.bin", name="m")
@@ -288,7 +288,7 @@ def test_a_server_that_is_killed_and_started_again_in_the_middle_is_waited_for(
         server.stop()
 
 
-DAMAGES = {
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "a wrong byte": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
     "truncated": lambda data: data[:-1],
     "empty": lambda _data: b"",

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,11 +66,8 @@ def write_on(database: Database, number: int, end: float, said: Said, errors: li
             run_id, promote = f"{number}-{count}", chance.random() < 0.4
             count += 1
             try:
-                said.done[run_id] = catalog.write(
-                    lambda writer, run_id=run_id, promote=promote: push_and_promote(writer, run_id, promote=promote),
-                    actor=f"w{number}",
-                    at=AT,
-                )
+                work = partial(push_and_promote, run_id=run_id, promote=promote)
+                said.done[run_id] = catalog.write(work, actor=f"w{number}", at=AT)
             except MregError as error:
                 (said.unknown if "not known" in error.message else said.failed).append(run_id)
     except BaseException as error:

@@ -116,11 +116,11 @@ def test_the_umask_decides_who_can_use_a_new_store(place: Path, umask: int) -> N
     assert shared.push(shared.alice).code == 0
     files = shared.files()
     assert mode(files["catalog.db"]) == 0o666 & ~umask
-    for name, found in files.items():
-        assert found.st_gid == TEAM, name
-        assert mode(found) & 0o777 & umask == 0, name
-        if stat.S_ISDIR(found.st_mode):
-            assert mode(found) == 0o2777 & ~umask, name
+    for name, status in files.items():
+        assert status.st_gid == TEAM, name
+        assert mode(status) & 0o777 & umask == 0, name
+        if stat.S_ISDIR(status.st_mode):
+            assert mode(status) == 0o2777 & ~umask, name
     found = shared.bob.run("list")
     pushed = shared.push(shared.bob)
     if umask == 0o002:

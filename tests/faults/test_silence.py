@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ import pytest
 import mreg
 from mreg import waiting
 from mreg.catalog import postgresql, postgresql_connection
+from mreg.catalog.database import Connection
 from mreg.catalog.postgresql import PostgresqlDatabase
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.s3 import bucket as bucket_module
@@ -89,7 +91,8 @@ def test_postgresql_that_falls_silent_is_told_and_given_up(line: PostgresqlLine)
     database = PostgresqlDatabase(line.url, said.append)
     database.write(add_event)
     line.silent = True
-    for work in (lambda: database.read(count), lambda: database.write(add_event)):
+    works: tuple[Callable[[], object], ...] = (lambda: database.read(count), lambda: database.write(add_event))
+    for work in works:
         line.opened = 0
         with pytest.raises(mreg.Unavailable, match=r"silent|does not answer"):
             line.silent = True
@@ -109,7 +112,7 @@ def test_a_commit_whose_answer_never_comes_is_told_as_not_known(
     database.write(add_event)
     real = psycopg.Connection.execute
 
-    def execute(connection, query, *words, **options):  # type: ignore[no-untyped-def]
+    def execute(connection: psycopg.Connection[Any], query: Any, *words: Any, **options: Any) -> psycopg.Cursor[Any]:
         line.silent = query == "COMMIT"
         return real(connection, query, *words, **options)
 
@@ -126,8 +129,8 @@ def test_who_waits_for_others_that_write_hears_so(postgresql: PostgresqlServer) 
     database.write(add_event)
     held = threading.Event()
 
-    def hold(connection: object) -> None:
-        add_event(connection)  # type: ignore[arg-type]
+    def hold(connection: Connection) -> None:
+        add_event(connection)
         held.set()
         time.sleep(1.5)
 
@@ -147,8 +150,8 @@ def test_a_writer_that_waits_for_another_one_of_a_file_hears_so_once(tmp_path: P
     other.write(add_event)
     held, told = threading.Event(), threading.Event()
 
-    def hold(connection: object) -> None:
-        add_event(connection)  # type: ignore[arg-type]
+    def hold(connection: Connection) -> None:
+        add_event(connection)
         held.set()
         told.wait(60)
 

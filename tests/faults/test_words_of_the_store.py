@@ -159,9 +159,16 @@ ANSWERS: list[tuple[int, bytes, str, str, str]] = [
 )
 @pytest.mark.parametrize("size", [1000, 9 << 20], ids=["small", "large"])
 def test_a_message_has_the_words_of_the_store_and_a_way_out(
-    status: int, body: bytes, kind: str, words: str, hint: str, size: int, credentials: None, command: Mreg,
+    status: int,
+    body: bytes,
+    kind: str,
+    words: str,
+    hint: str,
+    size: int,
+    credentials: None,
+    command: Mreg,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     Path("a.bin").write_bytes(b"x" * size)
     with answering(status, body, kind) as port:
         done = push(command, monkeypatch, f"http://127.0.0.1:{port}")
@@ -213,7 +220,7 @@ def test_a_message_repeats_no_secret_that_the_store_says(
         (403, b"<html><title>" + b"\x1b[31m" * 9000),
     ],
     ids=range(9),
-)  # fmt: skip
+)
 def test_hostile_words_stay_one_short_printable_line(
     status: int, body: bytes, credentials: None, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,8 +58,10 @@ def test_a_command_is_told_what_happened(pushed: Mreg) -> None:
     assert done.code == 0
     said = json.loads(Path("in.json").read_text())
     assert (said["type"], said["data"]["reference"], said["data"]["stage"]) == (
-        "version.stage_changed", "m@1", "Production",
-    )  # fmt: skip
+        "version.stage_changed",
+        "m@1",
+        "Production",
+    )
     assert said["data"]["event"]["details"]["from"] == "None"
     variables = dict(line.split("=", 1) for line in Path("env").read_text().splitlines())
     assert variables["MREG_REFERENCE"] == "m@1"
@@ -88,8 +90,13 @@ def test_a_hook_is_for_its_models_stages_and_actions(pushed: Mreg) -> None:
     pushed("approve", "m@3", "--to", "staging")
     pushed("alias", "m@3", "champion")
     assert Path("log").read_text().splitlines() == [
-        "staging m@1", "both m@1", "both m@1", "both m@2", "version.approved", "alias.set",
-    ]  # fmt: skip
+        "staging m@1",
+        "both m@1",
+        "both m@1",
+        "both m@2",
+        "version.approved",
+        "alias.set",
+    ]
 
 
 def test_a_hook_that_fails_keeps_the_change_and_is_said(pushed: Mreg) -> None:
@@ -115,8 +122,10 @@ def test_a_failure_may_roll_the_change_back_once(pushed: Mreg) -> None:
     assert "m@1 is back in Production" in done.err
     assert pushed("show", "m@production", "-q").out == "m@1\n"
     assert [(one["reference"], one["status"]) for one in told(pushed)] == [
-        ("m@1", "deployed"), ("m@2", "failed"), ("m@1", "deployed"),
-    ]  # fmt: skip
+        ("m@1", "deployed"),
+        ("m@2", "failed"),
+        ("m@1", "deployed"),
+    ]
     hooks("{name: deploy, stage: Production, on_failure: rollback, command: ['false']}")
     assert pushed("promote", "m@3", "--to", "production").code == 1
     assert pushed("show", "m@production", "-q").out == "m@1\n"
@@ -135,8 +144,12 @@ def test_a_result_says_the_state_after_a_hook_rolled_it_back(pushed: Mreg) -> No
     done = pushed("promote", "m@3", "--to", "production", "--json")
     said = json.loads(done.out)
     assert (said["reference"], said["stage"], said["previous_stage"], said["changed"], said["archived"]) == (
-        "m@3", "Archived", "Archived", True, [],
-    )  # fmt: skip
+        "m@3",
+        "Archived",
+        "Archived",
+        True,
+        [],
+    )
     assert {key: said[key] for key in ("stage", "status", "updated_at")} == {
         key: json.loads(pushed("show", "m@3", "--json").out)[key] for key in ("stage", "status", "updated_at")
     }
@@ -347,7 +360,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.got: list[tuple[str, dict[str, str], bytes]] = []
-        self.answer: Callable[[BaseHTTPRequestHandler], None] = lambda handler: _say(handler, 200, b"thanks")
+        self.answer: Callable[[BaseHTTPRequestHandler], object] = lambda handler: _say(handler, 200, b"thanks")
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -421,7 +434,7 @@ def _drip(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(0.05)
 
 
-ANSWERS: dict[str, tuple[Callable[[BaseHTTPRequestHandler], None], int | None, str]] = {
+ANSWERS: dict[str, tuple[Callable[[BaseHTTPRequestHandler], object], int | None, str]] = {
     "refuses": (lambda handler: _say(handler, 400, b"no"), 400, "no"),
     "redirects": (lambda handler: _say(handler, 302, b"", Location="file:///etc/passwd"), 302, "it redirects"),
     "elsewhere": (lambda handler: _say(handler, 307, b"", Location="http://169.254.169.254/"), 307, "it redirects"),
@@ -459,10 +472,13 @@ def test_a_secret_that_is_not_set_is_told_and_nothing_is_sent(pushed: Mreg, rece
 
 
 WRONG = [
-    ("x", "hooks must be a list"), (["x"], "a hook must be a mapping"), ([{}], "a command or a webhook"),
+    ("x", "hooks must be a list"),
+    (["x"], "a hook must be a mapping"),
+    ([{}], "a command or a webhook"),
     ([{"stage": "Production", "command": "rm -rf /"}], "must be a list of its words"),
     ([{"stage": "Production", "command": ["a"], "webhook": "https://x"}], "a command or a webhook"),
-    ([{"command": ["a"]}], "needs a stage or an action"), ([{"stage": "X", "command": ["a"]}], ""),
+    ([{"command": ["a"]}], "needs a stage or an action"),
+    ([{"stage": "X", "command": ["a"]}], ""),
     ([{"on": "version.pushd", "command": ["a"]}], "there is no action 'version.pushd'"),
     ([{"stage": "Production", "comand": ["a"]}], "the key 'comand' of a hook is unknown"),
     ([{"stage": "Production", "command": ["a"], "timeout": 0}], "timeout of the hook a"),
@@ -476,7 +492,7 @@ WRONG = [
     ([{"stage": "Production", "command": ["a\0b"]}], "NUL"),
     ([{"stage": "Production", "command": ["a"]}] * 2, "two hooks are called 'a'"),
     ([{"stage": "Production", "command": ["a"]}] * 51, "51 hooks are too many"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("document", "words"), WRONG)

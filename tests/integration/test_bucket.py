@@ -10,7 +10,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -51,9 +54,10 @@ def test_a_whole_life_in_a_bucket(bucket: Place, command: Mreg) -> None:
 
 @EVERY_STORE
 def test_a_folder_of_large_and_small_files_comes_back_as_it_was(bucket: Place, command: Mreg) -> None:
-    contents = {f"folder/{number}.bin": write(f"folder/{number}.bin", size) for number, size in enumerate(
-        [1, 10, 100_000, 5 << 20, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 17 << 20, 0]
-    )}  # fmt: skip
+    contents = {
+        f"folder/{number}.bin": write(f"folder/{number}.bin", size)
+        for number, size in enumerate([1, 10, 100_000, 5 << 20, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 17 << 20, 0])
+    }
     Path("folder/1.bin").chmod(0o755)
     assert command("push", "folder", "-n", "m").code == 0
     assert command("pull", "m", "back").code == 0
@@ -164,14 +168,16 @@ def test_a_refusal_is_told_in_words_and_changes_nothing(
     assert command("push", "a.bin", "-n", "m").code == 0
 
 
+def _refuse_from(number: int, requests: Iterator[int], _line: str) -> tuple[str, str, str] | None:
+    """Refuse the request of this number and every later one."""
+    return ("403 Forbidden", "application/xml", xml("AccessDenied")) if next(requests) >= number else None
+
+
 def test_each_call_refused_in_turn_changes_nothing(proxy: Proxy, command: Mreg, impatient: None) -> None:
     """403 on the first, second, third ... request of a push and of a pull."""
     write("a.bin", 9 << 20)
     for number in range(1, 20):
-        seen = iter(range(1000))
-        proxy.answer = lambda _line, number=number, seen=seen: (
-            ("403 Forbidden", "application/xml", xml("AccessDenied")) if next(seen) >= number - 1 else None
-        )
+        proxy.answer = partial(_refuse_from, number, count(1))
         done = command("push", "a.bin", "-n", "m")
         proxy.heal()
         if done.code == 0:
@@ -328,11 +334,16 @@ def test_a_profile_is_added_shown_and_checked(place: Place, command: Mreg) -> No
     done = command("profile", "check")
     assert done.code == 0
     assert [tuple(line.split("\t")[::2]) for line in done.out.splitlines()[1:]] == [
-        ("read the catalog", "works"), ("write to the catalog", "works"),
-        ("list", "works"), ("write a probe", "works"),
-        ("check uploads (by the store: SHA-256 sum)", "works"), ("read it back", "works"),
-        ("write only where nothing is", "works"), ("send a large file in parts", "works"), ("remove the probe", "works"),
-    ]  # fmt: skip
+        ("read the catalog", "works"),
+        ("write to the catalog", "works"),
+        ("list", "works"),
+        ("write a probe", "works"),
+        ("check uploads (by the store: SHA-256 sum)", "works"),
+        ("read it back", "works"),
+        ("write only where nothing is", "works"),
+        ("send a large file in parts", "works"),
+        ("remove the probe", "works"),
+    ]
     assert place.keys() == []
     text = Path(home, ".config/mreg/config.yaml").read_text()
     assert "secret" not in text

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -356,11 +357,11 @@ def test_a_store_without_parts_takes_small_files_and_refuses_large_ones(
 def test_what_is_remembered_of_a_store_is_old_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Memory(str(tmp_path / "stores"), "http://store models")
     known = Traits(tags=BARE, revives=False)
-    at = traits.time.time()
+    at = time.time()
     memory.keep(known, at)
     assert memory.load() == (known, at)
     assert Memory(str(tmp_path / "stores"), "http://store others").load()[0] == Traits()
-    memory.keep(known, traits.time.time() - traits.REMEMBERED_SECONDS)
+    memory.keep(known, time.time() - traits.REMEMBERED_SECONDS)
     assert memory.load()[0] == Traits()
 
 
@@ -380,9 +381,9 @@ def test_what_is_known_of_a_store_is_old_in_a_process_that_runs_for_days(place: 
 )  # fmt: skip
 def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     memory = Memory(str(tmp_path / "stores"), "a store")
-    memory.keep(Traits(tags=QUOTED), traits.time.time())
+    memory.keep(Traits(tags=QUOTED), time.time())
     (file,) = (tmp_path / "stores").iterdir()
-    file.write_text(text.replace("NOW", str(traits.time.time())))
+    file.write_text(text.replace("NOW", str(time.time())))
     assert memory.load()[0] == Traits()
 
 

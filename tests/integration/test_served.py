@@ -168,13 +168,14 @@ def test_a_server_that_is_stopped_finishes_the_upload_under_way(team: Team, star
     first.session.close()
     content = os.urandom(2 << 20)
     request = requests.Request(
-        "POST", f"{first.url}/models/classifier/versions", files={"model_file": ("model.pkl", content)},
+        "POST",
+        f"{first.url}/models/classifier/versions",
+        files={"model_file": ("model.pkl", content)},
         headers={"Authorization": f"Bearer {team.writer}", "Host": f"127.0.0.1:{first.port}", "Connection": "close"},
-    ).prepare()  # fmt: skip
+    ).prepare()
     assert isinstance(request.body, bytes)
-    head = f"POST {request.path_url} HTTP/1.1\r\n" + "".join(
-        f"{key}: {value}\r\n" for key, value in request.headers.items()
-    )
+    headers = [f"{key}: {value!s}\r\n" for key, value in request.headers.items()]
+    head = f"POST {request.path_url} HTTP/1.1\r\n" + "".join(headers)
     with socket.create_connection(("127.0.0.1", first.port), timeout=60) as connection:
         connection.sendall(head.encode() + b"\r\n" + request.body[: 1 << 20])
         time.sleep(0.5)
@@ -218,9 +219,9 @@ def test_two_servers_give_one_row_of_numbers(team: Team, start: Start) -> None:
 
 def test_the_compose_file_starts_the_server_by_flags_that_it_has(command: Mreg) -> None:
     service = COMPOSE["services"]["mreg"]
-    assert json.loads(re.search(r"^ENTRYPOINT (.*)$", (EXAMPLES / "Dockerfile").read_text(), re.MULTILINE)[1]) == [
-        "mreg"
-    ]  # type: ignore[index]
+    entry_point = re.search(r"^ENTRYPOINT (.*)$", (EXAMPLES / "Dockerfile").read_text(), re.MULTILINE)
+    assert entry_point is not None
+    assert json.loads(entry_point[1]) == ["mreg"]
     assert service["command"][0] == "serve"
     flags = {word for word in service["command"] if word.startswith("--")}
     assert flags <= known_flags(command)

@@ -94,7 +94,8 @@ class _Real:
             "unlink",
         ):
             setattr(self, name, getattr(os, name))
-        self.statvfs, self.getflags = os.statvfs, lambda descriptor: fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        self.statvfs = os.statvfs
+        self.getflags: Callable[[int], int] = lambda descriptor: fcntl.fcntl(descriptor, fcntl.F_GETFL)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         raise AttributeError(name)
@@ -204,7 +205,7 @@ class _Entry:
 
 
 class _Scan:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | int) -> None:
         if isinstance(path, int):
             raise TypeError("scandir: path should be string, bytes, os.PathLike or None, not int")
         self._entries = real.scandir(path)
@@ -225,14 +226,14 @@ class _Scan:
         self._entries.close()
 
 
-def _listdir(path: str = ".") -> list[str]:
+def _listdir(path: str | int = ".") -> list[str]:
     if isinstance(path, int):
         raise TypeError("listdir: path should be string, bytes, os.PathLike or None, not int")
     found: list[str] = real.listdir(path)
     return found
 
 
-def _disk_usage(path: str) -> Any:
+def _disk_usage(path: Any) -> Any:
     found = real.statvfs(path)
     return types.SimpleNamespace(free=found.f_bavail * found.f_frsize)
 
@@ -280,7 +281,7 @@ def run(words: list[str]) -> dict[str, Any]:
         code = traceback.format_exc()
     finally:
         sys.stdout, sys.stderr = streams
-    told = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    told = [stream.buffer.getvalue().decode() for stream in (out, err)]
     return {"code": code, "out": told[0], "err": told[1], "left_open": sorted(_open_files() - before)}
 
 

@@ -21,7 +21,7 @@ import pytest
 from mreg import durability, files, linux
 from mreg.artifacts import destination
 from mreg.artifacts.source import FileSection, source_folder
-from mreg.catalog import sqlite_upgrade
+from mreg.catalog import embedded, sqlite_upgrade
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.errors import BadInput
 from tests.conftest import ROOT, Mreg
@@ -325,10 +325,12 @@ def test_a_network_drive_of_macos_may_lack_the_call_but_not_fail_at_it(
 def test_sqlite_writes_commits_and_checkpoints_to_the_drive(tmp_path: Path) -> None:
     database = SqliteDatabase(tmp_path / "catalog.db")
     for use in (database.write, database.read):
-        found = use(lambda connection: [
-            dict(connection.query(f"PRAGMA {name}", {})[0])[name]
-            for name in ("fullfsync", "checkpoint_fullfsync", "synchronous")
-        ])  # fmt: skip
+        found = use(
+            lambda connection: [
+                dict(connection.query(f"PRAGMA {name}", {})[0])[name]
+                for name in ("fullfsync", "checkpoint_fullfsync", "synchronous")
+            ]
+        )
         assert found == [1, 1, 2]
     database.close()
 
@@ -336,7 +338,7 @@ def test_sqlite_writes_commits_and_checkpoints_to_the_drive(tmp_path: Path) -> N
 def test_an_upgrade_of_a_catalog_is_written_to_the_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "catalog.db"
     shutil.copy(ROOT / "tests/compat/schema-3/catalog.db", path)
-    real, found = sqlite_upgrade.migrate, list[int]()
+    real, found = embedded.migrate, list[int]()
 
     def migrate(raw: sqlite3.Connection, schema: int) -> None:
         found.extend(raw.execute(f"PRAGMA {name}").fetchone()[0] for name in ("fullfsync", "checkpoint_fullfsync"))

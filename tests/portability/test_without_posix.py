@@ -74,10 +74,14 @@ def test_each_thing_that_windows_refuses_is_avoided(here: Path, check: str) -> N
     Path("empty").mkdir()
     Path("large.bin").write_bytes(os.urandom(5 << 20))
     succeed(
-        "push large.bin -n m", "pull m@1 old.bin --force", "push folder -n m", "pull m@2 empty", "backup backup.db",
+        "push large.bin -n m",
+        "pull m@1 old.bin --force",
+        "push folder -n m",
+        "pull m@2 empty",
+        "backup backup.db",
         "delete m@1 --yes",
         MREG_TEST_REFUSED=check,
-    )  # fmt: skip
+    )
     for path in Path("store/artifacts/blobs").rglob("*"):
         os.utime(path, (0, 0))
     succeed("gc --remove --yes", "profile add team --catalog team.db --artifacts team", MREG_TEST_REFUSED=check)
@@ -97,8 +101,13 @@ def test_a_file_is_pushed_pulled_and_replaced(here: Path) -> None:
         "pull m@1 back.bin",
         "pull m@3 old.bin --force",
         "promote m 1 --to production",
-        "list", "show m", "history m", "verify", "doctor", "audit verify",
-    )  # fmt: skip
+        "list",
+        "show m",
+        "history m",
+        "verify",
+        "doctor",
+        "audit verify",
+    )
     assert Path("back.bin").read_bytes() == Path("model.bin").read_bytes()
     assert Path("old.bin").read_bytes() == large
     assert not temporary_files()

@@ -28,8 +28,10 @@ def test_without_anything_it_is_the_users_data_folder() -> None:
     home = os.environ["HOME"]
     profile = load_profile()
     assert (profile.name, profile.catalog, profile.artifacts) == (
-        "local", f"{home}/.local/share/mreg/catalog.db", f"{home}/.local/share/mreg/artifacts",
-    )  # fmt: skip
+        "local",
+        f"{home}/.local/share/mreg/catalog.db",
+        f"{home}/.local/share/mreg/artifacts",
+    )
     assert profile.origins["catalog"] == "default"
 
 

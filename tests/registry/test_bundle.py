@@ -26,6 +26,7 @@ from mreg.domain.model import ModelVersion
 from mreg.domain.policy import parse_policy
 from mreg.errors import AlreadyExists, BadInput, Corrupt, NotFound, Unavailable
 from mreg.registry.importing import inspect_bundle
+from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
 from tests.servers import Place
 
@@ -40,7 +41,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[mreg.Registry]:
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
     """A second registry, of another person."""
     monkeypatch.setenv("MREG_CATALOG", str(tmp_path / "other" / "catalog.db"))
     monkeypatch.setenv("MREG_ARTIFACTS", str(tmp_path / "other" / "artifacts"))
@@ -70,14 +71,24 @@ def a_folder() -> Path:
 
 def filled(registry: mreg.Registry) -> None:
     registry.register(
-        "classifier", description="tells \x1b[31mthings\x1b[0m apart\n", tags={"team": "fraud"},
-        directions={"cost": "lower"}, primary_metric="cost",
-    )  # fmt: skip
+        "classifier",
+        description="tells \x1b[31mthings\x1b[0m apart\n",
+        tags={"team": "fraud"},
+        directions={"cost": "lower"},
+        primary_metric="cost",
+    )
     push(
-        registry, 1, metrics={"cost": 1e-300, "n": 2**60, "zero": -0.0, "accuracy": 0.1}, parameters={"lr": "0.1"},
-        tags={"a": "b"}, aliases=("champion",), description="the first", run_id="run 7", experiment_id="e",
+        registry,
+        1,
+        metrics={"cost": 1e-300, "n": 2**60, "zero": -0.0, "accuracy": 0.1},
+        parameters={"lr": "0.1"},
+        tags={"a": "b"},
+        aliases=("champion",),
+        description="the first",
+        run_id="run 7",
+        experiment_id="e",
         data={"train": "s3://bucket/train.csv@3"},
-    )  # fmt: skip
+    )
     registry.push(a_folder(), name="classifier", parent="classifier@1", format="savedmodel")
     registry.promote("classifier@1", to="Production", reason="it's good")
 
@@ -91,8 +102,11 @@ def bytes_of(registry: mreg.Registry, reference: str) -> object:
     registry.pull(reference, target)
     if target.is_file():
         return target.read_bytes()
-    return {path.relative_to(target): (path.read_bytes(), os.access(path, os.X_OK))
-            for path in target.rglob("*") if path.is_file()}  # fmt: skip
+    return {
+        path.relative_to(target): (path.read_bytes(), os.access(path, os.X_OK))
+        for path in target.rglob("*")
+        if path.is_file()
+    }
 
 
 SAID = ("description", "tags", "parameters", "metrics", "data", "run_id", "experiment_id", "source")
@@ -105,8 +119,9 @@ def test_what_is_exported_comes_back(registry: mreg.Registry, other: mreg.Regist
     assert exported.size_bytes == Path("classifier.mreg").stat().st_size
     imported = other.import_bundle("classifier.mreg")
     assert [(str(one.source), str(one.reference), one.already_there) for one in imported.versions] == [
-        ("classifier@1", "classifier@1", False), ("classifier@2", "classifier@2", False)
-    ]  # fmt: skip
+        ("classifier@1", "classifier@1", False),
+        ("classifier@2", "classifier@2", False),
+    ]
     for reference in ("classifier@1", "classifier@2"):
         before, after = registry.version(reference), other.version(reference)
         for field in SAID:
@@ -115,8 +130,9 @@ def test_what_is_exported_comes_back(registry: mreg.Registry, other: mreg.Regist
         assert (after.artifact.digest, after.artifact.kind) == (before.artifact.digest, before.artifact.kind)
         assert (after.artifact.name, after.artifact.format) == (before.artifact.name, before.artifact.format)
         assert (after.artifact.size_bytes, after.artifact.file_count) == (
-            before.artifact.size_bytes, before.artifact.file_count
-        )  # fmt: skip
+            before.artifact.size_bytes,
+            before.artifact.file_count,
+        )
         assert bytes_of(other, reference) == bytes_of(registry, reference)
     assert str(other.version("classifier@2").parent) == "classifier@1"
     before_model, after_model = registry.model("classifier"), other.model("classifier")
@@ -808,7 +824,7 @@ def test_no_byte_of_a_bundle_can_change_unseen(
     refused(other, scratch, bytes(mutated))
 
 
-def test_the_chain_of_a_registry_stays_whole(registry: mreg.Registry, other: mreg.Registry) -> None:
+def test_the_chain_of_a_registry_stays_whole(registry: mreg.Registry, other: LocalRegistry) -> None:
     filled(registry)
     registry.export("classifier")
     other.import_bundle("classifier.mreg")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mreg.domain.model import Source
 from mreg.errors import BadInput
 from mreg.registry.capture import actor, begin_capture, ci_run, environment
 from mreg.registry.git import without_secrets
@@ -33,7 +34,7 @@ def repository() -> Path:
     return here
 
 
-def captured(path: str = "model.pkl"):  # type: ignore[no-untyped-def]
+def captured(path: str = "model.pkl") -> Source:
     with begin_capture(path) as capture:
         return capture.result()[0]
 
@@ -177,8 +178,12 @@ def test_the_active_environment_counts_where_mreg_lives_apart(tmp_path: Path) ->
     (tmp_path / "pyvenv.cfg").write_text("home = /usr\nversion = 3.12.4\n")
     found = environment({"VIRTUAL_ENV": str(tmp_path)})
     assert {name: found.get(name) for name in ("python", "torch", "scikit-learn", "numpy", "unknown")} == {
-        "python": "3.12.4", "torch": "2.9.1", "scikit-learn": "1.8.0", "numpy": None, "unknown": None,
-    }  # fmt: skip
+        "python": "3.12.4",
+        "torch": "2.9.1",
+        "scikit-learn": "1.8.0",
+        "numpy": None,
+        "unknown": None,
+    }
 
 
 def test_who_acts_is_said_chosen_or_found(repository: Path) -> None:

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,13 +19,19 @@ ZERO = Digest.sha256("0" * 64)
 ONE = Digest.sha256("1" * 64)
 
 
-def version(number: int, metrics: dict[str, float], digest: Digest = ZERO, **fields: object) -> ModelVersion:
+def version(number: int, metrics: dict[str, float], digest: Digest = ZERO, **fields: Any) -> ModelVersion:
     artifact = ModelArtifact(kind=ArtifactKind.FILE, name="m.pkl", path="file:///m", size_bytes=1, digest=digest)
     at = datetime(2026, 3, 1, tzinfo=UTC)
     return ModelVersion(
-        model_name=ModelName("m"), version=number, artifact=artifact, metrics=metrics, created_at=at, updated_at=at,
-        created_by="me", **fields,  # type: ignore[arg-type]
-    )  # fmt: skip
+        model_name=ModelName("m"),
+        version=number,
+        artifact=artifact,
+        metrics=metrics,
+        created_at=at,
+        updated_at=at,
+        created_by="me",
+        **fields,
+    )
 
 
 def compared(first: dict[str, float], second: dict[str, float]) -> Comparison:

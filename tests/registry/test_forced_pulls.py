@@ -9,16 +9,19 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import mreg
 import mreg.registry.open
-from mreg.artifacts import destination, placing, replacing, resuming
+from mreg.artifacts import destination, placing, resuming
 from mreg.artifacts.records import PullRecord, PullRecords
+from mreg.artifacts.tree import Tree
+from mreg.linux import rename2
 from mreg.registry.destinations import protection
+from mreg.registry.local import LocalRegistry
 from tests.conftest import FULL, Mreg
 from tests.hostile import plant, snapshot, untouched
 
@@ -65,7 +68,7 @@ def other_registry(root: Path) -> None:
         opened.register("theirs")
 
 
-PROTECTED = {
+PROTECTED: dict[str, tuple[str, Callable[[], str]]] = {
     "the current folder": ("is the current folder", lambda: (project(Path()), ".")[1]),
     "the folder above": ("holds the current folder", lambda: ".."),
     "the home folder": ("is your home folder", lambda: (plant(Path.home()), os.path.expanduser("~"))[1]),
@@ -264,7 +267,7 @@ def test_a_file_that_was_changed_since_it_was_pulled_is_not_removed(registry: mr
     assert files_in("out") == V2
 
 
-IN_THE_WAY = {
+IN_THE_WAY: dict[str, tuple[Callable[[], object], str]] = {
     "a folder for a file": (lambda: fill("out", {"new.txt/mine": "mine"}), "'new.txt' is a folder, and the artifact"),
     "a file for a folder": (lambda: fill("out", {"more": "mine"}), "'more' is a file, and the artifact has a folder"),
     "a link for a file": (lambda: os.symlink("../victim/bin/tool", "out/new.txt"), "'new.txt' is a symbolic link"),
@@ -272,11 +275,14 @@ IN_THE_WAY = {
     "a link that leads nowhere": (lambda: os.symlink("nowhere", "out/new.txt"), "'new.txt' is a symbolic link"),
     "a pipe for a file": (lambda: os.mkfifo("out/new.txt"), "'new.txt' is a pipe"),
     "a link for a pulled folder": (
-        lambda: (os.rename("out/sub", "sub"), os.symlink("../victim", "out/sub")), "'sub' is a symbolic link"),
+        lambda: (os.rename("out/sub", "sub"), os.symlink("../victim", "out/sub")),
+        "'sub' is a symbolic link",
+    ),
     "a link for a pulled file": (
         lambda: (os.unlink("out/old.txt"), os.symlink("../victim/bin/tool", "out/old.txt")),
-        "'old.txt' was changed since it was pulled"),
-}  # fmt: skip
+        "'old.txt' was changed since it was pulled",
+    ),
+}
 
 
 @pytest.mark.parametrize("first", ["fo@1", ""])
@@ -301,13 +307,13 @@ def test_a_folder_of_another_file_system_is_a_conflict(
     registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill("out", {"sub/mine": "mine"})
-    real = replacing.Tree.find
+    real = Tree.find
 
-    def mounted(self: replacing.Tree, path: str) -> os.stat_result | None:
+    def mounted(self: Tree, path: str) -> os.stat_result | None:
         found = real(self, path)
         return os.stat_result([*found[:2], found.st_dev + 1, *found[3:]]) if found and path == "sub" else found
 
-    monkeypatch.setattr(replacing.Tree, "find", mounted)
+    monkeypatch.setattr(Tree, "find", mounted)
     with untouched("."), pytest.raises(mreg.AlreadyExists, match="'sub' is on another file system"):
         registry.pull("fo@1", "out", force=True)
 
@@ -362,7 +368,7 @@ def test_a_folder_never_replaces_a_file_or_a_link(registry: mreg.Registry, what:
 @pytest.mark.parametrize("first", ["fo@1", ""])
 @pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=repr)
 def test_a_pull_that_fails_in_the_middle_takes_everything_back(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, step: int, links: bool, first: str, fault: BaseException
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch, step: int, links: bool, first: str, fault: BaseException
 ) -> None:
     if first:
         registry.pull(first, "out")
@@ -372,12 +378,11 @@ def test_a_pull_that_fails_in_the_middle_takes_everything_back(
     was = sorted(path.read_text() for path in records().glob("*.json"))
     before = snapshot(".")
     count = 0
-    tree = replacing.Tree
 
     def failing(name: str) -> None:
-        real = getattr(tree, name)
+        real = getattr(Tree, name)
 
-        def call(self: replacing.Tree, *words: str) -> object:
+        def call(self: Tree, *words: str) -> object:
             nonlocal count
             if name == "link" and not links:
                 raise OSError(1, "no links here")
@@ -386,7 +391,7 @@ def test_a_pull_that_fails_in_the_middle_takes_everything_back(
                 raise fault
             return real(self, *words)
 
-        monkeypatch.setattr(tree, name, call)
+        monkeypatch.setattr(Tree, name, call)
 
     for name in ("move", "link", "mkdir", "rmdir"):
         failing(name)
@@ -403,17 +408,16 @@ def test_a_pull_that_fails_in_the_middle_takes_everything_back(
 
 def test_what_cannot_be_moved_back_is_kept_and_named(registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     fill("out", {"config.json": "mine", "sub/weights.bin": "mine"})
-    tree = replacing.Tree
-    real, count = tree.move, 0
+    real, count = Tree.move, 0
 
-    def broken(self: replacing.Tree, *words: str) -> None:
+    def broken(self: Tree, path: str, target: Tree, to: str) -> None:
         nonlocal count
         count += 1
         if count > 1:
             raise OSError(5, "Input/output error")
-        real(self, *words)  # type: ignore[arg-type]
+        real(self, path, target, to)
 
-    monkeypatch.setattr(tree, "move", broken)
+    monkeypatch.setattr(Tree, "move", broken)
     with pytest.raises(mreg.Unavailable, match="cannot be restored: Input/output error") as caught:
         registry.pull("fo@2", "out", force=True)
     saved = next(Path().glob("out.replaced-*"))
@@ -427,7 +431,7 @@ def test_a_folder_that_is_changed_during_the_pull_is_not_replaced(
     registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, change: str, exchange: bool
 ) -> None:
     registry.pull("fo@1", "out")
-    real = placing.rename2
+    real = rename2
     done = False
 
     def changing(source: str, target: str, flags: int) -> bool:
@@ -508,7 +512,7 @@ NAMES = ["a", "b", "c", "d/a", "d/b", "d/e/f", "g/h", ".hidden/x"]
 @pytest.mark.parametrize("seed", range(300 if FULL else 12))
 def test_no_file_of_the_user_is_lost_whatever_is_pulled_where(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
-    versions = []
+    versions: list[dict[str, str]] = []
     with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as registry:
         while len(versions) < 2:
             files = {name: chance.choice("xyz") for name in chance.sample(NAMES, chance.randint(1, 6))}

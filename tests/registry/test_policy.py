@@ -45,7 +45,7 @@ def person(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> As:
 
 
 @pytest.fixture
-def policy(person: As) -> Iterator[As]:
+def policy(person: As) -> As:
     """Two versions of m, the first in Production and the second in Staging, under POLICY."""
     for number, accuracy in ((1, 0.93), (2, 0.95), (3, 0.9)):
         Path("model").write_text(str(number))
@@ -65,8 +65,9 @@ def stages(command: Mreg) -> dict[int, str]:
 def test_the_road_with_a_policy(policy: As, command: Mreg) -> None:
     done = policy("ada", "promote", "m@2")
     assert (done.code, done.err) == (
-        5, "error: m@2 has 0 of 1 approvals for Production\n  lead, risk may give it: mreg approve m@2\n",
-    )  # fmt: skip
+        5,
+        "error: m@2 has 0 of 1 approvals for Production\n  lead, risk may give it: mreg approve m@2\n",
+    )
     done = policy("grace", "approve", "m@2")
     assert (done.code, done.err) == (
         5,
@@ -77,8 +78,9 @@ def test_the_road_with_a_policy(policy: As, command: Mreg) -> None:
     assert stages(command) == {1: "Archived", 2: "Production", 3: "None"}
     done = policy("ada", "promote", "m@3", "--to", "production")
     assert (done.code, done.err.splitlines()[0]) == (
-        1, "error: m@3 is in None, and the policy lets only versions from Staging into Production",
-    )  # fmt: skip
+        1,
+        "error: m@3 is in None, and the policy lets only versions from Staging into Production",
+    )
     assert policy("ada", "promote", "m@3").code == 0
     assert policy("lead", "approve", "m@3").code == 0
     done = policy("ada", "promote", "m@3")
@@ -138,8 +140,9 @@ def test_one_may_not_approve_ones_own_push(person: As) -> None:
     person("ada", "policy", "apply", "policy.yaml", "--model", "m")
     done = person("ada", "approve", "m@1", "--to", "staging")
     assert (done.code, done.err) == (
-        5, "error: ada pushed m@1, and the policy does not count one's own approval\n  ask somebody else\n",
-    )  # fmt: skip
+        5,
+        "error: ada pushed m@1, and the policy does not count one's own approval\n  ask somebody else\n",
+    )
     for name, given in (("lin", 1), ("lin", 1), ("grace", 2)):
         done = person(name, "approve", "m@1", "--to", "staging", "--json")
         assert json.loads(done.out)["approved_by"] == ["lin", "grace"][:given]
@@ -179,7 +182,7 @@ def test_what_waits_is_listed_with_who_may_decide(policy: As) -> None:
         "m@2\tProduction\taccuracy >= 0.9\tpassed\taccuracy 0.95",
         "m@2\tProduction\taccuracy >= production.accuracy - 0.005\tpassed\taccuracy 0.95; production.accuracy - 0.005 = 0.925 of m@1",
         "m@2\tProduction\t1 approval\tfailed\t0 by nobody yet; lead, risk may",
-    ]  # fmt: skip
+    ]
     policy("lead", "approve", "m@2")
     assert json.loads(policy("ada", "approvals", "--json").out) == []
 
@@ -288,24 +291,32 @@ def test_the_event_of_a_move_that_no_policy_guards_says_nothing_of_a_policy(road
     road.promote("m@2", "production", reason="better")
     entered, left = road.history("m@2")[0].details, road.history("m@1")[0].details
     assert entered == {
-        "from": "Staging", "to": "Production", "reason": "better", "returned": False, "replaced_by": None,
-    }  # fmt: skip
+        "from": "Staging",
+        "to": "Production",
+        "reason": "better",
+        "returned": False,
+        "replaced_by": None,
+    }
     assert left == {"from": "Production", "to": "Archived", "reason": "", "returned": False, "replaced_by": 2}
     road.rollback("m")
     assert (road.history("m@1")[0].details["returned"], road.history("m@2")[0].details) == (
-        True, {"from": "Production", "to": "Archived", "reason": "", "returned": False, "replaced_by": 1},
-    )  # fmt: skip
+        True,
+        {"from": "Production", "to": "Archived", "reason": "", "returned": False, "replaced_by": 1},
+    )
 
 
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        (Rule(gates=("version > 1",)), {"gates": [{"gate": "version > 1", "passed": True, "found": "version 2", "bound": ""}]}),
+        (
+            Rule(gates=("version > 1",)),
+            {"gates": [{"gate": "version > 1", "passed": True, "found": "version 2", "bound": ""}]},
+        ),
         (Rule(approvals=1, own_approval=True), {"approvals": 1, "approved_by": ["tester"]}),
         (Rule(came_from=ModelStage.STAGING), {"approved_by": ["tester"]}),
     ],
     ids=["gates", "approvals", "from"],
-)  # fmt: skip
+)
 def test_the_event_of_a_move_says_only_what_the_policy_asked(
     rule: Rule, said: dict[str, object], road: mreg.Registry
 ) -> None:
@@ -320,8 +331,9 @@ def test_archived_versions_are_not_approved(policy: As) -> None:
     policy("ada", "archive", "m@2")
     done = policy("lead", "approve", "m@2")
     assert (done.code, done.err.splitlines()[0]) == (
-        1, "error: m@2 is archived, and archived versions are not approved",
-    )  # fmt: skip
+        1,
+        "error: m@2 is archived, and archived versions are not approved",
+    )
     assert policy("lead", "approve", "m@1").code == 1
     assert policy("lead", "approve", "m@9").code == 4
     assert policy("lead", "approve", "m").code == 1
@@ -395,13 +407,16 @@ def test_a_check_of_a_policy_applies_nothing(policy: As, command: Mreg) -> None:
     [
         ("Production:\n  gates:\n    - accuracy >= 0.9\n    - accuracy >\n", "'policy.yaml', line 4: expected a value"),
         ("Production:\n  gate: []\n", "'policy.yaml', line 2: the key 'gate' is unknown\n  did you mean gates?"),
-        ("Prodction: {}\n", "'policy.yaml', line 1: 'Prodction' is no stage that a policy can be for\n  did you mean Production?"),
+        (
+            "Prodction: {}\n",
+            "'policy.yaml', line 1: 'Prodction' is no stage that a policy can be for\n  did you mean Production?",
+        ),
         ("Production: {approvals: 1.5}\n", "'policy.yaml', line 1: approvals must be a whole number"),
         ("- a\n", "'policy.yaml', line 1: a policy must be a mapping"),
         ("Production: &a {}\nStaging: *a\n", "policy.yaml"),
         ("Production: !!python/object:os.system {}\n", "policy.yaml"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_policy_file_is_refused_with_its_line(text: str, words: str, person: As) -> None:
     Path("policy.yaml").write_text(text)
     for verb in ("apply", "check"):
@@ -429,10 +444,13 @@ def test_what_was_in_production_then(policy: As, command: Mreg) -> None:
         ("UPDATE events SET actor = 'mallory' WHERE seq = 4", "audit event 4 is not what it was"),
         ("UPDATE events SET details = '{}' WHERE seq = 2", "audit event 2 is not what it was"),
         ("DELETE FROM events WHERE seq = 3", "audit event 3 is not what it was"),
-        ("UPDATE versions SET stage = 'Production' WHERE version = 3", "m@3 is in Production in the catalog, and the audit"),
+        (
+            "UPDATE versions SET stage = 'Production' WHERE version = 3",
+            "m@3 is in Production in the catalog, and the audit",
+        ),
         ("UPDATE versions SET stage = 'None' WHERE version = 1", "m@1 is in None in the catalog, and the audit"),
     ],
-)  # fmt: skip
+)
 def test_a_changed_catalog_is_found_by_its_audit_trail(statement: str, words: str, policy: As, command: Mreg) -> None:
     assert command("audit", "verify").code == 0
     raw = sqlite3.connect(Path.home() / ".local/share/mreg/catalog.db")
@@ -463,22 +481,26 @@ def test_no_state_breaks_the_policy_in_force_at_its_moment() -> None:
             running = []
             for _ in range(6):
                 version = f"m@{chance.randint(1, 4)}"
-                user, words = chance.choice([
-                    ("ada", ["promote", version, "--to", "production"]),
-                    ("ada", ["promote", version, "--to", "staging"]),
-                    ("lead", ["approve", version]),
-                    ("lead", ["approve", version, "--withdraw"]),
-                    ("risk", ["reject", version, "--reason", "no", "--yes"]),
-                    ("risk", ["reject", version, "--withdraw"]),
-                    ("ada", ["policy", "apply", chance.choice(["strict.yaml", "loose.yaml"])]),
-                    ("ada", ["rollback", "m"]),
-                ])  # fmt: skip
+                user, words = chance.choice(
+                    [
+                        ("ada", ["promote", version, "--to", "production"]),
+                        ("ada", ["promote", version, "--to", "staging"]),
+                        ("lead", ["approve", version]),
+                        ("lead", ["approve", version, "--withdraw"]),
+                        ("risk", ["reject", version, "--reason", "no", "--yes"]),
+                        ("risk", ["reject", version, "--withdraw"]),
+                        ("ada", ["policy", "apply", chance.choice(["strict.yaml", "loose.yaml"])]),
+                        ("ada", ["rollback", "m"]),
+                    ]
+                )
                 running.append(
                     subprocess.Popen(
                         ["env", f"MREG_USER={user}", sys.executable, "-m", "mreg", *words],
-                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.PIPE,
+                        text=True,
                     )
-                )  # fmt: skip
+                )
             for one in running:
                 _, said = one.communicate(timeout=120)
                 assert one.returncode in (0, 1, 3, 4, 5), said

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 import mreg
-from mreg.catalog.catalog import Reader
 from mreg.catalog.database import Connection, Row, Value
+from mreg.catalog.reader import Reader
 from mreg.catalog.writer import Writer
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.names import ModelName
+from mreg.registry.local import LocalRegistry
 from mreg.results.lineage import flatten
 from mreg.results.models import ModelVersions
 from tests.places import NewCatalog, new_catalog  # noqa: F401  a fixture
@@ -70,7 +71,7 @@ class Counting(Connection):
 
 
 @pytest.fixture
-def registry(new_catalog: NewCatalog) -> Iterator[mreg.Registry]:  # noqa: F811
+def registry(new_catalog: NewCatalog) -> Iterator[LocalRegistry]:  # noqa: F811
     Path("model.pkl").write_bytes(b"model")
     with mreg.open_registry(catalog=new_catalog(), artifacts=str(Path("artifacts").absolute())) as opened:
         opened.push("model.pkl", name="m")
@@ -85,7 +86,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return found
 
 
-def grow(registry: mreg.Registry, count: int, parent: Callable[[int], int]) -> None:
+def grow(registry: LocalRegistry, count: int, parent: Callable[[int], int]) -> None:
     """Add versions m@2, m@3 ... in one transaction.
 
     Args:
@@ -102,7 +103,7 @@ def grow(registry: mreg.Registry, count: int, parent: Callable[[int], int]) -> N
                 model, artifact=first.artifact, metadata=VersionMetadata(), parent=versions[parent(number)]
             )
 
-    registry._session.write(add)  # type: ignore[attr-defined]
+    registry._session.write(add)
 
 
 def allowed(versions: int) -> int:
@@ -111,7 +112,7 @@ def allowed(versions: int) -> int:
 
 @pytest.mark.parametrize("shape", [lambda number: number - 1, lambda _: 1, lambda number: number // 2])
 def test_a_lineage_takes_a_few_statements_for_hundreds_of_versions(
-    registry: mreg.Registry, read: list[tuple[str, int]], shape: Callable[[int], int]
+    registry: LocalRegistry, read: list[tuple[str, int]], shape: Callable[[int], int]
 ) -> None:
     grow(registry, 700, shape)
     read.clear()
@@ -136,7 +137,7 @@ def _ancestors(number: int, parent: Callable[[int], int]) -> list[int]:
 
 
 def test_versions_with_as_many_parents_are_shown_by_a_few_statements(
-    registry: mreg.Registry, read: list[tuple[str, int]]
+    registry: LocalRegistry, read: list[tuple[str, int]]
 ) -> None:
     grow(registry, 700, lambda number: number - 1)
     read.clear()
@@ -145,7 +146,7 @@ def test_versions_with_as_many_parents_are_shown_by_a_few_statements(
     assert len(read) <= allowed(700)
 
 
-def test_a_tree_keeps_the_order_and_the_deleted_versions(registry: mreg.Registry) -> None:
+def test_a_tree_keeps_the_order_and_the_deleted_versions(registry: LocalRegistry) -> None:
     grow(registry, 9, lambda number: number // 2)
     registry.delete("m@2")
     registry.delete("m@4")
@@ -156,11 +157,13 @@ def test_a_tree_keeps_the_order_and_the_deleted_versions(registry: mreg.Registry
     ]  # fmt: skip
     above = registry.lineage("m@9")
     assert [(str(node.reference), node.stage is None) for _, node in flatten(above.parents)] == [
-        ("m@4", True), ("m@2", True), ("m@1", False),
-    ]  # fmt: skip
+        ("m@4", True),
+        ("m@2", True),
+        ("m@1", False),
+    ]
 
 
-def test_a_tree_is_cut_at_its_limit(registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tree_is_cut_at_its_limit(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     grow(registry, 60, lambda number: number - 1)
     monkeypatch.setattr("mreg.registry.lineage.NODES_LIMIT", 50)
     assert len(flatten(registry.lineage("m@1").children)) == 49
@@ -168,7 +171,7 @@ def test_a_tree_is_cut_at_its_limit(registry: mreg.Registry, monkeypatch: pytest
 
 
 def test_a_parent_that_would_close_a_long_circle_is_found_by_a_few_statements(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grow(registry, 300, lambda number: number - 1)
     found: list[tuple[str, int]] = []
@@ -182,7 +185,7 @@ def test_a_parent_that_would_close_a_long_circle_is_found_by_a_few_statements(
 
 
 def test_why_reads_neither_all_events_of_a_version_nor_its_files(
-    registry: mreg.Registry, read: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, read: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("net").mkdir()
     for number in (2, 3):
@@ -204,7 +207,7 @@ def test_why_reads_neither_all_events_of_a_version_nor_its_files(
     assert len(read) <= 40
 
 
-def test_why_compares_with_the_version_that_was_replaced(registry: mreg.Registry) -> None:
+def test_why_compares_with_the_version_that_was_replaced(registry: LocalRegistry) -> None:
     def before(reference: str) -> int | None:
         found = registry.why(reference).before
         return None if found is None else found.number
@@ -235,7 +238,7 @@ def test_why_compares_with_the_version_that_was_replaced(registry: mreg.Registry
     assert before("m@2") == 6
 
 
-def test_why_names_the_last_entry_into_the_stage_that_the_version_is_in(registry: mreg.Registry) -> None:
+def test_why_names_the_last_entry_into_the_stage_that_the_version_is_in(registry: LocalRegistry) -> None:
     for to, reason in (("production", "first"), ("archived", "out"), ("production", "again"), ("none", "rest")):
         registry.promote("m@1", to=to, reason=reason, leave_production=True)
         why = registry.why("m@1")
@@ -246,7 +249,7 @@ def test_why_names_the_last_entry_into_the_stage_that_the_version_is_in(registry
 
 
 def test_a_reference_one_back_does_not_look_at_every_former_version(
-    registry: mreg.Registry, read: list[tuple[str, int]]
+    registry: LocalRegistry, read: list[tuple[str, int]]
 ) -> None:
     grow(registry, 30, lambda _: 1)
     for number in range(1, 31):
@@ -270,7 +273,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_pages_join_to_the_list_and_all_but_the_last_say_that_there_is_more(registry: mreg.Registry, name: str) -> None:
+def test_pages_join_to_the_list_and_all_but_the_last_say_that_there_is_more(registry: LocalRegistry, name: str) -> None:
     grow(registry, 5, lambda _: 1)
     for other in ("n", "o"):
         registry.register(other)
@@ -288,7 +291,7 @@ def test_pages_join_to_the_list_and_all_but_the_last_say_that_there_is_more(regi
     assert (beyond, beyond.more) == ((), False)
 
 
-def test_a_model_with_a_page_of_its_versions_says_whether_it_has_older_ones(registry: mreg.Registry) -> None:
+def test_a_model_with_a_page_of_its_versions_says_whether_it_has_older_ones(registry: LocalRegistry) -> None:
     grow(registry, 12, lambda _: 1)
     newest, rest = registry.show("m", limit=10), registry.show("m", limit=10, offset=2)
     assert isinstance(newest, ModelVersions)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from io import BytesIO
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import mreg
+from mreg.catalog.writer import Writer
 from mreg.domain.events import first_broken
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
+from mreg.domain.names import ModelName
 from mreg.domain.policy import Policy, Rule
+from mreg.registry.local import LocalRegistry
 from mreg.results.models import ModelVersions
 
 
-def push(registry: mreg.Registry, number: int = 1, name: str = "classifier", **options: object) -> ModelVersion:
+def push(registry: mreg.Registry, number: int = 1, name: str = "classifier", **options: Any) -> ModelVersion:
     path = Path(f"m{number}.pkl")
     path.write_bytes(b"\x80\x04" + str(number).encode() + b".")
-    return registry.push(path, name=name, **options)  # type: ignore[arg-type]
+    return registry.push(path, name=name, **options)
 
 
 def stages(registry: mreg.Registry, name: str = "classifier") -> dict[int, str]:
@@ -30,7 +35,7 @@ def stages(registry: mreg.Registry, name: str = "classifier") -> dict[int, str]:
     return {version.version: version.stage.value for version in found.versions}
 
 
-def chain_is_whole(registry: mreg.Registry) -> bool:
+def chain_is_whole(registry: LocalRegistry) -> bool:
     return registry._session.catalog.read(lambda r: first_broken(r.events(newest_first=False))) is None
 
 
@@ -132,12 +137,20 @@ def test_references_resolve_as_written(registry: mreg.Registry) -> None:
         ("classifier@7", "classifier has no version 7", "mreg show classifier lists its versions"),
         ("classifier@chmp", "classifier has no alias 'chmp'", "did you mean classifier@champ?"),
         ("classifier@staging", "no version of classifier is in Staging", "mreg promote classifier@latest --to Staging"),
-        ("unclear@best", "nothing tells whether higher or lower churniness is better, so unclear has no best version", "mreg edit unclear --direction churniness=higher"),
-        ("classifier@best", "no version of classifier has the metric by which it would be best", "mreg edit classifier --primary-metric METRIC"),
+        (
+            "unclear@best",
+            "nothing tells whether higher or lower churniness is better, so unclear has no best version",
+            "mreg edit unclear --direction churniness=higher",
+        ),
+        (
+            "classifier@best",
+            "no version of classifier has the metric by which it would be best",
+            "mreg edit classifier --primary-metric METRIC",
+        ),
         ("classifier@latest~5", "nothing was 5 back from classifier@latest", "mreg show classifier lists its versions"),
         ("empty@latest", "empty has no versions", "mreg push PATH --name empty"),
     ],
-)  # fmt: skip
+)
 def test_a_reference_that_names_nothing_says_what_is_near(
     registry: mreg.Registry, reference: str, message: str, hint: str
 ) -> None:
@@ -149,8 +162,8 @@ def test_a_reference_that_names_nothing_says_what_is_near(
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
-def test_what_is_said_of_models_and_versions_can_be_changed(registry: mreg.Registry) -> None:
-    model = registry.register("classifier", description="d", tags={"a": "1"}, primary_metric="auc")
+def test_what_is_said_of_models_and_versions_can_be_changed(registry: LocalRegistry) -> None:
+    registry.register("classifier", description="d", tags={"a": "1"}, primary_metric="auc")
     with pytest.raises(mreg.AlreadyExists):
         registry.register("classifier")
     push(registry, 1)
@@ -183,7 +196,7 @@ def test_what_is_said_of_models_and_versions_can_be_changed(registry: mreg.Regis
     assert chain_is_whole(registry)
 
 
-def test_what_is_in_use_is_not_deleted_unless_forced(registry: mreg.Registry) -> None:
+def test_what_is_in_use_is_not_deleted_unless_forced(registry: LocalRegistry) -> None:
     push(registry, 1, stage="production")
     push(registry, 2)
     for reference in ("classifier@1", "classifier"):
@@ -215,16 +228,18 @@ def test_lineage_crosses_models_and_survives_deletion(registry: mreg.Registry) -
     assert [[str(one.reference) for one in node.related] for node in below] == [["tuned@2", "merged@1"]]
 
 
-def test_a_long_chain_of_parents_is_shown_whole(registry: mreg.Registry) -> None:
+def test_a_long_chain_of_parents_is_shown_whole(registry: LocalRegistry) -> None:
     from mreg.wire import encode
 
     push(registry, 0, name="chain")
 
-    def grow(writer):  # type: ignore[no-untyped-def]
-        version = writer.version(writer.model(mreg.domain.names.ModelName("chain")), 1)  # type: ignore[attr-defined]
+    def grow(writer: Writer) -> None:
+        name = ModelName("chain")
+        version = writer.version(writer.reload_model(name), 1)
+        assert version is not None
         for _ in range(1500):
             version = writer.add_version(
-                writer.model(version.model_name), artifact=version.artifact, metadata=VersionMetadata(), parent=version
+                writer.reload_model(name), artifact=version.artifact, metadata=VersionMetadata(), parent=version
             )
 
     registry._session.write(grow)
@@ -281,7 +296,7 @@ def _push_many(home: str, folder: str, worker: int, count: int) -> None:
             registry.push(path, name="crowd")
 
 
-def test_pushes_at_once_give_consecutive_numbers(registry: mreg.Registry) -> None:
+def test_pushes_at_once_give_consecutive_numbers(registry: LocalRegistry) -> None:
     context = multiprocessing.get_context("spawn")
     arguments = (os.environ["HOME"], os.getcwd())
     workers = [context.Process(target=_push_many, args=(*arguments, worker, 6)) for worker in range(6)]
@@ -295,19 +310,19 @@ def test_pushes_at_once_give_consecutive_numbers(registry: mreg.Registry) -> Non
     assert chain_is_whole(registry)
 
 
-def _promote_many(home: str, worker: int, rounds: int, barrier: object) -> None:
+def _promote_many(home: str, worker: int, rounds: int, barrier: Barrier) -> None:
     os.environ.update(HOME=home, MREG_USER=f"w{worker}")
     with mreg.open_registry() as registry:
         for number in range(rounds):
-            barrier.wait()  # type: ignore[attr-defined]
+            barrier.wait()
             registry.promote(f"classifier@{2 * number + worker}", to="Production")
-            barrier.wait()  # type: ignore[attr-defined]
+            barrier.wait()
             if worker == 1:
                 assert list(stages(registry).values()).count("Production") == 1
-            barrier.wait()  # type: ignore[attr-defined]
+            barrier.wait()
 
 
-def test_two_are_never_in_production_whatever_races(registry: mreg.Registry) -> None:
+def test_two_are_never_in_production_whatever_races(registry: LocalRegistry) -> None:
     for number in range(1, 121):
         push(registry, number)
     context = multiprocessing.get_context("spawn")
@@ -354,8 +369,9 @@ def test_a_pushed_metric_of_another_type_becomes_a_plain_number(registry: mreg.R
     pushed = registry.push("model.pkl", name="classifier", metrics=metrics)
     for version in (pushed, registry.version("classifier@1")):
         assert {name: (type(value), value) for name, value in version.metrics.items()} == {
-            "accuracy": (float, 0.5), "count": (int, 5),
-        }  # fmt: skip
+            "accuracy": (float, 0.5),
+            "count": (int, 5),
+        }
     assert registry.history("classifier@1")[-1].details["metrics"] == {"accuracy": 0.5, "count": 5}
     assert registry.verify_audit().events == len(registry.history())
 
@@ -367,8 +383,10 @@ def test_a_pushed_numpy_scalar_becomes_a_plain_number(registry: mreg.Registry) -
     registry.push("model.pkl", name="classifier", metrics=metrics)
     found = registry.version("classifier@1").metrics
     assert {name: (type(value), value) for name, value in found.items()} == {
-        "a": (float, 0.5), "b": (float, 0.25), "c": (int, 7),
-    }  # fmt: skip
+        "a": (float, 0.5),
+        "b": (float, 0.25),
+        "c": (int, 7),
+    }
 
 
 LONG = "x" * 100_000
@@ -382,7 +400,7 @@ def test_a_reason_is_text_of_a_bounded_length(registry: mreg.Registry, word: str
     registry.promote("classifier@1", "production")
     registry.promote("classifier@2", "production")
     before = (stages(registry), registry.history())
-    operations = [
+    operations: list[Callable[..., object]] = [
         lambda **said: registry.promote("classifier@2", "staging", leave_production=True, **said),
         lambda **said: registry.archive("classifier@2", **said),
         lambda **said: registry.set_alias("classifier@2", "champion", **said),
@@ -401,11 +419,13 @@ def test_a_reason_is_text_of_a_bounded_length(registry: mreg.Registry, word: str
 
 @pytest.mark.parametrize("kind", ["metrics", "parameters", "tags"])
 def test_a_push_takes_a_thousand_entries_of_a_kind_and_no_more(registry: mreg.Registry, kind: str) -> None:
-    entries: dict[str, Any] = {f"k{number}": 1.0 if kind == "metrics" else "v" for number in range(1000)}
-    pushed = push(registry, **{kind: entries})
+    entries = {f"k{number}": 1.0 if kind == "metrics" else "v" for number in range(1000)}
+    options: dict[str, Any] = {kind: entries}
+    pushed = push(registry, **options)
     assert len(getattr(pushed, kind)) == 1000
     with pytest.raises(mreg.BadInput, match=f"1001 {kind} are too many; the limit is 1000"):
-        push(registry, **{kind: {**entries, "more": entries["k0"]}})
+        options = {kind: {**entries, "more": entries["k0"]}}
+        push(registry, **options)
     assert len(registry.show("classifier").versions) == 1  # type: ignore[union-attr]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-import mreg
+from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
 
 
@@ -165,7 +165,7 @@ def stored(store: Path) -> list[str]:
 
 
 @pytest.fixture
-def in_process(registry: mreg.Registry) -> Iterator[Callable[..., Served]]:
+def in_process(registry: LocalRegistry) -> Iterator[Callable[..., Served]]:
     """Serves the registry from a thread of this process, where a test can make it impatient."""
     import threading
 
@@ -180,10 +180,15 @@ def in_process(registry: mreg.Registry) -> Iterator[Callable[..., Served]]:
 
     def start(settings: ServerSettings | None = None) -> Served:
         config = uvicorn.Config(
-            build_app(registry, settings or ServerSettings()), port=0, ws="none",
-            http=Protocol.within(Connections(limits_of(1024))), lifespan="off",
-            access_log=False, log_config=None, timeout_graceful_shutdown=5,
-        )  # fmt: skip
+            build_app(registry, settings or ServerSettings()),
+            port=0,
+            ws="none",
+            http=Protocol.within(Connections(limits_of(1024))),  # type: ignore[arg-type]
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            timeout_graceful_shutdown=5,
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -31,8 +31,9 @@ def test_the_eight_routes_keep_their_paths_keys_and_statuses(server: Served) -> 
     assert (sent.json()["version"], sent.json()["stage"], sent.json()["status"]) == (2, "None", "ready")
     shown = server.get("/models/fraud").json()
     assert [(one["version"], one["stage"], one["status"]) for one in shown["versions"]] == [
-        (2, "None", "ready"), (1, "None", "ready"),
-    ]  # fmt: skip
+        (2, "None", "ready"),
+        (1, "None", "ready"),
+    ]
     assert shown["versions"][0]["metrics"] == {"accuracy": 0.95, "f1_score": 0.93}
     whole = server.get("/models/fraud/versions/2").json()
     assert (whole["run_id"], whole["description"], whole["created_by"]) == ("r", "d", "tester")
@@ -91,10 +92,19 @@ def test_a_slash_in_a_name_is_part_of_it_and_never_of_the_path(server: Served) -
 def test_an_upload_keeps_everything_that_is_said_of_it(server: Served) -> None:
     server.upload(b"base")
     sent = server.upload(
-        b"\x80\x04K\x01.", name="fraud.pkl", latency_ms="12", metrics='{"auc": 0.97, "n": 9007199254740993}',
-        parameters='{"lr": 0.10, "net": {"depth": 3}}', tags='{"team": "risk"}', data='{"train": "s3://lake/x"}',
-        aliases="champion, canary", stage="Staging", parent="classifier@1", experiment_id="e", run_id="r",
-    )  # fmt: skip
+        b"\x80\x04K\x01.",
+        name="fraud.pkl",
+        latency_ms="12",
+        metrics='{"auc": 0.97, "n": 9007199254740993}',
+        parameters='{"lr": 0.10, "net": {"depth": 3}}',
+        tags='{"team": "risk"}',
+        data='{"train": "s3://lake/x"}',
+        aliases="champion, canary",
+        stage="Staging",
+        parent="classifier@1",
+        experiment_id="e",
+        run_id="r",
+    )
     assert sent.status_code == 200, sent.text
     version = sent.json()
     assert version["metrics"] == {"auc": 0.97, "latency_ms": 12, "n": 9007199254740993}
@@ -195,8 +205,9 @@ def test_lists_come_in_pages_that_name_the_next(server: Served) -> None:
         server.post("/models", {"name": f"m{number}"})
     for path, key in (
         ("/search?q=metrics.accuracy%20%3E%3D%200&sort=-metrics.accuracy&limit=3", "reference"),
-        ("/search?limit=3", "reference"), ("/models?limit=3", "name"),
-    ):  # fmt: skip
+        ("/search?limit=3", "reference"),
+        ("/models?limit=3", "name"),
+    ):
         seen: list[str] = []
         pages = 0
         following: str | None = path
@@ -268,10 +279,10 @@ def test_health_and_metrics_are_told(server: Served) -> None:
     assert received > 1000
 
 
-def test_a_server_whose_catalog_is_gone_is_alive_and_not_ready(serve: object, tmp_path: Path) -> None:
+def test_a_server_whose_catalog_is_gone_is_alive_and_not_ready(serve: Serve, tmp_path: Path) -> None:
     catalog = tmp_path / "catalog.db"
     catalog.mkdir()
-    served = serve(MREG_CATALOG=str(catalog), MREG_ARTIFACTS=str(tmp_path / "a"))  # type: ignore[operator]
+    served = serve(MREG_CATALOG=str(catalog), MREG_ARTIFACTS=str(tmp_path / "a"))
     assert served.get("/healthz").status_code == 200
     ready = served.get("/readyz")
     assert (ready.status_code, ready.json()["detail"]) == (503, "can't read the catalog")
@@ -310,8 +321,12 @@ def test_a_change_that_a_hook_rolled_back_answers_with_the_final_stage(serve: Se
     done = server.post("/models/classifier/versions/2/transition", {"stage": "Production"})
     said = done.json()
     assert (done.status_code, said["stage"], said["previous_stage"], said["changed"], said["archived"]) == (
-        200, "Archived", "None", True, [],
-    )  # fmt: skip
+        200,
+        "Archived",
+        "None",
+        True,
+        [],
+    )
     shown = server.get("/models/classifier/versions/2").json()
     assert {key: said[key] for key in shown} == shown
     assert server.upload(b"3", stage="production").json()["stage"] == "Archived"

@@ -170,13 +170,14 @@ def test_a_client_that_reads_slowly_gets_the_whole_file(
     in_process: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit for a silent client is a limit for its body; a request that is whole has said all that it has to say."""
-    monkeypatch.setattr(guard, "IDLE_SECONDS", 0.2)
+    idle = 0.2
+    monkeypatch.setattr(guard, "IDLE_SECONDS", idle)
     server = in_process()
     server.post("/models", {"name": "classifier"})
     data = os.urandom(48 << 20)  # more than the buffers of both sides hold
     server.upload(data)
     with server.get(ARTIFACT, stream=True, headers={"Content-Length": "0"}) as found:
-        until = time.monotonic() + 5 * guard.IDLE_SECONDS
+        until = time.monotonic() + 5 * idle
         received = bytearray()
         while time.monotonic() < until:
             received += found.raw.read(1 << 10)

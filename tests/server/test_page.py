@@ -21,7 +21,6 @@ import pytest
 import requests
 import uvicorn
 
-import mreg
 from mreg.domain.model import ModelVersion
 from mreg.domain.policy import parse_policy
 from mreg.registry.local import LocalRegistry
@@ -60,12 +59,12 @@ class Clock:
         return self.now
 
 
-def furnish(registry: mreg.Registry, folder: Path) -> None:
+def furnish(registry: LocalRegistry, folder: Path) -> None:
     """Fill a registry as some months of a team's work do."""
     clock = Clock()
 
-    def by(person: str) -> mreg.Registry:
-        return LocalRegistry(replace(registry._session, now=clock, actor=lambda: person))
+    def by(person: str) -> LocalRegistry:
+        return type(registry)(replace(registry._session, now=clock, actor=lambda: person))
 
     def push(person: str, name: str, number: int, **said: Any) -> ModelVersion:
         file = folder / f"{name.rpartition('/')[2]}.onnx"
@@ -85,8 +84,13 @@ def furnish(registry: mreg.Registry, folder: Path) -> None:
     )
     for number in range(1, 13):
         ndcg = round(0.61 + 0.02 * math.log(number) - 0.004 * (number % 3), 4)
-        push("lin", "search/ranker", number, metrics={"ndcg": ndcg, "latency_ms": 18 + number % 4},
-             parent=f"search/ranker@{number - 1}" if number > 1 else None)  # fmt: skip
+        push(
+            "lin",
+            "search/ranker",
+            number,
+            metrics={"ndcg": ndcg, "latency_ms": 18 + number % 4},
+            parent=f"search/ranker@{number - 1}" if number > 1 else None,
+        )
     ada.promote("search/ranker@11", "Production")
     image = folder / "image-tagger"
     (image / "tokenizer").mkdir(parents=True)
@@ -142,7 +146,7 @@ class Client:
 
 
 @contextmanager
-def served(registry: mreg.Registry, settings: ServerSettings | None = None) -> Iterator[Client]:
+def served(registry: LocalRegistry, settings: ServerSettings | None = None) -> Iterator[Client]:
     """The registry's application on a port of its own, in this process."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(build_app(registry, settings or ServerSettings()), lifespan="off", log_config=None)
@@ -159,7 +163,7 @@ def served(registry: mreg.Registry, settings: ServerSettings | None = None) -> I
 
 
 @pytest.fixture
-def client(registry: mreg.Registry) -> Iterator[Client]:
+def client(registry: LocalRegistry) -> Iterator[Client]:
     with served(registry) as found:
         yield found
 
@@ -185,7 +189,7 @@ def crawled(client: Client, *starts: str, **options: Any) -> dict[str, str]:
     return pages
 
 
-def test_every_link_of_every_page_leads_somewhere(client: Client, registry: mreg.Registry, tmp_path: Path) -> None:
+def test_every_link_of_every_page_leads_somewhere(client: Client, registry: LocalRegistry, tmp_path: Path) -> None:
     furnish(registry, tmp_path)
     registry.delete("search/ranker@3")
     registry.rename("image-tagger", "vision/tagger")
@@ -193,10 +197,13 @@ def test_every_link_of_every_page_leads_somewhere(client: Client, registry: mreg
     registry.delete("short-lived")
     pages = crawled(client, "/ui")
     for address in (
-        "/ui/history", "/ui/models/fraud-detector", "/ui/models/speech%2Fwake-word/versions/4",
-        "/ui/models/vision%2Ftagger/versions/1", "/ui/models/search%2Franker/history",
+        "/ui/history",
+        "/ui/models/fraud-detector",
+        "/ui/models/speech%2Fwake-word/versions/4",
+        "/ui/models/vision%2Ftagger/versions/1",
+        "/ui/models/search%2Franker/history",
         "/ui/models/fraud-detector/compare?version_a=18&version_b=24",
-    ):  # fmt: skip
+    ):
         assert address in pages
     assert "deleted" in pages["/ui/models/search%2Franker/versions/4"]
     for address, text in pages.items():
@@ -212,7 +219,7 @@ def test_every_link_of_every_page_leads_somewhere(client: Client, registry: mreg
                     assert (attrs[name] or "").startswith(("/ui/", "/ui")), (address, tag, attrs)
 
 
-def test_what_a_page_says_is_what_the_registry_has(client: Client, registry: mreg.Registry, tmp_path: Path) -> None:
+def test_what_a_page_says_is_what_the_registry_has(client: Client, registry: LocalRegistry, tmp_path: Path) -> None:
     furnish(registry, tmp_path)
     listed = client.get("/ui").text
     assert listed.index("fraud-detector-lite") < listed.index("search/ranker") < listed.index("speech/wake-word")
@@ -251,7 +258,7 @@ def test_what_a_page_says_is_what_the_registry_has(client: Client, registry: mre
     )
 
 
-def test_stored_text_is_shown_and_never_obeyed(client: Client, registry: mreg.Registry, tmp_path: Path) -> None:
+def test_stored_text_is_shown_and_never_obeyed(client: Client, registry: LocalRegistry, tmp_path: Path) -> None:
     file = tmp_path / "a\"><b>'{{7*7}}.bin"
     file.write_bytes(b"1")
     registry.register("m", description=HOSTILE, tags={HOSTILE_KEY: HOSTILE})
@@ -259,11 +266,16 @@ def test_stored_text_is_shown_and_never_obeyed(client: Client, registry: mreg.Re
                  "http://ok.example/\"><script>alert(1)</script>", "//evil.example/x", "file:///etc/passwd")  # fmt: skip
     for number in range(3):
         registry.push(
-            file, name="m", description=HOSTILE, metrics={HOSTILE_KEY: 0.1 * number, "accuracy": 1},
-            parameters={HOSTILE_KEY: HOSTILE + str(number)}, tags={HOSTILE_KEY: HOSTILE},
+            file,
+            name="m",
+            description=HOSTILE,
+            metrics={HOSTILE_KEY: 0.1 * number, "accuracy": 1},
+            parameters={HOSTILE_KEY: HOSTILE + str(number)},
+            tags={HOSTILE_KEY: HOSTILE},
             data={f"{HOSTILE_KEY}{place}": address for place, address in enumerate(addresses)},
-            run_id=HOSTILE_KEY, parent=f"m@{number}" if number else None,
-        )  # fmt: skip
+            run_id=HOSTILE_KEY,
+            parent=f"m@{number}" if number else None,
+        )
     registry.promote("m@1", "Production", reason=HOSTILE)
     registry.approve("m@2", comment=HOSTILE)
     registry.promote("m@2", "Production", reason=HOSTILE)
@@ -350,7 +362,7 @@ ERRORS = (
 
 
 def test_an_error_is_a_page_with_its_status_message_and_hint(
-    client: Client, registry: mreg.Registry, model_file: Path
+    client: Client, registry: LocalRegistry, model_file: Path
 ) -> None:
     registry.push(model_file, name="classifier", metrics={"accuracy": 1})
     for address, status, said in ERRORS:
@@ -369,7 +381,7 @@ def test_errors_elsewhere_stay_problems(client: Client) -> None:
     assert client.get("/ui/").headers["location"] == "/ui"
 
 
-def test_an_empty_registry_says_how_to_begin(client: Client, registry: mreg.Registry) -> None:
+def test_an_empty_registry_says_how_to_begin(client: Client, registry: LocalRegistry) -> None:
     assert "mreg push model.pkl" in client.get("/ui").text
     assert "Nothing has happened yet" in client.get("/ui/history").text
     registry.register("empty")
@@ -378,7 +390,7 @@ def test_an_empty_registry_says_how_to_begin(client: Client, registry: mreg.Regi
 
 
 def test_a_version_is_shown_also_where_its_bytes_are_lost(
-    client: Client, registry: mreg.Registry, tmp_path: Path
+    client: Client, registry: LocalRegistry, tmp_path: Path
 ) -> None:
     folder = tmp_path / "net"
     folder.mkdir()
@@ -397,7 +409,7 @@ def test_a_version_is_shown_also_where_its_bytes_are_lost(
 
 
 def test_a_page_is_of_bounded_size_however_much_there_is(
-    client: Client, registry: mreg.Registry, model_file: Path, tmp_path: Path
+    client: Client, registry: LocalRegistry, model_file: Path, tmp_path: Path
 ) -> None:
     many = {f"layer_{number:04}/weight_norm": number / 7 for number in range(1_000)}
     registry.push(
@@ -452,7 +464,7 @@ def test_a_page_is_of_bounded_size_however_much_there_is(
     ],
     ids=str,
 )
-def test_every_value_has_its_place_on_the_chart(registry: mreg.Registry, model_file: Path, values: list[float]) -> None:
+def test_every_value_has_its_place_on_the_chart(registry: LocalRegistry, model_file: Path, values: list[float]) -> None:
     version = registry.push(model_file, name="m")
     versions = [replace(version, version=place + 1, metrics={"x": value}) for place, value in enumerate(values)]
     drawn = trend(registry.model("m"), reversed(versions), "x")
@@ -479,7 +491,7 @@ def test_assets_are_in_the_package_name_no_host_and_may_be_kept(client: Client) 
 
 
 def test_what_is_downloaded_from_a_page_is_bytes_and_never_a_page(
-    client: Client, registry: mreg.Registry, tmp_path: Path
+    client: Client, registry: LocalRegistry, tmp_path: Path
 ) -> None:
     folder = tmp_path / "site"
     (folder / "a b").mkdir(parents=True)
@@ -500,7 +512,7 @@ def test_what_is_downloaded_from_a_page_is_bytes_and_never_a_page(
     assert client.get("/ui/models/team%2Fsite/versions/1/artifact").status_code == 409
 
 
-def test_the_page_follows_the_rules_of_the_server(registry: mreg.Registry, tmp_path: Path) -> None:
+def test_the_page_follows_the_rules_of_the_server(registry: LocalRegistry, tmp_path: Path) -> None:
     furnish(registry, tmp_path)
     with served(registry) as client:
         assert client.get("/ui", headers={"Host": "evil.example"}).status_code == 421

@@ -29,6 +29,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 import mreg
+from mreg.registry.local import LocalRegistry
 from tests.conftest import ROOT
 from tests.server.test_page import furnish
 
@@ -108,10 +109,13 @@ class Browser:
         self.command(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
-        self.command("Emulation.setEmulatedMedia", features=[
-            {"name": "prefers-color-scheme", "value": scheme},
-            {"name": "prefers-reduced-motion", "value": "reduce" if reduced else "no-preference"},
-        ])  # fmt: skip
+        self.command(
+            "Emulation.setEmulatedMedia",
+            features=[
+                {"name": "prefers-color-scheme", "value": scheme},
+                {"name": "prefers-reduced-motion", "value": "reduce" if reduced else "no-preference"},
+            ],
+        )
         self.driver.get(self.url + address)
 
     def command(self, name: str, **values: object) -> dict[str, Any]:
@@ -182,7 +186,7 @@ def add_hard_cases(registry: mreg.Registry, folder: Path) -> None:
 
 
 @contextmanager
-def serving(people: Path, *fill: Callable[[mreg.Registry, Path], None]) -> Iterator[str]:
+def serving(people: Path, *fill: Callable[[LocalRegistry, Path], None]) -> Iterator[str]:
     """A server, as a person starts it, of a registry that is filled like this; its address."""
     home = Path(tempfile.mkdtemp(dir=people))
     log = home / "log"
@@ -223,7 +227,7 @@ def browser(url: str) -> Iterator[Browser]:
         options.binary_location = chromium
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         for flag in (*FLAGS, f"--user-data-dir={folder}"):
-            options.add_argument(flag)  # type: ignore[no-untyped-call]
+            options.add_argument(flag)
         driver = Chrome(options=options, service=Service(chromedriver))
         yield Browser(driver, url)
         driver.quit()

@@ -23,7 +23,7 @@ from mreg.server.tokens import find_token, new_token, parse_tokens
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served, Tokens, stored
 
-MAY = {
+MAY: dict[str, list[tuple[str, str, object]]] = {
     "reader": [("GET", "/models", None), ("GET", "/models/m/versions/1/artifact", None), ("GET", "/search", None),
                ("GET", "/metrics", None), ("GET", "/openapi.json", None), ("GET", "/ui", None)],
     "writer": [("POST", "/models", {"name": "new"}), ("PATCH", "/models/m", {"description": "x"}),
@@ -200,8 +200,11 @@ def test_the_server_is_called_by_names_that_it_knows(serve: Serve) -> None:
             answer = server.raw(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             assert answer.startswith((b"HTTP/1.1 421", b"HTTP/1.1 400")), (host, answer)
     assert server.raw(b"GET /models HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 421")
-    for twice in (b"Host: localhost\r\nHost: evil.example", b"Host: evil.example\r\nHost: localhost",
-                  b"Host: localhost\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b"):  # fmt: skip
+    for twice in (
+        b"Host: localhost\r\nHost: evil.example",
+        b"Host: evil.example\r\nHost: localhost",
+        b"Host: localhost\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b",
+    ):
         answer = server.raw(b"GET /models HTTP/1.1\r\n" + twice + b"\r\nConnection: close\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 400"), answer
     for host in KNOWN_HOSTS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, get_args, get_type_hints, is_typeddict
 
 import pytest
@@ -18,12 +19,13 @@ from tests.server.conftest import Serve, Served
 SHAPES = {shape.__name__: shape for shape in EXAMPLES}
 
 
-def strict(shape: Any) -> TypeAdapter[Any]:
-    """Takes exactly the keys and types of a shape."""
+def strict(shape: Any, *, many: bool = False) -> TypeAdapter[Any]:
+    """Takes exactly the keys and types of a shape, or of each one in a list."""
     found = schema(shape)
     for one in _within(found):
         with_config(ConfigDict(extra="forbid", strict=True))(one)
-    return TypeAdapter(found)
+    wanted: Any = GenericAlias(list, found) if many else found
+    return TypeAdapter(wanted)
 
 
 def _within(hint: Any) -> Iterator[Any]:
@@ -77,7 +79,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         many = reference.get("type") == "array"
         name = (reference["items"] if many else reference)["$ref"].rpartition("/")[2]
         assert found.json() or path == "/approvals", path
-        strict(list[SHAPES[name]] if many else SHAPES[name]).validate_json(found.content)
+        strict(SHAPES[name], many=many).validate_json(found.content)
         answered.add(name)
     posted = {
         "Deletion": server.ask("DELETE", "/models/classifier/versions/1?dry_run=true&force=true"),
@@ -93,7 +95,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         (server.get("/approvals"), "Waiting"),
         (server.post("/policy/check", {"Production": {"gates": ["accuracy > 0.5"]}}), "Standing"),
     ):
-        strict(list[SHAPES[name]]).validate_json(found.content)  # type: ignore[valid-type]
+        strict(SHAPES[name], many=True).validate_json(found.content)
         answered.add(name)
     assert answered == set(SHAPES)
 
@@ -106,9 +108,14 @@ def fill(server: Served) -> None:
     )
     for number in (1, 2, 3):
         server.upload(
-            b"%d" % number, accuracy=f"0.{5 + number}", parameters='{"lr": 1}', tags='{"t": "u"}', data='{"d": "s3://x"}',
-            aliases=f"a{number}", **({"parent": f"classifier@{number - 1}"} if number > 1 else {}),
-        )  # fmt: skip
+            b"%d" % number,
+            accuracy=f"0.{5 + number}",
+            parameters='{"lr": 1}',
+            tags='{"t": "u"}',
+            data='{"d": "s3://x"}',
+            aliases=f"a{number}",
+            **({"parent": f"classifier@{number - 1}"} if number > 1 else {}),
+        )
     for number in (1, 2):
         server.post(f"/models/classifier/versions/{number}/transition", {"stage": "Staging"})
         server.post(f"/models/classifier/versions/{number}/approve", {"comment": "fine"})

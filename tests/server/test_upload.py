@@ -15,6 +15,7 @@ import pytest
 import mreg
 from mreg.domain.digest import Digest
 from mreg.errors import Unavailable
+from mreg.registry.local import LocalRegistry
 from mreg.server import guard
 from mreg.server.settings import ServerSettings
 from tests.server.conftest import Serve, Served, stored
@@ -76,9 +77,11 @@ BAD_FORMS = {
 def test_a_form_that_is_not_taken_leaves_nothing(server: Served, store: Path) -> None:
     for what, body in BAD_FORMS.items():
         answered = server.ask(
-            "POST", "/models/classifier/versions", data=body,
+            "POST",
+            "/models/classifier/versions",
+            data=body,
             headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
-        )  # fmt: skip
+        )
         assert answered.status_code == 400, f"{what}: {answered.text}"
         assert answered.json()["code"] == "bad_input", what
         assert nothing_happened(server, store), what
@@ -87,12 +90,16 @@ def test_a_form_that_is_not_taken_leaves_nothing(server: Served, store: Path) ->
 
 def test_fields_may_come_before_and_behind_the_file_and_in_the_query(server: Served) -> None:
     for body, query in (
-        (part("accuracy", b"0.9") + FILE + END, ""), (FILE + part("accuracy", b"0.9") + END, ""), (FILE + END, "?accuracy=0.9"),
-    ):  # fmt: skip
+        (part("accuracy", b"0.9") + FILE + END, ""),
+        (FILE + part("accuracy", b"0.9") + END, ""),
+        (FILE + END, "?accuracy=0.9"),
+    ):
         answered = server.ask(
-            "POST", f"/models/classifier/versions{query}", data=body,
+            "POST",
+            f"/models/classifier/versions{query}",
+            data=body,
             headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
-        )  # fmt: skip
+        )
         assert answered.json()["metrics"] == {"accuracy": 0.9}
     both = server.ask(
         "POST", "/models/classifier/versions?accuracy=1", files={"model_file": b"x"}, data={"accuracy": "1"}
@@ -121,9 +128,12 @@ def test_what_the_client_says_of_the_bytes_is_held_against_them(server: Served, 
         assert nothing_happened(server, store)
     for header, field in ((right, "0" * 64), ("0" * 64, right)):  # neither is heard alone
         answered = server.ask(
-            "POST", "/models/classifier/versions", files={"model_file": b"data"},
-            data={"checksum": f"sha256:{field}"}, headers={"X-Checksum-Sha256": header},
-        )  # fmt: skip
+            "POST",
+            "/models/classifier/versions",
+            files={"model_file": b"data"},
+            data={"checksum": f"sha256:{field}"},
+            headers={"X-Checksum-Sha256": header},
+        )
         assert answered.status_code == 400
         assert nothing_happened(server, store)
     for word in (right, right.upper()):
@@ -222,7 +232,10 @@ def test_an_upload_goes_to_a_bucket_as_well(serve: Serve, bucket: Place, tmp_pat
     assert server.upload(data, accuracy="0.9").json()["artifact"]["checksum"].endswith(hashlib.sha256(data).hexdigest())
     assert server.upload(b"small").status_code == 200
     assert server.get("/models/classifier/versions/1/artifact").content == data
-    assert server.get("/models/classifier/versions/1/artifact", headers={"Range": "bytes=8388600-8388620"}).content == data[8388600:8388621]  # fmt: skip
+    assert (
+        server.get("/models/classifier/versions/1/artifact", headers={"Range": "bytes=8388600-8388620"}).content
+        == data[8388600:8388621]
+    )
     assert server.upload(b"x", checksum="sha256:" + "0" * 64).status_code == 400
     assert list(tmp_path.iterdir()) == []
     assert bucket.uploads() == []
@@ -244,7 +257,7 @@ def test_memory_stays_bounded_whatever_the_size(server: Served) -> None:
     assert peak() - before < 64 << 10
 
 
-def test_received_bytes_that_a_gc_took_meanwhile_are_put_again(registry: mreg.Registry, store: Path) -> None:
+def test_received_bytes_that_a_gc_took_meanwhile_are_put_again(registry: LocalRegistry, store: Path) -> None:
     with registry.open_upload() as incoming:
         incoming.write(b"data")
         first = incoming.put()
@@ -255,12 +268,12 @@ def test_received_bytes_that_a_gc_took_meanwhile_are_put_again(registry: mreg.Re
     assert stored(store) == [blob.name]
 
 
-def test_a_disk_without_room_is_told_before_bytes_come(registry: mreg.Registry) -> None:
+def test_a_disk_without_room_is_told_before_bytes_come(registry: LocalRegistry) -> None:
     with pytest.raises(Unavailable, match="do not fit"), registry.open_upload(1 << 60):
         pass
 
 
-def test_what_is_received_and_not_pushed_is_dropped(registry: mreg.Registry, store: Path) -> None:
+def test_what_is_received_and_not_pushed_is_dropped(registry: LocalRegistry, store: Path) -> None:
     with registry.open_upload() as incoming:
         incoming.write(b"x" * (9 << 20))
         assert incoming.digest() == Digest.sha256(hashlib.sha256(b"x" * (9 << 20)).hexdigest())
@@ -293,9 +306,11 @@ def test_one_upload_too_many_is_asked_to_come_again(
 def test_a_boundary_that_is_none_is_refused(server: Served) -> None:
     for boundary in ("x" * 257, "x" * 8000, '"', ""):
         answer = server.ask(
-            "POST", "/models/classifier/versions", data=b"x",
+            "POST",
+            "/models/classifier/versions",
+            data=b"x",
             headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
-        )  # fmt: skip
+        )
         assert answer.status_code in (400, 415), answer.text
 
 

@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mreg
 from mreg.catalog.copying import KEYS, NUMBERED
 from mreg.catalog.embedded import empty_catalog
+from mreg.registry.local import LocalRegistry
 from mreg.registry.open import wire_registry
 from mreg.results.profiles import Profile
 from tests.conftest import Mreg
@@ -31,12 +33,19 @@ def catalog(new_catalog: NewCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     return place
 
 
-def fill(registry: mreg.Registry) -> None:
+def fill(registry: LocalRegistry) -> None:
     """Something of everything."""
     for number in (1, 2, 3):
         Path("m.pkl").write_text(f"{number}")
-        registry.push("m.pkl", name="m", metrics={"accuracy": number / 10}, parameters={"a": "1"}, tags={"t": "ü"},
-                      data={"train": "s3://x@1"}, parent=f"m@{number - 1}" if number > 1 else None)  # fmt: skip
+        registry.push(
+            "m.pkl",
+            name="m",
+            metrics={"accuracy": number / 10},
+            parameters={"a": "1"},
+            tags={"t": "ü"},
+            data={"train": "s3://x@1"},
+            parent=f"m@{number - 1}" if number > 1 else None,
+        )
     registry.set_alias("m@2", "champ")
     registry.promote("m@1", to="production")
     registry.approve("m@2", comment="fine")
@@ -47,12 +56,25 @@ def fill(registry: mreg.Registry) -> None:
     registry.delete("gone")
 
 
-def whole(registry: mreg.Registry) -> object:
+def alter(registry: LocalRegistry, statement: str) -> None:
+    """Run a statement that no operation runs, on the connection of the driver."""
+
+    def run(connection: Any) -> None:
+        connection._raw.execute(statement)
+
+    registry._session.catalog._database.write(run)
+
+
+def whole(registry: LocalRegistry) -> object:
     """Everything that can be asked for."""
     return (
-        registry.models(), registry.show("m"), registry.search("stage = 'None' or stage = 'Production'"),
-        registry.history(), registry.lineage("m@2"), registry.verify_audit(),
-    )  # fmt: skip
+        registry.models(),
+        registry.show("m"),
+        registry.search("stage = 'None' or stage = 'Production'"),
+        registry.history(),
+        registry.lineage("m@2"),
+        registry.verify_audit(),
+    )
 
 
 @pytest.mark.usefixtures("catalog")
@@ -157,8 +179,7 @@ def test_the_doctor_finds_an_edited_event_and_a_clock_that_is_wrong(monkeypatch:
         assert (clock.name, clock.state) == ("clock", "note")
         assert "3:00:00" in clock.message or "2:59:5" in clock.message
         object.__setattr__(session, "now", now)
-        edit = "UPDATE events SET actor = 'another' WHERE seq = 3"
-        session.catalog._database.write(lambda connection: connection._raw.execute(edit))
+        alter(registry, "UPDATE events SET actor = 'another' WHERE seq = 3")
         (audit,) = [one for one in registry.examine() if one.state != "fine"]
         assert (audit.name, audit.state) == ("audit trail", "damaged")
         assert "3" in audit.message
@@ -186,7 +207,7 @@ def test_a_row_that_can_not_be_read_is_damage_and_is_named(what: str, catalog: s
         fill(registry)
         registry.push("m.pkl", name="m", tags={"waits": "yes"})
         registry.approve("m@4", comment="fine")
-        registry._session.catalog._database.write(lambda connection: connection._raw.execute(edit))
+        alter(registry, edit)
     done = command(*words)
     if words != ["approvals"]:
         assert (done.code, named in done.err) == (6, True), done
@@ -273,7 +294,7 @@ def test_the_remedy_for_bytes_that_lack_works(tmp_path: Path, command: Mreg, mon
         other.pull("m@1", "out")
 
 
-def opened(catalog: str, artifacts: str, endpoint: str = "") -> mreg.Registry:
+def opened(catalog: str, artifacts: str, endpoint: str = "") -> LocalRegistry:
     return wire_registry(Profile(name="p", catalog=catalog, artifacts=artifacts, endpoint_url=endpoint))
 
 
@@ -332,7 +353,11 @@ def test_two_services_of_one_url_are_two_catalogs(
 def test_a_copy_has_every_table_but_what_belongs_to_a_place() -> None:
     raw = empty_catalog()
     tables = {str(row[0]) for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    numbered = {name for name in tables if "AUTOINCREMENT" in raw.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]}  # fmt: skip
+    numbered = {
+        name
+        for name in tables
+        if "AUTOINCREMENT" in raw.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]
+    }
     raw.close()
     assert tables - {"sqlite_sequence", "writes", "removals"} == set(KEYS)
     assert numbered - {"writes"} == set(NUMBERED)

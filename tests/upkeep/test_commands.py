@@ -69,8 +69,16 @@ def test_a_command_speaks_every_format(story: Mreg, words: list[str], form: str)
         (["restore", "b.db"], 2, "--yes"),
         (["catalog"], 2, "copy"),
         (["catalog", "copy"], 2, "--from-profile"),
-        (["catalog", "copy", "--from-profile", "a", "--to-profile", "c", "--config", "config.yaml"], 4, "no profile 'c'"),
-        (["catalog", "copy", "--from-profile", "a", "--to-profile", "a", "--config", "config.yaml"], 2, "the same catalog"),
+        (
+            ["catalog", "copy", "--from-profile", "a", "--to-profile", "c", "--config", "config.yaml"],
+            4,
+            "no profile 'c'",
+        ),
+        (
+            ["catalog", "copy", "--from-profile", "a", "--to-profile", "a", "--config", "config.yaml"],
+            2,
+            "the same catalog",
+        ),
         (["gc", "--grace", "-1s"], 2, "-1s"),
         (["gc", "--grace", "1y"], 2, "1y"),
         (["gc", "--grace", "99999999999999999d"], 2, "is no time"),
@@ -82,7 +90,7 @@ def test_a_command_speaks_every_format(story: Mreg, words: list[str], form: str)
         (["upgrade", "--force"], 2, "--force"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_mistake_is_told_and_changes_nothing(story: Mreg, words: list[str], code: int, said: str) -> None:
     os.mkdir("here")
     os.symlink("/nowhere", "link")

@@ -8,6 +8,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ import mreg
 from mreg.artifacts.store import ArtifactStore
 from mreg.catalog import removals
 from mreg.catalog.catalog import Catalog
+from mreg.catalog.database import Value
 from mreg.domain.events import time_text
+from mreg.domain.model import ModelVersion
 from mreg.registry import gc, storing
+from mreg.registry.local import LocalRegistry
 from mreg.registry.session import Session
 from tests.conftest import FULL, Mreg
 from tests.places import KINDS, catalogs_of
@@ -28,16 +32,16 @@ from tests.servers import new_place
 NOW = timedelta(0)
 
 
-def blobs(registry: mreg.Registry) -> set[str]:
+def blobs(registry: LocalRegistry) -> set[str]:
     return {str(digest) for digest, _ in registry._session.artifacts().blobs()}
 
 
-def push(registry: mreg.Registry, text: str, name: str = "m") -> mreg.ModelVersion:
+def push(registry: LocalRegistry, text: str, name: str = "m") -> ModelVersion:
     Path("file").write_text(text)
     return registry.push("file", name=name)
 
 
-def test_the_bytes_of_deleted_versions_go_and_shared_ones_stay(registry: mreg.Registry, command: Mreg) -> None:
+def test_the_bytes_of_deleted_versions_go_and_shared_ones_stay(registry: LocalRegistry, command: Mreg) -> None:
     for text in ("one", "two", "two"):
         push(registry, text)
     os.mkdir("d")
@@ -61,7 +65,7 @@ def test_the_bytes_of_deleted_versions_go_and_shared_ones_stay(registry: mreg.Re
     assert command("gc", "--grace", "-1s").code == 2
 
 
-def test_what_a_push_is_about_to_put_is_left_for_an_hour(registry: mreg.Registry) -> None:
+def test_what_a_push_is_about_to_put_is_left_for_an_hour(registry: LocalRegistry) -> None:
     push(registry, "one")
     left = Path(registry.profile.artifacts, "tmp", "0" * 24)
     left.write_text("on its way")
@@ -71,7 +75,7 @@ def test_what_a_push_is_about_to_put_is_left_for_an_hour(registry: mreg.Registry
     assert not left.exists()
 
 
-def test_foreign_files_are_left_alone(registry: mreg.Registry) -> None:
+def test_foreign_files_are_left_alone(registry: LocalRegistry) -> None:
     push(registry, "one")
     registry.delete("m@1")
     root = Path(registry.profile.artifacts)
@@ -86,20 +90,20 @@ def test_foreign_files_are_left_alone(registry: mreg.Registry) -> None:
 class Between:
     """Does something once, right before a step of another's work."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: object, step: str, work: object) -> None:
-        real, done = getattr(place, step), []
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: object, step: str, work: Callable[[], object]) -> None:
+        real, done = getattr(place, step), list[int]()
 
         def first(*words: object, **options: object) -> object:
             if not done:
                 done.append(1)
-                work()  # type: ignore[operator]
+                work()
             return real(*words, **options)
 
         monkeypatch.setattr(place, step, first)
 
 
 def test_a_push_that_saw_bytes_that_went_puts_them_again(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(registry, "the same")
     registry.delete("m@1")
@@ -114,7 +118,7 @@ def test_a_push_that_saw_bytes_that_went_puts_them_again(
 
 
 def test_bytes_that_go_one_after_the_other_are_put_again_and_no_more(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.mkdir("d")
     Path("d/x").write_text("x")
@@ -130,7 +134,12 @@ def test_bytes_that_go_one_after_the_other_are_put_again_and_no_more(
         stored = real(store, *words, **options)
         gone = {1: inner, 2: manifest}.get(len(puts))
         if gone is not None:
-            mine = {"digest": gone.value, "removed": 1, "mark": str(gone), "at": time_text(datetime.now(UTC))}
+            mine: dict[str, Value] = {
+                "digest": gone.value,
+                "removed": 1,
+                "mark": str(gone),
+                "at": time_text(datetime.now(UTC)),
+            }
             registry._session.write_quietly(lambda writer: writer.connection.run("removals.set", **mine))
         return stored
 
@@ -140,7 +149,7 @@ def test_bytes_that_go_one_after_the_other_are_put_again_and_no_more(
 
 
 def test_a_version_that_is_made_while_gc_looks_keeps_its_bytes(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(registry, "the same")
     registry.delete("m@1")
@@ -152,14 +161,14 @@ def test_a_version_that_is_made_while_gc_looks_keeps_its_bytes(
 
 
 def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = push(registry, "the same").artifact.digest
     registry.delete("m@1")
 
     def leave_behind(age: timedelta) -> None:
         at = datetime.now(UTC) - age
-        mine = {"digest": digest.value, "removed": 0, "mark": "dead", "at": time_text(at)}
+        mine: dict[str, Value] = {"digest": digest.value, "removed": 0, "mark": "dead", "at": time_text(at)}
         registry._session.write_quietly(lambda writer: writer.connection.run("removals.set", **mine))
 
     leave_behind(NOW)
@@ -175,7 +184,7 @@ def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
 
 
 def test_a_push_that_waits_for_a_running_gc_puts_the_bytes_that_gc_removes(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(registry, "the same")
     registry.delete("m@1")
@@ -223,7 +232,7 @@ def aged(path: Path, age: timedelta) -> None:
     os.utime(path, (time.time() - age.total_seconds(),) * 2)
 
 
-def test_the_default_grace_is_24_hours(registry: mreg.Registry, command: Mreg) -> None:
+def test_the_default_grace_is_24_hours(registry: LocalRegistry, command: Mreg) -> None:
     digest = push(registry, "one").artifact.digest
     registry.delete("m@1")
     (blob,) = Path(registry.profile.artifacts).rglob(f"*{digest.value[4:]}")
@@ -237,7 +246,7 @@ def test_the_default_grace_is_24_hours(registry: mreg.Registry, command: Mreg) -
     assert blobs(registry) == set()
 
 
-def test_an_unfinished_upload_is_left_for_the_hour_and_for_a_longer_grace(registry: mreg.Registry) -> None:
+def test_an_unfinished_upload_is_left_for_the_hour_and_for_a_longer_grace(registry: LocalRegistry) -> None:
     push(registry, "one")
     left = Path(registry.profile.artifacts, "tmp", "0" * 24)
     left.write_text("on its way")
@@ -252,7 +261,7 @@ def test_an_unfinished_upload_is_left_for_the_hour_and_for_a_longer_grace(regist
     ("grace", "shown"), [("2h", "2h"), ("90m", "90m"), ("7d", "168h"), ("25s", "25s"), ("3601s", "3601s")]
 )
 def test_gc_says_how_much_it_leaves_and_for_which_grace(
-    registry: mreg.Registry, command: Mreg, grace: str, shown: str
+    registry: LocalRegistry, command: Mreg, grace: str, shown: str
 ) -> None:
     push(registry, "one")
     registry.delete("m@1")
@@ -260,7 +269,7 @@ def test_gc_says_how_much_it_leaves_and_for_which_grace(
 
 
 def test_a_push_and_an_import_store_no_bytes_if_the_catalog_cannot_be_written(
-    registry: mreg.Registry, command: Mreg, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(registry, "one")
     registry.export("m", "bundle.mreg")
@@ -279,18 +288,23 @@ def test_a_push_and_an_import_store_no_bytes_if_the_catalog_cannot_be_written(
     assert blobs(registry) == before
 
 
-def noted(registry: mreg.Registry, digest: str, age: timedelta, *, removed: int) -> None:
-    mine = {"digest": digest, "removed": removed, "mark": "other", "at": time_text(datetime.now(UTC) - age)}
+def noted(registry: LocalRegistry, digest: str, age: timedelta, *, removed: int) -> None:
+    mine: dict[str, Value] = {
+        "digest": digest,
+        "removed": removed,
+        "mark": "other",
+        "at": time_text(datetime.now(UTC) - age),
+    }
     registry._session.write_quietly(lambda writer: writer.connection.run("removals.set", **mine))
 
 
-def notes(registry: mreg.Registry) -> set[str]:
+def notes(registry: LocalRegistry) -> set[str]:
     rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT digest FROM removals", {}))
     return {str(row["digest"]) for row in rows}
 
 
 def test_a_gc_counts_as_dead_ten_minutes_after_it_noted_a_removal(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = push(registry, "the same").artifact.digest
     registry.delete("m@1")
@@ -305,7 +319,7 @@ def test_a_gc_counts_as_dead_ten_minutes_after_it_noted_a_removal(
     assert [one.name for one in registry.gc(grace=NOW, remove=True)] == [str(digest)]
 
 
-def test_gc_forgets_removal_notes_after_seven_days(registry: mreg.Registry) -> None:
+def test_gc_forgets_removal_notes_after_seven_days(registry: LocalRegistry) -> None:
     young, old = "a" * 64, "b" * 64
     noted(registry, young, timedelta(days=7) - MINUTE, removed=1)
     noted(registry, old, timedelta(days=7) + MINUTE, removed=1)
@@ -381,6 +395,7 @@ def _push_and_delete(number: int, rounds: int, place: Path) -> None:
             path = Path("d") if chance.random() < 0.5 else Path("file")
             (path / "x" if path.is_dir() else path).write_text(text)
             version = registry.push(path, name=f"m{number}")
-            registry.verify(version.reference).problems == () or os._exit(3)  # type: ignore[func-returns-value]
+            if registry.verify(version.reference).problems:
+                os._exit(3)
             if chance.random() < 0.9:
                 registry.delete(version.reference)

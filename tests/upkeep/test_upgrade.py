@@ -119,9 +119,11 @@ def test_writing_to_an_older_catalog_is_refused_and_changes_nothing(older: Older
     before, artifacts = older.state(), snapshot(os.environ["MREG_ARTIFACTS"])
     Path("model.pkl").write_bytes(MODEL)
     for words in (
-        ["push", "model.pkl", "-n", "classifier"], ["register", "new"], ["tag", "classifier", "a=b"],
+        ["push", "model.pkl", "-n", "classifier"],
+        ["register", "new"],
+        ["tag", "classifier", "a=b"],
         ["archive", "classifier@1"],
-    ):  # fmt: skip
+    ):
         done = command(*words)
         assert done.code == 8, done
         shown = older.place.partition("?")[0]
@@ -180,9 +182,11 @@ def test_the_backup_put_back_is_the_older_catalog(older: Older, command: Mreg, r
         name = older.place.partition("@/")[2].partition("?")[0]
         spaces = server.sql("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'mreg_schema_%'", database=name)
         server.sql(
-            "ALTER SCHEMA mreg RENAME TO mreg_newer", f"ALTER SCHEMA {spaces[0][0]} RENAME TO mreg",
-            "DROP SCHEMA mreg_newer CASCADE", database=name,
-        )  # fmt: skip
+            "ALTER SCHEMA mreg RENAME TO mreg_newer",
+            f"ALTER SCHEMA {spaces[0][0]} RENAME TO mreg",
+            "DROP SCHEMA mreg_newer CASCADE",
+            database=name,
+        )
     assert older.state() == before
     assert command("show", "classifier@champ", "-q").out == "classifier@2\n"
 
@@ -277,9 +281,11 @@ def test_a_role_that_only_reads_reads_an_older_catalog(postgresql: PostgresqlSer
     name = url.partition("@/")[2].partition("?")[0]
     role = f"reader_{name}"
     postgresql.sql(
-        f"CREATE ROLE {role} LOGIN", f"GRANT USAGE ON SCHEMA mreg TO {role}",
-        f"GRANT SELECT ON ALL TABLES IN SCHEMA mreg TO {role}", database=name,
-    )  # fmt: skip
+        f"CREATE ROLE {role} LOGIN",
+        f"GRANT USAGE ON SCHEMA mreg TO {role}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA mreg TO {role}",
+        database=name,
+    )
     database = PostgresqlDatabase(postgresql.url(name, role))
     with contextlib.closing(database):
         assert database.read(count) > 1
@@ -323,7 +329,7 @@ def test_a_killed_upgrade_leaves_the_older_schema_or_this_one(tmp_path: Path, st
                     os.kill(os.getpid(), signal.SIGKILL)
                 yield sql
 
-        embedded.migration_statements = killed
+        pytest.MonkeyPatch().setattr(embedded, "migration_statements", killed)
         SqliteDatabase(path).upgrade()
         os._exit(0)
     _, status = os.waitpid(child, 0)

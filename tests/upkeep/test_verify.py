@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 import mreg
+from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
 from tests.servers import Place
 
@@ -55,7 +57,7 @@ def into_link(path: Path) -> None:
 
 
 @pytest.fixture
-def filled(registry: mreg.Registry) -> mreg.Registry:
+def filled(registry: LocalRegistry) -> LocalRegistry:
     for number in (1, 2):
         Path("m.pkl").write_text(f"model {number}")
         registry.push("m.pkl", name="m")
@@ -95,7 +97,7 @@ def test_damage_of_a_blob_is_named_with_its_versions(
     assert command("verify", "m@1").code == 0
 
 
-def test_damage_of_a_shared_file_concerns_every_folder_that_has_it(filled: mreg.Registry) -> None:
+def test_damage_of_a_shared_file_concerns_every_folder_that_has_it(filled: LocalRegistry) -> None:
     entries = filled._session.artifacts().manifest(filled.version("f@1").artifact.digest).entries
     path = Path(
         blob(filled, "f@1").parents[3], "blobs/sha256", entries[0].digest.value[:2], entries[0].digest.value[2:]
@@ -112,14 +114,8 @@ def test_a_damaged_manifest_is_named_and_stops_gc(filled: mreg.Registry, command
     assert found.unreferenced is None
     filled.delete("m@1")
     with pytest.raises(mreg.Corrupt, match="what can be removed is not known"):
-        filled.gc(remove=True, grace=mreg_grace(0))
+        filled.gc(remove=True, grace=timedelta(0))
     assert command("gc", "--remove", "--yes", "--grace", "0s").code == 6
-
-
-def mreg_grace(seconds: float):  # type: ignore[no-untyped-def]
-    from datetime import timedelta
-
-    return timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(

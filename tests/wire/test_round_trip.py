@@ -311,7 +311,7 @@ def test_a_field_that_the_json_form_lacks_has_a_default(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", RESULTS, ids=lambda kind: kind.__name__)
-def test_a_result_is_the_same_after_encoding_and_decoding(kind: type) -> None:
+def test_a_result_is_the_same_after_encoding_and_decoding(kind: type[Any]) -> None:
     @settings(max_examples=300 if FULL else 15, suppress_health_check=list(HealthCheck))
     @given(RESULTS[kind])
     def check(result: Any) -> None:
