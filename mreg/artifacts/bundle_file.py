@@ -52,12 +52,12 @@ class BundleFile:
     def __exit__(self, *_: object) -> None:
         self._tar.__exit__()
 
-    def verify(self, folder: str | None = None, moved: Callable[[int], None] = lambda _count: None) -> None:
+    def verify(self, folder: str | None = None, advance: Callable[[int], None] = lambda _count: None) -> None:
         """Read every byte against its digest, once, and hold the blobs against what the versions need.
 
         Args:
             folder: Where to write each blob under its hex digits; None for nowhere.
-            moved: Told of bytes that are done.
+            advance: Told of bytes that are done.
 
         Raises:
             BadInput: There is something that no bundle has.
@@ -72,7 +72,7 @@ class BundleFile:
                 for chunk in self._tar.chunks(size):
                     hashing.add(chunk)
                     write(chunk)
-                    moved(len(chunk))
+                    advance(len(chunk))
                 if hashing.digest() != digest:
                     raise _damaged(digest, "its bytes have another SHA-256")
         self._tar.end()

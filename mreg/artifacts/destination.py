@@ -59,7 +59,7 @@ class Destination:
     Args:
         fetch: Where the bytes come from.
         keep: Told of each blob that was received and verified, and the file that it is in.
-        moved: Told of bytes that need not be fetched.
+        advance: Told of bytes that need not be fetched.
         records: Which folders earlier pulls made; None: every file in a folder counts as the user's.
         protected: Returns an error if the files in the folder at the destination must not be replaced.
     """
@@ -71,7 +71,7 @@ class Destination:
         *,
         resumable: bool = False,
         keep: Callable[[Digest, str], None] = lambda _digest, _path: None,
-        moved: Callable[[int], None] = lambda _count: None,
+        advance: Callable[[int], None] = lambda _count: None,
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
     ) -> None:
@@ -82,7 +82,7 @@ class Destination:
         self._fetch = fetch
         self._resumable = resumable
         self._keep = keep
-        self._moved = moved
+        self._advance = advance
         self._place = FolderPlace(self._path, self._prefix, records, protected)
         self._kept = 0
 
@@ -96,7 +96,7 @@ class Destination:
             hashing, start = self._found(descriptor, size)
             fault = self._copy_one(digest, size, descriptor, hashing, start)
             if fault is not None and start:  # what was kept may have been damaged: once more, from the beginning
-                self._moved(-size)
+                self._advance(-size)
                 self._kept = 0
                 fault = self._copy_one(digest, size, descriptor, Hashing(size), 0)
             if fault is not None:
@@ -192,7 +192,7 @@ class Destination:
 
     def _found_already(self, count: int) -> None:
         self._kept += count
-        self._moved(count)
+        self._advance(count)
 
     def _copy_one(self, digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int) -> Corrupt | None:
         with closing(self._fetch([Wanted(digest, size, start)])) as blobs:

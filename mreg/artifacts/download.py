@@ -58,7 +58,9 @@ class _Buffers:
             self._free.put(buffer)
 
 
-def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
+def fetched(
+    backend: BlobBackend, wanted: Sequence[Wanted], advance: Callable[[int], None]
+) -> Generator[Iterator[Chunk]]:
     """For each blob in turn its chunks, of which there may be one byte more than it should have.
 
     A chunk is good until the next is taken, and the chunks of one blob must be taken before the next blob is; close the
@@ -68,7 +70,7 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
         Corrupt: A blob is missing.
         Unavailable: It can't be read.
     """
-    told = Stoppable(moved)
+    stoppable = Stoppable(advance)
     buffers = _Buffers()
 
     def fetch(piece: _Piece) -> _Arrived:
@@ -79,7 +81,7 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
             with closing(backend.open(blob_key(piece.digest), piece.start, piece.length)) as stream:
                 while more := stream.readinto(view[count : min(count + READ_BYTES, piece.length)]):  # type: ignore[attr-defined]
                     count += more
-                    told(more)
+                    stoppable(more)
         except NotFound as error:
             raise missing(piece.digest, backend.url) from error
         except Unavailable as error:
@@ -107,7 +109,7 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
         size=lambda piece: piece.length,
         budget=BUDGET_BYTES,
     )
-    with closing(under_way) as results, told:
+    with closing(under_way) as results, stoppable:
         for one in wanted:
             yield chunks(one)
 

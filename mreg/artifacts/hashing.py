@@ -139,12 +139,12 @@ def stream_chunks(stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[
         yield chunk
 
 
-def rest_of(stream: BinaryIO, start: int, moved: Callable[[int], None]) -> Iterator[bytes]:
-    """The chunks of a stream from a byte on, which is closed at its end; ``moved`` is told how many bytes came."""
+def rest_of(stream: BinaryIO, start: int, advance: Callable[[int], None]) -> Iterator[bytes]:
+    """The chunks of a stream from a byte on, which is closed at its end; ``advance`` is told how many bytes came."""
     with closing(stream):
         stream.seek(start)
         for chunk in stream_chunks(stream):
-            moved(len(chunk))
+            advance(len(chunk))
             yield chunk
 
 

@@ -87,7 +87,7 @@ class LocalStagedBlob(StagedBlob):
                 self.descriptor = -1
 
     def discard(self) -> None:
-        thoroughly(self._discard)
+        run_cleanup(self._discard)
 
     def _discard(self) -> None:
         self.close(durable=False)  # Windows removes no open file
@@ -200,7 +200,7 @@ class LocalBackend(BlobBackend):
                 sync_all(folder.opened)
                 return new
         finally:
-            thoroughly(lambda: _remove_folder(incoming, temporary_name, folder, written.values()))
+            run_cleanup(lambda: _remove_folder(incoming, temporary_name, folder, written.values()))
 
     def _link_all(self, folder: Folder, written: dict[str, str]) -> int:
         """Give the files of a folder their names, folder by folder, so that each is opened once."""
@@ -339,7 +339,7 @@ def _files_of(incoming: Folder, name: str, found: os.stat_result) -> dict[str, i
     return sizes
 
 
-def thoroughly(clean: Callable[[], None]) -> None:
+def run_cleanup(clean: Callable[[], None]) -> None:
     """Clean up to the end, also where Ctrl-C or SIGTERM comes in the middle; that is raised afterwards.
 
     Args:

@@ -22,14 +22,14 @@ class Stoppable:
     Not an `Exception`, since a sender would take it for a failure of the network and try again.
     """
 
-    def __init__(self, moved: Callable[[int], None]) -> None:
-        self._moved = moved
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
         self._stopped = threading.Event()
 
     def __call__(self, count: int) -> None:
         if self._stopped.is_set():
             raise Stopped
-        self._moved(count)
+        self._advance(count)
 
     def __enter__(self) -> Stoppable:
         return self

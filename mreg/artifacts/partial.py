@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Iterator
 
 from mreg import files
-from mreg.artifacts.local import thoroughly
+from mreg.artifacts.local import run_cleanup
 from mreg.domain.digest import Digest
 from mreg.errors import Unavailable
 
@@ -131,13 +131,13 @@ def partial(
         cut = isinstance(error, Unavailable) or not isinstance(error, Exception)
         if not (resumable and cut and size_of(made.path) >= KEEP_BYTES):
             made.release()
-            thoroughly(lambda: remove(made.path))
+            run_cleanup(lambda: remove(made.path))
         elif isinstance(error, Unavailable):
             error.hint = f"{error.hint}\nwhat has arrived is kept: the same command goes on from there".lstrip()
         raise
     finally:
         made.close()
-    thoroughly(lambda: remove(made.path))
+    run_cleanup(lambda: remove(made.path))
 
 
 def _remove_leftovers(folder: str, prefix: str, kept: str) -> None:

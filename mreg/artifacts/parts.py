@@ -27,7 +27,7 @@ def part_bytes(size: int) -> int:
     return max(PART_BYTES, -(-least // mebibyte) * mebibyte)
 
 
-def measured(file: SourceFile, moved: Callable[[int], None]) -> tuple[Digest, tuple[Part, ...]]:
+def measured(file: SourceFile, advance: Callable[[int], None]) -> tuple[Digest, tuple[Part, ...]]:
     """The digest of a file, and its parts with theirs; one reading pass.
 
     Raises:
@@ -40,7 +40,7 @@ def measured(file: SourceFile, moved: Callable[[int], None]) -> tuple[Digest, tu
         for chunk in read_chunks(file):
             whole.add(chunk)
             pieces.add(chunk)
-            moved(len(chunk))
+            advance(len(chunk))
         return whole.digest(), tuple(
             Part(number + 1, number * step, min(step, file.size - number * step), digest)
             for number, digest in enumerate(pieces.digests())
@@ -48,7 +48,7 @@ def measured(file: SourceFile, moved: Callable[[int], None]) -> tuple[Digest, tu
 
 
 def put_parts(
-    backend: SupportsParts, key: str, file: SourceFile, parts: tuple[Part, ...], moved: Callable[[int], None]
+    backend: SupportsParts, key: str, file: SourceFile, parts: tuple[Part, ...], advance: Callable[[int], None]
 ) -> tuple[bool, int]:
     """Send the parts that are not there yet and make the blob of all; whether this call made it, and the bytes found.
 
@@ -59,24 +59,24 @@ def put_parts(
         Unavailable: The store can't be written.
     """
     upload = backend.parts(key)
-    told = Stoppable(moved)
+    stoppable = Stoppable(advance)
     with unchanged(file) as descriptor:
 
-        def section(part: Part, hear: Callable[[int], None] | None = None) -> closing[BinaryIO]:
-            return closing(cast("BinaryIO", FileSection(descriptor, part.start, part.size, hear)))
+        def section(part: Part, advance: Callable[[int], None] | None = None) -> closing[BinaryIO]:
+            return closing(cast("BinaryIO", FileSection(descriptor, part.start, part.size, advance)))
 
         def send(part: Part) -> None:
-            with section(part, told) as data:
+            with section(part, stoppable) as data:
                 upload.put(part, data)
 
         missing = []
         for part in parts:
             with section(part) as data:
                 if upload.has(part, data):
-                    moved(part.size)
+                    advance(part.size)
                 else:
                     missing.append(part)
-        with closing(in_order(send, missing, at_once=AT_ONCE)) as sent, told:
+        with closing(in_order(send, missing, at_once=AT_ONCE)) as sent, stoppable:
             for _ in sent:
                 pass
     return upload.complete(parts), sum(part.size for part in parts) - sum(part.size for part in missing)

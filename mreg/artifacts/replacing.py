@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mreg.artifacts.hashing import CHUNK_BYTES, hashed, stream_chunks
-from mreg.artifacts.local import thoroughly
+from mreg.artifacts.local import run_cleanup
 from mreg.artifacts.records import PullRecord, folders_of
 from mreg.artifacts.tree import Tree
 from mreg.domain.manifest import ManifestEntry
@@ -195,7 +195,7 @@ class Merge:
         try:
             return self._run(plan, entries, record)
         except BaseException as error:
-            thoroughly(self._roll_back)
+            run_cleanup(self._roll_back)
             if self._stuck is not None:
                 raise self._kept_aside(self._stuck) from error
             raise

@@ -86,7 +86,7 @@ class S3Parts(BlobParts):
         if self._bucket.way is Way.TAG:
             data.seek(0)
             if sent["ETag"].strip('"') != _md5(data):
-                raise self._bucket.patience.damaged()
+                raise self._bucket.retry.damaged()
         self._etags[part.number] = sent["ETag"]
 
     def _refused_sum(self, error: ClientError, part: Part, data: BinaryIO) -> MregError:
@@ -94,7 +94,7 @@ class S3Parts(BlobParts):
         data.seek(0)
         if hashed(stream_chunks(data)) != part.digest:
             return changed()
-        return self._bucket.patience.translated(error)
+        return self._bucket.retry.translated(error)
 
     def _begun(self) -> str:
         with self._beginning:
@@ -107,7 +107,7 @@ class S3Parts(BlobParts):
                 except ClientError as error:
                     from mreg.artifacts.upload import SMALL_BYTES
 
-                    said = attributed("the store", message_of(error), self._bucket.patience.secrets)
+                    said = attributed("the store", message_of(error), self._bucket.retry.secrets)
                     raise Unavailable(
                         f"{self._bucket.url} takes no files larger than {SMALL_BYTES >> 20} MiB: the store has no "
                         f"multipart uploads ({code_of(error)}){said}",
@@ -126,7 +126,7 @@ class S3Parts(BlobParts):
             if not self._is_there(parts):
                 if code_of(error) in GONE or self._is_over(error):
                     raise _discarded() from error
-                raise self._bucket.patience.translated(error) from error
+                raise self._bucket.retry.translated(error) from error
             _abort(self._bucket, self._bucket.key(self._key), self._upload)
             return False
         if not self._is_there(parts):
@@ -196,7 +196,7 @@ class S3Parts(BlobParts):
             digest = hashed(stream_chunks(stream))
         if blob_key(digest) != self._key:
             self._bucket.delete(self._key)
-            raise self._bucket.patience.damaged()
+            raise self._bucket.retry.damaged()
 
     def _is_there(self, parts: Sequence[Part]) -> bool:
         found = self._bucket.stat(self._key)

@@ -173,12 +173,12 @@ class FileSection(io.RawIOBase):
     whatever smaller count is asked for: a sender that asks for 16 KiB at a time would spend its time on asking.
     """
 
-    def __init__(self, descriptor: int, start: int, size: int, moved: Callable[[int], None] | None = None) -> None:
+    def __init__(self, descriptor: int, start: int, size: int, advance: Callable[[int], None] | None = None) -> None:
         self._descriptor = os.dup(descriptor)
         self._start = start
         self._size = size
-        self._place = self._told = 0
-        self._moved = moved
+        self._place = self._reported = 0
+        self._advance = advance
 
     def close(self) -> None:
         if not self.closed:
@@ -207,7 +207,7 @@ class FileSection(io.RawIOBase):
             wanted = min(wanted, max(count, SECTION_CHUNK) if count else 0)
         data = read_at(self._descriptor, wanted, self._start + self._place) if wanted > 0 else b""
         self._place += len(data)
-        if self._moved is not None and self._place > self._told:
-            self._moved(self._place - self._told)
-            self._told = self._place
+        if self._advance is not None and self._place > self._reported:
+            self._advance(self._place - self._reported)
+            self._reported = self._place
         return data

@@ -67,11 +67,11 @@ class ArtifactStore:
         with self._explaining():
             return Upload(self._backend, known_sizes, progress).put(path)
 
-    def put_blobs(self, folder: str, moved: Callable[[int], None]) -> None:
+    def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
         """Store every file of a flat folder, each named by the hex digits of its digest; durable when this returns.
 
         Args:
-            moved: Told of bytes that are stored.
+            advance: Told of bytes that are stored.
 
         Raises:
             Corrupt: A file is not what its name says.
@@ -80,7 +80,7 @@ class ArtifactStore:
         from mreg.artifacts.upload import Upload
 
         with self._explaining():
-            Upload(self._backend, (), None).put_blobs(folder, moved)
+            Upload(self._backend, (), None).put_blobs(folder, advance)
 
     @contextmanager
     def open_upload(self, size: int = 0) -> Iterator[StreamUpload]:
@@ -128,7 +128,7 @@ class ArtifactStore:
 
     # Giving back
 
-    def _fetch(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
+    def _fetch(self, wanted: Sequence[Wanted], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
         """For each blob in turn its chunks, not verified; of a blob that is too long at least one byte too many.
 
         Raises:
@@ -137,31 +137,31 @@ class ArtifactStore:
         if self._backend.remote:
             from mreg.artifacts.download import fetched
 
-            return fetched(self._backend, wanted, moved)
-        return (self._chunks(one, moved) for one in wanted)
+            return fetched(self._backend, wanted, advance)
+        return (self._chunks(one, advance) for one in wanted)
 
-    def _fetch_or_find(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
+    def _fetch_or_find(self, wanted: Sequence[Wanted], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
         """`_fetch`, but for what the cache has."""
         cache = self._cache
         if cache is None:
-            return self._fetch(wanted, moved)
+            return self._fetch(wanted, advance)
 
         def found() -> Generator[Iterator[Chunk]]:
             absent = [one for one in wanted if one.digest not in cache]
-            with closing(self._fetch(tuple(absent), moved)) as fetched:
+            with closing(self._fetch(tuple(absent), advance)) as fetched:
                 for one in wanted:
                     if absent and one is absent[0]:
                         absent.pop(0)
                         yield next(fetched)
                     elif (stream := cache.open(one.digest)) is not None:
-                        yield rest_of(stream, one.start, moved)
+                        yield rest_of(stream, one.start, advance)
                     else:  # removed or found damaged since
-                        with closing(self._fetch([one], moved)) as again:
+                        with closing(self._fetch([one], advance)) as again:
                             yield next(again)
 
         return found()
 
-    def _chunks(self, wanted: Wanted, moved: Callable[[int], None], length: int | None = None) -> Generator[bytes]:
+    def _chunks(self, wanted: Wanted, advance: Callable[[int], None], length: int | None = None) -> Generator[bytes]:
         try:
             stream = self._backend.open(blob_key(wanted.digest), wanted.start, length)
         except NotFound as error:
@@ -173,7 +173,7 @@ class ArtifactStore:
             raise
         with closing(stream):
             for chunk in stream_chunks(stream):
-                moved(len(chunk))
+                advance(len(chunk))
                 yield chunk
 
     def manifest(self, digest: Digest) -> Manifest:
@@ -185,7 +185,7 @@ class ArtifactStore:
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
             chunks: Iterator[bytes] = (
-                rest_of(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold)
+                rest_of(cached, 0, ignore_progress) if cached else self._chunks(Wanted(digest, 0), ignore_progress)
             )
             received = bytearray()
             with closing(chunks):  # type: ignore[type-var]
@@ -212,11 +212,11 @@ class ArtifactStore:
             sizes = {entry.digest: entry.size for entry in self.manifest(digest).entries}
         with self._explaining():
             wanted = [Wanted(blob, size) for blob, size in sizes.items()]
-            with closing(self._fetch(wanted, _untold)) as blobs:
+            with closing(self._fetch(wanted, ignore_progress)) as blobs:
                 for one, chunks in zip(wanted, blobs, strict=True):
                     check(one, chunks)
 
-    def check_blob(self, digest: Digest, size: int, moved: Callable[[int], None] = lambda _count: None) -> None:
+    def check_blob(self, digest: Digest, size: int, advance: Callable[[int], None] = lambda _count: None) -> None:
         """Read every byte of one blob against its digest, from the store itself.
 
         Raises:
@@ -224,7 +224,7 @@ class ArtifactStore:
             Unavailable: It can't be read.
         """
         wanted = Wanted(digest, size)
-        with self._explaining(), closing(self._fetch([wanted], moved)) as blobs:
+        with self._explaining(), closing(self._fetch([wanted], advance)) as blobs:
             for chunks in blobs:
                 check(wanted, chunks)
 
@@ -246,7 +246,7 @@ class ArtifactStore:
         whole = start == 0 and (length is None or length == size)
         with self._explaining():
             if whole:
-                with closing(self._fetch_or_find([wanted], _untold)) as blobs:
+                with closing(self._fetch_or_find([wanted], ignore_progress)) as blobs:
                     yield from verified(wanted, next(blobs))
             else:
                 yield from self._range(wanted, size - start if length is None else length)
@@ -254,9 +254,9 @@ class ArtifactStore:
     def _range(self, wanted: Wanted, length: int) -> Iterator[bytes]:
         cached = self._cache.open(wanted.digest) if self._cache is not None else None
         if cached is not None:
-            chunks: Iterator[bytes] = rest_of(cached, wanted.start, _untold)
+            chunks: Iterator[bytes] = rest_of(cached, wanted.start, ignore_progress)
         else:
-            chunks = self._chunks(wanted, _untold, length)
+            chunks = self._chunks(wanted, ignore_progress, length)
         with closing(chunks):  # type: ignore[type-var]
             for chunk in chunks:
                 yield chunk[:length]
@@ -307,16 +307,16 @@ class ArtifactStore:
             Unavailable: The store can't be read, or the destination can't be written.
         """
         from mreg.artifacts.destination import Destination
-        from mreg.artifacts.progress import told
+        from mreg.artifacts.progress import progress_callback
 
         self.refuse_overlap(destination)
-        moved = told(progress, size)
+        advance = progress_callback(progress, size)
         place = Destination(
             destination,
-            lambda wanted: self._fetch_or_find(wanted, moved),
+            lambda wanted: self._fetch_or_find(wanted, advance),
             resumable=self._backend.remote,
             keep=self._cache.keep if self._cache is not None else lambda _digest, _path: None,
-            moved=moved,
+            advance=advance,
             records=records,
             protected=protected,
         )
@@ -341,23 +341,23 @@ class ArtifactStore:
         """
         from mreg.artifacts.bundle_file import bundle_size, write_bundle
         from mreg.artifacts.destination import Destination
-        from mreg.artifacts.progress import told
+        from mreg.artifacts.progress import progress_callback
 
         self.refuse_overlap(destination)
         document = bundle.canonical()
         size = bundle_size(bundle, document)
-        moved = told(progress, sum(bundle.blobs.values()))
+        advance = progress_callback(progress, sum(bundle.blobs.values()))
 
         def read(
             blobs: list[tuple[Digest, int]], begin: Callable[[Digest, int], None], take: Callable[[Chunk], None]
         ) -> None:
             wanted = [Wanted(digest, size) for digest, size in blobs]
-            with closing(self._fetch_or_find(wanted, moved)) as found:
+            with closing(self._fetch_or_find(wanted, advance)) as found:
                 for one, chunks in zip(wanted, found, strict=True):
                     begin(one.digest, one.size)
                     check(one, chunks, take)
 
-        place = Destination(destination, lambda wanted: self._fetch(wanted, moved))
+        place = Destination(destination, lambda wanted: self._fetch(wanted, advance))
         with self._explaining():
             place.receive_made(
                 digest_of(document), size, lambda write: write_bundle(bundle, document, write, read), force=force
@@ -384,15 +384,15 @@ class ArtifactStore:
         wanted = Wanted(digest, size)
         with self._explaining(), TemporaryFile() as copy:
             if self._backend.remote:  # not to be fetched twice
-                with closing(self._fetch_or_find([wanted], _untold)) as blobs:
+                with closing(self._fetch_or_find([wanted], ignore_progress)) as blobs:
                     check(wanted, next(blobs), copy.write)
                 copy.seek(0)
                 stream.writelines(stream_chunks(copy))
             else:
-                check(wanted, self._chunks(wanted, _untold))
-                check(wanted, self._chunks(wanted, _untold), stream.write)
+                check(wanted, self._chunks(wanted, ignore_progress))
+                check(wanted, self._chunks(wanted, ignore_progress), stream.write)
             stream.flush()
 
 
-def _untold(_count: int) -> None:
+def ignore_progress(_count: int) -> None:
     """Nobody wants to know."""

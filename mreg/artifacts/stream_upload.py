@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from mreg.artifacts.backend import BlobBackend, Chunk, StagedBlob, SupportsStaging, TemporaryFile
 from mreg.artifacts.hashing import Hashing
-from mreg.artifacts.local import thoroughly
+from mreg.artifacts.local import run_cleanup
 from mreg.artifacts.upload import Stored, Upload, check_room
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.model import ArtifactKind
@@ -129,7 +129,7 @@ class _Temporary(TemporaryFile):
             with contextlib.suppress(OSError):
                 unlink(self.path)
 
-        thoroughly(remove)
+        run_cleanup(remove)
 
 
 @contextlib.contextmanager

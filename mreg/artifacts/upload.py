@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
-from mreg.artifacts.progress import Progress, told
+from mreg.artifacts.progress import Progress, progress_callback
 from mreg.artifacts.source import SourceFile, changed, read_chunks, source_file, source_folder
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import BYTES_LIMIT, ENTRY_BYTES, Manifest, ManifestEntry, check_together
@@ -67,7 +67,7 @@ class Upload:
         file = source_file(path)
         if file.size == 0:
             raise _empty(path, "has 0 bytes")
-        put = self._put_file(file, told(self._progress, file.size))
+        put = self._put_file(file, progress_callback(self._progress, file.size))
         return Stored(
             kind=ArtifactKind.FILE,
             digest=put.digest,
@@ -78,31 +78,31 @@ class Upload:
             kept_bytes=put.kept_bytes,
         )
 
-    def _put_file(self, file: SourceFile, moved: Callable[[int], None]) -> _Put:
+    def _put_file(self, file: SourceFile, advance: Callable[[int], None]) -> _Put:
 
         if file.size <= SMALL_BYTES:
             data = b"".join(read_chunks(file))
             digest = digest_of(data)
             new = self._backend.put_if_absent(blob_key(digest), data)
-            moved(len(data))
+            advance(len(data))
             return _Put(digest, new)
         if not isinstance(self._backend, SupportsStaging):
-            return self._put_parts(file, moved)
+            return self._put_parts(file, advance)
         if file.size in self._known_sizes:
-            digest = self._hash(file, moved)
+            digest = self._hash(file, advance)
             if self._is_there(digest, file.size):
                 return _Put(digest, new=False)
-            moved(-file.size)
+            advance(-file.size)
         check_room(self._backend, file.size)
         with self._backend.stage() as staged, Hashing(file.size) as hashing:
             for chunk in read_chunks(file):
                 hashing.add(chunk)
                 staged.write(chunk)
-                moved(len(chunk))
+                advance(len(chunk))
             digest = hashing.digest()
             return _Put(digest, staged.put_if_absent(blob_key(digest)))
 
-    def _put_parts(self, file: SourceFile, moved: Callable[[int], None], *, alone: bool = True) -> _Put:
+    def _put_parts(self, file: SourceFile, advance: Callable[[int], None], *, alone: bool = True) -> _Put:
         """Hash the file and send what is not there.
 
         Args:
@@ -117,13 +117,13 @@ class Upload:
             )
         from mreg.artifacts.parts import measured, put_parts
 
-        digest, parts = measured(file, moved if alone else lambda _count: moved(0))
+        digest, parts = measured(file, advance if alone else lambda _count: advance(0))
         if self._is_there(digest, file.size):
-            moved(0 if alone else file.size)
+            advance(0 if alone else file.size)
             return _Put(digest, new=False)
         if alone:
-            moved(-file.size)
-        new, kept_bytes = put_parts(self._backend, blob_key(digest), file, parts, moved)
+            advance(-file.size)
+        new, kept_bytes = put_parts(self._backend, blob_key(digest), file, parts, advance)
         return _Put(digest, new, kept_bytes)
 
     def _is_there(self, digest: Digest, size: int) -> bool:
@@ -137,12 +137,12 @@ class Upload:
             raise damaged(digest, f"it has {found.size} bytes in place of {size}")
         return found is not None
 
-    def _hash(self, file: SourceFile, moved: Callable[[int], None]) -> Digest:
+    def _hash(self, file: SourceFile, advance: Callable[[int], None]) -> Digest:
 
         with Hashing(file.size) as hashing:
             for chunk in read_chunks(file):
                 hashing.add(chunk)
-                moved(len(chunk))
+                advance(len(chunk))
             return hashing.digest()
 
     def _put_folder(self, path: str) -> Stored:
@@ -155,8 +155,8 @@ class Upload:
         check_together(file.name for file in files)
         if sum(len(file.name.encode()) + ENTRY_BYTES for file in files) > BYTES_LIMIT:
             raise BadInput(f"the file names in {quoted(path)} are too long in total", hint="push an archive of it")
-        moved = told(self._progress, size)
-        digests, new_files, kept_bytes = self._put_files(files, moved)
+        advance = progress_callback(self._progress, size)
+        digests, new_files, kept_bytes = self._put_files(files, advance)
         if [(file.name, file.mark) for file in files] != [(file.name, file.mark) for file in source_folder(path)]:
             raise changed(path)
         manifest = Manifest(
@@ -175,15 +175,15 @@ class Upload:
             kept_bytes=kept_bytes,
         )
 
-    def put_blobs(self, folder: str, moved: Callable[[int], None]) -> None:
+    def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
         """Store every file of a folder, each named by the hex digits of its digest; durable when this returns."""
         files = [source_file(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
-        digests, _, _ = self._put_files(files, moved)
+        digests, _, _ = self._put_files(files, advance)
         for path, digest in digests.items():
             if digest.value != os.path.basename(path):
                 raise damaged(Digest.sha256(os.path.basename(path)))
 
-    def _put_files(self, files: list[SourceFile], moved: Callable[[int], None]) -> tuple[dict[str, Digest], int, int]:
+    def _put_files(self, files: list[SourceFile], advance: Callable[[int], None]) -> tuple[dict[str, Digest], int, int]:
         """Digests by name, how many blobs were new, and how many bytes had arrived earlier.
 
         Small files go many at a time; over a network large ones go at the same time, a few at once.
@@ -193,20 +193,22 @@ class Upload:
         small = [file for file in files if file.size <= SMALL_BYTES]
         check_room(self._backend, sum(file.size for file in small if file.size not in self._known_sizes))
         if not self._backend.remote:
-            puts = [self._put_file(file, moved) for file in large]
-            digests, new = self._put_small(small, moved)
+            puts = [self._put_file(file, advance) for file in large]
+            digests, new = self._put_small(small, advance)
         else:
             from mreg.artifacts.parallel import Stoppable, in_order
 
-            hear = Stoppable(moved)
-            under_way = in_order(lambda file: self._put_parts(file, hear, alone=False), large, at_once=LARGE_AT_ONCE)
-            with closing(under_way), hear:
-                digests, new = self._put_small(small, hear)
+            stoppable = Stoppable(advance)
+            under_way = in_order(
+                lambda file: self._put_parts(file, stoppable, alone=False), large, at_once=LARGE_AT_ONCE
+            )
+            with closing(under_way), stoppable:
+                digests, new = self._put_small(small, stoppable)
                 puts = list(under_way)
         digests.update((file.name, put.digest) for file, put in zip(large, puts, strict=True))
         return digests, new + sum(put.new for put in puts), sum(put.kept_bytes for put in puts)
 
-    def _put_small(self, files: list[SourceFile], moved: Callable[[int], None]) -> tuple[dict[str, Digest], int]:
+    def _put_small(self, files: list[SourceFile], advance: Callable[[int], None]) -> tuple[dict[str, Digest], int]:
 
         digests: dict[str, Digest] = {}
 
@@ -215,7 +217,7 @@ class Upload:
                 data = b"".join(read_chunks(file))
                 digests[file.name] = digest_of(data)
                 yield blob_key(digests[file.name]), data
-                moved(len(data))
+                advance(len(data))
 
         new = self._backend.put_many_if_absent(blobs())
         return digests, new

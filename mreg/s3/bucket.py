@@ -22,11 +22,11 @@ from botocore.session import Session
 from mreg.domain.digest import Digest
 from mreg.errors import Corrupt, MregError
 from mreg.s3.answers import watch
-from mreg.s3.express import SMALL_BYTES, Express
 from mreg.s3.failures import FAILURES, code_of, foreign, is_foreign, passing, status_of
 from mreg.s3.integrity import SUM_HEADER, Way, encoded, protect, sign_with_digests
-from mreg.s3.patience import Patience
 from mreg.s3.reading import ObjectReader
+from mreg.s3.retry import RetryPolicy
+from mreg.s3.small_objects import SMALL_BYTES, SmallObjectClient
 from mreg.s3.traits import BARE, REMEMBERED_SECONDS, Memory, Traits
 from mreg.s3.trying import find_tags, find_way, revives
 
@@ -81,10 +81,10 @@ class Bucket:
         self.prefix = prefix.strip("/")
         self.url = f"s3://{self.name}/{self.prefix}".rstrip("/")
         self._settings = settings
-        self.patience = Patience(self.url, settings.endpoint_url or "AWS", notice)
+        self.retry = RetryPolicy(self.url, settings.endpoint_url or "AWS", notice)
         self._conditions = True
         self._connecting = threading.Lock()
-        self._connection: tuple[Any, Express] | None = None
+        self._connection: tuple[Any, SmallObjectClient] | None = None
         self._memory = Memory(memory, f"{self.address} {self.name}")
         self._trying = threading.RLock()
         self._traits: Traits | None = None
@@ -97,7 +97,7 @@ class Bucket:
         """botocore's client, made when it is first needed."""
         return self._connected()[0]
 
-    def _connected(self) -> tuple[Any, Express]:
+    def _connected(self) -> tuple[Any, SmallObjectClient]:
         with self._connecting:
             if self._connection is None:
                 try:
@@ -106,11 +106,11 @@ class Bucket:
                     watch(client)
                     sign_with_digests(client)
                     client.meta.events.register("before-sign.s3", lambda request, **_: self._protect(request))
-                    self._connection = client, Express(client, session, self.name, CONNECTIONS, self._protect)
+                    self._connection = client, SmallObjectClient(client, session, self.name, CONNECTIONS, self._protect)
                 except (*FAILURES, ValueError) as error:
-                    raise self.patience.translated(error) from error
-                self.patience.endpoint = client.meta.endpoint_url
-                self.patience.secrets = _secrets(session)
+                    raise self.retry.translated(error) from error
+                self.retry.endpoint = client.meta.endpoint_url
+                self.retry.secrets = _secrets(session)
             return self._connection
 
     def _connect(self, session: Session) -> Any:
@@ -249,9 +249,9 @@ class Bucket:
                 body.seek(start)
             return method(Bucket=self.name, **words)
 
-        answer = self.patience.run(work, expected=expected)
+        answer = self.retry.run(work, expected=expected)
         if operation not in BODILESS and set(answer) <= {"ResponseMetadata"}:
-            raise foreign(self.patience.endpoint, f" (HTTP {answer['ResponseMetadata']['HTTPStatusCode']})")
+            raise foreign(self.retry.endpoint, f" (HTTP {answer['ResponseMetadata']['HTTPStatusCode']})")
         return answer
 
     @property
@@ -266,7 +266,7 @@ class Bucket:
         try:
             return parsedate_to_datetime(date)
         except ValueError:
-            raise foreign(self.patience.endpoint, " (no date)") from None
+            raise foreign(self.retry.endpoint, " (no date)") from None
 
     def key(self, key: str) -> str:
         """The object's name in the bucket."""
@@ -293,7 +293,7 @@ class Bucket:
         for tries in range(1, CONFLICTS + 1):
             if not self._conditions:
                 break
-            status, _ = self._put_express(words, {"If-None-Match": "*"})
+            status, _ = self._put_small(words, {"If-None-Match": "*"})
             if status:
                 return status == 200
             try:
@@ -306,7 +306,7 @@ class Bucket:
                     self.forget_conditions()
                     return None
                 if tries == CONFLICTS:
-                    raise self.patience.translated(error) from error
+                    raise self.retry.translated(error) from error
             # 409: another's put of the same key is under way; when it is through this one finds it there.
             time.sleep(random.uniform(0.5, 1) * CONFLICT_SECONDS)  # noqa: S311
         return None
@@ -333,16 +333,16 @@ class Bucket:
             return False
         return self.put(key, data, digest)
 
-    def _put_express(self, words: dict[str, Any], condition: dict[str, str]) -> tuple[int, str]:
+    def _put_small(self, words: dict[str, Any], condition: dict[str, str]) -> tuple[int, str]:
         """Status and entity tag of a small put by the shorter way; 0 where it must go by the client."""
         data = words["Body"]
         if len(data) > SMALL_BYTES:
             return 0, ""
         headers = {**condition, SUM_HEADER: words["ChecksumSHA256"]}
-        express = self._connected()[1]
-        status, etag, version = self.patience.first(lambda: express.put(words["Key"], data, headers), (0, "", ""))
+        small_objects = self._connected()[1]
+        status, etag, version = self.retry.first(lambda: small_objects.put(words["Key"], data, headers), (0, "", ""))
         if status:
-            self.patience.answered()
+            self.retry.answered()
         if status == 200:
             etag = self._settled(words, etag, version)
         return status, etag
@@ -378,7 +378,7 @@ class Bucket:
                 break
         if left:
             return ""  # another put over it, and looks after what it put
-        raise self.patience.damaged()
+        raise self.retry.damaged()
 
     def tag(self, etag: str) -> str:
         """An entity tag as the store wants it in If-Match."""
@@ -400,7 +400,7 @@ class Bucket:
             Unavailable: It is not.
         """
         if "ETag" not in answer:
-            raise foreign(self.patience.endpoint)
+            raise foreign(self.retry.endpoint)
         return answer
 
     def fetch(self, key: str, etag: str = "", largest: int = sys.maxsize) -> tuple[bytes, str] | None:
@@ -409,10 +409,10 @@ class Bucket:
         Raises:
             Corrupt: It has more than the largest number of bytes, of which none is read.
         """
-        express = self._connected()[1]
-        found = self.patience.first(lambda: express.fetch(self.key(key), etag, largest), None)
+        small_objects = self._connected()[1]
+        found = self.retry.first(lambda: small_objects.fetch(self.key(key), etag, largest), None)
         if found is not None:
-            self.patience.answered()
+            self.retry.answered()
             return found
         condition = {"IfNoneMatch": etag} if etag else {}
 
@@ -427,7 +427,7 @@ class Bucket:
             return answer["Body"].read(), answer["ETag"]
 
         try:
-            return self.patience.run(read, expected=lambda error: _is_missing(error) or status_of(error) == 304)
+            return self.retry.run(read, expected=lambda error: _is_missing(error) or status_of(error) == 304)
         except ClientError as error:
             return None if _is_missing(error) else (b"", etag)
 
@@ -443,7 +443,7 @@ class Bucket:
         """
         words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         name, value = ("If-Match", self.tag(etag)) if etag else ("If-None-Match", "*")
-        status, new = self._put_express(words, {name: value})
+        status, new = self._put_small(words, {name: value})
         if status:
             return new
         try:
@@ -468,7 +468,7 @@ class Bucket:
             except ClientError:
                 return None
             if status_of(error) != 404:
-                raise self.patience.translated(error) from error
+                raise self.retry.translated(error) from error
             found = self.genuine(self.call("head_object", Key=name))  # it was made in between
         except MregError as error:
             raise self._in_words(name, error) from error.__cause__
@@ -482,7 +482,7 @@ class Bucket:
         try:
             self.client.get_object(Bucket=self.name, Key=name, Range="bytes=0-0")["Body"].close()
         except ClientError as said:
-            return self.patience.translated(said)
+            return self.retry.translated(said)
         except FAILURES:
             return error
         return error
@@ -490,12 +490,12 @@ class Bucket:
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO | None:
         """An object's bytes; None where there is none. A connection that breaks is taken up again where it broke."""
         if length is not None and length <= SMALL_BYTES:
-            express, wanted = self._connected()[1], length
-            data = self.patience.first(lambda: express.get(self.key(key), start, wanted), None)
+            small_objects, wanted = self._connected()[1], length
+            data = self.retry.first(lambda: small_objects.get(self.key(key), start, wanted), None)
             if data is not None:
-                self.patience.answered()
+                self.retry.answered()
                 return BytesIO(data)
-        reader = ObjectReader(self.patience, lambda place, count: self._get(key, place, count), start, length)
+        reader = ObjectReader(self.retry, lambda place, count: self._get(key, place, count), start, length)
         return cast("BinaryIO", reader) if reader.found else None
 
     def _get(self, key: str, start: int, length: int | None) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from mreg.s3.failures import code_of, status_of
-from mreg.s3.patience import Patience
+from mreg.s3.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -25,8 +25,8 @@ class ObjectReader(io.RawIOBase):
         found: Whether there is such an object.
     """
 
-    def __init__(self, patience: Patience, get: Get, start: int, length: int | None) -> None:
-        self._patience = patience
+    def __init__(self, retry: RetryPolicy, get: Get, start: int, length: int | None) -> None:
+        self._retry = retry
         self._get = get
         self._place = start
         self._end = None if length is None else start + length
@@ -34,7 +34,7 @@ class ObjectReader(io.RawIOBase):
         self._ended = False
         self.found = True
         try:
-            patience.run(self._open, expected=_is_missing)
+            retry.run(self._open, expected=_is_missing)
         except ClientError:
             self.found = False
 
@@ -55,7 +55,7 @@ class ObjectReader(io.RawIOBase):
 
     def readinto(self, buffer: Buffer) -> int:
         view = memoryview(buffer)
-        return self._patience.run(lambda: self._readinto(view))
+        return self._retry.run(lambda: self._readinto(view))
 
     def _readinto(self, view: memoryview) -> int:
         if self._ended:

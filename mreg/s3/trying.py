@@ -50,7 +50,7 @@ def find_way(bucket: Bucket) -> Way:
             return Way.TAG
         found = bucket.fetch(key)
         if found is not None and found[0] != CONTENT:
-            raise bucket.patience.damaged()
+            raise bucket.retry.damaged()
         raise Unavailable(
             f"{bucket.url} can't be used: nothing tells whether an upload arrived as it was sent. The store checks "
             "neither SHA-256 sums nor signatures nor MD5 sums, and its entity tags are not MD5 sums",

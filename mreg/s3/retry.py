@@ -24,7 +24,7 @@ LONGEST_PAUSE = 5.0
 SAID_AFTER = 2.0
 
 
-class Patience:
+class RetryPolicy:
     """Repeats what fails in passing, with growing pauses, until it succeeds or patience is at its end.
 
     Safe for threads. A try is one request; where it ends in silence it was waiting from its beginning, so that patience

@@ -28,7 +28,7 @@ SMALL_BYTES = 1 << 20
 """Up to this size the price of a request is felt."""
 
 
-class Express:
+class SmallObjectClient:
     """First tries at small objects of one bucket; safe for threads.
 
     Args:
