@@ -1,4 +1,4 @@
-"""Answers of an HTTP server: never more of them in memory than a store sends, and the words of a page."""
+"""HTTP responses of a store: a limit on their size in memory, and the text of HTML error pages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from botocore.parsers import ResponseParserError
 from urllib3 import exceptions as http
 
 LONGEST_REFUSAL = 256 << 10
-"""Bytes of an error that are read. S3's errors have a few hundred."""
+"""Maximum number of bytes that are read of an error response. S3's have a few hundred."""
 
 LONGEST_ANSWER = 64 << 20
-"""Bytes of an answer that is not an object. A list of 1,000 long keys has about 8 MiB."""
+"""Maximum number of bytes of a response that is not an object. A list of 1,000 long keys has about 8 MiB."""
 
 _PIECE = 64 << 10
 _PAGE_CHARACTERS = 16_000
@@ -23,20 +23,20 @@ _TAG = re.compile(r"<[^>]{0,1000}>?")
 
 
 def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
-    """Send a prepared request and return the answer with its content in memory, except for the content of an object.
+    """Send a prepared request and return the response, with its content in memory unless it is an object.
 
-    A refusal that is too long is cut.
+    An error response that is too long is truncated.
 
     Args:
         session: botocore's HTTP session.
-        longest: Maximum number of bytes of a success.
+        longest: Maximum number of bytes of a successful response.
 
     Raises:
-        ResponseParserError: A success is longer.
+        ResponseParserError: A successful response is longer.
         BotoCoreError: The connection broke.
     """
     is_stream = request.stream_output
-    request.stream_output = True  # stops botocore from reading the whole answer
+    request.stream_output = True  # stops botocore from reading the whole response
     answer = session.send(request)
     refused = answer.status_code >= 300
     if is_stream and not refused:
@@ -67,7 +67,7 @@ def send(session: Any, request: Any, longest: int = LONGEST_ANSWER) -> Any:
 
 
 def watch(client: Any) -> None:
-    """Let a client of botocore send by `send`, and keep the text of a page as ``ResponseMetadata["Page"]``."""
+    """Make a botocore client use `send` and keep the text of error pages as ``ResponseMetadata["Page"]``."""
     session = client._endpoint.http_session
     events = client.meta.events
     events.register_last("before-send.s3", lambda request, **_: send(session, request))
@@ -84,7 +84,7 @@ def _keep_page(response_dict: Any = None, parsed_response: Any = None, **_: obje
 
 
 def page_words(body: bytes) -> str:
-    """Return the title of an HTML page, or the text of an answer without its tags if it has no title."""
+    """Return the title of an HTML page; without title, return the text without tags."""
     text = body[:_PAGE_CHARACTERS].decode("utf-8", errors="replace")
     title = _TITLE.search(text)
     return title[1] if title else _TAG.sub(" ", _UNSEEN.sub(" ", text))

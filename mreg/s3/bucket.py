@@ -1,4 +1,4 @@
-"""One bucket: its objects, each call a round trip, repeated where it fails in passing."""
+"""One bucket and its objects. Each call is a round trip and is retried after transient failures."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from mreg.s3.trying import find_tags, find_way, revives
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-"""How long an answer may take to begin, or to go on. AWS keeps a connection alive while it joins parts."""
+"""Timeout for the start of a response and between its packets. AWS sends keep-alive bytes while it joins parts."""
 
 CONNECTIONS = 32
 
 CONFLICTS, CONFLICT_SECONDS = 100, 0.1
-"""How often a put is tried while another of the same key is under way, and the longest pause after each."""
+"""Maximum number of tries of a put that conflicts with another put of the same key, and the longest pause between."""
 
 PUTS_OF_DAMAGED = 3
-"""How often an object is put again that arrived with other bytes, where the store has it by then."""
+"""Maximum number of times that an object is put again after it arrived damaged."""
 
 BODILESS = ("delete_object", "abort_multipart_upload")
-"""Operations whose answers have no fields, so that a page of a proxy is not detected."""
+"""Operations whose responses have no fields, so that a proxy's page cannot be detected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketSettings:
-    """How a bucket is reached; empty text where the AWS configuration or the default decides."""
+    """Connection settings of a bucket; an empty value means the AWS configuration or the default."""
 
     endpoint_url: str = ""
     region: str = ""
@@ -58,7 +58,7 @@ class BucketSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectStat:
-    """What is known of an object without reading it: bytes, when it was put (aware UTC), its entity tag."""
+    """Metadata of an object: size in bytes, time of the put (aware UTC) and entity tag."""
 
     size: int
     modified: datetime
@@ -66,14 +66,14 @@ class ObjectStat:
 
 
 class Bucket:
-    """The objects of one bucket under one prefix; safe for threads. Nothing is called before it must be.
+    """The objects of one bucket under one prefix; safe for threads. It connects on first use.
 
-    Credentials come by botocore's ordinary chain and are never seen here. Failures come out as `MregError`.
+    Credentials come from botocore's standard chain. Failures are raised as `MregError`.
 
     Args:
         url: ``s3://bucket/prefix``.
-        notice: Told where a store is waited for.
-        memory: The folder in which this machine remembers what stores do; empty to remember nothing.
+        notice: Called with a text for the user while a store does not answer.
+        memory: Folder in which the traits of stores are remembered on this machine (default: none).
     """
 
     def __init__(self, url: str, settings: BucketSettings, notice: Callable[[str], None], memory: str = "") -> None:
@@ -94,7 +94,7 @@ class Bucket:
 
     @property
     def client(self) -> Any:
-        """botocore's client, made when it is first needed."""
+        """botocore's client, created on first use."""
         return self._connected()[0]
 
     def _connected(self) -> tuple[Any, SmallObjectClient]:
@@ -126,24 +126,24 @@ class Bucket:
                 max_pool_connections=CONNECTIONS,
                 retries={"mode": "standard", "total_max_attempts": 1},
                 user_agent_extra="mreg",
-                # Stores of one's own seldom have a name in DNS for each bucket.
+                # Self-hosted stores seldom have a DNS name for each bucket.
                 s3={"addressing_style": style},
             ),
         )
 
-    # What the store does
+    # Traits of the store
 
     def _protect(self, request: Any) -> None:
         protect(request, self._sent_as)
 
     @property
     def may_ask_for_sums(self) -> bool:
-        """Whether the store may be asked to check SHA-256 sums: AWS_REQUEST_CHECKSUM_CALCULATION can forbid it."""
+        """True if uploads may ask the store to check SHA-256 sums; AWS_REQUEST_CHECKSUM_CALCULATION can forbid it."""
         return bool(self.client.meta.config.request_checksum_calculation != "when_required")
 
     @property
     def traits(self) -> Traits:
-        """The known traits of the store; those that were not tried yet are empty."""
+        """The known traits of the store; those that were not probed yet are empty."""
         with self._trying:
             if self._traits is None or time.time() - self._found_at >= REMEMBERED_SECONDS:
                 self._traits, self._found_at = self._memory.load()
@@ -152,23 +152,23 @@ class Bucket:
             return self._traits
 
     def learn(self, traits: Traits) -> None:
-        """Take what was found out, and remember it on this machine."""
+        """Set the traits, and remember them on this machine."""
         with self._trying:
             if traits != self.traits:
                 self._traits = traits
                 self._memory.keep(traits, self._found_at)
 
     def forget(self) -> None:
-        """Forget the traits of the store, so that each is tried again when it is needed."""
+        """Forget the traits of the store, so that each is probed again when it is needed."""
         with self._trying:
             self._traits, self._found_at = Traits(), time.time()
 
     @property
     def way(self) -> Way:
-        """What finds damage of uploads on their way. It is tried before the first upload.
+        """How damage of uploads in transit is detected; probed before the first upload.
 
         Raises:
-            Unavailable: Nothing does, or the store cannot be written.
+            Unavailable: No method works with this store, or it cannot be written.
         """
         with self._trying:
             way = self.traits.way
@@ -178,18 +178,20 @@ class Bucket:
             return way
 
     def send_as(self, way: Way) -> None:
-        """Let the sum of an upload become what one way checks: for trying it."""
+        """Send checksums for one method; for probes."""
         self._sent_as = way
 
     def require_conditions(self, key: str, *, again: bool = False) -> None:
-        """Raise if writers of one object would overwrite each other here. This is tried once, with a probe.
+        """Check that conditional writes work, so that concurrent writers of an object cannot overwrite each other.
+
+        The store is probed once.
 
         Args:
-            again: Try also if it is known.
+            again: Probe again.
 
         Raises:
-            Unfit: The store ignores a condition, or refuses a right one.
-            Unavailable: It cannot be written.
+            Unfit: The store ignores a condition, or refuses a condition that holds.
+            Unavailable: The store cannot be written.
         """
         with self._trying:
             if again or not self.traits.tags:
@@ -198,7 +200,7 @@ class Bucket:
 
     @property
     def revives(self) -> bool:
-        """Whether a put with If-None-Match succeeds where an object was deleted; tried when it is first asked for."""
+        """True if a put with If-None-Match succeeds after the object was deleted; probed on first use."""
         with self._trying:
             known = self.traits.revives
             if known is None:
@@ -207,25 +209,25 @@ class Bucket:
             return known
 
     def _see_version(self, version: str) -> None:
-        """Notice by the answer to a put that versioning was turned on or off: conditions may work no more."""
+        """Forget the probed conditions if the response to a put shows that versioning was turned on or off."""
         versioned = version not in ("", "null")
         if versioned != self.traits.versioned:
             self.learn(replace(self.traits, versioned=versioned, tags="", revives=None))
 
     @property
     def if_absent(self) -> dict[str, Any]:
-        """The arguments that make a write fail where the object exists; empty where the store does not know them."""
+        """Parameters that make a write fail if the object exists; empty if the store does not support them."""
         return {"IfNoneMatch": "*"} if self._conditions else {}
 
     def forget_conditions(self) -> None:
-        """The store said that it does not know conditional writes."""
+        """Stop using conditional writes, because the store answered that it does not support them."""
         self._conditions = False
 
     def checksum(self, digest: Digest) -> dict[str, Any]:
-        """The arguments by which an upload is held against a digest, by whatever finds damage here.
+        """Return the upload parameters that verify a digest with the method of this store; see `way`.
 
         Raises:
-            Unavailable: Nothing does, or the store cannot be written.
+            Unavailable: No method works with this store, or it cannot be written.
         """
         self._sent_as = self.way
         return {"ChecksumSHA256": encoded(bytes.fromhex(digest.value))}
@@ -233,12 +235,15 @@ class Bucket:
     def call(
         self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **words: Any
     ) -> Any:
-        """Return the answer to one operation of the client on this bucket, repeated while it may succeed later.
+        """Call an operation of the client on this bucket, with retries, and return the response.
 
-        A stream among the words is read from its position by each try.
+        Each try reads a stream in ``Body`` from its current position.
+
+        Args:
+            expected: Returns whether an exception is raised unchanged, without retries.
 
         Raises:
-            Unavailable: The operation failed, or the answer has nothing that an S3 store answers.
+            Unavailable: The operation failed, or the response is not that of an S3 store.
         """
         method = getattr(self.client, operation)
         body: Any = words.get("Body")
@@ -256,11 +261,11 @@ class Bucket:
 
     @property
     def address(self) -> str:
-        """The address of the store, as the profile has it."""
+        """The address of the store, as written in the profile."""
         return self._settings.endpoint_url or "AWS"
 
     def clock(self) -> datetime:
-        """The time by the store's clock (aware UTC), to the second."""
+        """Return the time of the store's clock (aware UTC), in whole seconds."""
         answer = self.call("list_objects_v2", Prefix=self.key(""), MaxKeys=1)
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         try:
@@ -269,27 +274,28 @@ class Bucket:
             raise foreign(self.retry.endpoint, " (no date)") from None
 
     def key(self, key: str) -> str:
-        """The object's name in the bucket."""
+        """Return the full key in the bucket for a key under the prefix."""
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def put(self, key: str, data: bytes, digest: Digest, *, if_absent: bool = False) -> bool:
-        """Make the object, whole or not at all; False where it was there and ``if_absent``.
+        """Put an object atomically; return False if `if_absent` is set and the object exists.
 
-        A store that does not know the condition is asked first, and then overwritten if two come at once.
+        If the store does not support the condition, the object is looked up first; of two simultaneous puts, the later
+        one then replaces the earlier one.
         """
         words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         if not if_absent:
             self._put(words)
             return True
         made = self._put_if_absent(words)
-        if made is None:  # the store does not know the condition
+        if made is None:  # the store does not support the condition
             made = self.stat(key) is None
             if made:
                 self._put(words)
         return made or self._put_over_marker(key, words)
 
     def _put_if_absent(self, words: dict[str, Any]) -> bool | None:
-        """Whether the object was made; None where the store does not know the condition."""
+        """Return whether the object was created; None if the store does not support the condition."""
         for tries in range(1, CONFLICTS + 1):
             if not self._conditions:
                 break
@@ -307,21 +313,21 @@ class Bucket:
                     return None
                 if tries == CONFLICTS:
                     raise self.retry.translated(error) from error
-            # 409: another's put of the same key is under way; when it is through this one finds it there.
+            # 409: another put of the same key is in progress. Once it is done, the next try finds the object.
             time.sleep(random.uniform(0.5, 1) * CONFLICT_SECONDS)  # noqa: S311
         return None
 
     def _put_over_marker(self, key: str, words: dict[str, Any]) -> bool:
-        """Put an object that is absent although the store refused to make it. Return whether it was absent."""
+        """Put an object that does not exist although the store refused to create it; return whether it was put."""
         if not self._conditions or self.revives or self.stat(key) is not None:
             return False
         self._put(words)
         return True
 
     def put_right(self, key: str, data: bytes, digest: Digest) -> bool:
-        """Put an object again if it should have these bytes and has others. Return whether it was put.
+        """Replace an object that exists with other bytes; return whether it was put.
 
-        Looked at on a store that checks nothing alone, where a push that was killed can leave damaged bytes.
+        Only checked on a store that verifies nothing: there a killed push can leave a damaged object.
         """
         if self.way is not Way.TAG:
             return False
@@ -334,7 +340,7 @@ class Bucket:
         return self.put(key, data, digest)
 
     def _put_small(self, words: dict[str, Any], condition: dict[str, str]) -> tuple[int, str]:
-        """Status and entity tag of a small put by the shorter way; 0 where it must go by the client."""
+        """Put a small object with `SmallObjectClient`; return status and entity tag, or 0 if botocore must do it."""
         data = words["Body"]
         if len(data) > SMALL_BYTES:
             return 0, ""
@@ -352,13 +358,12 @@ class Bucket:
         return self._settled(words, answer["ETag"], answer.get("VersionId", ""))
 
     def _settled(self, words: dict[str, Any], etag: str, version: str) -> str:
-        """The entity tag of an object that was put and has the bytes that were sent; empty if another replaced it.
+        """Return the entity tag of an object that arrived undamaged; empty if another put has replaced it.
 
-        Where the store checks nothing, an object that arrived with other bytes is put again, unless another replaced
-        it.
+        If the store verifies nothing, an object that arrived damaged is put again, unless another put has replaced it.
 
         Raises:
-            Unavailable: It arrived with other bytes each time.
+            Unavailable: The object arrived damaged each time.
         """
         self._see_version(version)
         if self._sent_as is not Way.TAG:
@@ -377,16 +382,16 @@ class Bucket:
             except ClientError:
                 break
         if left:
-            return ""  # another put over it, and looks after what it put
+            return ""  # another writer replaced the object and verifies its own put
         raise self.retry.damaged()
 
     def tag(self, etag: str) -> str:
-        """An entity tag as the store wants it in If-Match."""
+        """Return an entity tag in the form that the store accepts in If-Match."""
         return etag.strip('"') if (self._tags_as or self.traits.tags) == BARE else etag
 
     @contextlib.contextmanager
     def tags_as(self, form: str) -> Iterator[None]:
-        """Send entity tags quoted or bare meanwhile: for trying it."""
+        """Send entity tags in the given form, quoted or bare, within the ``with`` block; for probes."""
         self._tags_as = form
         try:
             yield
@@ -394,20 +399,24 @@ class Bucket:
             self._tags_as = ""
 
     def genuine(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """The answer, if it is a store's by its entity tag, and not a page that a proxy gave with status 200.
+        """Return the response if it has an entity tag, as a page of a proxy with status 200 has not.
 
         Raises:
-            Unavailable: It is not.
+            Unavailable: The response has no entity tag.
         """
         if "ETag" not in answer:
             raise foreign(self.retry.endpoint)
         return answer
 
     def fetch(self, key: str, etag: str = "", largest: int = sys.maxsize) -> tuple[bytes, str] | None:
-        """A whole object with its entity tag; no bytes where it still has the one given, None where there is none.
+        """Return the bytes and the entity tag of an object; None if it does not exist.
+
+        Args:
+            etag: Known entity tag; if it still matches, the bytes returned are empty.
+            largest: Maximum size in bytes.
 
         Raises:
-            Corrupt: It has more than the largest number of bytes, of which none is read.
+            Corrupt: The object is larger; it was not read.
         """
         small_objects = self._connected()[1]
         found = self.retry.first(lambda: small_objects.fetch(self.key(key), etag, largest), None)
@@ -432,14 +441,17 @@ class Bucket:
             return None if _is_missing(error) else (b"", etag)
 
     def swap(self, key: str, data: bytes, digest: Digest, etag: str) -> str:
-        """Replace an object that still has an entity tag, or make one (empty tag) where there is none; its new tag.
+        """Replace an object if its entity tag matches (compare-and-swap), and return the new entity tag.
 
-        Empty where another was faster, or where the store refuses a right entity tag: see `require_conditions`. Where
-        an answer is lost the same request is sent again, and then finds what the first one made: who must know asks
-        for what is there.
+        The result is empty if another writer was faster, or if the store refuses matching entity tags (see
+        `require_conditions`). It can also be empty although the write succeeded: if a response is lost, the request is
+        repeated and then conflicts with its own first try. A caller that needs certainty fetches the object.
+
+        Args:
+            etag: Expected entity tag; empty to create the object.
 
         Raises:
-            Unavailable: The store does not implement such conditions, or can't be reached.
+            Unavailable: The store does not support conditions, or cannot be reached.
         """
         words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         name, value = ("If-Match", self.tag(etag)) if etag else ("If-None-Match", "*")
@@ -452,30 +464,31 @@ class Bucket:
             return ""
 
     def stat(self, key: str) -> ObjectStat | None:
-        """What is known of an object, None where there is none."""
+        """Return the metadata of an object; None if it does not exist."""
         return self._stat(self.key(key))
 
     def _stat(self, name: str) -> ObjectStat | None:
-        """`stat` of an object by its name in the bucket."""
+        """Return `stat` of an object by its full key."""
         try:
             found = self.genuine(self.call("head_object", expected=_is_mute, Key=name))
         except ClientError as error:
             if _is_missing(error):
                 return None
-            # The answer to a HEAD has no words; that to a GET has. A store may call a missing object a page.
+            # Unlike the response to HEAD, that to GET has an error code. A store can answer with an HTML page if the
+            # object is missing.
             try:
                 self.call("get_object", expected=_is_missing, Key=name, Range="bytes=0-0")["Body"].close()
             except ClientError:
                 return None
             if status_of(error) != 404:
                 raise self.retry.translated(error) from error
-            found = self.genuine(self.call("head_object", Key=name))  # it was made in between
+            found = self.genuine(self.call("head_object", Key=name))  # created in the meantime
         except MregError as error:
             raise self._in_words(name, error) from error.__cause__
         return ObjectStat(size=found["ContentLength"], modified=found["LastModified"], etag=found["ETag"])
 
     def _in_words(self, name: str, error: MregError) -> MregError:
-        """Return the error for a HEAD that failed for good, with what the answer to a GET says; it is asked once."""
+        """Return the error for a failed HEAD with the details from the response to a single GET."""
         cause = error.__cause__
         if not isinstance(cause, ClientError) or not code_of(cause).isdecimal():
             return error
@@ -488,7 +501,7 @@ class Bucket:
         return error
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO | None:
-        """An object's bytes; None where there is none. A connection that breaks is taken up again where it broke."""
+        """Open an object for reading; None if it does not exist. A broken connection is resumed at the next byte."""
         if length is not None and length <= SMALL_BYTES:
             small_objects, wanted = self._connected()[1], length
             data = self.retry.first(lambda: small_objects.get(self.key(key), start, wanted), None)
@@ -507,7 +520,7 @@ class Bucket:
         return self.client.get_object(Bucket=self.name, **words)["Body"]
 
     def list(self, prefix: str) -> Iterator[tuple[str, ObjectStat]]:
-        """Every object whose key begins with the prefix."""
+        """Yield every object whose key begins with a prefix, as key and metadata."""
         words: dict[str, Any] = {"Prefix": self.key(prefix)}
         while True:
             page = self.call("list_objects_v2", **words)
@@ -519,7 +532,7 @@ class Bucket:
             words["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, key: str) -> bool:
-        """Remove an object, if there is one. Return whether the store keeps a marker under the key."""
+        """Remove an object if it exists; return whether the store keeps a delete marker under the key."""
         return bool(self.call("delete_object", Key=self.key(key)).get("DeleteMarker"))
 
 
@@ -528,7 +541,7 @@ def _md5(data: bytes) -> str:
 
 
 def _secrets(session: Session) -> tuple[str, ...]:
-    """Return the secret key and session token in use, unless a request is needed to learn them."""
+    """Return the secret key and session token in use, if they are known without a request."""
     known = vars(session.get_credentials() or object)
     return tuple(str(known[key]) for key in ("secret_key", "token", "_secret_key", "_token") if known.get(key))
 

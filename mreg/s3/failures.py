@@ -1,4 +1,4 @@
-"""What an S3 store or the way to it did wrong, as errors of mreg; and whether it may pass by itself."""
+"""Translation of botocore's exceptions to `MregError`, and which of them are transient."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ LOST = (
     boto.ResponseStreamingError,
     boto.IncompleteReadError,
 )
-"""A connection that did not come about, or broke."""
+"""The connection could not be established, or it broke."""
 
 SILENCE = (boto.ConnectTimeoutError, boto.ReadTimeoutError)
-"""Nobody answered for as long as is waited for."""
+"""Timeouts."""
 
 FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError)
-"""All that botocore raises where a request fails."""
+"""Everything that botocore raises if a request fails."""
 
 KEYS_HINT = "check the credentials in use: aws sts get-caller-identity, or the keys of this store"
 RIGHTS_HINT = "grant these credentials the permissions that the README lists for S3"
@@ -69,7 +69,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "EntityTooLarge": ("an object is too large for it", "check the size limit of the store"),
 }
-"""Message and hint by the code of an S3 answer: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+"""Message and hint by S3 error code: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
 KMS_HINT = (
     "grant these credentials kms:GenerateDataKey and kms:Decrypt on the key that encrypts the bucket, and check that "
@@ -80,21 +80,21 @@ REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationC
 
 
 def code_of(error: BaseException) -> str:
-    """The code of an S3 answer; empty where there was none."""
+    """Return the S3 error code of an exception; empty if it has none."""
     if not isinstance(error, boto.ClientError):
         return ""
     return str(error.response.get("Error", {}).get("Code") or "")
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status of an S3 answer; 0 where there was none."""
+    """Return the HTTP status of an S3 error response; 0 if there was none."""
     if not isinstance(error, boto.ClientError):
         return 0
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def message_of(error: BaseException) -> str:
-    """Return the unchanged sentence of the store in an S3 answer; empty if there is none or botocore made it up."""
+    """Return the unchanged error message of the store; empty if it sent none."""
     if not isinstance(error, boto.ClientError) or code_of(error).isdecimal():
         return ""
     message = str(error.response.get("Error", {}).get("Message") or "").strip()
@@ -102,7 +102,7 @@ def message_of(error: BaseException) -> str:
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Whether an answer cannot be an S3 store's: it has no code, or it is an HTML page."""
+    """Return whether an error response does not come from an S3 store: it has no code, or it is an HTML page."""
     if not isinstance(error, boto.ClientError):
         return False
     headers: dict[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -111,24 +111,24 @@ def is_foreign(error: BaseException) -> bool:
 
 
 def throttled(error: BaseException) -> bool:
-    """Whether the store asks for fewer requests."""
+    """Return whether the store throttles requests."""
     return code_of(error) in THROTTLED
 
 
 def passing(error: BaseException) -> bool:
-    """Whether the same request may succeed a little later."""
+    """Return whether a failure is transient, so that a retry can succeed."""
     if isinstance(error, LOST):
         return not isinstance(error, boto.SSLError)
     return throttled(error) or code_of(error) in PASSING or status_of(error) in (500, 502, 503, 504)
 
 
 def translated(error: Exception, url: str, endpoint: str, secrets: Sequence[str] = ()) -> MregError:
-    """The error of mreg for one of botocore, with what the store or the system says itself.
+    """Return the `MregError` for an exception of botocore, with the original message of the store or the system.
 
     Args:
-        url: The bucket's, for the message.
-        endpoint: The address that was called.
-        secrets: Values that the message must not repeat.
+        url: URL of the bucket.
+        endpoint: URL that was called.
+        secrets: Values that the message must not contain.
     """
     if isinstance(error, boto.ClientError):
         return _answered(error, url, endpoint, secrets)
@@ -171,11 +171,11 @@ def translated(error: Exception, url: str, endpoint: str, secrets: Sequence[str]
 
 
 def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str] = ()) -> Unavailable:
-    """The error for an answer that an S3 store does not give, such as the page of a proxy.
+    """Return the error for a response that does not come from an S3 store, such as the page of a proxy.
 
     Args:
-        what: Details of the answer in parentheses.
-        page: Text of the answer.
+        what: Details of the response in parentheses.
+        page: Text of the response.
     """
     hint = "check endpoint_url in the profile, and whether a proxy answers: HTTPS_PROXY, HTTP_PROXY, NO_PROXY"
     if endpoint.startswith("http://") and "https" in page.lower():
@@ -187,7 +187,7 @@ def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str
 
 
 def damaged(url: str, code: str = "", said: str = "") -> Unavailable:
-    """The error for an upload that arrived with other bytes than were sent, found by the store or by mreg."""
+    """Return the error for an upload that arrived damaged, detected by the store or by mreg."""
     return Unavailable(
         f"{url} can't be used: the bytes that arrived are not those that were sent{f' ({code})' if code else ''}{said}",
         hint="push again; if it fails again, look for a proxy that changes what is sent: HTTPS_PROXY, HTTP_PROXY",
@@ -195,7 +195,7 @@ def damaged(url: str, code: str = "", said: str = "") -> Unavailable:
 
 
 def _without_tls(error: boto.SSLError, endpoint: str) -> Unavailable:
-    """The error for a TLS connection that did not come about."""
+    """Return the error for a failed TLS handshake."""
     said = _reason(error)
     code = next((found[1] for one in _chain(error) if (found := _OPENSSL.search(str(one)))), "")
     if code in NO_TLS:
@@ -224,11 +224,11 @@ NO_TLS = {
 """OpenSSL's reasons for bytes that are not TLS."""
 
 _ALERT = re.compile(r"\\x15\\x03[\\x00-\\x04]|\x15\x03")
-"""The beginning of a TLS alert where an HTTP answer is expected."""
+"""The start of a TLS alert where an HTTP response is expected."""
 
 
 def _is_tls(error: Exception) -> bool:
-    """Whether plain HTTP was answered with a TLS alert."""
+    """Return whether the server answered plain HTTP with a TLS alert."""
     return any(_ALERT.search(str(one)) for one in _chain(error))
 
 
@@ -283,7 +283,7 @@ def _answered(error: boto.ClientError, url: str, endpoint: str, secrets: Sequenc
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An error and the errors that it wraps, outermost first."""
+    """Return an exception and the exceptions that it wraps, outermost first."""
     found = [error]
     inner = getattr(error, "kwargs", {}).get("error")
     while isinstance(inner, BaseException) and inner not in found:
@@ -293,7 +293,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost reason in a chain of wrapped errors, in one line."""
+    """Return the message of the innermost exception in a chain, as one line."""
     seen = _chain(error)[-1]
     text = getattr(seen, "strerror", None) or str(seen) or type(seen).__name__
     text = _SOURCE_LINE.sub("", text).strip()
@@ -302,7 +302,7 @@ def _reason(error: BaseException) -> str:
 
 
 _SOURCE_LINE = re.compile(r"\s*\(_ssl\.c:\d+\)|\[SSL: [A-Z0-9_]+\]\s*")
-"""What Python adds to OpenSSL's reason."""
+"""Text that Python adds to OpenSSL's message."""
 
 
 def _last(error: boto.BotoCoreError, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading an object through connections that may break."""
+"""Reading an object over connections that can break."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 Get = Callable[[int, int | None], Any]
-"""Gives the body of an answer with the bytes from a place on, as many as said or all."""
+"""Returns a response body with the bytes from an offset: a number of bytes, or all (None)."""
 
 
 class ObjectReader(io.RawIOBase):
-    """The bytes of an object as a stream; where its connection breaks it is taken up again from the next byte.
+    """The bytes of an object as a stream; if the connection breaks, it is resumed at the next byte.
 
     Attributes:
-        found: Whether there is such an object.
+        found: The object exists.
     """
 
     def __init__(self, retry: RetryPolicy, get: Get, start: int, length: int | None) -> None:
@@ -48,7 +48,7 @@ class ObjectReader(io.RawIOBase):
         except ClientError as error:
             if code_of(error) != "InvalidRange" and status_of(error) != 416:
                 raise
-            self._ended = True  # the object ends before
+            self._ended = True  # the object ends before this offset
 
     def readable(self) -> bool:
         return True
@@ -84,7 +84,7 @@ class ObjectReader(io.RawIOBase):
 
 
 def _read_into(body: Any, view: memoryview) -> int:
-    """Read some bytes of an answer; botocore 1.36 has no ``readinto``."""
+    """Read into a buffer; the response bodies of botocore 1.36 have no ``readinto``."""
     if hasattr(body, "readinto"):
         return int(body.readinto(view))
     data = body.read(len(view))

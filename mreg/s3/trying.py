@@ -1,4 +1,4 @@
-"""Trying what a store does, with objects that are gone afterwards: nothing is assumed of a store."""
+"""Probes that find the traits of a store with temporary objects: nothing is assumed of a store."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ CONTENT, OTHER = b"mreg tries what this store checks", b"other bytes"
 
 
 def find_way(bucket: Bucket) -> Way:
-    """What finds damage of an upload: the first way by which the store refuses other bytes than were announced.
+    """Return the first method by which the store refuses an upload that does not match its checksum.
 
-    One request where the store checks SHA-256 sums.
+    This takes one request if the store checks SHA-256 sums.
 
     Raises:
-        Unavailable: The store cannot be written, or nothing finds damage.
+        Unavailable: The store cannot be written, or no method works.
     """
     with _probe(bucket) as (key, written):
         for way in (Way.SUM, Way.SIGNATURE, Way.MD5):
@@ -40,7 +40,7 @@ def find_way(bucket: Bucket) -> Way:
             if code in WRONG_DIGEST:
                 return way
             if code == "SignatureDoesNotMatch":
-                # The store found the other bytes, or the secret key is wrong; then this is refused as well.
+                # The store detected the damage, or the secret key is wrong; in that case this put fails as well.
                 written.append(_put(bucket, key, way, wrong=False)[0])
                 return way
         answer, _ = _put(bucket, key, Way.TAG, wrong=False)
@@ -59,7 +59,7 @@ def find_way(bucket: Bucket) -> Way:
 
 
 def _put(bucket: Bucket, key: str, way: Way, *, wrong: bool) -> tuple[dict[str, Any] | None, str]:
-    """The answer to an upload that announces its own sum or that of other bytes; None with the code of a refusal."""
+    """Put an object with its own checksum or a wrong one; return the response, or None and the error code."""
     announced = OTHER if wrong else CONTENT
     words: dict[str, Any] = {"ChecksumSHA256": encoded(hashlib.sha256(announced).digest())}
     if way is Way.MD5 and wrong:
@@ -76,7 +76,7 @@ def _put(bucket: Bucket, key: str, way: Way, *, wrong: bool) -> tuple[dict[str, 
 
 
 def _is_refusal(way: Way, *, wrong: bool) -> Callable[[Exception], bool]:
-    """Whether a store refused the sum: for other bytes, or because it does not know such a header."""
+    """Return a function that tells if an error refuses the checksum: it does not match, or is not supported."""
 
     def is_refusal(error: Exception) -> bool:
         code = code_of(error)
@@ -89,7 +89,7 @@ def _is_refusal(way: Way, *, wrong: bool) -> Callable[[Exception], bool]:
 
 @contextlib.contextmanager
 def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
-    """An unused key, and a list of answers: the object is removed in the end if one of them is not empty."""
+    """Yield an unused key and a list for responses; the object is removed if the list has a response at the end."""
     key, written = f"probes/{os.urandom(8).hex()}", list[object]()
     try:
         yield key, written
@@ -100,21 +100,22 @@ def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
 
 
 def find_tags(bucket: Bucket, key: str) -> Traits:
-    """The known traits of the bucket, with the form of an entity tag in If-Match that works.
+    """Return the known traits of the bucket with the form of entity tags in If-Match that works.
 
-    A put where an object is, and one with an old tag, must be refused; one with the right tag must succeed.
+    A put with If-None-Match over an existing object must be refused, and so must a put with an old entity tag; a put
+    with the current tag must succeed.
 
     Args:
-        key: Of the catalog. The key of the probe begins with it.
+        key: Key of the catalog; the key of the probe begins with it.
 
     Raises:
-        Unfit: A condition is ignored, or a right one is refused.
+        Unfit: The store ignores a condition, or refuses a condition that holds.
         Unavailable: The store cannot be written.
     """
     probe, number = f"{key}.probe-{os.urandom(8).hex()}", 0
 
     def swap(tag: str, *, right: bool = False) -> str:
-        """The new entity tag. One that should succeed may have done so although its answer was lost."""
+        """Put new content and return its entity tag; `right` puts that seem to fail are checked for a lost response."""
         nonlocal number
         number += 1
         data = b"%d" % number
@@ -133,7 +134,7 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
             for form in (QUOTED, BARE):
                 with bucket.tags_as(form):
                     if swap(first, right=True):
-                        problem = IGNORED if swap(first) else ""  # it is the tag of an earlier content by now
+                        problem = IGNORED if swap(first) else ""  # by now this is the tag of an earlier content
                         break
                 problem = REFUSED
         tried = True
@@ -148,11 +149,11 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
 
 
 class Unfit(Unavailable):
-    """Writers of one object would overwrite each other in this bucket, or could not write.
+    """Conditional writes do not work in this bucket.
 
     Attributes:
-        problem: What the store does, as a clause.
-        versioned: Whether the bucket has or had versioning, on which it may depend.
+        problem: What is wrong with the store, as a clause.
+        versioned: The bucket has or had versioning, which can be the cause.
     """
 
     def __init__(self, problem: str, *, versioned: bool, hint: str = "") -> None:
@@ -167,7 +168,7 @@ MARKED = "a deleted object left a marker there, over which the store makes no ne
 
 
 def revives(bucket: Bucket) -> bool:
-    """Whether a put with If-None-Match succeeds where an object was deleted; Ceph keeps a marker that it refuses."""
+    """Return whether a put with If-None-Match succeeds after a delete; Ceph refuses it because of a delete marker."""
     digest = _digest(CONTENT)
     with _probe(bucket) as (key, written):
         written.append(bucket.swap(key, CONTENT, digest, ""))
