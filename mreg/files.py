@@ -152,24 +152,24 @@ def check_folders(root: str, folder: str, *, make: bool = False) -> None:
         OSError: A component is a link (``ELOOP``) or not a folder (``ENOTDIR``).
         FileNotFoundError: A component does not exist.
     """
-    place = root
+    path = root
     for part in folder.split("/") if folder else ():
-        place = os.path.join(place, part)
+        path = os.path.join(path, part)
         if make:
             with contextlib.suppress(FileExistsError):
-                os.mkdir(place)
-        open_folder(place, follow=False)
+                os.mkdir(path)
+        open_folder(path, follow=False)
 
 
-def read_at(descriptor: int, count: int, place: int) -> bytes:
+def read_at(descriptor: int, count: int, offset: int) -> bytes:
     """Return at most `count` bytes from an offset in an open file; safe for threads.
 
     The position of the descriptor is undefined afterwards.
     """
     if hasattr(os, "pread"):
-        return os.pread(descriptor, count, place)
+        return os.pread(descriptor, count, offset)
     with _POSITION:  # duplicates of a descriptor share its position
-        os.lseek(descriptor, place, os.SEEK_SET)
+        os.lseek(descriptor, offset, os.SEEK_SET)
         return os.read(descriptor, count)
 
 
@@ -331,8 +331,8 @@ def remove(path: str) -> None:
     else:
         with os.scandir(path) as entries:
             inner = [entry.path for entry in entries]
-        for one in inner:
-            remove(one)
+        for inner_path in inner:
+            remove(inner_path)
         os.rmdir(path)
 
 

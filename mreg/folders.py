@@ -229,7 +229,7 @@ class Tree:
             FileNotFoundError: A folder does not exist.
             NotADirectoryError: A component is not a folder.
         """
-        kept = next((one for one in self._kept if names[: len(one)] == one), ())
+        kept = next((prefix for prefix in self._kept if names[: len(prefix)] == prefix), ())
         folder = self._open.get(kept)
         if folder is None or not folder.is_current():
             folder = self._root(make=make)

@@ -58,8 +58,8 @@ def rename2(
 ) -> bool:
     """Call ``renameat2`` with flags; return False if it is missing or fails."""
     function = _call("renameat2")
-    places = [AT_FDCWD if one is None else one for one in (src_dir_fd, dst_dir_fd)]
-    return function is not None and function(places[0], os.fsencode(source), places[1], os.fsencode(target), flags) == 0
+    source_fd, target_fd = (AT_FDCWD if fd is None else fd for fd in (src_dir_fd, dst_dir_fd))
+    return function is not None and function(source_fd, os.fsencode(source), target_fd, os.fsencode(target), flags) == 0
 
 
 @cache

@@ -1,8 +1,8 @@
 """Folders that several users share: mode, group and owner of new files, and explanations of missing permissions.
 
-The umask decides which users can use a new catalog file or store. Later each new file in it gets the mode and group of its
-folder, independent of the umask: otherwise a member with another umask locks the others out. Files created by root get
-the owner of their folder.
+The umask decides which users can use a new catalog file or store. Later each new file in it gets the mode and group of
+its folder, independent of the umask: otherwise a member with another umask locks the others out. Files created by root
+get the owner of their folder.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Call:
     began: float
     seconds: float
     end: Callable[[], None]
-    said: bool = False
+    notified: bool = False
     ended: bool = False
 
 
@@ -35,11 +35,11 @@ class Watch:
     """Watches calls that block, from a thread that runs only while there are any; safe for threads.
 
     Args:
-        say: Called once for each call that lasts longer than `SAID_AFTER`, with its seconds so far.
+        notify: Called once for each call that lasts longer than `SAID_AFTER`, with its seconds so far.
     """
 
-    def __init__(self, say: Callable[[float], None]) -> None:
-        self._say = say
+    def __init__(self, notify: Callable[[float], None]) -> None:
+        self._notify = notify
         self._calls: dict[int, Call] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -80,6 +80,6 @@ class Watch:
                     call.end()
             for call in calls:
                 waited = time.monotonic() - call.began
-                if waited >= SAID_AFTER and not call.said:
-                    call.said = True
-                    self._say(waited)
+                if waited >= SAID_AFTER and not call.notified:
+                    call.notified = True
+                    self._notify(waited)

@@ -99,18 +99,18 @@ class S3Parts(BlobParts):
     def _begun(self) -> str:
         with self._beginning:
             if not self._upload:
-                words: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.way is Way.SUM else {}
+                params: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.way is Way.SUM else {}
                 try:
                     made = self._bucket.call(
-                        "create_multipart_upload", expected=_is_unknown, Key=self._bucket.key(self._key), **words
+                        "create_multipart_upload", expected=_is_unknown, Key=self._bucket.key(self._key), **params
                     )
                 except ClientError as error:
                     from mreg.artifacts.upload import SMALL_BYTES
 
-                    said = attributed("the store", message_of(error), self._bucket.retry.secrets)
+                    detail = attributed("the store", message_of(error), self._bucket.retry.secrets)
                     raise Unavailable(
                         f"{self._bucket.url} takes no files larger than {SMALL_BYTES >> 20} MiB: the store has no "
-                        f"multipart uploads ({code_of(error)}){said}",
+                        f"multipart uploads ({code_of(error)}){detail}",
                         hint="choose another store for large files: mreg profile list",
                     ) from error
                 self._upload = made["UploadId"]
@@ -142,7 +142,7 @@ class S3Parts(BlobParts):
             }
             for part in parts
         ]
-        words: dict[str, Any] = {"MultipartUpload": {"Parts": listed}, **self._bucket.if_absent}
+        params: dict[str, Any] = {"MultipartUpload": {"Parts": listed}, **self._bucket.if_absent}
         try:
             self._bucket.call(
                 "complete_multipart_upload",
@@ -153,7 +153,7 @@ class S3Parts(BlobParts):
                 ),
                 Key=self._bucket.key(self._key),
                 UploadId=self._upload,
-                **words,
+                **params,
             )
         except ClientError as error:
             if status_of(error) != 501:
@@ -234,7 +234,7 @@ class S3Backend(BlobBackend):
     def put_if_absent(self, key: str, data: bytes) -> bool:
         digest = digest_of(data)
         made = self._bucket.put(key, data, digest, if_absent=True)
-        return made or (key == blob_key(digest) and self._bucket.put_right(key, data, digest))
+        return made or (key == blob_key(digest) and self._bucket.repair(key, data, digest))
 
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
         seen: set[str] = set()
@@ -287,29 +287,29 @@ class S3Backend(BlobBackend):
 
 
 def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
-    words: dict[str, Any] = {"Prefix": bucket.key(prefix)}
+    params: dict[str, Any] = {"Prefix": bucket.key(prefix)}
     while True:
         try:
-            page = bucket.call("list_multipart_uploads", expected=_is_unknown, **words)
+            page = bucket.call("list_multipart_uploads", expected=_is_unknown, **params)
         except ClientError:
             return  # nothing is known of what is on its way in
         yield from page.get("Uploads", ())
         if not page.get("IsTruncated"):
             return
-        words.update(KeyMarker=page["NextKeyMarker"], UploadIdMarker=page["NextUploadIdMarker"])
+        params.update(KeyMarker=page["NextKeyMarker"], UploadIdMarker=page["NextUploadIdMarker"])
 
 
 def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    words: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
+    params: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
     while True:
         try:
-            page = bucket.call("list_parts", expected=_is_no_list, **words)
+            page = bucket.call("list_parts", expected=_is_no_list, **params)
         except ClientError:
             return  # completed or aborted meanwhile
         yield from page.get("Parts", ())
         if not page.get("IsTruncated"):
             return
-        words["PartNumberMarker"] = page["NextPartNumberMarker"]
+        params["PartNumberMarker"] = page["NextPartNumberMarker"]
 
 
 def _abort(bucket: Bucket, key: str, upload: str) -> None:

@@ -233,7 +233,7 @@ class Bucket:
         return {"ChecksumSHA256": encoded(bytes.fromhex(digest.value))}
 
     def call(
-        self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **words: Any
+        self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **params: Any
     ) -> Any:
         """Call an operation of the client on this bucket, with retries, and return the response.
 
@@ -246,13 +246,13 @@ class Bucket:
             Unavailable: The operation failed, or the response is not that of an S3 store.
         """
         method = getattr(self.client, operation)
-        body: Any = words.get("Body")
+        body: Any = params.get("Body")
         start = body.tell() if hasattr(body, "tell") else 0
 
         def work() -> Any:
             if hasattr(body, "seek"):
                 body.seek(start)
-            return method(Bucket=self.name, **words)
+            return method(Bucket=self.name, **params)
 
         answer = self.retry.run(work, expected=expected)
         if operation not in BODILESS and set(answer) <= {"ResponseMetadata"}:
@@ -283,27 +283,27 @@ class Bucket:
         If the store does not support the condition, the object is looked up first; of two simultaneous puts, the later
         one then replaces the earlier one.
         """
-        words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
+        params: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         if not if_absent:
-            self._put(words)
+            self._put(params)
             return True
-        made = self._put_if_absent(words)
+        made = self._put_if_absent(params)
         if made is None:  # the store does not support the condition
             made = self.stat(key) is None
             if made:
-                self._put(words)
-        return made or self._put_over_marker(key, words)
+                self._put(params)
+        return made or self._put_over_marker(key, params)
 
-    def _put_if_absent(self, words: dict[str, Any]) -> bool | None:
+    def _put_if_absent(self, params: dict[str, Any]) -> bool | None:
         """Return whether the object was created; None if the store does not support the condition."""
         for tries in range(1, CONFLICTS + 1):
             if not self._conditions:
                 break
-            status, _ = self._put_small(words, {"If-None-Match": "*"})
+            status, _ = self._put_small(params, {"If-None-Match": "*"})
             if status:
                 return status == 200
             try:
-                self._put(self.if_absent | words, expected=_is_condition)
+                self._put(self.if_absent | params, expected=_is_condition)
                 return True
             except ClientError as error:
                 if status_of(error) == 412:
@@ -317,14 +317,14 @@ class Bucket:
             time.sleep(random.uniform(0.5, 1) * CONFLICT_SECONDS)  # noqa: S311
         return None
 
-    def _put_over_marker(self, key: str, words: dict[str, Any]) -> bool:
+    def _put_over_marker(self, key: str, params: dict[str, Any]) -> bool:
         """Put an object that does not exist although the store refused to create it; return whether it was put."""
         if not self._conditions or self.revives or self.stat(key) is not None:
             return False
-        self._put(words)
+        self._put(params)
         return True
 
-    def put_right(self, key: str, data: bytes, digest: Digest) -> bool:
+    def repair(self, key: str, data: bytes, digest: Digest) -> bool:
         """Replace an object that exists with other bytes; return whether it was put.
 
         Only checked on a store that verifies nothing: there a killed push can leave a damaged object.
@@ -339,25 +339,25 @@ class Bucket:
             return False
         return self.put(key, data, digest)
 
-    def _put_small(self, words: dict[str, Any], condition: dict[str, str]) -> tuple[int, str]:
+    def _put_small(self, params: dict[str, Any], condition: dict[str, str]) -> tuple[int, str]:
         """Put a small object with `SmallObjectClient`; return status and entity tag, or 0 if botocore must do it."""
-        data = words["Body"]
+        data = params["Body"]
         if len(data) > SMALL_BYTES:
             return 0, ""
-        headers = {**condition, SUM_HEADER: words["ChecksumSHA256"]}
-        small_objects = self._connected()[1]
-        status, etag, version = self.retry.first(lambda: small_objects.put(words["Key"], data, headers), (0, "", ""))
+        headers = {**condition, SUM_HEADER: params["ChecksumSHA256"]}
+        small = self._connected()[1]
+        status, etag, version = self.retry.try_once(lambda: small.put(params["Key"], data, headers), (0, "", ""))
         if status:
             self.retry.answered()
         if status == 200:
-            etag = self._settled(words, etag, version)
+            etag = self._settled(params, etag, version)
         return status, etag
 
-    def _put(self, words: dict[str, Any], *, expected: Callable[[Exception], bool] = lambda _error: False) -> str:
-        answer = self.genuine(self.call("put_object", expected=expected, **words))
-        return self._settled(words, answer["ETag"], answer.get("VersionId", ""))
+    def _put(self, params: dict[str, Any], *, expected: Callable[[Exception], bool] = lambda _error: False) -> str:
+        answer = self.genuine(self.call("put_object", expected=expected, **params))
+        return self._settled(params, answer["ETag"], answer.get("VersionId", ""))
 
-    def _settled(self, words: dict[str, Any], etag: str, version: str) -> str:
+    def _settled(self, params: dict[str, Any], etag: str, version: str) -> str:
         """Return the entity tag of an object that arrived undamaged; empty if another put has replaced it.
 
         If the store verifies nothing, an object that arrived damaged is put again, unless another put has replaced it.
@@ -368,12 +368,12 @@ class Bucket:
         self._see_version(version)
         if self._sent_as is not Way.TAG:
             return etag
-        md5 = _md5(words["Body"])
-        again = {name: value for name, value in words.items() if name not in ("IfMatch", "IfNoneMatch")}
+        md5 = _md5(params["Body"])
+        again = {name: value for name, value in params.items() if name not in ("IfMatch", "IfNoneMatch")}
         for left in range(PUTS_OF_DAMAGED, -1, -1):
             if etag.strip('"') == md5:
                 return etag
-            found = self._stat(words["Key"]) if left else None
+            found = self._stat(params["Key"]) if left else None
             if not left or found is None or found.etag != etag:
                 break
             condition = {"IfMatch": self.tag(etag)} if self.traits.tags else {}
@@ -418,8 +418,8 @@ class Bucket:
         Raises:
             Corrupt: The object is larger; it was not read.
         """
-        small_objects = self._connected()[1]
-        found = self.retry.first(lambda: small_objects.fetch(self.key(key), etag, largest), None)
+        small = self._connected()[1]
+        found = self.retry.try_once(lambda: small.fetch(self.key(key), etag, largest), None)
         if found is not None:
             self.retry.answered()
             return found
@@ -453,13 +453,13 @@ class Bucket:
         Raises:
             Unavailable: The store does not support conditions, or cannot be reached.
         """
-        words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
+        params: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         name, value = ("If-Match", self.tag(etag)) if etag else ("If-None-Match", "*")
-        status, new = self._put_small(words, {name: value})
+        status, new = self._put_small(params, {name: value})
         if status:
             return new
         try:
-            return self._put({**words, name.replace("-", ""): value}, expected=_is_overtaken)
+            return self._put({**params, name.replace("-", ""): value}, expected=_is_overtaken)
         except ClientError:
             return ""
 
@@ -484,18 +484,18 @@ class Bucket:
                 raise self.retry.translated(error) from error
             found = self.genuine(self.call("head_object", Key=name))  # created in the meantime
         except MregError as error:
-            raise self._in_words(name, error) from error.__cause__
+            raise self._with_details(name, error) from error.__cause__
         return ObjectStat(size=found["ContentLength"], modified=found["LastModified"], etag=found["ETag"])
 
-    def _in_words(self, name: str, error: MregError) -> MregError:
+    def _with_details(self, name: str, error: MregError) -> MregError:
         """Return the error for a failed HEAD with the details from the response to a single GET."""
         cause = error.__cause__
         if not isinstance(cause, ClientError) or not code_of(cause).isdecimal():
             return error
         try:
             self.client.get_object(Bucket=self.name, Key=name, Range="bytes=0-0")["Body"].close()
-        except ClientError as said:
-            return self.retry.translated(said)
+        except ClientError as get_error:
+            return self.retry.translated(get_error)
         except FAILURES:
             return error
         return error
@@ -503,33 +503,33 @@ class Bucket:
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO | None:
         """Open an object for reading; None if it does not exist. A broken connection is resumed at the next byte."""
         if length is not None and length <= SMALL_BYTES:
-            small_objects, wanted = self._connected()[1], length
-            data = self.retry.first(lambda: small_objects.get(self.key(key), start, wanted), None)
+            small, wanted = self._connected()[1], length
+            data = self.retry.try_once(lambda: small.get(self.key(key), start, wanted), None)
             if data is not None:
                 self.retry.answered()
                 return BytesIO(data)
-        reader = ObjectReader(self.retry, lambda place, count: self._get(key, place, count), start, length)
+        reader = ObjectReader(self.retry, lambda start, count: self._get(key, start, count), start, length)
         return cast("BinaryIO", reader) if reader.found else None
 
     def _get(self, key: str, start: int, length: int | None) -> Any:
-        words: dict[str, Any] = {"Key": self.key(key)}
+        params: dict[str, Any] = {"Key": self.key(key)}
         if length is not None:
-            words["Range"] = f"bytes={start}-{start + length - 1}"
+            params["Range"] = f"bytes={start}-{start + length - 1}"
         elif start:
-            words["Range"] = f"bytes={start}-"
-        return self.client.get_object(Bucket=self.name, **words)["Body"]
+            params["Range"] = f"bytes={start}-"
+        return self.client.get_object(Bucket=self.name, **params)["Body"]
 
     def list(self, prefix: str) -> Iterator[tuple[str, ObjectStat]]:
         """Yield every object whose key begins with a prefix, as key and metadata."""
-        words: dict[str, Any] = {"Prefix": self.key(prefix)}
+        params: dict[str, Any] = {"Prefix": self.key(prefix)}
         while True:
-            page = self.call("list_objects_v2", **words)
+            page = self.call("list_objects_v2", **params)
             for found in page.get("Contents", ()):
                 key = found["Key"].removeprefix(f"{self.prefix}/" if self.prefix else "")
                 yield key, ObjectStat(size=found["Size"], modified=found["LastModified"], etag=found["ETag"])
             if not page.get("IsTruncated"):
                 return
-            words["ContinuationToken"] = page["NextContinuationToken"]
+            params["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, key: str) -> bool:
         """Remove an object if it exists; return whether the store keeps a delete marker under the key."""

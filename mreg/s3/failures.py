@@ -186,34 +186,35 @@ def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str
     )
 
 
-def damaged(url: str, code: str = "", said: str = "") -> Unavailable:
+def damaged(url: str, code: str = "", detail: str = "") -> Unavailable:
     """Return the error for an upload that arrived damaged, detected by the store or by mreg."""
     return Unavailable(
-        f"{url} can't be used: the bytes that arrived are not those that were sent{f' ({code})' if code else ''}{said}",
+        f"{url} can't be used: the bytes that arrived are not those that were sent"
+        f"{f' ({code})' if code else ''}{detail}",
         hint="push again; if it fails again, look for a proxy that changes what is sent: HTTPS_PROXY, HTTP_PROXY",
     )
 
 
 def _without_tls(error: boto.SSLError, endpoint: str) -> Unavailable:
     """Return the error for a failed TLS handshake."""
-    said = _reason(error)
-    code = next((found[1] for one in _chain(error) if (found := _OPENSSL.search(str(one)))), "")
+    reason = _reason(error)
+    code = next((found[1] for wrapped in _chain(error) if (found := _OPENSSL.search(str(wrapped)))), "")
     if code in NO_TLS:
         return Unavailable(
-            f"{endpoint} does not speak TLS: {said}",
+            f"{endpoint} does not speak TLS: {reason}",
             hint=f"if the store speaks plain HTTP, {_other_scheme(endpoint, 'http')}; otherwise check HTTPS_PROXY",
         )
     if code not in ("", "CERTIFICATE_VERIFY_FAILED"):
         return Unavailable(
-            f"the TLS connection to {endpoint} failed: {said}",
+            f"the TLS connection to {endpoint} failed: {reason}",
             hint="check endpoint_url in the profile, and whether a proxy is in the way: HTTPS_PROXY, NO_PROXY",
         )
     hint = "name the authority's file in AWS_CA_BUNDLE, or check endpoint_url in the profile"
-    if "expired" in said or "not yet valid" in said:
+    if "expired" in reason or "not yet valid" in reason:
         hint = "renew the certificate of the store, or set this machine's clock: timedatectl set-ntp true"
-    elif "mismatch" in said or "not valid for" in said or "doesn't match" in said:
+    elif "mismatch" in reason or "not valid for" in reason or "doesn't match" in reason:
         hint = "write the name that the certificate is for into endpoint_url in the profile"
-    return Unavailable(f"{endpoint} has no certificate that can be trusted: {said}", hint=hint)
+    return Unavailable(f"{endpoint} has no certificate that can be trusted: {reason}", hint=hint)
 
 
 _OPENSSL = re.compile(r"\[SSL: ([A-Z0-9_]+)\]")
@@ -229,7 +230,7 @@ _ALERT = re.compile(r"\\x15\\x03[\\x00-\\x04]|\x15\x03")
 
 def _is_tls(error: Exception) -> bool:
     """Return whether the server answered plain HTTP with a TLS alert."""
-    return any(_ALERT.search(str(one)) for one in _chain(error))
+    return any(_ALERT.search(str(wrapped)) for wrapped in _chain(error))
 
 
 def _other_scheme(endpoint: str, scheme: str) -> str:
@@ -245,40 +246,40 @@ def _lost(what: str, error: Exception) -> Unavailable:
 def _answered(error: boto.ClientError, url: str, endpoint: str, secrets: Sequence[str]) -> MregError:
     code, status = told(code_of(error), secrets)[:80], status_of(error)
     page = str(error.response.get("ResponseMetadata", {}).get("Page") or "")
-    said = attributed("the store", message_of(error), secrets) or attributed("the answer", page, secrets)
+    detail = attributed("the store", message_of(error), secrets) or attributed("the answer", page, secrets)
     if throttled(error):
         return Unavailable(
-            f"{url} asks for fewer requests ({code}){said}", hint="try again later, or with fewer at once"
+            f"{url} asks for fewer requests ({code}){detail}", hint="try again later, or with fewer at once"
         )
     if code in REGION:
         headers: dict[str, Any] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = told(str(error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region") or ""))
         where = f", in {region}" if region else ""
         hint = f"write region: {region} into the profile" if region else "check region and endpoint_url in the profile"
-        return Unavailable(f"{url} is elsewhere{where} ({code}){said}", hint=hint)
+        return Unavailable(f"{url} is elsewhere{where} ({code}){detail}", hint=hint)
     if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
-        return Conflict(f"{url} was changed by another at the same moment{said}", hint="run the command again")
+        return Conflict(f"{url} was changed by another at the same moment{detail}", hint="run the command again")
     if is_foreign(error) and not (code == "503" or (status >= 500 and status != 501)):
         return foreign(endpoint, f" (HTTP {status})", page or message_of(error), secrets)
     if "kms" in f"{code} {message_of(error)}".lower():
         return Unavailable(
-            f"{url} can't be used: the store cannot use its encryption key ({code}){said}", hint=KMS_HINT
+            f"{url} can't be used: the store cannot use its encryption key ({code}){detail}", hint=KMS_HINT
         )
     if code in WRONG_DIGEST:
-        return damaged(url, code, said)
+        return damaged(url, code, detail)
     if code in WORDS:
         words, hint = WORDS[code]
-        return Unavailable(f"{url} can't be used: {words} ({code}){said}", hint=hint)
+        return Unavailable(f"{url} can't be used: {words} ({code}){detail}", hint=hint)
     if status >= 500 and status != 501:
         number = f"HTTP {status}" if not code or code == str(status) else f"{code}, HTTP {status}"
         return Unavailable(
-            f"{url} can't be used: the store at {endpoint} failed ({number}){said}",
+            f"{url} can't be used: the store at {endpoint} failed ({number}){detail}",
             hint="try again later; if it stays, ask the operator of the store",
         )
     if not code or code.isdecimal():
         return foreign(endpoint, f" (HTTP {status})", page, secrets)
     return Unavailable(
-        f"{url} can't be used: the store refused the request ({code}){said}", hint="try each step: mreg profile check"
+        f"{url} can't be used: the store refused the request ({code}){detail}", hint="try each step: mreg profile check"
     )
 
 

@@ -28,7 +28,7 @@ class ObjectReader(io.RawIOBase):
     def __init__(self, retry: RetryPolicy, get: Get, start: int, length: int | None) -> None:
         self._retry = retry
         self._get = get
-        self._place = start
+        self._position = start
         self._end = None if length is None else start + length
         self._body: Any | None = None
         self._ended = False
@@ -39,12 +39,12 @@ class ObjectReader(io.RawIOBase):
             self.found = False
 
     def _open(self) -> None:
-        length = None if self._end is None else self._end - self._place
+        length = None if self._end is None else self._end - self._position
         if length == 0:
             self._ended = True
             return
         try:
-            self._body = self._get(self._place, length)
+            self._body = self._get(self._position, length)
         except ClientError as error:
             if code_of(error) != "InvalidRange" and status_of(error) != 416:
                 raise
@@ -69,7 +69,7 @@ class ObjectReader(io.RawIOBase):
         except Exception:
             self._drop()
             raise
-        self._place += count
+        self._position += count
         self._ended = not count and len(view) > 0
         return count
 

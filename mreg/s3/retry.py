@@ -38,8 +38,8 @@ class RetryPolicy:
         self.secrets: tuple[str, ...] = ()
         self._notice = notice
         self._answered = False
-        self._said_at = float("-inf")
-        self._watch = Watch(self._say_waiting)
+        self._notified_at = float("-inf")
+        self._watch = Watch(self._notify_waiting)
 
     def answered(self) -> None:
         """Record that the store answered a request which did not go through `run`."""
@@ -72,14 +72,14 @@ class RetryPolicy:
                 left = began + self._seconds(error) - now
                 if not passing(error) or left <= 0:
                     raise self.translated(error) from error
-                self._say(error, left, now - began)
+                self._notify(error, left, now - began)
                 time.sleep(min(pause * random.uniform(0.5, 1.5), left))  # noqa: S311  clients must not retry in step
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 self._answered = True
                 return result
 
-    def first(self, work: Callable[[], T], otherwise: T) -> T:
+    def try_once(self, work: Callable[[], T], otherwise: T) -> T:
         """Return the result of a single try before `run`; return `otherwise` if it timed out and time is left.
 
         Raises:
@@ -97,16 +97,16 @@ class RetryPolicy:
     def _seconds(self, error: Exception) -> float:
         return SECONDS if self._answered or throttled(error) else FIRST_SECONDS
 
-    def _say_waiting(self, waited: float) -> None:
+    def _notify_waiting(self, waited: float) -> None:
         now = time.monotonic()
-        if now - self._said_at > SECONDS:
-            self._said_at = now
+        if now - self._notified_at > SECONDS:
+            self._notified_at = now
             self._notice(f"waiting for {self.endpoint}, {waited:.0f} s by now")
 
-    def _say(self, error: Exception, left: float, waited: float) -> None:
+    def _notify(self, error: Exception, left: float, waited: float) -> None:
         now = time.monotonic()
-        if waited >= SAID_AFTER and now - self._said_at > SECONDS:
-            self._said_at = now
+        if waited >= SAID_AFTER and now - self._notified_at > SECONDS:
+            self._notified_at = now
             self._notice(f"{self.translated(error).message}; trying again for {left:.0f} s more")
 
     def translated(self, error: Exception) -> MregError:

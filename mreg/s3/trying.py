@@ -61,14 +61,14 @@ def find_way(bucket: Bucket) -> Way:
 def _put(bucket: Bucket, key: str, way: Way, *, wrong: bool) -> tuple[dict[str, Any] | None, str]:
     """Put an object with its own checksum or a wrong one; return the response, or None and the error code."""
     announced = OTHER if wrong else CONTENT
-    words: dict[str, Any] = {"ChecksumSHA256": encoded(hashlib.sha256(announced).digest())}
+    params: dict[str, Any] = {"ChecksumSHA256": encoded(hashlib.sha256(announced).digest())}
     if way is Way.MD5 and wrong:
-        words = {"ContentMD5": encoded(hashlib.md5(announced, usedforsecurity=False).digest())}
-        words["ChecksumSHA256"] = encoded(hashlib.sha256(CONTENT).digest())
+        params = {"ContentMD5": encoded(hashlib.md5(announced, usedforsecurity=False).digest())}
+        params["ChecksumSHA256"] = encoded(hashlib.sha256(CONTENT).digest())
     bucket.send_as(way)
     try:
         answer = bucket.call(
-            "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **words
+            "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **params
         )
         return dict(bucket.genuine(answer)), ""
     except ClientError as error:
@@ -114,26 +114,26 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
     """
     probe, number = f"{key}.probe-{os.urandom(8).hex()}", 0
 
-    def swap(tag: str, *, right: bool = False) -> str:
-        """Put new content and return its entity tag; `right` puts that seem to fail are checked for a lost response."""
+    def swap(tag: str, *, must_succeed: bool = False) -> str:
+        """Put new content and return its entity tag; if it `must_succeed`, check for a lost response."""
         nonlocal number
         number += 1
         data = b"%d" % number
         new = bucket.swap(probe, data, _digest(data), tag)
-        if right and not new:
+        if must_succeed and not new:
             found = bucket.fetch(probe)
             return found[1] if found is not None and found[0] == data else ""
         return new
 
     marked, problem, form, tried = False, "", "", False
     try:
-        first = swap("", right=True)
+        first = swap("", must_succeed=True)
         if not first or swap(""):
             problem = IGNORED
         else:
             for form in (QUOTED, BARE):
                 with bucket.tags_as(form):
-                    if swap(first, right=True):
+                    if swap(first, must_succeed=True):
                         problem = IGNORED if swap(first) else ""  # by now this is the tag of an earlier content
                         break
                 problem = REFUSED
