@@ -183,10 +183,7 @@ def has_locks() -> bool:
 
 
 def lock(descriptor: int, *, wait: bool = True) -> bool:
-    """Lock an open file or folder until it is closed.
-
-    Returns:
-        False if locks are not supported (Windows, some network drives).
+    """Lock an open file or folder until it is closed; return False if locks are missing (Windows, some network drives).
 
     Raises:
         BlockingIOError: Another process holds the lock and `wait` is False.

@@ -1,4 +1,4 @@
-"""Which file or folder of an artifact folder this user has no right to."""
+"""Missing permissions in an artifact folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ FOLDERS = ("", "tmp", "blobs", "blobs/sha256")
 
 
 def check_access(root: str, key: str, right: int) -> None:
-    """Look for a folder or blob of a store that this user may not read or write.
+    """Check the permissions of the folders and blobs of a store.
 
     Args:
-        key: The blob that was wanted; empty for any.
+        key: Key of the blob that was read or written; empty for any.
         right: ``os.R_OK`` or ``os.W_OK``.
 
     Raises:
-        Unavailable: It names the first one and its owner.
+        Unavailable: This user lacks a permission; the message names the first such path and its owner.
     """
     places = [os.path.dirname(root), *(os.path.join(root, one) if one else root for one in FOLDERS)]
     if key:

@@ -1,4 +1,4 @@
-"""A bundle as a file: its document, then every blob once; read whole and verified before anything is made of it."""
+"""Bundle files: the document, then every blob once. A bundle is read completely and verified before it is imported."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DOCUMENT = "mreg.json"
 
 
 class BundleFile:
-    """A bundle that is open for reading; a context manager.
+    """A bundle file open for reading; a context manager.
 
     Raises:
-        NotFound: There is no such file.
-        BadInput: It is no bundle, or one that holds what a registry would not store.
-        Corrupt: It is cut off or damaged.
-        Unavailable: It can't be read.
+        NotFound: The file does not exist.
+        BadInput: The file is not a bundle, or has content that a registry does not accept.
+        Corrupt: The file is truncated or damaged.
+        Unavailable: The file cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -53,16 +53,16 @@ class BundleFile:
         self._tar.__exit__()
 
     def verify(self, folder: str | None = None, advance: Callable[[int], None] = lambda _count: None) -> None:
-        """Read every byte against its digest, once, and hold the blobs against what the versions need.
+        """Verify the digests of all blobs in one pass, and that the blobs are those that the versions need.
 
         Args:
-            folder: Where to write each blob under its hex digits; None for nowhere.
-            advance: Told of bytes that are done.
+            folder: Folder to which each blob is written, named by its hex digits (default: none).
+            advance: Called with the number of bytes done since the last call.
 
         Raises:
-            BadInput: There is something that no bundle has.
-            Corrupt: A blob is missing, damaged or cut off, or a manifest is hostile.
-            Unavailable: The folder can't be written.
+            BadInput: The file has content that does not belong in a bundle.
+            Corrupt: A blob is missing, damaged or truncated, or a manifest is invalid.
+            Unavailable: The folder cannot be written.
         """
         if folder is not None:
             _check_room(folder, sum(self.bundle.blobs.values()))
@@ -79,11 +79,11 @@ class BundleFile:
         self.bundle.check_blobs(self.manifest)
 
     def manifest(self, digest: Digest) -> Manifest:
-        """The manifest that one of its blobs is.
+        """Return a manifest from the bundle, verified.
 
         Raises:
-            Corrupt: It is missing, damaged or hostile.
-            BadInput: It is too large.
+            Corrupt: The manifest is missing, damaged or invalid.
+            BadInput: The manifest is too large.
         """
         if digest not in self._places:
             raise _damaged(digest, "it is missing")
@@ -103,11 +103,11 @@ def write_bundle(
     write: Callable[[Chunk], object],
     read: Callable[[list[tuple[Digest, int]], Callable[[Digest, int], None], Callable[[Chunk], None]], None],
 ) -> None:
-    """Write a bundle, its blobs as they are read.
+    """Write a bundle; blobs are streamed.
 
     Args:
-        document: The bundle's canonical bytes.
-        read: Tells of each of these blobs before it gives its bytes, verified.
+        document: Canonical bytes of the bundle.
+        read: Gets the blobs, a function to call before each blob, and a function to call with its verified chunks.
     """
     tar = TarWriter(write)
     tar.begin(DOCUMENT, len(document))
@@ -118,7 +118,7 @@ def write_bundle(
 
 
 def bundle_size(bundle: Bundle, document: bytes) -> int:
-    """Bytes that `write_bundle` writes."""
+    """Return the number of bytes that `write_bundle` writes."""
     return sum(map(room_of, (len(document), *bundle.blobs.values()))) + len(END)
 
 
@@ -139,10 +139,10 @@ def _damaged(digest: Digest, how: str) -> Corrupt:
 
 @contextmanager
 def unpacking() -> Iterator[str]:
-    """A temporary folder to which a bundle's blobs can be written; gone afterwards, unless the process is killed.
+    """Yield a temporary folder for the blobs of a bundle, removed at the end; it remains if the process is killed.
 
     Raises:
-        Unavailable: There is no place for temporary files.
+        Unavailable: The temporary folder cannot be created.
     """
     from tempfile import TemporaryDirectory
 

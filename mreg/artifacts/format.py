@@ -1,4 +1,4 @@
-"""What an artifact is, told from its content first and its name second, and never by loading it.
+"""Detection of the format of an artifact, by its content first and its name second, without loading the model.
 
 At most some hundreds of kilobytes are read. Sources of the signatures: the pickle protocol (PEP 3154, PEP 574), the
 ZIP, HDF5, NumPy and GGUF specifications, safetensors' README, ONNX's onnx.proto, TensorFlow Lite's schema.fbs.
@@ -17,7 +17,7 @@ from mreg.files import close, open_file
 
 HEAD_BYTES = 4_096
 MEMBERS_LIMIT = 100_000
-"""Members of an archive that are looked at."""
+"""Maximum number of archive members that are checked."""
 
 UNKNOWN = "unknown"
 
@@ -49,10 +49,10 @@ _COMPRESSED = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b", 
 
 
 def detect(path: str | os.PathLike[str], name: str = "") -> str:
-    """The format of a file or folder, ``unknown`` where nothing told; never raises for what is in it.
+    """Return the format of a file or folder, or ``unknown``; never raises because of its content.
 
     Args:
-        name: What it is called, where that is not the path's last part.
+        name: Name of the artifact (default: the last component of the path).
     """
     place = os.fspath(path)
     try:
@@ -65,7 +65,7 @@ def detect(path: str | os.PathLike[str], name: str = "") -> str:
 
 
 def _regular(place: str, _flags: int) -> int:
-    """Open a regular file; a pipe that came into its place must not hang."""
+    """Open a regular file; a pipe at the path must not block."""
     descriptor = open_file(place)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
@@ -153,7 +153,7 @@ def _is_json_start(start: bytes) -> bool:
     try:
         json.JSONDecoder().raw_decode(start.decode("utf-8", "ignore"))
     except (ValueError, RecursionError):
-        # Cut in the middle, or no JSON at all: a quote behind the brace speaks for JSON.
+        # Truncated, or not JSON at all: a quote after the brace suggests JSON.
         return start[1:].lstrip()[:1] == b'"'
     return True
 
@@ -190,8 +190,8 @@ def _last_byte(stream: BinaryIO, size: int) -> bytes:
 
 
 def _onnx(head: bytes) -> bool:
-    """Whether this is a protobuf that begins as onnx.proto's ModelProto does: ir_version, then producer or opsets."""
+    """Return whether this is the start of onnx.proto's ModelProto: ir_version, then producer or opsets."""
     if len(head) < 4 or head[0] != 0x08 or not 1 <= head[1] <= 30:
         return False
-    # Then, with a length: producer_name (2), producer_version (3), domain (4), graph (7) or opset_import (8).
+    # Next, a length-delimited field: producer_name (2), producer_version (3), domain (4), graph (7), opset_import (8).
     return head[2] in (0x12, 0x1A, 0x22, 0x3A, 0x42) and (b"onnx" in head or b":" in head or head[2] == 0x12)

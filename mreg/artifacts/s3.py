@@ -3,9 +3,9 @@
 ::
 
     s3://bucket/prefix/blobs/sha256/ab/cdef...   a blob
-    multipart uploads of such keys               large blobs on their way in
+    multipart uploads of such keys               incomplete large blobs
 
-An object of S3 appears whole or not at all, and is durable when the store says that it is there.
+S3 writes objects atomically, and an object is durable once the store has confirmed the write.
 """
 
 from __future__ import annotations
@@ -31,16 +31,14 @@ from mreg.s3.integrity import WRONG_DIGEST, Way, changed
 SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
 
-
 GONE = ("NoSuchUpload", "NoSuchKey")
-"""Codes for an upload that was completed or discarded. Ceph says of its parts that there is no such key."""
-
+"""Error codes for an upload that was completed or discarded; Ceph answers ``NoSuchKey`` for its parts."""
 
 UNCHECKED = "it checks nothing that it is sent: damage on the way is found, and put right, once it is stored"
 
 
 class S3Parts(BlobParts):
-    """A multipart upload: of those of this key the one with the most parts, or a new one once a part is sent."""
+    """The multipart upload of a key that has the most parts, or else a new upload, created with the first part."""
 
     def __init__(self, bucket: Bucket, key: str) -> None:
         self._bucket = bucket
@@ -61,7 +59,7 @@ class S3Parts(BlobParts):
             return False
         if self._bucket.way is Way.SUM and "ChecksumSHA256" in found:
             return bool(found["ChecksumSHA256"] == self._bucket.checksum(part.digest)["ChecksumSHA256"])
-        # The entity tag of a part is its MD5, unless the store encrypts it with a key of its own.
+        # The entity tag of a part is its MD5 sum, unless the store encrypts it with its own key.
         return bool(found["ETag"].strip('"') == _md5(data))
 
     def put(self, part: Part, data: BinaryIO) -> None:
@@ -81,7 +79,7 @@ class S3Parts(BlobParts):
                 raise self._refused_sum(error, part, data) from error
             if self._bucket.stat(self._key) is None:
                 raise _discarded() from error
-            return  # another push of the same bytes is through with it
+            return  # another push of the same bytes has completed the upload
         sent = self._bucket.genuine(answer)
         if self._bucket.way is Way.TAG:
             data.seek(0)
@@ -90,7 +88,7 @@ class S3Parts(BlobParts):
         self._etags[part.number] = sent["ETag"]
 
     def _refused_sum(self, error: ClientError, part: Part, data: BinaryIO) -> MregError:
-        """The error for bytes that the store refused for their checksum: which side changed them."""
+        """Return the error for a part whose checksum the store refused: the local file changed, or transit damage."""
         data.seek(0)
         if hashed(stream_chunks(data)) != part.digest:
             return changed()
@@ -146,7 +144,7 @@ class S3Parts(BlobParts):
         try:
             self._bucket.call(
                 "complete_multipart_upload",
-                # 404: the answer to an earlier call was lost; 412 and 409: another push of the same bytes was faster.
+                # 404: the response to an earlier try was lost; 412 and 409: another push of the same bytes was faster.
                 expected=lambda error: (
                     (status_of(error) in (404, 409, 412, 501) and code_of(error) != "NoSuchBucket")
                     or self._is_over(error)
@@ -162,9 +160,9 @@ class S3Parts(BlobParts):
             self._complete(parts)
 
     def _is_over(self, error: Exception) -> bool:
-        """Whether the store failed since the upload was completed or discarded, so that trying again is in vain.
+        """Return whether a request failed because the upload was completed or discarded, so that retries are useless.
 
-        Ceph says 500 then, and that a completion is in progress.
+        In this case Ceph answers with status 500 and says that a completion is in progress.
         """
         if status_of(error) != 500:
             return False
@@ -177,10 +175,10 @@ class S3Parts(BlobParts):
         return False
 
     def _hold_against(self, parts: Sequence[Part]) -> None:
-        """Compare the blob with its parts where the store checks nothing; one that has other bytes is removed.
+        """Verify the blob if the store verifies nothing; a damaged blob is removed.
 
         Raises:
-            Unavailable: It has other bytes.
+            Unavailable: The blob is damaged.
         """
         if self._bucket.way is not Way.TAG:
             return
@@ -292,7 +290,7 @@ def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
         try:
             page = bucket.call("list_multipart_uploads", expected=_is_unknown, **params)
         except ClientError:
-            return  # nothing is known of what is on its way in
+            return  # the store cannot list unfinished uploads
         yield from page.get("Uploads", ())
         if not page.get("IsTruncated"):
             return
@@ -305,7 +303,7 @@ def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
         try:
             page = bucket.call("list_parts", expected=_is_no_list, **params)
         except ClientError:
-            return  # completed or aborted meanwhile
+            return  # completed or aborted in the meantime
         yield from page.get("Parts", ())
         if not page.get("IsTruncated"):
             return
@@ -323,7 +321,7 @@ def _abort(bucket: Bucket, key: str, upload: str) -> None:
 
 
 def _is_unknown(error: Exception) -> bool:
-    """Whether a store does not know an operation."""
+    """Return whether the store does not support an operation."""
     return status_of(error) in (405, 501) and not is_foreign(error)
 
 
@@ -336,7 +334,7 @@ def _discarded() -> Conflict:
 
 
 def _md5(data: BinaryIO) -> str:
-    """MD5 of the rest of a stream, in hex digits."""
+    """Return the MD5 sum of the rest of a stream, in hex digits."""
     md5 = hashlib.md5(usedforsecurity=False)
     while chunk := data.read(1 << 20):
         md5.update(chunk)

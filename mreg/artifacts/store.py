@@ -1,4 +1,4 @@
-"""ArtifactStore: hashing, layout and verification, once for all backends."""
+"""ArtifactStore: hashing, layout and verification for all backends."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ if TYPE_CHECKING:
 
 
 class ArtifactStore:
-    """Artifacts in a backend: files are blobs, folders are manifests, and equal bytes are kept once.
+    """Artifacts in a backend: files are blobs, folders are manifests, and equal bytes are stored once.
 
-    Everything that is given back was hashed on its way, and everything that is reported stored is durable.
+    All bytes that it returns are verified, unless a method says otherwise, and all bytes that it stores are durable.
 
     Args:
-        cache: Holds what was pulled, so that it is fetched once.
+        cache: Cache of pulled blobs (default: none).
     """
 
     def __init__(self, backend: BlobBackend, cache: BlobCache | None = None) -> None:
         self._backend = backend
         self._cache = cache
 
-    # Putting
+    # Writing
 
     def put(self, path: str, *, known_sizes: Container[int] = (), progress: Progress | None = None) -> Stored:
-        """Store a file or folder; durable, blobs before their manifest, when this returns.
+        """Store a file or folder durably, the blobs before the manifest.
 
-        A crash leaves at most blobs that nothing refers to.
+        A crash leaves at most unreferenced blobs.
 
         Args:
-            path: May itself be a link; links inside a folder are refused.
-            known_sizes: Sizes of files that the store may have already: such a file is hashed first and written only
-                if it is new, where any other is hashed while it is written.
-            progress: Told how many bytes are done.
+            path: File or folder, or a link to one; links inside a folder are refused.
+            known_sizes: Sizes of files that the store could already have: such a file is hashed first and written only
+                if it is new; other files are hashed while they are written.
+            progress: Called with the number of bytes done and the total.
 
         Raises:
-            NotFound: Nothing is there.
-            BadInput: It is no file or folder, is empty, holds a link or a name that can't be kept, or overlaps the
+            NotFound: The path does not exist.
+            BadInput: The path is not a file or folder, is empty, contains a link or an invalid name, or overlaps the
                 store.
-            Conflict: It changed while it was read.
-            Unavailable: It can't be read, or the store can't be written.
+            Conflict: A file changed while it was read.
+            Unavailable: A file cannot be read, or the store cannot be written.
         """
         from mreg.artifacts.upload import Upload
 
@@ -68,14 +68,14 @@ class ArtifactStore:
             return Upload(self._backend, known_sizes, progress).put(path)
 
     def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
-        """Store every file of a flat folder, each named by the hex digits of its digest; durable when this returns.
+        """Store the files of a flat folder durably; each is named by the hex digits of its digest.
 
         Args:
-            advance: Told of bytes that are stored.
+            advance: Called with the number of bytes stored since the last call.
 
         Raises:
-            Corrupt: A file is not what its name says.
-            Unavailable: A file can't be read, or the store can't be written.
+            Corrupt: A file does not match its name.
+            Unavailable: A file cannot be read, or the store cannot be written.
         """
         from mreg.artifacts.upload import Upload
 
@@ -84,13 +84,13 @@ class ArtifactStore:
 
     @contextmanager
     def open_upload(self, size: int = 0) -> Iterator[StreamUpload]:
-        """Room for a file whose bytes come from a stream; see `mreg.artifacts.stream_upload.StreamUpload`.
+        """Yield an upload for a file that arrives as a stream; see `mreg.artifacts.stream_upload.StreamUpload`.
 
         Args:
-            size: How many bytes are expected, as far as that is known.
+            size: Expected size in bytes (default: unknown).
 
         Raises:
-            Unavailable: So many bytes do not fit, or the store can't be written.
+            Unavailable: The store has too little free space, or cannot be written.
         """
         from mreg.artifacts.stream_upload import StreamUpload
 
@@ -98,38 +98,38 @@ class ArtifactStore:
             yield incoming
 
     def probing(self) -> Iterator[Step]:
-        """What can be tried of the store; see `mreg.artifacts.probe.probing`."""
+        """Yield tests of the store; see `mreg.artifacts.probe.probing`."""
         from mreg.artifacts.probe import probing
 
         return probing(self._backend)
 
     def unfinished(self) -> Iterator[Unfinished]:
-        """What is on its way in, or was when its process died."""
+        """Yield the unfinished uploads, including those of dead processes."""
         return self._backend.unfinished()
 
     def discard(self, unfinished: Unfinished) -> None:
-        """Remove what is on its way in; a push that lives fails then, and no version is made."""
+        """Remove an unfinished upload; if its push is still running, the push fails and creates no version."""
         self._backend.discard(unfinished)
 
     def blobs(self) -> Iterator[tuple[Digest, BlobStat]]:
-        """Every blob that is there, whatever needs it; foreign files are passed over."""
+        """Yield all blobs, referenced or not; other files are skipped."""
         for key, found in self._backend.list("blobs/"):
             digest = digest_of_key(key)
             if digest is not None:
                 yield digest, found
 
     def has(self, digest: Digest) -> bool:
-        """Whether a blob is there."""
+        """Return whether the store has a blob."""
         return self._backend.stat(blob_key(digest)) is not None
 
     def remove(self, digest: Digest) -> None:
-        """Remove a blob that nothing needs; does nothing where there is none."""
+        """Remove an unreferenced blob; idempotent."""
         self._backend.delete(blob_key(digest))
 
-    # Giving back
+    # Reading
 
     def _fetch(self, wanted: Sequence[Wanted], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
-        """For each blob in turn its chunks, not verified; of a blob that is too long at least one byte too many.
+        """Yield the unverified chunks of each blob in order; a blob that is too long has at least one extra byte.
 
         Raises:
             Corrupt: A blob is missing.
@@ -141,7 +141,7 @@ class ArtifactStore:
         return (self._chunks(one, advance) for one in wanted)
 
     def _fetch_or_find(self, wanted: Sequence[Wanted], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
-        """`_fetch`, but for what the cache has."""
+        """Yield the chunks of each blob like `_fetch`, from the cache if possible."""
         cache = self._cache
         if cache is None:
             return self._fetch(wanted, advance)
@@ -155,7 +155,7 @@ class ArtifactStore:
                         yield next(fetched)
                     elif (stream := cache.open(one.digest)) is not None:
                         yield rest_of(stream, one.start, advance)
-                    else:  # removed or found damaged since
+                    else:  # removed, or found damaged, in the meantime
                         with closing(self._fetch([one], advance)) as again:
                             yield next(again)
 
@@ -166,7 +166,7 @@ class ArtifactStore:
             stream = self._backend.open(blob_key(wanted.digest), wanted.start, length)
         except NotFound as error:
             raise missing(wanted.digest, self._backend.url) from error
-        except Corrupt as error:  # something else is in its place, where a push could not put it either
+        except Corrupt as error:  # the path is taken, so that pushing again is not enough
             error.hint = (
                 error.hint or f"remove {self._backend.url}/{blob_key(wanted.digest)}, then push the model again"
             )
@@ -177,10 +177,10 @@ class ArtifactStore:
                 yield chunk
 
     def manifest(self, digest: Digest) -> Manifest:
-        """The manifest of a folder, verified.
+        """Return the manifest of a folder, verified.
 
         Raises:
-            Corrupt: It is missing, damaged or hostile.
+            Corrupt: The manifest is missing, damaged or invalid.
         """
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
@@ -201,11 +201,11 @@ class ArtifactStore:
             return Manifest.parse(data)
 
     def verify(self, digest: Digest, kind: ArtifactKind, size: int) -> None:
-        """Read every byte of an artifact against its digests.
+        """Verify all bytes of an artifact.
 
         Raises:
             Corrupt: A blob is missing or damaged; the message names it.
-            Unavailable: A blob can't be read.
+            Unavailable: A blob cannot be read.
         """
         sizes = {digest: size}
         if kind is ArtifactKind.FOLDER:
@@ -217,11 +217,11 @@ class ArtifactStore:
                     check(one, chunks)
 
     def check_blob(self, digest: Digest, size: int, advance: Callable[[int], None] = lambda _count: None) -> None:
-        """Read every byte of one blob against its digest, from the store itself.
+        """Verify all bytes of a blob, read from the store and not from the cache.
 
         Raises:
-            Corrupt: It is missing or damaged.
-            Unavailable: It can't be read.
+            Corrupt: The blob is missing or damaged.
+            Unavailable: The blob cannot be read.
         """
         wanted = Wanted(digest, size)
         with self._explaining(), closing(self._fetch([wanted], advance)) as blobs:
@@ -229,18 +229,17 @@ class ArtifactStore:
                 check(wanted, chunks)
 
     def read(self, digest: Digest, size: int, start: int = 0, length: int | None = None) -> Generator[bytes]:
-        """The bytes of a blob, or a range of them, chunk by chunk.
+        """Yield the bytes of a blob or of a range of it; close the generator to stop early.
 
-        Of a whole blob the last chunk is held back until all bytes have their SHA-256, so that who was promised its
-        size never gets all of a damaged one. A range is held against the size alone. Close it where it is not
-        read to its end.
+        The last chunk of a complete blob follows only after the SHA-256 is verified, so that a client that expects its
+        size never receives a damaged blob completely. Of a range, only the size is verified.
 
         Args:
-            length: How many bytes from ``start`` on; None for all.
+            length: Number of bytes from `start` (default: all).
 
         Raises:
             Corrupt: The blob is missing or damaged.
-            Unavailable: It can't be read.
+            Unavailable: The blob cannot be read.
         """
         wanted = Wanted(digest, size, start)
         whole = start == 0 and (length is None or length == size)
@@ -267,12 +266,12 @@ class ArtifactStore:
 
     @property
     def remote(self) -> bool:
-        """Whether each blob is a round trip over a network."""
+        """True if each access to a blob is a network round trip."""
         return self._backend.remote
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
-        """`Corrupt` errors of blobs, with the way out: a push alone would find the damaged blob there and keep it."""
+        """Add a hint to `Corrupt` errors of blobs: another push alone would keep the existing damaged blob."""
         try:
             yield
         except Corrupt as error:
@@ -296,15 +295,15 @@ class ArtifactStore:
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
     ) -> Received:
-        """Write an artifact to a destination, verified; see `Destination` for the arguments and for ``force``.
+        """Write an artifact to a destination, verified; see `Destination` for the arguments and for `force`.
 
         Raises:
-            AlreadyExists: Something else is at the destination, or files in it are in the way of the artifact's.
-            NotFound: The folder of the destination does not exist.
+            AlreadyExists: The destination has other content, or files in it conflict with those of the artifact.
+            NotFound: The parent folder of the destination does not exist.
             BadInput: The destination overlaps the store, or must not be replaced.
             Conflict: The folder at the destination was changed during the pull.
             Corrupt: A blob is missing or damaged.
-            Unavailable: The store can't be read, or the destination can't be written.
+            Unavailable: The store cannot be read, or the destination cannot be written.
         """
         from mreg.artifacts.destination import Destination
         from mreg.artifacts.progress import progress_callback
@@ -330,14 +329,14 @@ class ArtifactStore:
         return received
 
     def write_bundle(self, bundle: Bundle, destination: Path, *, force: bool, progress: Progress | None = None) -> int:
-        """Write a bundle to a file, all or nothing, every byte of it verified on its way; how many bytes it has.
+        """Write a bundle to a file atomically, with all bytes verified; return its size in bytes.
 
         Raises:
-            AlreadyExists: Something is at the destination, and ``force`` does not say to replace it.
-            NotFound: The folder of the destination does not exist.
+            AlreadyExists: The destination exists, and `force` is False.
+            NotFound: The parent folder of the destination does not exist.
             BadInput: The destination overlaps the store.
             Corrupt: A blob is missing or damaged.
-            Unavailable: The store can't be read, or the destination can't be written.
+            Unavailable: The store cannot be read, or the destination cannot be written.
         """
         from mreg.artifacts.bundle_file import bundle_size, write_bundle
         from mreg.artifacts.destination import Destination
@@ -365,25 +364,25 @@ class ArtifactStore:
         return size
 
     def refuse_overlap(self, path: Path, hint: str = "name another destination") -> None:
-        """Refuse a path from or to which bytes would go around the store.
+        """Refuse a source or destination that overlaps the store.
 
         Raises:
-            BadInput: The path is in the store, or holds it.
+            BadInput: The path is inside the store or contains it.
         """
         if self._backend.overlaps(Path(os.path.realpath(path))):
             raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.url}", hint=hint)
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
-        """Write a file's bytes to a stream, after all of them were verified.
+        """Verify all bytes of a file, then write them to a stream.
 
         Raises:
-            Corrupt: They are damaged, and nothing was written; or they changed since they were verified.
+            Corrupt: The file is damaged, and nothing was written; or it changed after it was verified.
         """
         from tempfile import TemporaryFile
 
         wanted = Wanted(digest, size)
         with self._explaining(), TemporaryFile() as copy:
-            if self._backend.remote:  # not to be fetched twice
+            if self._backend.remote:  # fetch only once
                 with closing(self._fetch_or_find([wanted], ignore_progress)) as blobs:
                     check(wanted, next(blobs), copy.write)
                 copy.seek(0)
@@ -395,4 +394,4 @@ class ArtifactStore:
 
 
 def ignore_progress(_count: int) -> None:
-    """Nobody wants to know."""
+    """Discard progress."""

@@ -1,4 +1,4 @@
-"""Files and folders on their way into a backend, each read exactly once where that can be."""
+"""Uploads of files and folders to a backend; each file is read once if possible."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput, Unavailable
 
 SMALL_BYTES = 4 << 20
-"""Files up to this size are read whole, hashed in memory, and put many at a time."""
+"""Files up to this size are read into memory, hashed there, and put in batches."""
 
 LARGE_AT_ONCE = 2
-"""Large files on their way at once over a network: one is hashed while another is sent, in parts."""
+"""Number of large files in parallel over a network: one is hashed while another is sent in parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """An artifact that is in the store, durable and verified.
+    """An artifact in the store, durable and verified.
 
     Attributes:
-        digest: Of the file, or of the folder's manifest.
-        size_bytes: Of the file, or of all files of the folder.
-        blobs: Every blob that it needs, its manifest too.
-        new_files: How many blobs the store did not have yet, a folder's manifest left out.
-        kept_bytes: How many bytes of them had arrived with an earlier put that was cut.
+        digest: Digest of the file, or of the folder's manifest.
+        size_bytes: Size of the file, or of all files in the folder.
+        blobs: All blobs of the artifact, including the manifest.
+        new_files: Number of new blobs, not counting the manifest.
+        kept_bytes: Number of bytes of new blobs that were reused from an interrupted put.
     """
 
     kind: ArtifactKind
@@ -61,7 +61,7 @@ class Upload:
         self._progress = progress
 
     def put(self, path: str) -> Stored:
-        """Store the file or folder; durable, blobs before their manifest, when this returns."""
+        """Store the file or folder durably, the blobs before the manifest."""
         if os.path.isdir(path):
             return self._put_folder(path)
         file = source_file(path)
@@ -79,7 +79,6 @@ class Upload:
         )
 
     def _put_file(self, file: SourceFile, advance: Callable[[int], None]) -> _Put:
-
         if file.size <= SMALL_BYTES:
             data = b"".join(read_chunks(file))
             digest = digest_of(data)
@@ -103,13 +102,12 @@ class Upload:
             return _Put(digest, staged.put_if_absent(blob_key(digest)))
 
     def _put_parts(self, file: SourceFile, advance: Callable[[int], None], *, alone: bool = True) -> _Put:
-        """Hash the file and send what is not there.
+        """Hash the file and send the missing parts.
 
         Args:
-            alone: The whole push is this file, so that hashing is a pass of its own to be told; among others only
-                what is sent is.
+            alone: The push is this file only, so progress first covers hashing, then sending. Otherwise it covers only
+                sending.
         """
-
         if not isinstance(self._backend, SupportsParts):
             raise Unavailable(
                 f"{self._backend.url} takes no files larger than {SMALL_BYTES >> 20} MiB",
@@ -127,10 +125,10 @@ class Upload:
         return _Put(digest, new, kept_bytes)
 
     def _is_there(self, digest: Digest, size: int) -> bool:
-        """Whether the store has the blob; its size is held against what it should be.
+        """Return whether the store has a blob.
 
         Raises:
-            Corrupt: It has another size.
+            Corrupt: The blob has another size.
         """
         found = self._backend.stat(blob_key(digest))
         if found is not None and found.size != size:
@@ -138,7 +136,6 @@ class Upload:
         return found is not None
 
     def _hash(self, file: SourceFile, advance: Callable[[int], None]) -> Digest:
-
         with Hashing(file.size) as hashing:
             for chunk in read_chunks(file):
                 hashing.add(chunk)
@@ -146,12 +143,11 @@ class Upload:
             return hashing.digest()
 
     def _put_folder(self, path: str) -> Stored:
-
         files = source_folder(path)
         size = sum(file.size for file in files)
         if size == 0:
             raise _empty(path, "has no files" if not files else "has only files of 0 bytes")
-        # Refused before a byte is moved where two names can't stand side by side.
+        # Names that cannot be in the same folder are refused before any byte is stored.
         check_together(file.name for file in files)
         if sum(len(file.name.encode()) + ENTRY_BYTES for file in files) > BYTES_LIMIT:
             raise BadInput(f"the file names in {quoted(path)} are too long in total", hint="push an archive of it")
@@ -176,7 +172,7 @@ class Upload:
         )
 
     def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
-        """Store every file of a folder, each named by the hex digits of its digest; durable when this returns."""
+        """Store the files of a folder durably; each is named by the hex digits of its digest."""
         files = [source_file(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
         digests, _, _ = self._put_files(files, advance)
         for path, digest in digests.items():
@@ -184,11 +180,10 @@ class Upload:
                 raise damaged(Digest.sha256(os.path.basename(path)))
 
     def _put_files(self, files: list[SourceFile], advance: Callable[[int], None]) -> tuple[dict[str, Digest], int, int]:
-        """Digests by name, how many blobs were new, and how many bytes had arrived earlier.
+        """Store files; return the digests by name, the number of new blobs and the number of reused bytes.
 
-        Small files go many at a time; over a network large ones go at the same time, a few at once.
+        Small files are put in batches. Over a network, a few large files are sent at the same time.
         """
-
         large = [file for file in files if file.size > SMALL_BYTES]
         small = [file for file in files if file.size <= SMALL_BYTES]
         check_room(self._backend, sum(file.size for file in small if file.size not in self._known_sizes))
@@ -209,7 +204,6 @@ class Upload:
         return digests, new + sum(put.new for put in puts), sum(put.kept_bytes for put in puts)
 
     def _put_small(self, files: list[SourceFile], advance: Callable[[int], None]) -> tuple[dict[str, Digest], int]:
-
         digests: dict[str, Digest] = {}
 
         def blobs() -> Iterator[tuple[str, bytes]]:
@@ -224,10 +218,10 @@ class Upload:
 
 
 def check_room(backend: BlobBackend, size: int) -> None:
-    """Nothing, if so many bytes fit.
+    """Check that a number of bytes fits into a store.
 
     Raises:
-        Unavailable: They don't.
+        Unavailable: The free space is too small.
     """
     room = backend.room
     if room is not None and size > room:

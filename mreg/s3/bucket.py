@@ -182,12 +182,10 @@ class Bucket:
         self._sent_as = way
 
     def require_conditions(self, key: str, *, again: bool = False) -> None:
-        """Check that conditional writes work, so that concurrent writers of an object cannot overwrite each other.
-
-        The store is probed once.
+        """Check with a probe that conditional writes work, so that concurrent writers cannot overwrite each other.
 
         Args:
-            again: Probe again.
+            again: Probe the store even if the result is known.
 
         Raises:
             Unfit: The store ignores a condition, or refuses a condition that holds.
