@@ -21,19 +21,19 @@ def check_access(root: str, key: str, right: int) -> None:
     Raises:
         Unavailable: This user lacks a permission; the message names the first such path and its owner.
     """
-    places = [os.path.dirname(root), *(os.path.join(root, one) if one else root for one in FOLDERS)]
+    paths = [os.path.dirname(root), *(os.path.join(root, folder) if folder else root for folder in FOLDERS)]
     if key:
         prefix = os.path.join(root, os.path.dirname(key))
-        places += [prefix, os.path.join(root, key)] if right == os.R_OK else [prefix]
+        paths += [prefix, os.path.join(root, key)] if right == os.R_OK else [prefix]
     elif right == os.W_OK:
         blobs = os.path.join(root, "blobs/sha256")
         with contextlib.suppress(OSError):
-            places += [os.path.join(blobs, one) for one in sorted(os.listdir(blobs))]
-    for place in places:
-        if not os.path.exists(place) or (place == places[0] and os.path.exists(root)):
+            paths += [os.path.join(blobs, name) for name in sorted(os.listdir(blobs))]
+    for path in paths:
+        if not os.path.exists(path) or (path == paths[0] and os.path.exists(root)):
             continue
-        if not may(place, right):
-            why, remedy = why_not(place, right)
-            shown = os.path.relpath(place, os.path.dirname(root)) if place != places[0] else place
+        if not may(path, right):
+            why, remedy = why_not(path, right)
+            shown = os.path.relpath(path, os.path.dirname(root)) if path != paths[0] else path
             verb = "write" if right == os.W_OK else "read"
             raise Unavailable(f"cannot {verb} {shown}: it {why}", hint=remedy)

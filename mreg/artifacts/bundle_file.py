@@ -36,12 +36,12 @@ class BundleFile:
             if size > DOCUMENT_LIMIT:
                 raise BadInput(f"{DOCUMENT} in the bundle has {size} bytes; the limit is {DOCUMENT_LIMIT}")
             self.bundle = Bundle.parse(b"".join(self._tar.chunks(size)))
-            self._places: dict[Digest, int] = {}
-            place = room_of(size)
+            self._offsets: dict[Digest, int] = {}
+            offset = room_of(size)
             for digest in sorted_digests(self.bundle.blobs):
-                self._places[digest] = place + BLOCK
-                place += room_of(self.bundle.blobs[digest])
-            self._tar.check_size(place - room_of(size) + len(END))
+                self._offsets[digest] = offset + BLOCK
+                offset += room_of(self.bundle.blobs[digest])
+            self._tar.check_size(offset - room_of(size) + len(END))
         except BaseException:
             self._tar.__exit__()
             raise
@@ -66,7 +66,7 @@ class BundleFile:
         """
         if folder is not None:
             _check_room(folder, sum(self.bundle.blobs.values()))
-        for digest in self._places:
+        for digest in self._offsets:
             size = self._tar.begin(blob_key(digest), self.bundle.blobs[digest])
             with _written(folder, digest) as write, Hashing(size) as hashing:
                 for chunk in self._tar.chunks(size):
@@ -85,12 +85,12 @@ class BundleFile:
             Corrupt: The manifest is missing, damaged or invalid.
             BadInput: The manifest is too large.
         """
-        if digest not in self._places:
+        if digest not in self._offsets:
             raise _damaged(digest, "it is missing")
         size = self.bundle.blobs[digest]
         if size > DOCUMENT_LIMIT:
             raise BadInput(f"the manifest {digest} has {size} bytes; the limit is {DOCUMENT_LIMIT}")
-        data = self._tar.read_at(self._places[digest], size)
+        data = self._tar.read_at(self._offsets[digest], size)
         check_bounds(data)
         if digest_of(data) != digest:
             raise _damaged(digest, "its bytes have another SHA-256")

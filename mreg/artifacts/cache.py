@@ -69,11 +69,11 @@ class BlobCache:
 
     def __contains__(self, digest: Digest) -> bool:
         with contextlib.suppress(OSError, Corrupt):
-            folder, name = self._place(digest)
+            folder, name = self._locate(digest)
             return stat.S_ISREG(folder.stat(name).st_mode)
         return False
 
-    def _place(self, digest: Digest, *, make: bool = False) -> tuple[Folder, str]:
+    def _locate(self, digest: Digest, *, make: bool = False) -> tuple[Folder, str]:
         *names, last = blob_key(digest).split("/")
         return self._tree.folder(tuple(names), make=make), last
 
@@ -82,7 +82,7 @@ class BlobCache:
         try:
             if not self._is_owned():
                 return None
-            folder, name = self._place(digest)
+            folder, name = self._locate(digest)
             if not stat.S_ISREG(folder.stat(name).st_mode):
                 return None
             stream = os.fdopen(folder.open(name, READ), "rb", buffering=0)
@@ -115,7 +115,7 @@ class BlobCache:
                 return
             close(root.open(LOCK, UPDATE, 0o666))
             incoming = self._tree.folder(INCOMING, make=True)
-            folder, name = self._place(digest, make=True)
+            folder, name = self._locate(digest, make=True)
         except (OSError, Corrupt):
             return
         try:

@@ -89,7 +89,7 @@ class Destination:
     def receive_file(self, digest: Digest, size: int, *, force: bool) -> Received:
         """Write the file of a blob, verified."""
         self._refuse_reserved(os.path.basename(self._path))
-        if self._occupied(force=force, folder=False, same=lambda: self._same_file(self._path, digest, size)):
+        if self._is_unchanged(force=force, folder=False, is_same=lambda: self._same_file(self._path, digest, size)):
             return Received(unchanged=True)
         with self._translated(), self._partial(digest, size, _make_file) as made:
             descriptor = made.descriptor
@@ -115,7 +115,7 @@ class Destination:
             digest: Identifies the content in the temporary name.
             make: Calls the function that it gets with the bytes.
         """
-        self._occupied(force=force, folder=False, same=lambda: False)
+        self._is_unchanged(force=force, folder=False, is_same=lambda: False)
         with self._translated(), self._partial(digest, size, _make_file) as made:
             with os.fdopen(os.dup(made.descriptor), "wb", buffering=CHUNK_BYTES) as stream:
                 make(stream.write)
@@ -124,7 +124,7 @@ class Destination:
 
     def receive_written(self, write: Callable[[str], T], *, force: bool) -> T:
         """Let `write` create the file at a temporary path; other files that it leaves next to it are removed."""
-        self._occupied(force=force, folder=False, same=lambda: False)
+        self._is_unchanged(force=force, folder=False, is_same=lambda: False)
         with self._translated(), self._partial(digest_of(os.fsencode(self._path)), 0, make_folder) as made:
             inner = os.path.join(made.path, "made")  # the outer folder is locked; a database could lock its folder, too
             os.mkdir(inner)
@@ -150,7 +150,7 @@ class Destination:
         self._refuse_reserved(os.path.basename(self._path), *(entry.path for entry in entries))
         for entry in entries:
             check_encodable(entry.path)
-        if self._occupied(force=force, folder=True, same=lambda: self._same_folder(entries)):
+        if self._is_unchanged(force=force, folder=True, is_same=lambda: self._same_folder(entries)):
             return Received(unchanged=True)
         if is_folder(self._path) and os.listdir(self._path):
             with self._translated():
@@ -202,7 +202,7 @@ class Destination:
         self, chunks: Iterator[Chunk], digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int
     ) -> Corrupt | None:
         """Write and hash the chunks from an offset; return the error if they do not match the digest."""
-        place = start
+        position = start
         os.ftruncate(descriptor, start)
         os.lseek(descriptor, start, os.SEEK_SET)
         with hashing:
@@ -211,14 +211,14 @@ class Destination:
                 view = memoryview(chunk)
                 while view:
                     view = view[os.write(descriptor, view) :]
-                begin_sync(descriptor, place, len(chunk))
-                place += len(chunk)
+                begin_sync(descriptor, position, len(chunk))
+                position += len(chunk)
                 if isinstance(chunk, memoryview):
                     hashing.settle()
-                if place > size:
+                if position > size:
                     return damaged(digest, f"it has more than {size} bytes")
-            if place < size:
-                return damaged(digest, f"it has {place} bytes in place of {size}")
+            if position < size:
+                return damaged(digest, f"it has {position} bytes in place of {size}")
             return None if hashing.digest() == digest else damaged(digest)
 
     def _refuse_reserved(self, *paths: str) -> None:
@@ -231,7 +231,7 @@ class Destination:
                     hint="pull it on another system",
                 )
 
-    def _occupied(self, *, force: bool, folder: bool, same: Callable[[], bool]) -> bool:
+    def _is_unchanged(self, *, force: bool, folder: bool, is_same: Callable[[], bool]) -> bool:
         """Return whether the destination already has the wanted content.
 
         Args:
@@ -251,7 +251,7 @@ class Destination:
             return False
         refuse_irreplaceable(self._path, folder=folder or not force)
         with self._translated():
-            if same():
+            if is_same():
                 return True
         if folder and is_folder(self._path):
             with self._translated():

@@ -88,20 +88,19 @@ def fetched(
             failure = error
         return _Arrived(buffer, count, failure)
 
-    def chunks(one: Wanted) -> Iterator[Chunk]:
-        for piece in _pieces(one):
+    def chunks(blob: Wanted) -> Iterator[Chunk]:
+        for piece in _pieces(blob):
             arrived = next(results)
             yield memoryview(arrived.buffer)[: arrived.count]
             if arrived.failure is not None:
                 raise arrived.failure
             there = piece.start + arrived.count
-            if there < min(
-                piece.start + piece.length, one.size
-            ):  # otherwise a false size causes a request for each piece
-                raise damaged(one.digest, f"it has {there} bytes instead of {one.size}")
+            # Otherwise a false size causes a request for each piece.
+            if there < min(piece.start + piece.length, blob.size):
+                raise damaged(blob.digest, f"it has {there} bytes instead of {blob.size}")
             buffers.give_back(arrived.buffer)
 
-    large = any(one.size - one.start > RANGE_BYTES for one in wanted)
+    large = any(blob.size - blob.start > RANGE_BYTES for blob in wanted)
     under_way = in_order(
         fetch,
         chain.from_iterable(map(_pieces, wanted)),
@@ -110,8 +109,8 @@ def fetched(
         budget=BUDGET_BYTES,
     )
     with closing(under_way) as results, stoppable:
-        for one in wanted:
-            yield chunks(one)
+        for blob in wanted:
+            yield chunks(blob)
 
 
 def _pieces(wanted: Wanted) -> Iterator[_Piece]:

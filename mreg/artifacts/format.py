@@ -64,17 +64,17 @@ def detect(path: str | os.PathLike[str], name: str = "") -> str:
         return UNKNOWN
 
 
-def _regular(place: str, _flags: int) -> int:
+def _regular(path: str, _flags: int) -> int:
     """Open a regular file; a pipe at the path must not block."""
-    descriptor = open_file(place)
+    descriptor = open_file(path)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     close(descriptor)
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
-def _folder(place: str) -> str:
-    names = set(os.listdir(place))
+def _folder(path: str) -> str:
+    names = set(os.listdir(path))
     if "saved_model.pb" in names or "saved_model.pbtxt" in names:
         return "saved_model"
     if "MLmodel" in names:
@@ -89,8 +89,8 @@ def _folder(place: str) -> str:
         return "transformers"
     if any(name.endswith(".xml") and f"{name[:-4]}.bin" in names for name in names):
         return "openvino"
-    files = [name for name in names if os.path.isfile(os.path.join(place, name))]
-    kinds = {detect(os.path.join(place, name)) for name in files[:100] if not os.path.islink(os.path.join(place, name))}
+    files = [name for name in names if os.path.isfile(os.path.join(path, name))]
+    kinds = {detect(os.path.join(path, name)) for name in files[:100] if not os.path.islink(os.path.join(path, name))}
     kinds.discard(UNKNOWN)
     return kinds.pop() if len(kinds) == 1 else UNKNOWN
 
@@ -99,9 +99,9 @@ def _file(stream: BinaryIO, name: str) -> str:
     head = stream.read(HEAD_BYTES)
     size = os.fstat(stream.fileno()).st_size
     ending = os.path.splitext(name)[1]
-    for told in (_signature(head), _safetensors(head, size), _text(head, ending)):
-        if told:
-            return told
+    for detected in (_signature(head), _safetensors(head, size), _text(head, ending)):
+        if detected:
+            return detected
     if head.startswith(b"PK\x03\x04"):
         return _archive(stream, ending)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):

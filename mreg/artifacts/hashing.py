@@ -139,7 +139,7 @@ def stream_chunks(stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[
         yield chunk
 
 
-def rest_of(stream: BinaryIO, start: int, advance: Callable[[int], None]) -> Iterator[bytes]:
+def chunks_from(stream: BinaryIO, start: int, advance: Callable[[int], None]) -> Iterator[bytes]:
     """Yield the chunks of a stream from an offset, calling `advance` with the size of each; close the stream."""
     with closing(stream):
         stream.seek(start)

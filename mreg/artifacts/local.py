@@ -167,7 +167,7 @@ class LocalBackend(BlobBackend):
             staged.write(b"")  # an empty blob is a file, too
         with self.translated("written", key=key):
             staged.close(durable=True)
-            folder, name = self._place(key, make=True, durable=True)
+            folder, name = self._locate(key, make=True, durable=True)
             new = _named(staged.folder, staged.name, folder, name)
             folder.sync()
         return new
@@ -217,7 +217,7 @@ class LocalBackend(BlobBackend):
             target.settle()
         return new
 
-    def _place(self, key: str, *, make: bool = False, durable: bool = False) -> tuple[Folder, str]:
+    def _locate(self, key: str, *, make: bool = False, durable: bool = False) -> tuple[Folder, str]:
         """Return the folder of a blob and the name in it."""
         *names, last = key.split("/")
         return self._tree.folder(tuple(names), make=make, durable=durable), last
@@ -226,7 +226,7 @@ class LocalBackend(BlobBackend):
         """Return the status of the directory entry of a blob; None if it does not exist."""
         try:
             if opened is None:
-                folder, name = self._place(key)
+                folder, name = self._locate(key)
             else:
                 *names, name = key.split("/")
                 folder = opened.folder(tuple(names))
@@ -245,7 +245,7 @@ class LocalBackend(BlobBackend):
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
         try:
-            folder, name = self._place(key)
+            folder, name = self._locate(key)
             # Checked before it is opened: opening a device or a pipe can have side effects.
             if not stat.S_ISREG(folder.stat(name).st_mode):
                 raise self._taken(key)
@@ -290,7 +290,7 @@ class LocalBackend(BlobBackend):
             self.translated("removed", f"the blob {key}", key),
             contextlib.suppress(FileNotFoundError, NotADirectoryError),
         ):
-            folder, name = self._place(key)
+            folder, name = self._locate(key)
             if stat.S_ISREG(folder.stat(name).st_mode):
                 folder.unlink(name)
 

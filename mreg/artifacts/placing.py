@@ -56,7 +56,7 @@ class FolderPlace:
         Raises:
             AlreadyExists: There are conflicts, listed in the message.
         """
-        with self._looked_at(entries) as (_, _, plan):
+        with self._planned(entries) as (_, _, plan):
             plan.refuse_conflicts(self._path)
 
     def put(self, path: str, staged: Tree, entries: Sequence[ManifestEntry], *, force: bool) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class FolderPlace:
             return ()
         if not force and os.listdir(self._path):
             raise taken(self._path, folder=True)
-        with self._looked_at(entries) as (target, record, plan):
+        with self._planned(entries) as (target, record, plan):
             plan.refuse_conflicts(self._path)
             if record and not plan.others:
                 self._exchange_folder(path, staged, target, plan, entries)
@@ -77,7 +77,7 @@ class FolderPlace:
         return plan.others
 
     @contextlib.contextmanager
-    def _looked_at(self, entries: Sequence[ManifestEntry]) -> Iterator[tuple[Tree, PullRecord, Plan]]:
+    def _planned(self, entries: Sequence[ManifestEntry]) -> Iterator[tuple[Tree, PullRecord, Plan]]:
         """Yield the folder at the path, the record of its pulled files and the plan for it.
 
         Meanwhile no other pull of this user changes the folder.
@@ -97,7 +97,7 @@ class FolderPlace:
         # Record the old and the new files, since the folder has some of each until the merge is done.
         self._record(inode, record.also(record_of(entries, frozenset())))
         try:
-            folders = Merge(staged, target, place=self._path, source=path).run(plan, entries, record)
+            folders = Merge(staged, target, path=self._path, source=path).run(plan, entries, record)
         except BaseException:
             self._record(inode, record)
             raise
@@ -156,7 +156,7 @@ class FolderPlace:
             with self._swapped(path) as old:
                 if not os.path.samestat(os.lstat(old), target.identity):
                     raise self._changed()
-                with target.moved(old) as replaced:
+                with target.renamed_to(old) as replaced:
                     if not holds_only(replaced, plan.seen):
                         raise self._changed()
         except BaseException:

@@ -82,5 +82,5 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
         yield "remove the probe", remove
     finally:
         with contextlib.suppress(MregError):
-            for one in written:
-                backend.delete(one)
+            for written_key in written:
+                backend.delete(written_key)

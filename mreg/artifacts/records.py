@@ -96,22 +96,22 @@ class PullRecords:
 
     def find(self, path: str, inode: int) -> PullRecord:
         """Return the record of the folder at a path; an empty record if there is none."""
-        place = _real(path)
+        real_path = _resolve(path)
         try:
             if not self._is_own():
                 return PullRecord()
-            descriptor = open_file(self._file(place, inode), follow=False)
+            descriptor = open_file(self._file(real_path, inode), follow=False)
             with os.fdopen(descriptor, encoding="utf-8") as stream:
-                return _parse(json.load(stream), place, inode)
+                return _parse(json.load(stream), real_path, inode)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MregError):
             return PullRecord()
 
     def keep(self, path: str, inode: int, record: PullRecord) -> bool:
         """Write or replace a record atomically; return whether it is on disk."""
-        place = _real(path)
+        real_path = _resolve(path)
         content = {
             "format": FORMAT,
-            "folder": place,
+            "folder": real_path,
             "inode": inode,
             "files": {name: sorted(digests) for name, digests in sorted(record.files.items())},
             "folders": sorted(record.folders),
@@ -127,7 +127,7 @@ class PullRecords:
                     json.dump(content, stream, ensure_ascii=True)
                     stream.flush()
                     sync(descriptor)
-                replace(partial, self._file(place, inode))
+                replace(partial, self._file(real_path, inode))
             except BaseException:
                 with contextlib.suppress(OSError):
                     unlink(partial)
@@ -141,7 +141,7 @@ class PullRecords:
         """Remove the record of a folder that no longer exists."""
         with contextlib.suppress(OSError):
             if self._is_own():
-                unlink(self._file(_real(path), inode))
+                unlink(self._file(_resolve(path), inode))
 
     @contextlib.contextmanager
     def locked(self, path: str) -> Iterator[None]:
@@ -149,7 +149,7 @@ class PullRecords:
         descriptor = -1
         with contextlib.suppress(OSError):
             self._make()
-            name = f"lock-{_digits(_real(path))[0]}"
+            name = f"lock-{_digits(_resolve(path))[0]}"
             descriptor = open_file(os.path.join(self._folder, name), UPDATE, 0o600, follow=False)
             lock(descriptor)
         try:
@@ -162,8 +162,8 @@ class PullRecords:
         make_folders(above, above)
         make_folders(self._folder, self._folder)
 
-    def _file(self, place: str, inode: int) -> str:
-        return os.path.join(self._folder, _digits(f"{place}\0{inode}")[:32] + ".json")
+    def _file(self, real_path: str, inode: int) -> str:
+        return os.path.join(self._folder, _digits(f"{real_path}\0{inode}")[:32] + ".json")
 
     def _is_own(self) -> bool:
         found = os.lstat(self._folder)
@@ -183,8 +183,8 @@ class PullRecords:
                 unlink(os.path.join(self._folder, name))
 
 
-def _parse(content: dict[str, object], place: str, inode: int) -> PullRecord:
-    if content["format"] != FORMAT or content["inode"] != inode or content["folder"] != place:
+def _parse(content: dict[str, object], real_path: str, inode: int) -> PullRecord:
+    if content["format"] != FORMAT or content["inode"] != inode or content["folder"] != real_path:
         return PullRecord()
     files, folders = content["files"], content["folders"]
     if not isinstance(files, dict) or not isinstance(folders, list):
@@ -195,7 +195,7 @@ def _parse(content: dict[str, object], place: str, inode: int) -> PullRecord:
     )
 
 
-def _real(path: str) -> str:
+def _resolve(path: str) -> str:
     """Return the path with links resolved except at its last component."""
     folder, name = os.path.split(path)
     return os.path.join(os.path.realpath(folder), name)

@@ -172,13 +172,13 @@ class Merge:
     Args:
         staged: The staging folder, with every file of the artifact flushed to disk.
         target: The folder; the caller holds its lock since before the plan was made.
-        place: Path of the folder.
+        path: Path of the folder.
         source: Path of the staging folder.
     """
 
-    def __init__(self, staged: Tree, target: Tree, *, place: str, source: str) -> None:
+    def __init__(self, staged: Tree, target: Tree, *, path: str, source: str) -> None:
         self._staged, self._target = staged, target
-        self._place, self._source = place, source
+        self._path, self._source = path, source
         self._aside = f"{os.urandom(12).hex()}.aside"
         self._count = 0
         self._undo: list[Callable[[], None]] = []
@@ -230,7 +230,7 @@ class Merge:
 
     def _changed(self, path: str) -> Conflict:
         return Conflict(
-            f"cannot replace files in {quoted(self._place)}: {quoted(path)} was changed during the pull",
+            f"cannot replace files in {quoted(self._path)}: {quoted(path)} was changed during the pull",
             hint="repeat the command",
         )
 
@@ -292,11 +292,11 @@ class Merge:
     def _kept_aside(self, cause: OSError) -> Unavailable:
         """Return the error for files that could not be moved back; rename them so that no later pull removes them."""
         kept = os.path.join(self._source, self._aside)
-        saved = f"{self._place}.replaced-{os.urandom(4).hex()}"
+        saved = f"{self._path}.replaced-{os.urandom(4).hex()}"
         with contextlib.suppress(OSError):
             os.rename(kept, saved)
             kept = saved
         return Unavailable(
-            f"{quoted(self._place)} cannot be restored: {cause.strerror or cause}",
+            f"{quoted(self._path)} cannot be restored: {cause.strerror or cause}",
             hint=f"the files that were replaced are in {quoted(kept, 4096)}",
         )

@@ -176,7 +176,7 @@ class FileSection(io.RawIOBase):
         self._descriptor = os.dup(descriptor)
         self._start = start
         self._size = size
-        self._place = self._reported = 0
+        self._position = self._reported = 0
         self._advance = advance
 
     def close(self) -> None:
@@ -194,19 +194,19 @@ class FileSection(io.RawIOBase):
         return self._size
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
-        return self._place
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
 
     def read(self, count: int | None = -1) -> bytes:
-        wanted = self._size - self._place
+        wanted = self._size - self._position
         if count is not None and count >= 0:
             wanted = min(wanted, max(count, SECTION_CHUNK) if count else 0)
-        data = read_at(self._descriptor, wanted, self._start + self._place) if wanted > 0 else b""
-        self._place += len(data)
-        if self._advance is not None and self._place > self._reported:
-            self._advance(self._place - self._reported)
-            self._reported = self._place
+        data = read_at(self._descriptor, wanted, self._start + self._position) if wanted > 0 else b""
+        self._position += len(data)
+        if self._advance is not None and self._position > self._reported:
+            self._advance(self._position - self._reported)
+            self._reported = self._position
         return data

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.artifacts.backend import BlobBackend, BlobStat, Chunk, Unfinished, Wanted
 from mreg.artifacts.checking import check, verified
-from mreg.artifacts.hashing import damaged, digest_of, missing, rest_of, stream_chunks
+from mreg.artifacts.hashing import chunks_from, damaged, digest_of, missing, stream_chunks
 from mreg.domain.digest import Digest, blob_key, digest_of_key
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
@@ -138,7 +138,7 @@ class ArtifactStore:
             from mreg.artifacts.download import fetched
 
             return fetched(self._backend, wanted, advance)
-        return (self._chunks(one, advance) for one in wanted)
+        return (self._chunks(blob, advance) for blob in wanted)
 
     def _fetch_or_find(self, wanted: Sequence[Wanted], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
         """Yield the chunks of each blob like `_fetch`, from the cache if possible."""
@@ -147,16 +147,16 @@ class ArtifactStore:
             return self._fetch(wanted, advance)
 
         def found() -> Generator[Iterator[Chunk]]:
-            absent = [one for one in wanted if one.digest not in cache]
+            absent = [blob for blob in wanted if blob.digest not in cache]
             with closing(self._fetch(tuple(absent), advance)) as fetched:
-                for one in wanted:
-                    if absent and one is absent[0]:
+                for blob in wanted:
+                    if absent and blob is absent[0]:
                         absent.pop(0)
                         yield next(fetched)
-                    elif (stream := cache.open(one.digest)) is not None:
-                        yield rest_of(stream, one.start, advance)
+                    elif (stream := cache.open(blob.digest)) is not None:
+                        yield chunks_from(stream, blob.start, advance)
                     else:  # removed, or found damaged, in the meantime
-                        with closing(self._fetch([one], advance)) as again:
+                        with closing(self._fetch([blob], advance)) as again:
                             yield next(again)
 
         return found()
@@ -185,7 +185,7 @@ class ArtifactStore:
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
             chunks: Iterator[bytes] = (
-                rest_of(cached, 0, ignore_progress) if cached else self._chunks(Wanted(digest, 0), ignore_progress)
+                chunks_from(cached, 0, ignore_progress) if cached else self._chunks(Wanted(digest, 0), ignore_progress)
             )
             received = bytearray()
             with closing(chunks):  # type: ignore[type-var]
@@ -211,10 +211,10 @@ class ArtifactStore:
         if kind is ArtifactKind.FOLDER:
             sizes = {entry.digest: entry.size for entry in self.manifest(digest).entries}
         with self._explaining():
-            wanted = [Wanted(blob, size) for blob, size in sizes.items()]
+            wanted = [Wanted(digest, size) for digest, size in sizes.items()]
             with closing(self._fetch(wanted, ignore_progress)) as blobs:
-                for one, chunks in zip(wanted, blobs, strict=True):
-                    check(one, chunks)
+                for blob, chunks in zip(wanted, blobs, strict=True):
+                    check(blob, chunks)
 
     def check_blob(self, digest: Digest, size: int, advance: Callable[[int], None] = lambda _count: None) -> None:
         """Verify all bytes of a blob, read from the store and not from the cache.
@@ -253,7 +253,7 @@ class ArtifactStore:
     def _range(self, wanted: Wanted, length: int) -> Iterator[bytes]:
         cached = self._cache.open(wanted.digest) if self._cache is not None else None
         if cached is not None:
-            chunks: Iterator[bytes] = rest_of(cached, wanted.start, ignore_progress)
+            chunks: Iterator[bytes] = chunks_from(cached, wanted.start, ignore_progress)
         else:
             chunks = self._chunks(wanted, ignore_progress, length)
         with closing(chunks):  # type: ignore[type-var]
@@ -310,7 +310,7 @@ class ArtifactStore:
 
         self.refuse_overlap(destination)
         advance = progress_callback(progress, size)
-        place = Destination(
+        target = Destination(
             destination,
             lambda wanted: self._fetch_or_find(wanted, advance),
             resumable=self._backend.remote,
@@ -321,9 +321,9 @@ class ArtifactStore:
         )
         with self._explaining():
             if kind is ArtifactKind.FILE:
-                received = place.receive_file(digest, size, force=force)
+                received = target.receive_file(digest, size, force=force)
             else:
-                received = place.receive_folder(digest, self.manifest(digest).entries, force=force)
+                received = target.receive_folder(digest, self.manifest(digest).entries, force=force)
         if self._cache is not None:
             self._cache.trim()
         return received
@@ -352,13 +352,13 @@ class ArtifactStore:
         ) -> None:
             wanted = [Wanted(digest, size) for digest, size in blobs]
             with closing(self._fetch_or_find(wanted, advance)) as found:
-                for one, chunks in zip(wanted, found, strict=True):
-                    begin(one.digest, one.size)
-                    check(one, chunks, take)
+                for blob, chunks in zip(wanted, found, strict=True):
+                    begin(blob.digest, blob.size)
+                    check(blob, chunks, take)
 
-        place = Destination(destination, lambda wanted: self._fetch(wanted, advance))
+        target = Destination(destination, lambda wanted: self._fetch(wanted, advance))
         with self._explaining():
-            place.receive_made(
+            target.receive_made(
                 digest_of(document), size, lambda write: write_bundle(bundle, document, write, read), force=force
             )
         return size

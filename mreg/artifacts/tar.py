@@ -118,7 +118,7 @@ class TarReader:
         if block != header(name, found):
             raise BadInput(f"the header of {name} in the bundle is not as mreg export writes it")
         if found > self._left:
-            raise self._cut()
+            raise self._truncated()
         return found
 
     def chunks(self, size: int) -> Iterator[bytes]:
@@ -133,7 +133,7 @@ class TarReader:
             chunk = self._read(min(left, CHUNK_BYTES))
             left -= len(chunk)
             yield chunk
-        self._zeros(-size % BLOCK)
+        self._check_zeros(-size % BLOCK)
 
     def check_size(self, wanted: int) -> None:
         """Check that a number of bytes is left to read, apart from the padding that tar programs add.
@@ -143,7 +143,7 @@ class TarReader:
             BadInput: The file is longer.
         """
         if self._left < wanted:
-            raise self._cut()
+            raise self._truncated()
         if self._left > wanted + PADDING_LIMIT:
             raise BadInput(f"the bundle goes on for {self._left - wanted} bytes beyond what it lists")
 
@@ -154,27 +154,27 @@ class TarReader:
             BadInput: There is further content.
             Corrupt: The end is missing.
         """
-        self._zeros(len(END))
-        self._zeros(self._left)
+        self._check_zeros(len(END))
+        self._check_zeros(self._left)
 
-    def read_at(self, place: int, size: int) -> bytes:
+    def read_at(self, offset: int, size: int) -> bytes:
         """Return bytes from an offset in the file without changing the read position.
 
         Raises:
             Corrupt: The file is truncated.
         """
-        here = self._stream.tell()
+        position = self._stream.tell()
         try:
-            self._stream.seek(place)
+            self._stream.seek(offset)
             data = self._stream.read(size)
-            self._stream.seek(here)
+            self._stream.seek(position)
         except OSError as error:
             raise _unreadable(self._path, error) from error
         if len(data) != size:
-            raise self._cut()
+            raise self._truncated()
         return data
 
-    def _zeros(self, count: int) -> None:
+    def _check_zeros(self, count: int) -> None:
         if self._read(count).strip(b"\0"):
             raise BadInput("the bundle holds bytes where nothing belongs")
 
@@ -184,11 +184,11 @@ class TarReader:
         except OSError as error:
             raise _unreadable(self._path, error) from error
         if len(data) != count:
-            raise self._cut()
+            raise self._truncated()
         self._left -= count
         return data
 
-    def _cut(self) -> Corrupt:
+    def _truncated(self) -> Corrupt:
         return Corrupt(f"the bundle {quoted(self._path, 200)} is cut off", hint=AGAIN)
 
 

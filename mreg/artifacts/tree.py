@@ -45,7 +45,7 @@ class Tree:
         close(self._opened)
         self._folder, self._opened = "", -1
 
-    def moved(self, root: str) -> Tree:
+    def renamed_to(self, root: str) -> Tree:
         """Return the same folder after it was renamed to another path."""
         return Tree(root, self._descriptor)
 
@@ -60,30 +60,30 @@ class Tree:
         Raises:
             OSError: The file exists or cannot be created, or a parent is not a folder.
         """
-        name, where = self._place(path, make=True)
-        return open_file(name, flags, mode, follow=False, **where)
+        name, parent = self._locate(path, make=True)
+        return open_file(name, flags, mode, follow=False, **parent)
 
     def open(self, path: str) -> int:
         """Open a file for reading and return its descriptor."""
-        name, where = self._place(path)
-        return open_file(name, follow=False, **where)
+        name, parent = self._locate(path)
+        return open_file(name, follow=False, **parent)
 
     def stat(self, path: str) -> os.stat_result:
         """Return the status of a path; links are not followed."""
-        name, where = self._place(path)
-        return os.stat(name, follow_symlinks=False, **where)
+        name, parent = self._locate(path)
+        return os.stat(name, follow_symlinks=False, **parent)
 
     def unlink(self, path: str) -> None:
         """Remove a file or link."""
-        name, where = self._place(path)
-        unlink(name, **where)
+        name, parent = self._locate(path)
+        unlink(name, **parent)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
-        name, where = self._place(path)
+        name, parent = self._locate(path)
         if self._folder == path:
             self._leave()
-        os.rmdir(name, **where)
+        os.rmdir(name, **parent)
 
     def find(self, path: str) -> os.stat_result | None:
         """Return the status like `stat`; None if the path does not exist or a parent is not a folder."""
@@ -96,14 +96,14 @@ class Tree:
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:
         """Create a folder in an existing folder."""
-        name, where = self._place(path)
-        os.mkdir(name, mode, **where)
+        name, parent = self._locate(path)
+        os.mkdir(name, mode, **parent)
 
     def move(self, path: str, target: Tree, to: str) -> None:
         """Move a file to another tree and replace an existing file."""
-        name, where = self._place(path)
-        new, there = target._place(to)
-        replace(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+        name, parent = self._locate(path)
+        new_name, target_parent = target._locate(to)
+        replace(name, new_name, src_dir_fd=parent.get("dir_fd"), dst_dir_fd=target_parent.get("dir_fd"))
 
     def move_new(self, path: str, target: Tree, to: str) -> None:
         """Move a file to another tree without replacing a file; see `mreg.files.rename_new`.
@@ -111,9 +111,9 @@ class Tree:
         Raises:
             FileExistsError: The target exists.
         """
-        name, where = self._place(path)
-        new, there = target._place(to)
-        rename_new(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+        name, parent = self._locate(path)
+        new_name, target_parent = target._locate(to)
+        rename_new(name, new_name, src_dir_fd=parent.get("dir_fd"), dst_dir_fd=target_parent.get("dir_fd"))
 
     def link(self, path: str, target: Tree, to: str) -> None:
         """Create a hard link to a file in another tree.
@@ -122,9 +122,9 @@ class Tree:
             FileExistsError: The target exists.
             OSError: The link cannot be created, for instance because the file system does not support links.
         """
-        name, where = self._place(path)
-        new, there = target._place(to)
-        link(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+        name, parent = self._locate(path)
+        new_name, target_parent = target._locate(to)
+        link(name, new_name, src_dir_fd=parent.get("dir_fd"), dst_dir_fd=target_parent.get("dir_fd"))
 
     def settle_folders(self, folders: Iterable[str]) -> None:
         """Start to flush the entries of the root and of folders in it; see `mreg.durability.settle_folder`."""
@@ -174,7 +174,7 @@ class Tree:
         check_folders(self._root, folder, make=make)
         return os.path.join(self._root, folder)
 
-    def _place(self, path: str, *, make: bool = False) -> tuple[str, dict[str, Any]]:
+    def _locate(self, path: str, *, make: bool = False) -> tuple[str, dict[str, Any]]:
         """Return the name for system calls and the ``dir_fd`` argument; the last parent folder stays open."""
         folder, _, name = path.rpartition("/")
         if self._descriptor < 0:
