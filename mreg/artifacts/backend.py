@@ -86,7 +86,7 @@ class TemporaryFile(abc.ABC):
 
 
 class StagedBlob(TemporaryFile):
-    """Bytes in the store that have no key yet. A crash leaves garbage that is not listed under a key."""
+    """Bytes in the store that have no key yet; a crash leaves them as garbage (see `BlobBackend.unfinished`)."""
 
     @abc.abstractmethod
     def put_if_absent(self, key: str) -> bool:
@@ -145,8 +145,7 @@ class BlobBackend(abc.ABC):
 
     Keys are relative POSIX paths from `ArtifactStore` (``blobs/sha256/ab/cdef...``). Driver errors are raised as
     `Unavailable` (cannot be reached, full, permission denied), `Corrupt` (something that is not a blob has its key) or
-    `NotFound`. A backend also implements `SupportsStaging` or `SupportsParts`; otherwise it accepts only files of up to
-    `mreg.artifacts.upload.SMALL_BYTES`.
+    `NotFound`. Without `SupportsStaging` or `SupportsParts`, files are limited to `mreg.artifacts.upload.SMALL_BYTES`.
 
     Attributes:
         remote: Each call is a network round trip, so callers keep several in flight, keep the bytes of an interrupted

@@ -65,7 +65,7 @@ def detect(path: str | os.PathLike[str], name: str = "") -> str:
 
 
 def _regular(path: str, _flags: int) -> int:
-    """Open a regular file; a pipe at the path must not block."""
+    """Open a regular file; a named pipe is refused without blocking."""
     descriptor = open_file(path)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor

@@ -53,8 +53,7 @@ DEPTH = 3
 
 
 class LocalStagedBlob(StagedBlob):
-    """A file under ``tmp``, created by the first write, so that an interrupt cannot come before the ``with`` that
-    removes it."""
+    """A file under ``tmp``, created by the first write, so that the ``with`` statement always removes it."""
 
     def __init__(self, backend: LocalBackend) -> None:
         self.backend = backend
@@ -223,7 +222,7 @@ class LocalBackend(BlobBackend):
         return self._tree.folder(tuple(names), make=make, durable=durable), last
 
     def _look(self, key: str, opened: Opened | None = None) -> os.stat_result | None:
-        """Return the status of the directory entry of a blob; None if it does not exist."""
+        """Return the status of the entry with a blob's name, of any kind; None if it does not exist."""
         try:
             if opened is None:
                 folder, name = self._locate(key)

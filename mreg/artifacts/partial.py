@@ -25,10 +25,7 @@ _ENDING = re.compile(r"[0-9a-f]{12}(?:[0-9a-f]{4}|-wal|-shm|-journal)?")
 
 
 def is_plain(found: os.stat_result) -> bool:
-    """Return whether a file belongs to this user, is regular, and has no other hard links and no special mode bits.
-
-    Writing to a file with other hard links would change it elsewhere.
-    """
+    """Return whether a file belongs to this user, is regular, and has no other hard links and no special mode bits."""
     mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and not found.st_mode & 0o7000 and mine
 

@@ -50,7 +50,7 @@ def measured(file: SourceFile, advance: Callable[[int], None]) -> tuple[Digest, 
 def put_parts(
     backend: SupportsParts, key: str, file: SourceFile, parts: tuple[Part, ...], advance: Callable[[int], None]
 ) -> tuple[bool, int]:
-    """Send the missing parts and create the blob; return whether this call created it, and the bytes reused.
+    """Send the missing parts and create the blob; return whether this call created it, and the number of reused bytes.
 
     A crash leaves the parts that arrived, and the next call for the same key reuses them.
 

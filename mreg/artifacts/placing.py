@@ -78,10 +78,7 @@ class FolderPlace:
 
     @contextlib.contextmanager
     def _planned(self, entries: Sequence[ManifestEntry]) -> Iterator[tuple[Tree, PullRecord, Plan]]:
-        """Yield the folder at the path, the record of its pulled files and the plan for it.
-
-        Meanwhile no other pull of this user changes the folder.
-        """
+        """Yield the folder at the path, its record and the plan for it; locked against other pulls with records."""
         with (
             self._records.locked(self._path) if self._records else contextlib.nullcontext(),
             opened_folder(self._path, follow=False) as descriptor,

@@ -29,7 +29,7 @@ class StreamUpload:
 
     If the backend supports staging, the bytes are hashed while they are written to the store: one pass. Otherwise they
     are first written to the system's temporary folder, because the backend needs the digest before the bytes. Memory is
-    bounded at any size. A crash leaves garbage that is not listed under a key.
+    bounded at any size. A crash leaves garbage that is not visible under a key.
 
     Args:
         size: Expected size in bytes (default: unknown).

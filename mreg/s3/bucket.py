@@ -278,8 +278,7 @@ class Bucket:
     def put(self, key: str, data: bytes, digest: Digest, *, if_absent: bool = False) -> bool:
         """Put an object atomically; return False if `if_absent` is set and the object exists.
 
-        If the store does not support the condition, the object is looked up first; of two simultaneous puts, the later
-        one then replaces the earlier one.
+        If the store does not support conditions, it is looked up first, and simultaneous puts can both return True.
         """
         params: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         if not if_absent:
@@ -442,8 +441,8 @@ class Bucket:
         """Replace an object if its entity tag matches (compare-and-swap), and return the new entity tag.
 
         The result is empty if another writer was faster, or if the store refuses matching entity tags (see
-        `require_conditions`). It can also be empty although the write succeeded: if a response is lost, the request is
-        repeated and then conflicts with its own first try. A caller that needs certainty fetches the object.
+        `require_conditions`). It can also be empty after a successful write: if a response is lost, the retry conflicts
+        with the first try. A caller that needs certainty fetches the object.
 
         Args:
             etag: Expected entity tag; empty to create the object.
@@ -472,8 +471,7 @@ class Bucket:
         except ClientError as error:
             if _is_missing(error):
                 return None
-            # Unlike the response to HEAD, that to GET has an error code. A store can answer with an HTML page if the
-            # object is missing.
+            # Unlike HEAD, GET returns an error code. For a missing object, a store can answer with an HTML page.
             try:
                 self.call("get_object", expected=_is_missing, Key=name, Range="bytes=0-0")["Body"].close()
             except ClientError:

@@ -57,8 +57,7 @@ def protect(request: Any, way: Way) -> None:
         request: botocore request that is not signed yet.
 
     Raises:
-        Conflict: The file changed since it was hashed. Only checked if its MD5 sum is needed; with the other methods
-            the store detects this.
+        Conflict: The file changed since it was hashed; only checked with the methods that use MD5 sums.
     """
     announced = request.headers.get(SUM_HEADER)
     if announced is None or way is Way.SUM:

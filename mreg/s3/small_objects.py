@@ -60,10 +60,9 @@ class SmallObjectClient:
         )
 
     def put(self, key: str, data: bytes, headers: dict[str, str]) -> tuple[int, str, str]:
-        """Put an object and return the status, the entity tag and the version ID.
+        """Put an object and return the status, and with status 200 the entity tag and the version ID.
 
-        The status is 200, 412, or 0 if botocore's client must make the request, for instance because the response does
-        not come from an S3 store. Entity tag and version ID are set only with status 200.
+        The status is 200, 412, or 0 if botocore's client must make the request.
         """
         answer = self._send("PUT", key, headers, data, SMALL_BYTES)
         if answer is not None and answer.status_code == 200 and "etag" in answer.headers:
