@@ -14,6 +14,7 @@ from mreg.domain.model import ModelStatus
 from mreg.domain.stored import SIZE_LIMIT
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt
+from mreg.results import Page
 
 if TYPE_CHECKING:
     from mreg.catalog.database import Row
@@ -218,11 +219,11 @@ def _mismatch(row: Row, event: Event) -> str:
     return "" if deployment.attempts < ATTEMPTS_LIMIT else "it was tried too often"
 
 
-def deployments_of(reader: Reader, model: RegisteredModel, limit: int) -> tuple[Deployment, ...]:
+def deployments_of(reader: Reader, model: RegisteredModel, limit: int, offset: int) -> Page[Deployment]:
     """Return the deployments of a model, newest first."""
-    return tuple(
-        _read(row) for row in reader.connection.all("deployments.of_model", model_id=model.model_id, row_limit=limit)
-    )
+    end = offset + limit
+    rows = reader.connection.all("deployments.of_model", model_id=model.model_id, row_limit=end + 1)
+    return Page(map(_read, rows[offset:end]), more=len(rows) > end)
 
 
 def claim(writer: Writer, hook: Hook, deployment_id: int, now: datetime, seconds: float) -> Deployment | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.rows import (
@@ -25,6 +25,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.stored import SIZE_LIMIT
+from mreg.results import Page
 
 if TYPE_CHECKING:
     from mreg.domain.events import Event
@@ -39,6 +40,8 @@ ALL = 2**62
 
 PAGE = 5_000
 """Number of events that one statement reads."""
+
+T = TypeVar("T")
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -73,12 +76,12 @@ class Reader:
             production=next(iter(holders(connection, number(row, "model_id"), PRODUCTION)), None),
         )
 
-    def models(self, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
+    def models(self, *, limit: int | None = None, offset: int = 0) -> Page[ModelSummary]:
         """Return every model with its primary metric, the last changed first."""
         from mreg.catalog.summaries import summaries
 
         rows = self.connection.all("models.by_update", row_limit=_rows(limit, offset))
-        return summaries(self.connection, rows[offset:])
+        return _page(rows, limit, offset, lambda part: summaries(self.connection, part))
 
     def primary_metric(self, model: RegisteredModel) -> str:
         """Return a model's primary metric, over all its versions; see `mreg.domain.metrics.primary_metric`."""
@@ -108,12 +111,10 @@ class Reader:
 
     # Versions
 
-    def versions(
-        self, model: RegisteredModel, *, limit: int | None = None, offset: int = 0
-    ) -> tuple[ModelVersion, ...]:
+    def versions(self, model: RegisteredModel, *, limit: int | None = None, offset: int = 0) -> Page[ModelVersion]:
         """Return the versions of a model, newest first, with a constant number of statements for `CHUNK` of them."""
         rows = self.connection.all("versions.of_model", model_id=model.model_id, row_limit=_rows(limit, offset))
-        return self._versions(rows[offset:])
+        return _page(rows, limit, offset, self._versions)
 
     def version(self, model: RegisteredModel, number: int) -> ModelVersion | None:
         """Return the version with a number, or None."""
@@ -161,11 +162,12 @@ class Reader:
 
     def search(
         self, where: Expression | None, *, sort: Sort | None = None, limit: int | None = None, offset: int = 0
-    ) -> tuple[ModelVersion, ...]:
+    ) -> Page[ModelVersion]:
         """Return the versions of all models that match an expression (default order: newest first)."""
         from mreg.catalog.search import find_versions
 
-        return self._versions(find_versions(self.connection, where, sort, _rows(limit, offset))[offset:])
+        rows = find_versions(self.connection, where, sort, _rows(limit, offset))
+        return _page(rows, limit, offset, self._versions)
 
     def versions_by_id(self, ids: Sequence[int]) -> tuple[ModelVersion, ...]:
         """Return the existing versions with these ids, with a constant number of statements for `CHUNK` ids."""
@@ -283,12 +285,12 @@ class Reader:
         model: RegisteredModel | None = None,
         version: int | None = None,
         limit: int | None = None,
+        offset: int = 0,
         newest_first: bool = True,
-    ) -> tuple[Event, ...]:
+    ) -> Page[Event]:
         """Return the events of the catalog, of a model, or of a version of the model, including deleted ones."""
         order = "_newest_first" if newest_first else ""
-        rows: Iterable[Row]
-        most = ALL if limit is None else limit
+        most = _rows(limit, offset)
         if model is None:
             rows = self.connection.all(f"events.all{order}", row_limit=most)
         elif version is None:
@@ -297,7 +299,7 @@ class Reader:
             rows = self.connection.all(
                 f"events.of_version{order}", model_id=model.model_id, version=version, row_limit=most
             )
-        return tuple(read_event(row) for row in rows)
+        return _page(rows, limit, offset, lambda part: map(read_event, part))
 
     def stage_entered(self, version: ModelVersion, model: RegisteredModel) -> Event | None:
         """Return the event of a version's last entry into its current stage; None if its stage never changed."""
@@ -353,8 +355,14 @@ class Reader:
 
 
 def _rows(limit: int | None, offset: int) -> int:
-    """Return the row limit of a query for ``limit`` rows after an offset."""
-    return ALL if limit is None else limit + offset
+    """Return the row limit of a query for a page: one more than its rows, which shows whether there are more."""
+    return ALL if limit is None else offset + limit + 1
+
+
+def _page(rows: Sequence[Row], limit: int | None, offset: int, read: Callable[[Sequence[Row]], Iterable[T]]) -> Page[T]:
+    """Return the page of rows that `_rows` asked for; only its own rows are read."""
+    end = len(rows) if limit is None else offset + limit
+    return Page(read(rows[offset:end]), more=len(rows) > end)
 
 
 def _edges(limit: int | None) -> int:

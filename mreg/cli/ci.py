@@ -27,8 +27,8 @@ def write_push(version: ModelVersion) -> None:
         BadInput: This is no GitHub Actions step.
         Unavailable: A file can't be written.
     """
-    from mreg.cli.render import render
     from mreg.cli.table import markdown
+    from mreg.cli.views import render
 
     _append(
         {
@@ -48,8 +48,8 @@ def write_comparison(comparison: Comparison, *, failed: list[str]) -> None:
         BadInput: This is no GitHub Actions step.
         Unavailable: A file can't be written.
     """
-    from mreg.cli.render import render
     from mreg.cli.table import markdown
+    from mreg.cli.views import render
 
     _append(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ from mreg.cli.parameters import Command
 from mreg.errors import GateFailed
 
 if TYPE_CHECKING:
-    from mreg.results.comparison import Comparison
+    from mreg.results.comparison import Comparison, Regression
 
 ALL_METRICS = ":0"
 """The tolerance that stands for the flag without a value."""
@@ -86,15 +87,14 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else str(value)
 
 
-def _failure(comparison: Comparison, found: object) -> GateFailed:
-    from mreg.wire import wire
+def _failure(comparison: Comparison, found: Sequence[Regression]) -> GateFailed:
+    from mreg.wire import encode
 
     listed = "; ".join(
-        f"{one.metric.name} {_shown(one.metric.first)} to {_shown(one.metric.second)} ({one.reason})"
-        for one in found  # type: ignore[attr-defined]
+        f"{one.metric.name} {_shown(one.metric.first)} to {_shown(one.metric.second)} ({one.reason})" for one in found
     )
     return GateFailed(
         f"{comparison.second.reference} is a regression of {comparison.first.reference}: {listed}",
         hint="a tolerance allows a small loss: --fail-on-regression metric:0.01 or metric:5%",
-        regressions=wire(found),
+        regressions=encode(found),
     )

@@ -36,12 +36,12 @@ def deploy(
       mreg deploy classifier@production
       mreg deploy --pending
     """
-    from mreg.cli.policy_reports import deployments as rendering
+    from mreg.results.deployments import DeploymentReport
 
     run = invocation_of(ctx)
     if bool(words) == pending:
         raise BadInput("say which version, or --pending", hint="mreg deploy classifier@production")
-    run.output.result(run.registry.deploy(reference(words) if words else None), rendering)
+    run.output.results(run.registry.deploy(reference(words) if words else None), DeploymentReport)
 
 
 def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) -> None:
@@ -53,15 +53,15 @@ def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) ->
       mreg deployments classifier
       mreg deployments classifier --json
     """
-    from mreg.cli.policy_reports import deployments as rendering
+    from mreg.results.deployments import DeploymentReport
 
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
     wanted = model_name(name)
     if rows is not None:
-        run.output.result(run.registry.deployments(wanted, limit=rows), rendering)
+        run.output.results(run.registry.deployments(wanted, limit=rows), DeploymentReport)
         return
-    found = run.registry.deployments(wanted, limit=SHOWN + 1)
-    run.output.result(found[:SHOWN], rendering)
-    if len(found) > SHOWN:
+    found = run.registry.deployments(wanted, limit=SHOWN)
+    run.output.results(found, DeploymentReport)
+    if found.more:
         run.output.note(f"only the newest {SHOWN} are shown; --limit N shows more")

@@ -24,7 +24,7 @@ from mreg.domain.text import counted
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
-    from mreg.results.models import Deletion
+    from mreg.results.changes import Deletion
 
 
 def alias(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mreg.domain.model import ModelVersion
+from collections.abc import Mapping
+
+from mreg.domain.model import ModelStage
 from mreg.domain.text import printable
 from mreg.errors import BadInput
 from mreg.results.lineage import Lineage, LineageNode
@@ -30,25 +32,23 @@ def _collected(found: Lineage) -> tuple[dict[str, str], list[Edge]]:
     edges: list[Edge] = []
     own = str(found.version.reference)
 
-    def add(reference: str, version: ModelVersion | None) -> None:
+    def add(reference: str, stage: ModelStage | None, run: str, commit: str, data: Mapping[str, str]) -> None:
         if reference in nodes:
             return
-        nodes[reference] = f"{reference} ({version.stage.value if version else 'deleted'})"
-        if version is None:
-            return
-        sources = [("run", version.run_id), ("commit", version.source.git_commit[:12])]
-        sources += [(f"data {name}", value) for name, value in version.data.items()]
+        nodes[reference] = f"{reference} ({stage.value if stage else 'deleted'})"
+        sources = [("run", run), ("commit", commit[:12]), *((f"data {name}", value) for name, value in data.items())]
         for what, value in sources:
             if value:
                 nodes.setdefault(f"{what} {value}", f"{what} {value}")
                 edges.append((f"{what} {value}", reference, ""))
 
     def connect(node: LineageNode, other: str, *, up: bool) -> None:
-        add(str(node.reference), node.version)
+        add(str(node.reference), node.stage, node.run_id, node.git_commit, node.data)
         pair = (str(node.reference), other) if up else (other, str(node.reference))
         edges.append((*pair, "parent"))
 
-    add(own, found.version)
+    version = found.version
+    add(own, version.stage, version.run_id, version.source.git_commit, version.data)
     for way, roots in ((True, found.parents), (False, found.children)):
         pending = [(node, own) for node in roots]
         while pending:

@@ -50,11 +50,11 @@ def list_models(ctx: typer.Context, limit: Limit = None) -> None:
       mreg list
       mreg list --limit 20 --json
     """
-    from mreg.cli.render import summaries
+    from mreg.results.models import ModelSummary
 
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
-    run.output.result(run.registry.models(limit=rows), summaries)
+    run.output.results(run.registry.models(limit=rows), ModelSummary)
 
 
 def search(
@@ -82,9 +82,9 @@ def search(
       mreg search "name like 'team/%' and created_at > '2026-03-01'" --sort -metrics.accuracy --limit 10
     """
     from mreg.cli import times
-    from mreg.cli.render import found
+    from mreg.domain.model import ModelVersion
 
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
     wanted = times.expression(expression, run.output)
-    run.output.result(run.registry.search(wanted, sort=sort, limit=rows), found)
+    run.output.results(run.registry.search(wanted, sort=sort, limit=rows), ModelVersion)

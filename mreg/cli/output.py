@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mreg import streams
 from mreg.domain.text import Caution, printable
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mreg.cli.table import Rendering
 
 Progress = Callable[[int, int], None]
+R = TypeVar("R")
 
 
 class Output:
@@ -38,17 +39,23 @@ class Output:
             rendering: How it is shown in place of the usual way; JSON and references stay what they are.
         """
         if self.quiet:
-            from mreg.cli.render import references
+            from mreg.cli.views import references
 
             streams.put_lines(references(value))
         elif self.format == "json":
-            from mreg.wire import json_text, wire
+            from mreg.wire import encode, json_text
 
-            streams.put_json(json_text(wire(value)))
+            streams.put_json(json_text(encode(value)))
         else:
-            from mreg.cli.render import render
+            from mreg.cli.views import render
 
             self.rendering((rendering or render)(value))
+
+    def results(self, values: Sequence[R], kind: type[R]) -> None:
+        """Print a list of results of a type; an empty one has the columns of the type."""
+        from mreg.cli.views import view_of
+
+        self.result(values, view_of(kind).many)
 
     def rendering(self, rendering: Rendering) -> None:
         """Print something that is rendered already, in a format that is not JSON."""

@@ -88,14 +88,14 @@ def check_policy(ctx: typer.Context, file: PolicyFile, model: Model = None) -> N
     \b
       mreg policy check policy.yaml --model classifier
     """
-    from mreg.cli.policy_reports import standings
     from mreg.documents import read_policy
+    from mreg.results.policies import Standing
 
     run = invocation_of(ctx)
     policy = read_policy(file)
     found = run.registry.check_policy(policy, model_name(model) if model is not None else None)
     run.output.note(f"{file} is a policy for {', '.join(policy.rules) or 'nothing'}")
-    run.output.result(found, standings)
+    run.output.results(found, Standing)
 
 
 def remove_policy(ctx: typer.Context, model: Model = None, yes: Yes = False) -> None:
@@ -181,7 +181,7 @@ def approvals(ctx: typer.Context) -> None:
       mreg approvals
       mreg approvals --json
     """
-    from mreg.cli.policy_reports import standings
+    from mreg.results.policies import Waiting
 
     run = invocation_of(ctx)
-    run.output.result(run.registry.approvals(), standings)
+    run.output.results(run.registry.approvals(), Waiting)

@@ -84,7 +84,7 @@ def push(
       mreg push checkpoints/final --name llm --metric perplexity=7.2 --alias champion --parent base-llm@2
       mreg push model.pkl --data train=s3://lake/churn/2026-03 --data labels=git:labels.csv@v7
     """
-    from mreg.cli.render import pushed
+    from mreg.cli.views.models import pushed
     from mreg.domain.metadata import VersionMetadata
 
     run = invocation_of(ctx)

@@ -16,7 +16,7 @@ from mreg.errors import LeavesProduction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mreg.results.stages import StageChange
+    from mreg.results.changes import StageChange
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mreg.domain.model import ModelVersion
+    from mreg.domain.model import ModelStage
 
 STAGE_TONES = {"Production": "good", "Staging": "strong", "Archived": "dim"}
 
@@ -27,9 +27,17 @@ class Toned:
     tone: str
 
 
-def stage_cell(version: ModelVersion) -> Toned:
-    """The stage of a version."""
-    return Toned(version.stage.value, STAGE_TONES.get(version.stage.value, ""))
+Row = tuple[Cell | Toned, ...]
+
+
+def stage_cell(stage: ModelStage) -> Toned:
+    """The name of a stage in its tone."""
+    return Toned(stage.value, STAGE_TONES.get(stage.value, ""))
+
+
+def verdict_cell(*, passed: bool) -> Toned:
+    """The word for a check that passed or failed."""
+    return Toned("passed", "good") if passed else Toned("failed", "bad")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +53,7 @@ class Table:
 
     title: str = ""
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell | Toned, ...], ...]
+    rows: tuple[Row, ...]
     facts: bool = False
     optional: tuple[str, ...] = ()
 
@@ -84,6 +92,11 @@ class Rendering:
 def one(table: Table) -> Rendering:
     """The rendering that is one table for everybody."""
     return Rendering(tables=(table,), flat=table)
+
+
+def one_line(columns: tuple[str, ...], row: Row, sentence: str) -> Rendering:
+    """A row for programs, a sentence for people."""
+    return Rendering(tables=(), flat=Table(columns=columns, rows=(row,)), summary=sentence)
 
 
 def exact(cell: Cell | Toned) -> str:

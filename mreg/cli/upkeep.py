@@ -43,7 +43,7 @@ def verify(
         found = run.registry.verify(reference, sample=share(sample), progress=progress)
     run.output.result(found)
     if found.unreferenced and run.output.format in ("plain", "csv"):  # the other formats have it in the result
-        from mreg.cli.upkeep_reports import of_no_version
+        from mreg.cli.views.upkeep import of_no_version
 
         run.output.note(f"{of_no_version(found)}: see mreg gc")
     if found.problems:
@@ -74,7 +74,7 @@ def collect(
       mreg gc
       mreg gc --grace 7d --remove --yes
     """
-    from mreg.cli.upkeep_reports import garbage
+    from mreg.results.upkeep import Garbage
 
     run = invocation_of(ctx)
     age = duration(grace)
@@ -86,7 +86,7 @@ def collect(
             run.output.confirm(f"remove garbage: {len(shown)} found, {counted(size, 'byte')}?", yes=yes)
     # More can become garbage while the person decides; remove only the garbage that was shown.
     found = run.registry.gc(grace=age, remove=remove, seen=shown)
-    run.output.result(found, garbage)
+    run.output.results(found, Garbage)
     if found and not remove:
         run.output.note("nothing was removed; mreg gc --remove does")
 

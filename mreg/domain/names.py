@@ -201,6 +201,12 @@ class VersionRef:
             raise BadInput(f"{quoted(text)} names no version", hint=_REFERENCE_HINT)
         return cls(ModelName(name), Selector.parse(selector))
 
+    @property
+    def number(self) -> int | None:
+        """The version number, or None if the reference names the version by something else."""
+        selector = self.selector
+        return int(selector.value) if selector and selector.kind is SelectorKind.NUMBER and not selector.back else None
+
     def split_last_part(self) -> VersionRef | None:
         """Return this name read as ``model/selector``, for a name that no model has; None if that is impossible."""
         name, slash, selector = self.name.value.rpartition("/")

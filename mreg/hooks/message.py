@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mreg.domain.events import time_text
 from mreg.domain.hook import Deployment
-from mreg.wire import wire
+from mreg.wire.history import encode_event
 
 OUTPUT_BYTES = 8_192
 """Bytes of a hook's output that are kept: the last ones of a command, the first ones of a webhook's response."""
@@ -43,7 +43,7 @@ def message(deployment: Deployment) -> bytes:
             "version": event.version,
             "reference": event.reference,
             "stage": deployment.stage or None,
-            "event": wire(event),
+            "event": encode_event(event),
         },
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

@@ -17,11 +17,12 @@ from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
 from mreg.profile.place import location, pair_locations
 from mreg.profile.project import ProjectFile, find_project, project_values
 from mreg.profile.reading import NAME, Values, document, mapping, origin_of, text_of, unknown_key
-from mreg.results.profiles import KEYS, Profile, ProfileEntry
+from mreg.results.profiles import KEYS, Profile
 
 if TYPE_CHECKING:
     from mreg.documents import Node
     from mreg.domain.hook import Hook
+    from mreg.results.configuration import ProfileEntry
 
 BUILT_IN = "local"
 STORE = ("catalog", "artifacts")
@@ -334,6 +335,8 @@ def list_profiles(
     notice: Callable[[str], None] | None = None,
 ) -> tuple[ProfileEntry, ...]:
     """Return all profiles, the built-in one first; see `load_profile` for the arguments."""
+    from mreg.results.configuration import ProfileEntry
+
     file = config_file(config, os.environ)
     profiles, default, _ = read_profiles(file, required=_is_named(config, os.environ))
     trusting = trust_project or is_trusting(os.environ)

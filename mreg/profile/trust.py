@@ -16,7 +16,7 @@ from mreg.profile.edit import rewrite
 from mreg.profile.load import user_folder
 from mreg.profile.project import ProjectFile, find_project, project_values, required_project
 from mreg.profile.reading import Values
-from mreg.results.profiles import TrustedFolder
+from mreg.results.configuration import TrustedFolder
 
 FIELDS = ("folder", "profile", "catalog", "artifacts")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from mreg.domain.transition import ROAD
 from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
 from mreg.registry.admission import assessment_of, no_such_target, occupants
 from mreg.registry.promote import enter_stage, named_version
-from mreg.registry.references import LATEST, as_reference, find_model, find_version, version_now
+from mreg.registry.references import LATEST, as_reference, find_model, find_version
 from mreg.registry.stage_changes import check_seen
 from mreg.results.policies import Decided, Waiting
 
@@ -30,7 +31,7 @@ def approve(
     """See `mreg.Registry.approve`."""
     check_text("comment", comment)
 
-    def work(writer: Writer) -> Decided:
+    def work(writer: Writer) -> tuple[ModelVersion, str, str]:
         version, model, target, rule = _looked_up(writer, reference, to)
         if version.stage is ModelStage.ARCHIVED:
             raise NotAllowed(
@@ -42,9 +43,9 @@ def approve(
         _check_counts(rule, writer.actor, version, target)
         if _own_decision(writer, version, target) != (True, comment):
             decide(writer, version, target, approved=True, comment=comment)
-        return _result(writer, version, "approved", target)
+        return version, target, "approved"
 
-    return session.write(work, _after_hooks)
+    return _write(session, work)
 
 
 def reject(
@@ -61,7 +62,7 @@ def reject(
         raise BadInput("a rejection needs a reason", hint='add --reason "..."')
     check_text("reason", reason)
 
-    def work(writer: Writer) -> Decided:
+    def work(writer: Writer) -> tuple[ModelVersion, str, str]:
         version, model, target, rule = _looked_up(writer, reference, to)
         check_seen(version, seen)
         if version.stage is ModelStage.ARCHIVED and not _was_in(writer, model, version, target):
@@ -80,9 +81,9 @@ def reject(
                 reason=f"rejected: {reason}",
                 unchecked=True,
             ).version
-        return _result(writer, version, "rejected", target)
+        return version, target, "rejected"
 
-    return session.write(work, _after_hooks)
+    return _write(session, work)
 
 
 def withdraw_decision(
@@ -90,7 +91,7 @@ def withdraw_decision(
 ) -> Decided:
     """See `mreg.Registry.withdraw_decision`."""
 
-    def work(writer: Writer) -> Decided:
+    def work(writer: Writer) -> tuple[ModelVersion, str, str]:
         version, _, target, _ = _looked_up(writer, reference, to)
         if _own_decision(writer, version, target) is None:
             raise NotFound(
@@ -98,9 +99,9 @@ def withdraw_decision(
                 hint=f"mreg history {version.reference}",
             )
         withdraw(writer, version, target)
-        return _result(writer, version, "withdrawn", target)
+        return version, target, "withdrawn"
 
-    return session.write(work, _after_hooks)
+    return _write(session, work)
 
 
 def approvals(session: Session) -> tuple[Waiting, ...]:
@@ -116,7 +117,7 @@ def approvals(session: Session) -> tuple[Waiting, ...]:
                 for version in _candidates(reader, summary.model, target, rule):
                     assessment = assessment_of(reader, version, target, policy)
                     if assessment.missing or assessment.rejected_by:
-                        found.append(Waiting(version=version, assessment=assessment))
+                        found.append(Waiting(reference=version.reference, assessment=assessment))
         return tuple(found)
 
     return session.catalog.read(look)
@@ -179,18 +180,28 @@ def _not_entitled(rule: Rule, person: str, version: ModelVersion, target: str) -
     )
 
 
-def _after_hooks(reader: Reader, done: Decided) -> Decided:
-    """Return the decision with the version and its assessment after the hooks."""
-    if reader.version_by_id(done.version.version_id) is None:
-        return done
-    version = version_now(reader, done.version)
-    return replace(done, version=version, assessment=assessment_of(reader, version, done.assessment.target))
+def _write(session: Session, work: Callable[[Writer], tuple[ModelVersion, str, str]]) -> Decided:
+    """Make a decision and return it with the state after the hooks.
 
+    Args:
+        work: Returns the version, the target and the kind of the decision.
+    """
+    made: list[ModelVersion] = []
 
-def _result(writer: Writer, version: ModelVersion, decision: str, target: str) -> Decided:
-    return Decided(
-        version=version,
-        person=writer.actor,
-        decision=decision,
-        assessment=assessment_of(writer, version, target),
-    )
+    def decided(writer: Writer) -> Decided:
+        version, target, decision = work(writer)
+        made[:] = [version]
+        assessment = assessment_of(writer, version, target)
+        return Decided(
+            reference=version.reference, stage=version.stage, person=writer.actor, decision=decision,
+            assessment=assessment,
+        )  # fmt: skip
+
+    def after(reader: Reader, done: Decided) -> Decided:
+        version = reader.version_by_id(made[0].version_id)
+        if version is None:
+            return done
+        assessment = assessment_of(reader, version, done.assessment.target)
+        return replace(done, reference=version.reference, stage=version.stage, assessment=assessment)
+
+    return session.write(decided, after)

@@ -84,8 +84,8 @@ def why(session: Session, reference: VersionRef | str) -> Why:
             version=version,
             entered=entered,
             decisions=decisions_on(reader, version),
-            before=before,
-            comparison=compare_versions(before, version, directions=model.directions) if before is not None else None,
+            before=before.reference if before else None,
+            metrics=compare_versions(before, version, directions=model.directions).metrics if before else (),
         )
         return found, note
 

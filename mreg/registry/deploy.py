@@ -14,11 +14,13 @@ from mreg.catalog.deployments import (
     open_deployments,
     refuse,
 )
-from mreg.domain.hook import Deployment, DeploymentStatus, Hook
+from mreg.domain.hook import Deployment, Hook
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.text import Caution, counted
 from mreg.errors import BadInput, Corrupt, MregError, NotAllowed
 from mreg.registry.references import as_reference, find_model, find_version
+from mreg.results import Page
+from mreg.results.deployments import DeploymentReport
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -56,7 +58,7 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
     return tuple(done)
 
 
-def _deliver_pending(session: Session) -> tuple[Deployment, ...]:
+def _deliver_pending(session: Session) -> tuple[DeploymentReport, ...]:
     """Run `deliver` at the user's request, with a notice of each hook whose deployments are skipped."""
     profile = session.profile
     if not profile.adopts:
@@ -65,7 +67,7 @@ def _deliver_pending(session: Session) -> tuple[Deployment, ...]:
             if waiting.runnable or waiting.refused:
                 said = f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
                 session.notice(Caution(said))
-    return deliver(session)
+    return tuple(map(report, deliver(session)))
 
 
 def _open(session: Session, hook: Hook, own: tuple[str, ...], *, adopt: bool) -> Open:
@@ -142,7 +144,7 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
         session.notice(f"{_described(deployment)} could not be rolled back: {error.message}")
 
 
-def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple[Deployment, ...]:
+def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple[DeploymentReport, ...]:
     """See `mreg.Registry.deploy`."""
     if reference is None:
         return _deliver_pending(session)
@@ -187,15 +189,34 @@ def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple
 
     session.write_and_enqueue(request)
     session.enqueued.update(keys)
-    return deliver(session)
+    return tuple(map(report, deliver(session)))
 
 
-def deployments(session: Session, name: ModelName | str, *, limit: int = 100) -> tuple[Deployment, ...]:
+def deployments(
+    session: Session, name: ModelName | str, *, limit: int = 100, offset: int = 0
+) -> Page[DeploymentReport]:
     """See `mreg.Registry.deployments`."""
     wanted = name if isinstance(name, ModelName) else ModelName(name)
-    return session.catalog.read(lambda reader: deployments_of(reader, find_model(reader, wanted), limit))
+    found = session.catalog.read(lambda reader: deployments_of(reader, find_model(reader, wanted), limit, offset))
+    return Page(map(report, found), more=found.more)
 
 
-def failed(done: tuple[Deployment, ...] | list[Deployment]) -> list[Deployment]:
-    """Return the failed deployments."""
-    return [deployment for deployment in done if deployment.status is DeploymentStatus.FAILED]
+def report(deployment: Deployment) -> DeploymentReport:
+    """Return the report of a deployment."""
+    event = deployment.event
+    return DeploymentReport(
+        deployment_id=deployment.deployment_id,
+        key=deployment.key,
+        hook=deployment.hook,
+        reference=event.reference,
+        action=event.action,
+        stage=deployment.stage,
+        status=deployment.status,
+        attempts=deployment.attempts,
+        outcome=deployment.outcome,
+        output=deployment.output,
+        created_at=deployment.created_at,
+        started_at=deployment.started_at,
+        ended_at=deployment.ended_at,
+        event_seq=event.seq,
+    )

@@ -14,7 +14,7 @@ from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, c
 from mreg.errors import BadInput, Conflict, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_version, model_now, version_now
 from mreg.registry.session import Session
-from mreg.results.models import Deletion
+from mreg.results.changes import Deletion
 
 
 def register(

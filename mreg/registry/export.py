@@ -74,7 +74,7 @@ def export(
     except BadInput as error:
         raise _too_large(found, document) from error
     Bundle.parse(document)  # an invalid bundle must fail now, not at the import, when the source can be gone
-    with naming_version(found.versions[0].version) if len(found.versions) == 1 else nullcontext():
+    with naming_version(found.versions[0].version.reference) if len(found.versions) == 1 else nullcontext():
         size = session.artifacts().write_bundle(bundle, target, force=force, progress=progress)
     return Exported(
         reference=found.reference,
@@ -125,7 +125,7 @@ def _blobs(session: Session, versions: tuple[BundledVersion, ...]) -> dict[Diges
         if artifact.kind is ArtifactKind.FILE:
             sizes[artifact.digest] = artifact.size_bytes
         elif artifact.digest not in manifests:
-            with naming_version(bundled.version):
+            with naming_version(bundled.version.reference):
                 manifest = session.artifacts().manifest(artifact.digest)
             manifests.add(artifact.digest)
             sizes[artifact.digest] = len(manifest.canonical())

@@ -16,7 +16,7 @@ from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName
 from mreg.registry.storing import add_with_bytes
-from mreg.results.transfers import Imported, ImportedVersion
+from mreg.results.transfers import BundleContents, Imported, ImportedVersion
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -27,7 +27,7 @@ NUMBER_LIMIT = 1_000_000
 """Highest version number that an import keeps: a bundle must not use up a model's version numbers."""
 
 
-def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> Bundle:
+def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], None] | None = None) -> BundleContents:
     """Return the content of a bundle after verifying every byte; needs no catalog and writes nothing.
 
     Raises:
@@ -40,8 +40,16 @@ def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], 
     from mreg.artifacts.progress import progress_callback
 
     with BundleFile(os.fspath(path)) as file:
-        file.verify(advance=progress_callback(progress, sum(file.bundle.blobs.values())))
-        return file.bundle
+        bundle = file.bundle
+        size = sum(bundle.blobs.values())
+        file.verify(advance=progress_callback(progress, size))
+    return BundleContents(
+        model=bundle.model,
+        versions=bundle.versions,
+        event_count=len(bundle.events),
+        blob_count=len(bundle.blobs),
+        size_bytes=size,
+    )
 
 
 def import_bundle(

@@ -42,8 +42,18 @@ class _Nodes:
     def of(self, version_id: int, related: tuple[LineageNode, ...]) -> tuple[LineageNode, ...]:
         """Return the node of a version, empty if the catalog does not have the version."""
         version = self._versions.get(version_id)
-        reference = version.reference if version else self._deleted.get(version_id)
-        return (LineageNode(reference=reference, version=version, related=related),) if reference else ()
+        if version is None:
+            deleted = self._deleted.get(version_id)
+            return (LineageNode(reference=deleted, related=related),) if deleted else ()
+        node = LineageNode(
+            reference=version.reference,
+            stage=version.stage,
+            run_id=version.run_id,
+            git_commit=version.source.git_commit,
+            data=version.data,
+            related=related,
+        )
+        return (node,)
 
 
 def _chain(reader: Reader, version_id: int) -> list[int]:

@@ -74,7 +74,7 @@ def check_policy(session: Session, policy: Policy, name: ModelName | str | None 
             models = tuple(found.model for found in reader.models() if own_policy(reader, found.model) is None)
         return tuple(
             Standing(
-                version=version,
+                reference=version.reference,
                 assessment=assessment_of(reader, version, target, policy, entered=True),
                 leaving=departure(reader, version, target, person, policy),
             )

@@ -12,7 +12,8 @@ from mreg.domain.transition import EXCLUSIVE, next_stage
 from mreg.errors import Conflict, LeavesProduction, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find_model, find_version, naming_version
 from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
-from mreg.results.stages import Plan, StageChange
+from mreg.results.changes import StageChange
+from mreg.results.policies import Plan
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -85,11 +86,11 @@ def plan(
         stage = target or _next_step(version, leave_production=True)
         archived = () if keep_existing else _replaced(reader, version, stage)
         return Plan(
-            version=version,
-            stage=stage,
+            reference=version.reference,
+            stage=version.stage,
             assessment=assessment_of(reader, version, stage.value, entered=version.stage is stage),
             leaving=stage_departure(reader, version, stage, person),
-            archived=archived,
+            archived=tuple(other.reference for other in archived),
             stays=version.stage is stage,
             empties_production=empties_production(reader, version, stage),
             hooks=tuple(
@@ -177,7 +178,9 @@ def enter_stage(
             to=stage.value,
             empty=True,
         )
-    archived = tuple(writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version) for other in replaced)
+    archived = tuple(
+        writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version).reference for other in replaced
+    )
     if before is not stage or returned:
         version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=policy_details)
     return StageChange(version=version, before=before, archived=archived)
@@ -269,7 +272,7 @@ def rollback(
             ) from error
 
     version = session.catalog.read(choose)
-    with naming_version(version):
+    with naming_version(version.reference):
         session.artifacts().verify(version.artifact.digest, version.artifact.kind, version.artifact.size_bytes)
 
     def move(writer: Writer) -> StageChange:

@@ -48,7 +48,7 @@ def pull(
     if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
         target = target / _own_name(version, os.fspath(destination))
     check_destination(session, target)
-    with naming_version(version):
+    with naming_version(version.reference):
         received = session.artifacts().pull(
             artifact.digest,
             artifact.kind,
@@ -103,6 +103,6 @@ def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> Model
             f"{version.reference} is a folder of {counted(version.artifact.file_count, 'file')} and can't be streamed",
             hint=f"mreg pull {version.reference} DEST",
         )
-    with naming_version(version):
+    with naming_version(version.reference):
         session.artifacts().write_to(version.artifact.digest, version.artifact.size_bytes, to)
     return version

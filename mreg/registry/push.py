@@ -18,7 +18,7 @@ from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes
-from mreg.results.stages import StageChange
+from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
     from mreg.artifacts.stream_upload import StreamUpload
@@ -173,7 +173,7 @@ def _add(
     change = add_with_bytes(session, put, lambda stored: stored.blobs, add, after)
     version = change.version
     for other in change.archived:
-        session.notice(f"{other.reference} is archived: {version.reference} took its place in {version.stage.value}")
+        session.notice(f"{other} is archived: {version.reference} took its place in {version.stage.value}")
     return version
 
 

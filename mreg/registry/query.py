@@ -10,6 +10,7 @@ from mreg.domain.names import ModelName, VersionRef
 from mreg.errors import BadInput
 from mreg.registry.references import LATEST, as_reference, find, find_model, find_version, find_with_note
 from mreg.registry.session import Session
+from mreg.results import Page
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -20,7 +21,7 @@ COMPLETIONS_LIMIT = 200
 """Maximum number of completions; more would fill the screen."""
 
 
-def models(session: Session, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
+def models(session: Session, *, limit: int | None = None, offset: int = 0) -> Page[ModelSummary]:
     """See `mreg.Registry.models`."""
     return session.catalog.read(lambda reader: reader.models(limit=limit, offset=offset))
 
@@ -41,11 +42,9 @@ def show(
             if selector == LATEST and model.newer_archived:
                 notes.append(note)
             return version
-        return ModelVersions(
-            model=model,
-            versions=reader.versions(model, limit=limit, offset=offset),
-            metric=reader.primary_metric(model),
-        )
+        versions = reader.versions(model, limit=limit, offset=offset)
+        metric = reader.primary_metric(model)
+        return ModelVersions(model=model, versions=versions, metric=metric, more=versions.more)
 
     found = session.catalog.read(look)
     for note in dict.fromkeys(notes):
@@ -67,7 +66,7 @@ def version(session: Session, reference: VersionRef | str) -> ModelVersion:
 
 def search(
     session: Session, expression: str = "", *, sort: str | None = None, limit: int | None = None, offset: int = 0
-) -> tuple[ModelVersion, ...]:
+) -> Page[ModelVersion]:
     """See `mreg.Registry.search`."""
     from mreg.domain.expression import metrics_of
     from mreg.domain.parsing import parse, parse_sort
@@ -76,7 +75,7 @@ def search(
     condition = parse(expression)
     order = parse_sort(sort) if sort else None
 
-    def look(reader: Reader) -> tuple[tuple[ModelVersion, ...], list[str]]:
+    def look(reader: Reader) -> tuple[Page[ModelVersion], list[str]]:
         found = reader.search(condition, sort=order, limit=limit, offset=offset)
         named = metrics_of(condition) if condition is not None and not found else ()
         return found, [name for name in named if name not in reader.metric_names(name, limit=1)]
@@ -93,12 +92,11 @@ MOST_EVENTS = 200_000
 
 
 def history(
-    session: Session, reference: VersionRef | str | None = None, *, limit: int | None = None
-) -> tuple[Event, ...]:
+    session: Session, reference: VersionRef | str | None = None, *, limit: int | None = None, offset: int = 0
+) -> Page[Event]:
     """See `mreg.Registry.history`."""
-    most = MOST_EVENTS + 1 if limit is None else limit
-    events = _history(session, reference, most)
-    if limit is None and len(events) == most:
+    events = _history(session, reference, MOST_EVENTS if limit is None else limit, offset)
+    if limit is None and events.more:
         raise BadInput(
             f"the history cannot be read at once: it has more than {MOST_EVENTS:,} events",
             hint="mreg history --limit 1000 shows the newest ones",
@@ -106,23 +104,21 @@ def history(
     return events
 
 
-def _history(session: Session, reference: VersionRef | str | None, limit: int) -> tuple[Event, ...]:
+def _history(session: Session, reference: VersionRef | str | None, limit: int, offset: int) -> Page[Event]:
     from mreg.domain.names import SelectorKind
 
     if reference is None:
-        return session.catalog.read(lambda reader: reader.events(limit=limit))
+        return session.catalog.read(lambda reader: reader.events(limit=limit, offset=offset))
     wanted = as_reference(reference)
 
-    def look(reader: Reader) -> tuple[Event, ...]:
+    def look(reader: Reader) -> Page[Event]:
         model, selector = find(reader, wanted)
         if selector is None:
-            return reader.events(model=model, limit=limit)
-        if selector.kind is SelectorKind.NUMBER and not selector.back:
-            events = reader.events(model=model, version=int(selector.value), limit=limit)
-            if events:
-                return events
-        found = find_version(reader, wanted)
-        return reader.events(model=model, version=found.version, limit=limit)
+            return reader.events(model=model, limit=limit, offset=offset)
+        number = int(selector.value) if selector.kind is SelectorKind.NUMBER and not selector.back else None
+        if number is None or not reader.events(model=model, version=number, limit=1):
+            number = find_version(reader, wanted).version
+        return reader.events(model=model, version=number, limit=limit, offset=offset)
 
     return session.catalog.read(look)
 

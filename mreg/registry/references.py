@@ -88,15 +88,15 @@ def model_now(reader: Reader, model: RegisteredModel) -> RegisteredModel:
 
 
 @contextmanager
-def naming_version(version: ModelVersion) -> Iterator[None]:
-    """Add the version to the message and details of a `Corrupt` error."""
+def naming_version(reference: VersionRef | None) -> Iterator[None]:
+    """Add the version, if it is known, to the message and details of a `Corrupt` error."""
     try:
         yield
     except Corrupt as error:
+        if reference is None:
+            raise
         raise Corrupt(
-            f"{version.reference}: {error.message}",
-            hint=error.hint,
-            **{**error.details, "reference": str(version.reference)},
+            f"{reference}: {error.message}", hint=error.hint, **{**error.details, "reference": str(reference)}
         ) from error
 
 

@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from mreg.domain.events import Event
-    from mreg.domain.hook import Deployment
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.metrics import Direction, MetricValue
     from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
+    from mreg.results import Page
+    from mreg.results.changes import Deletion, StageChange
     from mreg.results.comparison import Comparison
+    from mreg.results.deployments import DeploymentReport
     from mreg.results.history import AuditReport, StagesAt, Why
     from mreg.results.lineage import Lineage
-    from mreg.results.models import Deletion, ModelSummary, ModelVersions
-    from mreg.results.policies import Decided, ModelPolicy, Standing, Waiting
+    from mreg.results.models import ModelSummary, ModelVersions
+    from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
     from mreg.results.profiles import Profile
-    from mreg.results.stages import Plan, StageChange
     from mreg.results.transfers import Exported, Imported, Pulled
     from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
@@ -169,7 +170,7 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def models(self, *, limit: int | None = None, offset: int = 0) -> tuple[ModelSummary, ...]:
+    def models(self, *, limit: int | None = None, offset: int = 0) -> Page[ModelSummary]:
         """Return the models with the values that a list shows, most recently changed first.
 
         Args:
@@ -208,7 +209,7 @@ class Registry(abc.ABC):
     @abc.abstractmethod
     def search(
         self, expression: str = "", *, sort: str | None = None, limit: int | None = None, offset: int = 0
-    ) -> tuple[ModelVersion, ...]:
+    ) -> Page[ModelVersion]:
         """Return the versions of all models that match an expression, newest first by default.
 
         Args:
@@ -446,11 +447,12 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def history(self, reference: Reference | None = None, *, limit: int | None = None) -> tuple[Event, ...]:
+    def history(self, reference: Reference | None = None, *, limit: int | None = None, offset: int = 0) -> Page[Event]:
         """Return the events of a model, of a version (also a deleted one) or of the whole catalog, newest first.
 
         Args:
             limit: Maximum number of events (default: all, if there are at most `MOST_EVENTS`).
+            offset: Number of events to skip.
 
         Raises:
             NotFound: The model or version never existed.
@@ -613,7 +615,7 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def deploy(self, reference: Reference | None = None) -> tuple[Deployment, ...]:
+    def deploy(self, reference: Reference | None = None) -> tuple[DeploymentReport, ...]:
         """Run the hooks of a version's stage again (default: the hooks that are pending).
 
         Raises:
@@ -623,8 +625,12 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def deployments(self, name: Name, *, limit: int = 100) -> tuple[Deployment, ...]:
+    def deployments(self, name: Name, *, limit: int = 100, offset: int = 0) -> Page[DeploymentReport]:
         """Return the hook runs of a model, newest first.
+
+        Args:
+            limit: Maximum number of hook runs.
+            offset: Number of hook runs to skip.
 
         Raises:
             NotFound: The model does not exist.

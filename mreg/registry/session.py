@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.domain.hook import Deployment, Hook
+    from mreg.results.changes import StageChange
     from mreg.results.profiles import Profile
-    from mreg.results.stages import StageChange
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.errors import Conflict
 from mreg.registry.references import find_model, version_now
-from mreg.results.stages import StageChange
+from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -23,15 +23,26 @@ def after_hooks(reader: Reader, change: StageChange, entered: ModelStage, undone
         undone: The rollbacks after failed hooks.
     """
     version = version_now(reader, change.version)
-    others = tuple(version_now(reader, other) for other in change.archived)
-    left = {other.version_id for rollback in undone for other in rollback.archived}
-    back: tuple[ModelVersion, ...] = ()
-    if version.version_id in left and version.stage is not entered:
-        back = reader.in_stage(find_model(reader, version.model_name), entered)
+    model = reader.model(version.model_name)
+    if model is None:  # a hook deleted it
+        return replace(change, version=version)
+    others = [(reference, reader.version(model, reference.number or 0)) for reference in change.archived]
+    left = {
+        reference.number
+        for rollback in undone
+        if version_now(reader, rollback.version).model_name == model.name
+        for reference in rollback.archived
+    }
+    back = reader.in_stage(model, entered) if version.version in left and version.stage is not entered else ()
     return replace(
         change,
         version=version,
-        archived=tuple(other for other in others if other.stage is ModelStage.ARCHIVED),
+        archived=tuple(
+            now.reference if now else reference
+            for reference, now in others
+            if now is None or now.stage is ModelStage.ARCHIVED
+        ),
+        rolled_back=bool(back),
         back=back,
     )
 

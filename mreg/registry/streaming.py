@@ -28,16 +28,19 @@ def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ..
         NotFound: The model or version does not exist.
         Corrupt: The manifest is missing or damaged.
     """
+    return _look(session, reference)[1]
+
+
+def _look(session: Session, reference: VersionRef | str) -> tuple[ModelVersion, tuple[StoredFile, ...]]:
     wanted = as_reference(reference)
     version = session.catalog.read(lambda reader: find_version(reader, wanted))
-    artifact = version.artifact
+    artifact, exact = version.artifact, version.reference
     if artifact.kind is ArtifactKind.FILE:
-        return (
-            StoredFile(version=version, path=artifact.name, size_bytes=artifact.size_bytes, digest=artifact.digest),
-        )
-    return tuple(
+        size, digest = artifact.size_bytes, artifact.digest
+        return version, (StoredFile(reference=exact, path=artifact.name, size_bytes=size, digest=digest),)
+    return version, tuple(
         StoredFile(
-            version=version,
+            reference=exact,
             path=entry.path,
             size_bytes=entry.size,
             digest=entry.digest,
@@ -48,7 +51,7 @@ def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ..
 
 
 def _manifest(session: Session, version: ModelVersion) -> Manifest:
-    with naming_version(version):
+    with naming_version(version.reference):
         return session.artifacts().manifest(version.artifact.digest)
 
 
@@ -62,13 +65,12 @@ def file(session: Session, reference: VersionRef | str, path: str | None = None)
         NotFound: The model, version or file does not exist.
         NotAllowed: The version is a folder, and no path is given.
     """
-    found = files(session, reference)
+    version, found = _look(session, reference)
     if path is not None:
         for stored in found:
             if stored.path == path:
                 return stored
-        raise NotFound(f"{found[0].version.reference} has no file {quoted(path)}", kind="file", path=path)
-    version = found[0].version
+        raise NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)
     if version.artifact.kind is ArtifactKind.FOLDER:
         raise NotAllowed(
             f"{version.reference} is a folder of {counted(len(found), 'file')}, and this gives one file",
@@ -84,7 +86,7 @@ def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int 
         Corrupt: The bytes are damaged; if a complete file is read, this is raised before its last chunk.
         Unavailable: The store cannot be read.
     """
-    with naming_version(wanted.version):
+    with naming_version(wanted.reference):
         yield from session.artifacts().read(wanted.digest, wanted.size_bytes, start, length)
 
 

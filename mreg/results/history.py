@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mreg.domain.events import Event
     from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.domain.names import VersionRef
     from mreg.domain.policy import Decision
-    from mreg.results.comparison import Comparison
+    from mreg.results.comparison import MetricDifference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,8 @@ class AuditReport:
 
     Attributes:
         events: Number of events.
-        last_hash: Hash of the last event. A copy of it kept elsewhere reveals later whether events at the end were cut.
+        last_hash: Hash of the last event, empty if there is none. A copy of it kept elsewhere reveals later whether
+            events at the end were cut.
     """
 
     events: int
@@ -49,11 +51,11 @@ class Why:
         decisions: The decisions on the version that are in force.
         before: The version that it replaced in Staging or Production, otherwise the last one that left the stage before
             it entered; None if there is none.
-        comparison: Comparison of ``before`` with the version, without their files.
+        metrics: Comparison of the metrics of ``before`` with those of the version; empty if there is no ``before``.
     """
 
     version: ModelVersion
     entered: Event | None
     decisions: tuple[Decision, ...]
-    before: ModelVersion | None
-    comparison: Comparison | None
+    before: VersionRef | None
+    metrics: tuple[MetricDifference, ...]

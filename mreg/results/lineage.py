@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from mreg.domain.model import ModelVersion
-from mreg.domain.names import VersionRef
+from mreg.errors import BadInput
+
+if TYPE_CHECKING:
+    from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.domain.names import VersionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +19,18 @@ class LineageNode:
 
     Attributes:
         reference: The version, even if it was deleted since.
-        version: The version, None if it was deleted.
+        stage: Stage of the version; None if it was deleted.
+        run_id: Run that made the version; empty if unknown.
+        git_commit: Commit that the version was pushed from; empty if unknown.
+        data: URI of each training data set by name.
         related: Its parent (at most one) in a tree of parents, its children in a tree of children.
     """
 
     reference: VersionRef
-    version: ModelVersion | None
+    stage: ModelStage | None = None
+    run_id: str = ""
+    git_commit: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
     related: tuple[LineageNode, ...] = ()
 
 
@@ -48,3 +58,23 @@ def flatten(nodes: Iterable[LineageNode]) -> tuple[tuple[int, LineageNode], ...]
         found.append((depth, node))
         pending.extend((depth + 1, child) for child in reversed(node.related))
     return tuple(found)
+
+
+def nest(nodes: Iterable[tuple[int, LineageNode]]) -> tuple[LineageNode, ...]:
+    """Return the trees of a list that `flatten` returned, whose nodes have no related nodes.
+
+    Raises:
+        BadInput: A node is more than one level below the node before it.
+    """
+    listed = tuple(nodes)
+    deepest = 0
+    for depth, node in listed:
+        if not 0 <= depth <= deepest:
+            raise BadInput(f"invalid lineage: {node.reference} has depth {depth}, expected at most {deepest}")
+        deepest = depth + 1
+    below: list[list[LineageNode]] = [[]]
+    for depth, node in reversed(listed):
+        # The related nodes come after their node, so those found one level below belong to this one.
+        below += [[] for _ in range(depth + 2 - len(below))]
+        below[depth].append(replace(node, related=tuple(reversed(below.pop(depth + 1)))))
+    return tuple(reversed(below[0]))

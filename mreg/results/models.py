@@ -1,13 +1,13 @@
-"""Lists of models, a model with its versions, and a deletion."""
+"""Models with their primary metric, and a model with its versions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mreg.domain.metrics import MetricValue
-from mreg.domain.model import ModelVersion, RegisteredModel
-from mreg.domain.names import VersionRef
+if TYPE_CHECKING:
+    from mreg.domain.metrics import MetricValue
+    from mreg.domain.model import ModelVersion, RegisteredModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,23 +31,10 @@ class ModelVersions:
 
     Attributes:
         metric: The primary metric of all versions of the model, not only these; empty if no version has a metric.
+        more: Whether the model has older versions than these. Not part of the JSON form.
     """
 
     model: RegisteredModel
     versions: tuple[ModelVersion, ...]
     metric: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deletion:
-    """A deletion, done or planned.
-
-    Attributes:
-        reference: The model or version.
-        versions: The deleted versions, oldest first.
-        places: The stage (only Staging or Production) and the aliases of each version that has any.
-    """
-
-    reference: VersionRef
-    versions: tuple[VersionRef, ...]
-    places: Mapping[VersionRef, tuple[str, ...]] = field(default_factory=dict)
+    more: bool = False

@@ -1,4 +1,4 @@
-"""Policies, how versions meet them, and the decisions of approvers."""
+"""Policies, how versions meet them, the decisions of approvers, and planned stage changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mreg.domain.model import ModelVersion
+    from mreg.domain.model import ModelStage
+    from mreg.domain.names import VersionRef
     from mreg.domain.policy import Assessment, Departure, Policy
 
 
@@ -32,7 +33,7 @@ class Standing:
         leaving: Whether the policy lets the actor take the version out of the target; None if no rule guards it.
     """
 
-    version: ModelVersion
+    reference: VersionRef
     assessment: Assessment
     leaving: Departure | None
 
@@ -41,7 +42,7 @@ class Standing:
 class Waiting:
     """A version that waits for approvals."""
 
-    version: ModelVersion
+    reference: VersionRef
     assessment: Assessment
 
 
@@ -50,12 +51,46 @@ class Decided:
     """A version after a decision.
 
     Attributes:
+        stage: Stage of the version after the decision.
         person: The person who decided.
         decision: ``approved``, ``rejected`` or ``withdrawn``.
         assessment: The policy's answer for the version and target after the decision.
     """
 
-    version: ModelVersion
+    reference: VersionRef
+    stage: ModelStage
     person: str
     decision: str
     assessment: Assessment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A promotion that was planned and not made.
+
+    Attributes:
+        stage: Stage of the version; ``assessment.target`` is the stage that it would enter.
+        assessment: The policy's answer for the version and the stage that it would enter.
+        leaving: Whether the policy lets the actor take the version out of its stage; None if no rule guards it.
+        archived: Versions that the promotion would archive.
+        stays: Whether the version is in the stage already.
+        hooks: Names of the hooks that the promotion would trigger.
+        empties_production: Whether Production would be empty, so that the command asks for confirmation. Not part of
+            the JSON form.
+    """
+
+    reference: VersionRef
+    stage: ModelStage
+    assessment: Assessment
+    leaving: Departure | None
+    archived: tuple[VersionRef, ...]
+    stays: bool
+    hooks: tuple[str, ...]
+    empties_production: bool = False
+
+    @property
+    def allowed(self) -> bool:
+        """Whether promote would succeed."""
+        return (self.stays and not self.archived) or (
+            self.assessment.passed and (self.leaving is None or self.leaving.allowed)
+        )

@@ -1,4 +1,4 @@
-"""Profiles and trusted folders."""
+"""The profile of a registry."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class Profile:
         cache: Cache for pulls from a bucket: a size such as ``20GB``, or a folder.
         model: Model of a push without a name.
         user: Actor in the audit trail.
-        hooks: Hooks that changes trigger.
-        adopts: Whether hooks also run for deployments that other processes left in the catalog.
+        hooks: Hooks that changes trigger. Not part of the JSON form.
+        adopts: Whether hooks also run for deployments that other processes left in the catalog. Not part of the JSON
+            form.
         origins: Origin of each value by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
     """
 
@@ -87,39 +88,3 @@ class Profile:
         values = {f"MREG_{key.upper()}": getattr(self, key) for key in KEYS if key != "model"}
         values |= {"MREG_PROFILE": self.name, "MREG_CONFIG": hook.file}
         return {name: str(value) for name, value in values.items() if value}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileEntry:
-    """A profile in a list.
-
-    Attributes:
-        origin: The file that defines it, or ``built in``.
-        active: Whether it is in use in the working folder.
-    """
-
-    name: str
-    origin: str
-    active: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedFolder:
-    """A folder whose project file the user has allowed to name a profile and a store.
-
-    Attributes:
-        folder: Absolute path, without symbolic links.
-        profile: Profile that the file names, empty if none.
-        catalog: Catalog that the file names, empty if none.
-        artifacts: Artifact location that the file names, empty if none.
-    """
-
-    folder: str
-    profile: str
-    catalog: str
-    artifacts: str
-
-    @property
-    def file(self) -> str:
-        """The project file."""
-        return os.path.join(self.folder, PROJECT_FILE)

@@ -1,13 +1,17 @@
-"""Files of versions, pulls, exports and imports."""
+"""Files of versions, pulls, exports, imports and bundles."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mreg.domain.digest import Digest
-from mreg.domain.model import ModelVersion
-from mreg.domain.names import ModelName, VersionRef
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mreg.domain.bundle import BundledModel, BundledVersion
+    from mreg.domain.digest import Digest
+    from mreg.domain.model import ModelVersion
+    from mreg.domain.names import ModelName, VersionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +36,14 @@ class StoredFile:
 
     Attributes:
         path: Name of the file, or its path in the folder.
+        reference: The version. Not part of the JSON form, whose address names the version; None after decoding.
     """
 
-    version: ModelVersion
     path: str
     size_bytes: int
     digest: Digest
     executable: bool = False
+    reference: VersionRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,24 @@ class Exported:
     reference: VersionRef
     versions: tuple[VersionRef, ...]
     destination: Path
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleContents:
+    """The contents of a verified bundle.
+
+    Attributes:
+        versions: The versions in the bundle, in ascending order.
+        event_count: Number of events.
+        blob_count: Number of blobs.
+        size_bytes: Size of all blobs.
+    """
+
+    model: BundledModel
+    versions: tuple[BundledVersion, ...]
+    event_count: int
+    blob_count: int
     size_bytes: int
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from mreg.domain.digest import Digest
-from mreg.domain.names import VersionRef
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mreg.domain.digest import Digest
+    from mreg.domain.names import VersionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,7 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
         "Cache-Control": "private, no-cache",
         "X-Checksum-Sha256": file.digest.value,
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.digest.value)).decode()}:",
-        "X-Reference": str(file.version.reference),
+        "X-Reference": str(file.reference),
         "Content-Disposition": _disposition(file.path.rpartition("/")[2]),
     }
     if not _matches(request.headers.get("if-match", "*"), etag):

@@ -34,7 +34,7 @@ def search(
     offset: Offset = 0,
 ) -> JSONResponse:
     """Versions over all models for which an expression holds, newest first unless sorted."""
-    return paged(request, lambda most, skip: registry.search(q, sort=sort, limit=most, offset=skip), limit, offset)
+    return paged(request, registry.search(q, sort=sort, limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/compare", responses=gives(schemas.Comparison))
@@ -50,7 +50,7 @@ def compare(
 @router.get("/history", responses=gives(list[schemas.Event]))
 def history(registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0) -> JSONResponse:
     """What happened to anything, newest first."""
-    return paged(request, lambda most, skip: registry.history(limit=most + skip)[skip:], limit, offset)
+    return paged(request, registry.history(limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/audit", responses=gives(schemas.AuditReport))

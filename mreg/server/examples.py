@@ -1,220 +1,220 @@
-"""An example of every answer, for the OpenAPI document; a test holds each against its shape."""
+"""An example of every answer, for the OpenAPI document: results, encoded as the server encodes its own."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypedDict
 
-Example = dict[str, Any]
+from mreg.domain.digest import Digest
+from mreg.domain.events import Event
+from mreg.domain.gates import GateResult
+from mreg.domain.hook import DeploymentStatus
+from mreg.domain.metrics import Direction, Verdict
+from mreg.domain.model import (
+    ArtifactKind,
+    ModelArtifact,
+    ModelStage,
+    ModelStatus,
+    ModelVersion,
+    RegisteredModel,
+    Source,
+)
+from mreg.domain.names import ModelName, VersionRef
+from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
+from mreg.results.changes import Deletion, StageChange
+from mreg.results.comparison import Change, Comparison, MetricDifference
+from mreg.results.deployments import DeploymentReport
+from mreg.results.history import AuditReport, StagesAt, Why
+from mreg.results.lineage import Lineage, LineageNode
+from mreg.results.models import ModelSummary, ModelVersions
+from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
+from mreg.results.transfers import StoredFile
+from mreg.wire import form_of
+from mreg.wire.models import ProductionVersion, encode_production
 
-_CHECKSUM = "sha256:964c3755933dba0c2d592eaf69dacae09b0c19df7bd1982d6664153d28f6252e"
 
-MODEL: Example = {
-    "model_id": 1,
-    "name": "classifier",
-    "description": "spam or not",
-    "tags": {"team": "mail"},
-    "aliases": {"champion": 3},
-    "directions": {"cost": "lower"},
-    "primary_metric": "accuracy",
-    "version_count": 3,
-    "latest_version": 3,
-    "production_version": 3,
-    "staging_version": None,
-    "created_at": "2026-03-01T12:00:00.000000Z",
-    "updated_at": "2026-03-09T08:30:00.000000Z",
-    "created_by": "ada",
-}
-VERSION: Example = {
-    "version_id": 7,
-    "model_name": "classifier",
-    "version": 3,
-    "reference": "classifier@3",
-    "stage": "Production",
-    "status": "deployed",
-    "description": "with the new features",
-    "tags": {"data": "2026-02"},
-    "parameters": {"lr": "0.01"},
-    "metrics": {"accuracy": 0.95, "f1_score": 0.93},
-    "aliases": ["champion"],
-    "artifact": {
-        "artifact_id": 5,
-        "kind": "file",
-        "name": "model.pkl",
-        "path": "s3://ml-models/registry/blobs/sha256/96/4c3755933dba0c2d592eaf69dacae09b0c19df7bd1982d6664153d28f6252e",
-        "size_bytes": 93374,
-        "checksum": _CHECKSUM,
-        "file_count": 1,
-        "format": "pickle",
-    },
-    "run_id": "github:77",
-    "experiment_id": None,
-    "parent_version": "base@1",
-    "data": {"train": "s3://lake/churn/2026-03"},
-    "source": {
-        "git_commit": "545e02e4d1a9a1c6f5b0a8d2c7e9f3b1a6c4d2e0",
-        "git_branch": "main",
-        "git_remote": "https://git.example/ml/classifier",
-        "git_dirty": False,
-        "run_url": None,
-        "environment": {"python": "3.11.7", "scikit-learn": "1.5.2"},
-    },
-    "created_at": "2026-03-08T17:05:00.000000Z",
-    "updated_at": "2026-03-09T08:30:00.000000Z",
-    "deployed_at": "2026-03-09T08:30:00.000000Z",
-    "created_by": "ci",
-}
-_OLDER: Example = {
-    **VERSION,
-    "version_id": 4,
-    "version": 2,
-    "reference": "classifier@2",
-    "stage": "Archived",
-    "metrics": {"accuracy": 0.91},
-    "aliases": [],
-}
-_METRIC: Example = {
-    "name": "accuracy",
-    "version_a": 0.91,
-    "version_b": 0.95,
-    "delta": 0.04,
-    "percent": 4.395604395604396,
-    "direction": "higher",
-    "verdict": "better",
-}
-_ASSESSMENT: Example = {
-    "target": "Production",
-    "passed": False,
-    "must_come_from": None,
-    "gates": [{"gate": "accuracy >= 0.9", "passed": True, "found": "0.95", "bound": None}],
-    "approvals_needed": 1,
-    "approved_by": [],
-    "may_approve": ["risk"],
-    "rejected_by": [],
-    "override_allowed": False,
-}
-_EVENT: Example = {
-    "seq": 12,
-    "at": "2026-03-09T08:30:00.000000Z",
-    "actor": "ada",
-    "action": "version.stage_changed",
-    "model_id": 1,
-    "model": "classifier",
-    "version": 3,
-    "details": {"from": "Staging", "to": "Production"},
-    "previous": "0" * 64,
-    "hash": "1" * 64,
-}
+class Problem(TypedDict):
+    """An error (RFC 9457): ``code`` is that of the command line, and ``hint`` names requests."""
 
-EXAMPLES: dict[str, Example] = {
-    "Model": MODEL,
-    "ModelSummary": {**MODEL, "metric": "accuracy", "latest_metric": 0.95, "production_metric": 0.95},
-    "ModelVersions": {**MODEL, "metric": "accuracy", "versions": [VERSION, _OLDER]},
-    "ModelVersion": VERSION,
-    "ProductionVersion": {**VERSION, "artifact_path": VERSION["artifact"]["path"]},
-    "StageChange": {**VERSION, "previous_stage": "Staging", "changed": True, "archived": ["classifier@2"]},
-    "Comparison": {
-        "version_a": _OLDER,
-        "version_b": VERSION,
-        "metric_diff": {"accuracy": 0.04, "f1_score": None},
-        "metrics": [_METRIC],
-        "changes": [{"group": "parameters", "name": "lr", "version_a": "0.1", "version_b": "0.01"}],
-        "same_artifact": False,
-    },
-    "Event": _EVENT,
-    "StagesAt": {"model": "classifier", "at": "2026-03-01T12:00:00.000000Z", "stages": {"Production": [2]}},
-    "Lineage": {
-        "version": VERSION,
-        "parents": [
-            {
-                "reference": "base@1",
-                "depth": 0,
-                "deleted": False,
-                "stage": "None",
-                "run_id": None,
-                "git_commit": None,
-                "data": {},
-            }
-        ],
-        "children": [],
-    },
-    "Deletion": {"reference": "classifier@2", "versions": ["classifier@2"]},
-    "StoredFile": {"path": "model.pkl", "size_bytes": 93374, "checksum": _CHECKSUM, "executable": False},
-    "ModelPolicy": {
-        "model": "classifier",
-        "own": True,
-        "policy": {"Production": {"from": "Staging", "gates": ["accuracy >= 0.9"], "approvals": 1}},
-    },
-    "Standing": {
-        "reference": "classifier@3",
-        **_ASSESSMENT,
-        "leaving": {
-            "place": "Production",
-            "allowed": False,
-            "may_take_out": ["ml-lead", "risk"],
-            "override_allowed": False,
-        },
-    },
-    "Waiting": {"reference": "classifier@3", **_ASSESSMENT},
-    "Decided": {
-        "reference": "classifier@3",
-        "stage": "Staging",
-        "person": "risk",
-        "decision": "approved",
-        **_ASSESSMENT,
-        "passed": True,
-        "approved_by": ["risk"],
-    },
-    "Plan": {
-        "reference": "classifier@3",
-        "stage": "Staging",
-        "allowed": False,
-        "stays": False,
-        "archived": ["classifier@2"],
-        "hooks": ["deploy"],
-        "leaving": None,
-        **_ASSESSMENT,
-    },
-    "AuditReport": {"events": 12, "last_hash": "1" * 64},
-    "Why": {
-        "version": VERSION,
-        "entered": _EVENT,
-        "decisions": [
-            {
-                "target": "Production",
-                "person": "risk",
-                "approved": True,
-                "comment": "checked on the holdout",
-                "checksum": _CHECKSUM,
-                "at": "2026-03-09T08:00:00.000000Z",
-            }
-        ],
-        "before": "classifier@2",
-        "metrics": [_METRIC],
-    },
-    "Deployment": {
-        "deployment_id": 3,
-        "key": "b5f0c1d2e3a4958677889900",
-        "hook": "deploy",
-        "reference": "classifier@3",
-        "action": "version.stage_changed",
-        "stage": "Production",
-        "status": "deployed",
-        "attempts": 1,
-        "outcome": 0,
-        "output": "restarted\n",
-        "created_at": "2026-03-09T08:30:00.000000Z",
-        "started_at": "2026-03-09T08:30:01.000000Z",
-        "ended_at": "2026-03-09T08:30:09.000000Z",
-        "event_seq": 12,
-    },
-    "Problem": {
-        "type": "urn:mreg:problem:not_found",
-        "title": "Not Found",
-        "status": 404,
-        "detail": "there is no model 'clasifier'",
-        "code": "not_found",
-        "hint": "did you mean classifier?",
-        "details": {"kind": "model", "name": "clasifier"},
-    },
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str | None
+    details: dict[str, Any]
+
+
+NAME = ModelName("classifier")
+REFERENCE, OLDER_REFERENCE = VersionRef.parse("classifier@3"), VersionRef.parse("classifier@2")
+DIGEST = Digest.sha256("964c3755933dba0c2d592eaf69dacae09b0c19df7bd1982d6664153d28f6252e")
+
+
+def _at(day: int, hour: int, minute: int = 0, second: int = 0) -> datetime:
+    return datetime(2026, 3, day, hour, minute, second, tzinfo=UTC)
+
+
+MODEL = RegisteredModel(
+    model_id=1,
+    name=NAME,
+    description="spam or not",
+    tags={"team": "mail"},
+    aliases={"champion": 3},
+    directions={"cost": "lower"},
+    primary_metric="accuracy",
+    version_count=3,
+    latest_version=3,
+    production_version=3,
+    created_at=_at(1, 12),
+    updated_at=_at(9, 8, 30),
+    created_by="ada",
+)
+VERSION = ModelVersion(
+    version_id=7,
+    model_name=NAME,
+    version=3,
+    stage=ModelStage.PRODUCTION,
+    status=ModelStatus.DEPLOYED,
+    description="with the new features",
+    tags={"data": "2026-02"},
+    parameters={"lr": "0.01"},
+    metrics={"accuracy": 0.95, "f1_score": 0.93},
+    aliases=("champion",),
+    artifact=ModelArtifact(
+        artifact_id=5,
+        kind=ArtifactKind.FILE,
+        name="model.pkl",
+        path=f"s3://ml-models/registry/blobs/sha256/96/{DIGEST.value[2:]}",
+        size_bytes=93374,
+        digest=DIGEST,
+        format="pickle",
+    ),
+    run_id="github:77",
+    parent=VersionRef.parse("base@1"),
+    data={"train": "s3://lake/churn/2026-03"},
+    source=Source(
+        git_commit="545e02e4d1a9a1c6f5b0a8d2c7e9f3b1a6c4d2e0",
+        git_branch="main",
+        git_remote="https://git.example/ml/classifier",
+        git_dirty=False,
+        environment={"python": "3.11.7", "scikit-learn": "1.5.2"},
+    ),
+    created_at=_at(8, 17, 5),
+    updated_at=_at(9, 8, 30),
+    deployed_at=_at(9, 8, 30),
+    created_by="ci",
+)
+OLDER = replace(VERSION, version_id=4, version=2, stage=ModelStage.ARCHIVED, metrics={"accuracy": 0.91}, aliases=())
+METRIC = MetricDifference(
+    name="accuracy",
+    first=0.91,
+    second=0.95,
+    delta=0.04,
+    percent=4.395604395604396,
+    direction=Direction.HIGHER,
+    verdict=Verdict.BETTER,
+)
+ASSESSMENT = Assessment(
+    target="Production",
+    gates=(GateResult(gate="accuracy >= 0.9", passed=True, found="0.95"),),
+    needed=1,
+    may_approve=("risk",),
+)
+EVENT = Event(
+    seq=12,
+    at=_at(9, 8, 30),
+    actor="ada",
+    action="version.stage_changed",
+    model_id=1,
+    model="classifier",
+    version=3,
+    details={"from": "Staging", "to": "Production"},
+    previous="0" * 64,
+    hash="1" * 64,
+)
+DECISION = Decision(
+    target="Production", person="risk", approved=True, comment="checked on the holdout", digest=DIGEST, at=_at(9, 8)
+)
+RESULTS = (
+    MODEL,
+    ModelSummary(model=MODEL, metric="accuracy", latest_value=0.95, production_value=0.95),
+    ModelVersions(model=MODEL, metric="accuracy", versions=(VERSION, OLDER)),
+    VERSION,
+    StageChange(version=VERSION, before=ModelStage.STAGING, archived=(OLDER_REFERENCE,)),
+    Comparison(
+        first=OLDER,
+        second=VERSION,
+        metrics=(METRIC,),
+        changes=(Change(group="parameters", name="lr", first="0.1", second="0.01"),),
+        same_artifact=False,
+    ),
+    EVENT,
+    StagesAt(model="classifier", at="2026-03-01T12:00:00.000000Z", stages={ModelStage.PRODUCTION: (2,)}),
+    Lineage(
+        version=VERSION,
+        parents=(LineageNode(reference=VersionRef.parse("base@1"), stage=ModelStage.NONE),),
+        children=(),
+    ),
+    Deletion(reference=OLDER_REFERENCE, versions=(OLDER_REFERENCE,)),
+    StoredFile(path="model.pkl", size_bytes=93374, digest=DIGEST),
+    ModelPolicy(
+        model="classifier",
+        own=True,
+        policy=Policy({"Production": Rule(came_from=ModelStage.STAGING, gates=("accuracy >= 0.9",), approvals=1)}),
+    ),
+    Standing(
+        reference=REFERENCE,
+        assessment=ASSESSMENT,
+        leaving=Departure(place="Production", allowed=False, may_take_out=("ml-lead", "risk")),
+    ),
+    Waiting(reference=REFERENCE, assessment=ASSESSMENT),
+    Decided(
+        reference=REFERENCE,
+        stage=ModelStage.STAGING,
+        person="risk",
+        decision="approved",
+        assessment=replace(ASSESSMENT, approved_by=("risk",), may_approve=()),
+    ),
+    Plan(
+        reference=REFERENCE,
+        stage=ModelStage.STAGING,
+        assessment=ASSESSMENT,
+        leaving=None,
+        archived=(OLDER_REFERENCE,),
+        stays=False,
+        hooks=("deploy",),
+    ),
+    AuditReport(events=12, last_hash="1" * 64),
+    Why(version=VERSION, entered=EVENT, decisions=(DECISION,), before=OLDER_REFERENCE, metrics=(METRIC,)),
+    DeploymentReport(
+        deployment_id=3,
+        key="b5f0c1d2e3a4958677889900",
+        hook="deploy",
+        reference="classifier@3",
+        action="version.stage_changed",
+        stage="Production",
+        status=DeploymentStatus.DEPLOYED,
+        attempts=1,
+        outcome=0,
+        output="restarted\n",
+        created_at=_at(9, 8, 30),
+        started_at=_at(9, 8, 30, 1),
+        ended_at=_at(9, 8, 30, 9),
+        event_seq=12,
+    ),
+)
+
+EXAMPLES: dict[type, Any] = {form.shape: form.encode(result) for result in RESULTS for form in [form_of(type(result))]}
+"""By shape."""
+
+EXAMPLES[ProductionVersion] = encode_production(VERSION)
+EXAMPLES[Problem] = {
+    "type": "urn:mreg:problem:not_found",
+    "title": "Not Found",
+    "status": 404,
+    "detail": "there is no model 'clasifier'",
+    "code": "not_found",
+    "hint": "did you mean classifier?",
+    "details": {"kind": "model", "name": "clasifier"},
 }
-"""By the name of the shape."""

@@ -23,15 +23,15 @@ from mreg.server.parameters import (
     answer,
     decoded,
     exactly,
+    model_versions,
     needs,
     other_version,
     own_version,
-    page,
     paged,
 )
 from mreg.server.problems import Answer, problem
 from mreg.server.schemas import gives
-from mreg.wire import wire
+from mreg.wire.models import encode_production
 
 router = APIRouter(tags=["models"])
 
@@ -108,7 +108,7 @@ def register(body: NewModel, registry: RegistryOf) -> Any:
 @router.get("/models", responses=gives(list[schemas.ModelSummary]))
 def list_models(registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0) -> JSONResponse:
     """Every model with its latest and production versions, the one that changed last first."""
-    return paged(request, lambda most, skip: registry.models(limit=most, offset=skip), limit, offset)
+    return paged(request, registry.models(limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/models/{model}", responses=gives(schemas.ModelVersions))
@@ -116,16 +116,7 @@ def show_model(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0
 ) -> JSONResponse:
     """A model and its versions, newest first."""
-    shown: list[Any] = []
-
-    def versions(most: int, skip: int) -> Any:
-        shown.append(registry.show(exactly(model), limit=most, offset=skip))
-        return shown[-1].versions
-
-    found, headers = page(request, versions, limit, offset)
-    document = wire(shown[-1])
-    document["versions"] = document["versions"][: len(found)]
-    return Answer(document, headers=headers)
+    return paged(request, model_versions(registry, model, limit=limit, offset=offset), limit, offset)
 
 
 @router.patch("/models/{model}", responses=gives(schemas.Model))
@@ -188,7 +179,7 @@ def remove_alias(model: Model, alias: str, registry: RegistryOf, override: Overr
 def production(model: Model, registry: RegistryOf) -> JSONResponse:
     """The version in Production, with the place of its bytes. 404 where there is none."""
     version = registry.version(other_version(model, "production"))
-    return Answer({**wire(version), "artifact_path": version.artifact.path})
+    return Answer(encode_production(version))
 
 
 @router.get("/models/{model}/compare", responses=gives(schemas.Comparison))
@@ -214,7 +205,7 @@ def history(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
     """What happened to a model and its versions, newest first."""
-    return paged(request, lambda most, skip: registry.history(exactly(model), limit=most + skip)[skip:], limit, offset)
+    return paged(request, registry.history(exactly(model), limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/models/{model}/stages", responses=gives(schemas.StagesAt))
@@ -232,4 +223,4 @@ def deployments(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
     """What changes of a model set off, newest first."""
-    return paged(request, lambda most, skip: registry.deployments(model, limit=most + skip)[skip:], limit, offset)
+    return paged(request, registry.deployments(model, limit=limit, offset=offset), limit, offset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 from urllib.parse import unquote, urlencode
 
@@ -14,10 +13,12 @@ from starlette.responses import JSONResponse
 from mreg.domain.names import ModelName, Selector, VersionRef
 from mreg.errors import BadInput
 from mreg.registry.local import LocalRegistry
+from mreg.results import Page
+from mreg.results.models import ModelVersions
 from mreg.results.tokens import Role
 from mreg.server.guard import Caller, may_not
 from mreg.server.problems import Answer
-from mreg.wire import wire
+from mreg.wire import encode
 
 Override = Annotated[
     str, Query(description="Why the policy is overridden, if it allows overrides (audited).", examples=["shop is down"])
@@ -111,29 +112,24 @@ Offset = Annotated[
 ]
 
 
+def model_versions(registry: LocalRegistry, model: ModelName, *, limit: int, offset: int = 0) -> ModelVersions:
+    """A model with a page of its versions, newest first."""
+    found = registry.show(exactly(model), limit=limit, offset=offset)
+    if not isinstance(found, ModelVersions):
+        raise TypeError(found)
+    return found
+
+
 def answer(value: object) -> JSONResponse:
     """A value of the registry as JSON."""
-    return Answer(wire(value))
+    return Answer(encode(value))
 
 
-def page(
-    request: Request, found: Callable[[int, int], Sequence[Any]], limit: int, offset: int
-) -> tuple[Sequence[Any], dict[str, str]]:
-    """A page of a list, and the header that names the next one where there is one.
-
-    Args:
-        found: Gives so many things from an offset on.
-    """
-    things = found(limit + 1, offset)
+def paged(request: Request, found: Page[Any] | ModelVersions, limit: int, offset: int) -> JSONResponse:
+    """A page of a list as JSON, with the header that names the next page if there is one."""
     headers = {}
-    if len(things) > limit and offset + limit <= OFFSET_LIMIT:
+    if found.more and offset + limit <= OFFSET_LIMIT:
         query = [(key, value) for key, value in request.query_params.multi_items() if key not in ("limit", "offset")]
         more = urlencode([*query, ("limit", str(limit)), ("offset", str(offset + limit))])
         headers["Link"] = f'<{request.scope["path"]}?{more}>; rel="next"'
-    return things[:limit], headers
-
-
-def paged(request: Request, found: Callable[[int, int], Sequence[Any]], limit: int, offset: int) -> JSONResponse:
-    """A page of a list as JSON; see `page`."""
-    things, headers = page(request, found, limit, offset)
-    return Answer(wire(tuple(things)), headers=headers)
+    return Answer(encode(found), headers=headers)

@@ -131,7 +131,7 @@ def version_history(
     version: Version, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
     """What happened to a version, newest first; also to one that was deleted, by its number."""
-    return paged(request, lambda most, skip: registry.history(version, limit=most + skip)[skip:], limit, offset)
+    return paged(request, registry.history(version, limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/models/{model}/versions/{version}/lineage", responses=gives(schemas.Lineage))

@@ -1,50 +1,86 @@
-"""Domain values as JSON-ready dicts: the one place, shared by ``--json``, the server and hooks.
+"""Wire: the one JSON form of every result, for ``--json``, the server, hooks, and clients of the server.
 
-Keys are stable: new ones may come, none goes or changes its meaning. Times are ISO 8601 in UTC, references and digests
-are texts, what is absent is null (one value) or empty (a list or mapping). ``docs/json.md`` names every key, and a
-test holds it against this module.
+A module for each subject of `mreg.results` has the shapes (typed dicts) with a function that encodes to each and one
+that decodes from it. The key tables of ``docs/json.md`` and the OpenAPI schemas are generated from the shapes.
+
+Keys are stable: new ones can be added; none is removed or changes its meaning. Times are ISO 8601 in UTC, references
+and digests are texts. An absent value is null; an absent list or mapping is empty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any, Generic, Literal, TypeVar
 
-from mreg.domain.events import time_text
-from mreg.wire import bundles, serving, upkeep
+from mreg.domain.events import parse_time, time_text
+from mreg.errors import BadInput
+from mreg.results import subject_of
 
-if TYPE_CHECKING:
-    from datetime import datetime
+R = TypeVar("R")
+S = TypeVar("S")
 
-    from mreg.domain.events import Event
-    from mreg.domain.gates import GateResult
-    from mreg.domain.hook import Deployment
-    from mreg.domain.model import ModelArtifact, ModelVersion, RegisteredModel, Source
-    from mreg.domain.policy import Assessment, Decision, Departure
-    from mreg.results.comparison import Change, Comparison, MetricDifference, Regression
-    from mreg.results.history import AuditReport, StagesAt, Why
-    from mreg.results.lineage import Lineage, LineageNode
-    from mreg.results.models import Deletion, ModelSummary, ModelVersions
-    from mreg.results.policies import Decided, ModelPolicy, Standing, Waiting
-    from mreg.results.profiles import Profile, ProfileEntry, TrustedFolder
-    from mreg.results.stages import Plan, StageChange
-    from mreg.results.transfers import Pulled
-
-Wire = dict[str, Any]
+Number = int | float
+Stage = Literal["None", "Staging", "Production", "Archived"]
+Direction = Literal["higher", "lower"]
 
 
-def wire(value: object) -> Any:
-    """The value JSON-ready; a tuple or list becomes a list."""
+class Form(Generic[R, S]):
+    """The JSON form of a type.
+
+    Attributes:
+        kind: The type.
+        shape: The typed dict that ``encode`` returns and ``decode`` takes.
+    """
+
+    def __init__(self, kind: type[R], shape: type[S], encode: Callable[[R], S], decode: Callable[[S], R]) -> None:
+        self.kind, self.shape, self.encode, self.decode = kind, shape, encode, decode
+
+
+_FORMS: dict[type[Any], Form[Any, Any]] = {}
+"""The forms of the subjects that were imported: a list can have 100,000 results."""
+
+
+def form_of(kind: type[R]) -> Form[R, Any]:
+    """Return the JSON form of a type of results; imports only the shapes of its subject.
+
+    Raises:
+        LookupError: The type has no JSON form.
+    """
+    if kind not in _FORMS:
+        _FORMS.update({form.kind: form for form in import_module(f"mreg.wire.{subject_of(kind)}").FORMS})
+    if kind not in _FORMS:
+        raise LookupError(f"{kind.__name__} has no JSON form")
+    return _FORMS[kind]
+
+
+def encode(value: object) -> Any:
+    """Return the JSON form of a result; of a tuple or list of results, a list."""
     if isinstance(value, (tuple, list)):
-        return [wire(item) for item in value]
-    return _WRITERS[type(value).__name__](value)
+        return [encode(item) for item in value]
+    return form_of(type(value)).encode(value)
+
+
+def decode(kind: type[R], shape: Any) -> R:
+    """Return the result of a type that `encode` made a JSON form of.
+
+    Fields that the JSON form lacks have their defaults.
+
+    Raises:
+        BadInput: The JSON has another shape, or a value in it is invalid.
+    """
+    try:
+        return form_of(kind).decode(shape)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"invalid JSON of {kind.__name__}: {type(error).__name__}: {error}") from error
 
 
 _EMPTY: dict[Any, str] = {dict: "{}", list: "[]", tuple: "[]"}
 
 
 def json_text(document: Any) -> str:
-    """The text that `json.dumps` writes of a document with an indent of 2, all characters unescaped and no NaN.
+    """Return the text that `json.dumps` writes for a document with an indent of 2, all characters unescaped and no NaN.
 
     It takes half the time: given an indent, `json.dumps` uses an encoder that is written in Python.
 
@@ -81,367 +117,20 @@ def json_text(document: Any) -> str:
     return member(document, "\n")
 
 
-def _time(at: datetime | None) -> str | None:
-    return time_text(at) if at is not None else None
+def encode_time(at: datetime | None) -> str | None:
+    """Return the text of a time, None for none."""
+    return None if at is None else time_text(at)
 
 
-def _model(model: RegisteredModel) -> Wire:
-    return {
-        "model_id": model.model_id,
-        "name": str(model.name),
-        "description": model.description,
-        "tags": dict(model.tags),
-        "aliases": dict(model.aliases),
-        "directions": dict(model.directions),
-        "primary_metric": model.primary_metric or None,
-        "version_count": model.version_count,
-        "latest_version": model.latest_version,
-        "production_version": model.production_version,
-        "staging_version": model.staging_version,
-        "created_at": _time(model.created_at),
-        "updated_at": _time(model.updated_at),
-        "created_by": model.created_by,
-    }
+def decode_time(text: str) -> datetime:
+    """Return the time of a text, aware UTC.
 
+    Raises:
+        BadInput: The text is not a valid time.
+    """
+    return datetime.fromisoformat(parse_time(text)).astimezone(UTC)
 
-def _summary(summary: ModelSummary) -> Wire:
-    return {
-        **_model(summary.model),
-        "metric": summary.metric or None,
-        "latest_metric": summary.latest_value,
-        "production_metric": summary.production_value,
-    }
 
-
-def _model_versions(found: ModelVersions) -> Wire:
-    return {
-        **_model(found.model),
-        "metric": found.metric or None,
-        "versions": [_version(version) for version in found.versions],
-    }
-
-
-def _artifact(artifact: ModelArtifact) -> Wire:
-    return {
-        "artifact_id": artifact.artifact_id,
-        "kind": artifact.kind.value,
-        "name": artifact.name,
-        "path": artifact.path,
-        "size_bytes": artifact.size_bytes,
-        "checksum": str(artifact.digest),
-        "file_count": artifact.file_count,
-        "format": artifact.format,
-    }
-
-
-def _source(source: Source) -> Wire:
-    return {
-        "git_commit": source.git_commit or None,
-        "git_branch": source.git_branch or None,
-        "git_remote": source.git_remote or None,
-        "git_dirty": source.git_dirty,
-        "run_url": source.run_url or None,
-        "environment": dict(source.environment),
-    }
-
-
-def _version(version: ModelVersion) -> Wire:
-    return {
-        "version_id": version.version_id,
-        "model_name": str(version.model_name),
-        "version": version.version,
-        "reference": str(version.reference),
-        "stage": version.stage.value,
-        "status": version.status.value,
-        "description": version.description,
-        "tags": dict(version.tags),
-        "parameters": dict(version.parameters),
-        "metrics": dict(version.metrics),
-        "aliases": list(version.aliases),
-        "artifact": _artifact(version.artifact),
-        "run_id": version.run_id or None,
-        "experiment_id": version.experiment_id or None,
-        "parent_version": str(version.parent) if version.parent else None,
-        "data": dict(version.data),
-        "source": _source(version.source),
-        "created_at": _time(version.created_at),
-        "updated_at": _time(version.updated_at),
-        "deployed_at": _time(version.deployed_at),
-        "created_by": version.created_by,
-    }
-
-
-def _pulled(pulled: Pulled) -> Wire:
-    return {
-        **_version(pulled.version),
-        "destination": str(pulled.destination),
-        "unchanged": pulled.unchanged,
-        "other_files": pulled.other_files,
-    }
-
-
-def _stage_change(change: StageChange) -> Wire:
-    return {
-        **_version(change.version),
-        "previous_stage": change.before.value,
-        "changed": change.changed,
-        "archived": [str(version.reference) for version in change.archived],
-    }
-
-
-def _metric_difference(row: MetricDifference) -> Wire:
-    return {
-        "name": row.name,
-        "version_a": row.first,
-        "version_b": row.second,
-        "delta": row.delta,
-        "percent": row.percent,
-        "direction": row.direction.value if row.direction else None,
-        "verdict": row.verdict.value,
-    }
-
-
-def _change(change: Change) -> Wire:
-    return {"group": change.group, "name": change.name, "version_a": change.first, "version_b": change.second}
-
-
-def _comparison(comparison: Comparison) -> Wire:
-    return {
-        "version_a": _version(comparison.first),
-        "version_b": _version(comparison.second),
-        "metric_diff": {row.name: row.delta for row in comparison.metrics},
-        "metrics": [_metric_difference(row) for row in comparison.metrics],
-        "changes": [_change(change) for change in comparison.changes],
-        "same_artifact": comparison.same_artifact,
-    }
-
-
-def _regression(regression: Regression) -> Wire:
-    return {**_metric_difference(regression.metric), "reason": regression.reason}
-
-
-def _event(event: Event) -> Wire:
-    return {
-        "seq": event.seq,
-        "at": _time(event.at),
-        "actor": event.actor,
-        "action": event.action,
-        "model_id": event.model_id,
-        "model": event.model,
-        "version": event.version,
-        "details": dict(event.details),
-        "previous": event.previous,
-        "hash": event.hash,
-    }
-
-
-def _stages_at(found: StagesAt) -> Wire:
-    return {
-        "model": found.model,
-        "at": found.at,
-        "stages": {stage.value: list(versions) for stage, versions in found.stages.items()},
-    }
-
-
-def _lineage_nodes(nodes: tuple[LineageNode, ...]) -> list[Wire]:
-    from mreg.results.lineage import flatten
-
-    # Flat with depths: a chain of thousands would nest deeper than JSON readers go.
-    return [
-        {
-            "reference": str(node.reference),
-            "depth": depth,
-            "deleted": node.version is None,
-            "stage": node.version.stage.value if node.version else None,
-            "run_id": (node.version.run_id or None) if node.version else None,
-            "git_commit": (node.version.source.git_commit or None) if node.version else None,
-            "data": dict(node.version.data) if node.version else {},
-        }
-        for depth, node in flatten(nodes)
-    ]
-
-
-def _lineage(lineage: Lineage) -> Wire:
-    return {
-        "version": _version(lineage.version),
-        "parents": _lineage_nodes(lineage.parents),
-        "children": _lineage_nodes(lineage.children),
-    }
-
-
-def _deletion(deletion: Deletion) -> Wire:
-    return {"reference": str(deletion.reference), "versions": [str(reference) for reference in deletion.versions]}
-
-
-def _profile(profile: Profile) -> Wire:
-    from mreg.results.profiles import KEYS
-
-    return {
-        "name": profile.name,
-        **{key: getattr(profile, key) or None for key in KEYS},
-        "origins": dict(profile.origins),
-    }
-
-
-def _profile_entry(entry: ProfileEntry) -> Wire:
-    return {"name": entry.name, "origin": entry.origin, "active": entry.active}
-
-
-def _gate(gate: GateResult) -> Wire:
-    return {"gate": gate.gate, "passed": gate.passed, "found": gate.found, "bound": gate.bound or None}
-
-
-def _decision(decision: Decision) -> Wire:
-    return {
-        "target": decision.target,
-        "person": decision.person,
-        "approved": decision.approved,
-        "comment": decision.comment,
-        "checksum": str(decision.digest),
-        "at": _time(decision.at),
-    }
-
-
-def _assessment(found: Assessment) -> Wire:
-    return {
-        "target": found.target,
-        "passed": found.passed,
-        "must_come_from": found.wrong_stage.value if found.wrong_stage else None,
-        "gates": [_gate(gate) for gate in found.gates],
-        "approvals_needed": found.needed,
-        "approved_by": list(found.approved_by),
-        "may_approve": list(found.may_approve),
-        "rejected_by": [_decision(one) for one in found.rejected_by],
-        "override_allowed": found.override,
-    }
-
-
-def _model_policy(found: ModelPolicy) -> Wire:
-    from mreg.domain.policy import policy_document
-
-    return {"model": found.model or None, "own": found.own, "policy": policy_document(found.policy)}
-
-
-def _leaving(found: Departure | None) -> Wire | None:
-    if found is None:
-        return None
-    return {
-        "place": found.place,
-        "allowed": found.allowed,
-        "may_take_out": list(found.may_take_out),
-        "override_allowed": found.override,
-    }
-
-
-def _standing(found: Standing) -> Wire:
-    reference = str(found.version.reference)
-    return {"reference": reference, "leaving": _leaving(found.leaving), **_assessment(found.assessment)}
-
-
-def _waiting(found: Waiting) -> Wire:
-    return {"reference": str(found.version.reference), **_assessment(found.assessment)}
-
-
-def _decided(found: Decided) -> Wire:
-    return {
-        "reference": str(found.version.reference),
-        "stage": found.version.stage.value,
-        "person": found.person,
-        "decision": found.decision,
-        **_assessment(found.assessment),
-    }
-
-
-def _plan(plan: Plan) -> Wire:
-    return {
-        "reference": str(plan.version.reference),
-        "stage": plan.version.stage.value,
-        "allowed": plan.allowed,
-        "stays": plan.stays,
-        "archived": [str(other.reference) for other in plan.archived],
-        "hooks": list(plan.hooks),
-        "leaving": _leaving(plan.leaving),
-        **_assessment(plan.assessment),
-    }
-
-
-def _audit_report(report: AuditReport) -> Wire:
-    return {"events": report.events, "last_hash": report.last_hash or None}
-
-
-def _why(found: Why) -> Wire:
-    return {
-        "version": _version(found.version),
-        "entered": _event(found.entered) if found.entered else None,
-        "decisions": [_decision(one) for one in found.decisions],
-        "before": str(found.before.reference) if found.before else None,
-        "metrics": [_metric_difference(row) for row in found.comparison.metrics] if found.comparison else [],
-    }
-
-
-def _deployment(deployment: Deployment) -> Wire:
-    event = deployment.event
-    return {
-        "deployment_id": deployment.deployment_id,
-        "key": deployment.key,
-        "hook": deployment.hook,
-        "reference": f"{event.model}@{event.version}" if event.version is not None else event.model or None,
-        "action": event.action,
-        "stage": deployment.stage or None,
-        "status": deployment.status.value,
-        "attempts": deployment.attempts,
-        "outcome": deployment.outcome,
-        "output": deployment.output,
-        "created_at": _time(deployment.created_at),
-        "started_at": _time(deployment.started_at),
-        "ended_at": _time(deployment.ended_at),
-        "event_seq": event.seq,
-    }
-
-
-def _trusted_folder(trusted: TrustedFolder) -> Wire:
-    return {
-        "folder": trusted.folder,
-        "file": trusted.file,
-        "profile": trusted.profile or None,
-        "catalog": trusted.catalog or None,
-        "artifacts": trusted.artifacts or None,
-    }
-
-
-_WRITERS: dict[str, Callable[[Any], Wire]] = {
-    "RegisteredModel": _model,
-    "ModelSummary": _summary,
-    "ModelVersions": _model_versions,
-    "ModelVersion": _version,
-    "Pulled": _pulled,
-    "StageChange": _stage_change,
-    "Comparison": _comparison,
-    "Regression": _regression,
-    "Event": _event,
-    "StagesAt": _stages_at,
-    "Lineage": _lineage,
-    "Deletion": _deletion,
-    "Profile": _profile,
-    "ProfileEntry": _profile_entry,
-    "TrustedFolder": _trusted_folder,
-    "Check": upkeep.check,
-    "Garbage": upkeep.garbage,
-    "Verification": upkeep.verification,
-    "Finding": upkeep.finding,
-    "CatalogCopy": upkeep.catalog_copy,
-    "Upgrade": upkeep.upgrade,
-    "Deployment": _deployment,
-    "ModelPolicy": _model_policy,
-    "Standing": _standing,
-    "Waiting": _waiting,
-    "Decided": _decided,
-    "Plan": _plan,
-    "AuditReport": _audit_report,
-    "Why": _why,
-    "Exported": bundles.exported,
-    "Bundle": bundles.bundle,
-    "Imported": bundles.imported,
-    "StoredFile": serving.stored_file,
-    "NewToken": serving.new_token,
-}
+def decode_optional_time(text: str | None) -> datetime | None:
+    """Return the time of a text, None for none."""
+    return None if text is None else decode_time(text)

@@ -1,19 +1,103 @@
-"""What upkeep finds as JSON-ready dicts; see `mreg.wire`."""
+"""The JSON of the maintenance commands."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, TypedDict
 
+from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
-
-if TYPE_CHECKING:
-    from mreg.results.upkeep import BlobProblem, CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
-
-Wire = dict[str, Any]
+from mreg.domain.names import VersionRef
+from mreg.results import upkeep as results
+from mreg.wire import Form, decode_time
 
 
-def check(check: Check) -> Wire:
-    """One thing that was tried."""
+class Check(TypedDict):
+    """The outcome of one attempt to use the catalog or the store."""
+
+    name: Annotated[str, "attempt"]
+    place: Annotated[str, "path or URL"]
+    ok: Annotated[bool, "whether it worked"]
+    error: Annotated[str | None, "failure, or null"]
+    hint: Annotated[str | None, "remedy, or null"]
+    lacks: Annotated[str | None, "feature that the place does not have and mreg does without, or null"]
+
+
+class Garbage(TypedDict):
+    """An unfinished upload or unreferenced blob in the artifact store."""
+
+    kind: Annotated[str, "`unfinished` (left by a killed push or probe) or `unreferenced` (a blob of no version)"]
+    place: Annotated[str, "artifact store, or the catalog if the object is next to it"]
+    name: Annotated[str, "name in the store"]
+    size_bytes: Annotated[int, "bytes that arrived"]
+    modified: Annotated[str, "time at which the last bytes arrived"]
+    removed: Annotated[bool, "whether it was removed"]
+
+
+class BlobProblem(TypedDict):
+    """A damaged or missing blob that versions need."""
+
+    checksum: Annotated[str, "SHA-256 of the blob"]
+    problem: Annotated[str, "`missing`, `damaged` or `unreadable`"]
+    message: Annotated[str, "text"]
+    hint: Annotated[str | None, "remedy, or null"]
+    versions: Annotated[list[str], "references of versions that need it, not all of them"]
+
+
+class Verification(TypedDict):
+    """The outcome of verifying stored bytes."""
+
+    artifacts: Annotated[int, "number of verified artifacts"]
+    all_artifacts: Annotated[int, "number of all artifacts; `--sample` verifies fewer"]
+    blobs: Annotated[int, "number of verified blobs"]
+    size_bytes: Annotated[int, "bytes that were read"]
+    problems: Annotated[list[BlobProblem], "problems: see BlobProblem"]
+    unreferenced: Annotated[
+        int | None, "number of blobs of no version; null if they were not counted, as for a sample or a reference"
+    ]
+    unreferenced_bytes: Annotated[int | None, "their size, or null"]
+
+
+class Finding(TypedDict):
+    """The outcome of one examination."""
+
+    name: Annotated[str, "examination"]
+    place: Annotated[str, "path or URL"]
+    state: Annotated[str, "`fine`, `note` (works, but worth knowing), `damaged` or `unreachable`"]
+    message: Annotated[str | None, "finding, or null"]
+    remedy: Annotated[str | None, "next step, or null"]
+
+
+class CatalogCopy(TypedDict):
+    """A catalog that was copied."""
+
+    source: Annotated[str, "catalog that was copied"]
+    target: Annotated[str, "copy"]
+    rows: Annotated[int, "rows that were copied and compared one by one"]
+    events: Annotated[int, "events in the audit trail of the copy"]
+    last_hash: Annotated[str | None, "hash of the last event, or null"]
+    set_aside: Annotated[str | None, "new place of the damaged catalog that the copy replaced, or null"]
+
+
+class Migration(TypedDict):
+    """One step of an upgrade."""
+
+    schema: Annotated[int, "number of the schema after the step"]
+    adds: Annotated[str, "what the schema adds"]
+
+
+class Upgrade(TypedDict):
+    """An upgrade of the catalog, planned or done."""
+
+    place: Annotated[str, "path or URL of the catalog"]
+    schema: Annotated[int, "number of its schema before the upgrade"]
+    target: Annotated[int, "number of the schema of this release"]
+    migrations: Annotated[list[Migration], "steps: see Migration; empty if there is nothing to upgrade"]
+    others: Annotated[list[str], "active clients that could be older, a text each"]
+    caution: Annotated[str | None, "what cannot be known about other clients, or null"]
+    backup: Annotated[str | None, "path of the backup; null if nothing was upgraded"]
+
+
+def _encode_check(check: results.Check) -> Check:
     return {
         "name": check.name,
         "place": check.place,
@@ -24,8 +108,17 @@ def check(check: Check) -> Wire:
     }
 
 
-def garbage(garbage: Garbage) -> Wire:
-    """What nothing needs in the store."""
+def _decode_check(shape: Check) -> results.Check:
+    return results.Check(
+        name=shape["name"],
+        place=shape["place"],
+        error=shape["error"] or "",
+        hint=shape["hint"] or "",
+        lacks=shape["lacks"] or "",
+    )
+
+
+def _encode_garbage(garbage: results.Garbage) -> Garbage:
     return {
         "kind": garbage.kind,
         "place": garbage.place,
@@ -36,31 +129,62 @@ def garbage(garbage: Garbage) -> Wire:
     }
 
 
-def _blob_problem(found: BlobProblem) -> Wire:
+def _decode_garbage(shape: Garbage) -> results.Garbage:
+    return results.Garbage(
+        kind=shape["kind"],
+        place=shape["place"],
+        name=shape["name"],
+        size_bytes=shape["size_bytes"],
+        modified=decode_time(shape["modified"]),
+        removed=shape["removed"],
+    )
+
+
+def _encode_problem(problem: results.BlobProblem) -> BlobProblem:
     return {
-        "checksum": str(found.checksum),
-        "problem": found.problem,
-        "message": found.message,
-        "hint": found.hint or None,
-        "versions": [str(reference) for reference in found.versions],
+        "checksum": str(problem.checksum),
+        "problem": problem.problem,
+        "message": problem.message,
+        "hint": problem.hint or None,
+        "versions": [str(reference) for reference in problem.versions],
     }
 
 
-def verification(found: Verification) -> Wire:
-    """What came of reading bytes again."""
+def _decode_problem(shape: BlobProblem) -> results.BlobProblem:
+    return results.BlobProblem(
+        checksum=Digest.parse(shape["checksum"]),
+        problem=shape["problem"],
+        message=shape["message"],
+        hint=shape["hint"] or "",
+        versions=tuple(map(VersionRef.parse, shape["versions"])),
+    )
+
+
+def _encode_verification(found: results.Verification) -> Verification:
     return {
         "artifacts": found.artifacts,
         "all_artifacts": found.all_artifacts,
         "blobs": found.blobs,
         "size_bytes": found.size_bytes,
-        "problems": [_blob_problem(one) for one in found.problems],
+        "problems": [_encode_problem(problem) for problem in found.problems],
         "unreferenced": found.unreferenced,
         "unreferenced_bytes": found.unreferenced_bytes,
     }
 
 
-def finding(finding: Finding) -> Wire:
-    """One thing that was looked at."""
+def _decode_verification(shape: Verification) -> results.Verification:
+    return results.Verification(
+        artifacts=shape["artifacts"],
+        all_artifacts=shape["all_artifacts"],
+        blobs=shape["blobs"],
+        size_bytes=shape["size_bytes"],
+        problems=tuple(map(_decode_problem, shape["problems"])),
+        unreferenced=shape["unreferenced"],
+        unreferenced_bytes=shape["unreferenced_bytes"],
+    )
+
+
+def _encode_finding(finding: results.Finding) -> Finding:
     return {
         "name": finding.name,
         "place": finding.place,
@@ -70,8 +194,17 @@ def finding(finding: Finding) -> Wire:
     }
 
 
-def catalog_copy(copy: CatalogCopy) -> Wire:
-    """A catalog that was copied."""
+def _decode_finding(shape: Finding) -> results.Finding:
+    return results.Finding(
+        name=shape["name"],
+        place=shape["place"],
+        state=shape["state"],
+        message=shape["message"] or "",
+        remedy=shape["remedy"] or "",
+    )
+
+
+def _encode_copy(copy: results.CatalogCopy) -> CatalogCopy:
     return {
         "source": copy.source,
         "target": copy.target,
@@ -82,14 +215,46 @@ def catalog_copy(copy: CatalogCopy) -> Wire:
     }
 
 
-def upgrade(upgrade: Upgrade) -> Wire:
-    """An upgrade of the catalog, planned or done."""
+def _decode_copy(shape: CatalogCopy) -> results.CatalogCopy:
+    return results.CatalogCopy(
+        source=shape["source"],
+        target=shape["target"],
+        rows=shape["rows"],
+        events=shape["events"],
+        last_hash=shape["last_hash"] or "",
+        set_aside=shape["set_aside"] or "",
+    )
+
+
+def _encode_upgrade(upgrade: results.Upgrade) -> Upgrade:
     return {
         "place": upgrade.place,
         "schema": upgrade.schema,
         "target": upgrade.target,
-        "migrations": [{"schema": one.schema, "adds": one.adds} for one in upgrade.migrations],
+        "migrations": [{"schema": step.schema, "adds": step.adds} for step in upgrade.migrations],
         "others": list(upgrade.others),
         "caution": upgrade.caution or None,
         "backup": upgrade.backup or None,
     }
+
+
+def _decode_upgrade(shape: Upgrade) -> results.Upgrade:
+    return results.Upgrade(
+        place=shape["place"],
+        schema=shape["schema"],
+        target=shape["target"],
+        migrations=tuple(results.Migration(schema=step["schema"], adds=step["adds"]) for step in shape["migrations"]),
+        others=tuple(shape["others"]),
+        caution=shape["caution"] or "",
+        backup=shape["backup"] or "",
+    )
+
+
+FORMS = (
+    Form(results.Check, Check, _encode_check, _decode_check),
+    Form(results.Garbage, Garbage, _encode_garbage, _decode_garbage),
+    Form(results.Verification, Verification, _encode_verification, _decode_verification),
+    Form(results.Finding, Finding, _encode_finding, _decode_finding),
+    Form(results.CatalogCopy, CatalogCopy, _encode_copy, _decode_copy),
+    Form(results.Upgrade, Upgrade, _encode_upgrade, _decode_upgrade),
+)

@@ -15,7 +15,7 @@ from mreg.domain.model import ModelStage
 from mreg.domain.policy import Policy, Rule
 from mreg.registry import gc, promote
 from mreg.registry.session import Session
-from mreg.results.stages import StageChange
+from mreg.results.changes import StageChange
 from mreg.results.upkeep import Garbage
 from tests.conftest import Mreg
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -8,9 +7,9 @@ from hypothesis import strategies as st
 
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion
-from mreg.domain.names import ModelName
+from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.transition import EXCLUSIVE, ROAD, StageEntry, held, next_stage
-from mreg.results.stages import StageChange
+from mreg.results.changes import StageChange
 
 VERSIONS = st.integers(1, 6)
 
@@ -112,5 +111,5 @@ def test_a_change_is_one_of_the_version_or_of_what_had_to_leave(
         updated_at=at,
         created_by="me",
     )
-    left = (replace(version, version=2, stage=ModelStage.ARCHIVED),) if archived else ()
+    left = (VersionRef.parse("m@2"),) if archived else ()
     assert StageChange(version=version, before=before, archived=left).changed is changed

@@ -188,7 +188,7 @@ def test_what_waits_is_listed_with_who_may_decide(policy: As) -> None:
 
 
 def waiting(registry: mreg.Registry) -> list[tuple[str, str]]:
-    return [(str(one.version.reference), one.assessment.target) for one in registry.approvals()]
+    return [(str(one.reference), one.assessment.target) for one in registry.approvals()]
 
 
 @pytest.fixture

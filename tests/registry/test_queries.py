@@ -15,6 +15,7 @@ from mreg.domain.metadata import VersionMetadata
 from mreg.domain.names import ModelName
 from mreg.registry.local import LocalRegistry
 from mreg.results.lineage import flatten
+from mreg.results.models import ModelVersions
 from tests.places import NewCatalog, new_catalog  # noqa: F401  a fixture
 
 STATEMENTS_PER_CHUNK = 3
@@ -150,12 +151,12 @@ def test_a_tree_keeps_the_order_and_the_deleted_versions(registry: LocalRegistry
     registry.delete("m@2")
     registry.delete("m@4")
     below = registry.lineage("m@1")
-    assert [(depth, str(node.reference), node.version is None) for depth, node in flatten(below.children)] == [
+    assert [(depth, str(node.reference), node.stage is None) for depth, node in flatten(below.children)] == [
         (0, "m@2", True), (1, "m@4", True), (2, "m@8", False), (2, "m@9", False), (1, "m@5", False),
         (0, "m@3", False), (1, "m@6", False), (1, "m@7", False),
     ]  # fmt: skip
     above = registry.lineage("m@9")
-    assert [(str(node.reference), node.version is None) for _, node in flatten(above.parents)] == [
+    assert [(str(node.reference), node.stage is None) for _, node in flatten(above.parents)] == [
         ("m@4", True),
         ("m@2", True),
         ("m@1", False),
@@ -200,10 +201,8 @@ def test_why_reads_neither_all_events_of_a_version_nor_its_files(
     why = registry.why("m@3")
     assert why.entered is not None
     assert why.entered.details["reason"] == "better 3"
-    assert why.before is not None
-    assert why.before.version == 2
-    assert why.comparison is not None
-    assert [(row.name, row.first, row.second) for row in why.comparison.metrics] == [("accuracy", 0.2, 0.3)]
+    assert str(why.before) == "m@2"
+    assert [(row.name, row.first, row.second) for row in why.metrics] == [("accuracy", 0.2, 0.3)]
     assert [count for what, count in read if what.startswith("events.")] == [1]
     assert len(read) <= 40
 
@@ -211,7 +210,7 @@ def test_why_reads_neither_all_events_of_a_version_nor_its_files(
 def test_why_compares_with_the_version_that_was_replaced(registry: LocalRegistry) -> None:
     def before(reference: str) -> int | None:
         found = registry.why(reference).before
-        return None if found is None else found.version
+        return None if found is None else found.number
 
     grow(registry, 6, lambda _: 1)
     registry.promote("m@1", to="production")
@@ -259,3 +258,42 @@ def test_a_reference_one_back_does_not_look_at_every_former_version(
     assert registry.version("m@production~1").version == 29
     assert registry.version("m@production~3").version == 27
     assert [what for what, _ in read].count("versions.exists") == 4
+
+
+LISTS = {
+    "models": lambda registry, **part: registry.models(**part),
+    "versions": lambda registry, **part: registry.show("m", **part).versions,
+    "search": lambda registry, **part: registry.search("version > 0", sort="-version", **part),
+    "search by a metric": lambda registry, **part: registry.search("", sort="metrics.accuracy", **part),
+    "history": lambda registry, **part: registry.history(**part),
+    "history of a model": lambda registry, **part: registry.history("m", **part),
+    "history of a version": lambda registry, **part: registry.history("m@2", **part),
+    "history of a deleted version": lambda registry, **part: registry.history("m@1", **part),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_pages_join_to_the_list_and_all_but_the_last_say_that_there_is_more(registry: LocalRegistry, name: str) -> None:
+    grow(registry, 5, lambda _: 1)
+    for other in ("n", "o"):
+        registry.register(other)
+    registry.delete("m@1")
+    for text in ("a", "b", "c"):
+        registry.edit("m@2", description=text)
+    whole = LISTS[name](registry)
+    assert len(whole) > 1
+    assert not whole.more
+    for limit in (1, 2, len(whole) - 1, len(whole), len(whole) + 1):
+        found = [LISTS[name](registry, limit=limit, offset=offset) for offset in range(0, len(whole), limit)]
+        assert tuple(item for page in found for item in page) == whole
+        assert [page.more for page in found] == [True] * (len(found) - 1) + [False]
+    beyond = LISTS[name](registry, limit=2, offset=len(whole) + 1)
+    assert (beyond, beyond.more) == ((), False)
+
+
+def test_a_model_with_a_page_of_its_versions_says_whether_it_has_older_ones(registry: LocalRegistry) -> None:
+    grow(registry, 12, lambda _: 1)
+    newest, rest = registry.show("m", limit=10), registry.show("m", limit=10, offset=2)
+    assert isinstance(newest, ModelVersions)
+    assert isinstance(rest, ModelVersions)
+    assert (newest.more, rest.more) == (True, False)

@@ -64,7 +64,7 @@ def test_promotion_takes_the_road_and_archives_what_it_replaces(registry: mreg.R
     registry.promote("classifier@2")
     assert stages(registry) == {1: "Production", 2: "Staging"}
     change = registry.promote("classifier@2")
-    assert [str(version.reference) for version in change.archived] == ["classifier@1"]
+    assert [str(reference) for reference in change.archived] == ["classifier@1"]
     assert stages(registry) == {1: "Archived", 2: "Production"}
     assert change.version.deployed_at is not None
 
@@ -222,14 +222,14 @@ def test_lineage_crosses_models_and_survives_deletion(registry: mreg.Registry) -
     registry.delete("tuned@1")
     lineage = registry.lineage("tuned@2")
     assert [str(node.reference) for node in lineage.parents] == ["tuned@1"]
-    assert lineage.parents[0].version is None
+    assert lineage.parents[0].stage is None
     assert [str(node.reference) for node in lineage.parents[0].related] == ["base@1"]
     below = registry.lineage("base@1").children
     assert [[str(one.reference) for one in node.related] for node in below] == [["tuned@2", "merged@1"]]
 
 
 def test_a_long_chain_of_parents_is_shown_whole(registry: LocalRegistry) -> None:
-    from mreg.wire import wire
+    from mreg.wire import encode
 
     push(registry, 0, name="chain")
 
@@ -243,8 +243,8 @@ def test_a_long_chain_of_parents_is_shown_whole(registry: LocalRegistry) -> None
             )
 
     registry._session.write(grow)
-    assert len(wire(registry.lineage("chain@1501"))["parents"]) == 1500
-    assert len(wire(registry.lineage("chain@1"))["children"]) == 1500
+    assert len(encode(registry.lineage("chain@1501"))["parents"]) == 1500
+    assert len(encode(registry.lineage("chain@1"))["children"]) == 1500
 
 
 def test_what_was_where_at_a_time_is_replayed(registry: mreg.Registry) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mreg.domain.metrics import WELL_KNOWN, Direction, MetricValue, Verdict, direction, verdict
 from mreg.domain.model import ModelVersion
 from mreg.results.models import ModelSummary
+from mreg.server.parameters import OFFSET_LIMIT
 
 COLUMNS = 4
 """Metrics that a table of versions has columns for."""
@@ -42,7 +43,7 @@ def part(count: int, *, limit: int, offset: int, more: bool, total: int | None =
         total=total,
         limit=limit,
         previous=max(0, offset - limit) if offset else None,
-        following=offset + limit if more else None,
+        following=offset + limit if more and offset + limit <= OFFSET_LIMIT else None,
     )
 
 

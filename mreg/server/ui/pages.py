@@ -22,7 +22,6 @@ from mreg.results.models import ModelVersions
 from mreg.results.transfers import StoredFile
 from mreg.server.download import download
 from mreg.server.parameters import (
-    OFFSET_LIMIT,
     Limit,
     Model,
     Offset,
@@ -30,6 +29,7 @@ from mreg.server.parameters import (
     Version,
     decoded,
     exactly,
+    model_versions,
     other_version,
 )
 from mreg.server.ui.answers import PageRoute, asset_answer, page
@@ -69,16 +69,16 @@ def models(
     """All models, latest and production side by side; or the versions that are searched for."""
     if q or sort:
         return _search(request, registry, q, sort, limit, offset)
-    found = registry.models(limit=limit + 1, offset=offset)
-    rows = tuple(model_row(summary) for summary in found[:limit])
-    shown = part(len(rows), limit=limit, offset=offset, more=_more(found, limit, offset))
+    found = registry.models(limit=limit, offset=offset)
+    rows = tuple(model_row(summary) for summary in found)
+    shown = part(len(rows), limit=limit, offset=offset, more=found.more)
     return page(request, "models.html", rows=rows, part=shown, q="", sort="")
 
 
 def _search(request: Request, registry: LocalRegistry, q: str, sort: str, limit: int, offset: int) -> Response:
     heard, notices = _hearing(registry)
     try:
-        found = heard.search(q, sort=sort or None, limit=limit + 1, offset=offset)
+        found = heard.search(q, sort=sort or None, limit=limit, offset=offset)
         where = parse(q)
     except BadInput as error:
         return page(request, "search.html", status=400, error=error, q=q, sort=sort)
@@ -88,16 +88,12 @@ def _search(request: Request, registry: LocalRegistry, q: str, sort: str, limit:
         request,
         "search.html",
         error=None,
-        table=version_table(found[:limit], by, *asked),
-        part=part(len(found[:limit]), limit=limit, offset=offset, more=_more(found, limit, offset)),
+        table=version_table(found, by, *asked),
+        part=part(len(found), limit=limit, offset=offset, more=found.more),
         notices=notices,
         q=q,
         sort=sort,
     )
-
-
-def _more(found: tuple[object, ...], limit: int, offset: int) -> bool:
-    return len(found) > limit and offset + limit <= OFFSET_LIMIT
 
 
 def _hearing(registry: LocalRegistry) -> tuple[LocalRegistry, list[str]]:
@@ -122,10 +118,12 @@ def model_page(
     offset: Offset = 0,
 ) -> Response:
     """One model: what is said of it, how a metric went, its versions."""
-    newest = _versions(registry.show(exactly(model), limit=max(TREND, limit + 1)))
-    found = newest.versions[offset : offset + limit + 1]
-    if offset + limit >= len(newest.versions) < newest.model.version_count:
-        found = _versions(registry.show(exactly(model), limit=limit + 1, offset=offset)).versions
+    newest = model_versions(registry, model, limit=max(TREND, limit))
+    end = offset + limit
+    found, more = newest.versions[offset:end], newest.more or end < len(newest.versions)
+    if newest.more and end > len(newest.versions):
+        shown = model_versions(registry, model, limit=limit, offset=offset)
+        found, more = shown.versions, shown.more
     recent = newest.versions[:TREND]
     names = metric_order((name for one in recent for name in one.metrics), newest.metric)
     chosen = metric or newest.metric
@@ -136,24 +134,12 @@ def model_page(
         trend=trend(newest.model, recent, chosen) if chosen else None,
         metric_names=names[:ROWS],
         recent=recent,
-        table=version_table(found[:limit], newest.metric),
-        part=part(
-            len(found[:limit]),
-            limit=limit,
-            offset=offset,
-            more=_more(found, limit, offset),
-            total=newest.model.version_count,
-        ),
+        table=version_table(found, newest.metric),
+        part=part(len(found), limit=limit, offset=offset, more=more, total=newest.model.version_count),
         compared=_compared(newest),
         newest_metric=newest.metric,
         tags=entries(newest.model.tags),
     )
-
-
-def _versions(found: ModelVersions | ModelVersion) -> ModelVersions:
-    if not isinstance(found, ModelVersions):
-        raise TypeError(found)
-    return found
 
 
 def _compared(found: ModelVersions) -> tuple[str, str] | None:
@@ -174,7 +160,7 @@ def version_page(request: Request, version: Version, registry: RegistryOf) -> Re
     troubles: list[MregError] = []
     why = _why(registry, found, troubles)
     files = _files(registry, found, troubles) if found.artifact.kind is ArtifactKind.FOLDER else ()
-    events = registry.history(found.reference, limit=VERSION_EVENTS + 1)
+    events = registry.history(found.reference, limit=VERSION_EVENTS)
     return page(
         request,
         "version.html",
@@ -188,8 +174,8 @@ def version_page(request: Request, version: Version, registry: RegistryOf) -> Re
         standing=standing(why) if why is not None else None,
         files=files[:FILES],
         drawing=drawing(registry.lineage(found.reference)),
-        events=told(events[:VERSION_EVENTS], found.model_name),
-        more_events=len(events) > VERSION_EVENTS,
+        events=told(events, found.model_name),
+        more_events=events.more,
         troubles=troubles,
     )
 
@@ -250,23 +236,22 @@ def _counts(verdicts: Iterable[Verdict]) -> tuple[tuple[Verdict, int], ...]:
 @router.get("/ui/models/{model}/history")
 def model_history_page(request: Request, model: Model, registry: RegistryOf, limit: Limit = EVENTS) -> Response:
     """What happened to a model and its versions, newest first."""
-    events = registry.history(exactly(model), limit=limit + 1)
+    events = registry.history(exactly(model), limit=limit)
     return page(
         request,
         "history.html",
         model=registry.model(model),
-        events=told(events[:limit], model),
+        events=told(events, model),
         limit=limit,
-        more=len(events) > limit,
+        more=events.more,
     )
 
 
 @router.get("/ui/history")
 def history_page(request: Request, registry: RegistryOf, limit: Limit = EVENTS) -> Response:
     """What happened to anything, newest first."""
-    events = registry.history(limit=limit + 1)
-    shown = told(events[:limit])
-    return page(request, "history.html", model=None, events=shown, limit=limit, more=len(events) > limit)
+    events = registry.history(limit=limit)
+    return page(request, "history.html", model=None, events=told(events), limit=limit, more=events.more)
 
 
 @router.get("/ui/static/{name}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mreg.domain.events import Event
 from mreg.domain.metrics import direction
 from mreg.domain.model import ModelVersion, RegisteredModel
+from mreg.domain.names import VersionRef
 from mreg.domain.policy import Decision
 from mreg.results.history import Why
 from mreg.server.ui.listing import MetricRow, metric_order
@@ -41,7 +42,7 @@ class Standing:
     approved_by: tuple[str, ...]
     gates: tuple[Gate, ...]
     decisions: tuple[Decision, ...]
-    before: ModelVersion | None
+    before: VersionRef | None
 
 
 def standing(found: Why) -> Standing:
@@ -72,7 +73,7 @@ def standing(found: Why) -> Standing:
 
 def metric_rows(version: ModelVersion, model: RegisteredModel, why: Why | None) -> tuple[MetricRow, ...]:
     """The metrics of a version, the model's primary one first, with what they are beside those of what was before."""
-    compared = {row.name: row for row in why.comparison.metrics} if why is not None and why.comparison else {}
+    compared = {row.name: row for row in why.metrics} if why is not None else {}
     rows = []
     for name in metric_order(version.metrics, model.primary_metric):
         other = compared.get(name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from mreg.domain.model import ModelVersion
+from mreg.domain.model import ModelStage, ModelVersion
+from mreg.domain.names import VersionRef
 from mreg.results.lineage import Lineage, LineageNode, flatten
 from mreg.server.ui.links import link, outside
 from mreg.server.ui.rendering import shortened
@@ -101,7 +102,7 @@ def drawing(found: Lineage) -> Drawing:
     def at(column: int, row: float) -> tuple[int, int]:
         return MARGIN + (columns + column) * COLUMN, MARGIN + round(row * ROW)
 
-    here = _version_box(found.version.reference, found.version, at(0, own_row), here=True)
+    here = _version_box(found.version.reference, found.version.stage, at(0, own_row), here=True)
     ancestors = tuple(_node_box(node, at(-1 - place, own_row)) for place, node in enumerate(chain[:LISTED]))
     line = [*ancestors[:drawn]]
     if earlier:
@@ -177,18 +178,18 @@ def _source_box(kind: str, name: str, remark: str, address: str, at: tuple[int, 
 
 
 def _node_box(node: LineageNode, at: tuple[int, int], made_from: str = "") -> Box:
-    return _version_box(node.reference, node.version, at, made_from=made_from)
+    return _version_box(node.reference, node.stage, at, made_from=made_from)
 
 
 def _version_box(
-    reference: object, version: ModelVersion | None, at: tuple[int, int], *, made_from: str = "", here: bool = False
+    reference: VersionRef, stage: ModelStage | None, at: tuple[int, int], *, made_from: str = "", here: bool = False
 ) -> Box:
     return Box(
-        kind="version" if version else "deleted",
+        kind="version" if stage else "deleted",
         name=str(reference),
         label=shortened(reference, LABEL),
-        remark=version.stage.value if version else "deleted",
-        address=link("models", version.model_name, "versions", version.version) if version else "",
+        remark=stage.value if stage else "deleted",
+        address=link("models", reference.name, "versions", reference.number) if stage else "",
         made_from=made_from,
         here=here,
         x=at[0],

@@ -1,21 +1,37 @@
-"""Tables of what is told of upkeep: checks, findings, garbage, verified bytes, copies of the catalog."""
+"""Tables of the maintenance commands."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from mreg.cli.table import Rendering, Table, Toned, one
+from mreg.cli.views import View
 from mreg.domain.text import counted
-
-if TYPE_CHECKING:
-    from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
+from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
 STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable": "bad"}
 
 
-def garbage(found: Sequence[Garbage]) -> Rendering:
-    """What nothing needs, and how much it is."""
+def _checks(done: Sequence[Check]) -> Rendering:
+    rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in done)
+    return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))
+
+
+def _outcome(check: Check) -> Toned:
+    if check.error:
+        return Toned("failed", "bad")
+    return Toned("lacks", "strong") if check.lacks else Toned("works", "good")
+
+
+def _findings(found: Sequence[Finding]) -> Rendering:
+    rows = tuple(
+        (finding.name, Toned(finding.state, STATE_TONES[finding.state]), finding.place, finding.message, finding.remedy)
+        for finding in found
+    )
+    return one(Table(columns=("what", "state", "where", "found", "remedy"), rows=rows, optional=("where",)))
+
+
+def _garbage(found: Sequence[Garbage]) -> Rendering:
     rows = tuple((one.kind, one.name, one.size_bytes, one.modified, one.removed) for one in found)
     table = Table(columns=("kind", "what", ">bytes", "modified", "removed"), rows=rows)
     unfinished = sum(one.kind == "unfinished" for one in found)
@@ -25,8 +41,7 @@ def garbage(found: Sequence[Garbage]) -> Rendering:
     return Rendering(tables=(table,), flat=table, summary=summary)
 
 
-def verification(found: Verification) -> Rendering:
-    """What is wrong, and how much was read."""
+def _verification(found: Verification) -> Rendering:
     rows = tuple(
         (Toned(one.problem, "bad"), str(one.checksum), ", ".join(map(str, one.versions)), one.hint)
         for one in found.problems
@@ -47,17 +62,7 @@ def of_no_version(found: Verification) -> str:
     return f"{counted(found.unreferenced or 0, 'blob')} of no version, {counted(found.unreferenced_bytes or 0, 'byte')}"
 
 
-def findings(found: Sequence[Finding]) -> Rendering:
-    """What was looked at, and the remedies."""
-    rows = tuple(
-        (finding.name, Toned(finding.state, STATE_TONES[finding.state]), finding.place, finding.message, finding.remedy)
-        for finding in found
-    )
-    return one(Table(columns=("what", "state", "where", "found", "remedy"), rows=rows, optional=("where",)))
-
-
-def catalog_copy(copy: CatalogCopy) -> Rendering:
-    """From where to where, and what the audit trail says."""
+def _catalog_copy(copy: CatalogCopy) -> Rendering:
     rows = ((copy.source, copy.target, copy.rows, copy.events, copy.last_hash),)
     table = Table(columns=("from", "to", ">rows", ">events", "last hash"), rows=rows)
     size = f"{counted(copy.rows, 'row')} and {counted(copy.events, 'event')}"
@@ -65,8 +70,7 @@ def catalog_copy(copy: CatalogCopy) -> Rendering:
     return Rendering(tables=(), flat=table, summary=summary)
 
 
-def upgrade(upgrade: Upgrade) -> Rendering:
-    """What each migration adds, what stands in the way, and where the backup is."""
+def _upgrade(upgrade: Upgrade) -> Rendering:
     steps = tuple((one.schema, one.adds) for one in upgrade.migrations)
     others = "; ".join(upgrade.others)
     flat = Table(
@@ -95,13 +99,13 @@ def upgrade(upgrade: Upgrade) -> Rendering:
     return Rendering(tables=tables, flat=flat, summary=summary)
 
 
-def _outcome(check: Check) -> Toned:
-    if check.error:
-        return Toned("failed", "bad")
-    return Toned("lacks", "strong") if check.lacks else Toned("works", "good")
-
-
-def checks(done: Sequence[Check]) -> Rendering:
-    """What was tried, and what came of it."""
-    rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in done)
-    return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))
+VIEWS = (
+    View(Check, many=_checks, references=lambda check: [check.place]),
+    View(Finding, many=_findings, references=lambda finding: [finding.name] if finding.state != "fine" else []),
+    View(Garbage, many=_garbage, references=lambda garbage: [garbage.name]),
+    View(
+        Verification, one=_verification, references=lambda found: [str(problem.checksum) for problem in found.problems]
+    ),
+    View(CatalogCopy, one=_catalog_copy, references=lambda copy: [copy.last_hash]),
+    View(Upgrade, one=_upgrade, references=lambda upgrade: [str(upgrade.target if upgrade.backup else upgrade.schema)]),
+)

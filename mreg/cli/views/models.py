@@ -1,46 +1,20 @@
-"""From a result to tables, and to the references that ``-q`` prints."""
+"""Tables of models and versions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
-from mreg.cli import policy_reports, reports, upkeep_reports
-from mreg.cli.table import Cell, Rendering, Table, Toned, one, stage_cell
+from mreg.cli.table import Cell, Rendering, Row, Table, Toned, one, one_line, stage_cell
+from mreg.cli.views import View
+from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.text import counted
-
-if TYPE_CHECKING:
-    from mreg.domain.model import ModelVersion, RegisteredModel
-    from mreg.results.models import ModelSummary, ModelVersions
-    from mreg.results.stages import StageChange
-    from mreg.results.transfers import Pulled
+from mreg.results.models import ModelSummary, ModelVersions
 
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def render(value: object) -> Rendering:
-    """The tables of a result."""
-    if isinstance(value, (tuple, list)):
-        return _sequence(value)
-    return _RENDERERS[type(value).__name__](value)
-
-
-def references(value: object) -> Sequence[str]:
-    """The references of what a result is about, one a line of ``-q``."""
-    if isinstance(value, (tuple, list)):
-        return [reference for item in value for reference in references(item)]
-    return _REFERENCES[type(value).__name__](value)
-
-
-def _sequence(values: Sequence[Any]) -> Rendering:
-    if not values:
-        return one(Table(columns=("reference",), rows=()))
-    return _SEQUENCES[type(values[0]).__name__](values)
-
-
-def summaries(values: Sequence[ModelSummary]) -> Rendering:
-    """Models, one a row."""
+def _summaries(values: Sequence[ModelSummary]) -> Rendering:
     rows = []
     for summary in values:
         model = summary.model
@@ -92,13 +66,13 @@ def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str
 
 
 def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by: str, title: str = "") -> Table:
-    rows: list[tuple[Cell | Toned, ...]] = []
+    rows: list[Row] = []
     for version in versions:
         label = str(version.reference) if by == "reference" else version.version
         rows.append(
             (
                 Toned(label, "strong"),
-                stage_cell(version),
+                stage_cell(version.stage),
                 *(version.metrics.get(name) for name in names),
                 ", ".join(version.aliases),
                 version.artifact.format,
@@ -115,14 +89,13 @@ def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by
     return Table(title=title, columns=columns, rows=tuple(rows), optional=optional)
 
 
-def found(versions: Sequence[ModelVersion]) -> Rendering:
-    """Versions of any models, one a row."""
+def _versions(versions: Sequence[ModelVersion]) -> Rendering:
     names = _metric_names(versions)
     return one(_version_table(versions, names, by="reference"))
 
 
-def _model_facts(model: RegisteredModel) -> list[tuple[Cell | Toned, ...]]:
-    rows: list[tuple[Cell | Toned, ...]] = [
+def _model_facts(model: RegisteredModel) -> list[Row]:
+    rows: list[Row] = [
         ("description", model.description),
         ("tags", _mapping(model.tags)),
         ("aliases", _mapping({alias: str(version) for alias, version in model.aliases.items()})),
@@ -171,7 +144,7 @@ def _model_versions(found: ModelVersions) -> Rendering:
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """The last values as bars of eight heights, the lowest value the lowest bar."""
+    """Return the last values as bars of eight heights; the lowest value is the lowest bar."""
     shown = values[-width:]
     low, high = min(shown), max(shown)
     # Halved first: the span of the largest floats would be infinite.
@@ -182,10 +155,10 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
 def _version(version: ModelVersion) -> Rendering:
     source = version.source
     artifact = version.artifact
-    rows: list[tuple[Cell | Toned, ...]] = [
+    rows: list[Row] = [
         ("model", str(version.model_name)),
         ("version", version.version),
-        ("stage", stage_cell(version)),
+        ("stage", stage_cell(version.stage)),
         ("status", version.status.value),
         ("aliases", ", ".join(version.aliases)),
         ("description", version.description),
@@ -223,130 +196,25 @@ def _version(version: ModelVersion) -> Rendering:
 
 
 def pushed(version: ModelVersion) -> Rendering:
-    """What a push says: enough to know what became of it."""
+    """Return the short view of a version that was pushed."""
     artifact = version.artifact
     files = f", {counted(artifact.file_count, 'file')}" if artifact.kind.value == "folder" else ""
     size = counted(artifact.size_bytes, "byte")
     sentence = f"{version.reference}: {size}{files}, {artifact.format}, {artifact.digest}"
-    return _line(
+    return one_line(
         ("reference", "stage", "format", "bytes", "checksum"),
-        (str(version.reference), stage_cell(version), artifact.format, artifact.size_bytes, str(artifact.digest)),
+        (str(version.reference), stage_cell(version.stage), artifact.format, artifact.size_bytes, str(artifact.digest)),
         sentence,
     )
 
 
-def _pulled(pulled: Pulled) -> Rendering:
-    version = pulled.version
-    state = "already there, verified" if pulled.unchanged else "verified"
-    return _line(
-        ("reference", "file", "bytes", "checksum", "state"),
-        (
-            str(version.reference),
-            str(pulled.destination),
-            version.artifact.size_bytes,
-            str(version.artifact.digest),
-            Toned(state, "good"),
-        ),
-        f"{version.reference} is at {pulled.destination} ({state})",
-    )
-
-
-def _line(columns: tuple[str, ...], row: tuple[Cell | Toned, ...], sentence: str) -> Rendering:
-    """A row for programs, a sentence for people."""
-    return Rendering(tables=(), flat=Table(columns=columns, rows=(row,)), summary=sentence)
-
-
-def _stage_change(change: StageChange) -> Rendering:
-    version = change.version
-    was = f" (was {change.before.value})" if change.before is not version.stage else ""  # a hook may have moved it back
-    sentence = (
-        f"{version.reference} is in {version.stage.value}{was}"
-        if change.changed
-        else f"{version.reference} was in {version.stage.value} already"
-    )
-    archived = ", ".join(str(other.reference) for other in change.archived)
-    back = ", ".join(str(other.reference) for other in change.back)
-    if back:  # a hook failed, and the change was rolled back
-        sentence += f"; {back} is in {change.back[0].stage.value}"
-    return _line(
-        ("reference", "stage", "before", "archived"),
-        (str(version.reference), stage_cell(version), change.before.value, archived),
-        sentence + (f"; {archived} is archived" if archived else ""),
-    )
-
-
-_SEQUENCES: dict[str, Callable[[Any], Rendering]] = {
-    "ModelSummary": summaries,
-    "ModelVersion": found,
-    "Event": reports.events,
-    "ProfileEntry": reports.profile_entries,
-    "TrustedFolder": reports.trusted_folders,
-    "Check": upkeep_reports.checks,
-    "Garbage": upkeep_reports.garbage,
-    "Finding": upkeep_reports.findings,
-    "Deployment": policy_reports.deployments,
-    "Standing": policy_reports.standings,
-    "Waiting": policy_reports.standings,
-}
-
-_RENDERERS: dict[str, Callable[[Any], Rendering]] = {
-    "RegisteredModel": _model,
-    "ModelVersions": _model_versions,
-    "ModelVersion": _version,
-    "Pulled": _pulled,
-    "StageChange": _stage_change,
-    "Comparison": reports.comparison,
-    "StagesAt": reports.stages_at,
-    "Lineage": reports.lineage,
-    "Deletion": reports.deletion,
-    "Profile": reports.profile,
-    "TrustedFolder": lambda one: reports.trusted_folders([one]),
-    "ModelPolicy": policy_reports.model_policy,
-    "Plan": policy_reports.plan,
-    "Decided": policy_reports.decided,
-    "AuditReport": policy_reports.audit_report,
-    "Why": policy_reports.why,
-    "Verification": upkeep_reports.verification,
-    "CatalogCopy": upkeep_reports.catalog_copy,
-    "Upgrade": upkeep_reports.upgrade,
-    "Exported": reports.exported,
-    "Bundle": reports.bundle,
-    "Imported": reports.imported,
-    "NewToken": reports.new_token,
-}
-
-_REFERENCES: dict[str, Callable[[Any], Sequence[str]]] = {
-    "RegisteredModel": lambda model: [str(model.name)],
-    "ModelSummary": lambda summary: [str(summary.model.name)],
-    "ModelVersions": lambda found: [str(version.reference) for version in found.versions],
-    "ModelVersion": lambda version: [str(version.reference)],
-    "Pulled": lambda pulled: [str(pulled.version.reference)],
-    # A change that a hook's failure undid put nothing into the stage, so that a script gets no reference to use.
-    "StageChange": lambda change: [] if change.back else [str(change.version.reference)],
-    "Comparison": lambda comparison: [str(comparison.first.reference), str(comparison.second.reference)],
-    "Event": lambda event: [f"{event.model}@{event.version}" if event.version else event.model],
-    "StagesAt": lambda found: [f"{found.model}@{one}" for versions in found.stages.values() for one in versions],
-    "Lineage": lambda lineage: [str(lineage.version.reference)],
-    "Deletion": lambda deletion: [str(deletion.reference)],
-    "Profile": lambda profile: [profile.name],
-    "ProfileEntry": lambda entry: [entry.name],
-    "TrustedFolder": lambda trusted: [trusted.folder],
-    "Check": lambda check: [check.place],
-    "Garbage": lambda garbage: [garbage.name],
-    "Verification": lambda found: [str(one.checksum) for one in found.problems],
-    "Finding": lambda finding: [finding.name] if finding.state != "fine" else [],
-    "CatalogCopy": lambda copy: [copy.last_hash],
-    "Upgrade": lambda upgrade: [str(upgrade.target if upgrade.backup else upgrade.schema)],
-    "Deployment": lambda one: [one.key],
-    "ModelPolicy": lambda found: [found.model],
-    "Standing": lambda found: [str(found.version.reference)],
-    "Waiting": lambda found: [str(found.version.reference)],
-    "Plan": lambda found: [str(found.version.reference)],
-    "Decided": lambda found: [str(found.version.reference)],
-    "AuditReport": lambda report: [report.last_hash],
-    "Why": lambda found: [str(found.version.reference)],
-    "Exported": lambda found: [str(found.reference)],
-    "Bundle": lambda found: [str(one.version.reference) for one in found.versions],
-    "Imported": lambda found: [str(one.reference) for one in found.versions],
-    "NewToken": lambda made: [made.token.line],
-}
+VIEWS = (
+    View(RegisteredModel, one=_model, references=lambda model: [str(model.name)]),
+    View(ModelSummary, many=_summaries, references=lambda summary: [str(summary.model.name)]),
+    View(ModelVersion, one=_version, many=_versions, references=lambda version: [str(version.reference)]),
+    View(
+        ModelVersions,
+        one=_model_versions,
+        references=lambda found: [str(version.reference) for version in found.versions],
+    ),
+)

@@ -1,0 +1,47 @@
+"""Tables of stage changes and deletions."""
+
+from __future__ import annotations
+
+from mreg.cli.table import Rendering, Table, one_line, stage_cell
+from mreg.cli.views import View
+from mreg.results.changes import Deletion, StageChange
+
+
+def _stage_change(change: StageChange) -> Rendering:
+    version = change.version
+    was = f" (was {change.before.value})" if change.before is not version.stage else ""  # a hook may have moved it back
+    sentence = (
+        f"{version.reference} is in {version.stage.value}{was}"
+        if change.changed
+        else f"{version.reference} was in {version.stage.value} already"
+    )
+    archived = ", ".join(map(str, change.archived))
+    if change.back:  # a hook failed, and the change was rolled back
+        back = ", ".join(str(other.reference) for other in change.back)
+        sentence += f"; {back} is in {change.back[0].stage.value}"
+    return one_line(
+        ("reference", "stage", "before", "archived"),
+        (str(version.reference), stage_cell(version.stage), change.before.value, archived),
+        sentence + (f"; {archived} is archived" if archived else ""),
+    )
+
+
+def _deletion(found: Deletion) -> Rendering:
+    rows = tuple((str(reference),) for reference in found.versions)
+    count = len(rows)
+    return Rendering(
+        tables=(),
+        flat=Table(columns=("reference",), rows=rows or ((str(found.reference),),)),
+        summary=f"{found.reference}, {count} version{'' if count == 1 else 's'} in all",
+    )
+
+
+VIEWS = (
+    View(
+        StageChange,
+        one=_stage_change,
+        # A change that was rolled back put nothing into the stage, so that a script gets no reference to use.
+        references=lambda change: [] if change.rolled_back else [str(change.version.reference)],
+    ),
+    View(Deletion, one=_deletion, references=lambda deletion: [str(deletion.reference)]),
+)

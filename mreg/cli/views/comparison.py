@@ -1,0 +1,74 @@
+"""Tables of comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from mreg.cli.table import Rendering, Row, Table, Toned
+from mreg.cli.views import View
+from mreg.domain.names import VersionRef
+from mreg.results.comparison import Comparison, MetricDifference
+
+VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
+
+
+def _comparison(compared: Comparison) -> Rendering:
+    first, second = compared.first.reference, compared.second.reference
+    tables = [metric_table(first, second, compared.metrics)]
+    tables += [
+        Table(
+            title=group,
+            columns=("", str(first), str(second)),
+            rows=tuple((change.name, change.first, change.second) for change in changes),
+        )
+        for group, changes in groupby(compared.changes, key=lambda change: change.group)
+    ]
+    flat_rows: list[Row] = [
+        ("metrics", row.name, row.first, row.second, row.delta, row.percent, row.verdict.value)
+        for row in compared.metrics
+    ]
+    flat_rows += [
+        (change.group, change.name, change.first, change.second, None, None, "differs") for change in compared.changes
+    ]
+    columns = ("group", "name", str(first), str(second), "delta", "percent", "verdict")
+    return Rendering(
+        tables=tuple(tables),
+        flat=Table(columns=columns, rows=tuple(flat_rows)),
+        summary="The bytes of both are the same." if compared.same_artifact else "",
+        marker=f"mreg compare {compared.first.model_name} {compared.second.model_name}",
+    )
+
+
+def metric_table(first: VersionRef, second: VersionRef, metrics: Sequence[MetricDifference]) -> Table:
+    """Return the metrics of two versions, one in each row."""
+    rows = tuple(
+        (
+            row.name,
+            row.first,
+            row.second,
+            _signed(row.delta),
+            f"{row.percent:+.2f} %" if row.percent is not None else None,
+            Toned(row.verdict.value, VERDICT_TONES.get(row.verdict.value, "")),
+        )
+        for row in metrics
+    )
+    return Table(
+        title=f"{first} against {second}",
+        columns=("metric", f">{first}", f">{second}", ">delta", ">percent", "verdict"),
+        rows=rows,
+        optional=(">percent", ">delta"),
+    )
+
+
+def _signed(delta: int | float | None) -> str | None:
+    return None if delta is None else (f"{delta:+d}" if isinstance(delta, int) else f"{delta:+.6g}")
+
+
+VIEWS = (
+    View(
+        Comparison,
+        one=_comparison,
+        references=lambda comparison: [str(comparison.first.reference), str(comparison.second.reference)],
+    ),
+)

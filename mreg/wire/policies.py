@@ -1,0 +1,277 @@
+"""The JSON of policies and decisions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypedDict, cast
+
+from mreg.domain import policy as domain
+from mreg.domain.digest import Digest
+from mreg.domain.events import time_text
+from mreg.domain.gates import GateResult
+from mreg.domain.model import ModelStage
+from mreg.domain.names import VersionRef
+from mreg.results import policies as results
+from mreg.wire import Form, Stage, decode_time
+
+
+class Gate(TypedDict):
+    """The result of a gate."""
+
+    gate: Annotated[str, "text of the gate"]
+    passed: Annotated[bool, "whether the version passes it"]
+    found: Annotated[str, "value of the version"]
+    bound: Annotated[str | None, "value of another version that it is compared with, or null"]
+
+
+class Decision(TypedDict):
+    """A decision of an approver."""
+
+    target: Annotated[str, "stage or alias"]
+    person: Annotated[str, "user who decided"]
+    approved: Annotated[bool, "whether it is an approval, and not a rejection"]
+    comment: Annotated[str, "text"]
+    checksum: Annotated[str, "SHA-256 of the bytes that were decided on"]
+    at: Annotated[str, "time"]
+
+
+class Assessment(TypedDict):
+    """How a version meets a policy for a stage or an alias."""
+
+    target: Annotated[str, "stage or alias"]
+    passed: Annotated[bool, "whether the policy lets the version in"]
+    must_come_from: Annotated[Stage | None, "stage that the version would have to be in and is not, or null"]
+    gates: Annotated[list[Gate], "gates: see Gate"]
+    approvals_needed: Annotated[int, "number of approvals that the policy asks for"]
+    approved_by: Annotated[list[str], "users whose approval counts"]
+    may_approve: Annotated[list[str], "other users who can approve, if the policy names users"]
+    rejected_by: Annotated[list[Decision], "rejections that stand: see Decision"]
+    override_allowed: Annotated[bool, "whether a reason suffices to override the policy"]
+
+
+class Departure(TypedDict):
+    """Whether the policy lets the caller take a version out of a stage or from under an alias."""
+
+    place: Annotated[str, "stage or alias that the version would leave"]
+    allowed: Annotated[bool, "whether you can take it out without an override"]
+    may_take_out: Annotated[list[str], "approvers that the rule names"]
+    override_allowed: Annotated[bool, "whether a reason suffices to override the policy"]
+
+
+class ModelPolicy(TypedDict):
+    """The policy that holds for a model."""
+
+    model: Annotated[str | None, "model; null for the default of all models"]
+    own: Annotated[bool, "whether it is the model's own policy, and not the default"]
+    policy: Annotated[
+        dict[str, Any],
+        "by stage, and under `aliases` by alias: `from`, `gates`, `approvals`, `approvers`, `own_approval`, `override`",
+    ]
+
+
+class Standing(Assessment):
+    """How a version in a stage or under an alias meets a policy."""
+
+    reference: Annotated[str, "version"]
+    leaving: Annotated[
+        Departure | None,
+        "whether the policy lets you take the version out of the target: see Departure; null if nothing guards that",
+    ]
+
+
+class Waiting(Assessment):
+    """A version that waits for decisions."""
+
+    reference: Annotated[str, "version"]
+
+
+class Decided(Assessment):
+    """The outcome of a decision."""
+
+    reference: Annotated[str, "version"]
+    stage: Annotated[Stage, "its present stage"]
+    person: Annotated[str, "user who decided"]
+    decision: Annotated[Literal["approved", "rejected", "withdrawn"], "`approved`, `rejected` or `withdrawn`"]
+
+
+class Plan(Assessment):
+    """The outcome that a stage change would have."""
+
+    reference: Annotated[str, "version"]
+    stage: Annotated[Stage, "its present stage"]
+    allowed: Annotated[bool, "whether promote would succeed"]
+    stays: Annotated[bool, "whether it is in the target already"]
+    archived: Annotated[list[str], "references that would have to leave the stage"]
+    hooks: Annotated[list[str], "names of the hooks that the change would trigger"]
+    leaving: Annotated[
+        Departure | None,
+        "whether the policy lets you take the version out of its stage: see Departure; null if nothing guards that",
+    ]
+
+
+def _encode_gate(gate: GateResult) -> Gate:
+    return {"gate": gate.gate, "passed": gate.passed, "found": gate.found, "bound": gate.bound or None}
+
+
+def _decode_gate(shape: Gate) -> GateResult:
+    return GateResult(gate=shape["gate"], passed=shape["passed"], found=shape["found"], bound=shape["bound"] or "")
+
+
+def encode_decision(decision: domain.Decision) -> Decision:
+    """Return the JSON of a decision."""
+    return {
+        "target": decision.target,
+        "person": decision.person,
+        "approved": decision.approved,
+        "comment": decision.comment,
+        "checksum": str(decision.digest),
+        "at": time_text(decision.at),
+    }
+
+
+def decode_decision(shape: Decision) -> domain.Decision:
+    """Return the decision of a JSON form."""
+    return domain.Decision(
+        target=shape["target"],
+        person=shape["person"],
+        approved=shape["approved"],
+        comment=shape["comment"],
+        digest=Digest.parse(shape["checksum"]),
+        at=decode_time(shape["at"]),
+    )
+
+
+def _encode_assessment(found: domain.Assessment) -> Assessment:
+    return {
+        "target": found.target,
+        "passed": found.passed,
+        "must_come_from": found.wrong_stage.value if found.wrong_stage else None,
+        "gates": [_encode_gate(gate) for gate in found.gates],
+        "approvals_needed": found.needed,
+        "approved_by": list(found.approved_by),
+        "may_approve": list(found.may_approve),
+        "rejected_by": [encode_decision(decision) for decision in found.rejected_by],
+        "override_allowed": found.override,
+    }
+
+
+def _decode_assessment(shape: Assessment) -> domain.Assessment:
+    return domain.Assessment(
+        target=shape["target"],
+        wrong_stage=ModelStage(shape["must_come_from"]) if shape["must_come_from"] else None,
+        gates=tuple(map(_decode_gate, shape["gates"])),
+        needed=shape["approvals_needed"],
+        approved_by=tuple(shape["approved_by"]),
+        may_approve=tuple(shape["may_approve"]),
+        rejected_by=tuple(map(decode_decision, shape["rejected_by"])),
+        override=shape["override_allowed"],
+    )
+
+
+def _encode_departure(found: domain.Departure | None) -> Departure | None:
+    if found is None:
+        return None
+    return {
+        "place": found.place,
+        "allowed": found.allowed,
+        "may_take_out": list(found.may_take_out),
+        "override_allowed": found.override,
+    }
+
+
+def _decode_departure(shape: Departure | None) -> domain.Departure | None:
+    if shape is None:
+        return None
+    return domain.Departure(
+        place=shape["place"],
+        allowed=shape["allowed"],
+        may_take_out=tuple(shape["may_take_out"]),
+        override=shape["override_allowed"],
+    )
+
+
+def _encode_policy(found: results.ModelPolicy) -> ModelPolicy:
+    return {"model": found.model or None, "own": found.own, "policy": domain.policy_document(found.policy)}
+
+
+def _decode_policy(shape: ModelPolicy) -> results.ModelPolicy:
+    return results.ModelPolicy(
+        model=shape["model"] or "", own=shape["own"], policy=domain.parse_policy(shape["policy"], stored=True)
+    )
+
+
+def _encode_standing(found: results.Standing) -> Standing:
+    return {
+        "reference": str(found.reference),
+        "leaving": _encode_departure(found.leaving),
+        **_encode_assessment(found.assessment),
+    }
+
+
+def _decode_standing(shape: Standing) -> results.Standing:
+    return results.Standing(
+        reference=VersionRef.parse(shape["reference"]),
+        assessment=_decode_assessment(shape),
+        leaving=_decode_departure(shape["leaving"]),
+    )
+
+
+def _encode_waiting(found: results.Waiting) -> Waiting:
+    return {"reference": str(found.reference), **_encode_assessment(found.assessment)}
+
+
+def _decode_waiting(shape: Waiting) -> results.Waiting:
+    return results.Waiting(reference=VersionRef.parse(shape["reference"]), assessment=_decode_assessment(shape))
+
+
+def _encode_decided(found: results.Decided) -> Decided:
+    return {
+        "reference": str(found.reference),
+        "stage": found.stage.value,
+        "person": found.person,
+        "decision": cast("Literal['approved', 'rejected', 'withdrawn']", found.decision),
+        **_encode_assessment(found.assessment),
+    }
+
+
+def _decode_decided(shape: Decided) -> results.Decided:
+    return results.Decided(
+        reference=VersionRef.parse(shape["reference"]),
+        stage=ModelStage(shape["stage"]),
+        person=shape["person"],
+        decision=shape["decision"],
+        assessment=_decode_assessment(shape),
+    )
+
+
+def _encode_plan(plan: results.Plan) -> Plan:
+    return {
+        "reference": str(plan.reference),
+        "stage": plan.stage.value,
+        "allowed": plan.allowed,
+        "stays": plan.stays,
+        "archived": [str(reference) for reference in plan.archived],
+        "hooks": list(plan.hooks),
+        "leaving": _encode_departure(plan.leaving),
+        **_encode_assessment(plan.assessment),
+    }
+
+
+def _decode_plan(shape: Plan) -> results.Plan:
+    return results.Plan(
+        reference=VersionRef.parse(shape["reference"]),
+        stage=ModelStage(shape["stage"]),
+        assessment=_decode_assessment(shape),
+        leaving=_decode_departure(shape["leaving"]),
+        archived=tuple(map(VersionRef.parse, shape["archived"])),
+        stays=shape["stays"],
+        hooks=tuple(shape["hooks"]),
+    )
+
+
+FORMS = (
+    Form(results.ModelPolicy, ModelPolicy, _encode_policy, _decode_policy),
+    Form(results.Standing, Standing, _encode_standing, _decode_standing),
+    Form(results.Waiting, Waiting, _encode_waiting, _decode_waiting),
+    Form(results.Decided, Decided, _encode_decided, _decode_decided),
+    Form(results.Plan, Plan, _encode_plan, _decode_plan),
+)

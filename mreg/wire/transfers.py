@@ -1,0 +1,196 @@
+"""The JSON of files, pulls, exports, imports and bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypedDict, cast
+
+from mreg.domain.digest import Digest
+from mreg.domain.names import ModelName, VersionRef
+from mreg.results import transfers as results
+from mreg.wire import Direction, Form
+from mreg.wire.models import ModelVersion, decode_version, encode_version
+
+
+class Pulled(ModelVersion):
+    """A version whose verified bytes are at their destination."""
+
+    destination: Annotated[str, "absolute path"]
+    unchanged: Annotated[bool, "whether the same bytes were there already"]
+    other_files: Annotated[bool, "whether the folder also holds files that are not part of the artifact"]
+
+
+class StoredFile(TypedDict):
+    """A file of a version."""
+
+    path: Annotated[str, "path in the folder; name of an artifact that is one file"]
+    size_bytes: Annotated[int, "size"]
+    checksum: Annotated[str, "SHA-256"]
+    executable: Annotated[bool, "whether it was executable when it was pushed"]
+
+
+class Exported(TypedDict):
+    """A bundle that was written."""
+
+    reference: Annotated[str, "version, or whole model"]
+    versions: Annotated[list[str], "references of the versions in the bundle, by number"]
+    destination: Annotated[str, "path of the file"]
+    size_bytes: Annotated[int, "size of the file"]
+
+
+class Bundle(TypedDict):
+    """The contents of a bundle."""
+
+    model: Annotated[str, "name"]
+    description: Annotated[str, "text"]
+    tags: Annotated[dict[str, str], "text by key"]
+    directions: Annotated[dict[str, Direction], "`higher` or `lower` by metric"]
+    primary_metric: Annotated[str | None, "primary metric that was set on the model, or null"]
+    versions: Annotated[list[dict[str, Any]], "by number, as in the bundle: see [format.md](format.md)"]
+    event_count: Annotated[int, "number of events"]
+    blob_count: Annotated[int, "number of blobs"]
+    size_bytes: Annotated[int, "size of all blobs"]
+
+
+class ImportedVersion(TypedDict):
+    """A version of a bundle after its import."""
+
+    source: Annotated[str, "reference in the bundle"]
+    reference: Annotated[str, "reference here"]
+    already_there: Annotated[bool, "whether it was here before"]
+
+
+class Imported(TypedDict):
+    """The outcome of an import."""
+
+    model: Annotated[str, "model here"]
+    versions: Annotated[list[ImportedVersion], "versions of the bundle: see ImportedVersion"]
+
+
+def _encode_pulled(pulled: results.Pulled) -> Pulled:
+    return {
+        **encode_version(pulled.version),
+        "destination": str(pulled.destination),
+        "unchanged": pulled.unchanged,
+        "other_files": pulled.other_files,
+    }
+
+
+def _decode_pulled(shape: Pulled) -> results.Pulled:
+    return results.Pulled(
+        version=decode_version(shape),
+        destination=Path(shape["destination"]),
+        unchanged=shape["unchanged"],
+        other_files=shape["other_files"],
+    )
+
+
+def _encode_file(file: results.StoredFile) -> StoredFile:
+    return {
+        "path": file.path,
+        "size_bytes": file.size_bytes,
+        "checksum": str(file.digest),
+        "executable": file.executable,
+    }
+
+
+def _decode_file(shape: StoredFile) -> results.StoredFile:
+    return results.StoredFile(
+        path=shape["path"],
+        size_bytes=shape["size_bytes"],
+        digest=Digest.parse(shape["checksum"]),
+        executable=shape["executable"],
+    )
+
+
+def _encode_exported(found: results.Exported) -> Exported:
+    return {
+        "reference": str(found.reference),
+        "versions": [str(reference) for reference in found.versions],
+        "destination": str(found.destination),
+        "size_bytes": found.size_bytes,
+    }
+
+
+def _decode_exported(shape: Exported) -> results.Exported:
+    return results.Exported(
+        reference=VersionRef.parse(shape["reference"]),
+        versions=tuple(map(VersionRef.parse, shape["versions"])),
+        destination=Path(shape["destination"]),
+        size_bytes=shape["size_bytes"],
+    )
+
+
+def _encode_bundle(found: results.BundleContents) -> Bundle:
+    from mreg.domain.bundle_fields import version_fields
+
+    model = found.model
+    return {
+        "model": str(model.name),
+        "description": model.description,
+        "tags": dict(model.tags),
+        "directions": cast("dict[str, Direction]", dict(model.directions)),
+        "primary_metric": model.primary_metric or None,
+        "versions": [version_fields(bundled.version, bundled.parent_digest) for bundled in found.versions],
+        "event_count": found.event_count,
+        "blob_count": found.blob_count,
+        "size_bytes": found.size_bytes,
+    }
+
+
+def _decode_bundle(shape: Bundle) -> results.BundleContents:
+    from mreg.domain.bundle import BundledModel, BundledVersion
+    from mreg.domain.bundle_fields import read_version
+
+    name = ModelName(shape["model"])
+    read = [read_version(name, fields) for fields in shape["versions"]]
+    return results.BundleContents(
+        model=BundledModel(
+            name=name,
+            description=shape["description"],
+            tags=shape["tags"],
+            directions=dict(shape["directions"]),
+            primary_metric=shape["primary_metric"] or "",
+        ),
+        versions=tuple(BundledVersion(version=version, parent_digest=digest) for version, digest in read),
+        event_count=shape["event_count"],
+        blob_count=shape["blob_count"],
+        size_bytes=shape["size_bytes"],
+    )
+
+
+def _encode_imported(found: results.Imported) -> Imported:
+    return {
+        "model": str(found.model),
+        "versions": [
+            {
+                "source": str(version.source),
+                "reference": str(version.reference),
+                "already_there": version.already_there,
+            }
+            for version in found.versions
+        ],
+    }
+
+
+def _decode_imported(shape: Imported) -> results.Imported:
+    return results.Imported(
+        model=ModelName(shape["model"]),
+        versions=tuple(
+            results.ImportedVersion(
+                source=VersionRef.parse(version["source"]),
+                reference=VersionRef.parse(version["reference"]),
+                already_there=version["already_there"],
+            )
+            for version in shape["versions"]
+        ),
+    )
+
+
+FORMS = (
+    Form(results.Pulled, Pulled, _encode_pulled, _decode_pulled),
+    Form(results.StoredFile, StoredFile, _encode_file, _decode_file),
+    Form(results.Exported, Exported, _encode_exported, _decode_exported),
+    Form(results.BundleContents, Bundle, _encode_bundle, _decode_bundle),
+    Form(results.Imported, Imported, _encode_imported, _decode_imported),
+)
