@@ -1,7 +1,6 @@
 """mreg: a model registry that needs no server.
 
-A *catalog* (who, what, which stage, why) and an *artifact store* (the bytes), with one command line and one Python
-API over both::
+It consists of a *catalog* (metadata) and an *artifact store* (bytes), with a command line and a Python API over both::
 
     import mreg
 
@@ -10,22 +9,21 @@ API over both::
     registry.promote("classifier@3", to="Production")
     registry.pull("classifier@production", "model.pkl")
 
-The house, every arrow pointing one way::
+Imports point in one direction::
 
     cli, server  ->  registry  ->  catalog, artifacts, hooks  ->  wire  ->  results  ->  domain  ->  errors
 
-- ``domain`` holds the values and rules: pure, without I/O, clock or environment.
+- ``domain`` holds values and rules: no I/O, no clock, no environment.
 - ``results`` holds the types that operations return; ``wire`` converts them to JSON.
-- ``catalog`` keeps metadata over one small contract, `mreg.catalog.database.Database`.
-- ``artifacts`` keeps bytes over another, `mreg.artifacts.backend.BlobBackend`.
-- ``s3`` is one bucket and what can go wrong with it, below both; ``waiting`` tells of what does not answer.
-- ``hooks`` runs commands and calls webhooks that changes set off.
-- ``registry`` holds the use cases, the only place that spans both.
-- ``profile`` says where things are; ``documents`` reads what people hand in.
-- ``server`` is the registry over HTTP, and the only place that knows FastAPI; ``cli`` the only one that knows Typer and
-  rich.
+- ``catalog`` stores metadata behind the contract `mreg.catalog.database.Database`.
+- ``artifacts`` stores bytes behind the contract `mreg.artifacts.backend.BlobBackend`.
+- ``s3`` is the S3 client under both; ``waiting`` reports calls that get no answer.
+- ``hooks`` runs commands and calls webhooks when a version changes.
+- ``registry`` holds the use cases. Only it combines catalog, artifacts and hooks.
+- ``profile`` reads the configuration; ``documents`` reads files that users pass to commands.
+- ``server`` is the registry over HTTP. Only it imports FastAPI; only ``cli`` imports Typer and rich.
 
-Everything is imported on first use, so that a command pays for what it needs alone.
+Everything is imported on first use, so a command loads only what it needs.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Bringing files and names to the disk.
+"""Flush files and folder entries to disk.
 
-- Linux: ``fsync`` for one file; for thousands of them one ``syncfs``, after all are written.
-- macOS: ``fsync`` hands the bytes to the drive, which may keep them in its memory. ``F_FULLFSYNC`` makes the drive
-  write everything that it was handed. So of many files each is handed over (`settle`), and one ``F_FULLFSYNC`` follows
-  (`sync_all`). ``sync(2)`` is not used: there it does not wait for anything.
-- Windows: ``fsync`` of a file that is open for writing. No call brings the names in a folder to the disk; the journal
-  of NTFS keeps them in order.
+- Linux: ``fsync`` for one file; one ``syncfs`` for thousands of files, after all are written.
+- macOS: ``fsync`` hands the bytes to the drive, which can keep them in its cache. ``F_FULLFSYNC`` makes the drive write
+  its whole cache. So many files are each passed to the drive (`settle`), and one ``F_FULLFSYNC`` follows (`sync_all`).
+  ``sync(2)`` is not used: on macOS it does not wait.
+- Windows: ``fsync`` of a file that is open for writing. No call flushes the entries of a folder; the journal of NTFS
+  keeps them in order.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from mreg.files import close, open_file, open_folder
 from mreg.linux import has_syncfs, syncfs
 
 UNSUPPORTED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOTTY, errno.EOPNOTSUPP})
-"""Errors that mean that a file system has no such call, and not that it failed to write."""
+"""Errors which mean that the file system does not support the call, not that it failed to write."""
 
 
 def sync(descriptor: int) -> None:
-    """Bring the bytes of a file that is open for writing to the disk.
+    """Flush a file that is open for writing to disk.
 
     Raises:
-        OSError: They are not there, or the file system cannot say so.
+        OSError: The bytes are not on disk, or the file system cannot tell.
     """
     if not _flush_drive(descriptor):
         os.fsync(descriptor)
 
 
 def sync_file(path: str) -> None:
-    """`sync` for a file that is closed; a link is not followed."""
+    """Call `sync` for a file that is not open; symbolic links are not followed."""
     descriptor = open_file(path, os.O_RDWR, follow=False)
     try:
         sync(descriptor)
@@ -42,19 +42,19 @@ def sync_file(path: str) -> None:
 
 
 def sync_folder(folder: int | str) -> None:
-    """Bring the names in a folder to the disk, where the system and the file system can.
+    """Flush the entries of a folder to disk, if the system and the file system support it.
 
     Args:
-        folder: Its path, or its descriptor (-1: there is none), which stays open.
+        folder: Path, or descriptor (-1 for none), which stays open.
 
     Raises:
-        OSError: The system could not write them.
+        OSError: The system could not write the entries.
     """
     if isinstance(folder, str):
         try:
             descriptor = open_folder(folder)
         except PermissionError:
-            return  # this user can write the folder, and not read it
+            return  # this user can write to the folder but not read it
         try:
             sync_folder(descriptor)
         finally:
@@ -65,32 +65,32 @@ def sync_folder(folder: int | str) -> None:
 
 
 def hand_over_folder(folder: int) -> None:
-    """The same as far as to the drive, which on macOS may still hold the names in its memory: `sync` must follow."""
+    """Pass the entries of a folder to the drive, which on macOS can still cache them: `sync` must follow."""
     if folder >= 0:
         with _if_supported():
             os.fsync(folder)
 
 
 def settle(descriptor: int) -> None:
-    """Take one of many files on its way to the disk; `sync_all` must follow when all are written."""
+    """Start to flush one of many files; call `sync_all` when all are written."""
     if not has_syncfs():
         os.fsync(descriptor)
 
 
 def settle_folder(folder: int) -> None:
-    """The same for the names in a folder; -1 is none."""
+    """Start to flush the entries of one of many folders (-1 for none); call `sync_all` afterwards."""
     if not has_syncfs():
         hand_over_folder(folder)
 
 
 def sync_all(folder: int | str) -> None:
-    """Bring files of one file system to the disk for which `settle` or `settle_folder` was called.
+    """Finish what `settle` and `settle_folder` started for files and folders of one file system.
 
     Args:
-        folder: A folder there: its path, or its descriptor (-1: there is none), which stays open.
+        folder: A folder on that file system: path, or descriptor (-1 for none), which stays open.
 
     Raises:
-        OSError: The system could not write something.
+        OSError: The system could not write some data.
     """
     if not has_syncfs():
         sync_folder(folder)
@@ -114,9 +114,9 @@ def _if_supported() -> Iterator[None]:
 
 
 def _flush_drive(descriptor: int) -> bool:
-    """Make the drive write what it holds, with the bytes of this file; False if that is not the way here (macOS only).
+    """Make the drive write its cache, this file included; return False if this is not supported (macOS only).
 
-    Many network drives and some file systems of macOS refuse it; ``fsync`` is all that there is then.
+    Many network drives and some file systems of macOS refuse the call; only ``fsync`` is left then.
     """
     try:
         import fcntl

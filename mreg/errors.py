@@ -1,23 +1,23 @@
-"""Every way in which mreg can refuse or fail.
+"""The exceptions of mreg.
 
 ::
 
     MregError
-    ├── BadInput        the caller's words are wrong: a name, a reference, a value, a path
-    │   └── BadProfile  a profile or project file is wrong
-    ├── NotFound        well formed, and names nothing
-    ├── AlreadyExists   the name, the destination or the version is taken
-    ├── Conflict        changed meanwhile, or too busy; the same call may succeed when repeated
-    ├── NotAllowed      the rules of the registry forbid it as things stand
-    ├── GateFailed      a metric gate or a regression check said no
-    ├── ApprovalMissing nobody entitled has approved, or somebody has rejected
-    ├── DeploymentFailed a hook failed after the change that set it off was made
-    ├── Corrupt         bytes, catalog or audit trail are not what they should be
-    └── Unavailable     a catalog, a store or a file can't be reached, or permission is refused
+    ├── BadInput          invalid name, reference, value or path
+    │   └── BadProfile    invalid profile or project file
+    ├── NotFound          valid name or reference, but the object does not exist
+    ├── AlreadyExists     the name, the destination or the version is taken
+    ├── Conflict          changed by another process, or busy; the same call can succeed later
+    ├── NotAllowed        the rules of the registry forbid the operation in the current state
+    ├── GateFailed        a metric gate or a regression check failed
+    ├── ApprovalMissing   a required approval is missing, or an approver rejected the version
+    ├── DeploymentFailed  a hook failed after the change that triggered it was committed
+    ├── Corrupt           artifact bytes, catalog or audit trail are damaged
+    └── Unavailable       a catalog, a store or a file cannot be reached, or permission is denied
 
-The classes differ by what the caller can do next. ``message`` says what and which, in lower case and without a full
-stop; ``hint`` is the next thing to do, or empty; ``code`` is stable and meant for programs; ``details`` are the
-structured fields of the one case.
+The classes differ by what the caller can do next. ``message`` says what failed and for which object, in lower case and
+without a full stop; ``hint`` is the next step, or empty; ``code`` is stable and for programs; ``details`` holds the
+structured fields of the error.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from typing import ClassVar
 
 
 class MregError(Exception):
-    """A failure that mreg understands: nothing has been changed when one is raised.
+    """An expected failure. Nothing has been changed when one is raised, except for `DeploymentFailed`.
 
     Args:
-        message: What went wrong and with which object, lower case, no full stop.
-        hint: What to do next, usually a command; empty where there is nothing to say.
-        details: Structured fields for programs (JSON-ready values alone).
+        message: What failed and for which object, in lower case, without a full stop.
+        hint: The next step, usually a command (default: none).
+        details: Structured fields for programs (only values that JSON can hold).
     """
 
     code: ClassVar[str] = "failed"
@@ -47,74 +47,74 @@ class MregError(Exception):
 
 
 class BadInput(MregError):
-    """The caller's words can't be used as they are; repeating the call will not help."""
+    """The input is invalid; repeating the call does not help."""
 
     code = "bad_input"
 
 
 class BadProfile(BadInput):
-    """A profile file is missing, broken or says something that mreg does not know."""
+    """A profile or project file is missing, broken, or has unknown keys or values."""
 
     code = "bad_profile"
 
 
 class NotFound(MregError):
-    """A well-formed name or reference to which nothing belongs."""
+    """The name or reference is valid, but the object does not exist."""
 
     code = "not_found"
 
 
 class AlreadyExists(MregError):
-    """What was to be made is there already, and was left as it was."""
+    """The object to create exists already; it was left unchanged."""
 
     code = "already_exists"
 
 
 class Conflict(MregError):
-    """Something changed meanwhile or is too busy; nothing was done and a repeat may succeed."""
+    """The object was changed by another process or is busy; nothing was changed, and a retry can succeed."""
 
     code = "conflict"
 
 
 class NotAllowed(MregError):
-    """The registry's rules forbid this step from the present state."""
+    """The rules of the registry forbid the operation in the current state."""
 
     code = "not_allowed"
 
 
 class LeavesProduction(NotAllowed):
-    """The step takes a version out of Production without a replacement, and the caller did not allow that.
+    """The change takes a version out of Production without a replacement, and the caller did not allow that.
 
-    ``details`` has the reference of the version, the stage that it would enter (``to``), and whether Production would
-    be empty (``empty``).
+    ``details`` has the reference of the version, its new stage (``to``), and whether Production would be empty
+    (``empty``).
     """
 
 
 class GateFailed(MregError):
-    """A metric did not reach its bound."""
+    """A metric failed its gate."""
 
     code = "gate_failed"
 
 
 class ApprovalMissing(MregError):
-    """The step needs approvals that it does not have, or it was rejected."""
+    """A required approval is missing, or an approver rejected the version."""
 
     code = "approval_missing"
 
 
 class DeploymentFailed(MregError):
-    """A hook failed; unlike with every other error, the change that set it off is made, and perhaps rolled back."""
+    """A hook failed. Unlike with other errors, the change that triggered it was committed, and perhaps rolled back."""
 
     code = "deployment_failed"
 
 
 class Corrupt(MregError):
-    """Stored bytes, the catalog or the audit trail are damaged."""
+    """Artifact bytes, the catalog or the audit trail are damaged."""
 
     code = "corrupt"
 
 
 class Unavailable(MregError):
-    """A catalog, store or file can't be reached or may not be used."""
+    """A catalog, a store or a file cannot be reached, or permission is denied."""
 
     code = "unavailable"

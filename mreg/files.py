@@ -1,17 +1,16 @@
-"""Calls on files that differ between systems, each with one rule for all of mreg.
+"""File operations that differ between operating systems, with one behaviour for all of mreg.
 
-Linux and macOS have calls relative to an open folder and calls that follow no link (`RELATIVE`). Windows has neither.
-There, and wherever else these calls are missing:
+Linux and macOS have calls relative to an open folder and calls that do not follow links (`RELATIVE`). On Windows, and
+on any other system without these calls:
 
-- Files are opened, renamed and removed by their paths. What must not be a link is looked at right before it is used and
-  again once it is open. A process that puts a link there in between can still redirect one use: no call of Python
-  closes that gap. Windows gives the right to make symbolic links to administrators and developers alone; junctions
-  need no right.
+- Files are opened, renamed and removed by path. A path that must not be a link is checked right before it is used and
+  again once it is open. A process that creates a link in between can still redirect one use; Python has no call that
+  closes this gap. On Windows only administrators and developers can create symbolic links; junctions need no privilege.
 - An open file can be neither renamed nor removed, so close it first.
 - A read-only file can be neither replaced nor removed, so `unlink` and `replace` make it writable first.
-- Folders are not opened (`open_folder` gives -1).
+- Folders are not opened (`open_folder` returns -1).
 
-`tests/test_architecture.py` keeps these calls out of the other modules.
+`tests/test_architecture.py` fails if another module uses these calls directly.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
 BINARY = getattr(os, "O_BINARY", 0)
-"""Windows would otherwise translate newlines and take a byte 0x1A for the end of the file."""
+"""Without this flag Windows translates newlines and treats a byte 0x1A as the end of the file."""
 
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 DIRECTORY = getattr(os, "O_DIRECTORY", 0)
@@ -40,10 +39,10 @@ RELATIVE = (
     and {os.open, os.stat, os.mkdir, os.unlink, os.rmdir, os.rename, os.link} <= os.supports_dir_fd
     and {os.listdir, os.scandir} <= os.supports_fd
 )
-"""Whether the system has calls relative to an open folder."""
+"""True if the system has calls relative to an open folder."""
 
 WINDOWS = os.name == "nt"
-"""Whether names follow the rules of Windows, and file modes tell nothing."""
+"""True if file names follow the rules of Windows and file modes have no meaning."""
 
 READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -52,23 +51,23 @@ UPDATE = os.O_RDWR | os.O_CREAT
 NO_LINKS = frozenset(
     {
         errno.EPERM,  # FAT and exFAT on Linux
-        errno.EACCES,  # a policy such as that of Android; if it is about the folder, the rename that follows fails, too
+        errno.EACCES,  # a policy such as Android's; if the folder is not writable, the rename that follows fails too
         errno.ENOTSUP,  # FAT, exFAT and some network drives on macOS, where it differs from EOPNOTSUPP
         errno.EOPNOTSUPP,
         errno.ENOSYS,
-        errno.EMLINK,  # as many links as the file system allows
+        errno.EMLINK,  # the file has the maximum number of links
         errno.EXDEV,
     }
 )
-"""Errors of ``os.link`` that mean that this file cannot have a second name there."""
+"""Errors of ``os.link`` which mean that hard links are not possible here."""
 
 NO_LINKS_ON_WINDOWS = frozenset({1, 50})
-"""The same as numbers of Windows: ERROR_INVALID_FUNCTION and ERROR_NOT_SUPPORTED, which Python gives as EINVAL."""
+"""The same as Windows error numbers: ERROR_INVALID_FUNCTION and ERROR_NOT_SUPPORTED; Python maps both to EINVAL."""
 
 NAME_SURROGATE = 0x20000000
-"""The bit of a reparse tag of Windows that marks a name for another file or folder: a symbolic link, a junction.
+"""The bit of a Windows reparse tag that marks a symbolic link or a junction.
 
-Files of OneDrive and deduplicated files have tags without it.
+The tags of OneDrive files and deduplicated files do not have it.
 """
 
 _POSITION = threading.Lock()
@@ -80,14 +79,14 @@ _POSITION = threading.Lock()
 def open_file(
     path: str, flags: int = READ, mode: int = 0o777, *, follow: bool = True, dir_fd: int | None = None
 ) -> int:
-    """Return the descriptor of a file, whose bytes are never translated.
+    """Open a file in binary mode and return its descriptor.
 
     Args:
-        follow: Whether a symbolic link at the end of the path is followed; see the module for systems that lack this.
-        dir_fd: The folder that the path is relative to; only where `RELATIVE`.
+        follow: Follow a symbolic link at the end of the path; see the module docstring for systems that lack this.
+        dir_fd: Folder that the path is relative to (only if `RELATIVE`).
 
     Raises:
-        OSError: The system refuses; with ``ELOOP`` (or ``EMLINK``) it is a link that must not be followed.
+        OSError: The file cannot be opened; ``ELOOP`` (or ``EMLINK``) if it is a link and `follow` is False.
     """
     flags |= BINARY
     if follow or NOFOLLOW:
@@ -106,10 +105,10 @@ def open_file(
 
 
 def open_folder(path: str, *, follow: bool = True, dir_fd: int | None = None) -> int:
-    """Return the descriptor of a folder; -1 where the system opens none.
+    """Open a folder and return its descriptor; -1 if the system does not open folders.
 
     Raises:
-        OSError: It is not a folder, or a link that must not be followed, or cannot be read.
+        OSError: The path is not a folder, is a link and `follow` is False, or cannot be read.
     """
     if not RELATIVE:
         found = os.stat(path) if follow else os.lstat(path)
@@ -123,7 +122,7 @@ def open_folder(path: str, *, follow: bool = True, dir_fd: int | None = None) ->
 
 @contextlib.contextmanager
 def opened_folder(path: str, *, follow: bool = True) -> Iterator[int]:
-    """`open_folder`, closed at the end."""
+    """Open a folder with `open_folder` and close it at the end."""
     descriptor = open_folder(path, follow=follow)
     try:
         yield descriptor
@@ -132,52 +131,52 @@ def opened_folder(path: str, *, follow: bool = True) -> Iterator[int]:
 
 
 def close(descriptor: int) -> None:
-    """Close a descriptor; -1 is none."""
+    """Close a descriptor (-1 for none)."""
     if descriptor >= 0:
         os.close(descriptor)
 
 
 def is_link(found: os.stat_result) -> bool:
-    """Whether a status (of ``lstat``) is that of a symbolic link, or of a junction of Windows."""
+    """Return whether an ``lstat`` result is that of a symbolic link or a Windows junction."""
     return stat.S_ISLNK(found.st_mode) or bool(getattr(found, "st_reparse_tag", 0) & NAME_SURROGATE)
 
 
 def check_folders(root: str, folder: str, *, make: bool = False) -> None:
-    """Return if every folder on the way from a root is a folder and not a link.
+    """Check that every path component below a root is a folder and not a link.
 
-    For systems where they cannot be opened one from the other; see the module.
+    For systems that cannot open folders relative to each other; see the module docstring.
 
     Args:
-        folder: A path with ``/`` from the root; empty for the root itself.
-        make: Make those that are missing.
+        folder: Path with ``/`` below the root; empty for the root itself.
+        make: Create missing folders.
 
     Raises:
-        OSError: With ``ELOOP`` one is a link, with ``ENOTDIR`` something else.
-        FileNotFoundError: One is missing.
+        OSError: A component is a link (``ELOOP``) or not a folder (``ENOTDIR``).
+        FileNotFoundError: A component does not exist.
     """
-    place = root
+    path = root
     for part in folder.split("/") if folder else ():
-        place = os.path.join(place, part)
+        path = os.path.join(path, part)
         if make:
             with contextlib.suppress(FileExistsError):
-                os.mkdir(place)
-        open_folder(place, follow=False)
+                os.mkdir(path)
+        open_folder(path, follow=False)
 
 
-def read_at(descriptor: int, count: int, place: int) -> bytes:
-    """Return at most `count` bytes from a place in an open file. Several threads can call it at the same time.
+def read_at(descriptor: int, count: int, offset: int) -> bytes:
+    """Return at most `count` bytes from an offset in an open file; safe for threads.
 
     The position of the descriptor is undefined afterwards.
     """
     if hasattr(os, "pread"):
-        return os.pread(descriptor, count, place)
+        return os.pread(descriptor, count, offset)
     with _POSITION:  # duplicates of a descriptor share its position
-        os.lseek(descriptor, place, os.SEEK_SET)
+        os.lseek(descriptor, offset, os.SEEK_SET)
         return os.read(descriptor, count)
 
 
 def has_locks() -> bool:
-    """Whether the system has locks of the kind that `lock` takes."""
+    """Return whether the system has the file locks that `lock` uses."""
     try:
         import fcntl  # noqa: F401
     except ImportError:
@@ -186,10 +185,10 @@ def has_locks() -> bool:
 
 
 def lock(descriptor: int, *, wait: bool = True) -> bool:
-    """Lock an open file or folder until it is closed; False if locks are missing (Windows, some network drives).
+    """Lock an open file or folder until it is closed; return False if locks are missing (Windows, some network drives).
 
     Raises:
-        BlockingIOError: Another process has it, and it is not to be waited for.
+        BlockingIOError: Another process holds the lock and `wait` is False.
     """
     try:
         import fcntl
@@ -205,7 +204,7 @@ def lock(descriptor: int, *, wait: bool = True) -> bool:
 
 
 def room(folder: str) -> int:
-    """Return how many bytes this user can write to the file system of a folder."""
+    """Return the free space of the file system of a folder for this user, in bytes."""
     if hasattr(os, "statvfs"):
         found = os.statvfs(folder)
         return found.f_bavail * found.f_frsize
@@ -218,10 +217,10 @@ def room(folder: str) -> int:
 
 
 def link(source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
-    """Give a file a second name; a link as the source is not followed.
+    """Create a hard link; if the source is a symbolic link, it is not followed.
 
     Raises:
-        FileExistsError: The name is taken.
+        FileExistsError: The target exists.
         OSError: See `lacks_links`.
     """
     if not hasattr(os, "link"):
@@ -233,18 +232,18 @@ def link(source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd:
 
 
 def lacks_links(error: OSError) -> bool:
-    """Whether an error of `link` means that hard links are missing, so that the caller renames the file instead."""
+    """Return whether an error of `link` means that hard links are not supported; the caller then renames the file."""
     return error.errno in NO_LINKS or getattr(error, "winerror", 0) in NO_LINKS_ON_WINDOWS
 
 
 def rename_new(source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
-    """Rename a file to a name that is free.
+    """Rename a file without replacing another one.
 
-    Linux and Windows refuse a name that is taken. On macOS, and on file systems of Linux without that call, a file that
-    gets the name at the same moment is replaced.
+    On Linux and Windows the check is atomic. On macOS, and on Linux file systems without the system call, a file that
+    is created under the target name at the same moment is replaced.
 
     Raises:
-        FileExistsError: The name is taken.
+        FileExistsError: The target exists.
     """
     if rename2(source, target, RENAME_NOREPLACE, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd):
         return
@@ -255,12 +254,13 @@ def rename_new(source: str, target: str, *, src_dir_fd: int | None = None, dst_d
 
 
 def name_new(source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
-    """Give a finished file a name that is free, by a link or else by renaming; its old name may stay.
+    """Give a complete file a new name without replacing another file; the old name can remain.
 
-    Windows renames: a second name of a read-only file could not be removed without making the file writable.
+    The file is hard-linked, or renamed if links are not supported. Windows always renames: the second name of a
+    read-only file cannot be removed without making the file writable.
 
     Raises:
-        FileExistsError: The name is taken.
+        FileExistsError: The target exists.
     """
     if RELATIVE:
         try:
@@ -273,7 +273,7 @@ def name_new(source: str, target: str, *, src_dir_fd: int | None = None, dst_dir
 
 
 def replace(source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
-    """Rename a file; a file of the new name is replaced, also a read-only one."""
+    """Rename a file and replace the target, even if it is read-only."""
     try:
         os.replace(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
     except PermissionError:
@@ -284,7 +284,7 @@ def replace(source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_
 
 
 def unlink(path: str, *, dir_fd: int | None = None) -> None:
-    """Remove a file or a link, also a read-only file."""
+    """Remove a file or a link, even if it is read-only."""
     try:
         os.unlink(path, dir_fd=dir_fd)
     except PermissionError:
@@ -296,10 +296,10 @@ def unlink(path: str, *, dir_fd: int | None = None) -> None:
 
 @contextlib.contextmanager
 def _writable(path: str) -> Iterator[None]:
-    """Take the read-only attribute from a file; it is given back if the body fails.
+    """Clear the read-only attribute of a file; restore it if the body fails.
 
     Raises:
-        PermissionError: The file is not read-only: something else is in the way.
+        PermissionError: The file is not read-only, so access was denied for another reason.
     """
     found = os.lstat(path)
     if not stat.S_ISREG(found.st_mode) or found.st_mode & stat.S_IWRITE:
@@ -314,11 +314,11 @@ def _writable(path: str) -> Iterator[None]:
 
 
 def remove(path: str) -> None:
-    """Remove a file, a link, or a folder with everything in it; no link in it is followed.
+    """Remove a file, a link, or a folder with its content; links are not followed.
 
     Raises:
-        OSError: Something cannot be removed; other files are already gone.
-        RecursionError: It is too deep.
+        OSError: A file or folder cannot be removed; others are already removed.
+        RecursionError: The folder is nested too deeply.
     """
     found = os.lstat(path)
     if is_link(found) or not stat.S_ISDIR(found.st_mode):
@@ -330,8 +330,8 @@ def remove(path: str) -> None:
     else:
         with os.scandir(path) as entries:
             inner = [entry.path for entry in entries]
-        for one in inner:
-            remove(one)
+        for inner_path in inner:
+            remove(inner_path)
         os.rmdir(path)
 
 
@@ -349,7 +349,7 @@ def _os_error(number: int) -> OSError:
 def folder_url(folder: PurePath) -> str:
     """Return the ``file:`` URL of an absolute path.
 
-    It is the same as that of `pathlib.Path.as_uri`, which from Python 3.14 on imports ``urllib.request``.
+    The result is that of `pathlib.Path.as_uri`, which imports ``urllib.request`` since Python 3.14.
     """
     from urllib.parse import quote_from_bytes
 

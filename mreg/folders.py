@@ -1,10 +1,10 @@
-"""Folders that are reached name by name without following a link.
+"""Folders that are opened component by component without following links.
 
-A path is looked up anew at each use, so a link that somebody puts in place of one of its folders redirects the next
-use. Where the platform has calls relative to an open folder, each folder is opened once with ``O_NOFOLLOW``, and its
-names are used relative to that descriptor: no link, whenever it appears, can redirect them. Elsewhere (Windows) each
-folder is checked when it is reached, and before each use it is checked that its path still leads to the same folder. A
-process that puts a link there between this check and the use redirects that use.
+The system resolves a path at each use, so replacing one of its folders with a link redirects the next use. If the
+platform has calls relative to an open folder, each folder is opened once with ``O_NOFOLLOW`` and names are used
+relative to its descriptor: a link that appears later cannot redirect them. Otherwise (Windows) each folder is checked
+when it is opened, and before each use its path is checked again to lead to the same folder. A process that creates a
+link between this check and the use redirects that use.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from mreg.files import RELATIVE, close, is_link, name_new, open_file, open_folde
 from mreg.sharing import PERMISSIONS, adopt
 
 OPEN_FOLDERS = 256
-"""All folders of blobs: their names are two hex digits."""
+"""The number of folders with blobs: their names have two hex digits."""
 
 
 class Folder:
-    """An open folder. Its methods take a name in it, never a path, and never follow a link of that name.
+    """An open folder; safe for threads. Its methods take the name of an entry, not a path, and do not follow links.
 
-    It may be used by several threads; the descriptor is closed when nobody holds the object any more.
+    The descriptor is closed when the object is no longer referenced.
 
     Attributes:
-        path: For messages, and for platforms without relative calls.
+        path: Path for messages, and for platforms without relative calls.
     """
 
     __slots__ = ("_descriptor", "_identity", "path")
@@ -43,7 +43,7 @@ class Folder:
 
     @classmethod
     def named(cls, path: str) -> Folder:
-        """The folder at a path that the user named: links on the way to it, and at its end, are followed."""
+        """Open the folder at a path that the user named; links in the path are followed, including the last."""
         if RELATIVE:
             return cls(path, open_folder(path))
         path = os.path.realpath(path, strict=True)
@@ -62,7 +62,7 @@ class Folder:
         return -1 if self._descriptor is None else self._descriptor
 
     def is_current(self) -> bool:
-        """Whether its path still leads to this folder."""
+        """Return whether the path still leads to this folder."""
         if self._identity is None and self._descriptor is not None:
             self._identity = os.fstat(self._descriptor)
         try:
@@ -71,7 +71,7 @@ class Folder:
             return False
 
     def _at(self, name: str) -> str:
-        """The name for a call relative to the descriptor; without one the path, if it still leads to this folder."""
+        """Return the name for a call relative to the descriptor; without descriptor, return the checked full path."""
         if self._descriptor is not None:
             return name
         found = os.lstat(self.path)
@@ -82,17 +82,17 @@ class Folder:
         return os.path.join(self.path, name)
 
     def inner(self, name: str, *, make: bool = False, durable: bool = False, place: bool = False) -> Folder:
-        """A folder in this one.
+        """Open a subfolder.
 
         Args:
-            make: Make it if it is not there.
-            durable: If it is made, take its name on its way to the disk; `sync` of a folder must follow.
-            place: It is on the way to a store, whose mode the umask decides.
+            make: Create the subfolder if it does not exist.
+            durable: Pass the entry of a new subfolder to the drive; `sync` of a folder must follow.
+            place: The subfolder is a parent of a store, so the umask decides its mode.
 
         Raises:
-            Corrupt: It is a symbolic link.
-            FileNotFoundError: It is not there.
-            NotADirectoryError: It is something else.
+            Corrupt: The subfolder is a symbolic link.
+            FileNotFoundError: The subfolder does not exist.
+            NotADirectoryError: The entry is not a folder.
         """
         path = os.path.join(self.path, name)
         try:
@@ -121,7 +121,7 @@ class Folder:
         return found
 
     def open(self, name: str, flags: int, mode: int = 0o777) -> int:
-        """The descriptor of a file. A new one has what this folder permits of the mode, and the folder's group."""
+        """Open a file and return its descriptor; a new file gets this folder's group and at most its permissions."""
         descriptor = open_file(self._at(name), flags, mode, follow=False, dir_fd=self._descriptor)
         if flags & os.O_CREAT and self._descriptor is not None:
             try:
@@ -132,11 +132,11 @@ class Folder:
         return descriptor
 
     def stat(self, name: str) -> os.stat_result:
-        """The status of a name, of a link itself."""
+        """Return the status of an entry; links are not followed."""
         return os.stat(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
 
     def found(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Every name with its status; a name that goes meanwhile is left out."""
+        """Yield every entry with its status; an entry that is removed at the same time is skipped."""
         for name in self._names():
             with contextlib.suppress(FileNotFoundError):
                 yield name, self.stat(name)
@@ -144,7 +144,7 @@ class Folder:
     def _names(self) -> list[str]:
         if self._descriptor is None:
             return os.listdir(self._at(""))
-        # A descriptor of its own: two threads that list one descriptor share its position.
+        # A separate descriptor: threads that list the same descriptor share its position.
         listed = open_folder(".", dir_fd=self._descriptor)
         try:
             return os.listdir(listed)
@@ -152,7 +152,7 @@ class Folder:
             close(listed)
 
     def mkdir(self, name: str, *, place: bool = False) -> None:
-        """Make a folder with the mode and group of this one; see `inner` for the argument."""
+        """Create a subfolder with the mode and group of this folder; see `inner` for `place`."""
         os.mkdir(self._at(name), dir_fd=self._descriptor)
         if self._descriptor is not None:
             made = open_folder(name, follow=False, dir_fd=self._descriptor)
@@ -170,14 +170,14 @@ class Folder:
         os.rmdir(self._at(name), dir_fd=self._descriptor)
 
     def touch(self, name: str) -> None:
-        """Set the time of change of a file to now."""
+        """Set the modification time of a file to now."""
         if os.utime in os.supports_dir_fd and os.utime in os.supports_follow_symlinks:
             os.utime(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
         else:
             os.utime(self._at(name))
 
     def take(self, source: Folder, source_name: str, name: str) -> None:
-        """Give a file of another folder a name in this one, by a link or else by renaming; its old name may stay.
+        """Link a file of another folder into this folder, or move it if links are not supported; see `name_new`.
 
         Raises:
             FileExistsError: The name is taken.
@@ -185,26 +185,26 @@ class Folder:
         name_new(source._at(source_name), self._at(name), src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor)
 
     def rename(self, source: Folder, source_name: str, name: str) -> None:
-        """Move a file of another folder to a name in this one."""
+        """Move a file of another folder into this folder."""
         os.rename(source._at(source_name), self._at(name), src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor)
 
     def sync(self) -> None:
-        """Bring the names to the disk, where the platform can."""
+        """Flush the entries to disk, if the platform supports it."""
         sync_folder(self.opened)
 
     def settle(self) -> None:
-        """Take the names on their way to the disk; see `mreg.durability.settle`."""
+        """Start to flush the entries; see `mreg.durability.settle_folder`."""
         settle_folder(self.opened)
 
 
 class Tree:
-    """The folders below a root, each opened by its names from there without following a link.
+    """The folders below a root, each opened component by component without following links.
 
     Args:
-        root: An absolute path.
-        anchor: The folder up to which links are followed, the root or one above it; None for the root.
-        private: The folder, the root or one above it, that is made for its owner alone; empty for none.
-        kept: Folders that stay open between uses, as names from the root. One that is replaced is opened anew.
+        root: Absolute path.
+        anchor: The folder up to which links are followed: the root or one of its parents (default: the root).
+        private: The folder that is created with mode 0700: the root or one of its parents (default: none).
+        kept: Folders that stay open between uses, as components from the root. A replaced folder is opened again.
     """
 
     def __init__(
@@ -218,18 +218,18 @@ class Tree:
         self._open: dict[tuple[str, ...], Folder] = {}
 
     def folder(self, names: tuple[str, ...], *, make: bool = False, durable: bool = False) -> Folder:
-        """The folder with these names from the root.
+        """Return the folder at the given components from the root.
 
         Args:
-            make: Make what is not there.
-            durable: Take the names of folders that are made on their way to the disk; see `Folder.inner`.
+            make: Create missing folders.
+            durable: Pass the entries of new folders to the drive; see `Folder.inner`.
 
         Raises:
-            Corrupt: One of the folders below the anchor is a symbolic link.
-            FileNotFoundError: One of them is not there.
-            NotADirectoryError: One of them is something else.
+            Corrupt: A folder below the anchor is a symbolic link.
+            FileNotFoundError: A folder does not exist.
+            NotADirectoryError: A component is not a folder.
         """
-        kept = next((one for one in self._kept if names[: len(one)] == one), ())
+        kept = next((prefix for prefix in self._kept if names[: len(prefix)] == prefix), ())
         folder = self._open.get(kept)
         if folder is None or not folder.is_current():
             folder = self._root(make=make)
@@ -252,13 +252,12 @@ class Tree:
 
 
 class Opened:
-    """Folders of a tree that stay open while one call looks at many names in them.
+    """Folders of a tree that stay open while one call checks many entries in them.
 
-    A folder that is made or replaced meanwhile is not seen, so this is for looking, not for writing.
+    Folders that are created or replaced in the meantime are not seen, so use this for reads only.
 
     Args:
-        tree: The tree.
-        most: Maximum number of folders that stay open; more are opened for each use.
+        most: Maximum number of folders that stay open; others are opened for each use.
     """
 
     def __init__(self, tree: Tree, most: int | None = None) -> None:
@@ -268,7 +267,7 @@ class Opened:
         self._absent: set[tuple[str, ...]] = set()
 
     def folder(self, names: tuple[str, ...]) -> Folder:
-        """The folder with these names from the root; raises what `Tree.folder` raises."""
+        """Return a folder like `Tree.folder`, with the same exceptions."""
         if names in self._absent:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         folder = self._open.get(names)
@@ -285,7 +284,7 @@ class Opened:
 
 
 def _spare_descriptors() -> int:
-    """How many folders may stay open: a quarter of the files that the process may open, and at most 256."""
+    """Return how many folders can stay open: a quarter of the process's limit of open files, at most `OPEN_FOLDERS`."""
     try:
         import resource
     except ImportError:
@@ -295,7 +294,7 @@ def _spare_descriptors() -> int:
 
 
 def linked(path: str) -> Corrupt:
-    """The error for a link in place of a folder."""
+    """Return the error for a symbolic link where a folder is expected."""
     return Corrupt(
         f"cannot use {quoted(path, 300)}: it is a symbolic link, and links are not followed there",
         hint="remove the link; to keep artifacts elsewhere, set MREG_ARTIFACTS or artifacts in your own profile",
@@ -303,10 +302,10 @@ def linked(path: str) -> Corrupt:
 
 
 def make_folders(path: str, private: str = "") -> None:
-    """Make a folder and its parents; folders that are there stay as they are.
+    """Create a folder and its parents; existing folders are not changed.
 
     Args:
-        private: The folder, or the one of its parents, that is made for its owner alone (mode 0700).
+        private: The folder that is created with mode 0700: the folder itself or one of its parents (default: none).
     """
     if private:
         _make(os.path.abspath(private), 0o700)
@@ -326,6 +325,6 @@ def _make(path: str, mode: int) -> None:
             raise
         return
     if RELATIVE:
-        # PermissionError: a umask that keeps its owner from reading it.
+        # PermissionError: the umask denies the owner read access.
         with contextlib.suppress(PermissionError), opened_folder(path, follow=False) as made:
             adopt(made, os.stat(parent))

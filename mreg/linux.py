@@ -1,4 +1,4 @@
-"""System calls that only Linux has, and what happens if the kernel or the C library lacks one."""
+"""System calls that only Linux has, with a fallback if the kernel or the C library lacks them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ AT_FDCWD = -100
 
 SYNC_FILE_RANGE_WRITE = 2
 BEGIN_SYNC_BYTES = 1 << 20
-"""Below this telling the system costs more than it saves."""
+"""For smaller pieces the call costs more than it saves."""
 
 
 def has_syncfs() -> bool:
-    """Whether `syncfs` can be called."""
+    """Return whether the C library has ``syncfs``."""
     return _call("syncfs") is not None
 
 
 def syncfs(descriptor: int) -> None:
-    """Bring everything on the file system of an open file or folder to the disk: one call for thousands of files.
+    """Flush the file system of an open file or folder to disk: one call for thousands of files.
 
     Raises:
-        OSError: The system could not write something.
+        OSError: The system could not write some data.
     """
     function = _call("syncfs")
     if function is not None and function(descriptor) == 0:
@@ -38,13 +38,13 @@ def syncfs(descriptor: int) -> None:
     number = ctypes.get_errno() if function is not None else errno.ENOSYS
     if number != errno.ENOSYS:
         raise OSError(number, os.strerror(number))
-    os.sync()  # a kernel without the call, or a sandbox; on Linux, sync(2) waits until all is written
+    os.sync()  # a kernel or sandbox without the call; on Linux, sync(2) waits until everything is written
 
 
 def begin_sync(descriptor: int, start: int, length: int) -> None:
-    """Let the system begin to bring a large piece of a file to the disk, so that there is less to wait for at its end.
+    """Start to write a large piece of a file to disk in the background, so that the final `sync` is short.
 
-    Where there is no ``sync_file_range``, and for small pieces, the end does it all.
+    Does nothing for small pieces and without ``sync_file_range``.
     """
     function = _call("sync_file_range") if length >= BEGIN_SYNC_BYTES else None
     if function is not None:
@@ -56,10 +56,10 @@ def begin_sync(descriptor: int, start: int, length: int) -> None:
 def rename2(
     source: str, target: str, flags: int, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
 ) -> bool:
-    """Rename without replacing, or exchange; False where there is no ``renameat2`` or it refuses."""
+    """Call ``renameat2`` with flags; return False if it is missing or fails."""
     function = _call("renameat2")
-    places = [AT_FDCWD if one is None else one for one in (src_dir_fd, dst_dir_fd)]
-    return function is not None and function(places[0], os.fsencode(source), places[1], os.fsencode(target), flags) == 0
+    source_fd, target_fd = (AT_FDCWD if fd is None else fd for fd in (src_dir_fd, dst_dir_fd))
+    return function is not None and function(source_fd, os.fsencode(source), target_fd, os.fsencode(target), flags) == 0
 
 
 @cache

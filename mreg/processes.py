@@ -1,4 +1,4 @@
-"""Ending a process that mreg has started."""
+"""Termination of processes that mreg started."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 
 
 def end(process: subprocess.Popen[bytes], *, kill: bool) -> None:
-    """End a process that leads a session, and every process that it started; does not wait for them.
+    """Send SIGTERM to the process group of a session leader, without waiting for its end.
 
-    Windows has neither sessions nor signals: the process itself is ended at once, and the processes that it started
-    go on.
+    Windows has neither process groups nor signals: only the process itself is ended, at once.
 
     Args:
-        kill: Send SIGKILL instead of SIGTERM.
+        kill: Send SIGKILL instead.
     """
     with contextlib.suppress(OSError):
         if hasattr(os, "killpg") and hasattr(signal, "SIGKILL"):

@@ -1,8 +1,8 @@
-"""Folders that several users share: what mode, group and owner a new file gets, and which file is in a user's way.
+"""Folders that several users share: mode, group and owner of new files, and explanations of missing permissions.
 
-The umask decides who can use a catalog file or a store when it is made. Afterwards each new file in it takes the mode
-and group of its folder, whatever the umask: a member with another umask would otherwise lock the others out. The files
-of root take the owner of their folder.
+The umask decides which users can use a new catalog file or store. Later each new file in it gets the mode and group of
+its folder, independent of the umask: otherwise a member with another umask locks the others out. Files created by root
+get the owner of their folder.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ PERMISSIONS = 0o777
 
 
 def adopt(descriptor: int, folder: os.stat_result, wanted: int | None = None) -> None:
-    """Give a new file or folder the group of its folder, a mode, and, if root made it, the owner of its folder.
+    """Set the group and mode of a new file or folder from its parent folder, and its owner if root created it.
 
-    Pass only a file or folder that this process has made. Without the right to a group, the file keeps the user's own.
+    Pass only a file or folder that this process created. If the user is not allowed to set the group, it is unchanged.
 
     Args:
-        wanted: The most that it may permit, of which it gets what its folder permits, whatever the umask. None: it
-            keeps what the umask left, less what its folder does not permit.
+        wanted: The maximum mode, which is reduced to the permissions of the parent, independent of the umask. None
+            keeps the mode that the umask left, reduced to the permissions of the parent.
     """
     if not hasattr(os, "fchown"):
         return
     found = os.fstat(descriptor)
     if found.st_uid != os.geteuid():
-        return  # another user has put it in the place of the new file
+        return  # another user replaced the new file
     owner = folder.st_uid if os.geteuid() == 0 else found.st_uid
     if (owner, folder.st_gid) != (found.st_uid, found.st_gid):
         with contextlib.suppress(PermissionError):
             os.fchown(descriptor, owner, folder.st_gid)
     mode = stat.S_IMODE(found.st_mode)
     if wanted is None:
-        # Others in a private folder cannot reach the file; of a folder that is opened later the umask should hold.
+        # Other users cannot enter a private folder. If it is opened to them later, the umask still applies.
         granted = folder.st_mode if folder.st_mode & GROUP_WRITES else folder.st_mode | 0o755
         permitted = mode & PERMISSIONS & (granted | 0o700)
     else:
@@ -48,21 +48,21 @@ def adopt(descriptor: int, folder: os.stat_result, wanted: int | None = None) ->
 
 
 def adopt_beside(path: str, endings: tuple[str, ...]) -> None:
-    """Give the log and index that SQLite has made for this user the group of the shared catalog.
+    """Give the log and index files that SQLite created for this user the group of the shared catalog.
 
-    A folder with the setgid bit, and macOS, does so already; the mode is the catalog's, by SQLite.
+    macOS, and folders with the setgid bit, do this already. SQLite itself sets their mode to that of the catalog.
     """
     if not hasattr(os, "O_PATH"):
         return
     try:
         catalog = os.stat(path)
     except OSError:
-        return  # SQLite has it open, or says what is wrong with it
+        return  # SQLite has the file open, or reports the error itself
     if not catalog.st_mode & GROUP_WRITES:
         return
     for ending in endings:
         with contextlib.suppress(OSError):
-            # Closing such a descriptor does not drop the locks that this process has on the file.
+            # Closing an O_PATH descriptor does not release the locks that this process holds on the file.
             descriptor = open_file(path + ending, os.O_PATH, follow=False)
             try:
                 found = os.fstat(descriptor)
@@ -74,12 +74,12 @@ def adopt_beside(path: str, endings: tuple[str, ...]) -> None:
 
 
 def may(path: str, right: int) -> bool:
-    """Whether this user has a right (``os.R_OK``, ``os.W_OK``) to a file or folder; a folder must also be entered."""
+    """Return whether this user has a permission (``os.R_OK``, ``os.W_OK``); a folder also needs ``os.X_OK``."""
     return os.access(path, right | (os.X_OK if os.path.isdir(path) else 0))
 
 
 def why_not(path: str, right: int) -> tuple[str, str]:
-    """Why this user lacks a right to a file or folder, as the end of a sentence, and the command that grants it."""
+    """Return why this user lacks a permission, as the end of a sentence, and the command that grants it."""
     writes = right == os.W_OK
     found = os.stat(path)
     word, letter = ("writable", "w") if writes else ("readable", "r")

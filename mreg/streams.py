@@ -1,8 +1,8 @@
-"""The only module that writes to standard output and standard error: what a terminal receives is text.
+"""The only module that writes to standard output and standard error, so that a terminal receives nothing but text.
 
-Everything that another person can have stored passes through here on its way to a terminal, a pipe or a log. Each
-function escapes what it is given, so that a caller who forgets to escape is covered. `tests/test_architecture.py` fails
-if another module of mreg writes to these streams.
+All text that another user could have stored passes through here on its way to a terminal, a pipe or a log. Each
+function escapes its input, so callers need not. `tests/test_architecture.py` fails if another module of mreg writes to
+these streams.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 class Screen:
-    """A text stream as rich and plotext write to it: it passes their colours and escapes every other control.
+    """A text stream for rich and plotext: it passes their colours and escapes every other control sequence.
 
     Args:
         stream: Standard output or standard error.
@@ -33,7 +33,7 @@ class Screen:
         self._allowed = _MOVES if moving else _COLOURS
 
     def write(self, text: str) -> int:
-        """Write a text, escaped."""
+        """Write an escaped text."""
         parts = self._allowed.split(text)
         safe = "".join(part if place % 2 else _safe(part) for place, part in enumerate(parts))
         self._stream.write(_encodable(safe, self._stream))
@@ -44,10 +44,10 @@ class Screen:
 
 
 def output() -> TextIO:
-    """Return standard output, to ask it about its encoding or terminal; it is not for writing.
+    """Return standard output to inspect its encoding or terminal, not to write to it.
 
     Raises:
-        OSError: It is closed.
+        OSError: Standard output is closed.
     """
     if sys.stdout is None:
         raise OSError(9, "standard output is closed")
@@ -60,10 +60,10 @@ def screen(*, moving: bool = False, error: bool = False) -> IO[str]:
 
 
 def raw_output() -> BinaryIO:
-    """Return standard output for the bytes of a model, which are never escaped; the caller refuses terminals.
+    """Return standard output for the bytes of a model, which are not escaped; the caller must refuse terminals.
 
     Raises:
-        OSError: It is closed.
+        OSError: Standard output is closed.
     """
     stream = output()
     stream.flush()
@@ -71,7 +71,7 @@ def raw_output() -> BinaryIO:
 
 
 def is_terminal(name: str) -> bool:
-    """Return whether ``stdin``, ``stdout`` or ``stderr`` is a terminal; a closed one is not."""
+    """Return whether ``stdin``, ``stdout`` or ``stderr`` is a terminal; False if it is closed."""
     stream = getattr(sys, name)
     try:
         return bool(stream is not None and stream.isatty())
@@ -85,12 +85,12 @@ def is_closed(name: str) -> bool:
 
 
 def is_utf8(name: str) -> bool:
-    """Return whether ``stdout`` or ``stderr`` takes every character."""
+    """Return whether the encoding of ``stdout`` or ``stderr`` is UTF-8."""
     return (getattr(getattr(sys, name), "encoding", None) or "").lower().replace("-", "") == "utf8"
 
 
 def can_show(name: str, text: str) -> bool:
-    """Return whether ``stdout`` or ``stderr`` has every character of a text in its encoding."""
+    """Return whether the encoding of ``stdout`` or ``stderr`` has every character of a text."""
     try:
         text.encode(getattr(getattr(sys, name), "encoding", None) or "utf-8")
     except UnicodeEncodeError:
@@ -105,7 +105,7 @@ def flush() -> None:
 
 
 def put(text: str) -> None:
-    """Write a text to standard output; newlines and tabs stay, other control characters are escaped.
+    """Write a text to standard output; escape control characters except newlines and tabs.
 
     Raises:
         OSError: Standard output is closed or full.
@@ -114,7 +114,7 @@ def put(text: str) -> None:
 
 
 def put_lines(lines: Iterable[str]) -> None:
-    """Write lines to standard output; a newline or tab within one of them is escaped as well.
+    """Write lines to standard output; newlines and tabs within a line are escaped as well.
 
     Raises:
         OSError: Standard output is closed or full.
@@ -125,7 +125,7 @@ def put_lines(lines: Iterable[str]) -> None:
 def put_json(document: str) -> None:
     """Write a JSON document to standard output as UTF-8, or as ASCII if the stream has another encoding.
 
-    The bytes are valid JSON of the same value, whatever the encoding, UTF-16 included.
+    The output is valid JSON of the same value with every encoding, including UTF-16.
 
     Raises:
         OSError: Standard output is closed or full.
@@ -134,14 +134,14 @@ def put_json(document: str) -> None:
 
 
 def try_to_say_json(document: str) -> None:
-    """Write a JSON document to standard error as `put_json` does, but never raise."""
+    """Write a JSON document to standard error like `put_json`, but never raise."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if sys.stderr is not None:
             _write_json(document, sys.stderr, "stderr")
 
 
 def say(text: str, *, end: str = "\n") -> None:
-    """Write a text to standard error, as `put` does; do nothing if the process has none.
+    """Write a text to standard error like `put`; do nothing if it is closed.
 
     Raises:
         OSError: Standard error is full.
@@ -152,7 +152,7 @@ def say(text: str, *, end: str = "\n") -> None:
 
 
 def try_to_say(text: str, *, end: str = "\n") -> None:
-    """Write a text to standard error as `say` does, but never raise: no other place could report the failure."""
+    """Write a text to standard error like `say`, but never raise: the failure could not be reported anywhere."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         say(text, end=end)
 
@@ -169,11 +169,11 @@ def _write_json(document: str, stream: TextIO, name: str) -> None:
         text = _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)
     binary = getattr(stream, "buffer", None)
     stream.flush()
-    if binary is None:  # a text stream that a program put in the place of the real one
+    if binary is None:  # a program replaced the stream with a text stream
         stream.write(f"{text}\n")
     else:
         left = memoryview(f"{text}\n".encode())
-        while left:  # an unbuffered stream can take only a part
+        while left:  # an unbuffered stream can write less than it is given
             left = left[binary.write(left) or 0 :]
     stream.flush()
 
@@ -186,6 +186,6 @@ def _safe(text: str) -> str:
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    # Model names in Cyrillic on a terminal of LANG=C are shown escaped; the command does not fail half-way.
+    # On a terminal with LANG=C, Cyrillic model names are shown escaped and the command does not fail half-way.
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,4 +1,4 @@
-"""Calls that may never be answered: a word to a person after a while, and an end where the call itself has none."""
+"""Calls that can block forever: a notice after some seconds, and a timeout for calls that have none themselves."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 SAID_AFTER = 5.0
-"""Seconds after which a person who waits should know for what."""
+"""Seconds after which the user is notified of a call that blocks."""
 
 TICK = 0.25
 IDLE_TICKS = 20
-"""After so many looks at nothing the thread ends; the next call starts another."""
+"""Number of checks without any call after which the thread ends; the next call starts a new one."""
 
 
 @dataclass(slots=True)
 class Call:
-    """A call that is under way.
+    """A call in progress.
 
     Attributes:
-        ended: Whether it lasted too long and was ended.
+        ended: The call timed out and was ended.
     """
 
     began: float
     seconds: float
     end: Callable[[], None]
-    said: bool = False
+    notified: bool = False
     ended: bool = False
 
 
 class Watch:
-    """Looks after calls that block, from a thread of its own that is there only while there are any; safe for threads.
+    """Watches calls that block, from a thread that runs only while there are any; safe for threads.
 
     Args:
-        say: Told once of each call that lasts longer than `SAID_AFTER`: how many seconds it has lasted.
+        notify: Called once for each call that lasts longer than `SAID_AFTER`, with its seconds so far.
     """
 
-    def __init__(self, say: Callable[[float], None]) -> None:
-        self._say = say
+    def __init__(self, notify: Callable[[float], None]) -> None:
+        self._notify = notify
         self._calls: dict[int, Call] = {}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
     def over(self, seconds: float = float("inf"), end: Callable[[], None] = lambda: None) -> Iterator[Call]:
-        """Look after a call.
+        """Watch the call in the body.
 
         Args:
-            seconds: How long it may last.
-            end: Makes it fail then; called from another thread.
+            seconds: Timeout (default: none).
+            end: Called from another thread at the timeout; it must make the call fail.
         """
         call = Call(time.monotonic(), seconds, end)
         with self._lock:
@@ -75,11 +75,11 @@ class Watch:
                     self._thread = None
                     return
                 late = [call for call in calls if not call.ended and time.monotonic() - call.began >= call.seconds]
-                for call in late:  # under the lock: not one that has just come to its own end
+                for call in late:  # under the lock, so that no call which has just returned is ended
                     call.ended = True
                     call.end()
             for call in calls:
                 waited = time.monotonic() - call.began
-                if waited >= SAID_AFTER and not call.said:
-                    call.said = True
-                    self._say(waited)
+                if waited >= SAID_AFTER and not call.notified:
+                    call.notified = True
+                    self._notify(waited)

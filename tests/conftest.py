@@ -207,10 +207,10 @@ def proxy(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives up soon, so that a network that is gone for good is told in time."""
-    from mreg.s3 import patience
+    from mreg.s3 import retry
 
-    monkeypatch.setattr(patience, "SECONDS", 0.5)
-    monkeypatch.setattr(patience, "FIRST_SECONDS", 0.5)
+    monkeypatch.setattr(retry, "SECONDS", 0.5)
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.5)
 
 
 @pytest.fixture

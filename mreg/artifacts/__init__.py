@@ -1,1 +1,1 @@
-"""The bytes of versions: content-addressed blobs over a small backend contract."""
+"""Storage of artifacts: content-addressed blobs over a small backend contract."""

@@ -1,4 +1,4 @@
-"""Which file or folder of an artifact folder this user has no right to."""
+"""Missing permissions in an artifact folder."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ FOLDERS = ("", "tmp", "blobs", "blobs/sha256")
 
 
 def check_access(root: str, key: str, right: int) -> None:
-    """Look for a folder or blob of a store that this user may not read or write.
+    """Check the permissions of the folders and blobs of a store.
 
     Args:
-        key: The blob that was wanted; empty for any.
+        key: Key of the blob that was read or written; empty for any.
         right: ``os.R_OK`` or ``os.W_OK``.
 
     Raises:
-        Unavailable: It names the first one and its owner.
+        Unavailable: This user lacks a permission; the message names the first such path and its owner.
     """
-    places = [os.path.dirname(root), *(os.path.join(root, one) if one else root for one in FOLDERS)]
+    paths = [os.path.dirname(root), *(os.path.join(root, folder) if folder else root for folder in FOLDERS)]
     if key:
         prefix = os.path.join(root, os.path.dirname(key))
-        places += [prefix, os.path.join(root, key)] if right == os.R_OK else [prefix]
+        paths += [prefix, os.path.join(root, key)] if right == os.R_OK else [prefix]
     elif right == os.W_OK:
         blobs = os.path.join(root, "blobs/sha256")
         with contextlib.suppress(OSError):
-            places += [os.path.join(blobs, one) for one in sorted(os.listdir(blobs))]
-    for place in places:
-        if not os.path.exists(place) or (place == places[0] and os.path.exists(root)):
+            paths += [os.path.join(blobs, name) for name in sorted(os.listdir(blobs))]
+    for path in paths:
+        if not os.path.exists(path) or (path == paths[0] and os.path.exists(root)):
             continue
-        if not may(place, right):
-            why, remedy = why_not(place, right)
-            shown = os.path.relpath(place, os.path.dirname(root)) if place != places[0] else place
+        if not may(path, right):
+            why, remedy = why_not(path, right)
+            shown = os.path.relpath(path, os.path.dirname(root)) if path != paths[0] else path
             verb = "write" if right == os.W_OK else "read"
             raise Unavailable(f"cannot {verb} {shown}: it {why}", hint=remedy)

@@ -1,7 +1,7 @@
-"""BlobBackend: the contract of a store of bytes by key, and the protocols of what only some stores can do.
+"""BlobBackend, the contract of a key-value store for bytes, and protocols for abilities that only some stores have.
 
-A backend knows keys and bytes, and nothing of models, digests or manifests. `mreg.artifacts.store.ArtifactStore` above
-it hashes, verifies, batches and lays out the keys, once for all backends.
+A backend handles keys and bytes; it has no notion of models, digests or manifests. `mreg.artifacts.store.ArtifactStore`
+hashes, verifies, batches and chooses the keys, for all backends.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from mreg.domain.digest import Digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobStat:
-    """What is known of a blob without reading it: its size in bytes, and when it was last put (aware UTC)."""
+    """Metadata of a blob: size in bytes and time of the last put (aware UTC)."""
 
     size: int
     modified: datetime
 
 
 Chunk = bytes | memoryview
-"""Some bytes; those of a view are good only until the next chunk is taken."""
+"""Some bytes; a `memoryview` is valid only until the next chunk is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A blob that is wanted, from some byte on.
+    """A blob to fetch.
 
     Attributes:
-        size: Of the whole blob.
-        start: Where to begin: what is before is there already.
+        size: Size of the complete blob in bytes.
+        start: Offset of the first byte to fetch; the caller already has the bytes before it.
     """
 
     digest: Digest
@@ -44,12 +44,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """Bytes on their way in under no key.
+    """An unfinished upload, which is not visible under a key.
 
     Attributes:
-        name: By which the backend knows them.
-        size: In bytes, as far as they arrived.
-        modified: When something of it last arrived, as far as the backend can tell (aware UTC).
+        name: Identifier in the backend.
+        size: Number of bytes that have arrived.
+        modified: Time of the last change that the backend knows of (aware UTC).
     """
 
     name: str
@@ -58,25 +58,25 @@ class Unfinished:
 
 
 class TemporaryFile(abc.ABC):
-    """A local file that receives bytes; a context manager that removes it at the end.
+    """A local file for incoming bytes; a context manager that removes it at the end.
 
     Attributes:
-        path: The file's path, for readers of the bytes written so far.
+        path: Path of the file, to read the bytes written so far.
     """
 
     path: str
 
     @abc.abstractmethod
     def write(self, chunk: bytes | memoryview) -> None:
-        """Append the chunk whole.
+        """Append the complete chunk.
 
         Raises:
-            Unavailable: The bytes can't be kept (full disk, permission).
+            Unavailable: The bytes cannot be written (disk full, permission denied).
         """
 
     @abc.abstractmethod
     def discard(self) -> None:
-        """Remove the file; does nothing the second time."""
+        """Remove the file; idempotent."""
 
     def __enter__(self) -> Self:
         return self
@@ -86,27 +86,24 @@ class TemporaryFile(abc.ABC):
 
 
 class StagedBlob(TemporaryFile):
-    """Bytes in the store that have no key yet.
-
-    A crash leaves garbage that is listed under no key.
-    """
+    """Bytes in the store that have no key yet; a crash leaves them as garbage (see `BlobBackend.unfinished`)."""
 
     @abc.abstractmethod
     def put_if_absent(self, key: str) -> bool:
         """Make the bytes durable under the key, with the guarantees of `BlobBackend.put_if_absent`.
 
-        It may be called again if the blob was removed meanwhile.
+        It can be called again if the blob was removed in the meantime.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a large blob: its bytes in a local file, and what they were when they were hashed.
+    """A part of a large blob.
 
     Attributes:
-        number: From 1 on.
-        start: Where it begins in the blob.
-        digest: What `BlobParts.put` holds the bytes against, since the file may have changed meanwhile.
+        number: Part number, from 1.
+        start: Offset in the blob.
+        digest: Digest at the time of hashing; `BlobParts.put` verifies it, since the local file can change.
     """
 
     number: int
@@ -116,40 +113,39 @@ class Part:
 
 
 class BlobParts(abc.ABC):
-    """A large blob on its way in, part by part, invisible under its key until `complete`.
+    """A multipart upload of a large blob, which is not visible under its key until `complete`.
 
-    It survives the process: opened again for the same key, it still has the parts that arrived. Parts may be put from
-    several threads at once, and by several processes, since equal keys mean equal bytes.
+    The upload survives the process: opened again for the same key, it has the parts that arrived before. Several
+    threads and processes can put parts at the same time, since equal keys mean equal bytes.
     """
 
     @abc.abstractmethod
     def has(self, part: Part, data: BinaryIO) -> bool:
-        """Whether exactly this part arrived earlier.
+        """Return whether exactly this part has arrived.
 
         Args:
-            data: The part's bytes, read where the backend has no better way to compare.
+            data: Bytes of the part, which are read only if the backend cannot compare otherwise.
         """
 
     @abc.abstractmethod
     def put(self, part: Part, data: BinaryIO) -> None:
-        """Send a part, read from its beginning; what another part of this number held is replaced.
+        """Send a part, replacing an earlier part of the same number.
 
         Raises:
-            Conflict: The bytes are not those of ``part.digest`` any more.
+            Conflict: The bytes no longer match ``part.digest``.
         """
 
     @abc.abstractmethod
     def complete(self, parts: Sequence[Part]) -> bool:
-        """Make the blob of all its parts durable under its key; True if it was this call that did."""
+        """Make the blob of all parts durable under its key; return whether this call created it."""
 
 
 class BlobBackend(abc.ABC):
-    """Keeps blobs by key, written once and never changed.
+    """A store of immutable blobs by key; safe for threads and processes.
 
-    Keys are relative POSIX paths made by `ArtifactStore` (``blobs/sha256/ab/cdef...``). Every method may be called
-    from several threads and processes at once. Driver errors come out as `Unavailable` (can't be reached, full,
-    permission refused), `Corrupt` (a blob's place is taken by something else) or `NotFound`. A backend also implements
-    `SupportsStaging` or `SupportsParts`; one with neither takes only files of up to 8 MiB.
+    Keys are relative POSIX paths from `ArtifactStore` (``blobs/sha256/ab/cdef...``). Driver errors are raised as
+    `Unavailable` (cannot be reached, full, permission denied), `Corrupt` (something that is not a blob has its key) or
+    `NotFound`. Without `SupportsStaging` or `SupportsParts`, files are limited to `mreg.artifacts.upload.SMALL_BYTES`.
 
     Attributes:
         remote: Each call is a network round trip, so callers keep several in flight, keep the bytes of an interrupted
@@ -161,80 +157,81 @@ class BlobBackend(abc.ABC):
     @property
     @abc.abstractmethod
     def url(self) -> str:
-        """Where the keys live, as a URL without secrets and without a slash at the end."""
+        """URL of the store, without secrets and without a trailing slash."""
 
     @property
     def room(self) -> int | None:
-        """Bytes that can still be put, None where that is not known."""
+        """Free space in bytes; None if unknown."""
         return None
 
     @property
     def conditional(self) -> bool:
-        """Whether a put of what is there is refused by the store itself, as far as is known from what was put."""
+        """True unless a put so far showed that the store itself does not refuse to replace an existing blob."""
         return True
 
     @property
     def verification(self) -> tuple[str, str]:
-        """What checks that an upload arrives as it was sent, and what the store lacks for it; empty for a folder."""
+        """How uploads are verified, and what the store lacks for it, as texts; both empty for a folder."""
         return "", ""
 
     def forget(self) -> None:  # noqa: B027
-        """Try again what is remembered of the store."""
+        """Forget the remembered traits of the store, so that they are probed again."""
 
     def overlaps(self, path: Path) -> bool:  # noqa: ARG002  only a folder can
-        """Whether a local path lies in what this backend keeps, or holds it; the path has no links in it."""
+        """Return whether a local path without links is inside this store or contains it."""
         return False
 
     @abc.abstractmethod
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Make the bytes durable under the key, whole or not at all; True if it was this call that did.
+        """Store a blob atomically and durably; return whether this call created it.
 
-        When it returns, the bytes survive power loss. Of many callers at once one gets True; the others get False
-        and the blob is then complete and durable all the same. An existing blob is never overwritten.
+        When it returns, the blob is complete and survives power loss, whatever the result. Of concurrent callers, one
+        gets True. An existing blob is never overwritten.
         """
 
     @abc.abstractmethod
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
-        """`put_if_absent` for many small blobs, made durable together; how many were new.
+        """Store many small blobs like `put_if_absent`, with one flush; return the number of new blobs.
 
-        When it returns all are durable; when it raises, some may be, each whole.
+        When it returns, all blobs are durable. When it raises, some blobs can exist, each complete.
         """
 
     @abc.abstractmethod
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
-        """The blob's bytes from ``start`` on, as a reader to be closed by the caller.
+        """Open a blob for reading; the caller closes the reader.
 
         Args:
-            length: How many bytes are wanted; where they are fewer the reader ends early, and None is all.
+            start: Offset of the first byte.
+            length: Maximum number of bytes (default: all). A shorter blob ends early.
 
         Raises:
-            NotFound: There is no such blob.
+            NotFound: The blob does not exist.
         """
 
     @abc.abstractmethod
     def stat(self, key: str) -> BlobStat | None:
-        """What is known of the blob, or None where there is none."""
+        """Return the metadata of a blob; None if it does not exist."""
 
     @abc.abstractmethod
     def list(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
-        """Every blob whose key begins with the prefix, in no order; foreign files are passed over."""
+        """Yield every blob whose key begins with the prefix, in any order; other files are skipped."""
 
     @abc.abstractmethod
     def delete(self, key: str) -> None:
-        """Remove the blob; does nothing where there is none."""
+        """Remove a blob; idempotent."""
 
     @abc.abstractmethod
     def unfinished(self) -> Iterator[Unfinished]:
-        """What is on its way in, or was when its process died."""
+        """Yield the unfinished uploads, including those of dead processes."""
 
     @abc.abstractmethod
     def discard(self, unfinished: Unfinished) -> None:
-        """Remove what is on its way in; does nothing where it is gone."""
+        """Remove an unfinished upload; idempotent."""
 
 
 @runtime_checkable
 class SupportsStaging(Protocol):
-    """A backend that takes bytes before their key is known, so that one pass over a file both hashes and stores it."""
+    """A backend that accepts bytes before their key is known, so that one pass over a file hashes and stores it."""
 
     def stage(self) -> StagedBlob:
         """Return an empty staged blob."""
@@ -242,7 +239,7 @@ class SupportsStaging(Protocol):
 
 @runtime_checkable
 class SupportsParts(Protocol):
-    """A backend that takes a large blob in parts, once its key is known: the file is hashed in a pass before."""
+    """A backend that accepts large blobs in parts. It needs the key first, so the file is hashed in a separate pass."""
 
     def parts(self, key: str) -> BlobParts:
-        """Return the upload of the key, with the parts that arrived earlier."""
+        """Return the multipart upload of a key, with the parts that arrived before."""

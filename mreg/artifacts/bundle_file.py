@@ -1,4 +1,4 @@
-"""A bundle as a file: its document, then every blob once; read whole and verified before anything is made of it."""
+"""Bundle files: the document, then every blob once. A bundle is read completely and verified before it is imported."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ DOCUMENT = "mreg.json"
 
 
 class BundleFile:
-    """A bundle that is open for reading; a context manager.
+    """A bundle file open for reading; a context manager.
 
     Raises:
-        NotFound: There is no such file.
-        BadInput: It is no bundle, or one that holds what a registry would not store.
-        Corrupt: It is cut off or damaged.
-        Unavailable: It can't be read.
+        NotFound: The file does not exist.
+        BadInput: The file is not a bundle, or has content that a registry does not accept.
+        Corrupt: The file is truncated or damaged.
+        Unavailable: The file cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -36,12 +36,12 @@ class BundleFile:
             if size > DOCUMENT_LIMIT:
                 raise BadInput(f"{DOCUMENT} in the bundle has {size} bytes; the limit is {DOCUMENT_LIMIT}")
             self.bundle = Bundle.parse(b"".join(self._tar.chunks(size)))
-            self._places: dict[Digest, int] = {}
-            place = room_of(size)
+            self._offsets: dict[Digest, int] = {}
+            offset = room_of(size)
             for digest in sorted_digests(self.bundle.blobs):
-                self._places[digest] = place + BLOCK
-                place += room_of(self.bundle.blobs[digest])
-            self._tar.check_size(place - room_of(size) + len(END))
+                self._offsets[digest] = offset + BLOCK
+                offset += room_of(self.bundle.blobs[digest])
+            self._tar.check_size(offset - room_of(size) + len(END))
         except BaseException:
             self._tar.__exit__()
             raise
@@ -52,45 +52,45 @@ class BundleFile:
     def __exit__(self, *_: object) -> None:
         self._tar.__exit__()
 
-    def verify(self, folder: str | None = None, moved: Callable[[int], None] = lambda _count: None) -> None:
-        """Read every byte against its digest, once, and hold the blobs against what the versions need.
+    def verify(self, folder: str | None = None, advance: Callable[[int], None] = lambda _count: None) -> None:
+        """Verify the digests of all blobs in one pass, and that the blobs are those that the versions need.
 
         Args:
-            folder: Where to write each blob under its hex digits; None for nowhere.
-            moved: Told of bytes that are done.
+            folder: Folder to which each blob is written, named by its hex digits (default: none).
+            advance: Called with the number of bytes done since the last call.
 
         Raises:
-            BadInput: There is something that no bundle has.
-            Corrupt: A blob is missing, damaged or cut off, or a manifest is hostile.
-            Unavailable: The folder can't be written.
+            BadInput: The file has content that does not belong in a bundle.
+            Corrupt: A blob is missing, damaged or truncated, or a manifest is invalid.
+            Unavailable: The folder cannot be written.
         """
         if folder is not None:
             _check_room(folder, sum(self.bundle.blobs.values()))
-        for digest in self._places:
+        for digest in self._offsets:
             size = self._tar.begin(blob_key(digest), self.bundle.blobs[digest])
             with _written(folder, digest) as write, Hashing(size) as hashing:
                 for chunk in self._tar.chunks(size):
                     hashing.add(chunk)
                     write(chunk)
-                    moved(len(chunk))
+                    advance(len(chunk))
                 if hashing.digest() != digest:
                     raise _damaged(digest, "its bytes have another SHA-256")
         self._tar.end()
         self.bundle.check_blobs(self.manifest)
 
     def manifest(self, digest: Digest) -> Manifest:
-        """The manifest that one of its blobs is.
+        """Return a manifest from the bundle, verified.
 
         Raises:
-            Corrupt: It is missing, damaged or hostile.
-            BadInput: It is too large.
+            Corrupt: The manifest is missing, damaged or invalid.
+            BadInput: The manifest is too large.
         """
-        if digest not in self._places:
+        if digest not in self._offsets:
             raise _damaged(digest, "it is missing")
         size = self.bundle.blobs[digest]
         if size > DOCUMENT_LIMIT:
             raise BadInput(f"the manifest {digest} has {size} bytes; the limit is {DOCUMENT_LIMIT}")
-        data = self._tar.read_at(self._places[digest], size)
+        data = self._tar.read_at(self._offsets[digest], size)
         check_bounds(data)
         if digest_of(data) != digest:
             raise _damaged(digest, "its bytes have another SHA-256")
@@ -103,11 +103,11 @@ def write_bundle(
     write: Callable[[Chunk], object],
     read: Callable[[list[tuple[Digest, int]], Callable[[Digest, int], None], Callable[[Chunk], None]], None],
 ) -> None:
-    """Write a bundle, its blobs as they are read.
+    """Write a bundle; blobs are streamed.
 
     Args:
-        document: The bundle's canonical bytes.
-        read: Tells of each of these blobs before it gives its bytes, verified.
+        document: Canonical bytes of the bundle.
+        read: Gets the blobs, a function to call before each blob, and a function to call with its verified chunks.
     """
     tar = TarWriter(write)
     tar.begin(DOCUMENT, len(document))
@@ -118,7 +118,7 @@ def write_bundle(
 
 
 def bundle_size(bundle: Bundle, document: bytes) -> int:
-    """Bytes that `write_bundle` writes."""
+    """Return the number of bytes that `write_bundle` writes."""
     return sum(map(room_of, (len(document), *bundle.blobs.values()))) + len(END)
 
 
@@ -139,10 +139,10 @@ def _damaged(digest: Digest, how: str) -> Corrupt:
 
 @contextmanager
 def unpacking() -> Iterator[str]:
-    """A temporary folder to which a bundle's blobs can be written; gone afterwards, unless the process is killed.
+    """Yield a temporary folder for the blobs of a bundle, removed at the end; it remains if the process is killed.
 
     Raises:
-        Unavailable: There is no place for temporary files.
+        Unavailable: The temporary folder cannot be created.
     """
     from tempfile import TemporaryDirectory
 

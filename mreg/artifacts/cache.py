@@ -1,12 +1,12 @@
-"""A cache of blobs on this machine, so that nothing is fetched twice.
+"""A local cache of blobs, so that they are fetched once.
 
 ::
 
-    folder/blobs/sha256/ab/cdef...   a blob; its time of change is when it was last used
-    folder/tmp/                      blobs on their way in
-    folder/lock                      made before the first blob: tells a cache from an artifact store
+    folder/blobs/sha256/ab/cdef...   a blob; its modification time is the time of its last use
+    folder/tmp/                      incomplete blobs
+    folder/lock                      created before the first blob; distinguishes a cache from an artifact store
 
-Shared by any number of processes. What it holds can be removed at any time: it is never needed, only faster.
+Any number of processes share it. Its content can be removed at any time: it is only an optimization.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mreg.files import CREATE, READ, UPDATE, close, lock
 from mreg.folders import Folder, Tree
 
 DEAD_SECONDS = 24 * 3600
-"""After this long what is on its way in belongs to a dead process."""
+"""Age after which an incomplete blob is assumed to belong to a dead process."""
 
 LOCK = "lock"
 
@@ -41,16 +41,16 @@ def _there(folder: Folder, name: str) -> bool:
 
 
 class BlobCache:
-    """Blobs by digest in a folder, the least recently used removed first once they are too many bytes.
+    """Blobs by digest in a folder of limited size; the least recently used blobs are removed first.
 
-    It never fails: where it can't be read or written it holds nothing. Below its folder no link is followed, and only
-    regular files with names of mreg's own form are removed. A folder with blobs and without the lock file is an
-    artifact store and not a cache: nothing in it is used, kept or removed.
+    It never fails: if the folder cannot be read or written, the cache is empty. Links in the folder are not followed,
+    and only regular files whose names have the form of a blob are removed. A folder with blobs but without the lock
+    file is an artifact store, not a cache: it is neither read nor changed.
 
     Args:
-        folder: Made when the first blob is kept.
-        limit: How many bytes it may hold.
-        private: Make the folder for its owner alone.
+        folder: Created with the first blob.
+        limit: Maximum size in bytes.
+        private: Create the folder with mode 0700.
     """
 
     def __init__(self, folder: Path, limit: int, *, private: bool = False) -> None:
@@ -61,7 +61,7 @@ class BlobCache:
         self._owned = False
 
     def _is_owned(self) -> bool:
-        """Whether the folder is a cache or empty, and not an artifact store, whose blobs have the same names."""
+        """Return whether the folder is a cache or empty, not an artifact store (which has the same layout)."""
         if not self._owned:
             root = self._tree.folder(())
             self._owned = _there(root, LOCK) or not _there(root, BLOBS[0])
@@ -69,20 +69,20 @@ class BlobCache:
 
     def __contains__(self, digest: Digest) -> bool:
         with contextlib.suppress(OSError, Corrupt):
-            folder, name = self._place(digest)
+            folder, name = self._locate(digest)
             return stat.S_ISREG(folder.stat(name).st_mode)
         return False
 
-    def _place(self, digest: Digest, *, make: bool = False) -> tuple[Folder, str]:
+    def _locate(self, digest: Digest, *, make: bool = False) -> tuple[Folder, str]:
         *names, last = blob_key(digest).split("/")
         return self._tree.folder(tuple(names), make=make), last
 
     def open(self, digest: Digest) -> BinaryIO | None:
-        """The blob's bytes, verified; None where it is not held. One that is damaged is removed."""
+        """Open a blob for reading, verified; None if it is not in the cache. A damaged blob is removed."""
         try:
             if not self._is_owned():
                 return None
-            folder, name = self._place(digest)
+            folder, name = self._locate(digest)
             if not stat.S_ISREG(folder.stat(name).st_mode):
                 return None
             stream = os.fdopen(folder.open(name, READ), "rb", buffering=0)
@@ -91,7 +91,7 @@ class BlobCache:
         try:
             if hashed(stream_chunks(stream)) == digest:
                 stream.seek(0)
-                with contextlib.suppress(OSError):  # somebody else's file: its own age must do
+                with contextlib.suppress(OSError):  # a file of another user keeps its modification time
                     folder.touch(name)
                 return stream
         except OSError:
@@ -103,7 +103,7 @@ class BlobCache:
         return None
 
     def keep(self, digest: Digest, source: str | bytes) -> None:
-        """Hold a copy of a file that is this blob, or of its bytes."""
+        """Add a copy of a blob, from the path of a file or from its bytes."""
         if digest in self:
             return
         made = temporary()
@@ -115,7 +115,7 @@ class BlobCache:
                 return
             close(root.open(LOCK, UPDATE, 0o666))
             incoming = self._tree.folder(INCOMING, make=True)
-            folder, name = self._place(digest, make=True)
+            folder, name = self._locate(digest, make=True)
         except (OSError, Corrupt):
             return
         try:
@@ -137,10 +137,7 @@ class BlobCache:
                 target.writelines(stream_chunks(stream))
 
     def trim(self) -> None:
-        """Remove what was used least recently until the limit is kept; only where something was added.
-
-        One process does so at a time.
-        """
+        """Remove the least recently used blobs until the limit holds, if blobs were added; one process at a time."""
         if not self._changed:
             return
         self._changed = False
@@ -159,13 +156,13 @@ class BlobCache:
     def _alone(self) -> Iterator[None]:
         descriptor = self._tree.folder((), make=True).open(LOCK, UPDATE, 0o666)
         try:
-            lock(descriptor)  # without locks two may remove more than they must
+            lock(descriptor)  # without locks, two processes can remove more than necessary
             yield
         finally:
             close(descriptor)
 
     def _found(self) -> Iterator[tuple[int, int, str, str]]:
-        """When last used, how large, the folder and the name of each blob."""
+        """Yield each blob: time of last use, size, folder name and file name."""
         for digits, status in self._tree.folder(BLOBS).found():
             if not stat.S_ISDIR(status.st_mode):
                 continue

@@ -1,4 +1,4 @@
-"""The chunks of a blob held against its digest while they are given on."""
+"""Verification of blobs while their chunks are passed on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mreg.artifacts.hashing import Hashing, damaged
 
 
 def check(wanted: Wanted, chunks: Iterable[Chunk], take: Callable[[Chunk], object] = lambda _chunk: None) -> None:
-    """Hold the chunks of a whole blob against its digest, and give them on as they come.
+    """Verify the chunks of a complete blob, and pass each one to `take` immediately.
 
     Raises:
-        Corrupt: They are another blob's, found when all were given.
+        Corrupt: The blob is damaged, which is known only after the last chunk.
     """
     count = 0
     with Hashing(wanted.size) as hashing:
@@ -26,10 +26,10 @@ def check(wanted: Wanted, chunks: Iterable[Chunk], take: Callable[[Chunk], objec
 
 
 def verified(wanted: Wanted, chunks: Iterable[Chunk]) -> Iterator[bytes]:
-    """The chunks of a whole blob, the last of them only when all are found to be the blob's.
+    """Yield the chunks of a complete blob, the last chunk only after all are verified.
 
     Raises:
-        Corrupt: They are another blob's; who was promised the blob's size has not got that many.
+        Corrupt: The blob is damaged; the caller has received fewer bytes than the size of the blob.
     """
     count = 0
     held = b""

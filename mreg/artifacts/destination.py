@@ -1,4 +1,4 @@
-"""Where a pull writes: beside the destination first, then there by one rename."""
+"""The destination of a pull, which is first written to a temporary name next to it and then renamed."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from mreg.linux import begin_sync
 T = TypeVar("T")
 
 Fetch = Callable[[Sequence[Wanted]], Generator[Iterator[Chunk]]]
-"""Gives for each blob in turn its chunks, whose digest and size are not checked yet; closed where it is left early."""
+"""Yields the unverified chunks of each blob in order; the caller must close the generator if it stops early."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """What came of a pull.
+    """The result of a pull.
 
     Attributes:
-        unchanged: The very same bytes stood there already, so that nothing was written.
-        kept_bytes: How many had arrived with an earlier pull that was cut.
-        others: Paths in the folder that stay beside the artifact's files; see `mreg.artifacts.replacing.Plan`.
+        unchanged: The destination already had the same content, so nothing was written.
+        kept_bytes: Number of bytes reused from an interrupted pull.
+        others: Other paths that remain in the folder; see `mreg.artifacts.replacing.Plan`.
     """
 
     unchanged: bool = False
@@ -50,17 +50,17 @@ class Received:
 
 
 class Destination:
-    """A file or folder to be made.
+    """A file or folder to create.
 
-    What is written meanwhile stands beside it as ``.NAME.mreg-...``, locked by its process. Where ``resumable``, a
-    pull that is cut leaves it there for the next one to the same destination, which goes on from it; everything else
-    that dead pulls left is removed by the next. Neither is done on systems without locks (Windows).
+    It is written next to the destination as ``.NAME.mreg-...``, locked by its process. If `resumable`, an interrupted
+    pull leaves these bytes, and the next pull to the same destination resumes from them. The next pull removes other
+    leftovers of dead pulls. On systems without locks (Windows), neither happens.
 
     Args:
-        fetch: Where the bytes come from.
-        keep: Told of each blob that was received and verified, and the file that it is in.
-        moved: Told of bytes that need not be fetched.
-        records: Which folders earlier pulls made; None: every file in a folder counts as the user's.
+        fetch: Source of the bytes.
+        keep: Called with the digest of each verified blob and the path of its file.
+        advance: Called with the number of bytes that need not be fetched.
+        records: Records of folders that earlier pulls created; with None, every file in a folder counts as the user's.
         protected: Returns an error if the files in the folder at the destination must not be replaced.
     """
 
@@ -71,32 +71,32 @@ class Destination:
         *,
         resumable: bool = False,
         keep: Callable[[Digest, str], None] = lambda _digest, _path: None,
-        moved: Callable[[int], None] = lambda _count: None,
+        advance: Callable[[int], None] = lambda _count: None,
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
     ) -> None:
         self._path = str(path)
         self._folder = os.path.dirname(self._path)
-        # Cut so that the longest names, too, leave room for ours.
+        # Truncated, so that a name of the maximum length leaves room for the suffix.
         self._prefix = f".{os.path.basename(self._path)[:40]}.mreg-"
         self._fetch = fetch
         self._resumable = resumable
         self._keep = keep
-        self._moved = moved
+        self._advance = advance
         self._place = FolderPlace(self._path, self._prefix, records, protected)
         self._kept = 0
 
     def receive_file(self, digest: Digest, size: int, *, force: bool) -> Received:
-        """Make the file, verified."""
+        """Write the file of a blob, verified."""
         self._refuse_reserved(os.path.basename(self._path))
-        if self._occupied(force=force, folder=False, same=lambda: self._same_file(self._path, digest, size)):
+        if self._is_unchanged(force=force, folder=False, is_same=lambda: self._same_file(self._path, digest, size)):
             return Received(unchanged=True)
         with self._translated(), self._partial(digest, size, _make_file) as made:
             descriptor = made.descriptor
             hashing, start = self._found(descriptor, size)
             fault = self._copy_one(digest, size, descriptor, hashing, start)
-            if fault is not None and start:  # what was kept may have been damaged: once more, from the beginning
-                self._moved(-size)
+            if fault is not None and start:  # the reused bytes can be damaged: start again from the beginning
+                self._advance(-size)
                 self._kept = 0
                 fault = self._copy_one(digest, size, descriptor, Hashing(size), 0)
             if fault is not None:
@@ -109,13 +109,13 @@ class Destination:
     def receive_made(
         self, digest: Digest, size: int, make: Callable[[Callable[[Chunk], object]], None], *, force: bool
     ) -> None:
-        """Make the file of bytes that are made, and verified, by who gives them.
+        """Write a file of generated bytes, which the caller verifies.
 
         Args:
-            digest: Of something that tells it from others.
-            make: Gives its bytes to the function that it is handed.
+            digest: Identifies the content in the temporary name.
+            make: Calls the function that it gets with the bytes.
         """
-        self._occupied(force=force, folder=False, same=lambda: False)
+        self._is_unchanged(force=force, folder=False, is_same=lambda: False)
         with self._translated(), self._partial(digest, size, _make_file) as made:
             with os.fdopen(os.dup(made.descriptor), "wb", buffering=CHUNK_BYTES) as stream:
                 make(stream.write)
@@ -123,10 +123,10 @@ class Destination:
             self._give_name(made, force=force)
 
     def receive_written(self, write: Callable[[str], T], *, force: bool) -> T:
-        """Make the file, which is written under the name that is handed over; what that leaves beside it is dropped."""
-        self._occupied(force=force, folder=False, same=lambda: False)
+        """Let `write` create the file at a temporary path; other files that it leaves next to it are removed."""
+        self._is_unchanged(force=force, folder=False, is_same=lambda: False)
         with self._translated(), self._partial(digest_of(os.fsencode(self._path)), 0, make_folder) as made:
-            inner = os.path.join(made.path, "made")  # the folder itself is locked, which a database may want to do, too
+            inner = os.path.join(made.path, "made")  # the outer folder is locked; a database could lock its folder, too
             os.mkdir(inner)
             path = os.path.join(inner, "file")
             result = write(path)
@@ -135,22 +135,22 @@ class Destination:
         return result
 
     def receive_folder(self, digest: Digest, entries: Sequence[ManifestEntry], *, force: bool) -> Received:
-        """Make the folder of a manifest, every file verified.
+        """Write the folder of a manifest, every file verified.
 
-        With ``force`` files of the same name in a folder that is there are replaced, and files of earlier pulls are
-        removed; other files stay. If the folder holds nothing but files of earlier pulls it is replaced whole, by one
-        rename. Otherwise each file is replaced by one rename: a crash leaves some old and some new files, and the same
+        With `force`, files of the same name in an existing folder are replaced and other files of earlier pulls are
+        removed; all other files remain. A folder that has only files of earlier pulls is replaced by one rename.
+        Otherwise each file is replaced by one rename: a crash leaves some old and some new files, and repeating the
         pull completes them.
 
         Raises:
-            AlreadyExists: Files are in the way, and the message lists them; or ``force`` is not given.
+            AlreadyExists: The folder has conflicting files, listed in the message; or `force` is False.
             BadInput: The folder must not be replaced.
             Conflict: The folder was changed during the pull.
         """
         self._refuse_reserved(os.path.basename(self._path), *(entry.path for entry in entries))
         for entry in entries:
             check_encodable(entry.path)
-        if self._occupied(force=force, folder=True, same=lambda: self._same_folder(entries)):
+        if self._is_unchanged(force=force, folder=True, is_same=lambda: self._same_folder(entries)):
             return Received(unchanged=True)
         if is_folder(self._path) and os.listdir(self._path):
             with self._translated():
@@ -179,7 +179,7 @@ class Destination:
                 self._keep(entry.digest, os.path.join(root, entry.path))
 
     def _found(self, descriptor: int, size: int) -> tuple[Hashing, int]:
-        """What of a file an earlier pull brought, hashed, and how much that is."""
+        """Return the hash and the number of the bytes that an interrupted pull left."""
         there = os.fstat(descriptor).st_size
         if there > size:
             os.ftruncate(descriptor, 0)
@@ -192,7 +192,7 @@ class Destination:
 
     def _found_already(self, count: int) -> None:
         self._kept += count
-        self._moved(count)
+        self._advance(count)
 
     def _copy_one(self, digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int) -> Corrupt | None:
         with closing(self._fetch([Wanted(digest, size, start)])) as blobs:
@@ -201,8 +201,8 @@ class Destination:
     def _copy(
         self, chunks: Iterator[Chunk], digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int
     ) -> Corrupt | None:
-        """Write the chunks from a place on, hashing what is written; the fault, if they are not the blob's."""
-        place = start
+        """Write and hash the chunks from an offset; return the error if they do not match the digest."""
+        position = start
         os.ftruncate(descriptor, start)
         os.lseek(descriptor, start, os.SEEK_SET)
         with hashing:
@@ -211,14 +211,14 @@ class Destination:
                 view = memoryview(chunk)
                 while view:
                     view = view[os.write(descriptor, view) :]
-                begin_sync(descriptor, place, len(chunk))
-                place += len(chunk)
+                begin_sync(descriptor, position, len(chunk))
+                position += len(chunk)
                 if isinstance(chunk, memoryview):
                     hashing.settle()
-                if place > size:
+                if position > size:
                     return damaged(digest, f"it has more than {size} bytes")
-            if place < size:
-                return damaged(digest, f"it has {place} bytes in place of {size}")
+            if position < size:
+                return damaged(digest, f"it has {position} bytes in place of {size}")
             return None if hashing.digest() == digest else damaged(digest)
 
     def _refuse_reserved(self, *paths: str) -> None:
@@ -231,16 +231,16 @@ class Destination:
                     hint="pull it on another system",
                 )
 
-    def _occupied(self, *, force: bool, folder: bool, same: Callable[[], bool]) -> bool:
-        """Whether the destination is as it should be already.
+    def _is_unchanged(self, *, force: bool, folder: bool, is_same: Callable[[], bool]) -> bool:
+        """Return whether the destination already has the wanted content.
 
         Args:
-            folder: Whether a folder is to be made.
+            folder: A folder is pulled.
 
         Raises:
-            AlreadyExists: Something else is there, and it is not to be replaced.
-            BadInput: Something is there that is never replaced.
-            NotFound: The folder that it would be in does not exist.
+            AlreadyExists: The destination has other content and `force` is False.
+            BadInput: The destination is of a kind that is never replaced.
+            NotFound: The parent folder does not exist.
         """
         if not os.path.isdir(self._folder):
             what = "is no folder" if os.path.lexists(self._folder) else "does not exist"
@@ -251,7 +251,7 @@ class Destination:
             return False
         refuse_irreplaceable(self._path, folder=folder or not force)
         with self._translated():
-            if same():
+            if is_same():
                 return True
         if folder and is_folder(self._path):
             with self._translated():
@@ -264,10 +264,10 @@ class Destination:
         return False
 
     def _give_name(self, made: Partial, path: str = "", *, force: bool) -> None:
-        """Give a finished file the destination's name, durably.
+        """Rename a complete file to the destination, durably.
 
         Args:
-            path: The file; empty for the partial file itself.
+            path: Path of the file (default: the partial file).
         """
         made.release()
         if force:
@@ -278,10 +278,10 @@ class Destination:
         self._keep_name()
 
     def _keep_name(self) -> None:
-        """Bring the destination's new name to the disk.
+        """Make the new name of the destination durable.
 
         Raises:
-            Unavailable: The system could not. The destination stays, since the file that it replaced is gone.
+            Unavailable: The flush failed. The destination is kept, since the file that it replaced is gone.
         """
         try:
             sync_folder(self._folder)
@@ -304,12 +304,12 @@ class Destination:
     def _same_folder(self, entries: Sequence[ManifestEntry]) -> bool:
         if not is_folder(self._path):
             return False
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another pull may replace it meanwhile
-            for entry in entries:  # a large folder of other files is not walked through
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another pull can replace it at the same time
+            for entry in entries:  # first, so that a large folder of other files is not walked
                 found = os.lstat(os.path.join(self._path, entry.path))
                 if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
                     return False
-            # A disk may spell a name in another Unicode form or case, and still find the file by the entry's path.
+            # A file system can store a name in another Unicode form or case and still find it by the entry's path.
             there, wanted = names_below(self._path), [entry.path for entry in entries]
             return folded_names(there) == folded_names(wanted) and all(
                 self._same_file(os.path.join(self._path, entry.path), entry.digest, entry.size, entry.executable)
@@ -319,7 +319,7 @@ class Destination:
 
     @contextlib.contextmanager
     def _partial(self, digest: Digest, size: int, make: Callable[[str], int]) -> Iterator[Partial]:
-        """The partial file or folder next to the destination; see `mreg.artifacts.partial`."""
+        """Yield the partial file or folder next to the destination; see `mreg.artifacts.partial`."""
         with partial(self._folder, self._prefix, digest, make, resumable=self._resumable) as made:
             free = room(self._folder) + size_of(made.path)
             if size > free:

@@ -1,4 +1,4 @@
-"""Blobs on their way from a remote backend: large ones in ranges, small ones whole, several at once."""
+"""Parallel downloads from a remote backend: large blobs in ranges, small blobs in one request."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ RANGE_BYTES = 8 << 20
 READ_BYTES = 256 << 10
 AT_ONCE = 8
 SMALL_AT_ONCE = 16
-"""Round trips under way: of small blobs more pay, of ranges they only keep each other from the processor."""
+"""Concurrent requests: more of them speed up small blobs, but ranges only compete for the processor."""
 
 BUDGET_BYTES = 64 << 20
-"""What is held in memory until its turn comes; also what a cut may lose, since ranges are kept in their order."""
+"""Maximum number of bytes that wait in memory for earlier ranges; an interrupted pull can lose that much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Arrived:
-    """The bytes of a piece, as many as came before a failure."""
+    """The bytes of a piece that arrived before a failure."""
 
     buffer: bytearray
     count: int
@@ -41,7 +41,7 @@ class _Arrived:
 
 
 class _Buffers:
-    """Memory that pieces come into, used again and again: touching new memory costs as much as the network near by."""
+    """Reusable buffers for pieces: the first access to new memory costs as much as a transfer from a nearby store."""
 
     def __init__(self) -> None:
         self._free: SimpleQueue[bytearray] = SimpleQueue()
@@ -58,17 +58,19 @@ class _Buffers:
             self._free.put(buffer)
 
 
-def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
-    """For each blob in turn its chunks, of which there may be one byte more than it should have.
+def fetched(
+    backend: BlobBackend, wanted: Sequence[Wanted], advance: Callable[[int], None]
+) -> Generator[Iterator[Chunk]]:
+    """Yield the unverified chunks of each blob in order; a blob that is too long has one extra byte.
 
-    A chunk is good until the next is taken, and the chunks of one blob must be taken before the next blob is; close the
-    iterator where that is not done.
+    A chunk is valid until the next is read. Read all chunks of a blob before the next blob; close the iterator to stop
+    early.
 
     Raises:
         Corrupt: A blob is missing.
-        Unavailable: It can't be read.
+        Unavailable: A blob cannot be read.
     """
-    told = Stoppable(moved)
+    stoppable = Stoppable(advance)
     buffers = _Buffers()
 
     def fetch(piece: _Piece) -> _Arrived:
@@ -79,27 +81,26 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
             with closing(backend.open(blob_key(piece.digest), piece.start, piece.length)) as stream:
                 while more := stream.readinto(view[count : min(count + READ_BYTES, piece.length)]):  # type: ignore[attr-defined]
                     count += more
-                    told(more)
+                    stoppable(more)
         except NotFound as error:
             raise missing(piece.digest, backend.url) from error
         except Unavailable as error:
             failure = error
         return _Arrived(buffer, count, failure)
 
-    def chunks(one: Wanted) -> Iterator[Chunk]:
-        for piece in _pieces(one):
+    def chunks(blob: Wanted) -> Iterator[Chunk]:
+        for piece in _pieces(blob):
             arrived = next(results)
             yield memoryview(arrived.buffer)[: arrived.count]
             if arrived.failure is not None:
                 raise arrived.failure
             there = piece.start + arrived.count
-            if there < min(
-                piece.start + piece.length, one.size
-            ):  # or each piece that a lying size promises is asked for
-                raise damaged(one.digest, f"it has {there} bytes instead of {one.size}")
+            # Otherwise a false size causes a request for each piece.
+            if there < min(piece.start + piece.length, blob.size):
+                raise damaged(blob.digest, f"it has {there} bytes instead of {blob.size}")
             buffers.give_back(arrived.buffer)
 
-    large = any(one.size - one.start > RANGE_BYTES for one in wanted)
+    large = any(blob.size - blob.start > RANGE_BYTES for blob in wanted)
     under_way = in_order(
         fetch,
         chain.from_iterable(map(_pieces, wanted)),
@@ -107,13 +108,13 @@ def fetched(backend: BlobBackend, wanted: Sequence[Wanted], moved: Callable[[int
         size=lambda piece: piece.length,
         budget=BUDGET_BYTES,
     )
-    with closing(under_way) as results, told:
-        for one in wanted:
-            yield chunks(one)
+    with closing(under_way) as results, stoppable:
+        for blob in wanted:
+            yield chunks(blob)
 
 
 def _pieces(wanted: Wanted) -> Iterator[_Piece]:
-    """Ranges to ask for; the last asks for a byte too much, so that a blob that is too long is seen."""
+    """Yield the ranges to request; the last has one extra byte, so that a blob that is too long is detected."""
     start = wanted.start
     while True:
         length = min(RANGE_BYTES, wanted.size - start)

@@ -1,4 +1,4 @@
-"""File names against the encoding that this process has for them."""
+"""File names and the encoding of the locale."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mreg.errors import BadInput
 
 
 def check_encodable(path: str, way_out: str = "export PYTHONUTF8=1") -> None:
-    """Return if a file of this path can be made under the locale of this process.
+    """Check that the locale of this process can encode a path.
 
     Raises:
-        BadInput: The encoding of the locale lacks a character of the path.
+        BadInput: The encoding lacks a character of the path.
     """
     try:
         os.fsencode(path)

@@ -1,4 +1,4 @@
-"""What an artifact is, told from its content first and its name second, and never by loading it.
+"""Detection of the format of an artifact, by its content first and its name second, without loading the model.
 
 At most some hundreds of kilobytes are read. Sources of the signatures: the pickle protocol (PEP 3154, PEP 574), the
 ZIP, HDF5, NumPy and GGUF specifications, safetensors' README, ONNX's onnx.proto, TensorFlow Lite's schema.fbs.
@@ -17,7 +17,7 @@ from mreg.files import close, open_file
 
 HEAD_BYTES = 4_096
 MEMBERS_LIMIT = 100_000
-"""Members of an archive that are looked at."""
+"""Maximum number of archive members that are checked."""
 
 UNKNOWN = "unknown"
 
@@ -49,10 +49,10 @@ _COMPRESSED = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b", 
 
 
 def detect(path: str | os.PathLike[str], name: str = "") -> str:
-    """The format of a file or folder, ``unknown`` where nothing told; never raises for what is in it.
+    """Return the format of a file or folder, or ``unknown``; never raises because of its content.
 
     Args:
-        name: What it is called, where that is not the path's last part.
+        name: Name of the artifact (default: the last component of the path).
     """
     place = os.fspath(path)
     try:
@@ -64,17 +64,17 @@ def detect(path: str | os.PathLike[str], name: str = "") -> str:
         return UNKNOWN
 
 
-def _regular(place: str, _flags: int) -> int:
-    """Open a regular file; a pipe that came into its place must not hang."""
-    descriptor = open_file(place)
+def _regular(path: str, _flags: int) -> int:
+    """Open a regular file; a named pipe is refused without blocking."""
+    descriptor = open_file(path)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     close(descriptor)
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
-def _folder(place: str) -> str:
-    names = set(os.listdir(place))
+def _folder(path: str) -> str:
+    names = set(os.listdir(path))
     if "saved_model.pb" in names or "saved_model.pbtxt" in names:
         return "saved_model"
     if "MLmodel" in names:
@@ -89,8 +89,8 @@ def _folder(place: str) -> str:
         return "transformers"
     if any(name.endswith(".xml") and f"{name[:-4]}.bin" in names for name in names):
         return "openvino"
-    files = [name for name in names if os.path.isfile(os.path.join(place, name))]
-    kinds = {detect(os.path.join(place, name)) for name in files[:100] if not os.path.islink(os.path.join(place, name))}
+    files = [name for name in names if os.path.isfile(os.path.join(path, name))]
+    kinds = {detect(os.path.join(path, name)) for name in files[:100] if not os.path.islink(os.path.join(path, name))}
     kinds.discard(UNKNOWN)
     return kinds.pop() if len(kinds) == 1 else UNKNOWN
 
@@ -99,9 +99,9 @@ def _file(stream: BinaryIO, name: str) -> str:
     head = stream.read(HEAD_BYTES)
     size = os.fstat(stream.fileno()).st_size
     ending = os.path.splitext(name)[1]
-    for told in (_signature(head), _safetensors(head, size), _text(head, ending)):
-        if told:
-            return told
+    for detected in (_signature(head), _safetensors(head, size), _text(head, ending)):
+        if detected:
+            return detected
     if head.startswith(b"PK\x03\x04"):
         return _archive(stream, ending)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -153,7 +153,7 @@ def _is_json_start(start: bytes) -> bool:
     try:
         json.JSONDecoder().raw_decode(start.decode("utf-8", "ignore"))
     except (ValueError, RecursionError):
-        # Cut in the middle, or no JSON at all: a quote behind the brace speaks for JSON.
+        # Truncated, or not JSON at all: a quote after the brace suggests JSON.
         return start[1:].lstrip()[:1] == b'"'
     return True
 
@@ -190,8 +190,8 @@ def _last_byte(stream: BinaryIO, size: int) -> bytes:
 
 
 def _onnx(head: bytes) -> bool:
-    """Whether this is a protobuf that begins as onnx.proto's ModelProto does: ir_version, then producer or opsets."""
+    """Return whether this is the start of onnx.proto's ModelProto: ir_version, then producer or opsets."""
     if len(head) < 4 or head[0] != 0x08 or not 1 <= head[1] <= 30:
         return False
-    # Then, with a length: producer_name (2), producer_version (3), domain (4), graph (7) or opset_import (8).
+    # Next, a length-delimited field: producer_name (2), producer_version (3), domain (4), graph (7), opset_import (8).
     return head[2] in (0x12, 0x1A, 0x22, 0x3A, 0x42) and (b"onnx" in head or b":" in head or head[2] == 0x12)

@@ -1,4 +1,4 @@
-"""SHA-256 beside the moving of the bytes."""
+"""SHA-256 hashing, concurrent with reading and writing."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from mreg.domain.digest import Digest
 from mreg.errors import Corrupt
 
 CHUNK_BYTES = 2 << 20
-"""Large enough that hashing and writing are not held up by Python, small enough to stay in the cache."""
+"""Large enough that Python's overhead does not matter, small enough for the processor cache."""
 
 AHEAD = 4
-"""Chunks that may wait for hashing: memory stays bounded, and neither side waits at each chunk."""
+"""Maximum number of chunks that wait for hashing: it bounds memory, and neither side waits at each chunk."""
 
 THREAD_BYTES = 8 << 20
-"""From this size on a thread of its own hashes; below, starting one costs more than it saves."""
+"""From this size, a separate thread hashes; for less, starting a thread costs more than it saves."""
 
 
 def digest_of(data: bytes) -> Digest:
-    """The digest of bytes in memory."""
+    """Return the digest of bytes in memory."""
     return Digest.sha256(hashlib.sha256(data).hexdigest())
 
 
 class Hashing:
-    """Hashes chunks on a thread of its own, in order, while the caller moves them; a context manager.
+    """Hashes chunks in order on a separate thread while the caller transfers them; a context manager.
 
-    hashlib lets go of Python's lock, so that on two cores a copy costs the slower of hashing and writing, not the sum.
+    hashlib releases the GIL, so on two cores a copy takes as long as the slower of hashing and writing, not the sum.
     """
 
     def __init__(self, size: int) -> None:
@@ -43,7 +43,7 @@ class Hashing:
             self._thread.start()
 
     def add(self, chunk: bytes | memoryview) -> None:
-        """Hash a chunk, soon; waits where too many wait already. A view must last until `settle`."""
+        """Queue a chunk for hashing; block while the queue is full. A `memoryview` must stay valid until `settle`."""
         if self._thread is None:
             self._update(chunk)
             return
@@ -54,7 +54,7 @@ class Hashing:
             self._changed.notify_all()
 
     def settle(self) -> None:
-        """Wait until everything that was added is hashed."""
+        """Wait until all added chunks are hashed."""
         if self._thread is not None:
             with self._changed:
                 while self._waiting:
@@ -89,13 +89,13 @@ class Hashing:
             self._thread = None
 
     def digest(self) -> Digest:
-        """The digest of everything that was added."""
+        """Return the digest of all added chunks."""
         self.__exit__()
         return Digest.sha256(self._hash.hexdigest())
 
 
 class PartHashing(Hashing):
-    """Hashes each part of what is added by itself."""
+    """Hashes each part of a file separately."""
 
     def __init__(self, size: int, part_bytes: int) -> None:
         self._part_bytes = part_bytes
@@ -118,7 +118,7 @@ class PartHashing(Hashing):
         self._hash, self._filled = hashlib.sha256(), 0
 
     def digests(self) -> list[Digest]:
-        """The digests of the parts, the last of which may be shorter."""
+        """Return the digests of the parts; the last part can be shorter."""
         self.__exit__()
         if self._filled:
             self._end_part()
@@ -126,7 +126,7 @@ class PartHashing(Hashing):
 
 
 def hashed(chunks: Iterable[bytes]) -> Digest:
-    """The digest of some chunks."""
+    """Return the digest of chunks."""
     found = hashlib.sha256()
     for chunk in chunks:
         found.update(chunk)
@@ -134,25 +134,25 @@ def hashed(chunks: Iterable[bytes]) -> Digest:
 
 
 def stream_chunks(stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
-    """The chunks of an open stream up to its end."""
+    """Yield the chunks of an open stream up to its end."""
     while chunk := stream.read(chunk_bytes):
         yield chunk
 
 
-def rest_of(stream: BinaryIO, start: int, moved: Callable[[int], None]) -> Iterator[bytes]:
-    """The chunks of a stream from a byte on, which is closed at its end; ``moved`` is told how many bytes came."""
+def chunks_from(stream: BinaryIO, start: int, advance: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield the chunks of a stream from an offset, calling `advance` with the size of each; close the stream."""
     with closing(stream):
         stream.seek(start)
         for chunk in stream_chunks(stream):
-            moved(len(chunk))
+            advance(len(chunk))
             yield chunk
 
 
 def missing(digest: Digest, store: str) -> Corrupt:
-    """The error for a blob that should be in a store and is not."""
+    """Return the error for a blob that is missing from a store."""
     return Corrupt(f"the blob {digest} is missing from {store}", digest=str(digest))
 
 
 def damaged(digest: Digest, how: str = "its bytes have another SHA-256") -> Corrupt:
-    """The error for a blob that is not what its name says."""
+    """Return the error for a blob whose bytes do not match its digest or size."""
     return Corrupt(f"the blob {digest} is damaged: {how}", digest=str(digest))

@@ -3,14 +3,14 @@
 ::
 
     root/blobs/sha256/ab/cdef...   a blob, mode 0444
-    root/tmp/                      blobs on their way in; garbage where their process is dead
+    root/tmp/                      incomplete blobs; garbage if their process is dead
 
-A blob is written under ``tmp``, brought to the disk, and only then linked to its name, so that no power loss can leave
-a name without its bytes.
+A blob is written under ``tmp``, flushed to disk, and only then linked to its name, so that a power loss cannot leave a
+name without its bytes.
 
-The folder may come with somebody else's project. Every folder below the anchor is opened without following a link, and
-every name is used relative to its open folder (`mreg.folders`), so no link redirects a write, a read or a delete, even
-one that appears meanwhile. Only regular files with names of mreg's own form are listed and removed.
+The folder can come with a project of another user. Each folder below the anchor is opened without following links, and
+names are used relative to the open folder (`mreg.folders`), so no link redirects a write, a read or a delete, even if
+the link appears later. Only regular files with names in mreg's format are listed and removed.
 """
 
 from __future__ import annotations
@@ -40,21 +40,20 @@ if TYPE_CHECKING:
 
 INCOMING = ("tmp",)
 BLOBS = ("blobs", "sha256")
-"""Folders of the store that stay open between uses, as names from its root."""
+"""Folders of the store that stay open between uses, as path components from its root."""
 
 TEMPORARY = re.compile(r"[0-9a-f]{24}")
-"""Names under ``tmp``: a blob, or a folder of small ones."""
+"""Names under ``tmp``: a blob, or a folder of small blobs."""
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 """Names in a folder under ``tmp``."""
 
 DEPTH = 3
-"""Folders from the root to a blob; deeper ones are not mreg's."""
+"""Number of folders from the root to a blob; mreg creates no deeper folders."""
 
 
 class LocalStagedBlob(StagedBlob):
-    """A file under ``tmp`` that has no name yet; made by the first write, so that no interrupt can come between the
-    making and the ``with`` that removes it."""
+    """A file under ``tmp``, created by the first write, so that the ``with`` statement always removes it."""
 
     def __init__(self, backend: LocalBackend) -> None:
         self.backend = backend
@@ -77,7 +76,7 @@ class LocalStagedBlob(StagedBlob):
         return self.backend.put_staged(key, self)
 
     def close(self, *, durable: bool) -> None:
-        """Close the file, its bytes on the disk where that is asked for."""
+        """Close the file, flushed to disk if `durable`."""
         if self.descriptor >= 0:
             try:
                 if durable:
@@ -87,21 +86,21 @@ class LocalStagedBlob(StagedBlob):
                 self.descriptor = -1
 
     def discard(self) -> None:
-        thoroughly(self._discard)
+        run_cleanup(self._discard)
 
     def _discard(self) -> None:
-        self.close(durable=False)  # Windows removes no open file
+        self.close(durable=False)  # Windows cannot remove an open file
         with contextlib.suppress(OSError):
             self.folder.unlink(self.name)
 
 
 class LocalBackend(BlobBackend):
-    """Blobs in a folder that the first put makes; a folder that is not there yet is an empty store.
+    """Blobs in a folder, which the first put creates; a missing folder is an empty store.
 
     Args:
-        anchor: The folder up to which links are followed, the root or one above it: see `Profile.anchor`. None for the
-            root.
-        private: The folder, the root or one above it, that is made for its owner alone; empty for none.
+        anchor: The folder up to which links are followed: the root or one of its parents (default: the root); see
+            `Profile.anchor`.
+        private: The folder that is created with mode 0700: the root or one of its parents (default: none).
     """
 
     remote = False
@@ -126,13 +125,13 @@ class LocalBackend(BlobBackend):
         return mine == other or mine in other.parents or other in mine.parents
 
     def incoming(self) -> Folder:
-        """The folder ``tmp``, made if it is not there."""
+        """Return the folder ``tmp``, created if it does not exist."""
         with self.translated("made"):
             return self._tree.folder(INCOMING, make=True)
 
     @contextlib.contextmanager
     def translated(self, verb: str, what: str = "", key: str = "") -> Iterator[None]:
-        """Driver errors as `Unavailable`, with what could not be read, written, made or removed; see `check_access`."""
+        """Translate driver errors to `Unavailable`: `what` (default: the store) was not `verb`; see `check_access`."""
         try:
             yield
         except OSError as error:
@@ -159,7 +158,7 @@ class LocalBackend(BlobBackend):
             return self._put(key, staged)
 
     def put_staged(self, key: str, staged: LocalStagedBlob) -> bool:
-        """Give the staged bytes their key; see `BlobBackend.put_if_absent`."""
+        """Store the staged bytes under a key; see `BlobBackend.put_if_absent`."""
         return not self._is_there(key) and self._put(key, staged)
 
     def _put(self, key: str, staged: LocalStagedBlob) -> bool:
@@ -167,7 +166,7 @@ class LocalBackend(BlobBackend):
             staged.write(b"")  # an empty blob is a file, too
         with self.translated("written", key=key):
             staged.close(durable=True)
-            folder, name = self._place(key, make=True, durable=True)
+            folder, name = self._locate(key, make=True, durable=True)
             new = _named(staged.folder, staged.name, folder, name)
             folder.sync()
         return new
@@ -200,10 +199,10 @@ class LocalBackend(BlobBackend):
                 sync_all(folder.opened)
                 return new
         finally:
-            thoroughly(lambda: _remove_folder(incoming, temporary_name, folder, written.values()))
+            run_cleanup(lambda: _remove_folder(incoming, temporary_name, folder, written.values()))
 
     def _link_all(self, folder: Folder, written: dict[str, str]) -> int:
-        """Give the files of a folder their names, folder by folder, so that each is opened once."""
+        """Link the files to their names in the order of the target folders, so that each folder is opened once."""
         new, names, target = 0, "", None
         for key in sorted(written):
             parent, _, name = key.rpartition("/")
@@ -217,16 +216,16 @@ class LocalBackend(BlobBackend):
             target.settle()
         return new
 
-    def _place(self, key: str, *, make: bool = False, durable: bool = False) -> tuple[Folder, str]:
-        """The folder of a blob, and its name there."""
+    def _locate(self, key: str, *, make: bool = False, durable: bool = False) -> tuple[Folder, str]:
+        """Return the folder of a blob and the name in it."""
         *names, last = key.split("/")
         return self._tree.folder(tuple(names), make=make, durable=durable), last
 
     def _look(self, key: str, opened: Opened | None = None) -> os.stat_result | None:
-        """The status of what has the blob's name; None where nothing has."""
+        """Return the status of the entry with a blob's name, of any kind; None if it does not exist."""
         try:
             if opened is None:
-                folder, name = self._place(key)
+                folder, name = self._locate(key)
             else:
                 *names, name = key.split("/")
                 folder = opened.folder(tuple(names))
@@ -245,8 +244,8 @@ class LocalBackend(BlobBackend):
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
         try:
-            folder, name = self._place(key)
-            # Looked at before it is opened: to open a device or a pipe may already do something.
+            folder, name = self._locate(key)
+            # Checked before it is opened: opening a device or a pipe can have side effects.
             if not stat.S_ISREG(folder.stat(name).st_mode):
                 raise self._taken(key)
             descriptor = folder.open(name, READ)
@@ -291,7 +290,7 @@ class LocalBackend(BlobBackend):
             self.translated("removed", f"the blob {key}", key),
             contextlib.suppress(FileNotFoundError, NotADirectoryError),
         ):
-            folder, name = self._place(key)
+            folder, name = self._locate(key)
             if stat.S_ISREG(folder.stat(name).st_mode):
                 folder.unlink(name)
 
@@ -299,7 +298,7 @@ class LocalBackend(BlobBackend):
         with self.translated("read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             incoming = self._tree.folder(INCOMING)
             for name, found in incoming.found():
-                with contextlib.suppress(FileNotFoundError):  # it has got its name, or was removed
+                with contextlib.suppress(FileNotFoundError):  # completed or removed in the meantime
                     files = _files_of(incoming, name, found)
                     if files is not None:
                         modified = datetime.fromtimestamp(found.st_mtime, UTC)
@@ -320,12 +319,12 @@ class LocalBackend(BlobBackend):
 
 
 def temporary() -> str:
-    """A name under ``tmp`` that nobody else has."""
+    """Return a unique name for ``tmp``."""
     return os.urandom(12).hex()
 
 
 def _files_of(incoming: Folder, name: str, found: os.stat_result) -> dict[str, int] | None:
-    """Sizes by name of the files that something under ``tmp`` is or holds; None where it is not mreg's."""
+    """Return the sizes by name of a file under ``tmp``, or of the files in a folder there; None if not mreg's."""
     if not TEMPORARY.fullmatch(name):
         return None
     if stat.S_ISREG(found.st_mode):
@@ -340,11 +339,11 @@ def _files_of(incoming: Folder, name: str, found: os.stat_result) -> dict[str, i
     return sizes
 
 
-def thoroughly(clean: Callable[[], None]) -> None:
-    """Clean up to the end, also where Ctrl-C or SIGTERM comes in the middle; that is raised afterwards.
+def run_cleanup(clean: Callable[[], None]) -> None:
+    """Run a cleanup to its end, even if Ctrl-C or SIGTERM interrupts it; the interrupt is raised afterwards.
 
     Args:
-        clean: May be run twice.
+        clean: The cleanup; must be idempotent, since it runs again after an interrupt.
     """
     try:
         clean()
@@ -363,7 +362,7 @@ def _remove_folder(parent: Folder, name: str, folder: Folder | None, files: Iter
 
 
 class Bounded(io.RawIOBase):
-    """The first bytes of a stream, and no more."""
+    """A stream limited to its first bytes."""
 
     def __init__(self, stream: io.RawIOBase | BinaryIO, length: int) -> None:
         self._stream = stream
@@ -388,7 +387,7 @@ def _stat(found: os.stat_result) -> BlobStat:
 
 
 def _named(source: Folder, source_name: str, folder: Folder, name: str) -> bool:
-    """Give a durable file the blob's name; False where the name was taken meanwhile, by the same bytes."""
+    """Link a durable file to the blob's name; return False if another process has stored the same blob."""
     try:
         folder.take(source, source_name, name)
     except FileExistsError:

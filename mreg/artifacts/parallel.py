@@ -1,4 +1,4 @@
-"""Several round trips under way at once."""
+"""Concurrent requests with ordered results."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ Result = TypeVar("Result")
 
 
 class Stopped(BaseException):
-    """Another thread failed or was interrupted, so that this one's work is not wanted any more."""
+    """Another thread failed or was interrupted, so the result of this thread is not needed."""
 
 
 class Stoppable:
-    """Told of bytes that move, on many threads; once stopped it ends the thread that tells it.
+    """A progress callback for many threads; once stopped, it raises `Stopped` in each thread that calls it.
 
-    Not an `Exception`, since a sender would take it for a failure of the network and try again.
+    `Stopped` is not an `Exception`, because a sender would treat that as a network failure and retry.
     """
 
-    def __init__(self, moved: Callable[[int], None]) -> None:
-        self._moved = moved
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
         self._stopped = threading.Event()
 
     def __call__(self, count: int) -> None:
         if self._stopped.is_set():
             raise Stopped
-        self._moved(count)
+        self._advance(count)
 
     def __enter__(self) -> Stoppable:
         return self
@@ -46,16 +46,16 @@ def in_order(
     size: Callable[[Item], int] = lambda _item: 0,
     budget: int = 0,
 ) -> Generator[Result]:
-    """The results of the work in the order of the items, several done at once on threads.
+    """Call `work` for each item on several threads, and yield the results in the order of the items.
 
-    Items are taken as there is room for them: only so many results wait, and only so many bytes. After a failure, or
-    when the iterator is closed, nothing more is begun; what is under way is left to end by itself (see `Stoppable`),
-    since a person who interrupts must not wait for a network that does not answer.
+    Items are read only while the number and the bytes of pending results are within the limits. After a failure, or
+    when the iterator is closed, no further item is started. Calls in progress are not awaited (see `Stoppable`): a user
+    who interrupts must not wait for a network that does not answer.
 
     Args:
-        at_once: How many are done at once; twice as many may wait.
-        size: The bytes that an item's result holds.
-        budget: How many bytes may be held at once; 0 for any. A single item may hold more.
+        at_once: Number of threads; at most twice as many results are pending.
+        size: Returns the number of bytes that the result of an item holds.
+        budget: Maximum number of bytes of pending results (default: no limit); a single item can exceed it.
     """
     pool = ThreadPoolExecutor(at_once)
     waiting: deque[tuple[Future[Result], int]] = deque()

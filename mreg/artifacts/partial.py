@@ -1,4 +1,4 @@
-"""What a pull has written so far, hidden beside its destination: locked while it lives, found again by the next."""
+"""The partial file or folder of a pull, hidden next to its destination; locked while the pull runs."""
 
 from __future__ import annotations
 
@@ -10,26 +10,22 @@ import stat
 from collections.abc import Callable, Iterator
 
 from mreg import files
-from mreg.artifacts.local import thoroughly
+from mreg.artifacts.local import run_cleanup
 from mreg.domain.digest import Digest
 from mreg.errors import Unavailable
 
 TRIES = 50
-"""Paths that are tried before a pull gives up."""
+"""Maximum number of paths that a pull tries."""
 
 KEEP_BYTES = 8 << 20
-"""From this size on what a cut pull received is worth keeping."""
-
+"""From this size, the bytes of an interrupted pull are kept."""
 
 _ENDING = re.compile(r"[0-9a-f]{12}(?:[0-9a-f]{4}|-wal|-shm|-journal)?")
-"""How the name of what is written meanwhile ends: chance, or the beginning of a digest; a database had its logs."""
+"""Suffix of the names: random digits or the start of a digest; earlier versions left the log files of a database."""
 
 
 def is_plain(found: os.stat_result) -> bool:
-    """Whether a file is this user's, has one name, and no mode bits but those of access.
-
-    A file of several names would change elsewhere when it is written to.
-    """
+    """Return whether a file belongs to this user, is regular, and has no other hard links and no special mode bits."""
     mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and not found.st_mode & 0o7000 and mine
 
@@ -38,9 +34,8 @@ class Partial:
     """A file or folder that is being written.
 
     Attributes:
-        path: Its path.
-        descriptor: Of it; -1 of a folder where the system opens none, and once it is closed.
-        locked: Whether this process has it alone, as others see.
+        descriptor: Open descriptor; -1 if the system does not open folders, or once closed.
+        locked: This process holds the lock.
     """
 
     __slots__ = ("descriptor", "locked", "path")
@@ -51,12 +46,12 @@ class Partial:
         self.locked = False
 
     def open(self, make: Callable[[str], int], *, shared: bool) -> bool:
-        """Make it, or open what is there, and lock it; return whether this process has it alone.
+        """Create or open the path and lock it; return whether this process has exclusive use.
 
-        Another process may write it or has just removed it, or something else is there.
+        The result is False if another process writes or has just removed it, or if the path is of another kind.
 
         Args:
-            shared: Other processes know the path, so that without a lock it is not this one's.
+            shared: Other processes can use the same path, so exclusive use needs the lock.
         """
         try:
             self.descriptor = make(self.path)
@@ -90,12 +85,12 @@ class Partial:
         return False
 
     def release(self) -> None:
-        """Close it if it is not open for the sake of its lock: Windows neither renames nor removes open files."""
+        """Close the descriptor unless it holds the lock: Windows can neither rename nor remove open files."""
         if not self.locked:
             self.close()
 
     def close(self) -> None:
-        """Close it; does nothing a second time."""
+        """Close the descriptor; idempotent."""
         descriptor, self.descriptor = self.descriptor, -1
         files.close(descriptor)
 
@@ -104,22 +99,22 @@ class Partial:
 def partial(
     folder: str, prefix: str, digest: Digest, make: Callable[[str], int], *, resumable: bool
 ) -> Iterator[Partial]:
-    """A new file or folder that is gone afterwards unless a cut pull left there what is worth keeping.
+    """Yield a partial file or folder, and remove it at the end unless an interrupted pull can be resumed from it.
 
-    What dead pulls left under the same prefix is removed first, but for what this one can go on from. Without locks
-    (Windows, some network drives) nothing tells a dead pull from a living one: nothing is removed, and no pull goes on
-    from another.
+    Leftovers of dead pulls under the same prefix are removed first, except those that this pull resumes from. Without
+    locks (Windows, some network drives) a dead pull cannot be distinguished from a running one: nothing is removed, and
+    pulls are not resumed.
 
     Args:
-        make: Makes and opens the path, or opens what is there.
-        resumable: Take what an earlier pull of the same digest left, and leave it where this one is cut.
+        make: Creates or opens the path and returns the descriptor.
+        resumable: Resume from an interrupted pull of the same digest, and keep the bytes if this one is interrupted.
     """
     resumable = resumable and files.has_locks()
     made = Partial(os.path.join(folder, prefix + (digest.value[:16] if resumable else os.urandom(6).hex())))
     _remove_leftovers(folder, prefix, made.path)
     try:
         alone = made.open(make, shared=resumable)
-        for _ in range(TRIES):  # also where a living pull has it; another pull may remove the path before it is locked
+        for _ in range(TRIES):  # a running pull can have the path, or another pull removes it before it is locked
             if alone:
                 break
             made.path = os.path.join(folder, prefix + os.urandom(6).hex())
@@ -131,24 +126,24 @@ def partial(
         cut = isinstance(error, Unavailable) or not isinstance(error, Exception)
         if not (resumable and cut and size_of(made.path) >= KEEP_BYTES):
             made.release()
-            thoroughly(lambda: remove(made.path))
+            run_cleanup(lambda: remove(made.path))
         elif isinstance(error, Unavailable):
             error.hint = f"{error.hint}\nwhat has arrived is kept: the same command goes on from there".lstrip()
         raise
     finally:
         made.close()
-    thoroughly(lambda: remove(made.path))
+    run_cleanup(lambda: remove(made.path))
 
 
 def _remove_leftovers(folder: str, prefix: str, kept: str) -> None:
-    """Remove what no living process holds locked."""
+    """Remove leftovers that no running process has locked."""
     if not files.has_locks():
         return
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             leftover = os.path.join(folder, name)
             own = name.startswith(prefix) and _ENDING.fullmatch(name, len(prefix))
-            if not own or leftover == kept:  # a person's own file may begin so, too
+            if not own or leftover == kept:  # a file of the user can have the same prefix
                 continue
             with contextlib.suppress(OSError):
                 descriptor = files.open_file(leftover, follow=False)
@@ -160,13 +155,13 @@ def _remove_leftovers(folder: str, prefix: str, kept: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file, a link or a whole folder, if it is there; no link in it is followed."""
-    with contextlib.suppress(OSError, RecursionError):  # a folder too deep for Python stays
+    """Remove a file, a link or a folder with its content, if it exists; links are not followed."""
+    with contextlib.suppress(OSError, RecursionError):  # a folder nested too deeply for Python remains
         files.remove(path)
 
 
 def size_of(path: str) -> int:
-    """Bytes of a file, or of all files of a folder; 0 where nothing is."""
+    """Return the size of a file, or of all files in a folder; 0 if the path does not exist."""
     try:
         if not os.path.isdir(path):
             return os.lstat(path).st_size

@@ -1,4 +1,4 @@
-"""Large files on their way to a backend that must know their key first: hashed, then sent in parts side by side."""
+"""Uploads of large files to a backend that needs their key first: hash, then send parts in parallel."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ PARTS_LIMIT = 10_000
 """No store takes more parts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 
 AT_ONCE = 8
-"""Parts on their way at once; they are read as they are sent, so that memory does not grow with them."""
+"""Number of parts that are sent in parallel. They are read while they are sent, so memory stays bounded."""
 
 
 def part_bytes(size: int) -> int:
-    """How large the parts of a blob are; by its size alone, so that a later push finds the parts of an earlier one."""
+    """Return the part size for a blob; it depends only on the blob's size, so that a later push can reuse parts."""
     mebibyte = 1 << 20
     least = -(-size // PARTS_LIMIT)
     return max(PART_BYTES, -(-least // mebibyte) * mebibyte)
 
 
-def measured(file: SourceFile, moved: Callable[[int], None]) -> tuple[Digest, tuple[Part, ...]]:
-    """The digest of a file, and its parts with theirs; one reading pass.
+def measured(file: SourceFile, advance: Callable[[int], None]) -> tuple[Digest, tuple[Part, ...]]:
+    """Hash a file and its parts in one pass; return its digest and the parts.
 
     Raises:
-        Conflict: It changed while it was read.
-        Unavailable: It can't be read.
+        Conflict: The file changed while it was read.
+        Unavailable: The file cannot be read.
     """
     step = part_bytes(file.size)
     whole, pieces = Hashing(file.size), PartHashing(file.size, step)
@@ -40,7 +40,7 @@ def measured(file: SourceFile, moved: Callable[[int], None]) -> tuple[Digest, tu
         for chunk in read_chunks(file):
             whole.add(chunk)
             pieces.add(chunk)
-            moved(len(chunk))
+            advance(len(chunk))
         return whole.digest(), tuple(
             Part(number + 1, number * step, min(step, file.size - number * step), digest)
             for number, digest in enumerate(pieces.digests())
@@ -48,35 +48,35 @@ def measured(file: SourceFile, moved: Callable[[int], None]) -> tuple[Digest, tu
 
 
 def put_parts(
-    backend: SupportsParts, key: str, file: SourceFile, parts: tuple[Part, ...], moved: Callable[[int], None]
+    backend: SupportsParts, key: str, file: SourceFile, parts: tuple[Part, ...], advance: Callable[[int], None]
 ) -> tuple[bool, int]:
-    """Send the parts that are not there yet and make the blob of all; whether this call made it, and the bytes found.
+    """Send the missing parts and create the blob; return whether this call created it, and the number of reused bytes.
 
-    A crash leaves the parts that arrived, and the next call for the same key goes on from them.
+    A crash leaves the parts that arrived, and the next call for the same key reuses them.
 
     Raises:
-        Conflict: The file is not what its parts' digests say any more.
-        Unavailable: The store can't be written.
+        Conflict: The file no longer matches the digests of its parts.
+        Unavailable: The store cannot be written.
     """
     upload = backend.parts(key)
-    told = Stoppable(moved)
+    stoppable = Stoppable(advance)
     with unchanged(file) as descriptor:
 
-        def section(part: Part, hear: Callable[[int], None] | None = None) -> closing[BinaryIO]:
-            return closing(cast("BinaryIO", FileSection(descriptor, part.start, part.size, hear)))
+        def section(part: Part, advance: Callable[[int], None] | None = None) -> closing[BinaryIO]:
+            return closing(cast("BinaryIO", FileSection(descriptor, part.start, part.size, advance)))
 
         def send(part: Part) -> None:
-            with section(part, told) as data:
+            with section(part, stoppable) as data:
                 upload.put(part, data)
 
         missing = []
         for part in parts:
             with section(part) as data:
                 if upload.has(part, data):
-                    moved(part.size)
+                    advance(part.size)
                 else:
                     missing.append(part)
-        with closing(in_order(send, missing, at_once=AT_ONCE)) as sent, told:
+        with closing(in_order(send, missing, at_once=AT_ONCE)) as sent, stoppable:
             for _ in sent:
                 pass
     return upload.complete(parts), sum(part.size for part in parts) - sum(part.size for part in missing)

@@ -1,4 +1,4 @@
-"""Give a pulled folder its place: by one rename, or file by file in a folder that has other files."""
+"""Installation of a pulled folder at its destination: by one rename, or file by file if other files are there."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from mreg.linux import RENAME_EXCHANGE, rename2
 
 
 class FolderPlace:
-    """The place of a folder.
+    """The destination of a pulled folder.
 
     Args:
-        path: Absolute.
-        prefix: How the names of temporary files beside it begin.
-        records: Which folders earlier pulls made; None: every file in a folder counts as the user's.
+        path: Absolute path.
+        prefix: Prefix for the names of temporary files next to it.
+        records: Records of folders that earlier pulls created; with None, every file in a folder counts as the user's.
         protected: Returns an error if the files in the folder at the path must not be replaced.
     """
 
@@ -40,33 +40,33 @@ class FolderPlace:
         self._protected = protected
 
     def refuse(self, *, force: bool) -> None:
-        """Refuse a folder whose files must not be replaced.
+        """Refuse a protected folder.
 
         Raises:
-            BadInput: With ``force``.
-            AlreadyExists: Without.
+            BadInput: The folder is protected, and `force` is True.
+            AlreadyExists: The folder is protected, and `force` is False.
         """
         error = self._protected()
         if error is not None:
             raise error if force else AlreadyExists(error.message, hint=error.hint)
 
     def refuse_conflicts(self, entries: Sequence[ManifestEntry]) -> None:
-        """Refuse a folder in which files are in the way.
+        """Refuse a folder with conflicting files.
 
         Raises:
-            AlreadyExists: The message lists them.
+            AlreadyExists: There are conflicts, listed in the message.
         """
-        with self._looked_at(entries) as (_, _, plan):
+        with self._planned(entries) as (_, _, plan):
             plan.refuse_conflicts(self._path)
 
     def put(self, path: str, staged: Tree, entries: Sequence[ManifestEntry], *, force: bool) -> tuple[str, ...]:
-        """Give a finished folder the destination's name, or its files their names there; the paths that stay there."""
+        """Move a complete folder, or its files, to the destination; return the other paths that remain there."""
         if not is_folder(self._path) or not (os.listdir(self._path) or self._protected()):
             self._rename_folder(path, staged.identity.st_ino, record_of(entries), force=force)
             return ()
         if not force and os.listdir(self._path):
             raise taken(self._path, folder=True)
-        with self._looked_at(entries) as (target, record, plan):
+        with self._planned(entries) as (target, record, plan):
             plan.refuse_conflicts(self._path)
             if record and not plan.others:
                 self._exchange_folder(path, staged, target, plan, entries)
@@ -77,11 +77,8 @@ class FolderPlace:
         return plan.others
 
     @contextlib.contextmanager
-    def _looked_at(self, entries: Sequence[ManifestEntry]) -> Iterator[tuple[Tree, PullRecord, Plan]]:
-        """The folder at the path, what earlier pulls put there, and what is to be done with it.
-
-        No other pull of this user changes it meanwhile.
-        """
+    def _planned(self, entries: Sequence[ManifestEntry]) -> Iterator[tuple[Tree, PullRecord, Plan]]:
+        """Yield the folder at the path, its record and the plan for it; locked against other pulls with records."""
         with (
             self._records.locked(self._path) if self._records else contextlib.nullcontext(),
             opened_folder(self._path, follow=False) as descriptor,
@@ -94,10 +91,10 @@ class FolderPlace:
         self, path: str, staged: Tree, target: Tree, plan: Plan, entries: Sequence[ManifestEntry], record: PullRecord
     ) -> None:
         inode, made = target.identity.st_ino, record_of(entries)
-        # Both the old and the new files are known while the folder may hold some of each.
+        # Record the old and the new files, since the folder has some of each until the merge is done.
         self._record(inode, record.also(record_of(entries, frozenset())))
         try:
-            folders = Merge(staged, target, place=self._path, source=path).run(plan, entries, record)
+            folders = Merge(staged, target, path=self._path, source=path).run(plan, entries, record)
         except BaseException:
             self._record(inode, record)
             raise
@@ -107,14 +104,14 @@ class FolderPlace:
         if self._records is None:
             return
         if not record or not self._records.keep(self._path, inode, record):
-            self._records.drop(self._path, inode)  # none is better than a wrong one
+            self._records.drop(self._path, inode)  # a missing record is better than a wrong one
 
     def _rename_folder(self, path: str, inode: int, record: PullRecord, *, force: bool) -> None:
-        """Give a finished folder the destination's name where nothing, an empty folder, a file or a link is."""
+        """Rename a complete folder to the destination, replacing an empty folder or, with `force`, a file or link."""
         self._record(inode, record)
         try:
             try:
-                os.rename(path, self._path)  # succeeds if the name is free; on POSIX also if it is an empty folder's
+                os.rename(path, self._path)  # succeeds if the name is free; on POSIX also if it is an empty folder
                 return
             except OSError as error:
                 occupied = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
@@ -134,7 +131,7 @@ class FolderPlace:
             raise
 
     def _rename_onto_empty(self, path: str) -> bool:
-        """Give a finished folder the name of an empty one, which Windows does not replace; False if it is not empty."""
+        """Replace an empty folder, which Windows cannot do by renaming; return False if the folder is not empty."""
         try:
             os.rmdir(self._path)
         except OSError:
@@ -149,14 +146,14 @@ class FolderPlace:
     def _exchange_folder(
         self, path: str, staged: Tree, target: Tree, plan: Plan, entries: Sequence[ManifestEntry]
     ) -> None:
-        """Replace a folder that holds nothing but files of earlier pulls and of the same name by one rename."""
+        """Replace the folder at the path by one rename: it has only files of earlier pulls or of the same names."""
         inode = staged.identity.st_ino
         self._record(inode, record_of(entries))
         try:
             with self._swapped(path) as old:
                 if not os.path.samestat(os.lstat(old), target.identity):
                     raise self._changed()
-                with target.moved(old) as replaced:
+                with target.renamed_to(old) as replaced:
                     if not holds_only(replaced, plan.seen):
                         raise self._changed()
         except BaseException:
@@ -166,13 +163,13 @@ class FolderPlace:
 
     @contextlib.contextmanager
     def _swapped(self, path: str) -> Iterator[str]:
-        """Swap a finished folder with the file or folder at the path, and back if the body raises.
+        """Swap a complete folder with the file or folder at the path, and swap back if the body raises.
 
-        Yields the path of what was there, which is removed afterwards.
+        Yields the path of the replaced file or folder, which is removed at the end.
         """
         if rename2(path, self._path, RENAME_EXCHANGE):
             try:
-                yield path  # removed by who made the partial name
+                yield path  # the owner of the partial path removes it
             except BaseException:
                 if not rename2(path, self._path, RENAME_EXCHANGE):
                     self._leave_aside(path)
@@ -194,7 +191,7 @@ class FolderPlace:
         remove(aside)
 
     def _leave_aside(self, path: str) -> None:
-        """Give what was replaced, and cannot be put back, a name by which no later pull removes it."""
+        """Rename a replaced file or folder that cannot be restored, so that no later pull removes it."""
         saved = f"{self._path}.replaced-{os.urandom(4).hex()}"
         with contextlib.suppress(OSError):
             os.rename(path, saved)
@@ -204,15 +201,15 @@ class FolderPlace:
 
 
 def is_folder(path: str) -> bool:
-    """Whether a folder is at a path, and not a link to one."""
+    """Return whether a path is a folder, not a link to one."""
     return os.path.isdir(path) and not os.path.islink(path)
 
 
 def taken(path: str, *, folder: bool) -> AlreadyExists:
-    """The error for a destination that is there and not to be replaced.
+    """Return the error for an existing destination that must not be replaced.
 
     Args:
-        folder: Whether a folder is to be made.
+        folder: A folder is pulled.
     """
     hint = "name another destination"
     if folder and is_folder(path):
@@ -223,15 +220,18 @@ def taken(path: str, *, folder: bool) -> AlreadyExists:
 
 
 def refuse_irreplaceable(path: str, *, folder: bool) -> None:
-    """Files and links are replaced by files, and folders by folders; never a device, a pipe, or a link to one.
+    """Refuse to replace a device, a pipe or a socket, or a link to one.
 
     Args:
-        folder: Whether a folder may be there.
+        folder: Accept a folder.
+
+    Raises:
+        BadInput: The path is of such a kind.
     """
     try:
         found = os.lstat(path)
         if stat.S_ISLNK(found.st_mode):
-            with contextlib.suppress(OSError):  # it leads nowhere
+            with contextlib.suppress(OSError):  # a broken link
                 found = os.stat(path)
             folder = True
     except OSError:

@@ -1,4 +1,4 @@
-"""Trying out a backend: each thing that mreg does with one, by a probe that is gone afterwards."""
+"""Tests of a backend: every operation that mreg needs, with a temporary blob."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mreg.domain.digest import blob_key
 from mreg.errors import MregError
 
 PART_BYTES = 5 << 20
-"""No store takes smaller parts before the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
+"""The smallest part before the last: https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 
 Step = tuple[str, Callable[[], str]]
-"""What is tried, and what tries it: gives what the backend lacks, or nothing."""
+"""Name of a test, and its function, which returns what the backend lacks (empty: nothing)."""
 
 
 def probing(backend: BlobBackend) -> Iterator[Step]:
-    """What to try, in order; each step needs those before it. What was written is removed when the iterator is closed.
+    """Yield the tests in order; each needs those before it. Closing the iterator removes the blob that was written.
 
-    The functions raise `mreg.errors.MregError` where something does not work.
+    The functions raise `mreg.errors.MregError` if an operation fails.
     """
     data = os.urandom(64)
     digest = digest_of(data)
@@ -82,5 +82,5 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
         yield "remove the probe", remove
     finally:
         with contextlib.suppress(MregError):
-            for one in written:
-                backend.delete(one)
+            for written_key in written:
+                backend.delete(written_key)

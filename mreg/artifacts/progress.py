@@ -1,4 +1,4 @@
-"""Telling how far a transfer is."""
+"""Progress of a transfer."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import threading
 from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
-"""Told now and then how many bytes of how many are done."""
+"""Called from time to time with the number of bytes done and the total."""
 
 
-def told(progress: Progress | None, total: int) -> Callable[[int], None]:
-    """Something to tell of each move, from any thread, that tells the progress how far all is."""
+def progress_callback(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """Return a function that adds a number of bytes and calls `progress` with the sum; safe for threads."""
     if progress is None:
         return lambda _count: None
     done = 0
-    one_at_a_time = threading.Lock()
+    lock = threading.Lock()
 
-    def moved(count: int) -> None:
+    def advance(count: int) -> None:
         nonlocal done
-        with one_at_a_time:
+        with lock:
             done += count
             progress(done, total)
 
-    return moved
+    return advance

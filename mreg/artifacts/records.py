@@ -1,14 +1,14 @@
-"""Records of pulled folders: which files a pull put where.
+"""Records of pulled folders and their files.
 
 ::
 
     folder/0123...cdef.json   one pulled folder; the name is a SHA-256 of its path and inode number
     folder/lock-0 ... lock-f  locks: one process at a time replaces the files of a folder
 
-They are kept in the user's own data folder and not in the pulled folder, so a cloned or unpacked folder cannot bring a
-record that makes a pull remove the user's files. A folder that was moved, copied or made again has no record: its files
-count as the user's. The device number is not part of the name, since it can change between boots; a file counts as
-pulled only if its SHA-256 is the recorded one.
+They are kept in the user's data folder, not in the pulled folder, so a cloned or unpacked folder cannot contain a
+record that makes a pull remove the user's files. A folder that was moved, copied or created again has no record: its
+files count as the user's. The device number is not part of the name, since it can change between boots. A file counts
+as pulled only if its SHA-256 matches the record.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from mreg.folders import make_folders
 FORMAT = "mreg.pull.v1"
 
 KEPT = 1_000
-"""Records that are kept; the oldest are removed first."""
+"""Maximum number of records; the oldest are removed first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullRecord:
-    """What pulls put into a folder.
+    """The files and folders that pulls created in a folder.
 
     Attributes:
-        files: The SHA-256 digests of pulled files, by path. While a pull runs, a path has the old and the new one.
-        folders: Paths of the folders that were made.
+        files: The SHA-256 digests of pulled files, by path. During a pull, a path can have an old and a new digest.
+        folders: Paths of the folders that were created.
     """
 
     files: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class PullRecord:
         return bool(self.files)
 
     def also(self, other: PullRecord) -> PullRecord:
-        """The files and folders of both."""
+        """Return the union of two records."""
         nothing: frozenset[str] = frozenset()
         return PullRecord(
             files={
@@ -62,10 +62,10 @@ class PullRecord:
 
 
 def record_of(entries: Sequence[ManifestEntry], folders: frozenset[str] | None = None) -> PullRecord:
-    """The record of a folder with the files of a manifest.
+    """Return the record of a folder with the files of a manifest.
 
     Args:
-        folders: The folders that were made; None: all that the files are in.
+        folders: The folders that were created (default: all folders of these files).
     """
     return PullRecord(
         files={entry.path: frozenset((entry.digest.value,)) for entry in entries},
@@ -74,7 +74,7 @@ def record_of(entries: Sequence[ManifestEntry], folders: frozenset[str] | None =
 
 
 def folders_of(entries: Sequence[ManifestEntry]) -> frozenset[str]:
-    """Every folder that the files of a manifest are in."""
+    """Return the paths of all folders of a manifest."""
     found = set()
     for entry in entries:
         folder = entry.path.rpartition("/")[0]
@@ -85,33 +85,33 @@ def folders_of(entries: Sequence[ManifestEntry]) -> frozenset[str]:
 
 
 class PullRecords:
-    """The records of one user. A record that cannot be read or written is missing: nothing here raises `OSError`.
+    """The records of one user. A record that cannot be read or written counts as missing; no `OSError` is raised.
 
     Args:
-        folder: Made, for its owner alone, with the first record. Not used if other users can write to it.
+        folder: Created with mode 0700 for the first record. Ignored if other users can write to it.
     """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
     def find(self, path: str, inode: int) -> PullRecord:
-        """The record of the folder at a path; an empty one if there is none."""
-        place = _real(path)
+        """Return the record of the folder at a path; an empty record if there is none."""
+        real_path = _resolve(path)
         try:
             if not self._is_own():
                 return PullRecord()
-            descriptor = open_file(self._file(place, inode), follow=False)
+            descriptor = open_file(self._file(real_path, inode), follow=False)
             with os.fdopen(descriptor, encoding="utf-8") as stream:
-                return _parse(json.load(stream), place, inode)
+                return _parse(json.load(stream), real_path, inode)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MregError):
             return PullRecord()
 
     def keep(self, path: str, inode: int, record: PullRecord) -> bool:
-        """Write or replace a record atomically; return whether it is on the disk."""
-        place = _real(path)
+        """Write or replace a record atomically; return whether it is on disk."""
+        real_path = _resolve(path)
         content = {
             "format": FORMAT,
-            "folder": place,
+            "folder": real_path,
             "inode": inode,
             "files": {name: sorted(digests) for name, digests in sorted(record.files.items())},
             "folders": sorted(record.folders),
@@ -127,7 +127,7 @@ class PullRecords:
                     json.dump(content, stream, ensure_ascii=True)
                     stream.flush()
                     sync(descriptor)
-                replace(partial, self._file(place, inode))
+                replace(partial, self._file(real_path, inode))
             except BaseException:
                 with contextlib.suppress(OSError):
                     unlink(partial)
@@ -138,18 +138,18 @@ class PullRecords:
         return True
 
     def drop(self, path: str, inode: int) -> None:
-        """Remove the record of a folder that is gone."""
+        """Remove the record of a folder that no longer exists."""
         with contextlib.suppress(OSError):
             if self._is_own():
-                unlink(self._file(_real(path), inode))
+                unlink(self._file(_resolve(path), inode))
 
     @contextlib.contextmanager
     def locked(self, path: str) -> Iterator[None]:
-        """Let no other process of this user replace files of the folder at a path meanwhile, if there are locks."""
+        """Lock the folder at a path against pulls by other processes of this user, if the system has locks."""
         descriptor = -1
         with contextlib.suppress(OSError):
             self._make()
-            name = f"lock-{_digits(_real(path))[0]}"
+            name = f"lock-{_digits(_resolve(path))[0]}"
             descriptor = open_file(os.path.join(self._folder, name), UPDATE, 0o600, follow=False)
             lock(descriptor)
         try:
@@ -162,8 +162,8 @@ class PullRecords:
         make_folders(above, above)
         make_folders(self._folder, self._folder)
 
-    def _file(self, place: str, inode: int) -> str:
-        return os.path.join(self._folder, _digits(f"{place}\0{inode}")[:32] + ".json")
+    def _file(self, real_path: str, inode: int) -> str:
+        return os.path.join(self._folder, _digits(f"{real_path}\0{inode}")[:32] + ".json")
 
     def _is_own(self) -> bool:
         found = os.lstat(self._folder)
@@ -183,8 +183,8 @@ class PullRecords:
                 unlink(os.path.join(self._folder, name))
 
 
-def _parse(content: dict[str, object], place: str, inode: int) -> PullRecord:
-    if content["format"] != FORMAT or content["inode"] != inode or content["folder"] != place:
+def _parse(content: dict[str, object], real_path: str, inode: int) -> PullRecord:
+    if content["format"] != FORMAT or content["inode"] != inode or content["folder"] != real_path:
         return PullRecord()
     files, folders = content["files"], content["folders"]
     if not isinstance(files, dict) or not isinstance(folders, list):
@@ -195,8 +195,8 @@ def _parse(content: dict[str, object], place: str, inode: int) -> PullRecord:
     )
 
 
-def _real(path: str) -> str:
-    """The path without links on the way to it; a link at its end stays."""
+def _resolve(path: str) -> str:
+    """Return the path with links resolved except at its last component."""
     folder, name = os.path.split(path)
     return os.path.join(os.path.realpath(folder), name)
 

@@ -1,8 +1,8 @@
-"""Put a folder artifact into a folder that has files; only files of the same name and of earlier pulls are replaced.
+"""Merging a folder artifact into a folder with other files; only files of the same name or of earlier pulls change.
 
 The artifact's files are staged in another folder on the same file system. Each is then linked or renamed to its name:
-a crash leaves every name with its old or its new file. What is replaced or removed is moved into the staged folder
-first and moved back if a later step fails.
+after a crash every name has its old or its new file. Files that are replaced or removed are first moved to the staging
+folder, and moved back if a later step fails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mreg.artifacts.hashing import CHUNK_BYTES, hashed, stream_chunks
-from mreg.artifacts.local import thoroughly
+from mreg.artifacts.local import run_cleanup
 from mreg.artifacts.records import PullRecord, folders_of
 from mreg.artifacts.tree import Tree
 from mreg.domain.manifest import ManifestEntry
@@ -23,7 +23,7 @@ from mreg.errors import AlreadyExists, Conflict, Unavailable
 from mreg.files import lacks_links
 
 LISTED = 5
-"""Names that a message lists."""
+"""Maximum number of names that a message lists."""
 
 KINDS = {
     stat.S_IFDIR: "a folder",
@@ -35,20 +35,20 @@ KINDS = {
 
 
 def kind_of(mode: int) -> str:
-    """The words for a kind of file (`stat.S_IFMT`) in messages."""
+    """Return the name of a file type (`stat.S_IFMT`) for messages."""
     return KINDS.get(mode, "a device")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What putting an artifact into a folder does there.
+    """The changes that a merge makes in a folder.
 
     Attributes:
-        conflicts: Why it cannot be done, one text for each file; empty if it can.
+        conflicts: Reasons why the merge is not possible, one text for each file.
         removed: Files of earlier pulls that the artifact does not have.
         replaced: Files of the same name.
-        others: Paths that stay beside the artifact's files, a folder with a slash; at most one more than are listed.
-        seen: Everything in the folder, if ``others`` is empty.
+        others: Other paths that remain, folders with a trailing slash; at most `LISTED` + 1.
+        seen: The content of the folder, if `others` is empty.
     """
 
     conflicts: tuple[str, ...]
@@ -58,10 +58,10 @@ class Plan:
     seen: Mapping[str, os.stat_result]
 
     def refuse_conflicts(self, path: str) -> None:
-        """Raise if there are conflicts.
+        """Refuse the merge if there are conflicts.
 
         Raises:
-            AlreadyExists: The message lists the first conflicts.
+            AlreadyExists: There are conflicts; the message lists the first.
         """
         if self.conflicts:
             raise AlreadyExists(
@@ -71,19 +71,19 @@ class Plan:
 
 
 def listed(texts: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
+    """Return a text with the first items and the number of the others."""
     more = f"; and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
     return "; ".join(texts[:LISTED]) + more
 
 
 def make_plan(tree: Tree, entries: Sequence[ManifestEntry], record: PullRecord) -> Plan:
-    """Look at a folder; nothing is changed.
+    """Return the plan for a merge into a folder, without changing it.
 
     Args:
-        record: What earlier pulls put there.
+        record: The files and folders of earlier pulls.
 
     Raises:
-        OSError: A file that matters cannot be read.
+        OSError: A file that the merge changes cannot be read.
     """
     wanted, folders = {entry.path for entry in entries}, folders_of(entries)
     conflicts: list[str] = []
@@ -123,13 +123,13 @@ def make_plan(tree: Tree, entries: Sequence[ManifestEntry], record: PullRecord) 
 
 
 def digest_in(tree: Tree, path: str) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file in hex digits."""
     with os.fdopen(tree.open(path), "rb", buffering=0) as stream:
         return hashed(stream_chunks(stream, CHUNK_BYTES)).value
 
 
 def _becomes_empty(tree: Tree, folder: str, removed: Mapping[str, os.stat_result], record: PullRecord) -> bool:
-    """Whether nothing is left in a folder of an earlier pull once its files are removed, so that it goes, too."""
+    """Return whether a folder of an earlier pull is empty, and is removed, once its pulled files are removed."""
     return folder in record.folders and all(
         path in record.folders if stat.S_ISDIR(found.st_mode) else path in removed for path, found in tree.walk(folder)
     )
@@ -146,13 +146,13 @@ def _others(tree: Tree, files: set[str], folders: frozenset[str]) -> tuple[list[
                 others.append(f"{path}/" if is_folder else path)
                 if len(others) > LISTED:
                     break
-    except OSError as error:  # what cannot be read stays
+    except OSError as error:  # unreadable content remains
         others.append(os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "unreadable folders")
     return others, seen
 
 
 def is_unchanged(found: os.stat_result | None, seen: os.stat_result) -> bool:
-    """Whether a file or folder is the one that was looked at, and was not written since."""
+    """Return whether a file or folder is still the one of an earlier status and was not written since."""
     if found is None or not os.path.samestat(found, seen) or found.st_mode != seen.st_mode:
         return False
     if stat.S_ISDIR(seen.st_mode):
@@ -161,41 +161,41 @@ def is_unchanged(found: os.stat_result | None, seen: os.stat_result) -> bool:
 
 
 def holds_only(tree: Tree, seen: Mapping[str, os.stat_result]) -> bool:
-    """Whether a folder holds what was looked at, and nothing was added, changed or removed since."""
+    """Return whether the content of a folder is unchanged since an earlier look."""
     there = dict(tree.walk())
     return there.keys() == seen.keys() and all(is_unchanged(found, seen[path]) for path, found in there.items())
 
 
 class Merge:
-    """One folder's staged files on their way into another.
+    """Moves staged files into a folder.
 
     Args:
-        staged: Has every file of the artifact, on the disk.
-        target: The folder, looked at under a lock.
-        place: The folder's path.
-        source: The path of the staged folder.
+        staged: The staging folder, with every file of the artifact flushed to disk.
+        target: The folder; the caller holds its lock since before the plan was made.
+        path: Path of the folder.
+        source: Path of the staging folder.
     """
 
-    def __init__(self, staged: Tree, target: Tree, *, place: str, source: str) -> None:
+    def __init__(self, staged: Tree, target: Tree, *, path: str, source: str) -> None:
         self._staged, self._target = staged, target
-        self._place, self._source = place, source
+        self._path, self._source = path, source
         self._aside = f"{os.urandom(12).hex()}.aside"
         self._count = 0
         self._undo: list[Callable[[], None]] = []
         self._stuck: OSError | None = None
 
     def run(self, plan: Plan, entries: Sequence[ManifestEntry], record: PullRecord) -> frozenset[str]:
-        """Do what the plan says, or nothing; the folders that were made.
+        """Apply the plan, or roll back; return the folders that were created.
 
         Raises:
-            Conflict: Something was changed since the plan was made.
-            OSError: The system refuses.
-            Unavailable: A step failed and could not be taken back; the hint says where the replaced files are.
+            Conflict: A file or folder was changed since the plan was made.
+            OSError: A step failed.
+            Unavailable: A step failed and the rollback failed; the hint says where the replaced files are.
         """
         try:
             return self._run(plan, entries, record)
         except BaseException as error:
-            thoroughly(self._roll_back)
+            run_cleanup(self._roll_back)
             if self._stuck is not None:
                 raise self._kept_aside(self._stuck) from error
             raise
@@ -230,7 +230,7 @@ class Merge:
 
     def _changed(self, path: str) -> Conflict:
         return Conflict(
-            f"cannot replace files in {quoted(self._place)}: {quoted(path)} was changed during the pull",
+            f"cannot replace files in {quoted(self._path)}: {quoted(path)} was changed during the pull",
             hint="repeat the command",
         )
 
@@ -240,9 +240,8 @@ class Merge:
             return
         try:
             self._target.rmdir(folder)
-        except OSError:  # other files are in it
+        except OSError:  # not empty
             return
-
         self._undo.append(lambda: self._target.mkdir(folder, stat.S_IMODE(found.st_mode)))
 
     def _put(self, path: str, seen: os.stat_result | None) -> None:
@@ -277,7 +276,7 @@ class Merge:
         self._undo.append(lambda: self._target.move(path, self._staged, path))
 
     def _back(self, aside: str, path: str) -> None:
-        if self._staged.find(aside) is not None:  # else the step was not begun
+        if self._staged.find(aside) is not None:  # otherwise the step had not started
             self._staged.move(aside, self._target, path)
 
     def _roll_back(self) -> None:
@@ -285,19 +284,19 @@ class Merge:
             try:
                 self._undo[-1]()
             except FileNotFoundError:
-                pass  # the step was not begun, or was taken back before an interrupt
+                pass  # the step had not started, or was undone before an interrupt
             except OSError as error:
                 self._stuck = error
             self._undo.pop()
 
     def _kept_aside(self, cause: OSError) -> Unavailable:
-        """The error for files that could not be moved back; they are moved to where no later pull removes them."""
+        """Return the error for files that could not be moved back; rename them so that no later pull removes them."""
         kept = os.path.join(self._source, self._aside)
-        saved = f"{self._place}.replaced-{os.urandom(4).hex()}"
+        saved = f"{self._path}.replaced-{os.urandom(4).hex()}"
         with contextlib.suppress(OSError):
             os.rename(kept, saved)
             kept = saved
         return Unavailable(
-            f"{quoted(self._place)} cannot be restored: {cause.strerror or cause}",
+            f"{quoted(self._path)} cannot be restored: {cause.strerror or cause}",
             hint=f"the files that were replaced are in {quoted(kept, 4096)}",
         )

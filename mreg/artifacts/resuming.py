@@ -1,4 +1,4 @@
-"""What an earlier pull of a folder brought, and what of it can be kept, whoever put it there."""
+"""Resumption of an interrupted pull of a folder; nothing in the partial folder is trusted."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mreg.files import close, open_folder
 
 
 def make_folder(path: str) -> int:
-    """Make a folder, or open the one that is there; its descriptor, -1 where the system opens no folders.
+    """Create or open a folder and return its descriptor; -1 if the system does not open folders.
 
     Raises:
-        OSError: Something else is there, or something in it can't be read.
+        OSError: The path is not a folder, or a part of its content cannot be read.
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(path)
     descriptor = open_folder(path, follow=False)
     try:
         with Tree(path, descriptor) as tree:
-            for _ in tree.walk():  # a folder that cannot be read to its end is not continued
+            for _ in tree.walk():  # a folder that cannot be read completely is not resumed
                 pass
     except BaseException:
         close(descriptor)
@@ -34,12 +34,12 @@ def make_folder(path: str) -> int:
 
 
 def missing_entries(tree: Tree, entries: Sequence[ManifestEntry], found: Callable[[int], None]) -> list[ManifestEntry]:
-    """The entries that an earlier pull did not bring whole; everything else is removed from its folder.
+    """Return the entries that an interrupted pull did not complete; remove all other content from the folder.
 
-    Only plain files of one name, with the right bytes and mode, are kept.
+    Only files that are plain (see `is_plain`) with the right bytes and mode are kept.
 
     Args:
-        found: Told of the bytes of each file that is kept.
+        found: Called with the size of each file that is kept.
     """
     there = dict(tree.walk())
     if not there:
@@ -53,7 +53,7 @@ def missing_entries(tree: Tree, entries: Sequence[ManifestEntry], found: Callabl
         else:
             missing.append(entry)
     needed = {folder for entry in entries for folder in _folders_of(entry.path)}
-    for name, status in sorted(there.items(), reverse=True):  # what is in a folder before the folder
+    for name, status in sorted(there.items(), reverse=True):  # the content of a folder before the folder
         if not stat.S_ISDIR(status.st_mode):
             tree.unlink(name)
         elif name not in needed:
@@ -70,6 +70,6 @@ def _is_same(tree: Tree, entry: ManifestEntry, found: os.stat_result) -> bool:
 
 
 def _folders_of(path: str) -> Iterator[str]:
-    """Every folder that a path lies in, the innermost first."""
+    """Yield the parent folders of a path, innermost first."""
     while path := path.rpartition("/")[0]:
         yield path

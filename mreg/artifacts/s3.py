@@ -3,9 +3,9 @@
 ::
 
     s3://bucket/prefix/blobs/sha256/ab/cdef...   a blob
-    multipart uploads of such keys               large blobs on their way in
+    multipart uploads of such keys               incomplete large blobs
 
-An object of S3 appears whole or not at all, and is durable when the store says that it is there.
+S3 writes objects atomically, and an object is durable once the store has confirmed the write.
 """
 
 from __future__ import annotations
@@ -32,16 +32,14 @@ from mreg.s3.trying import PROBES, is_probe, left_probes
 SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
 
-
 GONE = ("NoSuchUpload", "NoSuchKey")
-"""Codes for an upload that was completed or discarded. Ceph says of its parts that there is no such key."""
-
+"""Error codes for an upload that was completed or discarded; Ceph answers ``NoSuchKey`` for its parts."""
 
 UNCHECKED = "it checks nothing that it is sent: damage on the way is found, and put right, once it is stored"
 
 
 class S3Parts(BlobParts):
-    """A multipart upload: of those of this key the one with the most parts, or a new one once a part is sent."""
+    """The multipart upload of a key that has the most parts, or else a new upload, created with the first part."""
 
     def __init__(self, bucket: Bucket, key: str) -> None:
         self._bucket = bucket
@@ -62,7 +60,7 @@ class S3Parts(BlobParts):
             return False
         if self._bucket.way is Way.SUM and "ChecksumSHA256" in found:
             return bool(found["ChecksumSHA256"] == self._bucket.checksum(part.digest)["ChecksumSHA256"])
-        # The entity tag of a part is its MD5, unless the store encrypts it with a key of its own.
+        # The entity tag of a part is its MD5 sum, unless the store encrypts it with its own key.
         return bool(found["ETag"].strip('"') == _md5(data))
 
     def put(self, part: Part, data: BinaryIO) -> None:
@@ -82,36 +80,36 @@ class S3Parts(BlobParts):
                 raise self._refused_sum(error, part, data) from error
             if self._bucket.stat(self._key) is None:
                 raise _discarded() from error
-            return  # another push of the same bytes is through with it
+            return  # another push of the same bytes has completed the upload
         sent = self._bucket.genuine(answer)
         if self._bucket.way is Way.TAG:
             data.seek(0)
             if sent["ETag"].strip('"') != _md5(data):
-                raise self._bucket.patience.damaged()
+                raise self._bucket.retry.damaged()
         self._etags[part.number] = sent["ETag"]
 
     def _refused_sum(self, error: ClientError, part: Part, data: BinaryIO) -> MregError:
-        """The error for bytes that the store refused for their checksum: which side changed them."""
+        """Return the error for a part whose checksum the store refused: the local file changed, or transit damage."""
         data.seek(0)
         if hashed(stream_chunks(data)) != part.digest:
             return changed()
-        return self._bucket.patience.translated(error)
+        return self._bucket.retry.translated(error)
 
     def _begun(self) -> str:
         with self._beginning:
             if not self._upload:
-                words: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.way is Way.SUM else {}
+                params: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.way is Way.SUM else {}
                 try:
                     made = self._bucket.call(
-                        "create_multipart_upload", expected=_is_unknown, Key=self._bucket.key(self._key), **words
+                        "create_multipart_upload", expected=_is_unknown, Key=self._bucket.key(self._key), **params
                     )
                 except ClientError as error:
                     from mreg.artifacts.upload import SMALL_BYTES
 
-                    said = attributed("the store", message_of(error), self._bucket.patience.secrets)
+                    detail = attributed("the store", message_of(error), self._bucket.retry.secrets)
                     raise Unavailable(
                         f"{self._bucket.url} takes no files larger than {SMALL_BYTES >> 20} MiB: the store has no "
-                        f"multipart uploads ({code_of(error)}){said}",
+                        f"multipart uploads ({code_of(error)}){detail}",
                         hint="choose another store for large files: mreg profile list",
                     ) from error
                 self._upload = made["UploadId"]
@@ -127,7 +125,7 @@ class S3Parts(BlobParts):
             if not self._is_there(parts):
                 if code_of(error) in GONE or self._is_over(error):
                     raise _discarded() from error
-                raise self._bucket.patience.translated(error) from error
+                raise self._bucket.retry.translated(error) from error
             _abort(self._bucket, self._bucket.key(self._key), self._upload)
             return False
         if not self._is_there(parts):
@@ -143,18 +141,18 @@ class S3Parts(BlobParts):
             }
             for part in parts
         ]
-        words: dict[str, Any] = {"MultipartUpload": {"Parts": listed}, **self._bucket.if_absent}
+        params: dict[str, Any] = {"MultipartUpload": {"Parts": listed}, **self._bucket.if_absent}
         try:
             self._bucket.call(
                 "complete_multipart_upload",
-                # 404: the answer to an earlier call was lost; 412 and 409: another push of the same bytes was faster.
+                # 404: the response to an earlier try was lost; 412 and 409: another push of the same bytes was faster.
                 expected=lambda error: (
                     (status_of(error) in (404, 409, 412, 501) and code_of(error) != "NoSuchBucket")
                     or self._is_over(error)
                 ),
                 Key=self._bucket.key(self._key),
                 UploadId=self._upload,
-                **words,
+                **params,
             )
         except ClientError as error:
             if status_of(error) != 501:
@@ -163,9 +161,9 @@ class S3Parts(BlobParts):
             self._complete(parts)
 
     def _is_over(self, error: Exception) -> bool:
-        """Whether the store failed since the upload was completed or discarded, so that trying again is in vain.
+        """Return whether a request failed because the upload was completed or discarded, so that retries are useless.
 
-        Ceph says 500 then, and that a completion is in progress.
+        In this case Ceph answers with status 500 and says that a completion is in progress.
         """
         if status_of(error) != 500:
             return False
@@ -176,14 +174,14 @@ class S3Parts(BlobParts):
         return False
 
     def _hold_against(self, parts: Sequence[Part]) -> None:
-        """Look whether the blob is there; where the store checks nothing, one that has other bytes is removed.
+        """Check that the blob exists and is complete; if the store verifies nothing, also remove a damaged blob.
 
         Raises:
-            Unavailable: It is missing, or has other bytes.
+            Unavailable: The blob is missing or damaged.
         """
         found = self._bucket.stat(self._key)
         if found is None or found.size != sum(part.size for part in parts):
-            raise self._bucket.patience.damaged()
+            raise self._bucket.retry.damaged()
         if self._bucket.way is not Way.TAG:
             return
         sums = b"".join(bytes.fromhex(self._etags[part.number].strip('"')) for part in parts)
@@ -197,7 +195,7 @@ class S3Parts(BlobParts):
             digest = hashed(stream_chunks(stream))
         if blob_key(digest) != self._key:
             self._bucket.delete(self._key)
-            raise self._bucket.patience.damaged()
+            raise self._bucket.retry.damaged()
 
     def _is_there(self, parts: Sequence[Part]) -> bool:
         found = self._bucket.stat(self._key)
@@ -235,7 +233,7 @@ class S3Backend(BlobBackend):
     def put_if_absent(self, key: str, data: bytes) -> bool:
         digest = digest_of(data)
         made = self._bucket.put(key, data, digest, if_absent=True)
-        return made or (key == blob_key(digest) and self._bucket.put_right(key, data, digest))
+        return made or (key == blob_key(digest) and self._bucket.repair(key, data, digest))
 
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
         seen: set[str] = set()
@@ -293,7 +291,7 @@ class S3Backend(BlobBackend):
 
 
 def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
-    """Uploads on their way in, of mreg's own blobs; some stores list those of all keys."""
+    """Yield the unfinished uploads of mreg's blobs; some stores list the uploads of all keys."""
     beginning = bucket.key("")
     pages = bucket.pages(
         "list_multipart_uploads",
@@ -301,7 +299,7 @@ def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
         expected=_is_unknown,
         Prefix=bucket.key(prefix),
     )
-    with contextlib.suppress(ClientError):  # nothing is known of what is on its way in
+    with contextlib.suppress(ClientError):  # the store cannot list unfinished uploads
         for page in pages:
             for upload in page.get("Uploads", ()):
                 key = upload["Key"]
@@ -310,9 +308,9 @@ def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
 
 
 def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    words: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
-    with contextlib.suppress(ClientError):  # completed or aborted meanwhile
-        for page in bucket.pages("list_parts", ("PartNumberMarker",), expected=_is_no_list, **words):
+    params: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
+    with contextlib.suppress(ClientError):  # completed or aborted in the meantime
+        for page in bucket.pages("list_parts", ("PartNumberMarker",), expected=_is_no_list, **params):
             yield from page.get("Parts", ())
 
 
@@ -327,7 +325,7 @@ def _abort(bucket: Bucket, key: str, upload: str) -> None:
 
 
 def _is_unknown(error: Exception) -> bool:
-    """Whether a store does not know an operation."""
+    """Return whether the store does not support an operation."""
     return status_of(error) in (405, 501) and not is_foreign(error)
 
 
@@ -340,7 +338,7 @@ def _discarded() -> Conflict:
 
 
 def _md5(data: BinaryIO) -> str:
-    """MD5 of the rest of a stream, in hex digits."""
+    """Return the MD5 sum of the rest of a stream, in hex digits."""
     md5 = hashlib.md5(usedforsecurity=False)
     while chunk := data.read(1 << 20):
         md5.update(chunk)

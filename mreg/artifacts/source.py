@@ -1,4 +1,4 @@
-"""Reading what is pushed: regular files alone, each exactly as it was when its push began."""
+"""Reading the files of a push: only regular files, and only if they are unchanged since the push began."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ SECTION_CHUNK = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A regular file to push, as it was when it was first looked at.
+    """A regular file to push, with its status at the start of the push.
 
     Attributes:
-        path: Where it is.
-        name: What it is called in messages and in a folder's manifest.
-        mark: What changes when the file does: inode, size, times of content and of status.
+        name: Name in messages and in the manifest of a folder.
+        mark: Values that change when the file does: device, inode, size, and the times of content and status.
     """
 
     path: str
@@ -38,12 +37,12 @@ class SourceFile:
 
 
 def source_file(path: str) -> SourceFile:
-    """The file at a path that a person named; a link there is followed.
+    """Return the file at a path that the user named; a symbolic link is followed.
 
     Raises:
-        NotFound: Nothing is there.
-        BadInput: It is no regular file.
-        Unavailable: It may not be looked at.
+        NotFound: The path does not exist.
+        BadInput: The path is not a regular file.
+        Unavailable: The status cannot be read.
     """
     try:
         found = os.stat(path)
@@ -78,12 +77,12 @@ def _unreadable(name: str, error: BaseException) -> Unavailable | BadInput:
 
 
 def source_folder(root: str) -> list[SourceFile]:
-    """Every file below a folder, sorted by name; links are refused, since one could lead out of it.
+    """Return all files below a folder, sorted by name; links are refused, since they could lead out of the folder.
 
     Raises:
-        BadInput: Something in it is a link, no file, or can't be kept by its name.
-        Conflict: Something vanished meanwhile.
-        Unavailable: Something may not be read.
+        BadInput: An entry is a link or a special file, or has an invalid name, or there are too many files.
+        Conflict: An entry disappeared in the meantime.
+        Unavailable: An entry cannot be read.
     """
     files: list[SourceFile] = []
     pending = [""]
@@ -114,18 +113,18 @@ def source_folder(root: str) -> list[SourceFile]:
 
 
 def changed(name: str) -> Conflict:
-    """The error for a file that did not stay as it was."""
+    """Return the error for a file that changed during the push."""
     return Conflict(
         f"{quoted(name)} changed while it was read, so that no version was made", hint="push again once it is finished"
     )
 
 
 def read_chunks(file: SourceFile, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
-    """The bytes of a file, which must be those that were there when it was looked at.
+    """Yield the bytes of a file, which must be unchanged since `source_file` or `source_folder`.
 
     Raises:
-        Conflict: It changed, grew, shrank or vanished; raised before the last chunk is taken for the end.
-        Unavailable: It can't be read.
+        Conflict: The file changed, grew, shrank or disappeared; raised at the latest instead of the end.
+        Unavailable: The file cannot be read.
     """
     with unchanged(file) as descriptor:
         left = file.size
@@ -148,11 +147,11 @@ def _read(file: SourceFile, descriptor: int, count: int) -> bytes:
 
 @contextlib.contextmanager
 def unchanged(file: SourceFile) -> Iterator[int]:
-    """The file open for reading, which must be as it was when it was looked at, before and after.
+    """Open a file for reading; check before and after that it is unchanged.
 
     Raises:
-        Conflict: It is not.
-        Unavailable: It can't be opened.
+        Conflict: The file changed.
+        Unavailable: The file cannot be opened.
     """
     try:
         descriptor = open_file(file.path, follow=False)
@@ -178,18 +177,18 @@ def _refuse_changed(file: SourceFile, descriptor: int) -> None:
 
 
 class FileSection(io.RawIOBase):
-    """A section of an open file as a stream of its own, which tells how much of it was read for the first time.
+    """A section of an open file as a stream, with progress for bytes that are read for the first time.
 
-    Several may read one file at once, also when it was closed elsewhere. `read` gives up to `SECTION_CHUNK` bytes
-    whatever smaller count is asked for: a sender that asks for 16 KiB at a time would spend its time on asking.
+    Several sections can read the same file at the same time, even after it was closed elsewhere. `read` returns up to
+    `SECTION_CHUNK` bytes even if fewer are requested: a sender that reads 16 KiB at a time would waste processor time.
     """
 
-    def __init__(self, descriptor: int, start: int, size: int, moved: Callable[[int], None] | None = None) -> None:
+    def __init__(self, descriptor: int, start: int, size: int, advance: Callable[[int], None] | None = None) -> None:
         self._descriptor = os.dup(descriptor)
         self._start = start
         self._size = size
-        self._place = self._told = 0
-        self._moved = moved
+        self._position = self._reported = 0
+        self._advance = advance
 
     def close(self) -> None:
         if not self.closed:
@@ -206,19 +205,19 @@ class FileSection(io.RawIOBase):
         return self._size
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
-        return self._place
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
 
     def read(self, count: int | None = -1) -> bytes:
-        wanted = self._size - self._place
+        wanted = self._size - self._position
         if count is not None and count >= 0:
             wanted = min(wanted, max(count, SECTION_CHUNK) if count else 0)
-        data = read_at(self._descriptor, wanted, self._start + self._place) if wanted > 0 else b""
-        self._place += len(data)
-        if self._moved is not None and self._place > self._told:
-            self._moved(self._place - self._told)
-            self._told = self._place
+        data = read_at(self._descriptor, wanted, self._start + self._position) if wanted > 0 else b""
+        self._position += len(data)
+        if self._advance is not None and self._position > self._reported:
+            self._advance(self._position - self._reported)
+            self._reported = self._position
         return data

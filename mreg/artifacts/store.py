@@ -1,4 +1,4 @@
-"""ArtifactStore: hashing, layout and verification, once for all backends."""
+"""ArtifactStore: hashing, layout and verification for all backends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.artifacts.backend import BlobBackend, BlobStat, Chunk, Unfinished, Wanted
 from mreg.artifacts.checking import check, verified
-from mreg.artifacts.hashing import damaged, digest_of, missing, rest_of, stream_chunks
+from mreg.artifacts.hashing import chunks_from, damaged, digest_of, missing, stream_chunks
 from mreg.domain.digest import Digest, blob_key, digest_of_key
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
@@ -29,37 +29,37 @@ if TYPE_CHECKING:
 
 
 class ArtifactStore:
-    """Artifacts in a backend: files are blobs, folders are manifests, and equal bytes are kept once.
+    """Artifacts in a backend: files are blobs, folders are manifests, and equal bytes are stored once.
 
-    Everything that is given back was hashed on its way, and everything that is reported stored is durable.
+    All bytes that it returns are verified, unless a method says otherwise, and all bytes that it stores are durable.
 
     Args:
-        cache: Holds what was pulled, so that it is fetched once.
+        cache: Cache of pulled blobs (default: none).
     """
 
     def __init__(self, backend: BlobBackend, cache: BlobCache | None = None) -> None:
         self._backend = backend
         self._cache = cache
 
-    # Putting
+    # Writing
 
     def put(self, path: str, *, known_sizes: Container[int] = (), progress: Progress | None = None) -> Stored:
-        """Store a file or folder; durable, blobs before their manifest, when this returns.
+        """Store a file or folder durably, the blobs before the manifest.
 
-        A crash leaves at most blobs that nothing refers to.
+        A crash leaves at most unreferenced blobs.
 
         Args:
-            path: May itself be a link; links inside a folder are refused.
-            known_sizes: Sizes of files that the store may have already: such a file is hashed first and written only
-                if it is new, where any other is hashed while it is written.
-            progress: Told how many bytes are done.
+            path: File or folder, or a link to one; links inside a folder are refused.
+            known_sizes: Sizes of files that the store could already have: such a file is hashed first and written only
+                if it is new; other files are hashed while they are written.
+            progress: Called with the number of bytes done and the total.
 
         Raises:
-            NotFound: Nothing is there.
-            BadInput: It is no file or folder, is empty, holds a link or a name that can't be kept, or overlaps the
+            NotFound: The path does not exist.
+            BadInput: The path is not a file or folder, is empty, contains a link or an invalid name, or overlaps the
                 store.
-            Conflict: It changed while it was read.
-            Unavailable: It can't be read, or the store can't be written.
+            Conflict: A file changed while it was read.
+            Unavailable: A file cannot be read, or the store cannot be written.
         """
         from mreg.artifacts.upload import Upload
 
@@ -67,30 +67,30 @@ class ArtifactStore:
         with self._explaining():
             return Upload(self._backend, known_sizes, progress).put(path)
 
-    def put_blobs(self, folder: str, moved: Callable[[int], None]) -> None:
-        """Store every file of a flat folder, each named by the hex digits of its digest; durable when this returns.
+    def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
+        """Store the files of a flat folder durably; each is named by the hex digits of its digest.
 
         Args:
-            moved: Told of bytes that are stored.
+            advance: Called with the number of bytes stored since the last call.
 
         Raises:
-            Corrupt: A file is not what its name says.
-            Unavailable: A file can't be read, or the store can't be written.
+            Corrupt: A file does not match its name.
+            Unavailable: A file cannot be read, or the store cannot be written.
         """
         from mreg.artifacts.upload import Upload
 
         with self._explaining():
-            Upload(self._backend, (), None).put_blobs(folder, moved)
+            Upload(self._backend, (), None).put_blobs(folder, advance)
 
     @contextmanager
     def open_upload(self, size: int = 0) -> Iterator[StreamUpload]:
-        """Room for a file whose bytes come from a stream; see `mreg.artifacts.stream_upload.StreamUpload`.
+        """Yield an upload for a file that arrives as a stream; see `mreg.artifacts.stream_upload.StreamUpload`.
 
         Args:
-            size: How many bytes are expected, as far as that is known.
+            size: Expected size in bytes (default: unknown).
 
         Raises:
-            Unavailable: So many bytes do not fit, or the store can't be written.
+            Unavailable: The store has too little free space, or cannot be written.
         """
         from mreg.artifacts.stream_upload import StreamUpload
 
@@ -98,38 +98,38 @@ class ArtifactStore:
             yield incoming
 
     def probing(self) -> Iterator[Step]:
-        """What can be tried of the store; see `mreg.artifacts.probe.probing`."""
+        """Yield tests of the store; see `mreg.artifacts.probe.probing`."""
         from mreg.artifacts.probe import probing
 
         return probing(self._backend)
 
     def unfinished(self) -> Iterator[Unfinished]:
-        """What is on its way in, or was when its process died."""
+        """Yield the unfinished uploads, including those of dead processes."""
         return self._backend.unfinished()
 
     def discard(self, unfinished: Unfinished) -> None:
-        """Remove what is on its way in; a push that lives fails then, and no version is made."""
+        """Remove an unfinished upload; if its push is still running, the push fails and creates no version."""
         self._backend.discard(unfinished)
 
     def blobs(self) -> Iterator[tuple[Digest, BlobStat]]:
-        """Every blob that is there, whatever needs it; foreign files are passed over."""
+        """Yield all blobs, referenced or not; other files are skipped."""
         for key, found in self._backend.list("blobs/"):
             digest = digest_of_key(key)
             if digest is not None:
                 yield digest, found
 
     def has(self, digest: Digest) -> bool:
-        """Whether a blob is there."""
+        """Return whether the store has a blob."""
         return self._backend.stat(blob_key(digest)) is not None
 
     def remove(self, digest: Digest) -> None:
-        """Remove a blob that nothing needs; does nothing where there is none."""
+        """Remove an unreferenced blob; idempotent."""
         self._backend.delete(blob_key(digest))
 
-    # Giving back
+    # Reading
 
-    def _fetch(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
-        """For each blob in turn its chunks, not verified; of a blob that is too long at least one byte too many.
+    def _fetch(self, wanted: Sequence[Wanted], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
+        """Yield the unverified chunks of each blob in order; a blob that is too long has at least one extra byte.
 
         Raises:
             Corrupt: A blob is missing.
@@ -137,55 +137,55 @@ class ArtifactStore:
         if self._backend.remote:
             from mreg.artifacts.download import fetched
 
-            return fetched(self._backend, wanted, moved)
-        return (self._chunks(one, moved) for one in wanted)
+            return fetched(self._backend, wanted, advance)
+        return (self._chunks(blob, advance) for blob in wanted)
 
-    def _fetch_or_find(self, wanted: Sequence[Wanted], moved: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
-        """`_fetch`, but for what the cache has."""
+    def _fetch_or_find(self, wanted: Sequence[Wanted], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
+        """Yield the chunks of each blob like `_fetch`, from the cache if possible."""
         cache = self._cache
         if cache is None:
-            return self._fetch(wanted, moved)
+            return self._fetch(wanted, advance)
 
         def found() -> Generator[Iterator[Chunk]]:
-            absent = [one for one in wanted if one.digest not in cache]
-            with closing(self._fetch(tuple(absent), moved)) as fetched:
-                for one in wanted:
-                    if absent and one is absent[0]:
+            absent = [blob for blob in wanted if blob.digest not in cache]
+            with closing(self._fetch(tuple(absent), advance)) as fetched:
+                for blob in wanted:
+                    if absent and blob is absent[0]:
                         absent.pop(0)
                         yield next(fetched)
-                    elif (stream := cache.open(one.digest)) is not None:
-                        yield rest_of(stream, one.start, moved)
-                    else:  # removed or found damaged since
-                        with closing(self._fetch([one], moved)) as again:
+                    elif (stream := cache.open(blob.digest)) is not None:
+                        yield chunks_from(stream, blob.start, advance)
+                    else:  # removed, or found damaged, in the meantime
+                        with closing(self._fetch([blob], advance)) as again:
                             yield next(again)
 
         return found()
 
-    def _chunks(self, wanted: Wanted, moved: Callable[[int], None], length: int | None = None) -> Generator[bytes]:
+    def _chunks(self, wanted: Wanted, advance: Callable[[int], None], length: int | None = None) -> Generator[bytes]:
         try:
             stream = self._backend.open(blob_key(wanted.digest), wanted.start, length)
         except NotFound as error:
             raise missing(wanted.digest, self._backend.url) from error
-        except Corrupt as error:  # something else is in its place, where a push could not put it either
+        except Corrupt as error:  # the path is taken, so that pushing again is not enough
             error.hint = (
                 error.hint or f"remove {self._backend.url}/{blob_key(wanted.digest)}, then push the model again"
             )
             raise
         with closing(stream):
             for chunk in stream_chunks(stream):
-                moved(len(chunk))
+                advance(len(chunk))
                 yield chunk
 
     def manifest(self, digest: Digest) -> Manifest:
-        """The manifest of a folder, verified.
+        """Return the manifest of a folder, verified.
 
         Raises:
-            Corrupt: It is missing, damaged or hostile.
+            Corrupt: The manifest is missing, damaged or invalid.
         """
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
             chunks: Iterator[bytes] = (
-                rest_of(cached, 0, _untold) if cached else self._chunks(Wanted(digest, 0), _untold)
+                chunks_from(cached, 0, ignore_progress) if cached else self._chunks(Wanted(digest, 0), ignore_progress)
             )
             received = bytearray()
             with closing(chunks):  # type: ignore[type-var]
@@ -201,52 +201,51 @@ class ArtifactStore:
             return Manifest.parse(data)
 
     def verify(self, digest: Digest, kind: ArtifactKind, size: int) -> None:
-        """Read every byte of an artifact against its digests.
+        """Verify all bytes of an artifact.
 
         Raises:
             Corrupt: A blob is missing or damaged; the message names it.
-            Unavailable: A blob can't be read.
+            Unavailable: A blob cannot be read.
         """
         sizes = {digest: size}
         if kind is ArtifactKind.FOLDER:
             sizes = {entry.digest: entry.size for entry in self.manifest(digest).entries}
         with self._explaining():
-            wanted = [Wanted(blob, size) for blob, size in sizes.items()]
-            with closing(self._fetch(wanted, _untold)) as blobs:
-                for one, chunks in zip(wanted, blobs, strict=True):
-                    check(one, chunks)
+            wanted = [Wanted(digest, size) for digest, size in sizes.items()]
+            with closing(self._fetch(wanted, ignore_progress)) as blobs:
+                for blob, chunks in zip(wanted, blobs, strict=True):
+                    check(blob, chunks)
 
-    def check_blob(self, digest: Digest, size: int, moved: Callable[[int], None] = lambda _count: None) -> None:
-        """Read every byte of one blob against its digest, from the store itself.
+    def check_blob(self, digest: Digest, size: int, advance: Callable[[int], None] = lambda _count: None) -> None:
+        """Verify all bytes of a blob, read from the store and not from the cache.
 
         Raises:
-            Corrupt: It is missing or damaged.
-            Unavailable: It can't be read.
+            Corrupt: The blob is missing or damaged.
+            Unavailable: The blob cannot be read.
         """
         wanted = Wanted(digest, size)
-        with self._explaining(), closing(self._fetch([wanted], moved)) as blobs:
+        with self._explaining(), closing(self._fetch([wanted], advance)) as blobs:
             for chunks in blobs:
                 check(wanted, chunks)
 
     def read(self, digest: Digest, size: int, start: int = 0, length: int | None = None) -> Generator[bytes]:
-        """The bytes of a blob, or a range of them, chunk by chunk.
+        """Yield the bytes of a blob or of a range of it; close the generator to stop early.
 
-        Of a whole blob the last chunk is held back until all bytes have their SHA-256, so that who was promised its
-        size never gets all of a damaged one. A range is held against the size alone. Close it where it is not
-        read to its end.
+        The last chunk of a complete blob follows only after the SHA-256 is verified, so that a client that expects its
+        size never receives a damaged blob completely. Of a range, only the size is verified.
 
         Args:
-            length: How many bytes from ``start`` on; None for all.
+            length: Number of bytes from `start` (default: all).
 
         Raises:
             Corrupt: The blob is missing or damaged.
-            Unavailable: It can't be read.
+            Unavailable: The blob cannot be read.
         """
         wanted = Wanted(digest, size, start)
         whole = start == 0 and (length is None or length == size)
         with self._explaining():
             if whole:
-                with closing(self._fetch_or_find([wanted], _untold)) as blobs:
+                with closing(self._fetch_or_find([wanted], ignore_progress)) as blobs:
                     yield from verified(wanted, next(blobs))
             else:
                 yield from self._range(wanted, size - start if length is None else length)
@@ -254,9 +253,9 @@ class ArtifactStore:
     def _range(self, wanted: Wanted, length: int) -> Iterator[bytes]:
         cached = self._cache.open(wanted.digest) if self._cache is not None else None
         if cached is not None:
-            chunks: Iterator[bytes] = rest_of(cached, wanted.start, _untold)
+            chunks: Iterator[bytes] = chunks_from(cached, wanted.start, ignore_progress)
         else:
-            chunks = self._chunks(wanted, _untold, length)
+            chunks = self._chunks(wanted, ignore_progress, length)
         with closing(chunks):  # type: ignore[type-var]
             for chunk in chunks:
                 yield chunk[:length]
@@ -267,12 +266,12 @@ class ArtifactStore:
 
     @property
     def remote(self) -> bool:
-        """Whether each blob is a round trip over a network."""
+        """True if each access to a blob is a network round trip."""
         return self._backend.remote
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
-        """`Corrupt` errors of blobs, with the way out: a push alone would find the damaged blob there and keep it."""
+        """Add a hint to `Corrupt` errors of blobs: another push alone would keep the existing damaged blob."""
         try:
             yield
         except Corrupt as error:
@@ -281,7 +280,7 @@ class ArtifactStore:
                 with suppress(MregError):
                     there = self._backend.stat(key) is not None
                     first = f"remove {self._backend.url}/{key}, then " if there else ""
-                    if there and self._backend.remote:  # the bytes in the store can be right
+                    if there and self._backend.remote:  # the damage can be in transit
                         first = f"repeat the command, since bytes can change on the way; if it fails again, {first}"
                     error.hint = f"{first}push the model again from its source"
             raise
@@ -298,103 +297,103 @@ class ArtifactStore:
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
     ) -> Received:
-        """Write an artifact to a destination, verified; see `Destination` for the arguments and for ``force``.
+        """Write an artifact to a destination, verified; see `Destination` for the arguments and for `force`.
 
         Raises:
-            AlreadyExists: Something else is at the destination, or files in it are in the way of the artifact's.
-            NotFound: The folder of the destination does not exist.
+            AlreadyExists: The destination has other content, or files in it conflict with those of the artifact.
+            NotFound: The parent folder of the destination does not exist.
             BadInput: The destination overlaps the store, or must not be replaced.
             Conflict: The folder at the destination was changed during the pull.
             Corrupt: A blob is missing or damaged.
-            Unavailable: The store can't be read, or the destination can't be written.
+            Unavailable: The store cannot be read, or the destination cannot be written.
         """
         from mreg.artifacts.destination import Destination
-        from mreg.artifacts.progress import told
+        from mreg.artifacts.progress import progress_callback
 
         self.refuse_overlap(destination)
-        moved = told(progress, size)
-        place = Destination(
+        advance = progress_callback(progress, size)
+        target = Destination(
             destination,
-            lambda wanted: self._fetch_or_find(wanted, moved),
+            lambda wanted: self._fetch_or_find(wanted, advance),
             resumable=self._backend.remote,
             keep=self._cache.keep if self._cache is not None else lambda _digest, _path: None,
-            moved=moved,
+            advance=advance,
             records=records,
             protected=protected,
         )
         with self._explaining():
             if kind is ArtifactKind.FILE:
-                received = place.receive_file(digest, size, force=force)
+                received = target.receive_file(digest, size, force=force)
             else:
-                received = place.receive_folder(digest, self.manifest(digest).entries, force=force)
+                received = target.receive_folder(digest, self.manifest(digest).entries, force=force)
         if self._cache is not None:
             self._cache.trim()
         return received
 
     def write_bundle(self, bundle: Bundle, destination: Path, *, force: bool, progress: Progress | None = None) -> int:
-        """Write a bundle to a file, all or nothing, every byte of it verified on its way; how many bytes it has.
+        """Write a bundle to a file atomically, with all bytes verified; return its size in bytes.
 
         Raises:
-            AlreadyExists: Something is at the destination, and ``force`` does not say to replace it.
-            NotFound: The folder of the destination does not exist.
+            AlreadyExists: The destination exists, and `force` is False.
+            NotFound: The parent folder of the destination does not exist.
             BadInput: The destination overlaps the store.
             Corrupt: A blob is missing or damaged.
-            Unavailable: The store can't be read, or the destination can't be written.
+            Unavailable: The store cannot be read, or the destination cannot be written.
         """
         from mreg.artifacts.bundle_file import bundle_size, write_bundle
         from mreg.artifacts.destination import Destination
-        from mreg.artifacts.progress import told
+        from mreg.artifacts.progress import progress_callback
 
         self.refuse_overlap(destination)
         document = bundle.canonical()
         size = bundle_size(bundle, document)
-        moved = told(progress, sum(bundle.blobs.values()))
+        advance = progress_callback(progress, sum(bundle.blobs.values()))
 
         def read(
             blobs: list[tuple[Digest, int]], begin: Callable[[Digest, int], None], take: Callable[[Chunk], None]
         ) -> None:
             wanted = [Wanted(digest, size) for digest, size in blobs]
-            with closing(self._fetch_or_find(wanted, moved)) as found:
-                for one, chunks in zip(wanted, found, strict=True):
-                    begin(one.digest, one.size)
-                    check(one, chunks, take)
+            with closing(self._fetch_or_find(wanted, advance)) as found:
+                for blob, chunks in zip(wanted, found, strict=True):
+                    begin(blob.digest, blob.size)
+                    check(blob, chunks, take)
 
-        place = Destination(destination, lambda wanted: self._fetch(wanted, moved))
+        target = Destination(destination, lambda wanted: self._fetch(wanted, advance))
         with self._explaining():
-            place.receive_made(
+            target.receive_made(
                 digest_of(document), size, lambda write: write_bundle(bundle, document, write, read), force=force
             )
         return size
 
     def refuse_overlap(self, path: Path, hint: str = "name another destination") -> None:
-        """Refuse a path from or to which bytes would go around the store.
+        """Refuse a source or destination that overlaps the store.
 
         Raises:
-            BadInput: The path is in the store, or holds it.
+            BadInput: The path is inside the store or contains it.
         """
         if self._backend.overlaps(Path(os.path.realpath(path))):
             raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.url}", hint=hint)
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
-        """Write a file's bytes to a stream, after all of them were verified.
+        """Verify all bytes of a file, then write them to a stream.
 
         Raises:
-            Corrupt: They are damaged, and nothing was written; or they changed since they were verified.
+            Corrupt: The file is damaged, and nothing was written; or it changed after it was verified.
         """
         from tempfile import TemporaryFile
 
         wanted = Wanted(digest, size)
         with self._explaining(), TemporaryFile() as copy:
-            if self._backend.remote:  # not to be fetched twice
-                with closing(self._fetch_or_find([wanted], _untold)) as blobs:
+            if self._backend.remote:  # fetch only once
+                with closing(self._fetch_or_find([wanted], ignore_progress)) as blobs:
                     check(wanted, next(blobs), copy.write)
                 copy.seek(0)
                 stream.writelines(stream_chunks(copy))
             else:
-                check(wanted, self._chunks(wanted, _untold))
-                check(wanted, self._chunks(wanted, _untold), stream.write)
+                check(wanted, self._chunks(wanted, ignore_progress))
+                check(wanted, self._chunks(wanted, ignore_progress), stream.write)
             stream.flush()
 
 
-def _untold(_count: int) -> None:
-    """Nobody wants to know."""
+def ignore_progress(_count: int) -> None:
+    """Discard progress."""

@@ -1,4 +1,4 @@
-"""A file whose bytes come from a stream and not from a path."""
+"""Upload of a file that arrives as a stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from mreg.artifacts.backend import BlobBackend, Chunk, StagedBlob, SupportsStaging, TemporaryFile
 from mreg.artifacts.hashing import Hashing
-from mreg.artifacts.local import thoroughly
+from mreg.artifacts.local import run_cleanup
 from mreg.artifacts.upload import Stored, Upload, check_room
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.model import ArtifactKind
@@ -18,25 +18,24 @@ from mreg.files import close, open_file, unlink
 from mreg.linux import begin_sync
 
 UNKNOWN_SIZE = 1 << 40
-"""Taken for the size where none is known, so that hashing gets a thread of its own."""
+"""Assumed size if the size is unknown, so that a separate thread hashes."""
 
 SYNC_BYTES = 16 << 20
-"""So many bytes at a time begin their way to the disk while others arrive, so that there is less to wait for at the
-end."""
+"""Number of bytes after which a background write to disk is started, so that the final flush is short."""
 
 
 class StreamUpload:
-    """A file on its way in; a context manager that drops what was not put.
+    """A file that arrives as a stream; a context manager that discards the bytes if they were not put.
 
-    Where the backend stages, the bytes go where they will stay, and are hashed meanwhile: one pass. Else they are kept
-    in the system's temporary folder first, since such a backend must know the digest before it gets the bytes. Memory
-    is bounded whatever the size. A crash leaves garbage that is listed under no key.
+    If the backend supports staging, the bytes are hashed while they are written to the store: one pass. Otherwise they
+    are first written to the system's temporary folder, because the backend needs the digest before the bytes. Memory is
+    bounded at any size. A crash leaves garbage that is not visible under a key.
 
     Args:
-        size: How many bytes are expected, 0 where that is not known.
+        size: Expected size in bytes (default: unknown).
 
     Raises:
-        Unavailable: So many bytes do not fit.
+        Unavailable: The store has too little free space.
     """
 
     def __init__(self, backend: BlobBackend, size: int = 0) -> None:
@@ -56,14 +55,14 @@ class StreamUpload:
 
     @property
     def path(self) -> str:
-        """A local file that holds what was written so far."""
+        """Path of a local file with the bytes written so far."""
         return self._file.path
 
     def write(self, chunk: Chunk) -> None:
-        """Append the chunk, whose bytes must stay as they are.
+        """Append a chunk, which the caller must not change afterwards.
 
         Raises:
-            Unavailable: It can't be kept.
+            Unavailable: The chunk cannot be written.
         """
         self._hashing.add(chunk)
         self._file.write(chunk)
@@ -72,7 +71,7 @@ class StreamUpload:
             self._begin_sync()
 
     def _begin_sync(self) -> None:
-        with contextlib.suppress(OSError):  # only a beginning: `put` does it, or says why it can't
+        with contextlib.suppress(OSError):  # only an optimization: `put` flushes, and reports errors
             descriptor = open_file(self._file.path, follow=False)
             try:
                 begin_sync(descriptor, self._begun, self.size - self._begun)
@@ -81,17 +80,17 @@ class StreamUpload:
         self._begun = self.size
 
     def digest(self) -> Digest:
-        """The digest of all bytes; nothing may be written after it was asked for."""
+        """Return the digest of all bytes; do not write afterwards."""
         if self._digest is None:
             self._digest = self._hashing.digest()
         return self._digest
 
     def put(self) -> Stored:
-        """Make the bytes durable in the store; may be called again where they were removed meanwhile.
+        """Make the bytes durable in the store; can be called again if they were removed in the meantime.
 
         Raises:
-            BadInput: There are none.
-            Unavailable: The store can't be written.
+            BadInput: The file is empty.
+            Unavailable: The store cannot be written.
         """
         if self.size == 0:
             raise BadInput("the file has 0 bytes, and an empty artifact is no model", hint="check what sent it")
@@ -110,7 +109,7 @@ class StreamUpload:
 
 
 class _Temporary(TemporaryFile):
-    """A file of the system's temporary folder."""
+    """A file in the system's temporary folder."""
 
     def __init__(self) -> None:
         with _explained():
@@ -129,7 +128,7 @@ class _Temporary(TemporaryFile):
             with contextlib.suppress(OSError):
                 unlink(self.path)
 
-        thoroughly(remove)
+        run_cleanup(remove)
 
 
 @contextlib.contextmanager

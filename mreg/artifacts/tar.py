@@ -1,8 +1,8 @@
-"""The tar of a bundle, written and read strictly: one form of header, names and sizes that are known beforehand.
+"""The tar format of bundles, with a strict reader: names and sizes are known in advance, and headers have one form.
 
-A general tar reader has links, devices, sparse files, extension headers and names that lead elsewhere to refuse one by
-one. Here a header is refused unless it is, byte for byte, the one that would be written for the member that belongs in
-its place: a plain file, mode 0644, owner 0, time 0, in the form of GNU tar (whose sizes go beyond 8 GiB).
+A general tar reader must refuse links, devices, sparse files, extension headers and path traversal one by one. This
+reader accepts a header only if it is, byte for byte, the header that mreg writes for the expected member: a regular
+file, mode 0644, owner 0, time 0, in GNU format (which allows sizes over 8 GiB).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from mreg.files import open_file
 BLOCK = 512
 END = bytes(2 * BLOCK)
 PADDING_LIMIT = 20 * BLOCK
-"""Zeros that may follow the end: what tar programs fill up to."""
+"""Maximum number of zeros after the end; tar programs pad archives to this size."""
 
 AGAIN = "fetch it again from where it was made"
-"""What to do where a bundle is damaged."""
+"""Hint for damaged bundles."""
 
 _OCTAL_LIMIT = 8**11
 _MAGIC = b"ustar  \0"
@@ -35,7 +35,7 @@ _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\x03
 
 
 def header(name: str, size: int) -> bytes:
-    """The one header of a member."""
+    """Return the header of a member."""
     digits = b"%011o\0" % size if size < _OCTAL_LIMIT else b"\x80" + size.to_bytes(11, "big")
     before = name.encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + digits + b"00000000000\0"
     after = b"0" + bytes(100) + _MAGIC
@@ -44,15 +44,15 @@ def header(name: str, size: int) -> bytes:
 
 
 def room_of(size: int) -> int:
-    """Bytes that a member takes, with its header and padding."""
+    """Return the size of a member with header and padding."""
     return BLOCK + size + -size % BLOCK
 
 
 class TarWriter:
-    """Writes members one after the other.
+    """Writes members in sequence.
 
     Args:
-        write: Takes the bytes.
+        write: Called with the bytes of the tar.
     """
 
     def __init__(self, write: Callable[[Chunk], object]) -> None:
@@ -60,13 +60,13 @@ class TarWriter:
         self._size = 0
 
     def begin(self, name: str, size: int) -> None:
-        """Begin a member, whose bytes must follow."""
+        """Start a member; its bytes must follow."""
         self._pad()
         self._size = size
         self._write(header(name, size))
 
     def add(self, chunk: Chunk) -> None:
-        """Go on with the bytes of a member."""
+        """Write bytes of the current member."""
         self._write(chunk)
 
     def end(self) -> None:
@@ -81,12 +81,12 @@ class TarWriter:
 
 
 class TarReader:
-    """Reads members whose names are known; a context manager over one open file, seen as it was when it was opened.
+    """Reads members with known names from an open file; a context manager.
 
     Raises:
-        NotFound: There is no such file.
-        BadInput: It is no regular file.
-        Unavailable: It can't be read.
+        NotFound: The file does not exist.
+        BadInput: The path is not a regular file.
+        Unavailable: The file cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -102,11 +102,14 @@ class TarReader:
         self._stream.close()
 
     def begin(self, name: str, size: int | None = None) -> int:
-        """Read the header of the member of that name; its size, which must be the given one if there is one.
+        """Read the header of the member with a name and return its size.
+
+        Args:
+            size: Expected size (default: any).
 
         Raises:
-            BadInput: Another member stands there, or something that no bundle has.
-            Corrupt: The file ends, or the header is damaged.
+            BadInput: The header is of another member, size or kind.
+            Corrupt: The file is truncated, or the header is damaged.
         """
         block = self._read(BLOCK)
         found = _size_in(block, name)
@@ -115,63 +118,63 @@ class TarReader:
         if block != header(name, found):
             raise BadInput(f"the header of {name} in the bundle is not as mreg export writes it")
         if found > self._left:
-            raise self._cut()
+            raise self._truncated()
         return found
 
     def chunks(self, size: int) -> Iterator[bytes]:
-        """The bytes of the member that was begun, and behind them nothing but zeros.
+        """Yield the bytes of the current member, and check its padding.
 
         Raises:
-            BadInput: Something else is there.
-            Corrupt: The file ends.
+            BadInput: The padding is not zero.
+            Corrupt: The file is truncated.
         """
         left = size
         while left:
             chunk = self._read(min(left, CHUNK_BYTES))
             left -= len(chunk)
             yield chunk
-        self._zeros(-size % BLOCK)
+        self._check_zeros(-size % BLOCK)
 
     def check_size(self, wanted: int) -> None:
-        """Nothing, if this much is left to read but for the padding that tar programs add.
+        """Check that a number of bytes is left to read, apart from the padding that tar programs add.
 
         Raises:
-            Corrupt: It is less.
-            BadInput: It is more.
+            Corrupt: The file is shorter.
+            BadInput: The file is longer.
         """
         if self._left < wanted:
-            raise self._cut()
+            raise self._truncated()
         if self._left > wanted + PADDING_LIMIT:
             raise BadInput(f"the bundle goes on for {self._left - wanted} bytes beyond what it lists")
 
     def end(self) -> None:
-        """Read the end, after which there are only some zeros.
+        """Read the end of the tar and its padding.
 
         Raises:
-            BadInput: There is more.
-            Corrupt: It is missing.
+            BadInput: There is further content.
+            Corrupt: The end is missing.
         """
-        self._zeros(len(END))
-        self._zeros(self._left)
+        self._check_zeros(len(END))
+        self._check_zeros(self._left)
 
-    def read_at(self, place: int, size: int) -> bytes:
-        """Bytes from a place in the file, without moving from where reading is.
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return bytes from an offset in the file without changing the read position.
 
         Raises:
-            Corrupt: The file ends before.
+            Corrupt: The file is truncated.
         """
-        here = self._stream.tell()
+        position = self._stream.tell()
         try:
-            self._stream.seek(place)
+            self._stream.seek(offset)
             data = self._stream.read(size)
-            self._stream.seek(here)
+            self._stream.seek(position)
         except OSError as error:
             raise _unreadable(self._path, error) from error
         if len(data) != size:
-            raise self._cut()
+            raise self._truncated()
         return data
 
-    def _zeros(self, count: int) -> None:
+    def _check_zeros(self, count: int) -> None:
         if self._read(count).strip(b"\0"):
             raise BadInput("the bundle holds bytes where nothing belongs")
 
@@ -181,20 +184,20 @@ class TarReader:
         except OSError as error:
             raise _unreadable(self._path, error) from error
         if len(data) != count:
-            raise self._cut()
+            raise self._truncated()
         self._left -= count
         return data
 
-    def _cut(self) -> Corrupt:
+    def _truncated(self) -> Corrupt:
         return Corrupt(f"the bundle {quoted(self._path, 200)} is cut off", hint=AGAIN)
 
 
 def _size_in(block: bytes, name: str) -> int:
-    """The size that a header says, which is not looked at further.
+    """Return the size in a header; the caller checks its other fields.
 
     Raises:
-        BadInput: It is of something that no bundle has in the place of that name.
-        Corrupt: It is damaged.
+        BadInput: The header is not that of a regular file with this name.
+        Corrupt: The header is damaged.
     """
     if block.startswith(_COMPRESSED):
         raise BadInput("the bundle is compressed", hint="decompress it first")
@@ -202,7 +205,7 @@ def _size_in(block: bytes, name: str) -> int:
         raise Corrupt(f"the bundle ends before {name}", hint=AGAIN)
     if not block[257:262] == b"ustar":
         raise BadInput(f"{name} is not where a bundle has it", hint="mreg import reads what mreg export wrote")
-    # The sum is over the header with blanks where the sum stands.
+    # The checksum covers the header with blanks in the checksum field.
     if block[148:156] != b"%06o\0 " % (sum(block) - sum(block[148:156]) + 8 * 32):
         raise Corrupt(f"the header of {name} in the bundle is damaged", hint=AGAIN)
     kind = block[156:157]

@@ -1,8 +1,8 @@
-"""A folder that is filled or looked through without following a link in it, whoever put that there.
+"""A folder that is read and written without following links in it.
 
-Every name is opened relative to the folder before it, from one open descriptor on, and no link is followed. Where the
-system has no such calls (Windows) paths are used, and each folder on the way is checked right before each use; a
-process that puts a link there in between redirects that use.
+Each path component is opened relative to the descriptor of its parent folder, without following links. On systems
+without such calls (Windows) paths are used, and each folder in a path is checked right before each use; a process that
+creates a link in between redirects that use.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from mreg.linux import has_syncfs
 
 
 class Tree:
-    """The inside of an open folder, by paths with ``/`` that were checked; a context manager.
+    """The content of an open folder, by checked relative paths with ``/``; a context manager.
 
     Args:
-        root: Its path.
-        descriptor: Of it, which stays open as long as this is used; -1 where the system opens no folders.
+        root: Path of the folder.
+        descriptor: Descriptor of the folder, which the caller keeps open; -1 if the system does not open folders.
     """
 
     def __init__(self, root: str, descriptor: int) -> None:
@@ -45,8 +45,8 @@ class Tree:
         close(self._opened)
         self._folder, self._opened = "", -1
 
-    def moved(self, root: str) -> Tree:
-        """The same folder after it was renamed to another path."""
+    def renamed_to(self, root: str) -> Tree:
+        """Return the same folder after it was renamed to another path."""
         return Tree(root, self._descriptor)
 
     @property
@@ -55,38 +55,38 @@ class Tree:
         return self._identity if self._descriptor < 0 else os.fstat(self._descriptor)
 
     def create(self, path: str, flags: int, mode: int) -> int:
-        """Open a new file, its folders made where they are missing.
+        """Open a new file and return its descriptor; missing folders are created.
 
         Raises:
-            OSError: It exists, a folder is something else, or the system refuses.
+            OSError: The file exists or cannot be created, or a parent is not a folder.
         """
-        name, where = self._place(path, make=True)
-        return open_file(name, flags, mode, follow=False, **where)
+        name, parent = self._locate(path, make=True)
+        return open_file(name, flags, mode, follow=False, **parent)
 
     def open(self, path: str) -> int:
-        """Open a file for reading."""
-        name, where = self._place(path)
-        return open_file(name, follow=False, **where)
+        """Open a file for reading and return its descriptor."""
+        name, parent = self._locate(path)
+        return open_file(name, follow=False, **parent)
 
     def stat(self, path: str) -> os.stat_result:
-        """What is at a path, links not followed."""
-        name, where = self._place(path)
-        return os.stat(name, follow_symlinks=False, **where)
+        """Return the status of a path; links are not followed."""
+        name, parent = self._locate(path)
+        return os.stat(name, follow_symlinks=False, **parent)
 
     def unlink(self, path: str) -> None:
         """Remove a file or link."""
-        name, where = self._place(path)
-        unlink(name, **where)
+        name, parent = self._locate(path)
+        unlink(name, **parent)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty folder."""
-        name, where = self._place(path)
+        name, parent = self._locate(path)
         if self._folder == path:
             self._leave()
-        os.rmdir(name, **where)
+        os.rmdir(name, **parent)
 
     def find(self, path: str) -> os.stat_result | None:
-        """What is at a path, links not followed; None if nothing is, or if a folder on the way is not a folder."""
+        """Return the status like `stat`; None if the path does not exist or a parent is not a folder."""
         try:
             return self.stat(path)
         except OSError as error:
@@ -95,39 +95,39 @@ class Tree:
             raise
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:
-        """Make a folder; the one that it is in exists."""
-        name, where = self._place(path)
-        os.mkdir(name, mode, **where)
+        """Create a folder in an existing folder."""
+        name, parent = self._locate(path)
+        os.mkdir(name, mode, **parent)
 
     def move(self, path: str, target: Tree, to: str) -> None:
-        """Rename a file into another tree; a file of that name is replaced."""
-        name, where = self._place(path)
-        new, there = target._place(to)
-        replace(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+        """Move a file to another tree and replace an existing file."""
+        name, parent = self._locate(path)
+        new_name, target_parent = target._locate(to)
+        replace(name, new_name, src_dir_fd=parent.get("dir_fd"), dst_dir_fd=target_parent.get("dir_fd"))
 
     def move_new(self, path: str, target: Tree, to: str) -> None:
-        """Rename a file into another tree, where its name is free; see `mreg.files.rename_new`.
+        """Move a file to another tree without replacing a file; see `mreg.files.rename_new`.
 
         Raises:
-            FileExistsError: The name is taken.
+            FileExistsError: The target exists.
         """
-        name, where = self._place(path)
-        new, there = target._place(to)
-        rename_new(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+        name, parent = self._locate(path)
+        new_name, target_parent = target._locate(to)
+        rename_new(name, new_name, src_dir_fd=parent.get("dir_fd"), dst_dir_fd=target_parent.get("dir_fd"))
 
     def link(self, path: str, target: Tree, to: str) -> None:
-        """Give a file a second name in another tree.
+        """Create a hard link to a file in another tree.
 
         Raises:
-            FileExistsError: The name is taken.
-            OSError: The file system has no links, for instance.
+            FileExistsError: The target exists.
+            OSError: The link cannot be created, for instance because the file system does not support links.
         """
-        name, where = self._place(path)
-        new, there = target._place(to)
-        link(name, new, src_dir_fd=where.get("dir_fd"), dst_dir_fd=there.get("dir_fd"))
+        name, parent = self._locate(path)
+        new_name, target_parent = target._locate(to)
+        link(name, new_name, src_dir_fd=parent.get("dir_fd"), dst_dir_fd=target_parent.get("dir_fd"))
 
     def settle_folders(self, folders: Iterable[str]) -> None:
-        """Take the names in it and in these folders of it on their way to the disk; see `mreg.durability.settle`."""
+        """Start to flush the entries of the root and of folders in it; see `mreg.durability.settle_folder`."""
         if self._descriptor < 0 or has_syncfs():
             return
         for folder in ("", *folders):
@@ -135,10 +135,10 @@ class Tree:
                 settle_folder(descriptor)
 
     def walk(self, below: str = "") -> Iterator[tuple[str, os.stat_result]]:
-        """Everything in it, or in a folder of it, with its path; each folder before its content.
+        """Yield the paths and statuses of all files and folders below a folder, each folder before its content.
 
         Raises:
-            OSError: Something can't be read, or lies deeper than any file of an artifact.
+            OSError: A folder cannot be read, or its path is longer than an artifact can have.
         """
         pending = [below]
         while pending:
@@ -167,15 +167,15 @@ class Tree:
             close(descriptor)
 
     def _checked(self, folder: str, *, make: bool = False) -> str:
-        """The path of a folder, if no link is on the way to it now."""
+        """Return the path of a folder after checking that it has no links."""
         found = os.lstat(self._root)
         if is_link(found) or not os.path.samestat(found, self._identity):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         check_folders(self._root, folder, make=make)
         return os.path.join(self._root, folder)
 
-    def _place(self, path: str, *, make: bool = False) -> tuple[str, dict[str, Any]]:
-        """By which name, and relative to what, a path is reached; the folder of the last one stays open."""
+    def _locate(self, path: str, *, make: bool = False) -> tuple[str, dict[str, Any]]:
+        """Return the name for system calls and the ``dir_fd`` argument; the last parent folder stays open."""
         folder, _, name = path.rpartition("/")
         if self._descriptor < 0:
             return os.path.join(self._checked(folder, make=make), name), {}
@@ -204,7 +204,7 @@ class Tree:
 
 
 def names_below(root: str) -> set[str]:
-    """The paths, in a folder, of everything in it except folders."""
+    """Return the relative paths of everything in a folder except folders."""
     found: set[str] = set()
     pending = [""]
     while pending:

@@ -1,4 +1,4 @@
-"""Files and folders on their way into a backend, each read exactly once where that can be."""
+"""Uploads of files and folders to a backend; each file is read once if possible."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
-from mreg.artifacts.progress import Progress, told
+from mreg.artifacts.progress import Progress, progress_callback
 from mreg.artifacts.source import SourceFile, changed, read_chunks, source_file, source_folder
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import BYTES_LIMIT, ENTRY_BYTES, Manifest, ManifestEntry, check_together
@@ -18,22 +18,22 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput, Unavailable
 
 SMALL_BYTES = 4 << 20
-"""Files up to this size are read whole, hashed in memory, and put many at a time."""
+"""Files up to this size are read into memory, hashed there, and put in batches."""
 
 LARGE_AT_ONCE = 2
-"""Large files on their way at once over a network: one is hashed while another is sent, in parts."""
+"""Number of large files in parallel over a network: one is hashed while another is sent in parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """An artifact that is in the store, durable and verified.
+    """An artifact in the store, durable and verified.
 
     Attributes:
-        digest: Of the file, or of the folder's manifest.
-        size_bytes: Of the file, or of all files of the folder.
-        blobs: Every blob that it needs, its manifest too.
-        new_files: How many blobs the store did not have yet, a folder's manifest left out.
-        kept_bytes: How many bytes of them had arrived with an earlier put that was cut.
+        digest: Digest of the file, or of the folder's manifest.
+        size_bytes: Size of the file, or of all files in the folder.
+        blobs: All blobs of the artifact, including the manifest.
+        new_files: Number of new blobs, not counting the manifest.
+        kept_bytes: Number of bytes of new blobs that were reused from an interrupted put.
     """
 
     kind: ArtifactKind
@@ -61,13 +61,13 @@ class Upload:
         self._progress = progress
 
     def put(self, path: str) -> Stored:
-        """Store the file or folder; durable, blobs before their manifest, when this returns."""
+        """Store the file or folder durably, the blobs before the manifest."""
         if os.path.isdir(path):
             return self._put_folder(path)
         file = source_file(path)
         if file.size == 0:
             raise _empty(path, "has 0 bytes")
-        put = self._put_file(file, told(self._progress, file.size))
+        put = self._put_file(file, progress_callback(self._progress, file.size))
         return Stored(
             kind=ArtifactKind.FILE,
             digest=put.digest,
@@ -78,38 +78,36 @@ class Upload:
             kept_bytes=put.kept_bytes,
         )
 
-    def _put_file(self, file: SourceFile, moved: Callable[[int], None]) -> _Put:
-
+    def _put_file(self, file: SourceFile, advance: Callable[[int], None]) -> _Put:
         if file.size <= SMALL_BYTES:
             data = b"".join(read_chunks(file))
             digest = digest_of(data)
             new = self._backend.put_if_absent(blob_key(digest), data)
-            moved(len(data))
+            advance(len(data))
             return _Put(digest, new)
         if not isinstance(self._backend, SupportsStaging):
-            return self._put_parts(file, moved)
+            return self._put_parts(file, advance)
         if file.size in self._known_sizes:
-            digest = self._hash(file, moved)
+            digest = self._hash(file, advance)
             if self._is_there(digest, file.size):
                 return _Put(digest, new=False)
-            moved(-file.size)
+            advance(-file.size)
         check_room(self._backend, file.size)
         with self._backend.stage() as staged, Hashing(file.size) as hashing:
             for chunk in read_chunks(file):
                 hashing.add(chunk)
                 staged.write(chunk)
-                moved(len(chunk))
+                advance(len(chunk))
             digest = hashing.digest()
             return _Put(digest, staged.put_if_absent(blob_key(digest)))
 
-    def _put_parts(self, file: SourceFile, moved: Callable[[int], None], *, alone: bool = True) -> _Put:
-        """Hash the file and send what is not there.
+    def _put_parts(self, file: SourceFile, advance: Callable[[int], None], *, alone: bool = True) -> _Put:
+        """Hash the file and send the missing parts.
 
         Args:
-            alone: The whole push is this file, so that hashing is a pass of its own to be told; among others only
-                what is sent is.
+            alone: The push is this file only, so progress first covers hashing, then sending. Otherwise it covers only
+                sending.
         """
-
         if not isinstance(self._backend, SupportsParts):
             raise Unavailable(
                 f"{self._backend.url} takes no files larger than {SMALL_BYTES >> 20} MiB",
@@ -117,46 +115,44 @@ class Upload:
             )
         from mreg.artifacts.parts import measured, put_parts
 
-        digest, parts = measured(file, moved if alone else lambda _count: moved(0))
+        digest, parts = measured(file, advance if alone else lambda _count: advance(0))
         if self._is_there(digest, file.size):
-            moved(0 if alone else file.size)
+            advance(0 if alone else file.size)
             return _Put(digest, new=False)
         if alone:
-            moved(-file.size)
-        new, kept_bytes = put_parts(self._backend, blob_key(digest), file, parts, moved)
+            advance(-file.size)
+        new, kept_bytes = put_parts(self._backend, blob_key(digest), file, parts, advance)
         return _Put(digest, new, kept_bytes)
 
     def _is_there(self, digest: Digest, size: int) -> bool:
-        """Whether the store has the blob; its size is held against what it should be.
+        """Return whether the store has a blob.
 
         Raises:
-            Corrupt: It has another size.
+            Corrupt: The blob has another size.
         """
         found = self._backend.stat(blob_key(digest))
         if found is not None and found.size != size:
             raise damaged(digest, f"it has {found.size} bytes in place of {size}")
         return found is not None
 
-    def _hash(self, file: SourceFile, moved: Callable[[int], None]) -> Digest:
-
+    def _hash(self, file: SourceFile, advance: Callable[[int], None]) -> Digest:
         with Hashing(file.size) as hashing:
             for chunk in read_chunks(file):
                 hashing.add(chunk)
-                moved(len(chunk))
+                advance(len(chunk))
             return hashing.digest()
 
     def _put_folder(self, path: str) -> Stored:
-
         files = source_folder(path)
         size = sum(file.size for file in files)
         if size == 0:
             raise _empty(path, "has no files" if not files else "has only files of 0 bytes")
-        # Refused before a byte is moved where two names can't stand side by side.
+        # Names that cannot be in the same folder are refused before any byte is stored.
         check_together(file.name for file in files)
         if sum(len(file.name.encode()) + ENTRY_BYTES for file in files) > BYTES_LIMIT:
             raise BadInput(f"the file names in {quoted(path)} are too long in total", hint="push an archive of it")
-        moved = told(self._progress, size)
-        digests, new_files, kept_bytes = self._put_files(files, moved)
+        advance = progress_callback(self._progress, size)
+        digests, new_files, kept_bytes = self._put_files(files, advance)
         if [(file.name, file.mark) for file in files] != [(file.name, file.mark) for file in source_folder(path)]:
             raise changed(path)
         manifest = Manifest(
@@ -175,39 +171,39 @@ class Upload:
             kept_bytes=kept_bytes,
         )
 
-    def put_blobs(self, folder: str, moved: Callable[[int], None]) -> None:
-        """Store every file of a folder, each named by the hex digits of its digest; durable when this returns."""
+    def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
+        """Store the files of a folder durably; each is named by the hex digits of its digest."""
         files = [source_file(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
-        digests, _, _ = self._put_files(files, moved)
+        digests, _, _ = self._put_files(files, advance)
         for path, digest in digests.items():
             if digest.value != os.path.basename(path):
                 raise damaged(Digest.sha256(os.path.basename(path)))
 
-    def _put_files(self, files: list[SourceFile], moved: Callable[[int], None]) -> tuple[dict[str, Digest], int, int]:
-        """Digests by name, how many blobs were new, and how many bytes had arrived earlier.
+    def _put_files(self, files: list[SourceFile], advance: Callable[[int], None]) -> tuple[dict[str, Digest], int, int]:
+        """Store files; return the digests by name, the number of new blobs and the number of reused bytes.
 
-        Small files go many at a time; over a network large ones go at the same time, a few at once.
+        Small files are put in batches. Over a network, a few large files are sent at the same time.
         """
-
         large = [file for file in files if file.size > SMALL_BYTES]
         small = [file for file in files if file.size <= SMALL_BYTES]
         check_room(self._backend, sum(file.size for file in small if file.size not in self._known_sizes))
         if not self._backend.remote:
-            puts = [self._put_file(file, moved) for file in large]
-            digests, new = self._put_small(small, moved)
+            puts = [self._put_file(file, advance) for file in large]
+            digests, new = self._put_small(small, advance)
         else:
             from mreg.artifacts.parallel import Stoppable, in_order
 
-            hear = Stoppable(moved)
-            under_way = in_order(lambda file: self._put_parts(file, hear, alone=False), large, at_once=LARGE_AT_ONCE)
-            with closing(under_way), hear:
-                digests, new = self._put_small(small, hear)
+            stoppable = Stoppable(advance)
+            under_way = in_order(
+                lambda file: self._put_parts(file, stoppable, alone=False), large, at_once=LARGE_AT_ONCE
+            )
+            with closing(under_way), stoppable:
+                digests, new = self._put_small(small, stoppable)
                 puts = list(under_way)
         digests.update((file.name, put.digest) for file, put in zip(large, puts, strict=True))
         return digests, new + sum(put.new for put in puts), sum(put.kept_bytes for put in puts)
 
-    def _put_small(self, files: list[SourceFile], moved: Callable[[int], None]) -> tuple[dict[str, Digest], int]:
-
+    def _put_small(self, files: list[SourceFile], advance: Callable[[int], None]) -> tuple[dict[str, Digest], int]:
         digests: dict[str, Digest] = {}
 
         def blobs() -> Iterator[tuple[str, bytes]]:
@@ -215,17 +211,17 @@ class Upload:
                 data = b"".join(read_chunks(file))
                 digests[file.name] = digest_of(data)
                 yield blob_key(digests[file.name]), data
-                moved(len(data))
+                advance(len(data))
 
         new = self._backend.put_many_if_absent(blobs())
         return digests, new
 
 
 def check_room(backend: BlobBackend, size: int) -> None:
-    """Nothing, if so many bytes fit.
+    """Check that a number of bytes fits into a store.
 
     Raises:
-        Unavailable: They don't.
+        Unavailable: The free space is too small.
     """
     room = backend.room
     if room is not None and size > room:

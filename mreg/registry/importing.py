@@ -37,12 +37,12 @@ def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], 
         Unavailable: The file cannot be read.
     """
     from mreg.artifacts.bundle_file import BundleFile
-    from mreg.artifacts.progress import told
+    from mreg.artifacts.progress import progress_callback
 
     with BundleFile(os.fspath(path)) as file:
         bundle = file.bundle
         size = sum(bundle.blobs.values())
-        file.verify(moved=told(progress, size))
+        file.verify(advance=progress_callback(progress, size))
     return BundleContents(
         model=bundle.model,
         versions=bundle.versions,
@@ -61,18 +61,18 @@ def import_bundle(
 ) -> Imported:
     """See `mreg.Registry.import_bundle`."""
     from mreg.artifacts.bundle_file import BundleFile, unpacking
-    from mreg.artifacts.progress import told
+    from mreg.artifacts.progress import progress_callback
 
     target = ModelName(name) if isinstance(name, str) else name
     with BundleFile(os.fspath(path)) as file, unpacking() as folder:
         bundle = file.bundle
         size = sum(bundle.blobs.values())
-        moved = told(progress, 2 * size)  # each byte is verified first, and then stored
-        file.verify(folder, moved)
+        advance = progress_callback(progress, 2 * size)  # each byte is verified first, and then stored
+        file.verify(folder, advance)
         incoming = _Import(bundle, target or bundle.model.name)
         imported = add_with_bytes(
             session,
-            lambda: session.artifacts().put_blobs(folder, moved),
+            lambda: session.artifacts().put_blobs(folder, advance),
             lambda _: bundle.blobs,
             lambda writer, _: incoming.add(writer),
         )

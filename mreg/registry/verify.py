@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mreg.artifacts.parallel import in_order
-from mreg.artifacts.progress import told
+from mreg.artifacts.progress import progress_callback
 from mreg.catalog.stored_artifacts import StoredArtifact, stored_artifacts, versions_of
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind
@@ -102,11 +102,11 @@ def _read(
     session: Session, sizes: Mapping[Digest, int], progress: Callable[[int, int], None] | None
 ) -> dict[Digest, MregError]:
     store = session.artifacts()
-    moved = told(progress, sum(sizes.values()))
+    advance = progress_callback(progress, sum(sizes.values()))
 
     def look(digest: Digest) -> tuple[Digest, MregError | None]:
         try:
-            store.check_blob(digest, sizes[digest], moved)
+            store.check_blob(digest, sizes[digest], advance)
         except MregError as error:
             return digest, error
         return digest, None

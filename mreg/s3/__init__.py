@@ -1,1 +1,1 @@
-"""S3 and the stores that speak as it does: one bucket, its objects, and what can go wrong with them."""
+"""A client for one bucket of S3 or of a compatible store."""

@@ -1,4 +1,4 @@
-"""Answers of an HTTP server: never more of them in memory than a store sends, and the words of a page."""
+"""HTTP responses of a store: a limit on their size in memory, and the text of HTML error pages."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from botocore.parsers import ResponseParserError
 from urllib3 import exceptions as http
 
 LONGEST_REFUSAL = 256 << 10
-"""Bytes of an error that are read. S3's errors have a few hundred."""
+"""Maximum number of bytes that are read of an error response. S3's have a few hundred."""
 
 LONGEST_ANSWER = 6 << 20
-"""Bytes of an answer that is not an object. A list of 1,000 keys, as long as S3 allows, has about 4 MiB.
+"""Maximum number of bytes of a response that is not an object. A list of 1,000 keys of maximum length has about 4 MiB.
 
-XML of many small elements takes 25 times as much memory once it is read.
+XML with many small elements takes 25 times as much memory once it is parsed.
 """
 
 _PIECE = 64 << 10
 _DIGITS = 20
 
 UNREADABLE = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
-"""What botocore raises besides its own errors for an answer with a field that is missing or malformed."""
+"""Exceptions that botocore raises, besides its own, for a response with a missing or malformed field."""
 _PAGE_CHARACTERS = 16_000
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,400})", re.IGNORECASE)
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
@@ -31,20 +31,20 @@ _TAG = re.compile(r"<[^>]{0,1000}>?")
 
 
 def send(session: Any, request: Any, longest: int | None = None) -> Any:
-    """Send a prepared request and return the answer with its content in memory, except for the content of an object.
+    """Send a prepared request and return the response, with its content in memory unless it is an object.
 
-    A refusal that is too long is cut.
+    An error response that is too long is truncated.
 
     Args:
         session: botocore's HTTP session.
-        longest: Maximum number of bytes of a success (default: `LONGEST_ANSWER`).
+        longest: Maximum number of bytes of a successful response (default: `LONGEST_ANSWER`).
 
     Raises:
-        ResponseParserError: A success is longer.
+        ResponseParserError: A successful response is longer.
         BotoCoreError: The connection broke.
     """
     is_stream = request.stream_output
-    request.stream_output = True  # stops botocore from reading the whole answer
+    request.stream_output = True  # stops botocore from reading the whole response
     answer = session.send(request)
     refused = answer.status_code >= 300
     if is_stream and not refused:
@@ -75,23 +75,25 @@ def send(session: Any, request: Any, longest: int | None = None) -> Any:
 
 
 def announced_length(answer: Any) -> int | None:
-    """Bytes of the content that an answer announces; None if it announces none, or something that is not a number."""
+    """Return the content length that a response announces, in bytes; None if it is missing or not a number."""
     text = str(answer.headers.get("content-length") or "")
     return int(text) if text.isdecimal() and len(text) < _DIGITS else None
 
 
 def begins_at(start: int, status: int, headers: Any) -> bool:
-    """Whether an answer to a request for bytes from a place on begins there: a proxy may drop the header ``Range``."""
-    told = str(headers.get("content-range") or "")
-    return (status == 206 or not start) and (status != 206 or not told or told.startswith(f"bytes {start}-"))
+    """Return whether the response to a range request begins at its offset; a proxy can drop the header ``Range``."""
+    content_range = str(headers.get("content-range") or "")
+    return (status == 206 or not start) and (
+        status != 206 or not content_range or content_range.startswith(f"bytes {start}-")
+    )
 
 
 class Fields(dict[str, Any]):
-    """The fields of an answer. A field that is missing is an error of the answer: no S3 store leaves it out.
+    """The fields of a response. Reading a missing field raises an error, since every S3 store sends it.
 
     Args:
-        fields: By their names; inner fields become `Fields` as well.
-        error: Returns the error for a field that is missing.
+        fields: Fields by name; nested dictionaries become `Fields` as well.
+        error: Returns the error for a missing field.
     """
 
     def __init__(self, fields: dict[str, Any], error: Callable[[], Exception]) -> None:
@@ -105,11 +107,11 @@ class Fields(dict[str, Any]):
 def _with_fields(value: Any, error: Callable[[], Exception]) -> Any:
     if isinstance(value, dict):
         return Fields(value, error)
-    return [_with_fields(one, error) for one in value] if isinstance(value, list) else value
+    return [_with_fields(item, error) for item in value] if isinstance(value, list) else value
 
 
 def watch(client: Any) -> None:
-    """Let a client of botocore send by `send`, and keep the text of a page as ``ResponseMetadata["Page"]``."""
+    """Make a botocore client use `send` and keep the text of error pages as ``ResponseMetadata["Page"]``."""
     session = client._endpoint.http_session
     events = client.meta.events
     events.register_last("before-send.s3", lambda request, **_: send(session, request))
@@ -126,7 +128,7 @@ def _keep_page(response_dict: Any = None, parsed_response: Any = None, **_: obje
 
 
 def page_words(body: bytes) -> str:
-    """Return the title of an HTML page, or the text of an answer without its tags if it has no title."""
+    """Return the title of an HTML page; without title, return the text without tags."""
     text = body[:_PAGE_CHARACTERS].decode("utf-8", errors="replace")
     title = _TITLE.search(text)
     return title[1] if title else _TAG.sub(" ", _UNSEEN.sub(" ", text))

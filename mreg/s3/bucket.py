@@ -1,4 +1,4 @@
-"""One bucket: its objects, each call a round trip, repeated where it fails in passing."""
+"""One bucket and its objects. Each call is a round trip and is retried after transient failures."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from botocore.session import Session
 from mreg.domain.digest import Digest
 from mreg.errors import Corrupt, MregError
 from mreg.s3.answers import UNREADABLE, Fields, begins_at, watch
-from mreg.s3.express import SMALL_BYTES, Express
 from mreg.s3.failures import FAILURES, code_of, foreign, is_foreign, passing, refused, status_of
 from mreg.s3.integrity import SUM_HEADER, Way, encoded, protect, sign_with_digests
-from mreg.s3.patience import Patience
 from mreg.s3.reading import ObjectReader
+from mreg.s3.retry import RetryPolicy
+from mreg.s3.small_objects import SMALL_BYTES, SmallObjectClient
 from mreg.s3.traits import BARE, REMEMBERED_SECONDS, Memory, Traits
 from mreg.s3.trying import find_tags, find_way, revives
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-"""How long an answer may take to begin, or to go on. AWS keeps a connection alive while it joins parts."""
+"""Timeout for the start of a response and between its packets. AWS sends keep-alive bytes while it joins parts."""
 
 CONNECTIONS = 32
 
 CONFLICTS, CONFLICT_SECONDS = 100, 0.1
-"""How often a put is tried while another of the same key is under way, and the longest pause after each."""
+"""Maximum number of tries of a put that conflicts with another put of the same key, and the longest pause between."""
 
 PUTS_OF_DAMAGED = 3
-"""How often an object is put again that arrived with other bytes, where the store has it by then."""
+"""Maximum number of times that an object is put again after it arrived damaged."""
 
 _PIECE = 1 << 20
 
 BODILESS = ("delete_object", "abort_multipart_upload")
-"""Operations whose answers have no fields, so that a page of a proxy is not detected."""
+"""Operations whose responses have no fields, so that a proxy's page cannot be detected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketSettings:
-    """How a bucket is reached; empty text where the AWS configuration or the default decides."""
+    """Connection settings of a bucket; an empty value means the AWS configuration or the default."""
 
     endpoint_url: str = ""
     region: str = ""
@@ -61,29 +61,29 @@ class BucketSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectStat:
-    """What is known of an object without reading it: bytes, when it was put (aware UTC), its entity tag."""
+    """Metadata of an object: size in bytes, time of the put (aware UTC) and entity tag."""
 
     size: int
     modified: datetime
     etag: str
 
 
-class _Tried(threading.local):
-    """What one thread tries of a store; the requests of other threads are not changed."""
+class _Overrides(threading.local):
+    """Settings for the requests of one thread while it probes the store; other threads are not affected."""
 
     way: Way | None = None
     tags = ""
 
 
 class Bucket:
-    """The objects of one bucket under one prefix; safe for threads. Nothing is called before it must be.
+    """The objects of one bucket under one prefix; safe for threads. It connects on first use.
 
-    Credentials come by botocore's ordinary chain and are never seen here. Failures come out as `MregError`.
+    Credentials come from botocore's standard chain. Failures are raised as `MregError`.
 
     Args:
         url: ``s3://bucket/prefix``.
-        notice: Told where a store is waited for.
-        memory: The folder in which this machine remembers what stores do; empty to remember nothing.
+        notice: Called with a text for the user while a store does not answer.
+        memory: Folder in which the traits of stores are remembered on this machine (default: none).
     """
 
     def __init__(self, url: str, settings: BucketSettings, notice: Callable[[str], None], memory: str = "") -> None:
@@ -91,23 +91,23 @@ class Bucket:
         self.prefix = prefix.strip("/")
         self.url = f"s3://{self.name}/{self.prefix}".rstrip("/")
         self._settings = settings
-        self.patience = Patience(self.url, settings.endpoint_url or "AWS", notice)
+        self.retry = RetryPolicy(self.url, settings.endpoint_url or "AWS", notice)
         self._conditions = True
         self._connecting = threading.Lock()
-        self._connection: tuple[Any, Express] | None = None
+        self._connection: tuple[Any, SmallObjectClient] | None = None
         self._memory = Memory(memory, f"{self.address} {self.name}")
         self._trying = threading.RLock()
         self._traits: Traits | None = None
         self._found_at = 0.0
         self._sent_as = Way.SUM
-        self._tried = _Tried()
+        self._overrides = _Overrides()
 
     @property
     def client(self) -> Any:
-        """botocore's client, made when it is first needed."""
+        """botocore's client, created on first use."""
         return self._connected()[0]
 
-    def _connected(self) -> tuple[Any, Express]:
+    def _connected(self) -> tuple[Any, SmallObjectClient]:
         with self._connecting:
             if self._connection is None:
                 try:
@@ -116,11 +116,11 @@ class Bucket:
                     watch(client)
                     sign_with_digests(client)
                     client.meta.events.register("before-sign.s3", lambda request, **_: self._protect(request))
-                    self._connection = client, Express(client, session, self.name, CONNECTIONS, self._protect)
+                    self._connection = client, SmallObjectClient(client, session, self.name, CONNECTIONS, self._protect)
                 except (*FAILURES, ValueError) as error:
-                    raise self.patience.translated(error) from error
-                self.patience.endpoint = client.meta.endpoint_url
-                self.patience.secrets = _secrets(session)
+                    raise self.retry.translated(error) from error
+                self.retry.endpoint = client.meta.endpoint_url
+                self.retry.secrets = _secrets(session)
             return self._connection
 
     def _connect(self, session: Session) -> Any:
@@ -136,25 +136,25 @@ class Bucket:
                 max_pool_connections=CONNECTIONS,
                 retries={"mode": "standard", "total_max_attempts": 1},
                 user_agent_extra="mreg",
-                # Stores of one's own seldom have a name in DNS for each bucket.
-                # The content of every request is signed, but for those that `Signer` knows to be checked otherwise.
+                # Self-hosted stores seldom have a DNS name for each bucket.
+                # The signature covers the content of every request, except where `Signer` uses a checksum header.
                 s3={"addressing_style": style, "payload_signing_enabled": True},
             ),
         )
 
-    # What the store does
+    # Traits of the store
 
     def _protect(self, request: Any) -> None:
-        protect(request, self._tried.way or self._sent_as)
+        protect(request, self._overrides.way or self._sent_as)
 
     @property
     def may_ask_for_sums(self) -> bool:
-        """Whether the store may be asked to check SHA-256 sums: AWS_REQUEST_CHECKSUM_CALCULATION can forbid it."""
+        """True if uploads may ask the store to check SHA-256 sums; AWS_REQUEST_CHECKSUM_CALCULATION can forbid it."""
         return bool(self.client.meta.config.request_checksum_calculation != "when_required")
 
     @property
     def traits(self) -> Traits:
-        """The known traits of the store; those that were not tried yet are empty."""
+        """The known traits of the store; those that were not probed yet are empty."""
         with self._trying:
             if self._traits is None or time.time() - self._found_at >= REMEMBERED_SECONDS:
                 self._traits, self._found_at = self._memory.load()
@@ -163,23 +163,23 @@ class Bucket:
             return self._traits
 
     def learn(self, traits: Traits) -> None:
-        """Take what was found out, and remember it on this machine."""
+        """Set the traits, and remember them on this machine."""
         with self._trying:
             if traits != self.traits:
                 self._traits = traits
                 self._memory.keep(traits, self._found_at)
 
     def forget(self) -> None:
-        """Forget the traits of the store, so that each is tried again when it is needed."""
+        """Forget the traits of the store, so that each is probed again when it is needed."""
         with self._trying:
             self._traits, self._found_at = Traits(), time.time()
 
     @property
     def way(self) -> Way:
-        """What finds damage of uploads on their way. It is tried before the first upload.
+        """How damage of uploads in transit is detected; probed before the first upload.
 
         Raises:
-            Unavailable: Nothing does, or the store cannot be written.
+            Unavailable: No method works with this store, or it cannot be written.
         """
         with self._trying:
             way = self.traits.way
@@ -190,22 +190,22 @@ class Bucket:
 
     @contextlib.contextmanager
     def sending_as(self, way: Way) -> Iterator[None]:
-        """Let the sum of an upload of this thread become what one way checks meanwhile: for trying it."""
-        self._tried.way = way
+        """Send this thread's checksums for one method within the ``with`` block; for probes."""
+        self._overrides.way = way
         try:
             yield
         finally:
-            self._tried.way = None
+            self._overrides.way = None
 
     def require_conditions(self, key: str, *, again: bool = False) -> None:
-        """Raise if writers of one object would overwrite each other here. This is tried once, with a probe.
+        """Check with a probe that conditional writes work, so that concurrent writers cannot overwrite each other.
 
         Args:
-            again: Try also if it is known.
+            again: Probe the store even if the result is known.
 
         Raises:
-            Unfit: The store ignores a condition, or refuses a right one.
-            Unavailable: It cannot be written.
+            Unfit: The store ignores a condition, or refuses a condition that holds.
+            Unavailable: The store cannot be written.
         """
         with self._trying:
             if again or not self.traits.tags:
@@ -214,7 +214,7 @@ class Bucket:
 
     @property
     def revives(self) -> bool:
-        """Whether a put with If-None-Match succeeds where an object was deleted; tried when it is first asked for."""
+        """True if a put with If-None-Match succeeds after the object was deleted; probed on first use."""
         with self._trying:
             known = self.traits.revives
             if known is None:
@@ -223,121 +223,124 @@ class Bucket:
             return known
 
     def _see_version(self, version: str) -> None:
-        """Notice by the answer to a put that versioning was turned on or off: conditions may work no more."""
+        """Forget the probed conditions if the response to a put shows that versioning was turned on or off."""
         versioned = version not in ("", "null")
         if versioned != self.traits.versioned:
             self.learn(replace(self.traits, versioned=versioned, tags="", revives=None))
 
     @property
     def if_absent(self) -> dict[str, Any]:
-        """The arguments that make a write fail where the object exists; empty where the store does not know them."""
+        """Parameters that make a write fail if the object exists; empty if the store does not support them."""
         return {"IfNoneMatch": "*"} if self._conditions else {}
 
     def forget_conditions(self) -> None:
-        """The store said that it does not know conditional writes."""
+        """Stop using conditional writes, because the store answered that it does not support them."""
         self._conditions = False
 
     def checksum(self, digest: Digest) -> dict[str, Any]:
-        """The arguments by which an upload is held against a digest, by whatever finds damage here.
+        """Return the upload parameters that verify a digest with the method of this store; see `way`.
 
         Raises:
-            Unavailable: Nothing does, or the store cannot be written.
+            Unavailable: No method works with this store, or it cannot be written.
         """
         self._sent_as = self.way
         return {"ChecksumSHA256": encoded(bytes.fromhex(digest.value))}
 
-    def ask(self, operation: str, **words: Any) -> Any:
-        """Return the answer to one operation of the client on this bucket, which is asked for once.
+    def ask(self, operation: str, **params: Any) -> Any:
+        """Call an operation of the client on this bucket once, without retries, and return the response.
 
         Raises:
             BotoCoreError, ClientError: The operation failed.
-            ResponseParserError: The answer cannot be read.
+            ResponseParserError: The response cannot be parsed.
         """
         try:
-            return getattr(self.client, operation)(Bucket=self.name, **words)
+            return getattr(self.client, operation)(Bucket=self.name, **params)
         except UNREADABLE as error:
             raise ResponseParserError(f"the answer cannot be read: {error}") from error
 
     def call(
-        self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **words: Any
+        self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **params: Any
     ) -> Any:
-        """Return the answer to one operation of the client on this bucket, repeated while it may succeed later.
+        """Call an operation of the client on this bucket, with retries, and return the response.
 
-        A stream among the words is read from its position by each try.
+        Each try reads a stream in ``Body`` from its current position.
+
+        Args:
+            expected: Returns whether an exception is raised unchanged, without retries.
 
         Raises:
-            Unavailable: The operation failed, or the answer has nothing that an S3 store answers.
+            Unavailable: The operation failed, or the response is not that of an S3 store.
         """
-        body: Any = words.get("Body")
+        body: Any = params.get("Body")
         start = body.tell() if hasattr(body, "tell") else 0
 
         def work() -> Any:
             if hasattr(body, "seek"):
                 body.seek(start)
-            return self.ask(operation, **words)
+            return self.ask(operation, **params)
 
-        answer = self.patience.run(work, expected=expected)
+        answer = self.retry.run(work, expected=expected)
         if operation not in BODILESS and set(answer) <= {"ResponseMetadata"}:
-            raise foreign(self.patience.endpoint, f" (HTTP {answer['ResponseMetadata']['HTTPStatusCode']})")
-        return Fields(answer, lambda: foreign(self.patience.endpoint))
+            raise foreign(self.retry.endpoint, f" (HTTP {answer['ResponseMetadata']['HTTPStatusCode']})")
+        return Fields(answer, lambda: foreign(self.retry.endpoint))
 
     @property
     def address(self) -> str:
-        """The address of the store, as the profile has it."""
+        """The address of the store, as written in the profile."""
         return self._settings.endpoint_url or "AWS"
 
     def clock(self) -> datetime:
-        """The time by the store's clock (aware UTC), to the second."""
+        """Return the time of the store's clock (aware UTC), in whole seconds."""
         answer = self.call("list_objects_v2", Prefix=self.key(""), MaxKeys=1)
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         try:
             found = parsedate_to_datetime(date)
         except (ValueError, OverflowError):
-            raise foreign(self.patience.endpoint, " (no date)") from None
+            raise foreign(self.retry.endpoint, " (no date)") from None
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     def key(self, key: str) -> str:
-        """The object's name in the bucket."""
+        """Return the full key in the bucket for a key under the prefix."""
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def put(self, key: str, data: bytes, digest: Digest, *, if_absent: bool = False) -> bool:
-        """Make the object, whole or not at all; False where it was there and ``if_absent``.
+        """Put an object atomically; return False if `if_absent` is set and the object exists.
 
-        A store that does not know the condition is asked first, and then overwritten if two come at once.
+        If the store does not support conditions, it is looked up first, and simultaneous puts can both return True.
         """
-        words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
+        params: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         if not if_absent:
-            self._put_whole(words)
+            self._put_whole(params)
             return True
-        made = self._put_if_absent(words)
-        if made is None:  # the store does not know the condition
+        made = self._put_if_absent(params)
+        if made is None:  # the store does not support the condition
             made = self.stat(key) is None
             if made:
-                self._put_whole(words)
-        return made or self._put_over_marker(key, words)
+                self._put_whole(params)
+        return made or self._put_over_marker(key, params)
 
-    def _put_whole(self, words: dict[str, Any]) -> None:
-        """Put an object until it has the bytes that were sent.
+    def _put_whole(self, params: dict[str, Any]) -> None:
+        """Put an object, again if it arrived damaged or another put has replaced it.
 
         Raises:
-            Unavailable: It has other bytes each time.
+            Unavailable: The object has other bytes after each put.
         """
         for _ in range(PUTS_OF_DAMAGED):
-            if self._put(words):
+            if self._put(params):
                 return
-        raise self.patience.damaged()
+        raise self.retry.damaged()
 
-    def _put_if_absent(self, words: dict[str, Any]) -> bool | None:
-        """Whether the object was made; None where the store does not know the condition."""
+    def _put_if_absent(self, params: dict[str, Any]) -> bool | None:
+        """Return whether the object was created; None if the store does not support the condition."""
         for tries in range(1, CONFLICTS + 1):
             if not self._conditions:
                 break
-            status, etag = self._put_express(words, {"If-None-Match": "*"})
+            status, etag = self._put_small(params, {"If-None-Match": "*"})
             if status == 412:
                 return False
             try:
-                if not etag and (status or not self._put(self.if_absent | words, expected=_is_condition)):
-                    self._put_whole(words)  # it was made, and has other bytes
+                if not etag and (status or not self._put(self.if_absent | params, expected=_is_condition)):
+                    self._put_whole(params)  # the object was created, but has other bytes
                 return True
             except ClientError as error:
                 if status_of(error) == 412:
@@ -346,22 +349,22 @@ class Bucket:
                     self.forget_conditions()
                     return None
                 if tries == CONFLICTS:
-                    raise self.patience.translated(error) from error
-            # 409: another's put of the same key is under way; when it is through this one finds it there.
+                    raise self.retry.translated(error) from error
+            # 409: another put of the same key is in progress. Once it is done, the next try finds the object.
             time.sleep(random.uniform(0.5, 1) * CONFLICT_SECONDS)  # noqa: S311
         return None
 
-    def _put_over_marker(self, key: str, words: dict[str, Any]) -> bool:
-        """Put an object that is absent although the store refused to make it. Return whether it was absent."""
+    def _put_over_marker(self, key: str, params: dict[str, Any]) -> bool:
+        """Put an object that does not exist although the store refused to create it; return whether it was put."""
         if not self._conditions or self.revives or self.stat(key) is not None:
             return False
-        self._put_whole(words)
+        self._put_whole(params)
         return True
 
-    def put_right(self, key: str, data: bytes, digest: Digest) -> bool:
-        """Put an object again if it should have these bytes and has others. Return whether it was put.
+    def repair(self, key: str, data: bytes, digest: Digest) -> bool:
+        """Replace an object that exists with other bytes; return whether it was put.
 
-        Looked at on a store that checks nothing alone, where a push that was killed can leave damaged bytes.
+        Only checked on a store that verifies nothing: there a killed push can leave a damaged object.
         """
         if self.way is not Way.TAG:
             return False
@@ -373,50 +376,50 @@ class Bucket:
             return False
         return self.put(key, data, digest)
 
-    def _put_express(self, words: dict[str, Any], condition: dict[str, str]) -> tuple[int, str]:
-        """Status and entity tag of a small put by the shorter way; 0 where it must go by the client."""
-        data = words["Body"]
+    def _put_small(self, params: dict[str, Any], condition: dict[str, str]) -> tuple[int, str]:
+        """Put a small object with `SmallObjectClient`; return status and entity tag, or 0 if botocore must do it."""
+        data = params["Body"]
         if len(data) > SMALL_BYTES:
             return 0, ""
-        headers = {**condition, SUM_HEADER: words["ChecksumSHA256"]}
-        express = self._connected()[1]
-        status, etag, version = self.patience.first(lambda: express.put(words["Key"], data, headers), (0, "", ""))
+        headers = {**condition, SUM_HEADER: params["ChecksumSHA256"]}
+        small = self._connected()[1]
+        status, etag, version = self.retry.try_once(lambda: small.put(params["Key"], data, headers), (0, "", ""))
         if status:
-            self.patience.answered()
+            self.retry.answered()
         if status == 200:
-            etag = self._settled(words, etag, version)
+            etag = self._settled(params, etag, version)
         return status, etag
 
-    def _put(self, words: dict[str, Any], *, expected: Callable[[Exception], bool] = lambda _error: False) -> str:
-        answer = self.genuine(self.call("put_object", expected=expected, **words))
-        return self._settled(words, answer["ETag"], answer.get("VersionId", ""))
+    def _put(self, params: dict[str, Any], *, expected: Callable[[Exception], bool] = lambda _error: False) -> str:
+        answer = self.genuine(self.call("put_object", expected=expected, **params))
+        return self._settled(params, answer["ETag"], answer.get("VersionId", ""))
 
-    def _settled(self, words: dict[str, Any], etag: str, version: str) -> str:
-        """The entity tag of an object that was put and has the bytes that were sent; empty if it has others by now.
+    def _settled(self, params: dict[str, Any], etag: str, version: str) -> str:
+        """Return the entity tag of an object that arrived undamaged; empty if the object has other bytes now.
 
-        Most stores give the MD5 sum of the bytes as the tag. Where the tag is another one, the object is read: the
-        store encrypts it, or it is not what was sent, or another put over it. Where the store checks nothing, an
-        object that arrived with other bytes is put again, unless another replaced it.
+        Most stores return the MD5 sum of the bytes as the entity tag. If the tag differs, the object is read: the store
+        encrypts objects, the object arrived damaged, or another put has replaced it. If the store verifies nothing, an
+        object that arrived damaged is put again, unless another put has replaced it.
 
         Raises:
-            Unavailable: It arrived with other bytes each time.
+            Unavailable: The object arrived damaged each time.
         """
         self._see_version(version)
         checked = self._sent_as is not Way.TAG
         if checked and self.traits.opaque:
             return etag
-        md5 = _md5(words["Body"])
-        again = {name: value for name, value in words.items() if name not in ("IfMatch", "IfNoneMatch")}
+        md5 = _md5(params["Body"])
+        again = {name: value for name, value in params.items() if name not in ("IfMatch", "IfNoneMatch")}
         for left in range(PUTS_OF_DAMAGED, -1, -1):
             if etag.strip('"') == md5:
                 return etag
             try:
-                found = self._fetch(words["Key"])
+                found = self._fetch(params["Key"])
             except MregError as error:
                 if checked and refused(error.__cause__):  # these credentials can only write
                     return etag
                 raise
-            if found is not None and found[0] == words["Body"]:
+            if found is not None and found[0] == params["Body"]:
                 if checked and found[1].strip('"') != md5:
                     self.learn(replace(self.traits, opaque=True))
                 return found[1]
@@ -429,45 +432,49 @@ class Bucket:
                     etag = str(self.genuine(put)["ETag"])
                 except ClientError:
                     return ""
-        raise self.patience.damaged()
+        raise self.retry.damaged()
 
     def tag(self, etag: str) -> str:
-        """An entity tag as the store wants it in If-Match."""
-        return etag.strip('"') if (self._tried.tags or self.traits.tags) == BARE else etag
+        """Return an entity tag in the form that the store accepts in If-Match."""
+        return etag.strip('"') if (self._overrides.tags or self.traits.tags) == BARE else etag
 
     @contextlib.contextmanager
     def tags_as(self, form: str) -> Iterator[None]:
-        """Let this thread send entity tags quoted or bare meanwhile: for trying it."""
-        self._tried.tags = form
+        """Send this thread's entity tags in one form, quoted or bare, within the ``with`` block; for probes."""
+        self._overrides.tags = form
         try:
             yield
         finally:
-            self._tried.tags = ""
+            self._overrides.tags = ""
 
     def genuine(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """The answer, if it is a store's by its entity tag, and not a page that a proxy gave with status 200.
+        """Return the response if it has an entity tag, as a page of a proxy with status 200 has not.
 
         Raises:
-            Unavailable: It is not.
+            Unavailable: The response has no entity tag.
         """
         if "ETag" not in answer:
-            raise foreign(self.patience.endpoint)
+            raise foreign(self.retry.endpoint)
         return answer
 
     def fetch(self, key: str, etag: str = "", largest: int = sys.maxsize) -> tuple[bytes, str] | None:
-        """A whole object with its entity tag; no bytes where it still has the one given, None where there is none.
+        """Return the bytes and the entity tag of an object; None if it does not exist.
+
+        Args:
+            etag: Known entity tag; if it still matches, the bytes returned are empty.
+            largest: Maximum size in bytes.
 
         Raises:
-            Corrupt: It has more than the largest number of bytes, of which none is read.
+            Corrupt: The object is larger.
         """
         return self._fetch(self.key(key), etag, largest)
 
     def _fetch(self, name: str, etag: str = "", largest: int = sys.maxsize) -> tuple[bytes, str] | None:
-        """`fetch` of an object by its name in the bucket."""
-        express = self._connected()[1]
-        found = self.patience.first(lambda: express.fetch(name, etag, largest), None)
+        """Return `fetch` of an object by its full key."""
+        small = self._connected()[1]
+        found = self.retry.try_once(lambda: small.fetch(name, etag, largest), None)
         if found is not None:
-            self.patience.answered()
+            self.retry.answered()
             return found
         condition = {"IfNoneMatch": etag} if etag else {}
 
@@ -475,7 +482,7 @@ class Bucket:
             answer = self.genuine(self.ask("get_object", Key=name, **condition))
             with contextlib.closing(answer["Body"]) as body:
                 size = answer.get("ContentLength")
-                if size is None:  # it is as long as it turns out to be
+                if size is None:  # the store announced no length
                     pieces = iter(lambda: body.read(_PIECE), b"")
                     data = b"".join(_until(pieces, largest))
                     size = len(data)
@@ -489,92 +496,95 @@ class Bucket:
             return data, answer["ETag"]
 
         try:
-            return self.patience.run(read, expected=lambda error: _is_missing(error) or status_of(error) == 304)
+            return self.retry.run(read, expected=lambda error: _is_missing(error) or status_of(error) == 304)
         except ClientError as error:
             return None if _is_missing(error) else (b"", etag)
 
     def swap(self, key: str, data: bytes, digest: Digest, etag: str) -> str:
-        """Replace an object that still has an entity tag, or make one (empty tag) where there is none; its new tag.
+        """Replace an object if its entity tag matches (compare-and-swap), and return the new entity tag.
 
-        Empty where another was faster, or where the store refuses a right entity tag: see `require_conditions`. Where
-        an answer is lost the same request is sent again, and then finds what the first one made: who must know asks
-        for what is there.
+        The result is empty if another writer was faster, or if the store refuses matching entity tags (see
+        `require_conditions`). It can also be empty after a successful write: if a response is lost, the retry conflicts
+        with the first try. A caller that needs certainty fetches the object.
+
+        Args:
+            etag: Expected entity tag; empty to create the object.
 
         Raises:
-            Unavailable: The store does not implement such conditions, or can't be reached.
+            Unavailable: The store does not support conditions, or cannot be reached.
         """
-        words: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
+        params: dict[str, Any] = {"Key": self.key(key), "Body": data, **self.checksum(digest)}
         name, value = ("If-Match", self.tag(etag)) if etag else ("If-None-Match", "*")
-        status, new = self._put_express(words, {name: value})
+        status, new = self._put_small(params, {name: value})
         if status:
             return new
         try:
-            return self._put({**words, name.replace("-", ""): value}, expected=_is_overtaken)
+            return self._put({**params, name.replace("-", ""): value}, expected=_is_overtaken)
         except ClientError:
             return ""
 
     def stat(self, key: str) -> ObjectStat | None:
-        """What is known of an object, None where there is none."""
+        """Return the metadata of an object; None if it does not exist."""
         return self._stat(self.key(key))
 
     def _stat(self, name: str) -> ObjectStat | None:
-        """`stat` of an object by its name in the bucket."""
+        """Return `stat` of an object by its full key."""
         try:
             found = self.genuine(self.call("head_object", expected=_is_mute, Key=name))
         except ClientError as error:
             if _is_missing(error):
                 return None
-            # The answer to a HEAD has no words; that to a GET has. A store may call a missing object a page.
+            # Unlike HEAD, GET returns an error code. For a missing object, a store can answer with an HTML page.
             try:
                 self.call("get_object", expected=_is_missing, Key=name, Range="bytes=0-0")["Body"].close()
             except ClientError:
                 return None
             if status_of(error) != 404:
-                raise self.patience.translated(error) from error
-            found = self.genuine(self.call("head_object", Key=name))  # it was made in between
+                raise self.retry.translated(error) from error
+            found = self.genuine(self.call("head_object", Key=name))  # created in the meantime
         except MregError as error:
-            raise self._in_words(name, error) from error.__cause__
+            raise self._with_details(name, error) from error.__cause__
         return ObjectStat(size=found["ContentLength"], modified=found["LastModified"], etag=found["ETag"])
 
-    def _in_words(self, name: str, error: MregError) -> MregError:
-        """Return the error for a HEAD that failed for good, with what the answer to a GET says; it is asked once."""
+    def _with_details(self, name: str, error: MregError) -> MregError:
+        """Return the error for a failed HEAD with the details from the response to a single GET."""
         cause = error.__cause__
         if not isinstance(cause, ClientError) or not code_of(cause).isdecimal():
             return error
         try:
             self.ask("get_object", Key=name, Range="bytes=0-0")["Body"].close()
-        except ClientError as said:
-            return self.patience.translated(said)
+        except ClientError as get_error:
+            return self.retry.translated(get_error)
         except FAILURES:
             return error
         return error
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO | None:
-        """An object's bytes; None where there is none. A connection that breaks is taken up again where it broke."""
+        """Open an object for reading; None if it does not exist. A broken connection is resumed at the next byte."""
         if length is not None and length <= SMALL_BYTES:
-            express, wanted = self._connected()[1], length
-            data = self.patience.first(lambda: express.get(self.key(key), start, wanted), None)
+            small, wanted = self._connected()[1], length
+            data = self.retry.try_once(lambda: small.get(self.key(key), start, wanted), None)
             if data is not None:
-                self.patience.answered()
+                self.retry.answered()
                 return BytesIO(data)
-        reader = ObjectReader(self.patience, lambda place, count: self._get(key, place, count), start, length)
+        reader = ObjectReader(self.retry, lambda start, count: self._get(key, start, count), start, length)
         return cast("BinaryIO", reader) if reader.found else None
 
     def _get(self, key: str, start: int, length: int | None) -> Any:
-        words: dict[str, Any] = {"Key": self.key(key)}
+        params: dict[str, Any] = {"Key": self.key(key)}
         if length is not None:
-            words["Range"] = f"bytes={start}-{start + length - 1}"
+            params["Range"] = f"bytes={start}-{start + length - 1}"
         elif start:
-            words["Range"] = f"bytes={start}-"
-        answer = self.ask("get_object", **words)
+            params["Range"] = f"bytes={start}-"
+        answer = self.ask("get_object", **params)
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
         if not begins_at(start, answer["ResponseMetadata"]["HTTPStatusCode"], headers):
             answer["Body"].close()
-            raise foreign(self.patience.endpoint, " (it gave other bytes of the object than were asked for)")
+            raise foreign(self.retry.endpoint, " (it gave other bytes of the object than were asked for)")
         return answer["Body"]
 
     def list(self, prefix: str) -> Iterator[tuple[str, ObjectStat]]:
-        """Every object whose key begins with the prefix."""
+        """Yield every object whose key begins with a prefix, as key and metadata."""
         beginning = self.key("")
         for page in self.pages("list_objects_v2", ("ContinuationToken",), Prefix=self.key(prefix)):
             for found in page.get("Contents", ()):
@@ -589,36 +599,37 @@ class Bucket:
         markers: Sequence[str],
         *,
         expected: Callable[[Exception], bool] = lambda _error: False,
-        **words: Any,
+        **params: Any,
     ) -> Iterator[dict[str, Any]]:
-        """Every page of a list.
+        """Yield every page of a list operation; see `call`.
 
         Args:
-            markers: Arguments that say where a page begins; the page before has them with ``Next`` before their names.
+            markers: Names of the parameters that set the start of a page. The previous page returns their values,
+                under the names with the prefix ``Next``.
 
         Raises:
-            Unavailable: The list has no end: a page begins where an earlier one began.
+            Unavailable: The list does not end: a page starts at the same markers as an earlier page.
         """
-        began: set[tuple[str, ...]] = set()
+        starts: set[tuple[str, ...]] = set()
         while True:
-            page = self.call(operation, expected=expected, **words)
+            page = self.call(operation, expected=expected, **params)
             yield page
             if not page.get("IsTruncated"):
                 return
             following = {marker: page[f"Next{marker}"] for marker in markers}
-            place = tuple(map(str, following.values()))
-            if place in began:
-                raise foreign(self.patience.endpoint, f" ({operation}: the list begins again)")
-            began.add(place)
-            words.update(following)
+            start = tuple(map(str, following.values()))
+            if start in starts:
+                raise foreign(self.retry.endpoint, f" ({operation}: the list begins again)")
+            starts.add(start)
+            params.update(following)
 
     def delete(self, key: str) -> bool:
-        """Remove an object, if there is one. Return whether the store keeps a marker under the key."""
+        """Remove an object if it exists; return whether the store keeps a delete marker under the key."""
         return bool(self.call("delete_object", Key=self.key(key)).get("DeleteMarker"))
 
 
 def _until(pieces: Iterator[bytes], largest: int) -> Iterator[bytes]:
-    """Pieces of an object up to the first with which it is too large."""
+    """Yield the pieces of an object up to the first that exceeds the maximum size in bytes."""
     count = 0
     for piece in pieces:
         count += len(piece)
@@ -632,7 +643,7 @@ def _md5(data: bytes) -> str:
 
 
 def _secrets(session: Session) -> tuple[str, ...]:
-    """Return the secret key and session token in use, unless a request is needed to learn them."""
+    """Return the secret key and session token in use, if they are known without a request."""
     known = vars(session.get_credentials() or object)
     return tuple(str(known[key]) for key in ("secret_key", "token", "_secret_key", "_token") if known.get(key))
 

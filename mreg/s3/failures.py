@@ -1,4 +1,4 @@
-"""What an S3 store or the way to it did wrong, as errors of mreg; and whether it may pass by itself."""
+"""Translation of botocore's exceptions to `MregError`, and which of them are transient."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ LOST = (
     boto.ResponseStreamingError,
     boto.IncompleteReadError,
 )
-"""A connection that did not come about, or broke."""
+"""The connection could not be established, or it broke."""
 
 SILENCE = (boto.ConnectTimeoutError, boto.ReadTimeoutError)
-"""Nobody answered for as long as is waited for."""
+"""Timeouts."""
 
 FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError)
-"""All that botocore raises where a request fails."""
+"""Everything that botocore raises if a request fails."""
 
 KEYS_HINT = "check the credentials in use: aws sts get-caller-identity, or the keys of this store"
 RIGHTS_HINT = "grant these credentials the permissions that the README lists for S3"
@@ -69,7 +69,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "EntityTooLarge": ("an object is too large for it", "check the size limit of the store"),
 }
-"""Message and hint by the code of an S3 answer: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+"""Message and hint by S3 error code: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
 KMS_HINT = (
     "grant these credentials kms:GenerateDataKey and kms:Decrypt on the key that encrypts the bucket, and check that "
@@ -80,21 +80,21 @@ REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationC
 
 
 def code_of(error: BaseException) -> str:
-    """The code of an S3 answer; empty where there was none."""
+    """Return the S3 error code of an exception; empty if it has none."""
     if not isinstance(error, boto.ClientError):
         return ""
     return str(error.response.get("Error", {}).get("Code") or "")
 
 
 def status_of(error: BaseException) -> int:
-    """The HTTP status of an S3 answer; 0 where there was none."""
+    """Return the HTTP status of an S3 error response; 0 if there was none."""
     if not isinstance(error, boto.ClientError):
         return 0
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def message_of(error: BaseException) -> str:
-    """Return the unchanged sentence of the store in an S3 answer; empty if there is none or botocore made it up."""
+    """Return the unchanged error message of the store; empty if it sent none."""
     if not isinstance(error, boto.ClientError) or code_of(error).isdecimal():
         return ""
     message = str(error.response.get("Error", {}).get("Message") or "").strip()
@@ -102,7 +102,7 @@ def message_of(error: BaseException) -> str:
 
 
 def is_foreign(error: BaseException) -> bool:
-    """Whether an answer cannot be an S3 store's: it has no code, or it is an HTML page."""
+    """Return whether an error response does not come from an S3 store: it has no code, or it is an HTML page."""
     if not isinstance(error, boto.ClientError):
         return False
     headers: dict[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -111,29 +111,29 @@ def is_foreign(error: BaseException) -> bool:
 
 
 def throttled(error: BaseException) -> bool:
-    """Whether the store asks for fewer requests."""
+    """Return whether the store throttles requests."""
     return code_of(error) in THROTTLED
 
 
 def passing(error: BaseException) -> bool:
-    """Whether the same request may succeed a little later."""
+    """Return whether a failure is transient, so that a retry can succeed."""
     if isinstance(error, LOST):
         return not isinstance(error, boto.SSLError)
     return throttled(error) or code_of(error) in PASSING or status_of(error) in (500, 502, 503, 504)
 
 
 def refused(error: BaseException | None) -> bool:
-    """Whether a store said that it did not do what was asked."""
+    """Return whether the store refused a request with status 4xx."""
     return error is not None and 400 <= status_of(error) < 500 and not is_foreign(error)
 
 
 def translated(error: Exception, url: str, endpoint: str, secrets: Sequence[str] = ()) -> MregError:
-    """The error of mreg for one of botocore, with what the store or the system says itself.
+    """Return the `MregError` for an exception of botocore, with the original message of the store or the system.
 
     Args:
-        url: The bucket's, for the message.
-        endpoint: The address that was called.
-        secrets: Values that the message must not repeat.
+        url: URL of the bucket.
+        endpoint: URL that was called.
+        secrets: Values that the message must not contain.
     """
     if isinstance(error, boto.ClientError):
         return _answered(error, url, endpoint, secrets)
@@ -176,11 +176,11 @@ def translated(error: Exception, url: str, endpoint: str, secrets: Sequence[str]
 
 
 def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str] = ()) -> Unavailable:
-    """The error for an answer that an S3 store does not give, such as the page of a proxy.
+    """Return the error for a response that does not come from an S3 store, such as the page of a proxy.
 
     Args:
-        what: Details of the answer in parentheses.
-        page: Text of the answer.
+        what: Details of the response in parentheses.
+        page: Text of the response.
     """
     hint = "check endpoint_url in the profile, and whether a proxy answers: HTTPS_PROXY, HTTP_PROXY, NO_PROXY"
     if endpoint.startswith("http://") and "https" in page.lower():
@@ -191,34 +191,35 @@ def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str
     )
 
 
-def damaged(url: str, code: str = "", said: str = "") -> Unavailable:
-    """The error for an upload that arrived with other bytes than were sent, found by the store or by mreg."""
+def damaged(url: str, code: str = "", detail: str = "") -> Unavailable:
+    """Return the error for an upload that arrived damaged, detected by the store or by mreg."""
     return Unavailable(
-        f"{url} can't be used: the bytes that arrived are not those that were sent{f' ({code})' if code else ''}{said}",
+        f"{url} can't be used: the bytes that arrived are not those that were sent"
+        f"{f' ({code})' if code else ''}{detail}",
         hint="push again; if it fails again, look for a proxy that changes what is sent: HTTPS_PROXY, HTTP_PROXY",
     )
 
 
 def _without_tls(error: boto.SSLError, endpoint: str) -> Unavailable:
-    """The error for a TLS connection that did not come about."""
-    said = _reason(error)
-    code = next((found[1] for one in _chain(error) if (found := _OPENSSL.search(str(one)))), "")
+    """Return the error for a failed TLS handshake."""
+    reason = _reason(error)
+    code = next((found[1] for wrapped in _chain(error) if (found := _OPENSSL.search(str(wrapped)))), "")
     if code in NO_TLS:
         return Unavailable(
-            f"{endpoint} does not speak TLS: {said}",
+            f"{endpoint} does not speak TLS: {reason}",
             hint=f"if the store speaks plain HTTP, {_other_scheme(endpoint, 'http')}; otherwise check HTTPS_PROXY",
         )
     if code not in ("", "CERTIFICATE_VERIFY_FAILED"):
         return Unavailable(
-            f"the TLS connection to {endpoint} failed: {said}",
+            f"the TLS connection to {endpoint} failed: {reason}",
             hint="check endpoint_url in the profile, and whether a proxy is in the way: HTTPS_PROXY, NO_PROXY",
         )
     hint = "name the authority's file in AWS_CA_BUNDLE, or check endpoint_url in the profile"
-    if "expired" in said or "not yet valid" in said:
+    if "expired" in reason or "not yet valid" in reason:
         hint = "renew the certificate of the store, or set this machine's clock: timedatectl set-ntp true"
-    elif "mismatch" in said or "not valid for" in said or "doesn't match" in said:
+    elif "mismatch" in reason or "not valid for" in reason or "doesn't match" in reason:
         hint = "write the name that the certificate is for into endpoint_url in the profile"
-    return Unavailable(f"{endpoint} has no certificate that can be trusted: {said}", hint=hint)
+    return Unavailable(f"{endpoint} has no certificate that can be trusted: {reason}", hint=hint)
 
 
 _OPENSSL = re.compile(r"\[SSL: ([A-Z0-9_]+)\]")
@@ -229,12 +230,12 @@ NO_TLS = {
 """OpenSSL's reasons for bytes that are not TLS."""
 
 _ALERT = re.compile(r"\\x15\\x03[\\x00-\\x04]|\x15\x03")
-"""The beginning of a TLS alert where an HTTP answer is expected."""
+"""The start of a TLS alert where an HTTP response is expected."""
 
 
 def _is_tls(error: Exception) -> bool:
-    """Whether plain HTTP was answered with a TLS alert."""
-    return any(_ALERT.search(str(one)) for one in _chain(error))
+    """Return whether the server answered plain HTTP with a TLS alert."""
+    return any(_ALERT.search(str(wrapped)) for wrapped in _chain(error))
 
 
 def _other_scheme(endpoint: str, scheme: str) -> str:
@@ -250,45 +251,45 @@ def _lost(what: str, error: Exception) -> Unavailable:
 def _answered(error: boto.ClientError, url: str, endpoint: str, secrets: Sequence[str]) -> MregError:
     code, status = told(code_of(error), secrets)[:80], status_of(error)
     page = str(error.response.get("ResponseMetadata", {}).get("Page") or "")
-    said = attributed("the store", message_of(error), secrets) or attributed("the answer", page, secrets)
+    detail = attributed("the store", message_of(error), secrets) or attributed("the answer", page, secrets)
     if throttled(error):
         return Unavailable(
-            f"{url} asks for fewer requests ({code}){said}", hint="try again later, or with fewer at once"
+            f"{url} asks for fewer requests ({code}){detail}", hint="try again later, or with fewer at once"
         )
     if code in REGION:
         headers: dict[str, Any] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = told(str(error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region") or ""))
         where = f", in {region}" if region else ""
         hint = f"write region: {region} into the profile" if region else "check region and endpoint_url in the profile"
-        return Unavailable(f"{url} is elsewhere{where} ({code}){said}", hint=hint)
+        return Unavailable(f"{url} is elsewhere{where} ({code}){detail}", hint=hint)
     if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
-        return Conflict(f"{url} was changed by another at the same moment{said}", hint="run the command again")
+        return Conflict(f"{url} was changed by another at the same moment{detail}", hint="run the command again")
     if is_foreign(error) and not (code == "503" or (status >= 500 and status != 501)):
         return foreign(endpoint, f" (HTTP {status})", page or message_of(error), secrets)
     if "kms" in f"{code} {message_of(error)}".lower():
         return Unavailable(
-            f"{url} can't be used: the store cannot use its encryption key ({code}){said}", hint=KMS_HINT
+            f"{url} can't be used: the store cannot use its encryption key ({code}){detail}", hint=KMS_HINT
         )
     if code in WRONG_DIGEST:
-        return damaged(url, code, said)
+        return damaged(url, code, detail)
     if code in WORDS:
         words, hint = WORDS[code]
-        return Unavailable(f"{url} can't be used: {words} ({code}){said}", hint=hint)
+        return Unavailable(f"{url} can't be used: {words} ({code}){detail}", hint=hint)
     if status >= 500 and status != 501:
         number = f"HTTP {status}" if not code or code == str(status) else f"{code}, HTTP {status}"
         return Unavailable(
-            f"{url} can't be used: the store at {endpoint} failed ({number}){said}",
+            f"{url} can't be used: the store at {endpoint} failed ({number}){detail}",
             hint="try again later; if it stays, ask the operator of the store",
         )
     if not code or code.isdecimal():
         return foreign(endpoint, f" (HTTP {status})", page, secrets)
     return Unavailable(
-        f"{url} can't be used: the store refused the request ({code}){said}", hint="try each step: mreg profile check"
+        f"{url} can't be used: the store refused the request ({code}){detail}", hint="try each step: mreg profile check"
     )
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """An error and the errors that it wraps, outermost first."""
+    """Return an exception and the exceptions that it wraps, outermost first."""
     found = [error]
     inner = getattr(error, "kwargs", {}).get("error")
     while isinstance(inner, BaseException) and inner not in found:
@@ -298,7 +299,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost reason in a chain of wrapped errors, in one line."""
+    """Return the message of the innermost exception in a chain, as one line."""
     seen = _chain(error)[-1]
     text = getattr(seen, "strerror", None) or str(seen) or type(seen).__name__
     text = _SOURCE_LINE.sub("", text).strip()
@@ -307,7 +308,7 @@ def _reason(error: BaseException) -> str:
 
 
 _SOURCE_LINE = re.compile(r"\s*\(_ssl\.c:\d+\)|\[SSL: [A-Z0-9_]+\]\s*")
-"""What Python adds to OpenSSL's reason."""
+"""Text that Python adds to OpenSSL's message."""
 
 
 def _last(error: boto.BotoCoreError, name: str) -> str:

@@ -1,7 +1,7 @@
-"""How damage on the way to a store is found: one header of each upload becomes what the store checks.
+"""Detection of damage in transit: each upload carries a checksum that the store verifies.
 
-Callers give the SHA-256 sum of every upload as ``x-amz-checksum-sha256``. Not every store looks at it. So it is
-replaced, before the request is signed, by a header that the store is known to check.
+Callers pass the SHA-256 sum of every upload as ``x-amz-checksum-sha256``. Some stores ignore this header, so before the
+request is signed it is replaced by a header that the store is known to verify.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ MD5_HEADER = "Content-MD5"
 SIGNER = "mreg-s3v4"
 
 WRONG_DIGEST = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch")
-"""Codes of a store that received other bytes than those that were announced."""
+"""Error codes for an upload that does not match its checksum."""
 
 _SIGNED = "mreg_sha256"
 _CHUNK = 1 << 20
 
 
 class Way(StrEnum):
-    """What finds damage on the way to a store."""
+    """How damage in transit is detected."""
 
     SUM = "sum"
     SIGNATURE = "signature"
@@ -36,7 +36,7 @@ class Way(StrEnum):
 
     @property
     def words(self) -> str:
-        """What checks an upload, for people."""
+        """Description for users."""
         return {
             Way.SUM: "by the store: SHA-256 sum",
             Way.SIGNATURE: "by the store: SHA-256 sum in the signature",
@@ -46,18 +46,18 @@ class Way(StrEnum):
 
 
 def encoded(digest: bytes) -> str:
-    """A digest as S3's headers have it."""
+    """Return a digest in the Base64 form of S3's headers."""
     return base64.b64encode(digest).decode()
 
 
 def protect(request: Any, way: Way) -> None:
-    """Replace the sum of an upload by the one that the store checks; other requests stay unchanged.
+    """Replace the checksum header of an upload with one that the store verifies; other requests stay unchanged.
 
     Args:
-        request: A request of botocore that is not signed yet.
+        request: botocore request that is not signed yet.
 
     Raises:
-        Conflict: A file changed since its sum was made. The other ways leave it to the store to find that.
+        Conflict: The file changed since it was hashed; only checked with the methods that use MD5 sums.
     """
     announced = request.headers.get(SUM_HEADER)
     if announced is None or way is Way.SUM:
@@ -74,7 +74,7 @@ def protect(request: Any, way: Way) -> None:
 
 
 def _digests(body: Any) -> tuple[bytes, bytes]:
-    """SHA-256 and MD5 of a body, which is at the same place afterwards."""
+    """Return the SHA-256 and MD5 sums of a body; its position is unchanged afterwards."""
     md5 = hashlib.md5(usedforsecurity=False)
     if body is None or isinstance(body, bytes):
         md5.update(body or b"")
@@ -88,14 +88,14 @@ def _digests(body: Any) -> tuple[bytes, bytes]:
 
 
 def changed() -> Conflict:
-    """The error for a file that is not what it was when it was hashed."""
+    """Return the error for a file that changed after it was hashed."""
     return Conflict(
         "the file changed while it was read, so that no version was made", hint="push again once it is finished"
     )
 
 
 class Signer(S3SigV4Auth):  # type: ignore[misc]
-    """S3's signature, which covers the content unless another header does; a digest that is known is used."""
+    """S3's signature. It covers the content unless a checksum header does, and reuses a known digest."""
 
     def payload(self, request: Any) -> str:
         known = request.context.get(_SIGNED)
@@ -105,7 +105,7 @@ class Signer(S3SigV4Auth):  # type: ignore[misc]
 
 
 def sign_with_digests(client: Any) -> None:
-    """Let a client of botocore use `Signer` instead of S3's ordinary signature."""
+    """Make a botocore client use `Signer` instead of S3's standard signature."""
     AUTH_TYPE_MAPS[SIGNER] = Signer
 
     def choose(signature_version: Any, context: dict[str, Any], **_: object) -> str | None:

@@ -1,4 +1,4 @@
-"""Reading an object through connections that may break."""
+"""Reading an object over connections that can break."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from mreg.s3.failures import code_of, status_of
-from mreg.s3.patience import Patience
+from mreg.s3.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 Get = Callable[[int, int | None], Any]
-"""Gives the body of an answer with the bytes from a place on, as many as said or all."""
+"""Returns a response body with the bytes from an offset: a number of bytes, or all (None)."""
 
 
 class ObjectReader(io.RawIOBase):
-    """The bytes of an object as a stream; where its connection breaks it is taken up again from the next byte.
+    """The bytes of an object as a stream; if the connection breaks, it is resumed at the next byte.
 
     Attributes:
-        found: Whether there is such an object.
+        found: The object exists.
     """
 
-    def __init__(self, patience: Patience, get: Get, start: int, length: int | None) -> None:
-        self._patience = patience
+    def __init__(self, retry: RetryPolicy, get: Get, start: int, length: int | None) -> None:
+        self._retry = retry
         self._get = get
-        self._place = start
+        self._position = start
         self._end = None if length is None else start + length
         self._body: Any | None = None
         self._ended = False
         self.found = True
         try:
-            patience.run(self._open, expected=_is_missing)
+            retry.run(self._open, expected=_is_missing)
         except ClientError:
             self.found = False
 
     def _open(self) -> None:
-        length = None if self._end is None else self._end - self._place
+        length = None if self._end is None else self._end - self._position
         if length == 0:
             self._ended = True
             return
         try:
-            self._body = self._get(self._place, length)
+            self._body = self._get(self._position, length)
         except ClientError as error:
             if code_of(error) != "InvalidRange" and status_of(error) != 416:
                 raise
-            self._ended = True  # the object ends before
+            self._ended = True  # the object ends before this offset
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Buffer) -> int:
         view = memoryview(buffer)
-        return self._patience.run(lambda: self._readinto(view))
+        return self._retry.run(lambda: self._readinto(view))
 
     def _readinto(self, view: memoryview) -> int:
         if self._ended:
@@ -69,7 +69,7 @@ class ObjectReader(io.RawIOBase):
         except Exception:
             self._drop()
             raise
-        self._place += count
+        self._position += count
         self._ended = not count and len(view) > 0
         return count
 
@@ -84,7 +84,7 @@ class ObjectReader(io.RawIOBase):
 
 
 def _read_into(body: Any, view: memoryview) -> int:
-    """Read some bytes of an answer; botocore 1.36 has no ``readinto``."""
+    """Read into a buffer; the response bodies of botocore 1.36 have no ``readinto``."""
     if hasattr(body, "readinto"):
         return int(body.readinto(view))
     data = body.read(len(view))

@@ -1,4 +1,4 @@
-"""What a store does, found out by probes and remembered on this machine for a day."""
+"""Traits of a store, found by probes and remembered on this machine for a day."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mreg.folders import make_folders
 from mreg.s3.integrity import Way
 
 REMEMBERED_SECONDS = 24 * 3600.0
-"""How long a result is used. Another store or another version of it can be at the same address later."""
+"""How long a trait is used. Later another store, or another version, can be at the same address."""
 
 QUOTED, BARE = "quoted", "bare"
 
@@ -23,15 +23,15 @@ LONGEST_FILE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """The traits of one bucket of a store; each is None or empty before it was tried.
+    """The traits of one bucket of a store; each is None or empty until it is probed.
 
     Attributes:
-        way: What finds damage of an upload on its way.
-        tags: How the store wants an entity tag in If-Match, with its quotes or bare. Set only where a right tag
-            succeeds, a wrong one is refused, and If-None-Match is applied.
-        revives: Whether a put with If-None-Match succeeds where the object was deleted.
-        versioned: Whether the answer to a put had the id of a version.
-        opaque: Whether entity tags are not the MD5 sums of objects, as where the store encrypts them.
+        way: How damage of uploads in transit is detected.
+        tags: The form of entity tags that the store accepts in If-Match, quoted or bare. Set only if a matching tag
+            succeeds, another tag is refused, and If-None-Match works.
+        revives: A put with If-None-Match succeeds after the object was deleted.
+        versioned: The response to a put had a version ID.
+        opaque: Entity tags are not the MD5 sums of objects, for example because the store encrypts the objects.
     """
 
     way: Way | None = None
@@ -42,11 +42,11 @@ class Traits:
 
 
 class Memory:
-    """The traits of one bucket in a file; where that cannot be read or written nothing is remembered.
+    """The traits of one bucket in a file; nothing is remembered if the file cannot be read or written.
 
     Args:
-        folder: Of the traits of all stores, below the user's cache folder; empty for none.
-        bucket: The address of the store and the name of the bucket.
+        folder: Folder of these files, below the user's cache folder; empty for none.
+        bucket: Address of the store and name of the bucket.
     """
 
     def __init__(self, folder: str, bucket: str) -> None:
@@ -54,7 +54,7 @@ class Memory:
         self._path = os.path.join(folder, f"{sha256(bucket.encode()).hexdigest()[:24]}.json") if folder else ""
 
     def load(self) -> tuple[Traits, float]:
-        """The traits that were found out within the last day, and when the oldest was (Unix seconds)."""
+        """Return the traits found within the last day, and the time of the oldest (Unix seconds)."""
         now = time.time()
         nothing = Traits(), now
         if not self._path:
@@ -80,7 +80,11 @@ class Memory:
             return nothing
 
     def keep(self, traits: Traits, at: float) -> None:
-        """Remember traits, of which the oldest was found out at a time (Unix seconds)."""
+        """Remember traits.
+
+        Args:
+            at: Time when the oldest of them was found (Unix seconds).
+        """
         if not self._path:
             return
         partial = f"{self._path}.{os.urandom(8).hex()}.tmp"

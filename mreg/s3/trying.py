@@ -1,4 +1,4 @@
-"""Trying what a store does, with objects that are gone afterwards: nothing is assumed of a store."""
+"""Probes that find the traits of a store with temporary objects: nothing is assumed of a store."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from mreg.s3.bucket import Bucket, ObjectStat
 
 PROBES = "probes/"
-"""How the keys of probes begin; those of a catalog's begin with the catalog's key, see `probes_of`."""
+"""Prefix of the keys of probes; probes of a catalog begin with its key, see `probes_of`."""
 
 CONTENT, OTHER = b"mreg tries what this store checks", b"other bytes"
 
 
 def find_way(bucket: Bucket) -> Way:
-    """What finds damage of an upload: the first way by which the store refuses other bytes than were announced.
+    """Return the first method by which the store refuses an upload that does not match its checksum.
 
-    One request where the store checks SHA-256 sums.
+    This takes one request if the store checks SHA-256 sums.
 
     Raises:
-        Unavailable: The store cannot be written, or nothing finds damage.
+        Unavailable: The store cannot be written, or no method works.
     """
     with _probe(bucket) as (key, written):
         for way in (Way.SUM, Way.SIGNATURE, Way.MD5):
@@ -44,7 +44,7 @@ def find_way(bucket: Bucket) -> Way:
             if code in WRONG_DIGEST:
                 return way
             if code == "SignatureDoesNotMatch":
-                # The store found the other bytes, or the secret key is wrong; then this is refused as well.
+                # The store detected the damage, or the secret key is wrong; in that case this put fails as well.
                 written.append(_put(bucket, key, way, wrong=False)[0])
                 return way
         answer, _ = _put(bucket, key, Way.TAG, wrong=False)
@@ -54,7 +54,7 @@ def find_way(bucket: Bucket) -> Way:
             return Way.TAG
         found = bucket.fetch(key)
         if found is not None and found[0] != CONTENT:
-            raise bucket.patience.damaged()
+            raise bucket.retry.damaged()
         raise Unavailable(
             f"{bucket.url} can't be used: nothing tells whether an upload arrived as it was sent. The store checks "
             "neither SHA-256 sums nor signatures nor MD5 sums, and its entity tags are not MD5 sums",
@@ -63,16 +63,16 @@ def find_way(bucket: Bucket) -> Way:
 
 
 def _put(bucket: Bucket, key: str, way: Way, *, wrong: bool) -> tuple[dict[str, Any] | None, str]:
-    """The answer to an upload that announces its own sum or that of other bytes; None with the code of a refusal."""
+    """Put an object with its own checksum or a wrong one; return the response, or None and the error code."""
     announced = OTHER if wrong else CONTENT
-    words: dict[str, Any] = {"ChecksumSHA256": encoded(hashlib.sha256(announced).digest())}
+    params: dict[str, Any] = {"ChecksumSHA256": encoded(hashlib.sha256(announced).digest())}
     if way is Way.MD5 and wrong:
-        words = {"ContentMD5": encoded(hashlib.md5(announced, usedforsecurity=False).digest())}
-        words["ChecksumSHA256"] = encoded(hashlib.sha256(CONTENT).digest())
+        params = {"ContentMD5": encoded(hashlib.md5(announced, usedforsecurity=False).digest())}
+        params["ChecksumSHA256"] = encoded(hashlib.sha256(CONTENT).digest())
     try:
         with bucket.sending_as(way):
             answer = bucket.call(
-                "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **words
+                "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **params
             )
         return dict(bucket.genuine(answer)), ""
     except ClientError as error:
@@ -80,7 +80,7 @@ def _put(bucket: Bucket, key: str, way: Way, *, wrong: bool) -> tuple[dict[str, 
 
 
 def _is_refusal(way: Way, *, wrong: bool) -> Callable[[Exception], bool]:
-    """Whether a store refused the sum: for other bytes, or because it does not know such a header."""
+    """Return a function that tells if an error refuses the checksum: it does not match, or is not supported."""
 
     def is_refusal(error: Exception) -> bool:
         code = code_of(error)
@@ -93,7 +93,7 @@ def _is_refusal(way: Way, *, wrong: bool) -> Callable[[Exception], bool]:
 
 @contextlib.contextmanager
 def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
-    """An unused key, and a list of answers: the object is removed in the end if one of them is not empty."""
+    """Yield an unused key and a list for responses; the object is removed if the list has a response at the end."""
     key, written = f"{PROBES}{os.urandom(8).hex()}", list[object]()
     try:
         yield key, written
@@ -104,44 +104,49 @@ def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
 
 
 def probes_of(key: str) -> str:
-    """How the keys of a catalog's probes begin."""
+    """Return the prefix of the keys of a catalog's probes."""
     return f"{key}.probe-"
 
 
 def is_probe(key: str, start: str) -> bool:
-    """Whether a key that begins like those of probes is one."""
+    """Return whether a key is that of a probe.
+
+    Args:
+        start: Prefix of the keys of probes.
+    """
     return re.fullmatch("[0-9a-f]{16}", key.removeprefix(start)) is not None
 
 
 def left_probes(bucket: Bucket, start: str) -> Iterator[tuple[str, ObjectStat]]:
-    """The probes that are there: of clients that try the store just now, or that were killed meanwhile."""
+    """Return the existing probes: those in use at the moment, and those of killed clients."""
     return ((key, found) for key, found in bucket.list(start) if is_probe(key, start))
 
 
 def find_tags(bucket: Bucket, key: str) -> Traits:
-    """The known traits of the bucket, with the form of an entity tag in If-Match that works.
+    """Return the known traits of the bucket with the form of entity tags in If-Match that works.
 
-    A put where an object is, and one with an old tag, must be refused; one with the right tag must succeed.
+    A put with If-None-Match over an existing object must be refused, and so must a put with an old entity tag; a put
+    with the current tag must succeed.
 
     Args:
-        key: Of the catalog. The key of the probe begins with it.
+        key: Key of the catalog; the key of the probe begins with it.
 
     Raises:
-        Unfit: A condition is ignored, or a right one is refused.
+        Unfit: The store ignores a condition, or refuses a condition that holds.
         Unavailable: The store cannot be written.
     """
     probe, number = f"{probes_of(key)}{os.urandom(8).hex()}", 0
 
-    def swap(tag: str, *, right: bool = False) -> str:
-        """The new entity tag."""
+    def swap(tag: str, *, must_succeed: bool = False) -> str:
+        """Put new content and return its entity tag; if it `must_succeed`, check for a lost response."""
         nonlocal number
         number += 1
         data = b"%d" % number
-        return _swap(bucket, probe, data, tag) if right else bucket.swap(probe, data, _digest(data), tag)
+        return _swap(bucket, probe, data, tag) if must_succeed else bucket.swap(probe, data, _digest(data), tag)
 
     marked, problem, form, tried = False, "", "", False
     try:
-        first = swap("", right=True)
+        first = swap("", must_succeed=True)
         if not first:
             problem = NEVER
         elif swap(""):
@@ -149,8 +154,8 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
         else:
             for form in (QUOTED, BARE):
                 with bucket.tags_as(form):
-                    if swap(first, right=True):
-                        problem = IGNORED if swap(first) else ""  # it is the tag of an earlier content by now
+                    if swap(first, must_succeed=True):
+                        problem = IGNORED if swap(first) else ""  # by now this is the tag of an earlier content
                         break
                 problem = REFUSED
         tried = True
@@ -165,11 +170,11 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
 
 
 class Unfit(Unavailable):
-    """Writers of one object would overwrite each other in this bucket, or could not write.
+    """Conditional writes do not work in this bucket.
 
     Attributes:
-        problem: What the store does, as a clause.
-        versioned: Whether the bucket has or had versioning, on which it may depend.
+        problem: What is wrong with the store, as a clause.
+        versioned: The bucket has or had versioning, which can be the cause.
     """
 
     def __init__(self, problem: str, *, versioned: bool, hint: str = "") -> None:
@@ -185,7 +190,7 @@ MARKED = "a deleted object left a marker there, over which the store makes no ne
 
 
 def revives(bucket: Bucket) -> bool:
-    """Whether a put with If-None-Match succeeds where an object was deleted; Ceph keeps a marker that it refuses."""
+    """Return whether a put with If-None-Match succeeds after a delete; Ceph refuses it because of a delete marker."""
     with _probe(bucket) as (key, written):
         written.append(_swap(bucket, key, CONTENT, ""))
         bucket.delete(key)
@@ -193,7 +198,7 @@ def revives(bucket: Bucket) -> bool:
 
 
 def _swap(bucket: Bucket, key: str, data: bytes, tag: str) -> str:
-    """The new entity tag of a swap that should succeed. If its answer was lost, the object is asked for."""
+    """Return the new entity tag of a swap that should succeed; if the swap fails, check for a lost response."""
     new = bucket.swap(key, data, _digest(data), tag)
     if new:
         return new

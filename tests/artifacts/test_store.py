@@ -662,7 +662,7 @@ def test_the_progress_of_a_pull_that_begins_again_ends_at_its_size(tmp_path: Pat
             moved.append(one.size - one.start)
             yield iter([data[one.start :]])
 
-    place = Destination(tmp_path / "out" / "back", fetch, resumable=True, moved=moved.append)
+    place = Destination(tmp_path / "out" / "back", fetch, resumable=True, advance=moved.append)
     received = place.receive_file(digest, BIG, force=False)
     assert starts == [BIG // 2, 0]
     assert sum(moved) == BIG

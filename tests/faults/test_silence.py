@@ -22,7 +22,7 @@ from mreg.catalog.database import Connection
 from mreg.catalog.postgresql import PostgresqlDatabase
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.s3 import bucket as bucket_module
-from mreg.s3 import patience
+from mreg.s3 import retry
 from mreg.testing.database import add_event, count
 from tests.conftest import Mreg
 from tests.proxy import Proxy
@@ -33,8 +33,8 @@ from tests.servers import Place, PostgresqlLine, PostgresqlServer
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "SAID_AFTER", 0.5)
     monkeypatch.setattr(bucket_module, "READ_SECONDS", 2)
-    monkeypatch.setattr(patience, "SECONDS", 2)
-    monkeypatch.setattr(patience, "FIRST_SECONDS", 1)
+    monkeypatch.setattr(retry, "SECONDS", 2)
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 1)
     monkeypatch.setattr(postgresql, "SILENCE_SECONDS", 2)
     monkeypatch.setattr(postgresql_connection.Watched, "seconds", 2)
 

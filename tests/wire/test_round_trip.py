@@ -318,7 +318,7 @@ def test_a_result_is_the_same_after_encoding_and_decoding(kind: type[Any]) -> No
         encoded = encode(result)
         assert decode(kind, encoded) == result
         text = json.dumps(encoded, allow_nan=False)
-        again = decode(kind, json.loads(text))
+        again: Any = decode(kind, json.loads(text))
         assert again == result
         assert json.dumps(encode(again), allow_nan=False) == text
 

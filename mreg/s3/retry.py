@@ -1,4 +1,4 @@
-"""How long a store that does not answer is waited for, and how a person hears of it."""
+"""Retries of requests to a store, with notices for the user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from mreg.domain.told import attributed
 from mreg.errors import MregError, Unavailable
 from mreg.s3.failures import FAILURES, SILENCE, damaged, passing, throttled, translated
 from mreg.waiting import Watch
@@ -15,23 +14,22 @@ from mreg.waiting import Watch
 T = TypeVar("T")
 
 FIRST_SECONDS = 3.0
-"""Patience with a store that has not answered yet: its address may be wrong, and a person is waiting."""
+"""How long requests are retried if the store has never answered: its address can be wrong, and the user is waiting."""
 
 SECONDS = 60.0
-"""Patience with a store that has answered before, or that asks for patience."""
+"""How long requests are retried if the store has answered before, or throttles requests."""
 
 LONGEST_PAUSE = 5.0
 SAID_AFTER = 2.0
 
 
-class Patience:
-    """Repeats what fails in passing, with growing pauses, until it succeeds or patience is at its end.
+class RetryPolicy:
+    """Retries requests after transient failures with growing pauses, for a limited time; safe for threads.
 
-    Safe for threads. A try is one request; where it ends in silence it was waiting from its beginning, so that patience
-    and one silence bound the whole. A person hears of what lasts.
+    The time of a request that times out counts from its start, so the total is at most the limit plus one timeout.
 
     Args:
-        notice: Told, once for each time of trouble, that something is being waited for.
+        notice: Called with a text for the user, at most once in `SECONDS`, while requests fail or block.
     """
 
     def __init__(self, url: str, endpoint: str, notice: Callable[[str], None]) -> None:
@@ -40,22 +38,22 @@ class Patience:
         self.secrets: tuple[str, ...] = ()
         self._notice = notice
         self._answered = False
-        self._said_at = float("-inf")
-        self._watch = Watch(self._say_waiting)
+        self._notified_at = float("-inf")
+        self._watch = Watch(self._notify_waiting)
 
     def answered(self) -> None:
-        """The store has answered somebody who does not ask through this."""
+        """Record that the store answered a request which did not go through `run`."""
         self._answered = True
 
     def run(self, work: Callable[[], T], *, expected: Callable[[Exception], bool] = lambda _error: False) -> T:
-        """What the work gives.
+        """Return the result of a request, with retries.
 
         Args:
-            work: Run again after a failure that may pass.
-            expected: Failures that are answers, given on as they are.
+            work: Sends the request; called again after transient failures.
+            expected: Returns whether an exception is raised unchanged, without retries.
 
         Raises:
-            MregError: It failed for good.
+            MregError: The request failed, or the time is over.
         """
         began: float | None = None
         pause = 0.2
@@ -74,18 +72,18 @@ class Patience:
                 left = began + self._seconds(error) - now
                 if not passing(error) or left <= 0:
                     raise self.translated(error) from error
-                self._say(error, left, now - began)
-                time.sleep(min(pause * random.uniform(0.5, 1.5), left))  # noqa: S311  so that not all come at once
+                self._notify(error, left, now - began)
+                time.sleep(min(pause * random.uniform(0.5, 1.5), left))  # noqa: S311  clients must not retry in step
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 self._answered = True
                 return result
 
-    def first(self, work: Callable[[], T], otherwise: T) -> T:
-        """What a first try gives that `run` follows; ``otherwise`` where it ended in silence and there is time left.
+    def try_once(self, work: Callable[[], T], otherwise: T) -> T:
+        """Return the result of a single try before `run`; return `otherwise` if it timed out and time is left.
 
         Raises:
-            MregError: There is none.
+            MregError: The try timed out and no time is left.
         """
         tried = time.monotonic()
         try:
@@ -99,27 +97,22 @@ class Patience:
     def _seconds(self, error: Exception) -> float:
         return SECONDS if self._answered or throttled(error) else FIRST_SECONDS
 
-    def _say_waiting(self, waited: float) -> None:
+    def _notify_waiting(self, waited: float) -> None:
         now = time.monotonic()
-        if now - self._said_at > SECONDS:
-            self._said_at = now
+        if now - self._notified_at > SECONDS:
+            self._notified_at = now
             self._notice(f"waiting for {self.endpoint}, {waited:.0f} s by now")
 
-    def _say(self, error: Exception, left: float, waited: float) -> None:
+    def _notify(self, error: Exception, left: float, waited: float) -> None:
         now = time.monotonic()
-        if waited >= SAID_AFTER and now - self._said_at > SECONDS:
-            self._said_at = now
+        if waited >= SAID_AFTER and now - self._notified_at > SECONDS:
+            self._notified_at = now
             self._notice(f"{self.translated(error).message}; trying again for {left:.0f} s more")
 
     def translated(self, error: Exception) -> MregError:
-        """The error of mreg for a failure of this store."""
+        """Return the `MregError` for a failure of this store."""
         return translated(error, self.url, self.endpoint, self.secrets)
 
-    def damaged(self, code: str = "", said: str = "") -> Unavailable:
-        """The error for an upload that arrived with other bytes.
-
-        Args:
-            code: Of the store's refusal; empty where mreg found it.
-            said: What the store said of it.
-        """
-        return damaged(self.url, code, attributed("the store", said, self.secrets))
+    def damaged(self) -> Unavailable:
+        """Return the error for an upload that arrived damaged."""
+        return damaged(self.url)

@@ -1,9 +1,9 @@
-"""Small objects without the client's price of a request.
+"""Requests for small objects without the overhead of botocore's client.
 
-botocore's client spends more processor time on a request (its model, its rules of endpoints, its hooks) than a store
-near by does on a small object. Here the same signing and the same connections are used without all that. Whatever is
-not a plain success or a plain refusal is left to the client with its repeats and errors: this is a first try alone.
-Only silence comes out as it is, since it has been waited for.
+For a small object, botocore's client spends more processor time on a request (service model, endpoint rules, hooks)
+than a nearby store does. This module uses the same signing and HTTP sessions without that. It only makes the first try:
+any outcome except success and a failed condition is left to botocore's client with its retries and errors. Only
+timeouts are raised, since the time has been spent already.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from mreg.s3.failures import SILENCE
 from mreg.s3.integrity import Signer
 
 SMALL_BYTES = 1 << 20
-"""Up to this size the price of a request is felt."""
+"""Up to this size the overhead of botocore is noticeable."""
 
 
-class Express:
+class SmallObjectClient:
     """First tries at small objects of one bucket; safe for threads.
 
     Args:
-        client: Says where the bucket is and how it is signed for.
-        session: Has the credentials, and the certificates that are trusted.
-        protect: Makes the sum of an upload what the store checks, before it is signed.
+        client: botocore's client, for the address of the bucket and the signature settings.
+        session: botocore's session, for the credentials and the trusted certificates.
+        protect: Called with each request before it is signed; see `mreg.s3.integrity.protect`.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Express:
         )
 
     def put(self, key: str, data: bytes, headers: dict[str, str]) -> tuple[int, str, str]:
-        """The status of a PUT, and of a 200 the entity tag and the version: 200, 412, or 0 where the client must do it.
+        """Put an object and return the status, and with status 200 the entity tag and the version ID.
 
-        It is 0 also where no S3 store said so.
+        The status is 200, 412, or 0 if botocore's client must make the request.
         """
         answer = self._send("PUT", key, headers, data, SMALL_BYTES)
         if answer is not None and answer.status_code == 200 and "etag" in answer.headers:
@@ -72,7 +72,7 @@ class Express:
         return 0, "", ""
 
     def get(self, key: str, start: int, length: int) -> bytes | None:
-        """Some bytes of an object; None where the client must fetch them."""
+        """Return a range of an object; None if botocore's client must fetch it."""
         headers = {"Range": f"bytes={start}-{start + length - 1}"} if length else {}
         answer = self._send("GET", key, headers, None, max(length, SMALL_BYTES))
         if answer is None or not _is_whole(answer, 200, 206):
@@ -80,9 +80,11 @@ class Express:
         return bytes(answer.content) if begins_at(start, answer.status_code, answer.headers) else None
 
     def fetch(self, key: str, etag: str, largest: int) -> tuple[bytes, str] | None:
-        """A whole object and its entity tag, no bytes where it still has the one given; None for the client to say.
+        """Return the bytes and the entity tag of an object; None if botocore's client must fetch it.
 
-        One that is larger, or does not say how large it is, is not read.
+        Args:
+            etag: Known entity tag; if it still matches, the bytes returned are empty.
+            largest: Maximum size in bytes; the result for a larger object is None.
         """
         answer = self._send("GET", key, {"If-None-Match": etag} if etag else {}, None, largest)
         if answer is None:
@@ -106,10 +108,10 @@ class Express:
         except (BotoCoreError, HTTPError, ResponseParserError):
             return None
         if answer.status_code in (301, 307, 308, 400, 403):
-            self._usable = False  # the client knows more of this store than is known here
+            self._usable = False  # this store needs botocore's client
         return answer
 
 
 def _is_whole(answer: Any, *statuses: int) -> bool:
-    """Whether it is a success with all the bytes that it announced; a connection may end early without an error."""
+    """Return whether a response is a success with complete content; a connection can end early without an error."""
     return answer.status_code in statuses and announced_length(answer) in (None, len(answer.content))
