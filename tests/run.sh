@@ -24,11 +24,11 @@ done
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 
-# The completions are tested in the shells themselves, the page in a browser, object stores on Ceph's radosgw and on s3rver
+# The completions are tested in the shells themselves, downloads with wget, the page in a browser, object stores on Ceph's radosgw and on s3rver
 # too. Where they can't be installed their tests are skipped, except in CI, where a skip fails.
 missing=""
-for shell in bash zsh fish; do
-    command -v "$shell" >/dev/null 2>&1 || missing="$missing $shell"
+for tool in bash zsh fish wget; do
+    command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 command -v chromium >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium chromium-driver"
 command -v radosgw >/dev/null 2>&1 && command -v ceph-mon >/dev/null 2>&1 && command -v ceph-osd >/dev/null 2>&1 ||

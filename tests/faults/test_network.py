@@ -125,7 +125,8 @@ def test_a_download_that_is_cut_for_good_leaves_nothing_in_sight_and_is_resumed(
         registry.pull("m@1", tmp_path / "out")
         assert (tmp_path / "out").read_bytes() == data
         assert proxy.down < SIZE - kept + 100_000
-        assert said == ([f"{kept} bytes of {SIZE} had arrived before and were kept"] if kept else [])
+        notes = [note for note in said if not note.startswith("waiting for ")]  # a busy machine can be that slow
+        assert notes == ([f"{kept} bytes of {SIZE} had arrived before and were kept"] if kept else [])
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 import mreg
 from mreg.artifacts.s3 import S3Backend
@@ -22,7 +23,7 @@ from mreg.s3.traits import BARE, QUOTED, Memory, Traits
 from mreg.testing.blob_backend import file_and_parts, key_of, section
 from tests.conftest import EVERY_STORE, Mreg, counted_pauses
 from tests.proxy import Proxy
-from tests.servers import ADMIN, Place, Store, bucket_of
+from tests.servers import ADMIN, BUCKET, Place, Store, bucket_of
 
 KEY = "catalog.db"
 LARGE = (8 << 20) + 1000
@@ -71,15 +72,29 @@ def test_what_is_known_of_a_store_is_not_tried_again(in_bucket: Place, proxy: Pr
     assert [line.split()[0] for line in proxy.requests] == ["GET", "PUT", "PUT"]
 
 
-TAGS = {"seaweedfs": QUOTED, "radosgw": BARE, "moto": QUOTED}
+def accepts(store: Store, name: str, **conditions: str) -> bool:
+    """Whether a store makes an object under these conditions, asked without mreg; ``{tag}`` is the object's."""
+    client = store.client()
+    tag = client.put_object(Bucket=name, Key="trial", Body=b"x")["ETag"]
+    try:
+        client.put_object(
+            Bucket=name, Key="trial", Body=b"y", **{key: form.format(tag=tag) for key, form in conditions.items()}
+        )
+    except ClientError:
+        return False
+    finally:
+        client.delete_object(Bucket=name, Key="trial")
+    return True
 
 
 @EVERY_STORE
-def test_the_form_of_an_entity_tag_is_found_out(place: Place, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_the_form_of_an_entity_tag_is_found_out(place: Place, object_store: Store, tmp_path: Path) -> None:
+    """Ceph compares a tag with its quotes up to 18.2, and no longer in 20.2."""
+    form = QUOTED if accepts(object_store, BUCKET, IfMatch="{tag}") else BARE
     for _ in range(2):
         bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
         bucket.require_conditions(KEY)
-        assert bucket.traits.tags == TAGS[request.node.callspec.params["object_store"]]
+        assert bucket.traits.tags == form
     assert place.keys() == []
 
 
@@ -118,6 +133,10 @@ class Own:
     def versioning(self, status: str) -> None:
         self.server.client().put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": status})
 
+    def has_conditions(self) -> bool:
+        """Whether the store applies conditions in this bucket: Ceph 20.2 does with versioning, too; 18.2 does not."""
+        return not accepts(self.server, self.name, IfNoneMatch="*") and accepts(self.server, self.name, IfMatch="{tag}")
+
 
 @pytest.fixture
 def own(object_store: Store, place: Place, monkeypatch: pytest.MonkeyPatch) -> Own:
@@ -139,6 +158,10 @@ on_radosgw = pytest.mark.parametrize("object_store", ["radosgw"], indirect=True)
 def test_a_bucket_in_which_conditions_do_not_work_is_refused_at_once(own: Own, command: Mreg) -> None:
     own.versioning("Enabled")
     write("a.bin")
+    if own.has_conditions():
+        assert command("push", "a.bin", "-n", "m").code == 0
+        assert command("profile", "check").code == 0
+        return
     with counted_pauses() as pauses:
         for words in (["push", "a.bin", "-n", "m"], ["profile", "check"]):
             done = command(*words)
@@ -153,6 +176,9 @@ def test_a_profile_with_such_a_bucket_is_not_added(own: Own, command: Mreg) -> N
     own.versioning("Enabled")
     words = ["profile", "add", "team", "--artifacts", f"s3://{own.name}/x", "--endpoint-url", own.server.endpoint]
     done = command(*words)
+    if own.has_conditions():
+        assert done.code == 0
+        return
     assert done.code == 8
     assert "can't be a catalog: the store ignores If-None-Match" in done.err
     assert "team" not in command("profile", "list", "-q").out
@@ -175,6 +201,9 @@ def test_versioning_that_is_turned_on_later_is_noticed(own: Own) -> None:
     with mreg.open_registry() as registry:
         registry.push("a.bin", name="m")
         own.versioning("Enabled")
+        if own.has_conditions():
+            assert registry.push("b.bin", name="m").version == 2
+            return
         with (
             counted_pauses() as pauses,
             pytest.raises(mreg.Unavailable, match="can't be a catalog: the store ") as caught,

@@ -263,7 +263,8 @@ def test_the_unit_is_one_that_systemd_understands(tmp_path: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "verify", str(tmp_path / "mreg.service")], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    about_others = [line for line in done.stderr.splitlines() if str(tmp_path) not in line and "mreg" not in line]
+    assert (done.returncode, done.stderr.splitlines()) == (0, about_others)
 
 
 def section(title: str) -> str:
