@@ -299,7 +299,10 @@ class Reader:
             rows = self.connection.all(
                 f"events.of_version{order}", model_id=model.model_id, version=version, row_limit=most
             )
-        return _page(rows, limit, offset, lambda part: map(read_event, part))
+        end = len(rows) if limit is None else offset + limit
+        part, more = list(rows[offset:end]), len(rows) > end
+        del rows
+        return Page(map(read_event, _drained(part)), more=more)
 
     def stage_entered(self, version: ModelVersion, model: RegisteredModel) -> Event | None:
         """Return the event of a version's last entry into its current stage; None if its stage never changed."""
@@ -357,6 +360,13 @@ class Reader:
 def _rows(limit: int | None, offset: int) -> int:
     """Return the row limit of a query for a page: one more than its rows, which shows whether there are more."""
     return ALL if limit is None else offset + limit + 1
+
+
+def _drained(rows: list[Row]) -> Iterator[Row]:
+    """Yield each row and drop it: the rows of a long history need more memory than its events."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 def _page(rows: Sequence[Row], limit: int | None, offset: int, read: Callable[[Sequence[Row]], Iterable[T]]) -> Page[T]:
