@@ -29,7 +29,7 @@ SECTIONS = {
 MORE = {"ModelSummary": "Model", "ModelVersions": "Model", "Pulled": "ModelVersion", "StageChange": "ModelVersion"}
 """Sections that add keys to another one's."""
 
-ASSESSED = ("Standing", "Waiting", "Decided", "Plan")
+ASSESSED = ("PolicyCheck", "PendingApproval", "DecisionResult", "Plan")
 """Sections whose values end with the keys of an assessment."""
 
 COMMANDS = {
@@ -55,9 +55,9 @@ COMMANDS = {
     "Upgrade": ["upgrade", "--check"],
     "Deployment": ["deployments", "m"],
     "ModelPolicy": ["policy", "show"],
-    "Standing": ["policy", "check", "policy.yaml"],
-    "Waiting": ["approvals"],
-    "Decided": ["approve", "m@1"],
+    "PolicyCheck": ["policy", "check", "policy.yaml"],
+    "PendingApproval": ["approvals"],
+    "DecisionResult": ["approve", "m@1"],
     "Plan": ["promote", "m@1", "--plan"],
     "AuditReport": ["audit", "verify"],
     "Why": ["why", "m@1"],
@@ -102,7 +102,7 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
         command("promote", "m@1", "--config", "config.yaml")
     if section == "TrustedFolder":
         Path("mreg.yaml").write_text("artifacts: s3://models/x\n")
-    if section in ("Standing", "Waiting"):
+    if section in ("PolicyCheck", "PendingApproval"):
         Path("policy.yaml").write_text("Staging: {approvals: 1}\nProduction: {approvals: 1}")
         command("promote", "m@1", "--to", "production")
         command("policy", "apply", "policy.yaml")

@@ -108,7 +108,7 @@ def duration(word: str) -> timedelta:
     return timedelta(**{units[unit]: int(number)})
 
 
-def share(word: str) -> float:
+def parse_fraction(word: str) -> float:
     """The share that a percentage means, above 0 and up to 1.
 
     Raises:

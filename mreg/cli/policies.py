@@ -16,7 +16,7 @@ from mreg.errors import BadInput
 if TYPE_CHECKING:
     from mreg.domain.names import VersionRef
     from mreg.errors import LeavesProduction
-    from mreg.results.policies import Decided
+    from mreg.results.policies import DecisionResult
 
 POLICY_COMMANDS = {
     "show": ("policies", "show_policy"),
@@ -89,13 +89,13 @@ def check_policy(ctx: typer.Context, file: PolicyFile, model: Model = None) -> N
       mreg policy check policy.yaml --model classifier
     """
     from mreg.documents import read_policy
-    from mreg.results.policies import Standing
+    from mreg.results.policies import PolicyCheck
 
     run = invocation_of(ctx)
     policy = read_policy(file)
     found = run.registry.check_policy(policy, model_name(model) if model is not None else None)
     run.output.note(f"{file} is a policy for {', '.join(policy.rules) or 'nothing'}")
-    run.output.results(found, Standing)
+    run.output.results(found, PolicyCheck)
 
 
 def remove_policy(ctx: typer.Context, model: Model = None, yes: Yes = False) -> None:
@@ -164,7 +164,7 @@ def reject(
     if not reason:
         raise BadInput("a rejection needs a reason", hint='add --reason "..."')
 
-    def decide(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> Decided:
+    def decide(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> DecisionResult:
         return run.registry.reject(
             reference, to=to, reason=reason, leave_production=leave_production, seen=seen_stage(confirmed)
         )
@@ -181,7 +181,7 @@ def approvals(ctx: typer.Context) -> None:
       mreg approvals
       mreg approvals --json
     """
-    from mreg.results.policies import Waiting
+    from mreg.results.policies import PendingApproval
 
     run = invocation_of(ctx)
-    run.output.results(run.registry.approvals(), Waiting)
+    run.output.results(run.registry.approvals(), PendingApproval)

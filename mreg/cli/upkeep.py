@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import duration, share
+from mreg.cli.arguments import duration, parse_fraction
 from mreg.cli.completion import complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Yes
@@ -40,7 +40,7 @@ def verify(
         raise BadInput("--all is of all models, and a reference of one", hint="leave one of them out")
     run = invocation_of(ctx)
     with run.output.progress("verify") as progress:
-        found = run.registry.verify(reference, sample=share(sample), progress=progress)
+        found = run.registry.verify(reference, sample=parse_fraction(sample), progress=progress)
     run.output.result(found)
     if found.unreferenced and run.output.format in ("plain", "csv"):  # the other formats have it in the result
         from mreg.cli.views.upkeep import of_no_version

@@ -17,7 +17,7 @@ from mreg.registry.admission import assessment_of, no_such_target, occupants
 from mreg.registry.promote import enter_stage, named_version
 from mreg.registry.references import LATEST, as_reference, find_model, find_version
 from mreg.registry.stage_changes import check_seen
-from mreg.results.policies import Decided, Waiting
+from mreg.results.policies import DecisionResult, PendingApproval
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def approve(
     session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value, comment: str = ""
-) -> Decided:
+) -> DecisionResult:
     """See `mreg.Registry.approve`."""
     check_text("comment", comment)
 
@@ -56,7 +56,7 @@ def reject(
     reason: str,
     leave_production: bool = True,
     seen: ModelStage | None = None,
-) -> Decided:
+) -> DecisionResult:
     """See `mreg.Registry.reject`."""
     if not reason.strip():
         raise BadInput("a rejection needs a reason", hint='add --reason "..."')
@@ -88,7 +88,7 @@ def reject(
 
 def withdraw_decision(
     session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value
-) -> Decided:
+) -> DecisionResult:
     """See `mreg.Registry.withdraw_decision`."""
 
     def work(writer: Writer) -> tuple[ModelVersion, str, str]:
@@ -104,10 +104,10 @@ def withdraw_decision(
     return _write(session, work)
 
 
-def approvals(session: Session) -> tuple[Waiting, ...]:
+def approvals(session: Session) -> tuple[PendingApproval, ...]:
     """See `mreg.Registry.approvals`."""
 
-    def look(reader: Reader) -> tuple[Waiting, ...]:
+    def look(reader: Reader) -> tuple[PendingApproval, ...]:
         found = []
         for summary in reader.models():
             policy = policy_for(reader, summary.model)
@@ -117,7 +117,7 @@ def approvals(session: Session) -> tuple[Waiting, ...]:
                 for version in _candidates(reader, summary.model, target, rule):
                     assessment = assessment_of(reader, version, target, policy)
                     if assessment.missing or assessment.rejected_by:
-                        found.append(Waiting(reference=version.reference, assessment=assessment))
+                        found.append(PendingApproval(reference=version.reference, assessment=assessment))
         return tuple(found)
 
     return session.catalog.read(look)
@@ -180,7 +180,7 @@ def _not_entitled(rule: Rule, person: str, version: ModelVersion, target: str) -
     )
 
 
-def _write(session: Session, work: Callable[[Writer], tuple[ModelVersion, str, str]]) -> Decided:
+def _write(session: Session, work: Callable[[Writer], tuple[ModelVersion, str, str]]) -> DecisionResult:
     """Make a decision and return it with the state after the hooks.
 
     Args:
@@ -188,11 +188,11 @@ def _write(session: Session, work: Callable[[Writer], tuple[ModelVersion, str, s
     """
     made: list[ModelVersion] = []
 
-    def decided(writer: Writer) -> Decided:
+    def decided(writer: Writer) -> DecisionResult:
         version, target, decision = work(writer)
         made[:] = [version]
         assessment = assessment_of(writer, version, target)
-        return Decided(
+        return DecisionResult(
             reference=version.reference,
             stage=version.stage,
             person=writer.actor,
@@ -200,7 +200,7 @@ def _write(session: Session, work: Callable[[Writer], tuple[ModelVersion, str, s
             assessment=assessment,
         )
 
-    def after(reader: Reader, done: Decided) -> Decided:
+    def after(reader: Reader, done: DecisionResult) -> DecisionResult:
         version = reader.version_by_id(made[0].version_id)
         if version is None:
             return done

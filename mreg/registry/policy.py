@@ -12,7 +12,7 @@ from mreg.errors import Conflict
 from mreg.registry.admission import assessment_of, occupants
 from mreg.registry.departure import departure
 from mreg.registry.references import find_model
-from mreg.results.policies import ModelPolicy, Standing
+from mreg.results.policies import ModelPolicy, PolicyCheck
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -61,19 +61,19 @@ def apply_policy(
     return show_policy(session, wanted)
 
 
-def check_policy(session: Session, policy: Policy, name: ModelName | str | None = None) -> tuple[Standing, ...]:
+def check_policy(session: Session, policy: Policy, name: ModelName | str | None = None) -> tuple[PolicyCheck, ...]:
     """See `mreg.Registry.check_policy`."""
     wanted = ModelName(name) if isinstance(name, str) else name
     _warn_of_unknown_metrics(session, policy)
     person = session.actor()
 
-    def look(reader: Reader) -> tuple[Standing, ...]:
+    def look(reader: Reader) -> tuple[PolicyCheck, ...]:
         if wanted is not None:
             models: tuple[RegisteredModel, ...] = (find_model(reader, wanted),)
         else:
             models = tuple(found.model for found in reader.models() if own_policy(reader, found.model) is None)
         return tuple(
-            Standing(
+            PolicyCheck(
                 reference=version.reference,
                 assessment=assessment_of(reader, version, target, policy, entered=True),
                 leaving=departure(reader, version, target, person, policy),

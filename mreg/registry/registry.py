@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mreg.results.history import AuditReport, StagesAt, Why
     from mreg.results.lineage import Lineage
     from mreg.results.models import ModelSummary, ModelVersions
-    from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
+    from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
     from mreg.results.profiles import Profile
     from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
@@ -518,7 +518,7 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def check_policy(self, policy: Policy, name: Name | None = None) -> tuple[Standing, ...]:
+    def check_policy(self, policy: Policy, name: Name | None = None) -> tuple[PolicyCheck, ...]:
         """Check the versions that are now in a stage or have an alias against a policy that is not applied.
 
         Raises:
@@ -526,7 +526,7 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def approve(self, reference: Reference, *, to: str = "Production", comment: str = "") -> Decided:
+    def approve(self, reference: Reference, *, to: str = "Production", comment: str = "") -> DecisionResult:
         """Approve a version for a stage or alias; replaces an earlier decision of the same person.
 
         An approval belongs to the version and its bytes. It moves nothing: `promote` does, once the policy is
@@ -548,7 +548,7 @@ class Registry(abc.ABC):
         to: str = "Production",
         leave_production: bool = True,
         seen: ModelStage | None = None,
-    ) -> Decided:
+    ) -> DecisionResult:
         """Reject a version for a stage or alias; a version in Production returns to Staging.
 
         A version that was rolled back can be rejected, too; gates then no longer compare with it. The rejection stands
@@ -569,7 +569,7 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def withdraw_decision(self, reference: Reference, *, to: str = "Production") -> Decided:
+    def withdraw_decision(self, reference: Reference, *, to: str = "Production") -> DecisionResult:
         """Withdraw your decision on a version.
 
         Raises:
@@ -577,7 +577,7 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def approvals(self) -> tuple[Waiting, ...]:
+    def approvals(self) -> tuple[PendingApproval, ...]:
         """Return the versions that wait for approvals.
 
         A version waits for a stage while it is in the stage that the rule requires (default: the stage before), and for

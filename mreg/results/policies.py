@@ -26,7 +26,7 @@ class ModelPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class PolicyCheck:
     """A version in a stage or under an alias, checked against the policy's rule for that target.
 
     Attributes:
@@ -39,7 +39,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class PendingApproval:
     """A version that waits for approvals."""
 
     reference: VersionRef
@@ -47,7 +47,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
+class DecisionResult:
     """A version after a decision.
 
     Attributes:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from mreg import __version__
 from mreg.errors import MregError
-from mreg.server import everything, models, monitoring, problems, stages, ui, versions
+from mreg.server import global_routes, models, monitoring, problems, stages, ui, versions
 from mreg.server.guard import Guard
 from mreg.server.monitoring import Meters, Observed
 from mreg.server.schemas import PROBLEMS
@@ -42,7 +42,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.registry = registry
     app.state.settings = settings
     app.state.meters = Meters()
-    for part in (models.router, versions.router, stages.router, everything.router, monitoring.router):
+    for part in (models.router, versions.router, stages.router, global_routes.router, monitoring.router):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)
     app.add_exception_handler(MregError, problems.of_error)

@@ -19,7 +19,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.paths import is_project_file
 from mreg.errors import MregError
 from mreg.registry.local import LocalRegistry
-from mreg.server.at_once import AtOnce
+from mreg.server.concurrency import ConcurrencyLimit
 from mreg.server.problems import Refused
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = 256 << 10
 """Sent at once; all of it waits in memory where nobody reads."""
 
-DOWNLOADS = AtOnce("downloads", 128)
+DOWNLOADS = ConcurrencyLimit("downloads", 128)
 """Each holds some megabytes."""
 
 LONGEST_NAME = 240

@@ -29,7 +29,7 @@ from mreg.results.files import StoredFile
 from mreg.results.history import AuditReport, StagesAt, Why
 from mreg.results.lineage import Lineage, LineageNode
 from mreg.results.models import ModelSummary, ModelVersions
-from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
+from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 
@@ -163,13 +163,13 @@ RESULTS = (
         own=True,
         policy=Policy({"Production": Rule(came_from=ModelStage.STAGING, gates=("accuracy >= 0.9",), approvals=1)}),
     ),
-    Standing(
+    PolicyCheck(
         reference=REFERENCE,
         assessment=ASSESSMENT,
         leaving=Departure(place="Production", allowed=False, may_take_out=("ml-lead", "risk")),
     ),
-    Waiting(reference=REFERENCE, assessment=ASSESSMENT),
-    Decided(
+    PendingApproval(reference=REFERENCE, assessment=ASSESSMENT),
+    DecisionResult(
         reference=REFERENCE,
         stage=ModelStage.STAGING,
         person="risk",

@@ -22,15 +22,15 @@ from mreg.server.parameters import (
     RegistryOf,
     answer,
     decoded,
-    exactly,
     model_versions,
     needs,
     other_version,
     own_version,
     paged,
+    whole_model,
 )
 from mreg.server.problems import Answer, problem
-from mreg.server.schemas import gives
+from mreg.server.schemas import responses
 from mreg.wire.models import encode_production
 
 router = APIRouter(tags=["models"])
@@ -88,7 +88,7 @@ class RollbackRequest(Body):
     reason: str = ""
 
 
-@router.post("/models", responses=gives(schemas.Model))
+@router.post("/models", responses=responses(schemas.Model))
 def register(body: NewModel, registry: RegistryOf) -> Any:
     """Register a model. 400 if it exists."""
     try:
@@ -105,13 +105,13 @@ def register(body: NewModel, registry: RegistryOf) -> Any:
         return problem(400, error.code, error.message, hint=error.hint)  # the status that clients of this route know
 
 
-@router.get("/models", responses=gives(list[schemas.ModelSummary]))
+@router.get("/models", responses=responses(list[schemas.ModelSummary]))
 def list_models(registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0) -> JSONResponse:
     """Every model with its latest and production versions, the one that changed last first."""
     return paged(request, registry.models(limit=limit, offset=offset), limit, offset)
 
 
-@router.get("/models/{model}", responses=gives(schemas.ModelVersions))
+@router.get("/models/{model}", responses=responses(schemas.ModelVersions))
 def show_model(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0
 ) -> JSONResponse:
@@ -119,12 +119,12 @@ def show_model(
     return paged(request, model_versions(registry, model, limit=limit, offset=offset), limit, offset)
 
 
-@router.patch("/models/{model}", responses=gives(schemas.Model))
+@router.patch("/models/{model}", responses=responses(schemas.Model))
 def edit_model(model: Model, body: ModelChanges, registry: RegistryOf) -> JSONResponse:
     """Change what is said of a model."""
     return answer(
         registry.edit(
-            exactly(model),
+            whole_model(model),
             description=body.description,
             directions=dict(body.directions) if body.directions is not None else None,
             primary_metric=body.primary_metric,
@@ -132,13 +132,13 @@ def edit_model(model: Model, body: ModelChanges, registry: RegistryOf) -> JSONRe
     )
 
 
-@router.post("/models/{model}/rename", responses=gives(schemas.Model), dependencies=[needs(Role.ADMIN)])
+@router.post("/models/{model}/rename", responses=responses(schemas.Model), dependencies=[needs(Role.ADMIN)])
 def rename_model(model: Model, body: NewName, registry: RegistryOf) -> JSONResponse:
     """Give a model another name; its versions, history and numbers stay."""
     return answer(registry.rename(model, body.name, override=body.override))
 
 
-@router.delete("/models/{model}", responses=gives(schemas.Deletion), dependencies=[needs(Role.ADMIN)])
+@router.delete("/models/{model}", responses=responses(schemas.Deletion), dependencies=[needs(Role.ADMIN)])
 def delete_model(
     model: Model,
     registry: RegistryOf,
@@ -147,42 +147,42 @@ def delete_model(
     override: Override = "",
 ) -> JSONResponse:
     """Delete a model with all its versions; the history stays and no number is given again."""
-    return answer(registry.delete(exactly(model), force=force, dry_run=dry_run, override=override))
+    return answer(registry.delete(whole_model(model), force=force, dry_run=dry_run, override=override))
 
 
-@router.put("/models/{model}/tags/{key}", responses=gives(schemas.Model))
+@router.put("/models/{model}/tags/{key}", responses=responses(schemas.Model))
 def tag_model(model: Model, key: str, body: TagValue, registry: RegistryOf) -> JSONResponse:
     """Set a tag of a model."""
-    return answer(registry.tag(exactly(model), add={decoded(key): body.value}))
+    return answer(registry.tag(whole_model(model), add={decoded(key): body.value}))
 
 
-@router.delete("/models/{model}/tags/{key}", responses=gives(schemas.Model))
+@router.delete("/models/{model}/tags/{key}", responses=responses(schemas.Model))
 def untag_model(model: Model, key: str, registry: RegistryOf) -> JSONResponse:
     """Take a tag of a model away."""
-    return answer(registry.tag(exactly(model), remove=[decoded(key)]))
+    return answer(registry.tag(whole_model(model), remove=[decoded(key)]))
 
 
-@router.put("/models/{model}/aliases/{alias}", responses=gives(schemas.ModelVersion))
+@router.put("/models/{model}/aliases/{alias}", responses=responses(schemas.ModelVersion))
 def set_alias(model: Model, alias: str, body: AliasTarget, registry: RegistryOf) -> JSONResponse:
     """Make an alias mean a version, whatever it meant before."""
     found = registry.set_alias(own_version(model, body.version), decoded(alias), override=body.override)
     return answer(found)
 
 
-@router.delete("/models/{model}/aliases/{alias}", responses=gives(schemas.Model))
+@router.delete("/models/{model}/aliases/{alias}", responses=responses(schemas.Model))
 def remove_alias(model: Model, alias: str, registry: RegistryOf, override: Override = "") -> JSONResponse:
     """Take an alias away."""
     return answer(registry.remove_alias(model, decoded(alias), override=override))
 
 
-@router.get("/models/{model}/production", responses=gives(schemas.ProductionVersion))
+@router.get("/models/{model}/production", responses=responses(schemas.ProductionVersion))
 def production(model: Model, registry: RegistryOf) -> JSONResponse:
     """The version in Production, with the place of its bytes. 404 where there is none."""
     version = registry.version(other_version(model, "production"))
     return Answer(encode_production(version))
 
 
-@router.get("/models/{model}/compare", responses=gives(schemas.Comparison))
+@router.get("/models/{model}/compare", responses=responses(schemas.Comparison))
 def compare(
     model: Model,
     registry: RegistryOf,
@@ -193,22 +193,22 @@ def compare(
     return answer(registry.compare(other_version(model, version_a), other_version(model, version_b)))
 
 
-@router.post("/models/{model}/rollback", responses=gives(schemas.StageChange))
+@router.post("/models/{model}/rollback", responses=responses(schemas.StageChange))
 def rollback(model: Model, body: RollbackRequest, registry: RegistryOf) -> JSONResponse:
     """Bring back what was in a stage before; its bytes are verified first."""
     to = own_version(model, body.to) if body.to is not None else None
     return answer(registry.rollback(model, stage=body.stage, to=to, reason=body.reason))
 
 
-@router.get("/models/{model}/history", responses=gives(list[schemas.Event]))
+@router.get("/models/{model}/history", responses=responses(list[schemas.Event]))
 def history(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
     """What happened to a model and its versions, newest first."""
-    return paged(request, registry.history(exactly(model), limit=limit, offset=offset), limit, offset)
+    return paged(request, registry.history(whole_model(model), limit=limit, offset=offset), limit, offset)
 
 
-@router.get("/models/{model}/stages", responses=gives(schemas.StagesAt))
+@router.get("/models/{model}/stages", responses=responses(schemas.StagesAt))
 def stages_at(
     model: Model,
     registry: RegistryOf,
@@ -218,7 +218,7 @@ def stages_at(
     return answer(registry.stages_at(model, at))
 
 
-@router.get("/models/{model}/deployments", responses=gives(list[schemas.Deployment]))
+@router.get("/models/{model}/deployments", responses=responses(list[schemas.Deployment]))
 def deployments(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:

@@ -77,7 +77,7 @@ async def _version(
 Version = Annotated[VersionRef, Depends(_version)]
 
 
-def exactly(model: ModelName) -> VersionRef:
+def whole_model(model: ModelName) -> VersionRef:
     """The reference of a whole model, never of a version of another one."""
     return VersionRef(model, exact=True)
 
@@ -114,7 +114,7 @@ Offset = Annotated[
 
 def model_versions(registry: LocalRegistry, model: ModelName, *, limit: int, offset: int = 0) -> ModelVersions:
     """A model with a page of its versions, newest first."""
-    found = registry.show(exactly(model), limit=limit, offset=offset)
+    found = registry.show(whole_model(model), limit=limit, offset=offset)
     if not isinstance(found, ModelVersions):
         raise TypeError(found)
     return found

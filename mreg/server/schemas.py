@@ -18,12 +18,33 @@ from mreg.wire.files import StoredFile
 from mreg.wire.history import AuditReport, Event, StagesAt, Why
 from mreg.wire.lineage import Lineage
 from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
-from mreg.wire.policies import Decided, ModelPolicy, Plan, Standing, Waiting
+from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 
 __all__ = [
-    "PROBLEMS", "AuditReport", "Comparison", "Decided", "Deletion", "Deployment", "Event", "Lineage", "Model",
-    "ModelPolicy", "ModelSummary", "ModelVersion", "ModelVersions", "Plan", "Problem", "ProductionVersion",
-    "StageChange", "StagesAt", "Standing", "StoredFile", "Waiting", "Why", "gives", "schema",
+    "PROBLEMS",
+    "AuditReport",
+    "Comparison",
+    "DecisionResult",
+    "Deletion",
+    "Deployment",
+    "Event",
+    "Lineage",
+    "Model",
+    "ModelPolicy",
+    "ModelSummary",
+    "ModelVersion",
+    "ModelVersions",
+    "PendingApproval",
+    "Plan",
+    "PolicyCheck",
+    "Problem",
+    "ProductionVersion",
+    "StageChange",
+    "StagesAt",
+    "StoredFile",
+    "Why",
+    "responses",
+    "schema",
 ]  # fmt: skip
 
 Responses = dict[int | str, dict[str, Any]]
@@ -49,7 +70,7 @@ def schema(shape: Any) -> Any:
     return origin[tuple(map(schema, within))] if origin in (list, dict) else shape
 
 
-def gives(shape: Any) -> Responses:
+def responses(shape: Any) -> Responses:
     """What a route answers, for the OpenAPI document: a shape or a list of it, with an example."""
     within = get_args(shape)
     example = [EXAMPLES[within[0]]] if within else EXAMPLES[shape]

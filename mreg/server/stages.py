@@ -16,7 +16,7 @@ from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, Version, answer, needs
-from mreg.server.schemas import gives
+from mreg.server.schemas import responses
 
 router = APIRouter(tags=["stages and policies"])
 
@@ -54,7 +54,7 @@ class Rejection(Body):
     reason: str = Field(min_length=1, examples=["biased"])
 
 
-@router.post("/models/{model}/versions/{version}/transition", responses=gives(schemas.StageChange))
+@router.post("/models/{model}/versions/{version}/transition", responses=responses(schemas.StageChange))
 def transition(version: Version, body: Transition, registry: RegistryOf) -> JSONResponse:
     """Move a version to a stage; by itself the version that was there is archived. 400 on a bad stage.
 
@@ -68,7 +68,7 @@ def transition(version: Version, body: Transition, registry: RegistryOf) -> JSON
     )
 
 
-@router.get("/models/{model}/versions/{version}/plan", responses=gives(schemas.Plan))
+@router.get("/models/{model}/versions/{version}/plan", responses=responses(schemas.Plan))
 def plan(
     version: Version,
     registry: RegistryOf,
@@ -80,7 +80,9 @@ def plan(
 
 
 @router.post(
-    "/models/{model}/versions/{version}/approve", responses=gives(schemas.Decided), dependencies=[needs(Role.APPROVER)]
+    "/models/{model}/versions/{version}/approve",
+    responses=responses(schemas.DecisionResult),
+    dependencies=[needs(Role.APPROVER)],
 )
 def approve(version: Version, registry: RegistryOf, body: Approval | None = None) -> JSONResponse:
     """Approve a version for a stage, Production unless said."""
@@ -89,7 +91,9 @@ def approve(version: Version, registry: RegistryOf, body: Approval | None = None
 
 
 @router.post(
-    "/models/{model}/versions/{version}/reject", responses=gives(schemas.Decided), dependencies=[needs(Role.APPROVER)]
+    "/models/{model}/versions/{version}/reject",
+    responses=responses(schemas.DecisionResult),
+    dependencies=[needs(Role.APPROVER)],
 )
 def reject(version: Version, body: Rejection, registry: RegistryOf) -> JSONResponse:
     """Reject a version for a stage; one that is in Production goes back to Staging."""
@@ -97,68 +101,70 @@ def reject(version: Version, body: Rejection, registry: RegistryOf) -> JSONRespo
 
 
 @router.delete(
-    "/models/{model}/versions/{version}/decision", responses=gives(schemas.Decided), dependencies=[needs(Role.APPROVER)]
+    "/models/{model}/versions/{version}/decision",
+    responses=responses(schemas.DecisionResult),
+    dependencies=[needs(Role.APPROVER)],
 )
 def withdraw_decision(version: Version, registry: RegistryOf, stage: Target = "Production") -> JSONResponse:
     """Take one's own decision back."""
     return answer(registry.withdraw_decision(version, to=stage))
 
 
-@router.get("/approvals", responses=gives(list[schemas.Waiting]))
+@router.get("/approvals", responses=responses(list[schemas.PendingApproval]))
 def approvals(registry: RegistryOf) -> JSONResponse:
     """The versions that wait for somebody's decision, over all models."""
     return answer(registry.approvals())
 
 
-@router.post("/models/{model}/versions/{version}/deploy", responses=gives(list[schemas.Deployment]))
+@router.post("/models/{model}/versions/{version}/deploy", responses=responses(list[schemas.Deployment]))
 def deploy(version: Version, registry: RegistryOf) -> JSONResponse:
     """Run the hooks of a version's stage again."""
     return answer(registry.deploy(version))
 
 
-@router.get("/policy", responses=gives(schemas.ModelPolicy))
+@router.get("/policy", responses=responses(schemas.ModelPolicy))
 def default_policy(registry: RegistryOf) -> JSONResponse:
     """The policy of all models that have none of their own."""
     return answer(registry.policy())
 
 
-@router.put("/policy", responses=gives(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
+@router.put("/policy", responses=responses(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
 def set_default_policy(body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
     """Make a policy that of all models that have none of their own."""
     return answer(registry.apply_policy(_policy(body)))
 
 
-@router.delete("/policy", responses=gives(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
+@router.delete("/policy", responses=responses(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
 def remove_default_policy(registry: RegistryOf) -> JSONResponse:
     """Take that policy away."""
     return answer(registry.apply_policy(None))
 
 
-@router.post("/policy/check", responses=gives(list[schemas.Standing]))
+@router.post("/policy/check", responses=responses(list[schemas.PolicyCheck]))
 def check_default_policy(body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
     """How the versions in use would stand to a policy; applies nothing."""
     return answer(registry.check_policy(_policy(body)))
 
 
-@router.get("/models/{model}/policy", responses=gives(schemas.ModelPolicy))
+@router.get("/models/{model}/policy", responses=responses(schemas.ModelPolicy))
 def model_policy(model: Model, registry: RegistryOf) -> JSONResponse:
     """The policy that holds for a model, its own or the default."""
     return answer(registry.policy(model))
 
 
-@router.put("/models/{model}/policy", responses=gives(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
+@router.put("/models/{model}/policy", responses=responses(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
 def set_model_policy(model: Model, body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
     """Make a policy a model's own."""
     return answer(registry.apply_policy(_policy(body), model))
 
 
-@router.delete("/models/{model}/policy", responses=gives(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
+@router.delete("/models/{model}/policy", responses=responses(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
 def remove_model_policy(model: Model, registry: RegistryOf) -> JSONResponse:
     """Take a model's own policy away, so that the default holds."""
     return answer(registry.apply_policy(None, model))
 
 
-@router.post("/models/{model}/policy/check", responses=gives(list[schemas.Standing]))
+@router.post("/models/{model}/policy/check", responses=responses(list[schemas.PolicyCheck]))
 def check_model_policy(model: Model, body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
     """How the versions of a model that are in use would stand to a policy; applies nothing."""
     return answer(registry.check_policy(_policy(body), model))

@@ -28,7 +28,7 @@ from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput, MregError
 from mreg.registry.local import LocalRegistry
-from mreg.server.at_once import AtOnce
+from mreg.server.concurrency import ConcurrencyLimit
 from mreg.server.problems import Refused
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ FIELDS_BYTES = 1 << 20
 PART_HEADERS_BYTES = 8 << 10
 """Of one part of a form."""
 
-UPLOADS = AtOnce("uploads", 64)
+UPLOADS = ConcurrencyLimit("uploads", 64)
 """Each holds an open file and some megabytes."""
 
 FILE = "model_file"

@@ -26,7 +26,7 @@ from mreg.server.parameters import (
     needs,
     paged,
 )
-from mreg.server.schemas import gives
+from mreg.server.schemas import responses
 from mreg.server.upload import REQUEST, receive_upload
 
 router = APIRouter(tags=["versions"])
@@ -51,7 +51,7 @@ class VersionChanges(Body):
     parent: str | None = Field(None, examples=["base@1"])
 
 
-@router.post("/models/{model}/versions", responses=gives(schemas.ModelVersion), openapi_extra=REQUEST)
+@router.post("/models/{model}/versions", responses=responses(schemas.ModelVersion), openapi_extra=REQUEST)
 async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONResponse:
     """Upload a file as the next version of a registered model.
 
@@ -62,13 +62,13 @@ async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONRe
     return answer(await receive_upload(request, registry, model))
 
 
-@router.get("/models/{model}/versions/{version}", responses=gives(schemas.ModelVersion))
+@router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
 def show_version(version: Version, registry: RegistryOf) -> JSONResponse:
     """One version whole."""
     return answer(registry.version(version))
 
 
-@router.patch("/models/{model}/versions/{version}", responses=gives(schemas.ModelVersion))
+@router.patch("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
 def edit_version(version: Version, body: VersionChanges, registry: RegistryOf) -> JSONResponse:
     """Change what is said of a version; its bytes never change."""
     return answer(
@@ -83,7 +83,7 @@ def edit_version(version: Version, body: VersionChanges, registry: RegistryOf) -
 
 
 @router.delete(
-    "/models/{model}/versions/{version}", responses=gives(schemas.Deletion), dependencies=[needs(Role.ADMIN)]
+    "/models/{model}/versions/{version}", responses=responses(schemas.Deletion), dependencies=[needs(Role.ADMIN)]
 )
 def delete_version(
     version: Version,
@@ -96,13 +96,13 @@ def delete_version(
     return answer(registry.delete(version, force=force, dry_run=dry_run, override=override))
 
 
-@router.put("/models/{model}/versions/{version}/tags/{key}", responses=gives(schemas.ModelVersion))
+@router.put("/models/{model}/versions/{version}/tags/{key}", responses=responses(schemas.ModelVersion))
 def tag_version(version: Version, key: str, body: TagValue, registry: RegistryOf) -> JSONResponse:
     """Set a tag of a version."""
     return answer(registry.tag(version, add={decoded(key): body.value}))
 
 
-@router.delete("/models/{model}/versions/{version}/tags/{key}", responses=gives(schemas.ModelVersion))
+@router.delete("/models/{model}/versions/{version}/tags/{key}", responses=responses(schemas.ModelVersion))
 def untag_version(version: Version, key: str, registry: RegistryOf) -> JSONResponse:
     """Take a tag of a version away."""
     return answer(registry.tag(version, remove=[decoded(key)]))
@@ -114,7 +114,7 @@ async def download_artifact(version: Version, registry: RegistryOf, request: Req
     return await download(request, registry, version, None)
 
 
-@router.get("/models/{model}/versions/{version}/files", responses=gives(list[schemas.StoredFile]))
+@router.get("/models/{model}/versions/{version}/files", responses=responses(list[schemas.StoredFile]))
 def list_files(version: Version, registry: RegistryOf) -> JSONResponse:
     """The files of a version."""
     return answer(registry.files(version))
@@ -126,7 +126,7 @@ async def download_file(version: Version, path: str, registry: RegistryOf, reque
     return await download(request, registry, version, decoded(path))
 
 
-@router.get("/models/{model}/versions/{version}/history", responses=gives(list[schemas.Event]))
+@router.get("/models/{model}/versions/{version}/history", responses=responses(list[schemas.Event]))
 def version_history(
     version: Version, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
@@ -134,13 +134,13 @@ def version_history(
     return paged(request, registry.history(version, limit=limit, offset=offset), limit, offset)
 
 
-@router.get("/models/{model}/versions/{version}/lineage", responses=gives(schemas.Lineage))
+@router.get("/models/{model}/versions/{version}/lineage", responses=responses(schemas.Lineage))
 def lineage(version: Version, registry: RegistryOf) -> JSONResponse:
     """What a version was made from, and what was made from it, over all models."""
     return answer(registry.lineage(version))
 
 
-@router.get("/models/{model}/versions/{version}/why", responses=gives(schemas.Why))
+@router.get("/models/{model}/versions/{version}/why", responses=responses(schemas.Why))
 def why(version: Version, registry: RegistryOf) -> JSONResponse:
     """Why a version is where it is: who put it there, gates, approvals, against what it replaced."""
     return answer(registry.why(version))

@@ -68,7 +68,7 @@ class ModelPolicy(TypedDict):
     ]
 
 
-class Standing(Assessment):
+class PolicyCheck(Assessment):
     """How a version in a stage or under an alias meets a policy."""
 
     reference: Annotated[str, "version"]
@@ -78,13 +78,13 @@ class Standing(Assessment):
     ]
 
 
-class Waiting(Assessment):
+class PendingApproval(Assessment):
     """A version that waits for decisions."""
 
     reference: Annotated[str, "version"]
 
 
-class Decided(Assessment):
+class DecisionResult(Assessment):
     """The outcome of a decision."""
 
     reference: Annotated[str, "version"]
@@ -199,7 +199,7 @@ def _decode_policy(shape: ModelPolicy) -> results.ModelPolicy:
     )
 
 
-def _encode_standing(found: results.Standing) -> Standing:
+def _encode_standing(found: results.PolicyCheck) -> PolicyCheck:
     return {
         "reference": str(found.reference),
         "leaving": _encode_departure(found.leaving),
@@ -207,23 +207,23 @@ def _encode_standing(found: results.Standing) -> Standing:
     }
 
 
-def _decode_standing(shape: Standing) -> results.Standing:
-    return results.Standing(
+def _decode_standing(shape: PolicyCheck) -> results.PolicyCheck:
+    return results.PolicyCheck(
         reference=VersionRef.parse(shape["reference"]),
         assessment=_decode_assessment(shape),
         leaving=_decode_departure(shape["leaving"]),
     )
 
 
-def _encode_waiting(found: results.Waiting) -> Waiting:
+def _encode_waiting(found: results.PendingApproval) -> PendingApproval:
     return {"reference": str(found.reference), **_encode_assessment(found.assessment)}
 
 
-def _decode_waiting(shape: Waiting) -> results.Waiting:
-    return results.Waiting(reference=VersionRef.parse(shape["reference"]), assessment=_decode_assessment(shape))
+def _decode_waiting(shape: PendingApproval) -> results.PendingApproval:
+    return results.PendingApproval(reference=VersionRef.parse(shape["reference"]), assessment=_decode_assessment(shape))
 
 
-def _encode_decided(found: results.Decided) -> Decided:
+def _encode_decided(found: results.DecisionResult) -> DecisionResult:
     return {
         "reference": str(found.reference),
         "stage": found.stage.value,
@@ -233,8 +233,8 @@ def _encode_decided(found: results.Decided) -> Decided:
     }
 
 
-def _decode_decided(shape: Decided) -> results.Decided:
-    return results.Decided(
+def _decode_decided(shape: DecisionResult) -> results.DecisionResult:
+    return results.DecisionResult(
         reference=VersionRef.parse(shape["reference"]),
         stage=ModelStage(shape["stage"]),
         person=shape["person"],
@@ -270,8 +270,8 @@ def _decode_plan(shape: Plan) -> results.Plan:
 
 FORMS = (
     Form(results.ModelPolicy, ModelPolicy, _encode_policy, _decode_policy),
-    Form(results.Standing, Standing, _encode_standing, _decode_standing),
-    Form(results.Waiting, Waiting, _encode_waiting, _decode_waiting),
-    Form(results.Decided, Decided, _encode_decided, _decode_decided),
+    Form(results.PolicyCheck, PolicyCheck, _encode_standing, _decode_standing),
+    Form(results.PendingApproval, PendingApproval, _encode_waiting, _decode_waiting),
+    Form(results.DecisionResult, DecisionResult, _encode_decided, _decode_decided),
     Form(results.Plan, Plan, _encode_plan, _decode_plan),
 )

@@ -83,7 +83,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         answered.add(name)
     posted = {
         "Deletion": server.ask("DELETE", "/models/classifier/versions/1?dry_run=true&force=true"),
-        "Decided": server.post("/models/classifier/versions/3/approve", {}),
+        "DecisionResult": server.post("/models/classifier/versions/3/approve", {}),
         "StageChange": server.post("/models/classifier/versions/1/transition", {"stage": "Archived"}),
         "Model": server.ask("PATCH", "/models/classifier", json={"description": "x"}),
         "Problem": server.get("/models/none"),
@@ -92,8 +92,8 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         strict(SHAPES[name]).validate_json(found.content)
         answered.add(name)
     for found, name in (
-        (server.get("/approvals"), "Waiting"),
-        (server.post("/policy/check", {"Production": {"gates": ["accuracy > 0.5"]}}), "Standing"),
+        (server.get("/approvals"), "PendingApproval"),
+        (server.post("/policy/check", {"Production": {"gates": ["accuracy > 0.5"]}}), "PolicyCheck"),
     ):
         strict(SHAPES[name], many=True).validate_json(found.content)
         answered.add(name)

@@ -204,12 +204,12 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         leaving=DEPARTURES, archived=many(REFERENCES), stays=st.booleans(), hooks=many(WORDS),
     ),
     policies.ModelPolicy: built(policies.ModelPolicy, model=WORDS, own=st.booleans(), policy=POLICIES),
-    policies.Standing: built(
-        policies.Standing, reference=REFERENCES, assessment=ASSESSMENTS, leaving=DEPARTURES
+    policies.PolicyCheck: built(
+        policies.PolicyCheck, reference=REFERENCES, assessment=ASSESSMENTS, leaving=DEPARTURES
     ),
-    policies.Waiting: built(policies.Waiting, reference=REFERENCES, assessment=ASSESSMENTS),
-    policies.Decided: built(
-        policies.Decided, reference=REFERENCES, stage=st.sampled_from(ModelStage), person=WORDS,
+    policies.PendingApproval: built(policies.PendingApproval, reference=REFERENCES, assessment=ASSESSMENTS),
+    policies.DecisionResult: built(
+        policies.DecisionResult, reference=REFERENCES, stage=st.sampled_from(ModelStage), person=WORDS,
         decision=st.sampled_from(["approved", "rejected", "withdrawn"]), assessment=ASSESSMENTS,
     ),
     comparison.MetricDifference: DIFFERENCES,

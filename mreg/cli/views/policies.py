@@ -8,7 +8,7 @@ from mreg.cli.table import Rendering, Row, Table, Toned, stage_cell, verdict_cel
 from mreg.cli.views import View
 from mreg.domain.policy import Assessment, Departure
 from mreg.domain.text import counted
-from mreg.results.policies import Decided, ModelPolicy, Plan, Standing, Waiting
+from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 
 
 def _model_policy(found: ModelPolicy) -> Rendering:
@@ -86,7 +86,7 @@ def _may_be_overridden(found: Plan) -> bool:
     return all(rules)
 
 
-def _standings(found: Sequence[Standing | Waiting]) -> Rendering:
+def _standings(found: Sequence[PolicyCheck | PendingApproval]) -> Rendering:
     rows = [
         (Toned(str(one.reference), "strong"), one.assessment.target, *step)
         for one in found
@@ -96,7 +96,7 @@ def _standings(found: Sequence[Standing | Waiting]) -> Rendering:
     return Rendering(tables=(table,), flat=table)
 
 
-def _decided(found: Decided) -> Rendering:
+def _decided(found: DecisionResult) -> Rendering:
     reference, target, assessment = found.reference, found.assessment.target, found.assessment
     missing = ""
     if found.decision == "approved" and assessment.needed:
@@ -119,8 +119,8 @@ def _decided(found: Decided) -> Rendering:
 
 VIEWS = (
     View(ModelPolicy, one=_model_policy, references=lambda found: [found.model]),
-    View(Standing, many=_standings, references=lambda found: [str(found.reference)]),
-    View(Waiting, many=_standings, references=lambda found: [str(found.reference)]),
-    View(Decided, one=_decided, references=lambda found: [str(found.reference)]),
+    View(PolicyCheck, many=_standings, references=lambda found: [str(found.reference)]),
+    View(PendingApproval, many=_standings, references=lambda found: [str(found.reference)]),
+    View(DecisionResult, one=_decided, references=lambda found: [str(found.reference)]),
     View(Plan, one=_plan, references=lambda found: [str(found.reference)]),
 )

@@ -28,9 +28,9 @@ from mreg.server.parameters import (
     RegistryOf,
     Version,
     decoded,
-    exactly,
     model_versions,
     other_version,
+    whole_model,
 )
 from mreg.server.ui.answers import PageRoute, asset_answer, page
 from mreg.server.ui.links import link
@@ -236,7 +236,7 @@ def _counts(verdicts: Iterable[Verdict]) -> tuple[tuple[Verdict, int], ...]:
 @router.get("/ui/models/{model}/history")
 def model_history_page(request: Request, model: Model, registry: RegistryOf, limit: Limit = EVENTS) -> Response:
     """What happened to a model and its versions, newest first."""
-    events = registry.history(exactly(model), limit=limit)
+    events = registry.history(whole_model(model), limit=limit)
     return page(
         request,
         "history.html",

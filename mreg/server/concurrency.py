@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from mreg.server.problems import Refused
 
 
-class AtOnce:
+class ConcurrencyLimit:
     """Places for what holds memory or files while it lasts; of one process, and of its event loop alone.
 
     Args:

@@ -10,12 +10,12 @@ from starlette.responses import JSONResponse
 
 from mreg.server import schemas
 from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, answer, paged
-from mreg.server.schemas import gives
+from mreg.server.schemas import responses
 
 router = APIRouter(tags=["over all models"])
 
 
-@router.get("/search", responses=gives(list[schemas.ModelVersion]))
+@router.get("/search", responses=responses(list[schemas.ModelVersion]))
 def search(
     registry: RegistryOf,
     request: Request,
@@ -37,7 +37,7 @@ def search(
     return paged(request, registry.search(q, sort=sort, limit=limit, offset=offset), limit, offset)
 
 
-@router.get("/compare", responses=gives(schemas.Comparison))
+@router.get("/compare", responses=responses(schemas.Comparison))
 def compare(
     registry: RegistryOf,
     version_a: Annotated[str, Query(examples=["classifier@3"])],
@@ -47,13 +47,13 @@ def compare(
     return answer(registry.compare(version_a, version_b))
 
 
-@router.get("/history", responses=gives(list[schemas.Event]))
+@router.get("/history", responses=responses(list[schemas.Event]))
 def history(registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0) -> JSONResponse:
     """What happened to anything, newest first."""
     return paged(request, registry.history(limit=limit, offset=offset), limit, offset)
 
 
-@router.get("/audit", responses=gives(schemas.AuditReport))
+@router.get("/audit", responses=responses(schemas.AuditReport))
 def audit(registry: RegistryOf) -> JSONResponse:
     """Walk the hash chain of the audit trail; 500 with the code ``corrupt`` names the first event that was changed."""
     return answer(registry.verify_audit())
