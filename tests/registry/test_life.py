@@ -142,12 +142,12 @@ class Life(RuleBasedStateMachine):
         return mreg.ApprovalMissing if len(counted) < self.approvals else None
 
     def enter(self, known: Known, number: int, to: str) -> None:
-        if known.stage[number] == to:
-            return
         if to in ("Staging", "Production"):
             for other, stage in known.stage.items():
-                if stage == to:
+                if stage == to and other != number:  # a rejection can have sent a second version to Staging
                     known.stage[other] = "Archived"
+        if known.stage[number] == to:
+            return
         known.stage[number] = to
         if to == "Production" and known.production[-1:] != [number]:
             known.production.append(number)
