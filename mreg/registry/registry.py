@@ -250,9 +250,9 @@ class Registry(abc.ABC):
     ) -> StageChange:
         """Move a version to a stage, and archive the version that it replaces in the same transaction.
 
-        Without a target the version takes the next step of None, Staging, Production, Archived. A version that is in the
-        stage already stays there, which is not an error, so a repeated CI step is harmless; other versions in the stage
-        are archived then, too. The result is the state after the hooks.
+        Without a target the version takes the next step of None, Staging, Production, Archived. A version that is in
+        the stage already stays there, which is not an error, so a repeated CI step is harmless; other versions in the
+        stage are archived then, too. The result is the state after the hooks.
 
         Args:
             reference: The version; a bare name means the latest.
