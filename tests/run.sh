@@ -24,8 +24,8 @@ done
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 
-# The completions are tested in the shells themselves, downloads with wget, the page in a browser, object stores on Ceph's radosgw and on s3rver
-# too. Where they can't be installed their tests are skipped, except in CI, where a skip fails.
+# Completions are tested in the shells, downloads with wget, the page in a browser, and object stores on Ceph's radosgw and
+# s3rver, too. If a program cannot be installed, its tests are skipped, except in CI, where a skip fails.
 missing=""
 for tool in bash zsh fish wget; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
