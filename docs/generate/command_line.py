@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from docs.generate.cells import cell
 from mreg.cli.app import root_command, shared_options
 
 INDEX = """\
@@ -39,7 +40,7 @@ def _index(root: Any, context: Any) -> Iterator[str]:
     for name in root.list_commands(context):
         command = root.get_command(context, name)
         if not command.hidden:
-            row = f"| [`{name}`]({name}.md) | {_cell(_first(command))} |\n"
+            row = f"| [`{name}`]({name}.md) | {cell(_first(command))} |\n"
             groups.setdefault(getattr(command, "rich_help_panel", None) or "Commands", []).append(row)
     for title, rows in groups.items():
         yield f"## {title}\n\n| command | purpose |\n|---|---|\n{''.join(rows)}\n"
@@ -101,12 +102,8 @@ def _meaning(parameter: Any) -> str:
         notes.append("(required)")
     if getattr(parameter, "multiple", False) and "several times" not in notes[0]:
         notes.append("Can be given several times.")
-    return _cell(" ".join(note for note in notes if note))
+    return cell(" ".join(note for note in notes if note))
 
 
 def _first(command: Any) -> str:
     return inspect.cleandoc(command.help or "").split("\n\n")[0].replace("\n", " ")
-
-
-def _cell(text: str) -> str:
-    return text.replace("\n", " ").replace("|", "\\|").replace("<", "&lt;")
