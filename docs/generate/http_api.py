@@ -14,8 +14,8 @@ from docs.generate.cells import cell
 START = """\
 # HTTP API
 
-[Use the HTTP API](../how-to/http.md) has examples, [Serve a registry](../how-to/serve.md) tokens and limits. A server sends
-the OpenAPI document of this page at `GET /openapi.json`.
+[Use the HTTP API](../how-to/http.md) has examples, [Serve a registry](../how-to/serve.md) tokens and limits. A server
+sends the OpenAPI document of this page at `GET /openapi.json`.
 
 """
 CORE = (
