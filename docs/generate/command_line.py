@@ -69,7 +69,8 @@ def _page(command: Any, parent: Any, name: str, level: int) -> Iterator[str]:
         title = "Arguments" if parameter.param_type_name == "argument" else "Options"
         groups.setdefault(getattr(parameter, "rich_help_panel", None) or title, []).append(parameter)
     for title, group in groups.items():
-        yield f"**{title}**\n\n{_table(group)}\n"
+        heading = "" if title in ("Arguments", "Options") else f"**{title}**\n\n"
+        yield f"{heading}{_table(group)}\n"
     for subcommand in command.list_commands(context) if hasattr(command, "list_commands") else ():
         yield from _page(command.get_command(context, subcommand), context, subcommand, level + 1)
 
@@ -86,7 +87,8 @@ def _help(text: str) -> Iterator[str]:
 
 def _table(parameters: list[Any]) -> str:
     rows = [f"| {_names(parameter)} | {_meaning(parameter)} |\n" for parameter in parameters]
-    return "".join(["| | |\n", "|---|---|\n", *rows])
+    kind = parameters[0].param_type_name
+    return "".join([f"| {kind} | meaning |\n", "|---|---|\n", *rows])
 
 
 def _names(parameter: Any) -> str:
