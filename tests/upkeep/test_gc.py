@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -181,6 +182,20 @@ def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
     assert (note.name, note.remedy) == ("removals", "mreg gc --remove finishes them")
     version = push(registry, "the same")
     registry.pull(version.reference, "out")
+
+
+def test_a_push_looks_ten_times_a_second_whether_a_running_gc_has_ended(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = push(registry, "the same").artifact.digest
+    registry.delete("m@1")
+    noted(registry, digest.value, NOW, removed=0)
+    pauses: list[float] = []
+    monkeypatch.setattr(storing, "time", SimpleNamespace(monotonic=lambda: sum(pauses), sleep=pauses.append))
+    monkeypatch.setattr(storing, "WAIT_SECONDS", 0.35)
+    with pytest.raises(mreg.Conflict, match=str(digest)):
+        push(registry, "the same")
+    assert pauses == [0.1] * 4
 
 
 def test_a_push_that_waits_for_a_running_gc_puts_the_bytes_that_gc_removes(
