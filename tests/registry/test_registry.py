@@ -89,6 +89,17 @@ def test_a_promotion_never_empties_production_unasked(registry: mreg.Registry) -
         registry.promote("classifier@1")
 
 
+def test_a_plan_says_whether_production_would_be_empty(registry: mreg.Registry) -> None:
+    push(registry)
+    assert registry.plan("classifier@1", to="staging").empties_production is False
+    registry.promote("classifier@1", to="production")
+    assert registry.plan("classifier@1", to="production").empties_production is False
+    assert registry.plan("classifier@1", to="archived").empties_production is True
+    push(registry, 2)
+    registry.promote("classifier@2", to="production", keep_existing=True)
+    assert registry.plan("classifier@1", to="archived").empties_production is False
+
+
 def test_existing_versions_stay_if_that_is_asked(registry: mreg.Registry) -> None:
     for number in (1, 2):
         push(registry, number)
