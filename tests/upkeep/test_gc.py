@@ -192,10 +192,10 @@ def test_a_push_looks_ten_times_a_second_whether_a_running_gc_has_ended(
     noted(registry, digest.value, NOW, removed=0)
     pauses: list[float] = []
     monkeypatch.setattr(storing, "time", SimpleNamespace(monotonic=lambda: sum(pauses), sleep=pauses.append))
-    monkeypatch.setattr(storing, "WAIT_SECONDS", 0.35)
+    monkeypatch.setattr(storing, "WAIT_SECONDS", 0.2)
     with pytest.raises(mreg.Conflict, match=str(digest)):
         push(registry, "the same")
-    assert pauses == [0.1] * 4
+    assert pauses == [0.1] * 3
 
 
 def test_a_push_that_waits_for_a_running_gc_puts_the_bytes_that_gc_removes(
