@@ -256,6 +256,31 @@ class CatalogContract(abc.ABC):
             parent: None,
         }
 
+    def test_the_current_versions_of_a_stage_come_before_the_former_ones(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> list[int]:
+            versions = [push(writer, number=place) for place in (1, 2, 3)]
+            for version in versions:
+                writer.change_stage(version, ModelStage.PRODUCTION)
+            writer.change_stage(versions[2], ModelStage.ARCHIVED)
+            return list(writer.last_holders(writer.reload_model(M), Selector.parse("production")))[:2]
+
+        assert self.write(catalog, story) == [2, 1]
+
+    def test_the_artifact_of_the_last_version_with_its_bytes_is_deleted(self, catalog: Catalog) -> None:
+        first, second = self.write(catalog, lambda writer: (push(writer, number=7), push(writer, number=7)))
+        for version, known in ((first, True), (second, False)):
+            self.write(catalog, partial(Writer.delete_version, version=version))
+            assert catalog.read(lambda reader: reader.has_size(7)) is known
+
+    def test_the_event_of_a_push_has_its_data_only_if_data_is_given(self, catalog: Catalog) -> None:
+        self.write(catalog, lambda writer: (push(writer), push(writer, data={"train": "s3://b/k"})))
+        pushed = [
+            event.details.get("data")
+            for event in catalog.read(lambda reader: reader.events(newest_first=False))
+            if event.action == "version.pushed"
+        ]
+        assert pushed == [None, {"train": "s3://b/k"}]
+
     def test_every_change_is_an_event(self, catalog: Catalog) -> None:
         def story(writer: Writer) -> None:
             model = writer.register(name=M, description="d", tags={"a": "1"}, directions={"x": "lower"})
