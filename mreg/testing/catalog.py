@@ -267,8 +267,10 @@ class CatalogContract(abc.ABC):
         assert self.write(catalog, story) == [2, 1]
 
     def test_the_artifact_of_the_last_version_with_its_bytes_is_deleted(self, catalog: Catalog) -> None:
-        first, second = self.write(catalog, lambda writer: (push(writer, number=7), push(writer, number=7)))
-        for version, known in ((first, True), (second, False)):
+        def story(writer: Writer) -> list[ModelVersion]:
+            return [push(writer, number=7) for _ in range(2)]
+
+        for version, known in zip(self.write(catalog, story), (True, False), strict=True):
             self.write(catalog, partial(Writer.delete_version, version=version))
             assert catalog.read(lambda reader: reader.has_size(7)) is known
 
