@@ -314,7 +314,7 @@ def test_what_was_where_at_a_time_is_replayed(registry: mreg.Registry) -> None:
 
 def test_a_push_that_is_wrong_in_any_way_makes_nothing(registry: mreg.Registry, model_file: Path) -> None:
     wrong: list[dict[str, object]] = [
-        {"metrics": {"accuracy": float("nan")}}, {"metrics": {"": 1}}, {"metrics": {f"m{n}": 1 for n in range(1001)}},
+        {"metrics": {"a": {"b": 1}, "a.b": 1}}, {"metrics": {"": 1}}, {"metrics": {f"m{n}": 1 for n in range(1001)}},
         {"parameters": {"a=b": 1}}, {"tags": {"a": "x" * 5001}}, {"aliases": ["latest"]}, {"stage": "prod"},
         {"description": "x" * 20_001}, {"run_id": "a\nb"}, {"parent": "nobody@1"}, {"parent": "@"}, {"name": "../x"},
     ]  # fmt: skip
