@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +26,8 @@ from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
 from mreg.domain.names import ModelName, Selector
 from mreg.errors import AlreadyExists, BadInput
+
+T = TypeVar("T")
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 M = ModelName("m")
@@ -62,7 +64,7 @@ class CatalogContract(abc.ABC):
         assert first_broken(catalog.read(lambda reader: reader.events(newest_first=False))) is None
         catalog.close()
 
-    def write(self, catalog: Catalog, fn: Callable[[Writer], object], at: datetime = AT) -> object:
+    def write(self, catalog: Catalog, fn: Callable[[Writer], T], at: datetime = AT) -> T:
         """Run a function in one write transaction."""
         return catalog.write(fn, actor="me", at=at)
 
