@@ -190,14 +190,14 @@ class Writer(Reader):
 
     def delete_model(self, model: RegisteredModel) -> None:
         """Delete a model with its versions; its events stay, and its version numbers are not reused under its name."""
-        from mreg.catalog.decisions import set_policy
+        from mreg.catalog.policies import PolicyWriter
 
         for version in reversed(self.versions(model)):
             self.delete_version(version)
         row = self.connection.one("models.by_id", model_id=model.model_id)
         last = last_version(row) if row else 0
         self.connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
-        set_policy(self, model, None)
+        PolicyWriter(self).set(model, None)
         self.record("model.deleted", model, {"last_version": last})
         self.connection.run("models.delete", model_id=model.model_id)
 

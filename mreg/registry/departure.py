@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mreg.catalog.decisions import decisions_on, policy_for
+from mreg.catalog.policies import Policies
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector
 from mreg.domain.policy import Departure, Policy, depart
@@ -31,8 +31,8 @@ def departure(
     Args:
         policy: Policy to check against (default: the policy in force).
     """
-    used = policy if policy is not None else policy_for(reader, find_model(reader, version.model_name))
-    return depart(used, place, version, decisions_on(reader, version), person)
+    used = policy if policy is not None else Policies(reader).effective(find_model(reader, version.model_name))
+    return depart(used, place, version, Policies(reader).decisions_on(version), person)
 
 
 def stage_departure(reader: Reader, version: ModelVersion, to: ModelStage, person: str) -> Departure | None:
@@ -91,7 +91,7 @@ def check_whole_model(writer: Writer, model: RegisteredModel, command: str, over
         BadInput: Nothing needs an override.
     """
     used = False
-    for place, rule in policy_for(writer, model).rules.items():
+    for place, rule in Policies(writer).effective(model).rules.items():
         if not rule.guards or place == ModelStage.ARCHIVED.value or writer.actor in rule.approvers:
             continue
         if next(writer.last_holders(model, Selector.parse(place)), None) is None:
