@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mreg.catalog.rows import number, read_event, read_time, row_of, text, version_number
 from mreg.domain.events import GENESIS, Event, has_right_hash, time_text
-from mreg.domain.hook import Deployment, DeploymentStatus, Hook, check_deployment, check_told, stage_entered
+from mreg.domain.hook import Deployment, DeploymentStatus, Hook, check_deployment, check_hook_event, stage_entered
 from mreg.domain.model import ModelStatus
 from mreg.domain.stored import SIZE_LIMIT
 from mreg.domain.text import quoted
@@ -99,7 +99,7 @@ class Deployments:
         refused: dict[int, str] = {}
         runnable = []
         for deployment_id in sorted(by_id):
-            why = eligibility.why_not(by_id[deployment_id])
+            why = eligibility.refusal(by_id[deployment_id])
             if why:
                 refused[deployment_id] = why
             else:
@@ -124,7 +124,7 @@ class Deployments:
                 raise BadInput(f"audit event {event.seq} is not linked to audit event {seq}")
         if not has_right_hash(event):
             raise BadInput(f"audit event {event.seq} does not match its hash")
-        check_told(event)
+        check_hook_event(event)
         self._check_name(event)
         stage = stage_entered(event)
         if not hook.wants(event.action, event.model, stage):
@@ -204,7 +204,7 @@ class DeploymentWriter(Deployments):
         if (
             row is None
             or row["status"] not in ("pending", "deploying")
-            or _Eligibility(self._reader, hook).why_not(row)
+            or _Eligibility(self._reader, hook).refusal(row)
         ):
             return None
         claimed = _claimed_until(row)
@@ -258,7 +258,7 @@ class _Eligibility:
         self._hook = hook
         self._events: dict[int, Event | str] = {}
 
-    def why_not(self, row: Row) -> str:
+    def refusal(self, row: Row) -> str:
         """Return why a deployment is not run; empty if it is run."""
         try:
             seq = number(row, "seq", 1)

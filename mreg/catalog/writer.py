@@ -295,7 +295,7 @@ class Writer(Reader):
         to: ModelStage,
         *,
         returned: bool = False,
-        because: str = "",
+        reason: str = "",
         replaced_by: int | None = None,
         assessment: Mapping[str, object] | None = None,
     ) -> ModelVersion:
@@ -303,7 +303,7 @@ class Writer(Reader):
 
         Args:
             returned: Whether a rollback moves the version.
-            because: Reason, for the audit trail.
+            reason: Reason, for the audit trail.
             replaced_by: Number of the version that replaces this one in its stage, for the audit trail.
             assessment: Result of the policy check, for the audit trail.
         """
@@ -311,7 +311,7 @@ class Writer(Reader):
         details = {
             "from": version.stage.value,
             "to": to.value,
-            "reason": because,
+            "reason": reason,
             "returned": returned,
             "replaced_by": replaced_by,
             **({"policy": assessment} if assessment else {}),

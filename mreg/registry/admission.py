@@ -57,7 +57,7 @@ def holder(reader: Reader, model: RegisteredModel, place: str, version: ModelVer
         approvers = ", ".join(policy.rule(place).approvers)
         command = f"mreg reject {second.reference}{_to(place)} --reason REASON"
         ask = f"ask {approvers} to reject it" if approvers else "reject it"
-        second = replace(second, way_on=f"to compare no longer with {second.reference}, {ask}: {command}")
+        second = replace(second, remedy=f"to compare no longer with {second.reference}, {ask}: {command}")
     return second if first is None else replace(first, also=second)
 
 
@@ -292,5 +292,5 @@ def _gates(assessment: Assessment) -> str:
 
 def _failures(assessment: Assessment) -> str:
     lines = [f"{gate.gate}: {gate.found}" + (f", and {gate.bound}" if gate.bound else "") for gate in assessment.failed]
-    lines += dict.fromkeys(way for gate in assessment.failed for way in gate.ways_on)
+    lines += dict.fromkeys(way for gate in assessment.failed for way in gate.remedies)
     return "\n".join(map(printable, lines))  # a newline in a gate must not begin a line of the hint

@@ -11,7 +11,7 @@ from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import Selector, VersionRef, folded, spelled
 from mreg.domain.policy import Decision, Rule, counts
 from mreg.domain.text import check_text
-from mreg.domain.transition import ROAD
+from mreg.domain.transition import STAGE_ORDER
 from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
 from mreg.registry.admission import assessment_of, no_such_target, occupants
 from mreg.registry.promote import enter_stage, named_version
@@ -128,7 +128,7 @@ def _candidates(reader: Reader, model: RegisteredModel, target: str, rule: Rule)
     if rule.came_from is not None:
         return reader.in_stage(model, rule.came_from)
     if stage is not None:
-        return reader.in_stage(model, ROAD[ROAD.index(stage) - 1])
+        return reader.in_stage(model, STAGE_ORDER[STAGE_ORDER.index(stage) - 1])
     current = {occupant.version_id for occupant in occupants(reader, model, target)}
     latest = reader.find(model, LATEST)  # an archived version can be neither approved nor rejected
     return () if latest is None or latest.version_id in current else (latest,)

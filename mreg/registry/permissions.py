@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from mreg.sharing import GROUP_WRITES, may, why_not
+from mreg.sharing import GROUP_WRITES, explain_denial, has_access
 
 if TYPE_CHECKING:
     from mreg.results.profiles import Profile
@@ -123,7 +123,7 @@ def _of_store(root: str) -> Iterator[Problem]:
             groups.append(_other_group(name, found, group))
         if folder and found.st_uid != top.st_uid and not found.st_mode & GROUP_WRITES:
             owners.append(f"{name} belongs to user {found.st_uid}, the store to user {top.st_uid}")
-        rights.append(_without_right(path, os.W_OK if folder and may(root, os.W_OK) else os.R_OK))
+        rights.append(_without_right(path, os.W_OK if folder and has_access(root, os.W_OK) else os.R_OK))
     letters = _letters(mode & 0o444)
     folders = f"find {quote(root)} -type d -exec chmod {_letters(mode & 0o777)} {{}} +"
     yield from _problem(root, closed, f"chmod -R {letters} {quote(root)} && {folders}")
@@ -166,9 +166,9 @@ def _other_group(name: str, found: os.stat_result, group: int) -> str:
 
 
 def _without_right(path: str, right: int = os.R_OK) -> str:
-    if may(path, right):
+    if has_access(path, right):
         return ""
-    return f"{os.path.basename(path)} {why_not(path, right)[0]}"
+    return f"{os.path.basename(path)} {explain_denial(path, right)[0]}"
 
 
 def _problem(place: str, messages: list[str], remedy: str) -> Iterator[Problem]:

@@ -199,7 +199,7 @@ def _decode_policy(shape: ModelPolicy) -> results.ModelPolicy:
     )
 
 
-def _encode_standing(found: results.PolicyCheck) -> PolicyCheck:
+def _encode_policy_check(found: results.PolicyCheck) -> PolicyCheck:
     return {
         "reference": str(found.reference),
         "leaving": _encode_departure(found.leaving),
@@ -207,7 +207,7 @@ def _encode_standing(found: results.PolicyCheck) -> PolicyCheck:
     }
 
 
-def _decode_standing(shape: PolicyCheck) -> results.PolicyCheck:
+def _decode_policy_check(shape: PolicyCheck) -> results.PolicyCheck:
     return results.PolicyCheck(
         reference=VersionRef.parse(shape["reference"]),
         assessment=_decode_assessment(shape),
@@ -215,15 +215,15 @@ def _decode_standing(shape: PolicyCheck) -> results.PolicyCheck:
     )
 
 
-def _encode_waiting(found: results.PendingApproval) -> PendingApproval:
+def _encode_pending(found: results.PendingApproval) -> PendingApproval:
     return {"reference": str(found.reference), **_encode_assessment(found.assessment)}
 
 
-def _decode_waiting(shape: PendingApproval) -> results.PendingApproval:
+def _decode_pending(shape: PendingApproval) -> results.PendingApproval:
     return results.PendingApproval(reference=VersionRef.parse(shape["reference"]), assessment=_decode_assessment(shape))
 
 
-def _encode_decided(found: results.DecisionResult) -> DecisionResult:
+def _encode_decision_result(found: results.DecisionResult) -> DecisionResult:
     return {
         "reference": str(found.reference),
         "stage": found.stage.value,
@@ -233,7 +233,7 @@ def _encode_decided(found: results.DecisionResult) -> DecisionResult:
     }
 
 
-def _decode_decided(shape: DecisionResult) -> results.DecisionResult:
+def _decode_decision_result(shape: DecisionResult) -> results.DecisionResult:
     return results.DecisionResult(
         reference=VersionRef.parse(shape["reference"]),
         stage=ModelStage(shape["stage"]),
@@ -270,8 +270,8 @@ def _decode_plan(shape: Plan) -> results.Plan:
 
 FORMS = (
     Form(results.ModelPolicy, ModelPolicy, _encode_policy, _decode_policy),
-    Form(results.PolicyCheck, PolicyCheck, _encode_standing, _decode_standing),
-    Form(results.PendingApproval, PendingApproval, _encode_waiting, _decode_waiting),
-    Form(results.DecisionResult, DecisionResult, _encode_decided, _decode_decided),
+    Form(results.PolicyCheck, PolicyCheck, _encode_policy_check, _decode_policy_check),
+    Form(results.PendingApproval, PendingApproval, _encode_pending, _decode_pending),
+    Form(results.DecisionResult, DecisionResult, _encode_decision_result, _decode_decision_result),
     Form(results.Plan, Plan, _encode_plan, _decode_plan),
 )
