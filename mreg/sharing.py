@@ -18,7 +18,7 @@ GROUP_WRITES = stat.S_IWGRP
 PERMISSIONS = 0o777
 
 
-def adopt(descriptor: int, folder: os.stat_result, wanted: int | None = None) -> None:
+def inherit_access(descriptor: int, folder: os.stat_result, wanted: int | None = None) -> None:
     """Set the group and mode of a new file or folder from its parent folder, and its owner if root created it.
 
     Pass only a file or folder that this process created. If the user is not allowed to set the group, it is unchanged.

@@ -42,7 +42,7 @@ from mreg.durability import sync_file, sync_folder
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 from mreg.files import CREATE, close, lacks_links, link, lock, open_file, opened_folder, rename_new, unlink
 from mreg.folders import make_folders
-from mreg.sharing import adopt, explain_denial, has_access, inherit_group
+from mreg.sharing import explain_denial, has_access, inherit_access, inherit_group
 
 T = TypeVar("T")
 
@@ -372,7 +372,7 @@ class SqliteDatabase(Database):
             # SQLite would create it with mode 0644; the log and the index get the mode of this file.
             descriptor = open_file(partial, CREATE, 0o666, follow=False)
             try:
-                adopt(descriptor, os.stat(folder))
+                inherit_access(descriptor, os.stat(folder))
             finally:
                 close(descriptor)
             raw = sqlite3.connect(partial, isolation_level=None)

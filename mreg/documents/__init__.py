@@ -267,17 +267,17 @@ def _mapping(node: Node, path: str | os.PathLike[str], what: str) -> Mapping[str
     return node.value
 
 
-def _flatten(nodes: Mapping[str, Node], prefix: str, found: dict[str, str], path: str | os.PathLike[str]) -> None:
+def _flatten(nodes: Mapping[str, Node], prefix: str, values: dict[str, str], path: str | os.PathLike[str]) -> None:
     for key, node in nodes.items():
         name = f"{prefix}{key}"
         if isinstance(node.value, dict) and node.value:
-            _flatten(node.value, f"{name}.", found, path)
+            _flatten(node.value, f"{name}.", values, path)
             continue
-        if name in found:
+        if name in values:
             raise BadInput(f"{at(path, node)}: the parameter {quoted(name)} is given twice")
         text = node.value.text if isinstance(node.value, Scalar) else _compact(node)
-        found[check_key("parameter", name)] = check_value("parameter", name, text)
-        if len(found) > ENTRIES_LIMIT:
+        values[check_key("parameter", name)] = check_value("parameter", name, text)
+        if len(values) > ENTRIES_LIMIT:
             raise BadInput(f"{quoted(os.fspath(path))} has over {ENTRIES_LIMIT} parameters, which is the limit")
 
 

@@ -56,8 +56,8 @@ def _deliver_pending(session: Session) -> tuple[DeploymentReport, ...]:
         for hook in session.hooks:
             waiting = _open(session, hook, (), adopt=True)
             if waiting.runnable or waiting.refused:
-                said = f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
-                session.notice(Caution(said))
+                message = f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
+                session.notice(Caution(message))
     return tuple(map(report, deliver(session)))
 
 
@@ -65,11 +65,11 @@ def _open(session: Session, hook: Hook, own: tuple[str, ...], *, adopt: bool) ->
     return session.catalog.read(lambda reader: Deployments(reader).open(hook, session.now(), own, adopt=adopt))
 
 
-def _refuse(session: Session, hook: Hook, found: OpenDeployments) -> None:
-    session.write_quietly(lambda writer: DeploymentWriter(writer).refuse(hook, found))
-    count = len(found.refused)
-    said = f"the hook {hook.name} was not run for {counted(count, 'deployment')} of this catalog"
-    session.notice(Caution(f"{said}: {next(iter(found.refused.values()))}"))
+def _refuse(session: Session, hook: Hook, deployments: OpenDeployments) -> None:
+    session.write_quietly(lambda writer: DeploymentWriter(writer).refuse(hook, deployments))
+    count = len(deployments.refused)
+    message = f"the hook {hook.name} was not run for {counted(count, 'deployment')} of this catalog"
+    session.notice(Caution(f"{message}: {next(iter(deployments.refused.values()))}"))
 
 
 def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
