@@ -1,4 +1,4 @@
-"""push: a file or folder becomes the next version."""
+"""The command push."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _known(flag: str) -> object:
+def _metric_option(flag: str) -> object:
     return typer.Option(flag, metavar="NUMBER", help=f"The metric {flag.removeprefix('--').replace('-', '_')}.")
 
 
@@ -29,11 +29,11 @@ def push(
         str | None,
         typer.Option("--name", "-n", metavar="NAME", help="The model; else found.", autocompletion=complete_model),
     ] = None,
-    accuracy: Annotated[str | None, _known("--accuracy")] = None,
-    f1_score: Annotated[str | None, _known("--f1-score")] = None,
-    precision: Annotated[str | None, _known("--precision")] = None,
-    recall: Annotated[str | None, _known("--recall")] = None,
-    latency_ms: Annotated[str | None, _known("--latency-ms")] = None,
+    accuracy: Annotated[str | None, _metric_option("--accuracy")] = None,
+    f1_score: Annotated[str | None, _metric_option("--f1-score")] = None,
+    precision: Annotated[str | None, _metric_option("--precision")] = None,
+    recall: Annotated[str | None, _metric_option("--recall")] = None,
+    latency_ms: Annotated[str | None, _metric_option("--latency-ms")] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option("--metric", metavar="NAME=NUMBER", help="Any other metric.", autocompletion=complete_metric),
@@ -127,10 +127,10 @@ def push(
 def _metrics(
     given: dict[str, str], words: list[str] | tuple[()], files: list[str] | tuple[()]
 ) -> dict[str, MetricValue]:
-    """Metrics of flags, ``--metric`` and files; one that is given twice is refused."""
+    """Return the metrics of flags, ``--metric`` and files; a metric that is given twice is an error."""
     from mreg.domain.metrics import parse_metric
 
-    found: dict[str, MetricValue] = {key: parse_metric(key, value) for key, value in given.items()}
+    metrics: dict[str, MetricValue] = {key: parse_metric(key, value) for key, value in given.items()}
     sources: list[dict[str, MetricValue]] = [
         {key: parse_metric(key, value) for key, value in pairs("metric", words).items()}
     ]
@@ -139,24 +139,24 @@ def _metrics(
 
         sources += [read_metrics(file) for file in files]
     for source in sources:
-        _add("metric", found, source)
-    return found
+        _add("metric", metrics, source)
+    return metrics
 
 
 def _parameters(words: list[str] | tuple[()], files: list[str] | tuple[()]) -> dict[str, str]:
-    found = pairs("param", words)
+    parameters = pairs("param", words)
     if files:
         from mreg.documents import read_parameters
 
         for file in files:
-            _add("parameter", found, read_parameters(file))
-    return found
+            _add("parameter", parameters, read_parameters(file))
+    return parameters
 
 
-def _add(kind: str, found: dict[str, T], more: dict[str, T]) -> None:
+def _add(kind: str, values: dict[str, T], more: dict[str, T]) -> None:
     from mreg.domain.text import quoted
 
     for key, value in more.items():
-        if key in found:
+        if key in values:
             raise BadInput(f"the {kind} {quoted(key)} is given twice", hint="give it once: by flag or in a file")
-        found[key] = value
+        values[key] = value
