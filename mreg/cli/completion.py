@@ -1,8 +1,8 @@
-"""Completion: scripts for the shells, and the words that the scripts ask for while a person types.
+"""Tab completion: the command completion, and the words that the scripts of the shells request.
 
-Other people can have written the catalogs and project files from which the words come. Each word is therefore quoted
-for the shell that inserts it, and a word that a shell or a terminal cannot hold as text is not offered. A completer
-never fails and never prints: if the catalog cannot be read, there is nothing to offer.
+The words come from catalogs and project files that other people can write. Each word is therefore quoted for the shell
+that inserts it, and a word with characters that are not printable is not offered. A completer never fails and never
+prints: it offers nothing if the catalog cannot be read.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ Completer = Callable[[typer.Context, list[str], str], list[str]]
 
 
 def _quietly(offer: Callable[[typer.Context, str], Iterable[str]]) -> Completer:
-    """Return the completer that offers these words, and nothing if the offer fails."""
+    """Return a completer that offers these words, and none if an error occurs."""
 
     def complete(ctx: typer.Context, args: list[str], incomplete: str) -> list[str]:  # noqa: ARG001
         try:
             return [word for word in offer(ctx, incomplete) if _offered(word, incomplete)]
-        except Exception:  # noqa: BLE001  an error in the middle of a person's prompt helps nobody
+        except Exception:  # noqa: BLE001  an error message would garble the prompt
             return []
 
     return complete
 
 
 def _offered(word: str, incomplete: str) -> bool:
-    """Return whether a stored word continues what was typed and is text.
+    """Return whether a stored word is printable and continues the typed text.
 
-    mreg would read a word that begins with a dash as an option, so the person has to begin it.
+    mreg would read a word that begins with a dash as an option, so it is offered only after a typed dash.
     """
     dashed = word.startswith("-") and not incomplete.startswith("-")
     return word.startswith(incomplete) and word.isprintable() and not dashed
@@ -83,7 +83,7 @@ def _fields(ctx: typer.Context, incomplete: str) -> Iterable[str]:
 
 
 def _stages(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
-    # In the case that the person began with.
+    # In the case of the typed letters.
     return [stage.lower() if incomplete.islower() else stage for stage in STAGES]
 
 
@@ -95,12 +95,10 @@ def _profiles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: AR
 
 
 def _trusted(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
-    import os
-
     from mreg.profile.trust import trusted_folders
 
-    # For --remove alone: a folder that is to be trusted is one that the shell completes.
-    return [one.folder for one in trusted_folders(os.environ)] if ctx.params.get("remove") else []
+    # Without --remove the shell completes folders.
+    return [trusted.folder for trusted in trusted_folders(os.environ)] if ctx.params.get("remove") else []
 
 
 def _roles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
@@ -144,45 +142,45 @@ def completion(
 
 
 def answer(shell: str, typed: Sequence[str], invocation: Invocation) -> None:
-    """Print the words that continue a command line, one a line.
+    """Print the words that complete a command line, one on each line.
 
     Args:
-        shell: Which script asks. ``bash`` hands over the line up to the cursor as one text, and gets the rest of each
-            word, quoted for that place in the line. ``zsh`` and ``fish`` hand over the words after the program's name,
-            the last of them up to the cursor, and get whole words, which they quote. ``complete_bash`` is the scripts
-            of earlier releases: they insert what they read, and get only words that need no quotes.
+        shell: The script that asks. ``bash`` passes the line up to the cursor as one text, and gets the rest of each
+            word, quoted for that position. ``zsh`` and ``fish`` pass the words after the program's name, the last one
+            up to the cursor, and get whole words, which they quote. ``complete_bash`` is the script of earlier
+            releases: it inserts its input unquoted, and gets only words that need no quotes.
     """
     from mreg.cli.shells import completed_for_bash, needs_no_quotes
 
     words, quote = _typed(shell, typed)
     if not words or quote == "\\":
         return
-    found = [word for word in _continued(words, invocation) if word.startswith(words[-1])]
+    offered = [word for word in _completions(words, invocation) if word.startswith(words[-1])]
     if shell in ("bash", "zsh"):
-        found = _with_their_beginning(found)
+        offered = _with_common_prefix(offered)
     if shell == "bash":
-        found = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in found]
+        offered = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in offered]
     elif shell == "complete_bash":
-        found = [word for word in found if needs_no_quotes(word)]
-    # A word that the encoding lacks would be escaped, and so be another word.
-    streams.put_lines(word for word in found if streams.can_show("stdout", word))
+        offered = [word for word in offered if needs_no_quotes(word)]
+    # Escaping a word that the encoding lacks would offer another word.
+    streams.put_lines(word for word in offered if streams.can_show("stdout", word))
 
 
-def _with_their_beginning(words: list[str]) -> list[str]:
-    """Return the words, and what all of them begin with if a quote could follow it.
+def _with_common_prefix(words: list[str]) -> list[str]:
+    """Return the words, with their common prefix as another word if the character after it needs a quote.
 
-    bash and zsh insert what the quoted words have in common. It could end within a quote: ``\\$`` and ``\\(`` have a
-    backslash in common, which would join the next line to this one. The beginning as a word of its own prevents that.
+    bash and zsh insert the common prefix of the quoted words. It could end within a quote: the prefix of ``\\$`` and
+    ``\\(`` is a backslash, which would join the next line to this one. The additional word prevents that.
     """
     from mreg.cli.shells import needs_no_quotes
 
-    common = os.path.commonprefix(words)  # noqa: RUF071  of characters, and not of folders
+    common = os.path.commonprefix(words)  # noqa: RUF071  of texts, not of paths
     following = [word[len(common) :][:1] for word in words]
     return words if all(map(needs_no_quotes, following)) or common in words else [common, *words]
 
 
 def _typed(shell: str, typed: Sequence[str]) -> tuple[list[str], str]:
-    """Return the words after the program's name, the last one unfinished, and the quote that is open at its end."""
+    """Return the words after the program's name, the last one incomplete, and the quote that is open at its end."""
     from mreg.cli.shells import SHELLS, split
 
     if shell == "complete_bash":
@@ -193,13 +191,13 @@ def _typed(shell: str, typed: Sequence[str]) -> tuple[list[str], str]:
         return words[1:], quote
     if shell not in SHELLS or not typed:
         return [], ""
-    if shell == "fish":  # the unfinished word comes as it was typed
+    if shell == "fish":  # fish passes the last word with its quotes
         last, quote = split(typed[-1], fish=True)
         return [*typed[:-1], last[-1]], quote
     return list(typed), ""
 
 
-def _continued(words: Sequence[str], invocation: Invocation) -> list[str]:
+def _completions(words: Sequence[str], invocation: Invocation) -> list[str]:
     from typer._completion_classes import BashComplete
 
     from mreg.cli.app import root_command
@@ -208,8 +206,8 @@ def _continued(words: Sequence[str], invocation: Invocation) -> list[str]:
     name, sign, _ = incomplete.partition("=")
     complete = BashComplete(root_command(), {"obj": invocation}, "mreg", "_MREG_COMPLETE")
     try:
-        found = [str(item.value) for item in complete.get_completions(before, incomplete)]
-    except Exception:  # noqa: BLE001  an error in the middle of a person's prompt helps nobody
+        offered = [str(item.value) for item in complete.get_completions(before, incomplete)]
+    except Exception:  # noqa: BLE001  an error message would garble the prompt
         return []
     # Typer offers the values of --option=value without the option.
-    return [f"{name}={word}" if sign and name.startswith("-") else word for word in found if word]
+    return [f"{name}={word}" if sign and name.startswith("-") else word for word in offered if word]
