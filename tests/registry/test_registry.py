@@ -89,6 +89,17 @@ def test_a_promotion_never_empties_production_unasked(registry: mreg.Registry) -
         registry.promote("classifier@1")
 
 
+def test_a_plan_says_whether_production_would_be_empty(registry: mreg.Registry) -> None:
+    push(registry)
+    assert registry.plan("classifier@1", to="staging").empties_production is False
+    registry.promote("classifier@1", to="production")
+    assert registry.plan("classifier@1", to="production").empties_production is False
+    assert registry.plan("classifier@1", to="archived").empties_production is True
+    push(registry, 2)
+    registry.promote("classifier@2", to="production", keep_existing=True)
+    assert registry.plan("classifier@1", to="archived").empties_production is False
+
+
 def test_existing_versions_stay_if_that_is_asked(registry: mreg.Registry) -> None:
     for number in (1, 2):
         push(registry, number)
@@ -271,6 +282,33 @@ def test_a_push_that_is_wrong_in_any_way_makes_nothing(registry: mreg.Registry, 
             registry.push(model_file, **{"name": "m", **options})  # type: ignore[arg-type]
     assert registry.models() == ()
     assert list(Path(os.environ["HOME"]).rglob("*")) == []
+
+
+def test_a_deleted_version_is_reported_with_the_user_who_deleted_it(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(registry)
+    push(registry, 2)
+    monkeypatch.setenv("MREG_USER", "eve")
+    with mreg.open_registry() as other:
+        other.delete("classifier@2")
+    (deletion,) = [event for event in registry.history("classifier@2") if event.action == "version.deleted"]
+    with pytest.raises(mreg.NotFound) as caught:
+        registry.version("classifier@2")
+    assert "eve deleted it at" in caught.value.message
+    assert deletion.actor == "eve"
+
+
+def test_only_the_latest_version_is_noted_as_older_than_archived_ones(registry: mreg.Registry) -> None:
+    for number in (1, 2):
+        push(registry, number)
+    registry.promote("classifier@1", to="production")
+    registry.archive("classifier@2")
+    for reference, noted in (("classifier", True), ("classifier@latest", True), ("classifier@production", False)):
+        notes: list[str] = []
+        with mreg.open_registry(notice=notes.append) as opened:
+            opened.pull(reference, "out", force=True)
+        assert [("archived" in note) for note in notes] == [noted], (reference, notes)
 
 
 def test_notices_say_what_was_taken(model_file: Path) -> None:
