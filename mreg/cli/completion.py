@@ -109,6 +109,15 @@ def _roles(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG00
     return [str(role) for role in Role]
 
 
+def _help_words(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
+    from mreg.cli.help import walk
+    from mreg.cli.topics import TOPICS
+
+    words = ctx.params.get("words") or []
+    command, _ = walk(ctx.find_root().command, words)
+    return [*getattr(command, "table", ()), *(() if words else TOPICS)]
+
+
 complete_reference = _quietly(_references)
 complete_model = _quietly(_models)
 complete_alias = _quietly(_aliases)
@@ -118,16 +127,15 @@ complete_stage = _quietly(_stages)
 complete_profile = _quietly(_profiles)
 complete_role = _quietly(_roles)
 complete_trusted = _quietly(_trusted)
+complete_help = _quietly(_help_words)
 
 
 def completion(
-    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="For which shell.")],
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="Shell.")],
 ) -> None:
-    """Print the completion script of a shell.
+    """Print the completion script for a shell.
 
     Examples:
-
-    \b
       mreg completion bash > ~/.local/share/bash-completion/completions/mreg
       mreg completion zsh > ~/.zfunc/_mreg
       mreg completion fish > ~/.config/fish/completions/mreg.fish

@@ -21,6 +21,12 @@ class Command(TyperCommand):
         """Return all parameters, with the option ``--help``."""
         return as_typed(super().get_params(ctx))
 
+    def get_help(self, ctx: typer.Context) -> str:  # type: ignore[override]
+        """Return the help as plain text."""
+        from mreg.cli.pages import help_of
+
+        return help_of(ctx)
+
 
 def as_typed(parameters: list[Any]) -> list[Any]:
     """Return the parameters; Typer does not convert their values any more."""
