@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from mreg import streams
-from mreg.cli.completion import complete_profile
+from mreg.cli.completion import Word, complete_profile, option_words
 from mreg.cli.invocation import FORMATS, Invocation, invocation_of
 from mreg.cli.parameters import Command, as_typed
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, terminate
@@ -160,6 +160,11 @@ class CommandGroup(TyperGroup):
 
             raise no_such_command(ctx.command_path, args[0], self.table)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        if incomplete.startswith("-"):
+            return option_words(self, super().shell_complete(ctx, incomplete))
+        return [Word(name, summary) for name, (_, _, summary) in self.table.items() if name.startswith(incomplete)]
 
     def get_help(self, ctx: typer.Context) -> str:  # type: ignore[override]
         from mreg.cli.pages import help_of

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.completion import complete_reference
+from mreg.cli.completion import complete_model, complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.errors import BadInput
 
@@ -65,7 +65,13 @@ def import_bundle(
     path: Annotated[str, typer.Argument(metavar="FILE", help="Bundle, written by mreg export.")],
     name: Annotated[
         str | None,
-        typer.Option("--name", "-n", metavar="NAME", help="Name of the model here (default: the name in the bundle)."),
+        typer.Option(
+            "--name",
+            "-n",
+            metavar="NAME",
+            help="Name of the model here (default: the name in the bundle).",
+            autocompletion=complete_model,
+        ),
     ] = None,
 ) -> None:
     """Import the versions of a bundle.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mreg.cli.arguments import two_references
-from mreg.cli.completion import complete_reference
+from mreg.cli.completion import complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.parameters import Command
 from mreg.errors import GateFailed
@@ -27,7 +27,7 @@ def compare(
         typer.Argument(
             metavar="A [B]",
             help="One or two versions: churn 1 2, churn@3 other@7, or churn@3.",
-            autocompletion=complete_reference,
+            autocompletion=complete_words,
         ),
     ],
     fail_on_regression: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mreg.cli.arguments import count, model_name, reference
-from mreg.cli.completion import complete_reference
+from mreg.cli.completion import complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ModelArgument
 from mreg.errors import BadInput
@@ -20,7 +20,7 @@ def deploy(
     ctx: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="REF", help="Version whose hooks run again.", autocompletion=complete_reference),
+        typer.Argument(metavar="REF", help="Version whose hooks run again.", autocompletion=complete_words),
     ] = None,
     pending: Annotated[
         bool, typer.Option("--pending", help="Run the deployments that interrupted commands left.")

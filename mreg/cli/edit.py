@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mreg.cli.arguments import model_name, pairs, reference
-from mreg.cli.completion import complete_alias, complete_reference
+from mreg.cli.completion import complete_alias, complete_reference, complete_tag, complete_tag_words, complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import (
     METADATA,
@@ -35,7 +35,7 @@ def alias(
         typer.Argument(
             metavar="REF [ALIAS]",
             help="Version and alias; with --remove, the model.",
-            autocompletion=complete_reference,
+            autocompletion=complete_words,
         ),
     ],
     remove: Annotated[
@@ -75,10 +75,12 @@ def tag(
         typer.Argument(
             metavar="REF [KEY=VALUE]...",
             help="Model or version, and tags to set.",
-            autocompletion=complete_reference,
+            autocompletion=complete_tag_words,
         ),
     ],
-    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="KEY", help="Tag to remove.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="KEY", help="Tag to remove.", autocompletion=complete_tag)
+    ] = None,
 ) -> None:
     """Set or remove tags of a model or a version.
 

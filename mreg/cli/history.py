@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mreg.cli.arguments import count, reference
-from mreg.cli.completion import complete_reference
+from mreg.cli.completion import complete_words, one_of
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ReferenceWords
 from mreg.errors import BadInput
@@ -21,7 +21,7 @@ def history(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="REF", help="Model or version (default: the whole registry).", autocompletion=complete_reference
+            metavar="REF", help="Model or version (default: the whole registry).", autocompletion=complete_words
         ),
     ] = None,
     limit: Limit = None,
@@ -64,7 +64,13 @@ def lineage(
     ctx: typer.Context,
     words: ReferenceWords,
     kind: Annotated[
-        str | None, typer.Option("--graph", metavar="mermaid|dot", help="Print a graph for Mermaid or Graphviz.")
+        str | None,
+        typer.Option(
+            "--graph",
+            metavar="mermaid|dot",
+            help="Print a graph for Mermaid or Graphviz.",
+            autocompletion=one_of("mermaid", "dot"),
+        ),
     ] = None,
 ) -> None:
     """Show the parents, children and data of a version.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage
+from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage, complete_words
 
 METRICS = "Metrics"
 METADATA = "Metadata"
@@ -16,7 +16,7 @@ ReferenceWords = Annotated[
     typer.Argument(
         metavar="REF",
         help="Reference, such as churn@3, churn@production or churn 3.",
-        autocompletion=complete_reference,
+        autocompletion=complete_words,
     ),
 ]
 ReferenceArgument = Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mreg.cli.arguments import model_name, reference
-from mreg.cli.completion import complete_model, complete_stage
+from mreg.cli.completion import complete_model, complete_target
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import ReferenceWords, Yes
 from mreg.cli.stages import ask_before_leaving, seen_stage
@@ -38,7 +38,7 @@ Model = Annotated[
 PolicyFile = Annotated[str, typer.Argument(metavar="FILE", help="Policy in YAML or JSON.")]
 Target = Annotated[
     str,
-    typer.Option("--to", metavar="STAGE|ALIAS", help="Stage or alias of the decision.", autocompletion=complete_stage),
+    typer.Option("--to", metavar="STAGE|ALIAS", help="Stage or alias of the decision.", autocompletion=complete_target),
 ]
 Withdraw = Annotated[bool, typer.Option("--withdraw", help="Withdraw your decision.")]
 

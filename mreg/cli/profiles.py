@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.completion import complete_profile
+from mreg.cli.completion import complete_profile, one_of
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.errors import Unavailable
 
@@ -129,6 +129,7 @@ def add_profile(
             "--addressing-style",
             metavar="STYLE",
             help="Style of bucket addresses: auto, path or virtual.",
+            autocompletion=one_of("auto", "path", "virtual"),
             rich_help_panel="S3",
         ),
     ] = None,

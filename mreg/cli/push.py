@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from mreg.cli.arguments import pairs
-from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage
+from mreg.cli.completion import complete_alias, complete_metric, complete_model, complete_reference, complete_stage
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import METADATA, METRICS, Description, Tags
 from mreg.domain.text import counted, quoted
@@ -80,7 +80,9 @@ def push(
         ),
     ] = None,
     tags: Tags = None,
-    alias: Annotated[list[str] | None, typer.Option("--alias", metavar="ALIAS", help="Alias to set.")] = None,
+    alias: Annotated[
+        list[str] | None, typer.Option("--alias", metavar="ALIAS", help="Alias to set.", autocompletion=complete_alias)
+    ] = None,
     stage: Annotated[
         str | None,
         typer.Option("--stage", metavar="STAGE", help="Stage to enter (default: None).", autocompletion=complete_stage),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from mreg.cli.arguments import model_name, reference
+from mreg.cli.completion import complete_stage, complete_version
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.options import ModelArgument, Override, Reason, ReferenceWords, StageOption, Yes
 from mreg.domain.model import ModelStage
@@ -132,9 +133,17 @@ def archive(
 def rollback(
     ctx: typer.Context,
     name: ModelArgument,
-    stage: Annotated[str, typer.Option("--stage", metavar="STAGE", help="Stage to roll back.")] = "Production",
+    stage: Annotated[
+        str, typer.Option("--stage", metavar="STAGE", help="Stage to roll back.", autocompletion=complete_stage)
+    ] = "Production",
     to: Annotated[
-        str | None, typer.Option("--to", metavar="REF", help="Version to restore (default: the previous one).")
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="REF",
+            help="Version to restore (default: the previous one).",
+            autocompletion=complete_version,
+        ),
     ] = None,
     reason: Reason = "",
     yes: Yes = False,
