@@ -18,7 +18,9 @@ from mreg.errors import BadInput, Unavailable
 
 HostNames = Annotated[
     list[str] | None,
-    typer.Option("--allow-host", metavar="NAME", help="Host name in the requests of clients.", rich_help_panel="Access"),
+    typer.Option(
+        "--allow-host", metavar="NAME", help="Host name in the requests of clients.", rich_help_panel="Access"
+    ),
 ]
 
 
