@@ -24,7 +24,7 @@ def verify(
     ] = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="All models, as without REF.")] = False,
     sample: Annotated[
-        str, typer.Option("--sample", metavar="SHARE", help="Read a random share of the blobs, such as 5%.")
+        str, typer.Option("--sample", metavar="SHARE", help="Verify a random share of the artifacts, such as 5%.")
     ] = "100%",
 ) -> None:
     """Verify the SHA-256 of stored artifacts.

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mreg.cli.completion import _described
 from mreg.cli.shells import SHELLS, script
 from tests.conftest import Mreg
 
@@ -177,6 +178,13 @@ def test_words_have_descriptions() -> None:
         "push": "push  -- Upload a file or folder as a new version.",
         "pull": "pull  -- Download the artifact of a version and verify it.",
     }
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_a_description_is_text_on_one_line(shell: str) -> None:
+    (line,) = _described(shell, ["m@1"], {"m@1": "Production, a\tb\n\x1b[31mc\u202e 1"})
+    assert line.count("\n") == line.count("\t") == 1
+    assert line.replace("\t", "").removesuffix("\n").isprintable()
 
 
 def test_fish_shows_the_descriptions() -> None:
