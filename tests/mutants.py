@@ -29,7 +29,7 @@ from coverage import CoverageData
 
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tests/equivalent_mutants.txt"
-COPIED = ("mreg", "tests", "docs", "examples", "benchmarks", "completions", "pyproject.toml", "README.md")
+COPIED = ("mreg", "tests", "docs", "examples", "benchmarks", "completions", "man", "pyproject.toml", "README.md")
 
 _PUSH = "tests/registry/test_registry.py tests/registry/test_capture.py"
 _LIFE = "tests/registry/test_life.py"

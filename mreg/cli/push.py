@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from mreg.cli.arguments import pairs
-from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage
+from mreg.cli.completion import complete_alias, complete_metric, complete_model, complete_reference, complete_stage
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import Description, Tags
+from mreg.cli.options import METADATA, METRICS, Description, Tags
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput
 
@@ -22,15 +22,22 @@ T = TypeVar("T")
 
 
 def _metric_option(flag: str) -> object:
-    return typer.Option(flag, metavar="NUMBER", help=f"The metric {flag.removeprefix('--').replace('-', '_')}.")
+    name = flag.removeprefix("--").replace("-", "_")
+    return typer.Option(flag, metavar="NUMBER", help=f"Metric {name}.", rich_help_panel=METRICS)
 
 
 def push(
     ctx: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="PATH", help="The file or folder.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="File or folder.")],
     name: Annotated[
         str | None,
-        typer.Option("--name", "-n", metavar="NAME", help="The model; else found.", autocompletion=complete_model),
+        typer.Option(
+            "--name",
+            "-n",
+            metavar="NAME",
+            help="Model name (default: inferred from the path).",
+            autocompletion=complete_model,
+        ),
     ] = None,
     accuracy: Annotated[str | None, _metric_option("--accuracy")] = None,
     f1_score: Annotated[str | None, _metric_option("--f1-score")] = None,
@@ -39,62 +46,94 @@ def push(
     latency_ms: Annotated[str | None, _metric_option("--latency-ms")] = None,
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="NAME=NUMBER", help="Any other metric.", autocompletion=complete_metric),
+        typer.Option(
+            "--metric",
+            metavar="NAME=NUMBER",
+            help="Other metric.",
+            autocompletion=complete_metric,
+            rich_help_panel=METRICS,
+        ),
     ] = None,
     metrics_file: Annotated[
         list[str] | None,
-        typer.Option("--metrics-file", metavar="FILE", help="Metrics in JSON, YAML or CSV (repeatable)."),
+        typer.Option(
+            "--metrics-file", metavar="FILE", help="File of metrics in JSON, YAML or CSV.", rich_help_panel=METRICS
+        ),
     ] = None,
     metrics_prefix: Annotated[
         list[str] | None,
         typer.Option(
             "--metrics-prefix",
             metavar="TEXT",
-            help="Text before the names of the metrics files; if repeated, one for each file.",
+            help="Prefix of metric names: one for all files, or one for each file.",
+            rich_help_panel=METRICS,
         ),
     ] = None,
-    param: Annotated[list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="A parameter.")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="KEY=VALUE", help="Parameter.", rich_help_panel=METADATA),
+    ] = None,
     params_file: Annotated[
-        list[str] | None, typer.Option("--params-file", metavar="FILE", help="Parameters in JSON or YAML.")
+        list[str] | None,
+        typer.Option(
+            "--params-file", metavar="FILE", help="File of parameters in JSON or YAML.", rich_help_panel=METADATA
+        ),
     ] = None,
     tags: Tags = None,
     alias: Annotated[
-        list[str] | None, typer.Option("--alias", metavar="ALIAS", help="Point this alias to the version.")
+        list[str] | None, typer.Option("--alias", metavar="ALIAS", help="Alias to set.", autocompletion=complete_alias)
     ] = None,
     stage: Annotated[
         str | None,
-        typer.Option("--stage", metavar="STAGE", help="The stage to enter at once.", autocompletion=complete_stage),
+        typer.Option("--stage", metavar="STAGE", help="Stage to enter (default: None).", autocompletion=complete_stage),
     ] = None,
     description: Description = None,
-    run_id: Annotated[str, typer.Option("--run-id", metavar="ID", help="The run; else the CI job's.")] = "",
-    experiment_id: Annotated[str, typer.Option("--experiment-id", metavar="ID", help="The experiment.")] = "",
+    run_id: Annotated[
+        str,
+        typer.Option("--run-id", metavar="ID", help="Training run (default: the CI job).", rich_help_panel=METADATA),
+    ] = "",
+    experiment_id: Annotated[
+        str, typer.Option("--experiment-id", metavar="ID", help="Experiment.", rich_help_panel=METADATA)
+    ] = "",
     parent: Annotated[
         str | None,
         typer.Option(
-            "--parent", metavar="REF", help="What it was made from, of any model.", autocompletion=complete_reference
+            "--parent",
+            metavar="REF",
+            help="Parent: the version that this one was made from.",
+            autocompletion=complete_reference,
+            rich_help_panel=METADATA,
         ),
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", metavar="NAME=URI[@DIGEST]", help="Data it was made from; may be given several times."),
+        typer.Option(
+            "--data", metavar="NAME=URI[@DIGEST]", help="Reference to training data.", rich_help_panel=METADATA
+        ),
     ] = None,
     artifact_format: Annotated[
-        str, typer.Option("--artifact-format", metavar="FORMAT", help="What the content is; else told from it.")
+        str,
+        typer.Option(
+            "--artifact-format",
+            metavar="FORMAT",
+            help="Format of the artifact (default: detected).",
+            rich_help_panel=METADATA,
+        ),
     ] = "",
-    ci: Annotated[bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.")] = False,
+    ci: Annotated[
+        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
+    ] = False,
 ) -> None:
-    """Store a file or folder as the next version of a model, which is registered when it is new.
+    """Upload a file or folder as a new version.
 
-    Without --name the model is MREG_MODEL, else `model:` of mreg.yaml or the profile, else found from the path; which
-    one was taken, and why, is said on standard error.
+    The first push of a name registers the model. Without --name, the model is MREG_MODEL, or model: of mreg.yaml or the
+    profile, or is inferred from the path; a note on standard error says which.
 
     Examples:
-
-    \b
       mreg push model.pkl --accuracy 0.95
-      mreg push model.pkl --name classifier --metrics-file metrics.json --param lr=0.01 --tag team=fraud
-      mreg push checkpoints/final --name llm --metric perplexity=7.2 --alias champion --parent base-llm@2
-      mreg push model.pkl --data train=s3://lake/churn/2026-03 --data labels=git:labels.csv@v7
+      mreg push model.pkl --name churn --metrics-file metrics.json --tag team=crm
+      mreg push checkpoints/final --name llm --metric perplexity=7.2
+      mreg push model.pkl --parent base@2 --data train=s3://lake/churn/2026-03
     """
     from mreg.cli.views.models import pushed
     from mreg.domain.metadata import VersionMetadata
