@@ -10,9 +10,12 @@ from mreg.cli.arguments import pairs
 from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Description, Tags
+from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mreg.domain.metrics import MetricValue
 
 T = TypeVar("T")
@@ -39,7 +42,16 @@ def push(
         typer.Option("--metric", metavar="NAME=NUMBER", help="Any other metric.", autocompletion=complete_metric),
     ] = None,
     metrics_file: Annotated[
-        list[str] | None, typer.Option("--metrics-file", metavar="FILE", help="Metrics in JSON or YAML.")
+        list[str] | None,
+        typer.Option("--metrics-file", metavar="FILE", help="Metrics in JSON, YAML or CSV (repeatable)."),
+    ] = None,
+    metrics_prefix: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metrics-prefix",
+            metavar="TEXT",
+            help="Text before the names of the metrics files; if repeated, one for each file.",
+        ),
     ] = None,
     param: Annotated[list[str] | None, typer.Option("--param", metavar="KEY=VALUE", help="A parameter.")] = None,
     params_file: Annotated[
@@ -105,7 +117,7 @@ def push(
             path,
             name=name,
             metadata=VersionMetadata(
-                metrics=_metrics(given, metric or (), metrics_file or ()),
+                metrics=_metrics(given, metric or (), metrics_from(run.output.note, metrics_file, metrics_prefix)),
                 parameters=_parameters(param or (), params_file or ()),
                 tags=pairs("tag", tags),
                 aliases=tuple(alias or ()),
@@ -125,28 +137,55 @@ def push(
 
 
 def _metrics(
-    given: dict[str, str], words: list[str] | tuple[()], files: list[str] | tuple[()]
+    given: dict[str, str], words: list[str] | tuple[()], files: list[dict[str, MetricValue]]
 ) -> dict[str, MetricValue]:
-    """Metrics of flags, ``--metric`` and files; one that is given twice is refused."""
-    from mreg.domain.metrics import parse_metric
+    """Return the metrics of flags, ``--metric`` and files; one that is given twice is rejected."""
+    from mreg.domain.metrics import known_metric, parse_metric
 
-    found: dict[str, MetricValue] = {key: parse_metric(key, value) for key, value in given.items()}
-    sources: list[dict[str, MetricValue]] = [
-        {key: parse_metric(key, value) for key, value in pairs("metric", words).items()}
-    ]
-    if files:
-        from mreg.documents import read_metrics
+    metrics: dict[str, MetricValue] = {key: parse_metric(key, value) for key, value in given.items()}
+    for key, value in pairs("metric", words, last=True).items():
+        _add("metric", metrics, {known_metric(key): parse_metric(key, value)})
+    for source in files:
+        _add("metric", metrics, source)
+    return metrics
 
-        sources += [read_metrics(file) for file in files]
-    for source in sources:
-        _add("metric", found, source)
+
+def metrics_from(
+    note: Callable[[str], None], files: list[str] | None, prefixes: list[str] | None
+) -> list[dict[str, MetricValue]]:
+    """Return the metrics of each file, with the prefixes of ``--metrics-prefix``.
+
+    Args:
+        note: Shows what was skipped.
+
+    Raises:
+        BadInput: A file is invalid, or there is neither one prefix nor one for each file.
+    """
+    prefixes = prefixes or [""]
+    if len(prefixes) not in (1, len(files or ())):
+        raise BadInput(
+            f"{len(prefixes)} prefixes for {counted(len(files or ()), 'metrics file')}",
+            hint="give --metrics-prefix once, or once for each --metrics-file",
+        )
+    if prefixes != [""] and not files:
+        raise BadInput("--metrics-prefix without --metrics-file", hint="add --metrics-file FILE")
+    if not files:
+        return []
+    from mreg.documents.metrics import read_metrics
+
+    found = []
+    for file, prefix in zip(files, prefixes * len(files), strict=False):
+        measured = read_metrics(file, prefix)
+        for text in measured.notes:
+            note(text)
+        found.append(measured.metrics)
     return found
 
 
 def _parameters(words: list[str] | tuple[()], files: list[str] | tuple[()]) -> dict[str, str]:
     found = pairs("param", words)
     if files:
-        from mreg.documents import read_parameters
+        from mreg.documents.parameters import read_parameters
 
         for file in files:
             _add("parameter", found, read_parameters(file))
@@ -154,8 +193,6 @@ def _parameters(words: list[str] | tuple[()], files: list[str] | tuple[()]) -> d
 
 
 def _add(kind: str, found: dict[str, T], more: dict[str, T]) -> None:
-    from mreg.domain.text import quoted
-
     for key, value in more.items():
         if key in found:
             raise BadInput(f"the {kind} {quoted(key)} is given twice", hint="give it once: by flag or in a file")

@@ -23,7 +23,7 @@ WELL_KNOWN = ("accuracy", "f1_score", "precision", "recall", "latency_ms")
 DIGITS_LIMIT = 40
 """Maximum length of a number's text; no measured value needs more, so a longer one is a mistake or an attack."""
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -79,13 +79,22 @@ def check_metric(name: str, value: object) -> MetricValue:
     return int(value) if isinstance(value, int) else float(value)
 
 
+def known_metric(name: str) -> str:
+    """Return the name of the well-known metric that a name spells in another way, otherwise the name.
+
+    ``f1-score`` and ``F1 Score`` are ``f1_score``.
+    """
+    spelled = re.sub(r"[ -]+", "_", name.strip()).lower()
+    return spelled if spelled in WELL_KNOWN else name
+
+
 def parse_metric(name: str, text: str) -> MetricValue:
     """Return the number of a text such as ``0.95``, ``-1``, ``1e-300``; whole numbers become exact integers.
 
     Raises:
         BadInput: The text is not a decimal number, is longer than `DIGITS_LIMIT`, or exceeds a 64-bit float's range.
     """
-    if len(text) > DIGITS_LIMIT or not _NUMBER.fullmatch(text):
+    if len(text) > DIGITS_LIMIT or not NUMBER.fullmatch(text):
         raise _invalid(name, quoted(text))
     zero = not re.match(r"[+-]?[0.]*[1-9]", text)
     if _INTEGER.fullmatch(text) and not (zero and text.startswith("-")):
@@ -160,6 +169,9 @@ _SPLITS = frozenset(
     "train training val valid validation test dev eval cv oof holdout mean avg average best final last overall macro "
     "micro weighted fold".split()
 )
+_BENCHMARK = re.compile(r"(?:test|bench)\w*(?:\[[^.]*\])?\.(min|max|mean|median|total|q1|q3|ops)")
+"""The statistics of a benchmark of pytest-benchmark: seconds, and operations per second."""
+
 _WORD = r"[A-Z]+(?=[A-Z][a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*|[0-9]+"
 
 
@@ -176,6 +188,17 @@ def direction(name: str, own: Mapping[str, str] | None = None) -> Direction | No
     """
     if own and name in own:
         return Direction.parse(own[name])
+    return _direction(name) or _benchmark_direction(name)
+
+
+def _benchmark_direction(name: str) -> Direction | None:
+    benchmark = _BENCHMARK.fullmatch(name)
+    if benchmark is None:
+        return None
+    return Direction.HIGHER if benchmark[1] == "ops" else Direction.LOWER
+
+
+def _direction(name: str) -> Direction | None:
     words = [word.lower() for word in re.findall(_WORD, name)]
     letters = [word for word in words if not word.isdigit()]
     if not letters or _SPREAD.intersection(letters) or letters[-1] in _OTHER:

@@ -19,10 +19,12 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from mreg.documents import json_document, metrics_in, parameters_in, texts_in
+from mreg.documents import STRICT, json_document, texts_in
+from mreg.documents.metrics import RULES, Measured, metrics_in
+from mreg.documents.parameters import parameters_in
 from mreg.domain.digest import Digest
 from mreg.domain.metadata import VersionMetadata
-from mreg.domain.metrics import WELL_KNOWN, MetricValue, parse_metric
+from mreg.domain.metrics import WELL_KNOWN, parse_metric
 from mreg.domain.model import ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
@@ -56,7 +58,7 @@ _HELP = {
     "parent": "The version it was made from, such as base@1.",
     "format": "What the content is; else told from it.",
     "checksum": "sha256: and the hex digits that the file must have.",
-    "metrics": "Any metrics, as a JSON object of numbers.",
+    "metrics": "Metrics as a JSON object of numbers; keys of nested objects are joined by dots.",
     "parameters": "Parameters, as a JSON object.",
     "tags": "Tags, as a JSON object of texts.",
     "data": "What it was made from, as a JSON object of addresses.",
@@ -228,16 +230,19 @@ def check_field(name: str) -> None:
         )
 
 
-def metadata_of(fields: dict[str, str]) -> VersionMetadata:
-    """Return the metadata that the fields of a form give.
+def metadata_of(fields: dict[str, str]) -> tuple[VersionMetadata, tuple[str, ...]]:
+    """Return the metadata in the fields of a form, and notes about metrics that were skipped.
 
     Raises:
         BadInput: A field can't be read.
     """
-    documents = {name: json_document(fields[name], f"the field {name}") for name in MAPPINGS if fields.get(name)}
-    metrics: dict[str, MetricValue] = (
-        metrics_in(documents["metrics"], "the field metrics") if "metrics" in documents else {}
-    )
+    documents = {
+        name: json_document(fields[name], f"the field {name}", RULES if name == "metrics" else STRICT)
+        for name in MAPPINGS
+        if fields.get(name)
+    }
+    measured = metrics_in(documents["metrics"], "the field metrics") if "metrics" in documents else Measured({})
+    metrics = measured.metrics
     for name in WELL_KNOWN:
         if fields.get(name):
             if name in metrics:
@@ -246,7 +251,7 @@ def metadata_of(fields: dict[str, str]) -> VersionMetadata:
     parameters = parameters_in(documents["parameters"], "the field parameters") if "parameters" in documents else {}
     texts = {name: texts_in(documents[name], f"the field {name}") for name in ("tags", "data") if name in documents}
     aliases = fields.get("aliases")
-    return VersionMetadata(
+    metadata = VersionMetadata(
         metrics=metrics,
         parameters=parameters,
         tags=texts.get("tags", {}),
@@ -257,10 +262,13 @@ def metadata_of(fields: dict[str, str]) -> VersionMetadata:
         experiment_id=fields.get("experiment_id", ""),
         format=fields.get("format", ""),
     )
+    return metadata, measured.notes
 
 
-async def receive_upload(request: Request, registry: LocalRegistry, model: ModelName) -> ModelVersion:
-    """The version that an upload becomes.
+async def receive_upload(
+    request: Request, registry: LocalRegistry, model: ModelName
+) -> tuple[ModelVersion, tuple[str, ...]]:
+    """Return the version that an upload becomes, and notes about metrics that were skipped.
 
     Raises:
         NotFound: There is no such model; told before the body is asked for.
@@ -283,14 +291,14 @@ async def receive_upload(request: Request, registry: LocalRegistry, model: Model
             fields = _merged(query, form.fields)
             in_form = _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
 
-            def push() -> ModelVersion:
-                metadata = metadata_of(fields)
+            def push() -> tuple[ModelVersion, tuple[str, ...]]:
+                metadata, notes = metadata_of(fields)
                 for expected in (checksum, in_form):
                     if expected and upload.digest() != expected:
                         raise BadInput(
                             f"the file that came is {upload.digest()}, and was to be {expected}", hint="send it again"
                         )
-                return registry.push_upload(
+                version = registry.push_upload(
                     upload,
                     file_name,
                     model,
@@ -298,6 +306,7 @@ async def receive_upload(request: Request, registry: LocalRegistry, model: Model
                     stage=fields.get("stage") or None,
                     parent=fields.get("parent") or None,
                 )
+                return version, notes
 
             return await run_sync(push)
 

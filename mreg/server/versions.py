@@ -57,9 +57,14 @@ async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONRe
 
     The file is the part ``model_file``; everything else may be form fields or query parameters. With
     ``X-Checksum-Sha256`` or the field ``checksum`` the bytes are held against it. A version is there when this answers,
-    and nothing is where it does not.
+    and nothing is where it does not. Metrics that are not finite numbers are skipped; a ``Warning`` header names them.
     """
-    return answer(await receive_upload(request, registry, model))
+    version, notes = await receive_upload(request, registry, model)
+    response = answer(version)
+    for note in notes:  # RFC 7234, 5.5
+        text = note.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.append("Warning", f'299 - "{text}"')
+    return response
 
 
 @router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
