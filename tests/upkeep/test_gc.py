@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -181,6 +182,39 @@ def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
     assert (note.name, note.remedy) == ("removals", "mreg gc --remove finishes them")
     version = push(registry, "the same")
     registry.pull(version.reference, "out")
+
+
+def test_gc_says_when_the_first_young_blob_can_be_removed(registry: LocalRegistry, tmp_path: Path) -> None:
+    version = push(registry, "young")
+    blob = version.artifact.path.removeprefix("file://")
+    registry.delete("m@1")
+    changed = datetime.now(UTC).replace(microsecond=250_000)
+    os.utime(blob, (changed.timestamp(), changed.timestamp()))
+    notes: list[str] = []
+    with mreg.open_registry(notice=notes.append) as opened:
+        assert opened.gc(grace=timedelta(hours=1)) == ()
+    (note,) = [text for text in notes if "younger" in text]
+    removable = changed.replace(microsecond=0) + timedelta(hours=1, seconds=1)
+    assert f"{removable:%Y-%m-%dT%H:%M:%S}Z" in note
+
+
+def test_a_negative_grace_period_is_rejected(registry: LocalRegistry) -> None:
+    with pytest.raises(mreg.BadInput):
+        registry.gc(grace=timedelta(microseconds=-1))
+
+
+def test_a_push_looks_ten_times_a_second_whether_a_running_gc_has_ended(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = push(registry, "the same").artifact.digest
+    registry.delete("m@1")
+    noted(registry, digest.value, NOW, removed=0)
+    pauses: list[float] = []
+    monkeypatch.setattr(storing, "time", SimpleNamespace(monotonic=lambda: sum(pauses), sleep=pauses.append))
+    monkeypatch.setattr(storing, "WAIT_SECONDS", 0.2)
+    with pytest.raises(mreg.Conflict, match=str(digest)):
+        push(registry, "the same")
+    assert pauses == [0.1] * 3
 
 
 def test_a_push_that_waits_for_a_running_gc_puts_the_bytes_that_gc_removes(
