@@ -10,6 +10,7 @@ from tests.docs.pages import ROOT, Page, problem, run
 from tests.docs.servers import replacements
 
 PAGES = [
+    ROOT / "README.md",
     ROOT / "docs/index.md",
     *sorted((ROOT / "docs").glob("tutorials/*.md")),
     *sorted((ROOT / "docs").glob("how-to/*.md")),
