@@ -27,7 +27,9 @@ import fcntl
 import os
 import pty
 import re
+import secrets
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -181,6 +183,18 @@ def equal(shown: Sequence[str], printed: Sequence[str]) -> bool:
     for any_lines, part in groupby(shown, lambda line: line.strip() == ELLIPSIS):
         pattern += ".*" if any_lines else re.escape(_normalized(part))
     return re.fullmatch(pattern, _normalized(printed)) is not None
+
+
+@contextlib.contextmanager
+def short_home() -> Iterator[Path]:
+    """Yield the path of a home that does not exist yet, as long as the one that pages show: longer ones wrap elsewhere."""
+    letters = len(SHOWN_HOME) - len("/tmp/")
+    while os.path.lexists(path := Path("/tmp") / secrets.token_hex(letters)[:letters]):
+        pass
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
