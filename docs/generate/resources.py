@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-
 SOURCES = ("src", "srcset", "poster", "data")
 """Attributes whose address a browser loads."""
 
