@@ -1,6 +1,6 @@
-"""The command ``mreg``: which commands there are, and the one place where failures become exit codes.
+"""The program ``mreg``: its commands, and the conversion of errors to exit codes.
 
-A command's module is imported when the command is run, so that ``mreg show`` does not pay for ``push``.
+The module of a command is imported when the command runs, so that ``mreg show`` does not load the code of ``push``.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
         "help": ("help", "show_help", "Show the help of a command or a topic."),
     },
 }
-"""Commands by the headings of the help. Each has a module of this package, a name in it, and its first line of help.
+"""The module, the name and the first line of help of each command, by the headings of the help.
 
 The first lines are repeated from the docstrings, so that the list of commands does not import every module.
 """
@@ -134,7 +134,7 @@ GROUPS = {
 
 
 class CommandGroup(TyperGroup):
-    """Commands that are imported when they are run; each takes the options of every command beside its own."""
+    """A group whose commands are imported when they run."""
 
     headings: Mapping[str, Mapping[str, Entry]] = HEADINGS
     table: Mapping[str, Entry] = COMMANDS
@@ -173,7 +173,7 @@ class CommandGroup(TyperGroup):
 
 
 def build_command(name: str, function: Any) -> Command:
-    """The command that a function is, with the options of every command."""
+    """Return the command of a function, with the shared options added."""
     command = _command(name, function, getattr(function, "command_class", Command))
     command.params.extend(shared_options())
     return command
@@ -186,7 +186,7 @@ def _command(name: str, function: Any, kind: type[Command] = Command) -> Command
 
 
 def subgroup(name: str, table: Mapping[str, Entry]) -> TyperGroup:
-    """A command with commands of its own, such as ``profile``."""
+    """Return a command that has subcommands, such as ``profile``."""
     group = _group(name, GROUPS[name])
     group.headings = {"Commands": table}
     group.table = table
@@ -200,7 +200,7 @@ def _group(name: str, help: str) -> CommandGroup:
 
 @cache
 def shared_options() -> tuple[Any, ...]:
-    """The options that every command takes, before or after its name."""
+    """Return the options that every command takes; they can stand before or after its name."""
     return tuple(_command("shared", _shared).params)
 
 
@@ -210,7 +210,7 @@ def _keep(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> None:
 
 
 def _kept(*declarations: str, group: str, **settings: Any) -> Any:
-    """Return an option whose value is kept in the invocation, under the name of the parameter."""
+    """Return an option whose value is stored in the `Invocation`, under the name of the parameter."""
     return typer.Option(*declarations, callback=_keep, expose_value=False, rich_help_panel=group, **settings)
 
 
@@ -271,7 +271,7 @@ def _shared(
         ),
     ] = False,
 ) -> None:
-    """Only its parameters are used."""
+    """Declare the shared options; only the parameters are used."""
 
 
 def _print_version(ctx: typer.Context, value: bool) -> None:
@@ -295,23 +295,23 @@ def _version(
         ),
     ] = False,
 ) -> None:
-    """Only its parameter is used."""
+    """Declare the option ``--version``; only the parameter is used."""
 
 
 def root_command() -> CommandGroup:
-    """The command ``mreg`` itself."""
+    """Return the command ``mreg``."""
     root = _group("mreg", ROOT_HELP)
     root.params.extend([*_command("version", _version).params, *shared_options()])
     return root
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and give its exit code; the only place where failures are caught."""
+    """Run a command line and return its exit code. Every error is caught and reported here."""
     import signal
 
     invocation = Invocation.of_words(arguments)
     previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's background job stays deaf to Ctrl-C
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background job of a shell ignores Ctrl-C
         previous[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if "_MREG_COMPLETE" in os.environ:
@@ -321,13 +321,13 @@ def run(arguments: Sequence[str]) -> int:
             return 0
         code = root_command().main(list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation)
         streams.flush()
-        if code == INTERRUPTED:  # Typer has taken the interrupt and said nothing
+        if code == INTERRUPTED:  # Typer has caught the interrupt and printed nothing
             raise KeyboardInterrupt
         invocation.check_deployments()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
         return PIPE_CLOSED
-    except BaseException as error:  # noqa: BLE001  every failure ends here as a message and an exit code
+    except BaseException as error:  # noqa: BLE001  every error becomes a message and an exit code
         from mreg.cli.failures import report
 
         return report(error, invocation)
@@ -338,14 +338,14 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """The entry point: run the command line of this process and leave with its exit code."""
+    """Run the command line of this process and exit with its exit code."""
     code = run(sys.argv[1:])
     if code in (INTERRUPTED, TERMINATED):
-        os._exit(code)  # a thread may wait for a network that does not answer; all is said and nothing half done
+        os._exit(code)  # sys.exit would wait for threads, and a thread can wait for the network
     try:
         streams.flush()
     except OSError:
-        # The reader went away or the disk is full; what could be said was said. The interpreter must not try again.
+        # Broken pipe or full disk. The interpreter flushes again at exit and must not fail then.
         from mreg.files import open_file
 
         os.dup2(open_file(os.devnull, os.O_WRONLY), 1)

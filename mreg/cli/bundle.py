@@ -1,4 +1,4 @@
-"""Bundles: export and import."""
+"""Commands for bundles: export, import."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def export(
         if reference is not None or destination is not None or force:
             raise BadInput("--inspect looks at a file and exports nothing", hint="mreg export --inspect FILE")
         with run.output.progress("verify") as progress:
-            found = inspect_bundle(inspect, progress)
-        run.output.result(found)
+            contents = inspect_bundle(inspect, progress)
+        run.output.result(contents)
         return
     if reference is None:
         raise BadInput("no version or model is named", hint="mreg export classifier@3, or mreg export classifier")

@@ -1,4 +1,4 @@
-"""The catalog as a whole: backup, restore, upgrade, copy."""
+"""Commands for a whole catalog: backup, restore, upgrade, catalog copy."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def upgrade(
     if dry_run or not found.migrations:
         run.output.result(found)
         return
-    for one in found.migrations:
-        run.output.note(f"schema {one.schema} adds {one.adds}")
+    for migration in found.migrations:
+        run.output.note(f"schema {migration.schema} adds {migration.adds}")
     if found.caution:
         run.output.note(found.caution)
     run.output.confirm(
@@ -107,10 +107,10 @@ def copy_catalog(
     from mreg.registry.open import open_registry
 
     run = invocation_of(ctx)
-    trusting, notice = run.trust_project, run.notice
+    trust_project, notice = run.trust_project, run.notice
     with (
-        open_registry(source, config=run.config, trust_project=trusting, notice=notice) as registry,
-        open_registry(target, config=run.config, trust_project=trusting) as other,  # the notices are the same
+        open_registry(source, config=run.config, trust_project=trust_project, notice=notice) as registry,
+        open_registry(target, config=run.config, trust_project=trust_project) as other,  # the notices are the same
     ):
         run.output.result(registry.copy_catalog(other))
         run.output.note(f"use --profile {target} from now on, or make it the default: mreg profile use {target}")

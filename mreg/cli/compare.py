@@ -1,4 +1,4 @@
-"""compare: what differs between two versions, and whether it is a regression."""
+"""The command compare."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mreg.results.comparison import Comparison, Regression
 
 ALL_METRICS = ":0"
-"""The tolerance that stands for the flag without a value."""
+"""The value of a ``--fail-on-regression`` that has none: all metrics, without tolerance."""
 
 
 def compare(
@@ -65,22 +65,22 @@ def compare(
         check_step()
     rules = [Tolerance.parse(text) for text in fail_on_regression or ()]
     comparison = run.registry.compare(*two_references(words))
-    found = regressions(comparison, rules)
+    failed = regressions(comparison, rules)
     run.output.result(comparison)
     if ci:
-        write_comparison(comparison, failed=[one.metric.name for one in found])
-    if found:
-        raise _failure(comparison, found)
+        write_comparison(comparison, failed=[regression.metric.name for regression in failed])
+    if failed:
+        raise _failure(comparison, failed)
 
 
 class CompareCommand(Command):
-    """``--fail-on-regression`` may stand without a value, which Typer has no word for."""
+    """A command whose ``--fail-on-regression`` can stand without a value; Typer has no such option."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         words = []
-        for place, word in enumerate(args):
+        for index, word in enumerate(args):
             words.append(word)
-            following = args[place + 1] if place + 1 < len(args) else "-"
+            following = args[index + 1] if index + 1 < len(args) else "-"
             if word == "--fail-on-regression" and following.startswith("-"):
                 words.append(ALL_METRICS)
         return super().parse_args(ctx, words)
@@ -93,14 +93,15 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else str(value)
 
 
-def _failure(comparison: Comparison, found: Sequence[Regression]) -> GateFailed:
+def _failure(comparison: Comparison, failed: Sequence[Regression]) -> GateFailed:
     from mreg.wire import encode
 
     listed = "; ".join(
-        f"{one.metric.name} {_shown(one.metric.first)} to {_shown(one.metric.second)} ({one.reason})" for one in found
+        f"{item.metric.name} {_shown(item.metric.first)} to {_shown(item.metric.second)} ({item.reason})"
+        for item in failed
     )
     return GateFailed(
         f"{comparison.second.reference} is a regression of {comparison.first.reference}: {listed}",
         hint="a tolerance allows a small loss: --fail-on-regression metric:0.01 or metric:5%",
-        regressions=encode(found),
+        regressions=encode(failed),
     )

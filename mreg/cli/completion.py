@@ -1,8 +1,8 @@
-"""Completion: scripts for the shells, and the words that the scripts ask for while a person types.
+"""Tab completion: the command completion, and the words that the scripts of the shells request.
 
-Other people can have written the catalogs and project files from which the words come. Each word is therefore quoted
-for the shell that inserts it, and a word that a shell or a terminal cannot hold as text is not offered. A completer
-never fails and never prints: if the catalog cannot be read, there is nothing to offer.
+The words come from catalogs and project files that other people can write. Each word is therefore quoted for the shell
+that inserts it, and a word with characters that are not printable is not offered. A completer never fails and never
+prints: it offers nothing if the catalog cannot be read.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class Word:
 
 
 def _quietly(offer: Callable[[typer.Context, str], Offer]) -> Completer:
-    """Return the completer that offers these words, with or without a description, and nothing if the offer fails."""
+    """Return a completer that offers these words, with or without a description, and none if an error occurs."""
 
     def complete(ctx: typer.Context, args: list[str], incomplete: str) -> list[str | tuple[str, str]]:  # noqa: ARG001
         try:
             return [word for word in offer(ctx, incomplete) if _offered(_text(word), incomplete)]
-        except Exception:  # noqa: BLE001  an error in the middle of a person's prompt helps nobody
+        except Exception:  # noqa: BLE001  an error message would garble the prompt
             return []
 
     return complete
@@ -55,9 +55,9 @@ def _text(word: str | tuple[str, str]) -> str:
 
 
 def _offered(word: str, incomplete: str) -> bool:
-    """Return whether a stored word continues what was typed and is text.
+    """Return whether a stored word is printable and continues the typed text.
 
-    mreg would read a word that begins with a dash as an option, so the person has to begin it.
+    mreg would read a word that begins with a dash as an option, so it is offered only after a typed dash.
     """
     dashed = word.startswith("-") and not incomplete.startswith("-")
     return word.startswith(incomplete) and word.isprintable() and not dashed
@@ -171,7 +171,7 @@ def _fields(ctx: typer.Context, incomplete: str) -> Offer:
 
 
 def _stages(ctx: typer.Context, incomplete: str) -> Iterable[str]:  # noqa: ARG001
-    # In the case that the person began with.
+    # In the case of the typed letters.
     return [stage.lower() if incomplete.islower() else stage for stage in STAGES]
 
 
@@ -189,8 +189,8 @@ def _profiles(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001
 def _trusted(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001
     from mreg.profile.trust import trusted_folders
 
-    # For --remove alone: a folder that is to be trusted is one that the shell completes.
-    return [one.folder for one in trusted_folders(os.environ)] if ctx.params.get("remove") else []
+    # Without --remove the shell completes folders.
+    return [trusted.folder for trusted in trusted_folders(os.environ)] if ctx.params.get("remove") else []
 
 
 def _roles(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001
@@ -265,33 +265,33 @@ def completion(
 
 
 def answer(shell: str, typed: Sequence[str], invocation: Invocation) -> None:
-    """Print the words that continue a command line, one a line, for zsh and fish with descriptions.
+    """Print the words that complete a command line, one on each line, for zsh and fish with descriptions.
 
     Args:
-        shell: Which script asks. ``bash`` hands over the line up to the cursor as one text, and gets the rest of each
-            word, quoted for that place in the line. ``zsh`` and ``fish`` hand over the words after the program's name,
-            the last of them up to the cursor, and get whole words, which they quote. ``complete_bash`` is the scripts
-            of earlier releases: they insert what they read, and get only words that need no quotes.
+        shell: The script that asks. ``bash`` passes the line up to the cursor as one text, and gets the rest of each
+            word, quoted for that position. ``zsh`` and ``fish`` pass the words after the program's name, the last one
+            up to the cursor, and get whole words, which they quote. ``complete_bash`` is the script of earlier
+            releases: it inserts its input unquoted, and gets only words that need no quotes.
     """
     from mreg.cli.shells import completed_for_bash, needs_no_quotes
 
     words, quote = _typed(shell, typed)
     if not words or quote == "\\":
         return
-    offered = {word.value: word.help for word in _continued(words, invocation) if word.value.startswith(words[-1])}
-    found = list(offered)
+    descriptions = {word.value: word.help for word in _completions(words, invocation)}
+    offered = [word for word in descriptions if word.startswith(words[-1])]
     if shell in ("bash", "zsh"):
-        found = _with_their_beginning(found)
-    # A word that the encoding lacks would be escaped, and so be another word.
-    found = [word for word in found if streams.can_show("stdout", word)]
-    if shell == "bash":
-        found = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in found]
-    elif shell == "complete_bash":
-        found = [word for word in found if needs_no_quotes(word)]
-    elif shell in DESCRIBING:
-        streams.put("".join(_described(shell, found, offered)))
+        offered = _with_common_prefix(offered)
+    # Escaping a word that the encoding lacks would offer another word.
+    offered = [word for word in offered if streams.can_show("stdout", word)]
+    if shell in DESCRIBING:
+        streams.put("".join(_described(shell, offered, descriptions)))
         return
-    streams.put_lines(found)
+    if shell == "bash":
+        offered = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in offered]
+    elif shell == "complete_bash":
+        offered = [word for word in offered if needs_no_quotes(word)]
+    streams.put_lines(offered)
 
 
 def _described(shell: str, words: Sequence[str], descriptions: Mapping[str, str]) -> Iterator[str]:
@@ -306,21 +306,21 @@ def _described(shell: str, words: Sequence[str], descriptions: Mapping[str, str]
         yield f"{word}\t{text}\n" if text else f"{word}\n"
 
 
-def _with_their_beginning(words: list[str]) -> list[str]:
-    """Return the words, and what all of them begin with if a quote could follow it.
+def _with_common_prefix(words: list[str]) -> list[str]:
+    """Return the words, with their common prefix as another word if the character after it needs a quote.
 
-    bash and zsh insert what the quoted words have in common. It could end within a quote: ``\\$`` and ``\\(`` have a
-    backslash in common, which would join the next line to this one. The beginning as a word of its own prevents that.
+    bash and zsh insert the common prefix of the quoted words. It could end within a quote: the prefix of ``\\$`` and
+    ``\\(`` is a backslash, which would join the next line to this one. The additional word prevents that.
     """
     from mreg.cli.shells import needs_no_quotes
 
-    common = os.path.commonprefix(words)  # noqa: RUF071  of characters, and not of folders
+    common = os.path.commonprefix(words)  # noqa: RUF071  of texts, not of paths
     following = [word[len(common) :][:1] for word in words]
     return words if all(map(needs_no_quotes, following)) or common in words else [common, *words]
 
 
 def _typed(shell: str, typed: Sequence[str]) -> tuple[list[str], str]:
-    """Return the words after the program's name, the last one unfinished, and the quote that is open at its end."""
+    """Return the words after the program's name, the last one incomplete, and the quote that is open at its end."""
     from mreg.cli.shells import SHELLS, split
 
     if shell == "complete_bash":
@@ -331,13 +331,13 @@ def _typed(shell: str, typed: Sequence[str]) -> tuple[list[str], str]:
         return words[1:], quote
     if shell not in SHELLS or not typed:
         return [], ""
-    if shell == "fish":  # the unfinished word comes as it was typed
+    if shell == "fish":  # fish passes the last word with its quotes
         last, quote = split(typed[-1], fish=True)
         return [*typed[:-1], last[-1]], quote
     return list(typed), ""
 
 
-def _continued(words: Sequence[str], invocation: Invocation) -> list[Word]:
+def _completions(words: Sequence[str], invocation: Invocation) -> list[Word]:
     from typer._completion_classes import BashComplete
 
     from mreg.cli.app import root_command
@@ -347,7 +347,7 @@ def _continued(words: Sequence[str], invocation: Invocation) -> list[Word]:
     complete = BashComplete(root_command(), {"obj": invocation}, "mreg", "_MREG_COMPLETE")
     try:
         found = complete.get_completions(before, incomplete)
-    except Exception:  # noqa: BLE001  an error in the middle of a person's prompt helps nobody
+    except Exception:  # noqa: BLE001  an error message would garble the prompt
         return []
     # Typer offers the values of --option=value without the option.
     prefix = f"{name}=" if sign and name.startswith("-") else ""

@@ -1,4 +1,4 @@
-"""What changes set off: deploy, deployments."""
+"""Commands for deployments: deploy, deployments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mreg.cli.options import Limit, ModelArgument
 from mreg.errors import BadInput
 
 SHOWN = 100
-"""Deployments that are shown unless --limit asks for more."""
+"""Number of deployments that are shown without ``--limit``."""
 
 
 def deploy(
@@ -60,7 +60,7 @@ def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) ->
     if rows is not None:
         run.output.results(run.registry.deployments(wanted, limit=rows), DeploymentReport)
         return
-    found = run.registry.deployments(wanted, limit=SHOWN)
-    run.output.results(found, DeploymentReport)
-    if found.more:
+    newest = run.registry.deployments(wanted, limit=SHOWN)
+    run.output.results(newest, DeploymentReport)
+    if newest.more:
         run.output.note(f"only the newest {SHOWN} are shown; --limit N shows more")

@@ -1,4 +1,4 @@
-"""The rest of a model's life: alias, tag, edit, rename, delete."""
+"""Commands that change metadata or delete: alias, tag, edit, rename, delete."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def delete(
     plan = run.registry.delete(wanted, force=force, dry_run=True)
     if not dry_run:
         run.output.confirm(_question(plan), yes=yes)
-        # What was shown is what goes: a version that a reference means by now may be another one.
+        # Delete the versions that the user confirmed: `latest` and other selectors can name another version by now.
         plan = run.registry.delete(plan.reference, force=force, seen=None if yes else plan, override=override)
         warn_of_override(run, override)
     if dry_run:
@@ -201,10 +201,10 @@ def delete(
 
 
 def _question(plan: Deletion) -> str:
-    """The question before a deletion, which names what is in use."""
-    what = str(plan.reference)
+    """Return the question before a deletion; it names the stages and aliases that are in use."""
+    subject = str(plan.reference)
     if plan.reference.selector is None:
         count = len(plan.versions)
-        what += f" with {counted(count, 'version')}"
+        subject += f" with {counted(count, 'version')}"
     in_use = "; ".join(f"{reference}: {', '.join(places)}" for reference, places in plan.places.items())
-    return f"delete {what} for good?" if not in_use else f"delete {what}, in use ({in_use}), for good?"
+    return f"delete {subject} for good?" if not in_use else f"delete {subject}, in use ({in_use}), for good?"

@@ -1,4 +1,4 @@
-"""What happened and where things come from: history, lineage."""
+"""Commands on events and origins: history, lineage, why, audit verify."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mreg.cli.options import Limit, ReferenceWords
 from mreg.errors import BadInput
 
 AUDIT_COMMANDS = {"verify": ("history", "verify", "Verify the hash chain of the audit trail.")}
-"""Module of this package, name in it and first line, by command of ``mreg audit``."""
+"""The module, the name and the first line of help of each subcommand of ``mreg audit``."""
 
 
 def history(
@@ -83,13 +83,13 @@ def lineage(
       mreg lineage churn@3 --graph mermaid >> README.md
     """
     run = invocation_of(ctx)
-    found = run.registry.lineage(reference(words))
+    lineage = run.registry.lineage(reference(words))
     if kind is None:
-        run.output.result(found)
+        run.output.result(lineage)
         return
     from mreg.cli.graph import graph
 
-    run.output.text(graph(found, kind))
+    run.output.text(graph(lineage, kind))
 
 
 def why(ctx: typer.Context, words: ReferenceWords) -> None:

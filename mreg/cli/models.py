@@ -1,4 +1,4 @@
-"""Models as a whole: register, list, search."""
+"""Commands over models: register, list, search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Policies and decisions: policy show, apply, check; approve, reject, approvals."""
+"""Commands for policies and decisions: policy, approve, reject, approvals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POLICY_COMMANDS = {
     "check": ("policies", "check_policy", "Check a policy file against the versions in use."),
     "remove": ("policies", "remove_policy", "Remove the policy of a model, or the default policy."),
 }
-"""Module of this package, name in it and first line, by command of ``mreg policy``."""
+"""The module, the name and the first line of help of each subcommand of ``mreg policy``."""
 
 Model = Annotated[
     str | None,
@@ -92,9 +92,9 @@ def check_policy(ctx: typer.Context, file: PolicyFile, model: Model = None) -> N
 
     run = invocation_of(ctx)
     policy = read_policy(file)
-    found = run.registry.check_policy(policy, model_name(model) if model is not None else None)
+    checks = run.registry.check_policy(policy, model_name(model) if model is not None else None)
     run.output.note(f"{file} is a policy for {', '.join(policy.rules) or 'nothing'}")
-    run.output.results(found, PolicyCheck)
+    run.output.results(checks, PolicyCheck)
 
 
 def remove_policy(ctx: typer.Context, model: Model = None, yes: Yes = False) -> None:

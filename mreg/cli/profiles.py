@@ -1,4 +1,4 @@
-"""Where things are: profile list, show, use, add; init."""
+"""Commands for the configuration: profile, init."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROFILE_COMMANDS = {
     "add": ("profiles", "add_profile", "Add a profile to your profile file."),
     "check": ("profiles", "check_profile", "Check what the catalog and the artifact store support."),
 }
-"""Module of this package, name in it and first line, by command of ``mreg profile``."""
+"""The module, the name and the first line of help of each subcommand of ``mreg profile``."""
 
 ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="Profile.", autocompletion=complete_profile)]
 
@@ -67,18 +67,18 @@ def use_profile(ctx: typer.Context, name: ProfileName) -> None:
     run = invocation_of(ctx)
     file = use(name, config=run.config)
     run.output.note(f"{name} is the default now, in {file}")
-    _tell_what_overrides(run)
+    _warn_of_overrides(run)
     run.output.result(run.load_profile(name, alone=True))
 
 
-def _tell_what_overrides(run: Invocation) -> None:
+def _warn_of_overrides(run: Invocation) -> None:
     from mreg.profile.load import project_here
     from mreg.results.profiles import KEYS
 
     project, values = project_here(os.environ, trusting=run.trust_project, notice=run.notice)
-    said = [key for key in values if key in ("profile", "catalog", "artifacts")]
-    if project is not None and said:
-        run.output.warn(f"here {project.path} has its own word: {', '.join(said)}")
+    keys = [key for key in values if key in ("profile", "catalog", "artifacts")]
+    if project is not None and keys:
+        run.output.warn(f"here {project.path} has its own word: {', '.join(keys)}")
     variables = [f"MREG_{key.upper()}" for key in ("profile", *KEYS) if os.environ.get(f"MREG_{key.upper()}")]
     if variables:
         run.output.warn(f"in this environment {', '.join(variables)} come first")
@@ -178,7 +178,7 @@ def add_profile(
         "user": user,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    untried: list[str] = []
+    reasons: list[str] = []
 
     def check(partial: str) -> None:
         from mreg.profile.load import load_profile
@@ -187,11 +187,11 @@ def add_profile(
         profile = load_profile(profile=name, config=partial, alone=True)
         if profile.catalog.startswith("s3://"):
             with wire_registry(profile, notice=run.notice) as registry:
-                untried.append(registry.refuse_unfit())
+                reasons.append(registry.refuse_unfit())
 
     file = add(name, values, config=run.config, check=check)
-    for why in filter(None, untried):
-        run.output.warn(f"the bucket was not tried for the catalog: {why}")
+    for reason in filter(None, reasons):
+        run.output.warn(f"the bucket was not tried for the catalog: {reason}")
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
     run.output.result(run.load_profile(name, alone=True))
 
@@ -238,7 +238,7 @@ def init(
     from mreg.profile.edit import init_project
 
     run = invocation_of(ctx)
-    run.load_profile(alone=True)  # a profile that does not exist is reported before a file is made
+    run.load_profile(alone=True)  # fails if the profile does not exist, before the file is written
     file = init_project(os.getcwd(), model=model, profile=run.profile or "", local=local)
     run.output.note(f"made {file}")
     run.output.result(run.load_profile())

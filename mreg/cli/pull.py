@@ -1,4 +1,4 @@
-"""pull: exactly the bytes of a version."""
+"""The command pull."""
 
 from __future__ import annotations
 

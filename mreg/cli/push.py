@@ -1,4 +1,4 @@
-"""push: a file or folder becomes the next version."""
+"""The command push."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _known(flag: str) -> object:
+def _metric_option(flag: str) -> object:
     name = flag.removeprefix("--").replace("-", "_")
     return typer.Option(flag, metavar="NUMBER", help=f"Metric {name}.", rich_help_panel=METRICS)
 
@@ -39,11 +39,11 @@ def push(
             autocompletion=complete_model,
         ),
     ] = None,
-    accuracy: Annotated[str | None, _known("--accuracy")] = None,
-    f1_score: Annotated[str | None, _known("--f1-score")] = None,
-    precision: Annotated[str | None, _known("--precision")] = None,
-    recall: Annotated[str | None, _known("--recall")] = None,
-    latency_ms: Annotated[str | None, _known("--latency-ms")] = None,
+    accuracy: Annotated[str | None, _metric_option("--accuracy")] = None,
+    f1_score: Annotated[str | None, _metric_option("--f1-score")] = None,
+    precision: Annotated[str | None, _metric_option("--precision")] = None,
+    recall: Annotated[str | None, _metric_option("--recall")] = None,
+    latency_ms: Annotated[str | None, _metric_option("--latency-ms")] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -222,17 +222,17 @@ def metrics_from(
 
 
 def _parameters(words: list[str] | tuple[()], files: list[str] | tuple[()]) -> dict[str, str]:
-    found = pairs("param", words)
+    parameters = pairs("param", words)
     if files:
         from mreg.documents.parameters import read_parameters
 
         for file in files:
-            _add("parameter", found, read_parameters(file))
-    return found
+            _add("parameter", parameters, read_parameters(file))
+    return parameters
 
 
-def _add(kind: str, found: dict[str, T], more: dict[str, T]) -> None:
+def _add(kind: str, values: dict[str, T], more: dict[str, T]) -> None:
     for key, value in more.items():
-        if key in found:
+        if key in values:
             raise BadInput(f"the {kind} {quoted(key)} is given twice", hint="give it once: by flag or in a file")
-        found[key] = value
+        values[key] = value

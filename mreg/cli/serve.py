@@ -1,4 +1,4 @@
-"""serve and token: the registry over HTTP, and who may come in."""
+"""Commands for the HTTP server: serve, token."""
 
 from __future__ import annotations
 
@@ -123,11 +123,11 @@ def serve(
         connections_per_address=connections_per_address,
     )
     gc.set_threshold(*USUAL_COLLECTION)
-    with suppress(Terminated):  # the way to stop a server; what was under way is finished
-        serve_registry(run.registry, settings, lambda url: _say_where(run, url))
+    with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
+        serve_registry(run.registry, settings, lambda url: _announce(run, url))
 
 
-def _say_where(run: Invocation, url: str) -> None:
+def _announce(run: Invocation, url: str) -> None:
     run.output.warn(f"mreg serves the profile {run.registry.profile.name} at {url}, the page is {url}/ui")
 
 

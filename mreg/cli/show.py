@@ -1,4 +1,4 @@
-"""show: one model with its versions, or one version whole."""
+"""The command show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage changes: promote, archive, rollback. A command that would leave Production without a version asks first."""
+"""Commands that change stages: promote, archive, rollback."""
 
 from __future__ import annotations
 
@@ -67,20 +67,19 @@ def promote(
 
 
 def warn_of_override(run: Invocation, override: str) -> None:
-    """Say that the policy was overridden, after a command that did so."""
+    """Print that the policy was overridden, if a reason for it was given."""
     if override:
         run.output.warn(f"the policy was overridden, and the audit trail says so: {override}")
 
 
 def ask_before_leaving(run: Invocation, wanted: VersionRef, move: Callable[..., T], *, yes: bool) -> T:
-    """The result of a change, which is made at once or, if it takes a version out of Production, after a question.
+    """Make a change, and return its result. Asks first if the change takes a version out of Production.
 
-    The transaction that makes the change decides whether it needs the question, so that a change by another process in
-    between is never overlooked.
+    The transaction of the change decides whether to ask, so that a change by another process in between is seen.
 
     Args:
-        move: Makes the change to a reference. Its second argument is the error that led to the question, None if
-            nothing was asked; ``leave_production`` says whether the version can leave Production.
+        move: Makes the change to a reference. The second argument is the error that led to the question, None if the
+            user was not asked; ``leave_production`` permits the version to leave Production.
     """
     if yes:
         return move(wanted, None, leave_production=True)
@@ -89,19 +88,19 @@ def ask_before_leaving(run: Invocation, wanted: VersionRef, move: Callable[..., 
     except LeavesProduction as error:
         reference = VersionRef.parse(str(error.details["reference"]))
         stage = stage_asked_for(error)
-        what = f"archive {reference}" if stage is ModelStage.ARCHIVED else f"move {reference} to {stage.value}"
+        change = f"archive {reference}" if stage is ModelStage.ARCHIVED else f"move {reference} to {stage.value}"
         left = f"leave Production of {reference.name} empty" if error.details["empty"] else "take it out of Production"
-        run.output.confirm(f"{what} and {left}?", yes=False)
+        run.output.confirm(f"{change} and {left}?", yes=False)
         return move(reference, error, leave_production=True)
 
 
 def stage_asked_for(error: LeavesProduction) -> ModelStage:
-    """The stage that the version would enter."""
+    """Return the stage that the version would enter."""
     return ModelStage(error.details["to"])
 
 
 def seen_stage(confirmed: LeavesProduction | None) -> ModelStage | None:
-    """The stage in which the person saw the version, None if nothing was asked."""
+    """Return the stage that the question named, None if the user was not asked."""
     return None if confirmed is None else ModelStage.PRODUCTION
 
 

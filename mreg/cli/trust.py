@@ -1,4 +1,4 @@
-"""The project files that the user allows to name a store: trust."""
+"""The command trust."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ def trust(
         run.output.result(removed)
         run.output.note(f"{removed.file} is not trusted any more")
         return
-    made = trust_folder(folder)
-    run.output.result(made)
-    run.output.note(f"trusted as long as {made.file} names the same profile, catalog and artifacts")
+    trusted = trust_folder(folder)
+    run.output.result(trusted)
+    run.output.note(f"trusted as long as {trusted.file} names the same profile, catalog and artifacts")

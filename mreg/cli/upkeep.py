@@ -1,4 +1,4 @@
-"""Looking after a registry: verify, gc, doctor."""
+"""Commands for maintenance: verify, gc, doctor."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def verify(
     with run.output.progress("verify") as progress:
         found = run.registry.verify(reference, sample=parse_fraction(sample), progress=progress)
     run.output.result(found)
-    if found.unreferenced and run.output.format in ("plain", "csv"):  # the other formats have it in the result
-        from mreg.cli.views.upkeep import of_no_version
+    if found.unreferenced and run.output.format in ("plain", "csv"):  # the other formats show it in the result
+        from mreg.cli.views.upkeep import unreferenced
 
-        run.output.note(f"{of_no_version(found)}: see mreg gc")
+        run.output.note(f"{unreferenced(found)}: see mreg gc")
     if found.problems:
         first = found.problems[0]
         more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
-        unreadable = all(one.problem == "unreadable" for one in found.problems)
+        unreadable = all(problem.problem == "unreadable" for problem in found.problems)
         raise (Unavailable if unreadable else Corrupt)(
-            first.message + more, hint=first.hint, checksums=[str(one.checksum) for one in found.problems]
+            first.message + more, hint=first.hint, checksums=[str(problem.checksum) for problem in found.problems]
         )
 
 
@@ -82,9 +82,9 @@ def collect(
     if remove and not yes:
         shown = run.registry.gc(grace=age)
         if shown:
-            size = sum(one.size_bytes for one in shown)
+            size = sum(garbage.size_bytes for garbage in shown)
             run.output.confirm(f"remove garbage: {len(shown)} found, {counted(size, 'byte')}?", yes=yes)
-    # More can become garbage while the person decides; remove only the garbage that was shown.
+    # More can become garbage before the answer; remove only the garbage that was shown.
     found = run.registry.gc(grace=age, remove=remove, seen=shown)
     run.output.results(found, Garbage)
     if found and not remove:

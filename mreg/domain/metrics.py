@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MetricValue = int | float
 
 WELL_KNOWN = ("accuracy", "f1_score", "precision", "recall", "latency_ms")
-"""Metrics with their own options of the command line, in the order in which a default primary metric is chosen."""
+"""Metrics with their own options of the command line."""
 
 DIGITS_LIMIT = 40
 """Maximum length of a number's text; no measured value needs more, so a longer one is a mistake or an attack."""
@@ -199,7 +199,7 @@ def _benchmark_direction(name: str) -> Direction | None:
 
 
 def _direction(name: str) -> Direction | None:
-    words = [word.lower() for word in re.findall(_WORD, name)]
+    words = _words(name)
     letters = [word for word in words if not word.isdigit()]
     if not letters or _SPREAD.intersection(letters) or letters[-1] in _OTHER:
         return None
@@ -287,15 +287,56 @@ def verdict(first: MetricValue | None, second: MetricValue | None, better: Direc
     return Verdict.BETTER if (after > before) == (better is Direction.HIGHER) else Verdict.WORSE
 
 
-def primary_metric(chosen: str, present: Collection[str]) -> str:
-    """Return a model's primary metric: the chosen one, otherwise the first well-known one or the first by name.
+QUALITY = tuple(
+    "accuracy acc f1_score f1 roc_auc auc auroc average_precision pr_auc auprc map mcc r2 r2_score ndcg mrr bleu "
+    "sacrebleu rouge_l rouge1 exact_match iou dice precision recall rmse mae mse mape wer cer perplexity loss "
+    "latency_ms".split()
+)
+"""Metrics that measure the quality of a model, in the order in which the default primary metric is chosen."""
 
-    The result is empty if there is none. The chosen metric is returned even if no version has it.
+_RANK = {"".join(re.findall(_WORD, name)): place for place, name in enumerate(QUALITY)}
+_TRAINING = frozenset(("train", "training"))
+_HELD_OUT = ("test", "holdout", "eval", "validation", "valid", "val", "dev", "cv")
+"""Data sets of a metric, in the order of preference; a metric without a data set comes first."""
+
+_COUNTED = frozenset(
+    "epoch epochs step steps iteration iterations iter round rounds rank seed count counts num samples support size "
+    "bytes memory params parameters flos flops time times timestamp runtime duration latency elapsed seconds sec secs "
+    "ms minutes hours per fps qps rps ops throughput lr".split()
+)
+"""Words of counters, rates, times and sizes, which are no default primary metric (except ``latency_ms``)."""
+
+
+def primary_metric(chosen: str, present: Collection[str], own: Mapping[str, str] | None = None) -> str:
+    """Return a model's primary metric; empty if there is none.
+
+    It is the chosen one, even if no version has it. Otherwise it is the first of `QUALITY` that the latest version has,
+    with or without the name of a data set (``eval_accuracy``, ``val.acc``; that of the training data last). Otherwise
+    it is the only metric of the latest version with a known direction, but never a counter, rate, time or size.
 
     Args:
         chosen: The metric that is set on the model; empty if none is.
-        present: Metrics of all versions of the model; of those that are not well known, the first by name is enough.
+        present: Metrics of the latest version.
+        own: Directions that are set on the model, by metric.
     """
     if chosen:
         return chosen
-    return next((name for name in WELL_KNOWN if name in present), min(present, default=""))
+    ranked = sorted((rank, name) for name in present if (rank := _quality(name)) is not None)
+    if ranked:
+        return ranked[0][1]
+    directed = [name for name in present if direction(name, own) and not _COUNTED.intersection(_words(name))]
+    return directed[0] if len(directed) == 1 else ""
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(_WORD, name)]
+
+
+def _quality(name: str) -> tuple[bool, int, int] | None:
+    """Return the rank of a metric of `QUALITY`, lower is preferred; None for another metric."""
+    words = _words(name)
+    place = _RANK.get("".join(word for word in words if word not in _SPLITS))
+    if place is None:
+        return None
+    held_out = next((rank for rank, word in enumerate(_HELD_OUT, 1) if word in words), 0)
+    return bool(_TRAINING.intersection(words)), place, held_out

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from mreg.catalog.removals import stuck_removals
+from mreg.catalog.removals import Removals
 from mreg.catalog.schema import SCHEMA, UPGRADE, older_note
 from mreg.catalog.stored_artifacts import newest_artifacts
 from mreg.domain.text import counted
@@ -156,7 +156,7 @@ def _words(time: timedelta) -> str:
 
 def _stuck(session: Session) -> str:
     def look(reader: Reader) -> int:
-        return stuck_removals(reader, session.now())
+        return Removals(reader, session.now()).stuck()
 
     count = session.catalog.read(look)
     return f"a gc died while it removed {counted(count, 'blob')}" if count else ""

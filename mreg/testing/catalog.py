@@ -289,7 +289,7 @@ class CatalogContract(abc.ABC):
         def story(writer: Writer) -> None:
             model = writer.register(name=M, description="d", tags={"a": "1"}, directions={"x": "lower"})
             version = push(writer)
-            writer.change_stage(version, ModelStage.STAGING, because="why")
+            writer.change_stage(version, ModelStage.STAGING, reason="why")
             writer.set_alias(version, "champ")
             writer.set_alias(version, "champ")
             writer.edit_version(version, description="new", set_tags={"t": "1"})

@@ -91,6 +91,20 @@ def test_a_promotion_never_empties_production_unasked(registry: mreg.Registry) -
         registry.promote("classifier@1")
 
 
+def test_a_primary_metric_that_no_version_has_is_noted(registry: mreg.Registry) -> None:
+    push(registry, metrics={"accuracy": 1, "auc": 1})
+    push(registry, 2, metrics={"accuracy": 1})
+    notes: list[str] = []
+    with mreg.open_registry(notice=notes.append) as opened:
+        opened.edit("classifier", primary_metric="auc")
+        opened.edit("classifier", description="x")
+        opened.edit("classifier", primary_metric="")
+        assert notes == []
+        opened.edit("classifier", primary_metric="acuracy")
+    assert notes == ["no version of classifier has the metric 'acuracy'; did you mean 'accuracy'?"]
+    assert registry.model("classifier").primary_metric == "acuracy"
+
+
 def test_a_damaged_last_version_does_not_block_the_next_push(registry: mreg.Registry, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -190,13 +204,18 @@ def test_references_resolve_as_written(registry: mreg.Registry) -> None:
         ("classifier@chmp", "classifier has no alias 'chmp'", "did you mean classifier@champ?"),
         ("classifier@staging", "no version of classifier is in Staging", "mreg promote classifier@latest --to Staging"),
         (
+            "chosen@best",
+            "nothing tells whether higher or lower churniness is better, so chosen has no best version",
+            "mreg edit chosen --direction churniness=higher",
+        ),
+        (
             "unclear@best",
-            "nothing tells whether higher or lower churniness is better, so unclear has no best version",
-            "mreg edit unclear --direction churniness=higher",
+            "unclear has no best version: it has no primary metric",
+            "mreg edit unclear --primary-metric METRIC",
         ),
         (
             "classifier@best",
-            "no version of classifier has the metric by which it would be best",
+            "no version of classifier has its primary metric 'auc'",
             "mreg edit classifier --primary-metric METRIC",
         ),
         ("classifier@latest~5", "nothing was 5 back from classifier@latest", "mreg show classifier lists its versions"),
@@ -207,7 +226,10 @@ def test_a_reference_that_names_nothing_says_what_is_near(
     registry: mreg.Registry, reference: str, message: str, hint: str
 ) -> None:
     push(registry, aliases=["champ"])
-    push(registry, name="unclear", metrics={"churniness": 1})
+    registry.edit("classifier", primary_metric="auc")
+    for name, chosen in (("unclear", ""), ("chosen", "churniness")):
+        push(registry, name=name, metrics={"churniness": 1})
+        registry.edit(name, primary_metric=chosen)
     registry.register("empty")
     with pytest.raises(mreg.NotFound) as caught:
         registry.version(reference)

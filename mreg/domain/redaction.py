@@ -39,7 +39,7 @@ _SECRETS = (
 """Patterns of secrets: credentials, signatures, tokens and presigned URLs."""
 
 
-def told(text: str, secrets: Iterable[str] = ()) -> str:
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a foreign text as one printable line without secrets; empty for an empty text.
 
     Args:
@@ -59,5 +59,5 @@ def told(text: str, secrets: Iterable[str] = ()) -> str:
 
 def attributed(speaker: str, text: str, secrets: Iterable[str] = ()) -> str:
     """Return ``; SPEAKER says: TEXT`` for the end of a message; empty for an empty text."""
-    line = told(text, secrets)
+    line = redacted(text, secrets)
     return f"; {speaker} says: {line}" if line else ""

@@ -1,4 +1,4 @@
-"""Events as sentences with links to what they are about, as far as that is there."""
+"""Events as sentences with links to their models and versions."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ ACTIONS = {
     "policy.changed": "changed the policy of",
     "policy.overridden": "overrode the policy for",
 }
-"""What somebody did, said so that its object can follow."""
+"""The verb of each action; a model or version follows it."""
 
 DETAIL_LIMIT = 160
-"""Characters of one detail of an event."""
+"""Maximum number of characters of a detail of an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """An event for people.
+class TimelineEntry:
+    """An event of the timeline.
 
     Attributes:
-        did: What the actor did, a verb.
-        about: To what, as it was called then.
-        address: Its page, empty where it is gone.
-        more: What else the event says, empty where it says nothing.
+        verb: The verb of the action.
+        subject: The model or version, by its name at that time.
+        address: URL of its page, empty if it is deleted.
+        summary: Details of the event.
     """
 
     event: Event
-    did: str
-    about: str
+    verb: str
+    subject: str
     address: str
-    more: str
+    summary: str
 
 
-def told(events: Iterable[Event], model: ModelName | None = None) -> tuple[Told, ...]:
-    """Events, newest first, without any being left out, for people.
+def timeline(events: Iterable[Event], model: ModelName | None = None) -> tuple[TimelineEntry, ...]:
+    """Return the entries of events, which must be complete and newest first.
 
-    What a model is called now, and whether it or a version is gone, is told by the events themselves: what ended
-    something is newer than everything else about it.
+    The events themselves have the current names and the deletions: the event that renames or deletes a model or
+    version is newer than its other events.
 
     Args:
-        model: What the model of all these events is called now; None: they are of any model.
+        model: Current name of the model of all events; None if they are of several models.
     """
     names: dict[int, str] = {}
-    gone: set[tuple[int, int]] = set()
-    found = []
+    deleted: set[tuple[int, int]] = set()
+    shown = []
     for event in events:
         if event.action == "model.deleted":
             names.setdefault(event.model_id, "")
@@ -72,22 +72,21 @@ def told(events: Iterable[Event], model: ModelName | None = None) -> tuple[Told,
         else:
             names.setdefault(event.model_id, event.model)
         if event.action == "version.deleted" and event.version is not None:
-            gone.add((event.model_id, event.version))
-        there = str(model) if model is not None else names[event.model_id]
-        about = event.reference
-        found.append(
-            Told(
+            deleted.add((event.model_id, event.version))
+        name = str(model) if model is not None else names[event.model_id]
+        shown.append(
+            TimelineEntry(
                 event=event,
-                did=ACTIONS.get(event.action, event.action.replace(".", " ").replace("_", " ")),
-                about=about or "all models",
-                address=_address(there, event, gone),
-                more=_more(event),
+                verb=ACTIONS.get(event.action, event.action.replace(".", " ").replace("_", " ")),
+                subject=event.reference or "all models",
+                address=_address(name, event, deleted),
+                summary=_summary(event),
             )
         )
-    return tuple(found)
+    return tuple(shown)
 
 
-def _address(model: str, event: Event, gone: set[tuple[int, int]]) -> str:
+def _address(model: str, event: Event, deleted: set[tuple[int, int]]) -> str:
     if not event.model_id:
         return ""
     try:
@@ -96,10 +95,10 @@ def _address(model: str, event: Event, gone: set[tuple[int, int]]) -> str:
         return ""
     if event.version is None:
         return link("models", name)
-    return "" if (event.model_id, event.version) in gone else link("models", name, "versions", event.version)
+    return "" if (event.model_id, event.version) in deleted else link("models", name, "versions", event.version)
 
 
-def _more(event: Event) -> str:
+def _summary(event: Event) -> str:
     details = event.details
     if event.action == "version.stage_changed":
         words = [f"from {details.get('from')} to {details.get('to')}"]
@@ -112,8 +111,8 @@ def _more(event: Event) -> str:
         return _joined([f"for {details.get('target')}"], details.get("comment") or details.get("reason"))
     if event.action == "policy.changed":
         return f"{_rules(details.get('before'))} became {_rules(details.get('after'))}"
-    told_ones = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
-    return ", ".join(f"{key.replace('_', ' ')} {_change(value)}" for key, value in list(told_ones.items())[:20])
+    shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
+    return ", ".join(f"{key.replace('_', ' ')} {_change(value)}" for key, value in list(shown.items())[:20])
 
 
 def _pushed(details: Mapping[str, object]) -> list[str]:
@@ -137,7 +136,7 @@ def _rules(document: object) -> str:
 
 
 def _change(value: object) -> str:
-    """A detail in words; of an edit, what it was and what it became."""
+    """Return a detail as text; an edit has the old and the new value."""
     if isinstance(value, list) and len(value) == 2:
         return f"{_compact(value[0])} became {_compact(value[1])}"
     return _compact(value)
@@ -145,5 +144,5 @@ def _change(value: object) -> str:
 
 def _compact(value: object) -> str:
     if isinstance(value, dict):
-        return shortened(" ".join(f"{key}={one}" for key, one in value.items()), DETAIL_LIMIT) or "nothing"
+        return shortened(" ".join(f"{key}={item}" for key, item in value.items()), DETAIL_LIMIT) or "nothing"
     return shortened(value, DETAIL_LIMIT) or "nothing"

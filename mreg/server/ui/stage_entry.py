@@ -1,4 +1,4 @@
-"""Why a version is where it is, and its metrics beside those of what it replaced."""
+"""How a version entered its stage, and its metrics compared with the previous version."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from mreg.server.ui.listing import MetricRow, metric_order
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """A gate as it stood when the version came into its stage."""
+    """The result of a gate when the version entered its stage."""
 
     text: str
     passed: bool
-    stood: str
+    result: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Why a version is where it is.
+class StageEntry:
+    """How a version entered its stage.
 
     Attributes:
-        entered: The event by which it came, None where it never moved.
-        came_from: The stage before; by_rollback: whether that was a return.
-        overridden: The reason for which the policy was set aside, empty where it was not.
-        before: What was in the stage before it.
+        entered: The event of the transition, None if the stage never changed.
+        came_from: The stage before the transition.
+        by_rollback: Whether the transition was a rollback.
+        overridden: The reason for overriding the policy, empty if it was not overridden.
+        before: The previous version of the stage.
     """
 
     entered: Event | None
@@ -45,13 +46,13 @@ class Standing:
     before: VersionRef | None
 
 
-def standing(found: Why) -> Standing:
-    """What an event and the decisions say, whatever else is in them."""
-    details = found.entered.details if found.entered is not None else {}
-    said = details.get("policy")
-    policy: Mapping[str, object] = said if isinstance(said, dict) else {}
-    return Standing(
-        entered=found.entered,
+def stage_entry(why: Why) -> StageEntry:
+    """Return how a version entered its stage; unknown details of the event are ignored."""
+    details = why.entered.details if why.entered is not None else {}
+    recorded = details.get("policy")
+    policy: Mapping[str, object] = recorded if isinstance(recorded, dict) else {}
+    return StageEntry(
+        entered=why.entered,
         came_from=str(details.get("from") or ""),
         by_rollback=bool(details.get("returned")),
         reason=str(details.get("reason") or ""),
@@ -61,18 +62,18 @@ def standing(found: Why) -> Standing:
             Gate(
                 text=str(gate.get("gate")),
                 passed=bool(gate.get("passed")),
-                stood="; ".join(str(gate[key]) for key in ("found", "bound") if gate.get(key)),
+                result="; ".join(str(gate[key]) for key in ("found", "bound") if gate.get(key)),
             )
             for gate in _list(policy.get("gates"))
             if isinstance(gate, dict)
         ),
-        decisions=found.decisions,
-        before=found.before,
+        decisions=why.decisions,
+        before=why.before,
     )
 
 
 def metric_rows(version: ModelVersion, model: RegisteredModel, why: Why | None) -> tuple[MetricRow, ...]:
-    """The metrics of a version, the model's primary one first, with what they are beside those of what was before."""
+    """Return the metrics of a version, primary metric first, compared with the previous version of its stage."""
     compared = {row.name: row for row in why.metrics} if why is not None else {}
     rows = []
     for name in metric_order(version.metrics, model.primary_metric):

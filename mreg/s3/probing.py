@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from mreg.domain.digest import Digest
 from mreg.errors import MregError, Unavailable
 from mreg.s3.failures import code_of, status_of
-from mreg.s3.integrity import WRONG_DIGEST, Way, encoded
+from mreg.s3.integrity import WRONG_DIGEST, IntegrityCheck, encoded
 from mreg.s3.traits import BARE, QUOTED, Traits
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ PROBES = "probes/"
 CONTENT, OTHER = b"mreg tries what this store checks", b"other bytes"
 
 
-def find_way(bucket: Bucket) -> Way:
+def find_integrity_check(bucket: Bucket) -> IntegrityCheck:
     """Return the first method by which the store refuses an upload that does not match its checksum.
 
     This takes one request if the store checks SHA-256 sums.
@@ -36,22 +36,22 @@ def find_way(bucket: Bucket) -> Way:
         Unavailable: The store cannot be written, or no method works.
     """
     with _probe(bucket) as (key, written):
-        for way in (Way.SUM, Way.SIGNATURE, Way.MD5):
-            if way is Way.SUM and not bucket.may_ask_for_sums:
+        for check in (IntegrityCheck.SUM, IntegrityCheck.SIGNATURE, IntegrityCheck.MD5):
+            if check is IntegrityCheck.SUM and not bucket.can_request_checksums:
                 continue
-            answer, code = _put(bucket, key, way, wrong=True)
+            answer, code = _put(bucket, key, check, wrong=True)
             written.append(answer)
             if code in WRONG_DIGEST:
-                return way
+                return check
             if code == "SignatureDoesNotMatch":
                 # The store detected the damage, or the secret key is wrong; in that case this put fails as well.
-                written.append(_put(bucket, key, way, wrong=False)[0])
-                return way
-        answer, _ = _put(bucket, key, Way.TAG, wrong=False)
+                written.append(_put(bucket, key, check, wrong=False)[0])
+                return check
+        answer, _ = _put(bucket, key, IntegrityCheck.TAG, wrong=False)
         written.append(answer)
         tag = "" if answer is None else str(answer.get("ETag", "")).strip('"')
         if tag == hashlib.md5(CONTENT, usedforsecurity=False).hexdigest():
-            return Way.TAG
+            return IntegrityCheck.TAG
         found = bucket.fetch(key)
         if found is not None and found[0] != CONTENT:
             raise bucket.retry.damaged()
@@ -62,30 +62,30 @@ def find_way(bucket: Bucket) -> Way:
         )
 
 
-def _put(bucket: Bucket, key: str, way: Way, *, wrong: bool) -> tuple[dict[str, Any] | None, str]:
+def _put(bucket: Bucket, key: str, check: IntegrityCheck, *, wrong: bool) -> tuple[dict[str, Any] | None, str]:
     """Put an object with its own checksum or a wrong one; return the response, or None and the error code."""
     announced = OTHER if wrong else CONTENT
     params: dict[str, Any] = {"ChecksumSHA256": encoded(hashlib.sha256(announced).digest())}
-    if way is Way.MD5 and wrong:
+    if check is IntegrityCheck.MD5 and wrong:
         params = {"ContentMD5": encoded(hashlib.md5(announced, usedforsecurity=False).digest())}
         params["ChecksumSHA256"] = encoded(hashlib.sha256(CONTENT).digest())
     try:
-        with bucket.sending_as(way):
+        with bucket.sending_with(check):
             answer = bucket.call(
-                "put_object", expected=_is_refusal(way, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **params
+                "put_object", expected=_is_refusal(check, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **params
             )
         return dict(bucket.genuine(answer)), ""
     except ClientError as error:
         return None, code_of(error)
 
 
-def _is_refusal(way: Way, *, wrong: bool) -> Callable[[Exception], bool]:
+def _is_refusal(check: IntegrityCheck, *, wrong: bool) -> Callable[[Exception], bool]:
     """Return a function that tells if an error refuses the checksum: it does not match, or is not supported."""
 
     def is_refusal(error: Exception) -> bool:
         code = code_of(error)
         if code == "SignatureDoesNotMatch":
-            return way is Way.SIGNATURE and wrong
+            return check is IntegrityCheck.SIGNATURE and wrong
         return code in (*WRONG_DIGEST, "NotImplemented", "InvalidArgument", "InvalidRequest") or status_of(error) == 501
 
     return is_refusal
@@ -122,7 +122,7 @@ def left_probes(bucket: Bucket, start: str) -> Iterator[tuple[str, ObjectStat]]:
     return ((key, found) for key, found in bucket.list(start) if is_probe(key, start))
 
 
-def find_tags(bucket: Bucket, key: str) -> Traits:
+def find_etag_form(bucket: Bucket, key: str) -> Traits:
     """Return the known traits of the bucket with the form of entity tags in If-Match that works.
 
     A put with If-None-Match over an existing object must be refused, and so must a put with an old entity tag; a put
@@ -132,7 +132,7 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
         key: Key of the catalog; the key of the probe begins with it.
 
     Raises:
-        Unfit: The store ignores a condition, or refuses a condition that holds.
+        ConditionalWritesUnsupported: The store ignores a condition, or refuses a condition that holds.
         Unavailable: The store cannot be written.
     """
     probe, number = f"{probes_of(key)}{os.urandom(8).hex()}", 0
@@ -165,11 +165,11 @@ def find_tags(bucket: Bucket, key: str) -> Traits:
             with contextlib.suppress(MregError):
                 bucket.delete(probe)
     if problem:
-        raise Unfit(problem, versioned=marked or bucket.traits.versioned)
+        raise ConditionalWritesUnsupported(problem, versioned=marked or bucket.traits.versioned)
     return replace(bucket.traits, tags=form)
 
 
-class Unfit(Unavailable):
+class ConditionalWritesUnsupported(Unavailable):
     """Conditional writes do not work in this bucket.
 
     Attributes:
