@@ -101,7 +101,7 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
     if isinstance(error, errors.InsufficientPrivilege):
         hint = (
             "reading needs SELECT; writing also INSERT, UPDATE and DELETE, and restore UPDATE on the sequences: see "
-            "docs/catalogs.md; the first write makes the schema mreg"
+            "docs/how-to/postgresql.md; the first write makes the schema mreg"
         )
         return unreachable(place, f"permission is refused{reason}", hint)
     if isinstance(error, errors.ReadOnlySqlTransaction):

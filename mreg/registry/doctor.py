@@ -64,7 +64,9 @@ def _findings(session: Session) -> Iterator[Finding]:
         )
         yield from _open_to_others(session)
         for remark in found.remarks:
-            yield Finding(name="place", place=catalog, state="note", message=remark, remedy="see docs/catalogs.md")
+            yield Finding(
+                name="place", place=catalog, state="note", message=remark, remedy="see docs/explanation/catalogs.md"
+            )
         yield _tried("rows", catalog, lambda: _rows(session))
         yield _tried("audit trail", catalog, lambda: _audit(session))
         yield _tried(
