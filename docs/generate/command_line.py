@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import re
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 import typer
 
 from mreg.cli.app import root_command, shared_options
+from mreg.cli.pages import read_docstring
 
 INDEX = """\
 # Command line
@@ -18,7 +17,6 @@ INDEX = """\
 `mreg COMMAND --help` shows the same in a terminal.
 
 """
-EXAMPLES = re.compile(r"^Examples?:$")
 
 
 def pages() -> dict[str, str]:
@@ -75,12 +73,11 @@ def _page(command: Any, parent: Any, name: str, level: int) -> Iterator[str]:
 
 def _help(text: str) -> Iterator[str]:
     """Yield the paragraphs of a help text; examples are shell lines."""
-    for paragraph in inspect.cleandoc(text.replace("\b", "")).split("\n\n"):
-        lines = paragraph.strip("\n")
-        if lines.startswith("  "):
-            yield f"```sh\n{textwrap.dedent(lines)}\n```\n\n"
-        elif lines and not EXAMPLES.match(lines):
-            yield f"{lines}\n\n"
+    summary, paragraphs, examples = read_docstring(text)
+    yield f"{summary}\n\n"
+    if examples:
+        yield "\n".join(["```sh", *examples, "```\n\n"])
+    yield from (f"{paragraph}\n\n" for paragraph in paragraphs)
 
 
 def _table(parameters: list[Any]) -> str:
