@@ -288,7 +288,7 @@ def answer(shell: str, typed: Sequence[str], invocation: Invocation) -> None:
         streams.put("".join(_described(shell, offered, descriptions)))
         return
     if shell == "bash":
-        found = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in found]
+        offered = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in offered]
     elif shell == "complete_bash":
         offered = [word for word in offered if needs_no_quotes(word)]
     streams.put_lines(offered)
