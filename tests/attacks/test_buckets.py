@@ -96,7 +96,7 @@ def test_a_catalog_with_a_view_in_a_bucket_is_refused(place: Place, file: bytes,
     place.write("catalog.db", pack(path.read_bytes()))
     database = BucketDatabase(bucket_of(place), "catalog.db", str(tmp_path / "copies"))
     for action in (database.read, database.write):
-        with pytest.raises(Corrupt, match="it has an unknown 'view' 'v'"):
+        with pytest.raises(Corrupt, match="it has an unexpected 'view' 'v'"):
             action(lambda connection: connection.one("models.by_name", name="x"))
     database.close()
 
@@ -107,7 +107,7 @@ def test_an_object_over_the_limit_is_not_read(place: Place, tmp_path: Path, monk
     place.write("catalog.db", b"x" * 2000)
     monkeypatch.setattr(bucket, "LARGEST_OBJECT", 1999)
     database = BucketDatabase(bucket_of(place), "catalog.db", str(tmp_path / "copies"))
-    with pytest.raises(Corrupt, match="has 2,000 bytes, the limit is 1,999"):
+    with pytest.raises(Corrupt, match="is too large: 2,000 bytes; the limit is 1,999"):
         database.read(lambda connection: connection.one("models.by_name", name="x"))
     database.close()
 

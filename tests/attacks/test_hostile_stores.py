@@ -24,7 +24,7 @@ from tests.servers import BUCKET, Place, bucket_of
 
 KEY = "catalog.db"
 LARGE = (8 << 20) + 1000
-FOREIGN = "does not come from an S3 store"
+FOREIGN = "is not from an S3 store"
 
 on_moto = pytest.mark.parametrize("object_store", ["moto"], indirect=True)
 
@@ -454,7 +454,7 @@ def test_a_bit_that_changes_on_the_way_back_does_not_cost_a_good_blob(
     done = command(*words.split())
     assert done.code in (6, 8), done
     assert (
-        done.code == 8 or "repeat the command, since bytes can change on the way; if it fails again, remove" in done.err
+        done.code == 8 or "repeat the command, since bytes can change in transit; if it fails again, remove" in done.err
     )
     forger.heal()
     assert command(*words.split()).code == 0

@@ -59,7 +59,7 @@ def test_a_clone_can_not_send_a_model_to_a_bucket(project: Path, place: Place, m
     done = attack("push", "model.pkl", "-n", "x")
     assert done.code == 2
     assert done.err.decode() == (
-        f"error: {file}, line 2: this project file names the artifacts {place.url}, and you have not allowed that\n"
+        f"error: {file}, line 2: the project file sets artifacts to {place.url}, and this folder is not trusted\n"
         f"  mreg trust {project}\n"
     )
     assert place.keys() == []

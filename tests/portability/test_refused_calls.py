@@ -516,4 +516,4 @@ def test_names_that_a_disk_can_take_for_one_are_not_pushed_together(command: Mre
         path.write_text(name)
     done = command("push", "folder", "-n", "m")
     assert done.code == 2
-    assert "can't be told apart on every system" in done.err
+    assert "are the same on some systems" in done.err
