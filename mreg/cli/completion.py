@@ -285,7 +285,7 @@ def answer(shell: str, typed: Sequence[str], invocation: Invocation) -> None:
     # Escaping a word that the encoding lacks would offer another word.
     found = [word for word in found if streams.can_show("stdout", word)]
     if shell == "bash":
-        offered = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in offered]
+        found = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in found]
     elif shell == "complete_bash":
         found = [word for word in found if needs_no_quotes(word)]
     elif shell in DESCRIBING:
