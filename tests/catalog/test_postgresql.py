@@ -357,7 +357,7 @@ def test_the_check_of_a_profile_tells_who_may_not_write(
     postgresql.sql(f"CREATE ROLE {role} LOGIN", database=name_of(url))
     monkeypatch.setenv("MREG_CATALOG", postgresql.url(name_of(url), role))
     done = command("profile", "check")
-    assert (done.code, "this role may make none" in done.err) == (8, True), done
+    assert (done.code, "this role cannot create it" in done.err) == (8, True), done
     with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("n")
     postgresql.sql(

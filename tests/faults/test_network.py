@@ -124,7 +124,7 @@ def test_a_download_that_is_cut_for_good_leaves_nothing_in_sight_and_is_resumed(
         assert nothing_in_sight(tmp_path)
         kept = sum(path.stat().st_size for path in tmp_path.iterdir())
         assert kept >= proxy.down - BUFFERED or proxy.down < PART + BUFFERED
-        assert ("the same command goes on from there" in caught.value.hint) == bool(kept)
+        assert ("repeat the command to resume" in caught.value.hint) == bool(kept)
         assert kept == 0 or kept >= PART
         settle()
         proxy.heal()

@@ -117,7 +117,7 @@ def test_a_commit_whose_answer_never_comes_is_told_as_not_known(
         return real(connection, query, *words, **options)
 
     monkeypatch.setattr(psycopg.Connection, "execute", execute)
-    with pytest.raises(mreg.Unavailable, match="whether the change was made is not known"):
+    with pytest.raises(mreg.Unavailable, match="it is unknown whether the change was made"):
         database.write(add_event)
     database.close()
 

@@ -309,8 +309,8 @@ def test_a_certificate_that_is_not_trusted_or_for_another_name_is_told(
         assert "AWS_CA_BUNDLE" in done.err
         monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "cert"))
         done = push(command, monkeypatch, f"https://127.0.0.1:{port}")
-    assert re.search(r"can be trusted: .*'127\.0\.0\.1'", done.err), done
-    assert "write the name that the certificate is for into endpoint_url" in done.err
+    assert re.search(r"cannot trust the certificate of .*'127\.0\.0\.1'", done.err), done
+    assert "set endpoint_url in the profile to a host name of the certificate" in done.err
     assert "_ssl.c" not in done.err
 
 

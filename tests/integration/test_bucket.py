@@ -136,7 +136,7 @@ ANSWERS = [
     ("403 Forbidden", "application/xml", xml("RequestTimeTooSkewed"), "the clock of this machine is wrong", "set this machine's clock"),
     ("400 Bad Request", "application/xml", xml("ExpiredToken"), "the session token has expired", "log in again"),
     ("400 Bad Request", "application/xml", xml("AuthorizationHeaderMalformed", "<Region>eu-west-9</Region>"), "is in another region, in eu-west-9", "region: eu-west-9"),
-    ("404 Not Found", "application/xml", xml("NoSuchBucket"), "the bucket does not exist (NoSuchBucket)", "make the bucket"),
+    ("404 Not Found", "application/xml", xml("NoSuchBucket"), "the bucket does not exist (NoSuchBucket)", "create the bucket"),
     ("501 Not Implemented", "application/xml", xml("NotImplemented"), "the store does not support the request", "profile check"),
     ("418 Teapot", "application/xml", xml("Strange"), "refused the request (Strange); the store says: said the store", "profile check"),
     ("500 Oops", "application/xml", xml("InternalError"), "", ""),
@@ -356,7 +356,7 @@ def test_a_check_says_what_a_store_lacks(proxy: Proxy, command: Mreg) -> None:
     assert done.code == 0, done.err
     (lacking,) = [one for one in json.loads(done.out) if one["lacks"]]
     assert lacking["name"] == "refuse to overwrite"
-    assert "does not know If-None-Match" in lacking["lacks"]
+    assert "does not support If-None-Match" in lacking["lacks"]
     assert "lacks" in command("profile", "check").out
     write("large.bin", 20 << 20)
     for _ in range(2):

@@ -242,7 +242,7 @@ def test_a_catalog_whose_deletion_left_a_marker_is_not_made_again(own: Own) -> N
     own.server.client().put_object(Bucket=own.name, Key=KEY, Body=b"x")
     own.server.client().delete_object(Bucket=own.name, Key=KEY)
     with mreg.open_registry() as registry, counted_pauses() as pauses:
-        with pytest.raises(mreg.Unavailable, match="a deleted object left a marker there") as caught:
+        with pytest.raises(mreg.Unavailable, match="the store refuses a new object over the delete marker") as caught:
             registry.push("a.bin", name="m")
         assert "name another place for the catalog" in caught.value.hint
     assert len(pauses) < 3

@@ -238,7 +238,7 @@ def test_the_doctor_sees_that_a_store_is_lost(loss: str, catalog: str, command: 
         (store / "blobs/sha256/ab").mkdir(parents=True)
         (store / "blobs/sha256/ab" / ("c" * 62)).write_text("other bytes")
     done = command("doctor")
-    assert (done.code, "artifacts that came last are not there" in done.err) == (6, True), done
+    assert (done.code, "newest artifacts are missing" in done.err) == (6, True), done
 
 
 @pytest.mark.parametrize(("kind", "other"), PAIRS)
