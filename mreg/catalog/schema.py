@@ -123,7 +123,7 @@ def older_note(schema: int) -> str:
     """Return a remark about a catalog with an older schema; empty for this release's schema."""
     if schema >= SCHEMA:
         return ""
-    return f"schema {schema} is older than {SCHEMA} of this mreg: readable, and writable after mreg upgrade"
+    return f"schema {schema} is older than schema {SCHEMA} of this mreg: readable, and writable after mreg upgrade"
 
 
 def refuse_older(schema: int, place: str) -> None:

@@ -109,7 +109,7 @@ def test_an_older_catalog_is_read_everywhere_and_stays_as_it_is(older: Older, co
     assert command("audit", "verify").code == 0
     doctor = command("doctor")
     assert doctor.code == 0, doctor.err
-    assert f"schema {older.schema} is older than {SCHEMA} of this mreg" in doctor.out
+    assert f"schema {older.schema} is older than schema {SCHEMA} of this mreg" in doctor.out
     check = command("profile", "check")
     assert (check.code, f"it has schema {older.schema}" in check.out) == (8, True)
     assert older.state() == before
