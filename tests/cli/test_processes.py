@@ -150,7 +150,7 @@ def test_a_full_or_closed_output_is_told() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([*MREG, "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: the cannot write result: No space left on device")
+    assert done.stderr.startswith("error: the result can't be written: No space left on device")
     for redirection in (">&-", ">&- 2>&-", "2>&-", "<&-"):
         words = ["sh", "-c", f'"$0" -m mreg list {redirection}', sys.executable]
         done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -129,7 +129,7 @@ def test_writing_to_an_older_catalog_is_refused_and_changes_nothing(older: Older
         shown = older.place.partition("?")[0]
         assert done.err == (
             f"error: cannot write to the catalog {shown}: it has schema {older.schema}, and this mreg writes schema "
-            f"{SCHEMA}\n  mreg show the changes: upgrade --check; make them, with a backup: upgrade\n"
+            f"{SCHEMA}\n  show the changes: mreg upgrade --check; make them, with a backup: mreg upgrade\n"
         )
     assert older.state() == before
     assert snapshot(os.environ["MREG_ARTIFACTS"]) == artifacts
