@@ -41,7 +41,7 @@ def chain_is_whole(registry: LocalRegistry) -> bool:
     return registry._session.catalog.read(lambda r: first_broken(r.events(newest_first=False))) is None
 
 
-def test_the_training_script_of_the_readme_works(registry: mreg.Registry, tmp_path: Path) -> None:
+def test_what_was_pushed_is_promoted_and_pulled(registry: mreg.Registry, tmp_path: Path) -> None:
     version = push(registry, metrics={"accuracy": 0.95}, parameters={"lr": 0.1}, tags={"team": "fraud"})
     assert str(version.reference) == "classifier@1"
     assert version.parameters == {"lr": "0.1"}
