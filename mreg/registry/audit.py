@@ -113,10 +113,10 @@ def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelV
         notes.extend(_changed_soon(events, selector, wanted, moment, number))
         found = reader.version(model, number) if number is not None else None
         if found is None:
-            what = f"version {number}, which was deleted later," if number is not None else "nothing"
-            raise NotFound(
-                f"{wanted} was {what} at {moment}", hint=f"mreg history {model.name} --at {at}", kind="version"
-            )
+            message = f"{wanted} had no version at {moment}"
+            if number is not None:
+                message = f"{wanted} was {model.name}@{number} at {moment}, which was deleted later"
+            raise NotFound(message, hint=f"mreg history {model.name} --at {at}", kind="version")
         return found
 
     try:
