@@ -112,7 +112,7 @@ def test_gc_says_how_much_is_younger_than_the_grace(command: Mreg, registry: mre
     done = command("gc", "--json")
     assert json.loads(done.out) == []
     told = re.fullmatch(
-        r"left alone: 2 blobs of no version, 1,000,000 bytes, younger than 24h; the first can be removed from "
+        r"left alone: 2 unreferenced blobs, 1,000,000 bytes, younger than 24h; the first can be removed from "
         r"(\S+Z); to list all: mreg gc --grace 0s\n",
         done.err,
     )
@@ -134,7 +134,7 @@ def test_gc_says_it_once_and_also_when_it_removes(command: Mreg, registry: mreg.
     push(registry, "young", name="b")
     registry.delete("b")
     done = command("gc", "--grace", "90m", "--remove", "--yes")
-    assert "left alone: 1 blob of no version, 5 bytes, younger than 90m; it can be removed from 2" in done.err
+    assert "left alone: 1 unreferenced blob, 5 bytes, younger than 90m; it can be removed from 2" in done.err
     assert len(done.out.splitlines()) == 2
     again = command("gc", "--grace", "90m", "--remove")  # finds nothing, so asks nothing
     assert again.code == 0

@@ -179,7 +179,7 @@ def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
     assert registry.gc(grace=NOW, remove=True) == ()  # the other one is at it
     leave_behind(timedelta(hours=1))
     (note,) = [one for one in registry.examine() if one.state != "fine"]
-    assert (note.name, note.remedy) == ("removals", "mreg gc --remove finishes them")
+    assert (note.name, note.remedy) == ("removals", "finish it: mreg gc --remove")
     version = push(registry, "the same")
     registry.pull(version.reference, "out")
 
@@ -299,7 +299,7 @@ def test_gc_says_how_much_it_leaves_and_for_which_grace(
 ) -> None:
     push(registry, "one")
     registry.delete("m@1")
-    assert f"1 blob of no version, 3 bytes, younger than {shown};" in command("gc", "--grace", grace).err
+    assert f"1 unreferenced blob, 3 bytes, younger than {shown};" in command("gc", "--grace", grace).err
 
 
 def test_a_push_and_an_import_store_no_bytes_if_the_catalog_cannot_be_written(
