@@ -6,9 +6,8 @@ import re
 
 from mreg.cli.app import COMMANDS
 
-_CODE = re.compile(
-    r"(?<![\w/-])(--?[a-z][a-z-]*[a-z]|[A-Z]{2,}(?:_[A-Z0-9]+)+|mreg\.yaml|mreg (?:%s))(?![\w/-])" % "|".join(COMMANDS)
-)
+_COMMAND = f"mreg (?:{'|'.join(COMMANDS)})"
+_CODE = re.compile(rf"(?<![\w/-])(--?[a-z][a-z-]*[a-z]|[A-Z]{{2,}}(?:_[A-Z0-9]+)+|mreg\.yaml|{_COMMAND})(?![\w/-])")
 """Words of a terminal: ``--name``, ``MREG_USER``, ``mreg.yaml``, ``mreg trust``."""
 
 
