@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from docs.generate.cells import cell
+from docs.generate.cells import cell, prose
 from mreg.cli.app import HEADINGS, root_command, shared_options
 from mreg.cli.pages import Section, describe, option_term, page_of
 
@@ -40,10 +40,10 @@ def _index() -> Iterator[str]:
 
 def _command(command: Any, name: str, level: int) -> Iterator[str]:
     page = page_of(command, name)
-    yield f"{'#' * level} {name}\n\n{page.summary}\n\n"
+    yield f"{'#' * level} {name}\n\n{prose(page.summary)}\n\n"
     if page.examples:
         yield "\n".join(["```sh", *page.examples, "```\n\n"])
-    yield from (f"{paragraph}\n\n" for paragraph in page.description)
+    yield from (f"{prose(paragraph)}\n\n" for paragraph in page.description)
     yield f"Usage: `{page.usage}`\n\n"
     for section in page.sections:
         rows = tuple(row for row in section.rows if row[0].strip() not in SHARED)
