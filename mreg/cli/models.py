@@ -9,7 +9,7 @@ import typer
 from mreg.cli.arguments import count, model_name, pairs
 from mreg.cli.completion import complete_field
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import Description, Directions, Limit, PrimaryMetric, Tags
+from mreg.cli.options import ColumnNames, ColumnOrder, Description, Directions, Limit, PrimaryMetric, Tags
 
 
 def register(
@@ -41,7 +41,7 @@ def register(
     run.output.result(model)
 
 
-def list_models(ctx: typer.Context, limit: Limit = None) -> None:
+def list_models(ctx: typer.Context, columns: ColumnNames = None, sort: ColumnOrder = None, limit: Limit = None) -> None:
     """List the models, the one that changed last first: latest and production versions with their primary metric.
 
     Examples:
@@ -49,12 +49,16 @@ def list_models(ctx: typer.Context, limit: Limit = None) -> None:
     \b
       mreg list
       mreg list --limit 20 --json
+      mreg list --columns model,production,updated --sort -updated
     """
-    from mreg.results.models import ModelSummary
+    from mreg.cli.views.models import SUMMARIES, summaries
 
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
-    run.output.results(run.registry.models(limit=rows), ModelSummary)
+    models = run.registry.models(limit=rows if sort is None else None)
+    listed = models if sort is None else tuple(SUMMARIES.sort(models, sort)[:rows])
+    SUMMARIES.table((), columns)  # an unknown column is an error in every format
+    run.output.result(listed, lambda models: summaries(models, columns))
 
 
 def search(
@@ -66,6 +70,7 @@ def search(
         str | None,
         typer.Option("--sort", metavar="[-]FIELD", help="Order; '-' for largest first.", autocompletion=complete_field),
     ] = None,
+    columns: ColumnNames = None,
     limit: Limit = None,
 ) -> None:
     """Find versions over all models.
@@ -82,9 +87,12 @@ def search(
       mreg search "name like 'team/%' and created_at > '2026-03-01'" --sort -metrics.accuracy --limit 10
     """
     from mreg.cli import times
-    from mreg.domain.model import ModelVersion
+    from mreg.cli.views.models import version_columns, versions_with_references
 
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
     wanted = times.expression(expression, run.output)
-    run.output.results(run.registry.search(wanted, sort=sort, limit=rows), ModelVersion)
+    found = run.registry.search(wanted, sort=sort, limit=rows)
+    if columns is not None:
+        version_columns(found).table((), columns)  # an unknown column is an error in every format
+    run.output.result(found, lambda versions: versions_with_references(versions, columns))

@@ -26,6 +26,13 @@ ReferenceArgument = Annotated[
 ]
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model.", autocompletion=complete_model)]
 Limit = Annotated[str | None, typer.Option("--limit", metavar="N", help="Maximum number of rows.")]
+ColumnNames = Annotated[
+    str | None,
+    typer.Option("--columns", metavar="NAME,...", help="Columns to show, in this order (JSON always has all keys)."),
+]
+ColumnOrder = Annotated[
+    str | None, typer.Option("--sort", metavar="[-]COLUMN", help="Column to sort by; - for descending order.")
+]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; kept in the audit trail.")]
 Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is, for people.")]
 Tags = Annotated[
