@@ -67,15 +67,18 @@ def _plain_selector(word: str) -> Selector | None:
     return None if selector.kind is SelectorKind.ALIAS else selector
 
 
-def pairs(kind: str, words: Iterable[str] | None) -> dict[str, str]:
+def pairs(kind: str, words: Iterable[str] | None, *, last: bool = False) -> dict[str, str]:
     """Return ``key=value`` words as a mapping.
+
+    Args:
+        last: Whether a word is split at its last ``=`` rather than at its first.
 
     Raises:
         BadInput: A word has no ``=``, or a key is given twice.
     """
     values: dict[str, str] = {}
     for word in words or ():
-        key, equals, value = word.partition("=")
+        key, equals, value = word.rpartition("=") if last else word.partition("=")
         if not equals:
             raise BadInput(f"{quoted(word)} is no {kind}", hint=f"write it as --{kind} name=value")
         if key in values:

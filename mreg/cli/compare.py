@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mreg.cli.arguments import two_references
-from mreg.cli.completion import complete_metric, complete_reference
+from mreg.cli.completion import complete_metric, complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.parameters import Command
 from mreg.errors import GateFailed, NotFound
@@ -25,14 +25,18 @@ def compare(
     ctx: typer.Context,
     words: Annotated[
         list[str],
-        typer.Argument(metavar="A [B]", help="classifier 1 2; a@3 b@7; classifier.", autocompletion=complete_reference),
+        typer.Argument(
+            metavar="A [B]",
+            help="One or two versions: churn 1 2, churn@3 other@7, or churn@3.",
+            autocompletion=complete_words,
+        ),
     ],
     fail_on_regression: Annotated[
         list[str] | None,
         typer.Option(
             "--fail-on-regression",
             metavar="[METRIC[:TOLERANCE]]",
-            help="Exit 3 if B is worse; several times for several metrics; tolerance 0.01 or 5%.",
+            help="Exit with code 3 if B is worse; tolerance 0.01 or 5% (default: all metrics, tolerance 0).",
         ),
     ] = None,
     metric: Annotated[
@@ -40,30 +44,34 @@ def compare(
         typer.Option(
             "--metric",
             metavar="NAME",
-            help="Metric to show, without other differences (repeatable).",
+            help="Metric to show, without other differences.",
             autocompletion=complete_metric,
+            rich_help_panel="Output",
         ),
     ] = None,
-    only_changed: Annotated[bool, typer.Option("--only-changed", help="Hide metrics with equal values.")] = False,
-    ci: Annotated[bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.")] = False,
+    only_changed: Annotated[
+        bool, typer.Option("--only-changed", help="Hide metrics with equal values.", rich_help_panel="Output")
+    ] = False,
+    ci: Annotated[
+        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
+    ] = False,
 ) -> None:
-    """Compare two versions: metrics with delta, percent and verdict; parameters, files, source, environment.
+    """Compare metrics, parameters and files of two versions.
 
-    One version alone is compared with what is in Production; a name alone means its latest. The exit code is 0
-    whatever differs, unless --fail-on-regression asks: then a metric that is worse than its tolerance, or that one side
-    lacks, exits 3.
+    The source and the environment are compared as well. A single version is compared with the version in Production. A
+    name alone means the latest version.
 
-    --metric and --only-changed choose what is shown, in JSON, too. --fail-on-regression and --ci use all metrics.
+    With --fail-on-regression the exit code is 3 if a metric of B is worse than the tolerance allows, or if one version
+    lacks the metric. Without it the exit code is 0.
+
+    --metric and --only-changed filter the output in every format. --fail-on-regression and --ci use all metrics.
 
     Examples:
-
-    \b
-      mreg compare classifier 1 2
-      mreg compare classifier production latest --format md
-      mreg compare classifier 1 2 --metric accuracy --metric f1_score
-      mreg compare classifier 1 2 --only-changed
-      mreg compare classifier@3 other@7 --fail-on-regression accuracy:0.01 --fail-on-regression latency_ms:5%
-      mreg compare classifier --ci --fail-on-regression
+      mreg compare churn 1 2
+      mreg compare churn 1 2 --metric accuracy --only-changed
+      mreg compare churn@production churn@latest --format md
+      mreg compare churn@3 other@7 --fail-on-regression accuracy:0.01
+      mreg compare churn --ci --fail-on-regression
     """
     run = invocation_of(ctx)
     from mreg.registry.compare import Tolerance, regressions

@@ -12,7 +12,7 @@ import typer
 
 from mreg import errors, streams
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
-from mreg.domain.text import nearest, printable, quoted
+from mreg.domain.text import printable, quoted
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
@@ -134,26 +134,26 @@ def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:
 
 
 def _unknown_option(error: Any, option: str, typed: Sequence[str]) -> tuple[str, str]:
+    from mreg.cli.suggestions import option_meant
+
     context = getattr(error, "ctx", None)
     known = [name for param in context.command.params for name in param.opts] if context is not None else []
     command = context.command_path if context is not None else "mreg"
-    # Without the dashes, which would make short words similar.
-    words = [name.removeprefix("--") for name in known if name.startswith("--")]
-    near = [f"--{word}" for word in nearest(option.lstrip("-"), words, 1)]
+    near = option_meant(option, known)
     if "--metric" in known and option.startswith("--"):
         value = _value_after(option, typed)
         name = option.removeprefix("--").replace("-", "_")
         as_metric = f"--metric {printable(name)}={printable(value)}"
         if near and not _is_number(value):
-            return f"there is no option {quoted(option)}", f"did you mean {near[0]}? {command} --help shows all"
+            return f"there is no option {quoted(option)}", f"did you mean {near}? {command} --help shows all"
         if near:
-            return f"there is no option {quoted(option)}", f"did you mean {near[0]}, or the metric {as_metric}?"
+            return f"there is no option {quoted(option)}", f"did you mean {near}, or the metric {as_metric}?"
         if _is_number(value) or not value:
             return (
                 f"there is no option {quoted(option)}",
                 f"for a metric write {as_metric if value else as_metric + '0.97'}",
             )
-    hint = f"did you mean {near[0]}?" if near else f"{command} --help shows the options"
+    hint = f"did you mean {near}?" if near else f"{command} --help shows the options"
     return f"there is no option {quoted(option)}", hint
 
 
@@ -174,10 +174,3 @@ def _is_number(text: str) -> bool:
     except errors.BadInput:
         return False
     return True
-
-
-def no_such_command(word: str, known: Sequence[str]) -> errors.BadInput:
-    """Return the error for a command that does not exist, with the most similar command in its hint."""
-    near = nearest(word, known, 1)
-    hint = f"did you mean mreg {near[0]}?" if near else "mreg --help lists the commands"
-    return errors.BadInput(f"there is no command {quoted(word)}", hint=hint)

@@ -21,6 +21,18 @@ class Command(TyperCommand):
         """Return the parameters, with the option ``--help``."""
         return as_typed(super().get_params(ctx))
 
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        """Return the options that continue a word, with their descriptions."""
+        from mreg.cli.completion import option_words
+
+        return option_words(self, super().shell_complete(ctx, incomplete))
+
+    def get_help(self, ctx: typer.Context) -> str:  # type: ignore[override]
+        """Return the help as plain text."""
+        from mreg.cli.pages import help_of
+
+        return help_of(ctx)
+
 
 def as_typed(parameters: list[Any]) -> list[Any]:
     """Return the parameters, changed so that Typer does not convert their values."""

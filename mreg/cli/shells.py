@@ -112,12 +112,17 @@ complete -o default -F _mreg mreg
 _ZSH = r"""#compdef mreg
 # Completion of mreg for zsh. Made by `mreg completion zsh`.
 _mreg() {
-    local -a found
-    found=("${(@f)$(
+    local -a lines found shown
+    lines=("${(@f)$(
         _MREG_COMPLETE=zsh $words[1] "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null
     )}")
-    found=(${found:#})
-    if (( $#found )); then
+    lines=(${lines:#})
+    # A line is a word, or a word, a tab and how the list shows it.
+    found=("${(@)lines%%$'\t'*}")
+    shown=("${(@)lines#*$'\t'}")
+    if [[ "$lines" == *$'\t'* ]]; then
+        compadd -l -d shown -- $found
+    elif (( $#lines )); then
         compadd -- $found
     else
         _files
@@ -134,10 +139,15 @@ _FISH = r"""# Completion of mreg for fish. Made by `mreg completion fish`.
 function __mreg_complete
     set -l typed (commandline -opc)
     set -l current (commandline -ct)
-    _MREG_COMPLETE=fish $typed[1] $typed[2..-1] "$current" 2>/dev/null
+    set -l found (_MREG_COMPLETE=fish $typed[1] $typed[2..-1] "$current" 2>/dev/null)
+    if set -q found[1]
+        printf '%s\n' $found
+    else
+        # The default completion: files.
+        complete --do-complete "__mreg_files $current"
+    end
 end
 complete --command mreg --no-files --arguments "(__mreg_complete)"
-complete --command mreg --force-files --condition "__fish_seen_subcommand_from push pull"
 """
 
 _SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from mreg.cli.arguments import model_name, reference
+from mreg.cli.completion import complete_stage, complete_version
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.options import ModelArgument, Override, Reason, ReferenceWords, StageOption, Yes
 from mreg.domain.model import ModelStage
@@ -25,28 +26,23 @@ def promote(
     ctx: typer.Context,
     words: ReferenceWords,
     to: StageOption = None,
-    keep_existing: Annotated[
-        bool, typer.Option("--keep-existing", help="Leave other versions in the stage as well.")
-    ] = False,
+    keep_existing: Annotated[bool, typer.Option("--keep-existing", help="Keep other versions in the stage.")] = False,
     reason: Reason = "",
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show what would be done and what stands in its way; change nothing.")
-    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Dry run: show the changes, gates and approvals.")] = False,
     override: Override = "",
     yes: Yes = False,
 ) -> None:
-    """Move a version to the next stage of None, Staging, Production, Archived, or to the one named.
+    """Promote a version to the next stage or to a given one.
 
-    The version that was in Staging or Production is archived in the same step. The policy is enforced, for the stage
-    that the version leaves, too: a failed gate is exit 3, a missing approval or a rejection exit 5. The command asks
-    before it leaves Production without a version; without a terminal it needs --yes.
+    The stages are None, Staging, Production and Archived. The version that was in Staging or Production is archived in
+    the same transaction. The policy of the stage is enforced, also for the stage that the version leaves: the exit code
+    is 3 if a gate fails, and 5 if an approval is missing or the version was rejected. The command asks for confirmation
+    if it leaves Production without a version; without a terminal it needs --yes.
 
     Examples:
-
-    \b
-      mreg promote classifier 3
-      mreg promote classifier@3 --to production --reason "beats 2 on the holdout"
-      mreg promote classifier@3 --to production --plan
+      mreg promote churn@3
+      mreg promote churn@3 --to production --reason "better on the holdout"
+      mreg promote churn@3 --to production --plan
     """
     run = invocation_of(ctx)
     wanted = reference(words)
@@ -111,16 +107,15 @@ def seen_stage(confirmed: LeavesProduction | None) -> ModelStage | None:
 def archive(
     ctx: typer.Context, words: ReferenceWords, reason: Reason = "", override: Override = "", yes: Yes = False
 ) -> None:
-    """Archive a version; it keeps its bytes and can come back.
+    """Archive a version.
 
-    If the policy guards its stage, only an approver takes it out of there, unless it was rejected (exit 5). The command
-    asks before it leaves Production without a version; without a terminal it needs --yes.
+    The artifact is kept, and the version can be promoted again. If the policy has a rule for its stage, only an
+    approver can archive it, unless it was rejected (exit code 5). The command asks for confirmation if it leaves
+    Production without a version; without a terminal it needs --yes.
 
     Examples:
-
-    \b
-      mreg archive classifier@2 --reason "trained on leaked data"
-      mreg archive classifier staging
+      mreg archive churn@2 --reason "trained on leaked data"
+      mreg archive churn@staging
     """
     run = invocation_of(ctx)
 
@@ -137,23 +132,29 @@ def archive(
 def rollback(
     ctx: typer.Context,
     name: ModelArgument,
-    stage: Annotated[str, typer.Option("--stage", metavar="STAGE", help="Which stage to roll back.")] = "Production",
+    stage: Annotated[
+        str, typer.Option("--stage", metavar="STAGE", help="Stage to roll back.", autocompletion=complete_stage)
+    ] = "Production",
     to: Annotated[
-        str | None, typer.Option("--to", metavar="REF", help="The version to go back to; else the one before.")
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="REF",
+            help="Version to restore (default: the previous one).",
+            autocompletion=complete_version,
+        ),
     ] = None,
     reason: Reason = "",
     yes: Yes = False,
 ) -> None:
-    """Bring back what was in Production before, its bytes verified first.
+    """Restore the previous version of a stage.
 
-    A second rollback goes further back; it does not toggle. A rollback of Staging asks before it takes the only version
-    out of Production; without a terminal it needs --yes.
+    The artifact is verified first. A second rollback goes one version further back. A rollback of Staging asks for
+    confirmation if it leaves Production without a version; without a terminal it needs --yes.
 
     Examples:
-
-    \b
-      mreg rollback classifier --reason "errors in checkout"
-      mreg rollback classifier --to classifier@5
+      mreg rollback churn --reason "errors in checkout"
+      mreg rollback churn --to churn@5
     """
     run = invocation_of(ctx)
     model = model_name(name)

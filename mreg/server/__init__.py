@@ -1,13 +1,13 @@
-"""The registry over HTTP, and a page to look at (``pip install 'mreg[server]'``, ``mreg serve``).
+"""The HTTP server of a registry with its web page (``pip install 'mreg[server]'``, ``mreg serve``).
 
-No rule of the registry is here: a request becomes a call on `mreg.Registry`, its value JSON by `mreg.wire`, its error a
-problem by `mreg.server.problems`. What is here is what HTTP adds:
+This package has no rules of the registry. A route calls `mreg.Registry`, `mreg.wire` encodes the result as JSON, and
+`mreg.server.problems` turns an error into a problem document. The modules add what HTTP needs:
 
-- ``settings``, ``tokens``: how it is served, and who may do what.
-- ``connections``, ``protocol``: limits to connections, and HTTP on each of them.
-- ``guard``: what every request must pass before anything is done for it.
-- ``app``: the routes put together; ``models``, ``versions``, ``stages``, ``global_routes`` are the routes themselves.
-- ``upload``, ``download``: bytes, as streams.
-- ``monitoring``: health, metrics, access log. ``run``: the process.
-- ``ui``: the page.
+- ``settings``, ``tokens``: configuration and access control.
+- ``connections``, ``protocol``: connection limits and the HTTP protocol of each connection.
+- ``guard``: the checks of every request before its route runs.
+- ``app``: the application; ``models``, ``versions``, ``stages`` and ``global_routes`` have its routes.
+- ``upload``, ``download``: streams of bytes.
+- ``monitoring``: health, metrics and access log. ``run``: the server process.
+- ``ui``: the web page.
 """

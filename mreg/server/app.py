@@ -1,4 +1,4 @@
-"""The application: routes, guards and errors put together."""
+"""The application: routes, checks and error handlers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mreg import __version__
 from mreg.errors import MregError
 from mreg.server import global_routes, models, monitoring, problems, stages, ui, versions
 from mreg.server.guard import Guard
-from mreg.server.monitoring import Meters, Observed
+from mreg.server.monitoring import RequestMonitor, ServerMetrics
 from mreg.server.schemas import PROBLEMS
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ that names a command, the hint names the request that does the same.
 
 
 def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
-    """The application that serves a registry; it closes nothing that it was given."""
+    """Return the application that serves a registry; the caller closes the registry."""
     app = FastAPI(
         title="mreg",
         version=__version__,
         description=ABOUT,
-        # The pages of FastAPI load from elsewhere, which mreg's do not.
+        # FastAPI's documentation pages load scripts from other hosts; pages of mreg never do.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -41,17 +41,17 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     )
     app.state.registry = registry
     app.state.settings = settings
-    app.state.meters = Meters()
+    app.state.metrics = ServerMetrics()
     for part in (models.router, versions.router, stages.router, global_routes.router, monitoring.router):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)
-    app.add_exception_handler(MregError, problems.of_error)
-    app.add_exception_handler(HTTPException, problems.of_http)
-    app.add_exception_handler(RequestValidationError, problems.of_validation)
-    app.add_exception_handler(Exception, problems.of_unknown)
-    app.add_middleware(Guard, settings=settings, everybody=registry.actor)
-    app.add_middleware(Observed, meters=app.state.meters, json_log=settings.json_log)
-    document = app.openapi()  # kept by the application from here on
+    app.add_exception_handler(MregError, problems.error_response)
+    app.add_exception_handler(HTTPException, problems.http_error_response)
+    app.add_exception_handler(RequestValidationError, problems.validation_response)
+    app.add_exception_handler(Exception, problems.unexpected_response)
+    app.add_middleware(Guard, settings=settings, anonymous=registry.actor)
+    app.add_middleware(RequestMonitor, metrics=app.state.metrics, json_log=settings.json_log)
+    document = app.openapi()  # the application caches this document
     if settings.needs_token:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]

@@ -1,4 +1,4 @@
-"""How many of a kind may be under way at once."""
+"""Limits to concurrent uploads and downloads."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from mreg.server.problems import Refused
 
 
 class ConcurrencyLimit:
-    """Places for what holds memory or files while it lasts; of one process, and of its event loop alone.
+    """A limit to concurrent operations that hold memory or files, for the event loop of one process.
 
     Args:
-        what: What it is called, such as ``uploads``.
+        operations: Plural name for messages, such as ``uploads``.
 
     Attributes:
-        limit: How many there may be; who comes beyond is asked to come again.
-        under_way: How many there are.
+        limit: Maximum number of operations; further ones are refused with 503 and ``Retry-After``.
+        active: Operations in progress.
     """
 
-    def __init__(self, what: str, limit: int) -> None:
-        self._what = what
+    def __init__(self, operations: str, limit: int) -> None:
+        self._operations = operations
         self.limit = limit
-        self.under_way = 0
+        self.active = 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place, as long as it is needed.
+    def slot(self) -> Iterator[None]:
+        """Hold a slot until the block ends.
 
         Raises:
-            Refused: There is none.
+            Refused: All slots are taken.
         """
-        if self.under_way >= self.limit:
+        if self.active >= self.limit:
             raise Refused(
                 503,
                 "busy",
-                f"{self.limit} {self._what} are under way",
+                f"{self.limit} {self._operations} are under way",
                 hint="try again soon",
                 headers={"Retry-After": "5"},
             )
-        self.under_way += 1
+        self.active += 1
         try:
             yield
         finally:
-            self.under_way -= 1
+            self.active -= 1

@@ -1,9 +1,9 @@
-"""Limits to open connections: in total, and from one address.
+"""Limits to open connections, in total and per address.
 
 A connection is idle until the headers of a request are complete, and again between two requests. Opening idle
-connections costs a client nothing, so an idle connection never keeps another client out: at a limit, the connection
-that has been idle for longest is closed and the new one is served. A connection with a request under way is never
-closed for a new one. If all are busy, the new connection is answered 503.
+connections costs a client nothing, so an idle connection never keeps another client out: at a limit, the server closes
+the connection that has been idle for longest and serves the new one. It never closes a connection with a request in
+progress for a new one. If all connections are busy, the new one is answered with 503.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-NOTE_SECONDS = 60.0
-"""The log has at most one line about closed connections in this time."""
+LOG_SECONDS = 60.0
+"""Minimum interval between two log lines about closed connections."""
 
-MOST_CONNECTIONS = 4096
-"""Default limit where the process may open any number of files; an idle connection takes some 10 KB of memory."""
+CONNECTIONS_LIMIT = 4096
+"""Upper bound of the default limit; an idle connection takes about 10 KB of memory."""
 
 _LOG = logging.getLogger("mreg.server")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How a server shares out its file descriptors.
+    """How a server divides its file descriptors.
 
     Attributes:
-        total: Open connections.
-        per_address: Open connections from one IPv4 address or one IPv6 /64 network.
-        backlog: Connections that the kernel accepts before the server looks at them.
-        threads: Requests that use the catalog at once; each may open four files.
+        total: Maximum number of open connections.
+        per_address: Maximum number of open connections from one IPv4 address or one IPv6 /64 network.
+        backlog: Maximum number of connections that the kernel accepts before the server does.
+        threads: Maximum number of requests that use the catalog at once; each opens at most four files.
     """
 
     total: int
@@ -42,17 +42,17 @@ class Limits:
     threads: int
 
 
-def limits_of(files: int, total: int | None = None, per_address: int | None = None) -> Limits:
-    """The limits of a process that may open this many files.
+def compute_limits(files: int, total: int | None = None, per_address: int | None = None) -> Limits:
+    """Return the limits of a process that may open a number of files.
 
-    Half of the files are for connections and a quarter for those that wait to be accepted. The rest is for catalog,
-    store and log.
+    Half of the files are for connections and a quarter for connections that wait to be accepted. The rest is for
+    catalog, artifact store and log.
 
     Args:
-        total: Replaces the computed limit.
-        per_address: Replaces half of the total.
+        total: Maximum number of connections (default: computed from ``files``).
+        per_address: Maximum number of connections per address (default: half of the total).
     """
-    connections = max(1, min(MOST_CONNECTIONS, files // 2) if total is None else total)
+    connections = max(1, min(CONNECTIONS_LIMIT, files // 2) if total is None else total)
     backlog = max(1, min(2048, files // 4))
     return Limits(
         total=connections,
@@ -65,12 +65,12 @@ def limits_of(files: int, total: int | None = None, per_address: int | None = No
 class Connection(Protocol):
     """A connection as `Connections` sees it."""
 
-    def let_go(self) -> None:
-        """Close it; no request is under way on it."""
+    def disconnect(self) -> None:
+        """Close the connection, which has no request in progress."""
 
 
 class Connections:
-    """The open connections of a server, used by its event loop alone.
+    """The open connections of a server, used only by its event loop.
 
     Args:
         clock: Monotonic seconds.
@@ -79,68 +79,68 @@ class Connections:
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
         self._clock = clock
-        self._places: dict[Connection, str] = {}
+        self._networks: dict[Connection, str] = {}
         self._counts: Counter[str] = Counter()
-        self._idle: dict[str, dict[Connection, None]] = {}  # by place, the longest idle first
+        self._idle: dict[str, dict[Connection, None]] = {}  # by network, longest idle first
         self._closed = 0
-        self._noted: float | None = None
+        self._logged_at: float | None = None
 
     def admit(self, connection: Connection, address: str) -> bool:
-        """Count a new, idle connection; False if it must be refused because all others are busy.
+        """Count a new, idle connection; return False if it must be refused because all others are busy.
 
-        At a limit the longest idle connection is closed first: one from the same address at the limit per address, one
-        from the address with the most connections at the total limit.
+        At a limit, the longest idle connection is closed first: from the same address at the limit per address, from
+        the address with the most connections at the total limit.
         """
-        place = place_of(address)
-        if self._counts[place] >= self.limits.per_address and not self._close_idle(place):
+        network = network_of(address)
+        if self._counts[network] >= self.limits.per_address and not self._close_idle(network):
             return False
-        if len(self._places) >= self.limits.total and not self._close_idle():
+        if len(self._networks) >= self.limits.total and not self._close_idle():
             return False
-        self._places[connection] = place
-        self._counts[place] += 1
+        self._networks[connection] = network
+        self._counts[network] += 1
         self.idle(connection)
         return True
 
     def busy(self, connection: Connection) -> None:
-        """Note that a request is under way on a connection."""
-        place = self._places.get(connection, "")
-        waiting = self._idle.get(place, {})
+        """Mark a connection as busy: a request is in progress."""
+        network = self._networks.get(connection, "")
+        waiting = self._idle.get(network, {})
         waiting.pop(connection, None)
         if not waiting:
-            self._idle.pop(place, None)
+            self._idle.pop(network, None)
 
     def idle(self, connection: Connection) -> None:
-        """Note that a connection waits for a request."""
-        if connection in self._places:
-            self._idle.setdefault(self._places[connection], {})[connection] = None
+        """Mark a connection as idle: it waits for a request."""
+        if connection in self._networks:
+            self._idle.setdefault(self._networks[connection], {})[connection] = None
 
     def forget(self, connection: Connection) -> None:
-        """Note that a connection is closed."""
+        """Remove a closed connection."""
         self.busy(connection)
-        place = self._places.pop(connection, None)
-        if place is not None:
-            self._counts[place] -= 1
-            if not self._counts[place]:
-                del self._counts[place]
+        network = self._networks.pop(connection, None)
+        if network is not None:
+            self._counts[network] -= 1
+            if not self._counts[network]:
+                del self._counts[network]
 
-    def _close_idle(self, place: str | None = None) -> bool:
-        self._note()
-        if place is None:
-            place = max(self._idle, key=self._counts.__getitem__, default="")
-        connection = next(iter(self._idle.get(place, ())), None)
+    def _close_idle(self, network: str | None = None) -> bool:
+        self._log_closed()
+        if network is None:
+            network = max(self._idle, key=self._counts.__getitem__, default="")
+        connection = next(iter(self._idle.get(network, ())), None)
         if connection is None:
             return False
         self.forget(connection)
-        connection.let_go()
+        connection.disconnect()
         return True
 
-    def _note(self) -> None:
-        """Write one line to the log now, and one for everything that happens until a minute later."""
+    def _log_closed(self) -> None:
+        """Log closed connections now, at most once per `LOG_SECONDS`; the next line counts those in between."""
         self._closed += 1
         now = self._clock()
-        if self._noted is not None and now - self._noted < NOTE_SECONDS:
+        if self._logged_at is not None and now - self._logged_at < LOG_SECONDS:
             return
-        self._noted = now
+        self._logged_at = now
         _LOG.warning(
             "connection limit reached (%d in total, %d per address): closed %d idle or new connections",
             self.limits.total,
@@ -150,14 +150,14 @@ class Connections:
         self._closed = 0
 
 
-def place_of(address: str) -> str:
-    """What connections are counted by: the IPv4 address, or the /64 network that one IPv6 client has to itself."""
+def network_of(address: str) -> str:
+    """Return the network that counts as one client: an IPv4 address, or an IPv6 /64 network."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

@@ -1,4 +1,4 @@
-"""Downloads: verified bytes with entity tags and ranges (RFC 9110)."""
+"""Downloads: verified files with entity tags and ranges (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -29,39 +29,42 @@ if TYPE_CHECKING:
     from mreg.results.files import StoredFile
 
 PIECE_BYTES = 256 << 10
-"""Sent at once; all of it waits in memory where nobody reads."""
+"""Size of one write; it stays in memory while the client does not read."""
 
 DOWNLOADS = ConcurrencyLimit("downloads", 128)
-"""Each holds some megabytes."""
+"""Each download holds a few megabytes."""
 
-LONGEST_NAME = 240
-"""Bytes of a file's name that a client is given; file systems take 255, and clients append to it."""
+NAME_BYTES = 240
+"""Maximum length of a file name in ``Content-Disposition``; file systems allow 255 bytes, and clients append to it."""
 
-_ALWAYS = r"^[ .-]|[ .]$|^(?=(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)).|~"
-"""Hidden files, options, names that Windows changes or takes for a device; and the character that escapes."""
+_ALWAYS_UNSAFE = r"^[ .-]|[ .]$|^(?=(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)).|~"
+"""Hidden files, command-line options, names that Windows changes or reserves, and the escape character itself."""
 
-_NOT_PLAIN = re.compile(rf"{_ALWAYS}|[^A-Za-z0-9_.,+=@() -]", re.ASCII | re.IGNORECASE)
-_NOT_SAFE = re.compile(
-    rf"{_ALWAYS}|%(?=[0-9a-f]{{2}})|[\x00-\x1f\x7f-\x9f/\\\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
+_UNSAFE_ASCII = re.compile(rf"{_ALWAYS_UNSAFE}|[^A-Za-z0-9_.,+=@() -]", re.ASCII | re.IGNORECASE)
+_UNSAFE = re.compile(
+    rf"{_ALWAYS_UNSAFE}|%(?=[0-9a-f]{{2}})|[\x00-\x1f\x7f-\x9f/\\\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]",
     re.ASCII | re.IGNORECASE,
 )
-"""Characters that act on a terminal or lead into another folder; ``%2e``, which wget decodes once more."""
+"""Characters that control a terminal or change the folder, and ``%2e``, which wget decodes again."""
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
 async def download(request: Request, registry: LocalRegistry, version: VersionRef, path: str | None) -> Response:
-    """The answer with the bytes of a file of a version, or with a part of them.
+    """Return the response with a file of a version, or with a range of it.
 
-    A whole file is hashed on its way; where it is damaged the connection is cut before the last chunk, so that no
-    client takes it for whole. A range can't be hashed: ``ETag``, ``X-Checksum-Sha256`` and ``Repr-Digest`` say what the
-    whole must have.
+    A whole file is hashed while it is sent. If it is damaged, the connection is closed before the last chunk, so that
+    no client takes it for complete. A range cannot be verified; ``ETag``, ``X-Checksum-Sha256`` and ``Repr-Digest``
+    have the digest of the whole file.
+
+    Args:
+        path: File of a folder artifact (default: the only file of the version).
 
     Raises:
-        NotFound: There is no such version or file.
-        Corrupt, Unavailable: The bytes can't be given, found before the first of them was.
-        Refused: The range lies beyond the file, or the file is not the one that the client asks for.
+        NotFound: The version or file does not exist.
+        Corrupt, Unavailable: The file cannot be read; detected before the first byte is sent.
+        Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
     """
     file = await run_sync(registry.file, version, path)
     etag = f'"{file.digest}"'
@@ -79,11 +82,11 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     start, length, status = 0, file.size_bytes, 200
-    asked = request.headers.get("range", "")
-    if asked and request.headers.get("if-range", etag) == etag:
-        found = _range(asked, file)
-        if found is not None:
-            start, length = found
+    range_header = request.headers.get("range", "")
+    if range_header and request.headers.get("if-range", etag) == etag:
+        bounds = _range(range_header, file)
+        if bounds is not None:
+            start, length = bounds
             status = 206
             headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{file.size_bytes}"
     headers["Content-Length"] = str(length)
@@ -91,31 +94,31 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
     chunks = registry.read_file(file, start, length)
     first = await run_sync(next, chunks, b"")
-    return _Bytes(first, chunks, status, headers)
+    return _FileResponse(first, chunks, status, headers)
 
 
 def _disposition(name: str) -> str:
-    """Return the Content-Disposition of a file: RFC 6266, RFC 8187.
+    """Return the ``Content-Disposition`` header of a file (RFC 6266, RFC 8187).
 
-    ``filename`` is for clients that know nothing else, such as curl: ASCII that is safe in every shell and file system.
-    ``filename*`` follows if it can say more: the name itself, unless a client could be led elsewhere by it. Different
-    names stay different in both.
+    ``filename`` is ASCII that is safe in every shell and file system, for clients such as curl that read nothing else.
+    ``filename*`` is added if it is closer to the real name; it keeps every character that cannot lead a client into
+    another folder. Different names stay different in both.
     """
-    plain = _escaped(name, _NOT_PLAIN)
-    full = _escaped(name, _NOT_SAFE)
-    if is_project_file(name):  # mreg would read it as its project file
+    plain = _escaped(name, _UNSAFE_ASCII)
+    full = _escaped(name, _UNSAFE)
+    if is_project_file(name):  # mreg would read the downloaded file as its project file
         first = "".join(f"~{byte:02X}" for byte in _utf8(name[0]))
-        plain, full = (first + _escaped(name[1:], unsafe) for unsafe in (_NOT_PLAIN, _NOT_SAFE))
+        plain, full = (first + _escaped(name[1:], unsafe) for unsafe in (_UNSAFE_ASCII, _UNSAFE))
     extended = "" if full == plain else f"; filename*=UTF-8''{quote(full, safe='', errors='surrogatepass')}"
     return f'attachment; filename="{plain}"{extended}'
 
 
 def _escaped(name: str, unsafe: re.Pattern[str]) -> str:
-    """Return the name with ``~XX`` for each UTF-8 byte of an unsafe character, at most `LONGEST_NAME` bytes long."""
-    escaped = unsafe.sub(lambda found: "".join(f"~{byte:02X}" for byte in _utf8(found[0])), name)
-    if len(_utf8(escaped)) <= LONGEST_NAME:
+    """Return the name with ``~XX`` for each UTF-8 byte of an unsafe character, at most `NAME_BYTES` bytes long."""
+    escaped = unsafe.sub(lambda match: "".join(f"~{byte:02X}" for byte in _utf8(match[0])), name)
+    if len(_utf8(escaped)) <= NAME_BYTES:
         return escaped
-    start = _utf8(escaped)[: LONGEST_NAME // 2].decode(errors="ignore")
+    start = _utf8(escaped)[: NAME_BYTES // 2].decode(errors="ignore")
     suffix = _SUFFIX.search(escaped)
     return f"{start}~-{hashlib.sha256(_utf8(name)).hexdigest()}{suffix[0] if suffix else ''}"
 
@@ -129,13 +132,13 @@ def _matches(tags: str, etag: str) -> bool:
     return "*" in words or etag in words
 
 
-def _range(asked: str, file: StoredFile) -> tuple[int, int] | None:
-    """Where a range begins and how long it is; None for what may be answered with the whole file.
+def _range(range_header: str, file: StoredFile) -> tuple[int, int] | None:
+    """Return the start and length of a ``Range`` header; None if the whole file is to be sent.
 
     Raises:
-        Refused: It lies beyond the file.
+        Refused: The range is beyond the end of the file.
     """
-    match = _RANGE.fullmatch(asked.replace(" ", ""))
+    match = _RANGE.fullmatch(range_header.replace(" ", ""))
     if match is None or match[0] == "bytes=-":
         return None
     size = file.size_bytes
@@ -152,8 +155,8 @@ def _range(asked: str, file: StoredFile) -> tuple[int, int] | None:
     return start, length
 
 
-class _Bytes(Response):
-    """Bytes from a generator, each chunk read on a thread; ends before its promised length where they are damaged."""
+class _FileResponse(Response):
+    """A response from a generator, read in a thread; ends before ``Content-Length`` if the file is damaged."""
 
     def __init__(self, first: bytes, rest: Generator[bytes], status: int, headers: dict[str, str]) -> None:
         self._first = first
@@ -164,24 +167,26 @@ class _Bytes(Response):
         self.init_headers(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them, as long as the client is there."""
+        """Send the chunks while the client is connected."""
         try:
-            with DOWNLOADS.place():
+            with DOWNLOADS.slot():
                 await self._send(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):
                 await run_sync(self._rest.close)
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gone = asyncio.create_task(_gone(receive))  # sending to a client that went away raises nothing here
+        disconnected = asyncio.create_task(
+            _disconnected(receive)
+        )  # send() does not raise if the client has disconnected
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             chunk = self._first
             while chunk:
                 if scope["mreg.revoked"]():
                     scope["mreg.failure"] = "the token was revoked"
-                    return  # the client sees fewer bytes than it was promised
-                if gone.done():
+                    return  # the client receives fewer bytes than Content-Length
+                if disconnected.done():
                     break
                 for start in range(0, len(chunk), PIECE_BYTES):
                     piece = chunk[start : start + PIECE_BYTES]
@@ -189,14 +194,14 @@ class _Bytes(Response):
                 chunk = await run_sync(next, self._rest, b"")
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except MregError as error:
-            # The client sees fewer bytes than it was promised, which every client takes for a failure.
+            # The client receives fewer bytes than Content-Length, which every client reports as a failure.
             scope["mreg.failure"] = error.message
         finally:
-            gone.cancel()
+            disconnected.cancel()
 
 
-async def _gone(receive: Receive) -> None:
-    """Return when the client went away, or when its token was revoked, which receiving refuses."""
+async def _disconnected(receive: Receive) -> None:
+    """Return when the client disconnects, or when receiving fails because its token was revoked."""
     with contextlib.suppress(Refused):
         while (await receive())["type"] != "http.disconnect":
             pass

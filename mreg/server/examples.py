@@ -1,4 +1,4 @@
-"""An example of every answer, for the OpenAPI document: results, encoded as the server encodes its own."""
+"""Example responses of the OpenAPI document: results, encoded as the server encodes them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from mreg.wire.models import ProductionVersion, encode_production
 
 
 class Problem(TypedDict):
-    """An error (RFC 9457): ``code`` is that of the command line, and ``hint`` names requests."""
+    """An error (RFC 9457). ``code`` is the error code of the command line; ``hint`` names the next request."""
 
     type: str
     title: str
@@ -206,7 +206,7 @@ RESULTS = (
 )
 
 EXAMPLES: dict[type, Any] = {form.shape: form.encode(result) for result in RESULTS for form in [form_of(type(result))]}
-"""By shape."""
+"""Examples by shape."""
 
 EXAMPLES[ProductionVersion] = encode_production(VERSION)
 EXAMPLES[Problem] = {

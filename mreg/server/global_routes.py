@@ -1,4 +1,4 @@
-"""Routes over all models: search, comparisons, history, the audit trail."""
+"""Routes of all models: search, comparison, history and audit trail."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from mreg.server import schemas
-from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, answer, paged
+from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response
 from mreg.server.schemas import responses
 
 router = APIRouter(tags=["over all models"])
@@ -33,8 +33,8 @@ def search(
     limit: Limit = PAGE_ITEMS,
     offset: Offset = 0,
 ) -> JSONResponse:
-    """Versions over all models for which an expression holds, newest first unless sorted."""
-    return paged(request, registry.search(q, sort=sort, limit=limit, offset=offset), limit, offset)
+    """Search the versions of all models (default order: newest first)."""
+    return page_response(request, registry.search(q, sort=sort, limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/compare", responses=responses(schemas.Comparison))
@@ -43,17 +43,17 @@ def compare(
     version_a: Annotated[str, Query(examples=["classifier@3"])],
     version_b: Annotated[str, Query(examples=["other@7"])],
 ) -> JSONResponse:
-    """The difference of two versions of any models, by reference."""
-    return answer(registry.compare(version_a, version_b))
+    """Compare two versions of any models."""
+    return json_response(registry.compare(version_a, version_b))
 
 
 @router.get("/history", responses=responses(list[schemas.Event]))
 def history(registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0) -> JSONResponse:
-    """What happened to anything, newest first."""
-    return paged(request, registry.history(limit=limit, offset=offset), limit, offset)
+    """List the events of all models, newest first."""
+    return page_response(request, registry.history(limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/audit", responses=responses(schemas.AuditReport))
 def audit(registry: RegistryOf) -> JSONResponse:
-    """Walk the hash chain of the audit trail; 500 with the code ``corrupt`` names the first event that was changed."""
-    return answer(registry.verify_audit())
+    """Verify the audit trail; 500 with the code ``corrupt`` names the first event that was changed."""
+    return json_response(registry.verify_audit())

@@ -1,4 +1,4 @@
-"""What every request must pass before anything is done for it."""
+"""The checks of every request before its route runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from starlette.requests import Request
 
 from mreg.errors import MregError
 from mreg.results.tokens import Role, Token
-from mreg.server.problems import Refused, of_http
-from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, SLOWEST, TARGET_LIMIT
+from mreg.server.problems import Refused, http_error_response
+from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
 from mreg.server.tokens import find_token
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
     from mreg.server.settings import ServerSettings
 
-SAFE = ("GET", "HEAD", "OPTIONS")
-OPEN = ("/healthz", "/readyz")
-"""Paths that anybody may ask for: who watches over a server has no token."""
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+PUBLIC_PATHS = ("/healthz", "/readyz")
+"""Paths that need no token, for monitoring."""
 
-ONCE = (
+SINGLE_HEADERS = (
     *(b"host", b"origin", b"referer", b"authorization", b"content-type"),
     *(b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
 )
-"""Headers that are refused if given twice, since a proxy might read the other one."""
+"""Headers that must not be repeated: a proxy might read the other one."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
-UPLOAD = re.compile(r"/models/[^/]+/versions")
+UPLOAD_PATH = re.compile(r"/models/[^/]+/versions")
 
 BEARER = {"WWW-Authenticate": "Bearer"}
 RETRY = {"Retry-After": "5"}
@@ -48,7 +48,7 @@ HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 API_POLICY = b"default-src 'none'; frame-ancestors 'none'; sandbox"
-"""Nothing that the API gives is a page, whatever a browser makes of it."""
+"""A browser must not treat any response of the API as a page."""
 
 PAGE_POLICY = (
     b"default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -58,7 +58,7 @@ PAGE_POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request."""
+    """The client of a request, by its token."""
 
     name: str
     role: Role
@@ -66,18 +66,18 @@ class Caller:
 
 
 class Guard:
-    """Lets through what comes from known hosts, origins and callers, in bodies of bounded size and time.
+    """Middleware that checks host, origin and caller, and limits the size and duration of bodies.
 
-    A path is decoded nowhere but in its route, once, part by part: ``%2F`` within a part stays within it.
+    Only a route decodes its path: once, and each segment by itself, so that ``%2F`` never separates segments.
 
     Args:
-        everybody: Who everybody is where there are no tokens.
+        anonymous: Name of the caller on a server without tokens.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, everybody: str) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings, anonymous: str) -> None:
         self._app = app
         self._settings = settings
-        self._everybody = Caller(everybody, Role.ADMIN)
+        self._anonymous = Caller(anonymous, Role.ADMIN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -106,14 +106,14 @@ class Guard:
             await send(message)
 
         try:
-            self._admit(scope, page=page)
+            self._check(scope, page=page)
         except Refused as refused:
-            await of_http(Request(scope), refused)(scope, receive, guarded)
+            await http_error_response(Request(scope), refused)(scope, receive, guarded)
             return
         limit = BODY_LIMIT
-        if scope["method"] == "POST" and UPLOAD.fullmatch(scope["path"]):
+        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(scope["path"]):
             limit = self._settings.upload_limit
-        # HEAD may be asked wherever GET may, as HTTP has it; a download sees that nobody wants its bytes.
+        # Every GET route answers HEAD too; a download then reads no bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
         caller: Caller = scope["mreg.caller"]
         inner["mreg.revoked"] = scope["mreg.revoked"] = lambda: self._is_revoked(caller)
@@ -121,10 +121,10 @@ class Guard:
         try:
             await self._app(inner, body.receive, guarded)
         except asyncio.CancelledError:
-            # The time is over that requests have when the server is stopped.
+            # The server is stopping and the grace period of its requests is over.
             if not started:
                 stopping = Refused(503, "stopping", "the server was stopped", headers={"Connection": "close"})
-                await of_http(Request(scope), stopping)(scope, receive, guarded)
+                await http_error_response(Request(scope), stopping)(scope, receive, guarded)
         finally:
             body.close()
             scope["route"] = inner.get("route")
@@ -132,15 +132,15 @@ class Guard:
     def _is_revoked(self, caller: Caller) -> bool:
         return caller.token is not None and not self._settings.still_valid(caller.token)
 
-    def _admit(self, scope: Scope, *, page: bool) -> None:
-        """Nothing, if the request may be served.
+    def _check(self, scope: Scope, *, page: bool) -> None:
+        """Check host, origin, token and role of a request.
 
         Raises:
-            Refused: It may not.
+            Refused: The request is not allowed.
         """
         headers: dict[bytes, bytes] = dict(scope["headers"])
         names = [name for name, _ in scope["headers"]]
-        if any(names.count(once) > 1 for once in ONCE):
+        if any(names.count(name) > 1 for name in SINGLE_HEADERS):
             raise Refused(400, "header_twice", "a header is given twice that may be given once")
         if len(scope["path"]) + len(scope["query_string"]) > TARGET_LIMIT:
             raise Refused(414, "target_too_long", f"the path and query are longer than {TARGET_LIMIT} bytes")
@@ -150,28 +150,28 @@ class Guard:
             raise Refused(
                 421, "foreign_host", "this server is not called by that name", hint="mreg serve --allow-host NAME"
             )
-        if _is_foreign(headers, host, visit=page and scope["method"] in ("GET", "HEAD")):
+        if _is_foreign(headers, host, navigation=page and scope["method"] in ("GET", "HEAD")):
             raise Refused(403, "foreign_origin", "a page of another origin may not ask for this")
-        if scope["path"] in OPEN:
+        if scope["path"] in PUBLIC_PATHS:
             scope["mreg.caller"] = Caller("", Role.READER)
             return
         caller = self._caller(headers, page=page)
         scope["mreg.caller"] = caller
-        if scope["method"] in SAFE:
+        if scope["method"] in SAFE_METHODS:
             return
         if self._settings.read_only:
             raise Refused(403, "read_only", "this server is read-only")
         if caller.role < Role.WRITER:
-            raise may_not(caller, Role.WRITER)
+            raise role_too_low(caller, Role.WRITER)
 
     def _caller(self, headers: MutableMapping[bytes, bytes], *, page: bool) -> Caller:
         if not self._settings.needs_token:
-            return self._everybody
+            return self._anonymous
         scheme, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         secret = ""
         if scheme.lower() == "bearer":
             secret = value.strip()
-        elif scheme.lower() == "basic" and page:  # of a browser: any name, and the token for a password
+        elif scheme.lower() == "basic" and page:  # from a browser: any user name, and the token as password
             try:
                 secret = base64.b64decode(value, validate=True).decode().partition(":")[2]
             except ValueError:
@@ -180,7 +180,7 @@ class Guard:
         if secret:
             try:
                 token = find_token(self._settings.current_tokens(), secret)
-            except MregError:  # only the log names the file and the reason
+            except MregError:  # only the log may name the file and the reason
                 raise Refused(
                     503, "unavailable", "the server cannot read its tokens", hint="its log says more", headers=RETRY
                 ) from None
@@ -195,53 +195,53 @@ class Guard:
         return Caller(token.name, token.role, token)
 
 
-def may_not(caller: Caller, needed: Role) -> Refused:
-    """The refusal of a caller whose role is too low."""
+def role_too_low(caller: Caller, needed: Role) -> Refused:
+    """Return the 403 error for a caller whose role is too low."""
     return Refused(403, "role_too_low", f"{caller.name} is a {caller.role}, and this needs a {needed} at least")
 
 
 def _raw_path(scope: Scope) -> str:
-    """The path as it came, so that what it encodes is decoded once and stays within its part."""
+    """Return the encoded path, so that each segment is decoded only once."""
     raw = scope.get("raw_path") or scope["path"].encode()
     return bytes(raw).partition(b"?")[0].decode("latin-1")
 
 
-def _host_of(origin: str) -> str:
+def _origin_host(origin: str) -> str:
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 
 
-def _is_foreign(headers: MutableMapping[bytes, bytes], host: str, *, visit: bool) -> bool:
-    """Whether a page of another origin made a browser send a request.
+def _is_foreign(headers: MutableMapping[bytes, bytes], host: str, *, navigation: bool) -> bool:
+    """Return whether a page of another origin made a browser send a request.
 
-    A browser says so by any of three headers; a client that is not a browser sends none of them. A header that cannot
-    be read counts as foreign.
+    A browser sends at least one of three headers; other clients send none of them. A header that cannot be parsed
+    counts as foreign.
 
     Args:
-        visit: The request can come from a link to the page at /ui. It changes nothing, and the page with the link
-            cannot read the answer.
+        navigation: Whether a link to the page at /ui may cause this request. Such a request changes nothing, and the
+            page with the link cannot read the response.
     """
     origin = headers.get(b"origin")
-    if origin is not None and _host_of(origin.decode("latin-1")) != host:
+    if origin is not None and _origin_host(origin.decode("latin-1")) != host:
         return True
     site = headers.get(b"sec-fetch-site", b"none")
     if site not in (b"same-origin", b"none"):
-        return not (visit and _is_visit(headers))
+        return not (navigation and _is_navigation(headers))
     referer = headers.get(b"referer")
-    return referer is not None and _host_of(referer.decode("latin-1")) != host and not visit
+    return referer is not None and _origin_host(referer.decode("latin-1")) != host and not navigation
 
 
-def _is_visit(headers: MutableMapping[bytes, bytes]) -> bool:
-    """Whether a browser asks for a whole page, and not for a part of another page."""
+def _is_navigation(headers: MutableMapping[bytes, bytes]) -> bool:
+    """Return whether a browser navigates to a page, rather than loads a part of another page."""
     return headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
 
 
 class _Body:
-    """A request's body as it comes, with limits to its size, to silence in its middle, and to slowness on the whole.
+    """A request body that is received with limits to its size, to pauses, and to its average rate.
 
-    One timer looks after a request now and then: one for each message would cost as much as the message.
+    One timer per request checks for pauses; a timer per message would cost as much as the message.
     """
 
     def __init__(self, receive: Receive, scope: Scope, limit: int) -> None:
@@ -258,10 +258,10 @@ class _Body:
         self._timer: asyncio.TimerHandle | None = None
 
     async def receive(self) -> Message:
-        """The next message.
+        """Return the next message.
 
         Raises:
-            Refused: A limit is passed.
+            Refused: A limit is exceeded, or the token was revoked.
         """
         if self._announced > self._limit:
             raise _too_large(self._limit)
@@ -277,15 +277,15 @@ class _Body:
         if self._count > self._limit:
             raise _too_large(self._limit)
         elapsed = self._loop.time() - self._began
-        if not self._whole and elapsed > IDLE_SECONDS and self._count < elapsed * SLOWEST:
-            raise Refused(408, "too_slow", f"the body came with less than {SLOWEST} bytes a second")
+        if not self._whole and elapsed > IDLE_SECONDS and self._count < elapsed * MINIMUM_RATE:
+            raise Refused(408, "too_slow", f"the body came with less than {MINIMUM_RATE} bytes a second")
         return message
 
     async def _in_time(self) -> Message:
         self._asked = self._loop.time()
         self._waiting = asyncio.current_task()
         if self._timer is None:
-            self._timer = self._loop.call_later(IDLE_SECONDS, self._look)
+            self._timer = self._loop.call_later(IDLE_SECONDS, self._check_idle)
         try:
             return await self._receive()
         except asyncio.CancelledError:
@@ -296,16 +296,16 @@ class _Body:
         finally:
             self._waiting = None
 
-    def _look(self) -> None:
+    def _check_idle(self) -> None:
         left = self._asked + IDLE_SECONDS - self._loop.time()
         if self._waiting is not None and left <= 0:
             self._silent = True
             self._waiting.cancel()
             return
-        self._timer = self._loop.call_later(left if left > 0 else IDLE_SECONDS, self._look)
+        self._timer = self._loop.call_later(left if left > 0 else IDLE_SECONDS, self._check_idle)
 
     def close(self) -> None:
-        """Look no longer."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,4 +1,4 @@
-"""What to do next, for a client of HTTP: the commands in a hint as requests."""
+"""Hints for HTTP clients: requests instead of commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from mreg.domain.model import ModelStage
 
 OPERATORS = ("catalog", "doctor", "export", "gc", "profile", "restore", "serve", "token", "upgrade", "verify")
-"""Commands for which HTTP has no route: the person who runs the server types them."""
+"""Commands without a route: the operator of the server runs them."""
 
 Options = Mapping[str, str]
 
@@ -43,7 +43,7 @@ def _stage(options: Options) -> str:
     return next((stage.value for stage in ModelStage if stage.value.lower() == wanted.lower()), wanted)
 
 
-def _said(options: Options, *names: str) -> dict[str, str]:
+def _selected(options: Options, *names: str) -> dict[str, str]:
     return {name: options.get(name, "") for name in names}
 
 
@@ -59,12 +59,12 @@ def _history(model: str, selector: str, _more: str, options: Options) -> str:
 
 
 def _promote(model: str, selector: str, _more: str, options: Options) -> str:
-    body = _body(stage=_stage(options), **_said(options, "override"))
+    body = _body(stage=_stage(options), **_selected(options, "override"))
     return f"POST {_path(model, selector, '/transition')}{body}"
 
 
 def _archive(model: str, selector: str, _more: str, options: Options) -> str:
-    body = _body(stage=ModelStage.ARCHIVED.value, **_said(options, "override"))
+    body = _body(stage=ModelStage.ARCHIVED.value, **_selected(options, "override"))
     return f"POST {_path(model, selector, '/transition')}{body}"
 
 
@@ -75,29 +75,29 @@ def _approve(model: str, selector: str, _more: str, options: Options) -> str:
 def _reject(model: str, selector: str, _more: str, options: Options) -> str:
     if "withdraw" in options:
         return f"DELETE {_path(model, selector, '/decision')}{_query(stage=_stage(options))}"
-    return f"POST {_path(model, selector, '/reject')}{_body(stage=_stage(options), **_said(options, 'reason'))}"
+    return f"POST {_path(model, selector, '/reject')}{_body(stage=_stage(options), **_selected(options, 'reason'))}"
 
 
 def _alias(model: str, selector: str, more: str, options: Options) -> str:
     if "remove" in options:
         path = _path(model, "", f"/aliases/{quote(options['remove'], safe='')}")
-        return f"DELETE {path}{_query(**_said(options, 'override'))}"
-    body = _body(version=selector, **_said(options, "override"))
+        return f"DELETE {path}{_query(**_selected(options, 'override'))}"
+    body = _body(version=selector, **_selected(options, "override"))
     return f"PUT {_path(model, '', f'/aliases/{quote(more, safe=chr(0))}')}{body}"
 
 
 def _delete(model: str, selector: str, _more: str, options: Options) -> str:
     force = "true" if "force" in options else ""
-    return f"DELETE {_path(model, selector)}{_query(force=force, **_said(options, 'override'))}"
+    return f"DELETE {_path(model, selector)}{_query(force=force, **_selected(options, 'override'))}"
 
 
 def _rename(model: str, _selector: str, more: str, options: Options) -> str:
-    return f"POST {_path(model, '', '/rename')}{_body(name=more, **_said(options, 'override'))}"
+    return f"POST {_path(model, '', '/rename')}{_body(name=more, **_selected(options, 'override'))}"
 
 
 def _edit(model: str, selector: str, _more: str, options: Options) -> str:
-    metric, _, way = options.get("direction", "").partition("=")
-    body: dict[str, object] = {"directions": {metric: way}} if metric else {}
+    metric, _, direction = options.get("direction", "").partition("=")
+    body: dict[str, object] = {"directions": {metric: direction}} if metric else {}
     if "primary-metric" in options:
         body["primary_metric"] = options["primary-metric"]
     return f"PATCH {_path(model, selector)}{f' {json.dumps(body, ensure_ascii=False)}' if body else ''}"
@@ -135,7 +135,7 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "push": (" PATH", _push),
     "policy": (" (?P<more>show|apply FILE)", _policy),
 }
-"""The words after each command in hints, and the request that does the same."""
+"""The arguments of each command in hints, and the function that returns the equivalent request."""
 
 _COMMANDS = {name: re.compile(rf"mreg {name}{words}{_OPTIONS}") for name, (words, _) in REQUESTS.items()}
 
@@ -147,24 +147,24 @@ PHRASES = (
     (re.compile(r"with --limit (\d+)"), r"with ?limit=\1"),
     (re.compile(r" && "), ", then "),
 )
-"""What hints say of options outside of commands, and how HTTP has it."""
+"""Command-line phrases outside of commands, and their HTTP equivalents."""
 
 
-def for_http(hint: str) -> str:
-    """The hint, with a request instead of each command that a client of HTTP cannot type.
+def http_hint(hint: str) -> str:
+    """Return the hint with each command replaced by the equivalent request.
 
-    Commands of `OPERATORS` stay: they are for the person who runs the server.
+    Commands of `OPERATORS` stay: they are for the operator of the server.
     """
     for name, pattern in _COMMANDS.items():
         if f"mreg {name}" in hint:
-            hint = pattern.sub(lambda found, name=name: _request(name, found), hint)  # type: ignore[misc]
+            hint = pattern.sub(lambda match, name=name: _request(name, match), hint)  # type: ignore[misc]
     if "--" in hint or "&&" in hint:
-        for phrase, said in PHRASES:
-            hint = phrase.sub(said, hint)
+        for phrase, replacement in PHRASES:
+            hint = phrase.sub(replacement, hint)
     return hint
 
 
-def _request(name: str, found: re.Match[str]) -> str:
-    words = found.groupdict(default="")
-    options = {one["option"]: (one["value"] or "").strip("\"'") for one in _OPTION.finditer(words["options"])}
+def _request(name: str, match: re.Match[str]) -> str:
+    words = match.groupdict(default="")
+    options = {option["option"]: (option["value"] or "").strip("\"'") for option in _OPTION.finditer(words["options"])}
     return REQUESTS[name][1](words.get("model", ""), words.get("selector", ""), words.get("more", ""), options)

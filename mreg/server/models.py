@@ -1,4 +1,4 @@
-"""Routes of models: registered, listed, changed, compared."""
+"""Routes of models."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from mreg.server.parameters import (
     Offset,
     Override,
     RegistryOf,
-    answer,
     decoded,
+    json_response,
     model_versions,
-    needs,
     other_version,
     own_version,
-    paged,
+    page_response,
+    requires_role,
     whole_model,
 )
-from mreg.server.problems import Answer, problem
+from mreg.server.problems import PrintableJSONResponse, problem
 from mreg.server.schemas import responses
 from mreg.wire.models import encode_production
 
@@ -37,13 +37,13 @@ router = APIRouter(tags=["models"])
 
 
 class Body(BaseModel):
-    """A request's body; a key that is not known is refused."""
+    """A request body; unknown keys are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class NewModel(Body):
-    """What a model is registered with."""
+    """A new model."""
 
     name: str = Field(examples=["classifier"])
     description: str = Field("", examples=["spam or not"])
@@ -53,7 +53,7 @@ class NewModel(Body):
 
 
 class ModelChanges(Body):
-    """What is to be changed of a model; what is left out stays."""
+    """Changes to a model; omitted keys keep their values."""
 
     description: str | None = None
     directions: dict[str, str] | None = Field(None, description="higher or lower by metric; empty takes one away")
@@ -61,27 +61,27 @@ class ModelChanges(Body):
 
 
 class NewName(Body):
-    """A model's new name."""
+    """The new name of a model."""
 
     name: str = Field(examples=["mail/classifier"])
     override: str = Field("", description="why the policy is overridden, if it allows overrides (audited)")
 
 
 class TagValue(Body):
-    """A tag's value."""
+    """The value of a tag."""
 
     value: str = Field(examples=["mail"])
 
 
 class AliasTarget(Body):
-    """The version that an alias is to mean."""
+    """The version that an alias will point to."""
 
     version: StrictStr | StrictInt = Field(examples=[3])
     override: str = Field("", description="why the policy is overridden, if it allows overrides (audited)")
 
 
 class RollbackRequest(Body):
-    """Which stage is to be rolled back, and to what; by itself to the version that was there before."""
+    """The stage to roll back, and the version to restore (default: the previous version of the stage)."""
 
     stage: str = "Production"
     to: StrictStr | StrictInt | None = Field(None, description="a version that was in the stage")
@@ -90,9 +90,9 @@ class RollbackRequest(Body):
 
 @router.post("/models", responses=responses(schemas.Model))
 def register(body: NewModel, registry: RegistryOf) -> Any:
-    """Register a model. 400 if it exists."""
+    """Register a model; 400 if it exists."""
     try:
-        return answer(
+        return json_response(
             registry.register(
                 body.name,
                 description=body.description,
@@ -102,27 +102,27 @@ def register(body: NewModel, registry: RegistryOf) -> Any:
             )
         )
     except AlreadyExists as error:
-        return problem(400, error.code, error.message, hint=error.hint)  # the status that clients of this route know
+        return problem(400, error.code, error.message, hint=error.hint)  # clients of this route expect 400
 
 
 @router.get("/models", responses=responses(list[schemas.ModelSummary]))
 def list_models(registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0) -> JSONResponse:
-    """Every model with its latest and production versions, the one that changed last first."""
-    return paged(request, registry.models(limit=limit, offset=offset), limit, offset)
+    """List all models with their latest and production versions, most recently changed first."""
+    return page_response(request, registry.models(limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/models/{model}", responses=responses(schemas.ModelVersions))
 def show_model(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_LIMIT, offset: Offset = 0
 ) -> JSONResponse:
-    """A model and its versions, newest first."""
-    return paged(request, model_versions(registry, model, limit=limit, offset=offset), limit, offset)
+    """Return a model and its versions, newest first."""
+    return page_response(request, model_versions(registry, model, limit=limit, offset=offset), limit, offset)
 
 
 @router.patch("/models/{model}", responses=responses(schemas.Model))
 def edit_model(model: Model, body: ModelChanges, registry: RegistryOf) -> JSONResponse:
-    """Change what is said of a model."""
-    return answer(
+    """Edit the description, metric directions or primary metric of a model."""
+    return json_response(
         registry.edit(
             whole_model(model),
             description=body.description,
@@ -132,13 +132,13 @@ def edit_model(model: Model, body: ModelChanges, registry: RegistryOf) -> JSONRe
     )
 
 
-@router.post("/models/{model}/rename", responses=responses(schemas.Model), dependencies=[needs(Role.ADMIN)])
+@router.post("/models/{model}/rename", responses=responses(schemas.Model), dependencies=[requires_role(Role.ADMIN)])
 def rename_model(model: Model, body: NewName, registry: RegistryOf) -> JSONResponse:
-    """Give a model another name; its versions, history and numbers stay."""
-    return answer(registry.rename(model, body.name, override=body.override))
+    """Rename a model; it keeps its versions and history."""
+    return json_response(registry.rename(model, body.name, override=body.override))
 
 
-@router.delete("/models/{model}", responses=responses(schemas.Deletion), dependencies=[needs(Role.ADMIN)])
+@router.delete("/models/{model}", responses=responses(schemas.Deletion), dependencies=[requires_role(Role.ADMIN)])
 def delete_model(
     model: Model,
     registry: RegistryOf,
@@ -146,40 +146,39 @@ def delete_model(
     dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
     override: Override = "",
 ) -> JSONResponse:
-    """Delete a model with all its versions; the history stays and no number is given again."""
-    return answer(registry.delete(whole_model(model), force=force, dry_run=dry_run, override=override))
+    """Delete a model with all its versions; the history stays, and version numbers are never reused."""
+    return json_response(registry.delete(whole_model(model), force=force, dry_run=dry_run, override=override))
 
 
 @router.put("/models/{model}/tags/{key}", responses=responses(schemas.Model))
 def tag_model(model: Model, key: str, body: TagValue, registry: RegistryOf) -> JSONResponse:
     """Set a tag of a model."""
-    return answer(registry.tag(whole_model(model), add={decoded(key): body.value}))
+    return json_response(registry.tag(whole_model(model), add={decoded(key): body.value}))
 
 
 @router.delete("/models/{model}/tags/{key}", responses=responses(schemas.Model))
 def untag_model(model: Model, key: str, registry: RegistryOf) -> JSONResponse:
-    """Take a tag of a model away."""
-    return answer(registry.tag(whole_model(model), remove=[decoded(key)]))
+    """Remove a tag from a model."""
+    return json_response(registry.tag(whole_model(model), remove=[decoded(key)]))
 
 
 @router.put("/models/{model}/aliases/{alias}", responses=responses(schemas.ModelVersion))
 def set_alias(model: Model, alias: str, body: AliasTarget, registry: RegistryOf) -> JSONResponse:
-    """Make an alias mean a version, whatever it meant before."""
-    found = registry.set_alias(own_version(model, body.version), decoded(alias), override=body.override)
-    return answer(found)
+    """Set an alias to a version, or move it there."""
+    return json_response(registry.set_alias(own_version(model, body.version), decoded(alias), override=body.override))
 
 
 @router.delete("/models/{model}/aliases/{alias}", responses=responses(schemas.Model))
 def remove_alias(model: Model, alias: str, registry: RegistryOf, override: Override = "") -> JSONResponse:
-    """Take an alias away."""
-    return answer(registry.remove_alias(model, decoded(alias), override=override))
+    """Remove an alias."""
+    return json_response(registry.remove_alias(model, decoded(alias), override=override))
 
 
 @router.get("/models/{model}/production", responses=responses(schemas.ProductionVersion))
 def production(model: Model, registry: RegistryOf) -> JSONResponse:
-    """The version in Production, with the place of its bytes. 404 where there is none."""
+    """Return the version in Production with the path of its artifact; 404 if there is none."""
     version = registry.version(other_version(model, "production"))
-    return Answer(encode_production(version))
+    return PrintableJSONResponse(encode_production(version))
 
 
 @router.get("/models/{model}/compare", responses=responses(schemas.Comparison))
@@ -189,23 +188,23 @@ def compare(
     version_a: Annotated[str, Query(description="A version of this model, or other@3.", examples=["1"])],
     version_b: Annotated[str, Query(description="What it is held against.", examples=["2"])],
 ) -> JSONResponse:
-    """The difference of two versions; ``metric_diff`` is the second less the first."""
-    return answer(registry.compare(other_version(model, version_a), other_version(model, version_b)))
+    """Compare two versions; ``metric_diff`` is the second value minus the first."""
+    return json_response(registry.compare(other_version(model, version_a), other_version(model, version_b)))
 
 
 @router.post("/models/{model}/rollback", responses=responses(schemas.StageChange))
 def rollback(model: Model, body: RollbackRequest, registry: RegistryOf) -> JSONResponse:
-    """Bring back what was in a stage before; its bytes are verified first."""
+    """Restore the previous version of a stage, after verifying its artifact."""
     to = own_version(model, body.to) if body.to is not None else None
-    return answer(registry.rollback(model, stage=body.stage, to=to, reason=body.reason))
+    return json_response(registry.rollback(model, stage=body.stage, to=to, reason=body.reason))
 
 
 @router.get("/models/{model}/history", responses=responses(list[schemas.Event]))
 def history(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
-    """What happened to a model and its versions, newest first."""
-    return paged(request, registry.history(whole_model(model), limit=limit, offset=offset), limit, offset)
+    """List the events of a model and its versions, newest first."""
+    return page_response(request, registry.history(whole_model(model), limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/models/{model}/stages", responses=responses(schemas.StagesAt))
@@ -214,13 +213,13 @@ def stages_at(
     registry: RegistryOf,
     at: Annotated[str, Query(description="ISO 8601; UTC where it names no zone.", examples=["2026-03-01T12:00"])],
 ) -> JSONResponse:
-    """Which versions were in which stage at a time."""
-    return answer(registry.stages_at(model, at))
+    """Return the versions of each stage at a point in time."""
+    return json_response(registry.stages_at(model, at))
 
 
 @router.get("/models/{model}/deployments", responses=responses(list[schemas.Deployment]))
 def deployments(
     model: Model, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
-    """What changes of a model set off, newest first."""
-    return paged(request, registry.deployments(model, limit=limit, offset=offset), limit, offset)
+    """List the deployments of a model, newest first."""
+    return page_response(request, registry.deployments(model, limit=limit, offset=offset), limit, offset)

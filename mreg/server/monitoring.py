@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from mreg import __version__, streams
 from mreg.domain.events import time_text
 from mreg.domain.text import printable, printable_json
-from mreg.server.problems import Answer, problem
+from mreg.server.problems import PrintableJSONResponse, problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,8 +39,8 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 router = APIRouter(tags=["monitoring"])
 
 
-class Meters:
-    """What is counted, for Prometheus. Routes stand for paths, so that names of models make no series of their own."""
+class ServerMetrics:
+    """Metrics of the server for Prometheus; labels have routes instead of paths, so that models add no time series."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -55,29 +55,29 @@ class Meters:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
             registry=self.registry,
         )
-        self.under_way = Gauge("mreg_http_requests_in_progress", "Requests under way.", registry=self.registry)
+        self.in_progress = Gauge("mreg_http_requests_in_progress", "Requests under way.", registry=self.registry)
         self.received = Counter("mreg_http_received_bytes", "Bytes of bodies received.", registry=self.registry)
         self.sent = Counter("mreg_http_sent_bytes", "Bytes of bodies sent.", registry=self.registry)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text form."""
+        """Return the metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
 
-class Observed:
-    """Counts every request and writes a line of it to the access log.
+class RequestMonitor:
+    """Middleware that counts every request and writes one line per request to the access log.
 
     Args:
-        json_log: Lines are JSON objects.
+        json_log: Whether the lines are JSON objects.
     """
 
-    def __init__(self, app: ASGIApp, meters: Meters, *, json_log: bool) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics, *, json_log: bool) -> None:
         self._app = app
-        self._meters = meters
+        self._metrics = metrics
         self._json_log = json_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request and note what came of it."""
+        """Serve one request, count it and log it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -85,13 +85,13 @@ class Observed:
         request_id = os.urandom(8).hex()
         status, received, sent = 0, 0, 0
 
-        async def heard() -> Message:
+        async def counting_receive() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
             return message
 
-        async def said(message: Message) -> None:
+        async def counting_send(message: Message) -> None:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -99,21 +99,23 @@ class Observed:
             sent += len(message.get("body", b""))
             await send(message)
 
-        self._meters.under_way.inc()
+        self._metrics.in_progress.inc()
         try:
-            await self._app(scope, heard, said)
+            await self._app(scope, counting_receive, counting_send)
         finally:
             seconds = time.perf_counter() - began
             method = scope["method"] if scope["method"] in METHODS else "other"
             route = getattr(scope.get("route"), "path", "unmatched")
-            self._meters.under_way.dec()
-            self._meters.requests.labels(method, route, str(status or 500)).inc()
-            self._meters.seconds.labels(method, route).observe(seconds)
-            self._meters.received.inc(received)
-            self._meters.sent.inc(sent)
-            self._note(scope, request_id, status, seconds, received, sent)
+            self._metrics.in_progress.dec()
+            self._metrics.requests.labels(method, route, str(status or 500)).inc()
+            self._metrics.seconds.labels(method, route).observe(seconds)
+            self._metrics.received.inc(received)
+            self._metrics.sent.inc(sent)
+            self._log_request(scope, request_id, status, seconds, received, sent)
 
-    def _note(self, scope: Scope, request_id: str, status: int, seconds: float, received: int, sent: int) -> None:
+    def _log_request(
+        self, scope: Scope, request_id: str, status: int, seconds: float, received: int, sent: int
+    ) -> None:
         caller: Caller | None = scope.get("mreg.caller")
         client = scope.get("client")
         line: dict[str, Any] = {
@@ -134,17 +136,17 @@ class Observed:
         else:
             text = (
                 f"{line['at']} {line['client'] or '-'} {line['actor'] or '-'} "
-                f"{_shown(line['method'])} {_shown(line['path'])} {status or '-'} {line['ms']} ms"
+                f"{_percent_encoded(line['method'])} {_percent_encoded(line['path'])} {status or '-'} {line['ms']} ms"
             )
             text += f" {line['failure']}" if line["failure"] else ""
-        streams.try_to_say(printable(text))  # the server goes on without a reader of its log
+        streams.try_to_say(printable(text))  # the server continues if its log is closed
 
 
 class JsonLines(logging.Formatter):
-    """What is logged beside the access log, a JSON object a line."""
+    """Formatter for log lines other than the access log: one JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record, with its traceback where it has one."""
+        """Return the line of a record, with its traceback."""
         line: dict[str, Any] = {
             "at": time_text(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
@@ -157,22 +159,22 @@ class JsonLines(logging.Formatter):
 
 
 class PlainLines(logging.Formatter):
-    """Log lines other than the access log, for people; a request can neither write escapes nor begin a line."""
+    """Formatter for log lines other than the access log; text of a request cannot add control codes or lines."""
 
     def __init__(self) -> None:
         super().__init__("%(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """The line of a record."""
+        """Return the line of a record."""
         return printable(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
-        """The traceback of a record, line by line."""
+        """Return the traceback of a record."""
         return printable(super().formatException(ei), keep_newlines=True)
 
 
-def logging_of(*, json_lines: bool) -> dict[str, Any]:
-    """How the server logs: failures, and its own rare notes; an invalid request of any client would fill the log."""
+def logging_config(*, json_lines: bool) -> dict[str, Any]:
+    """Return the logging configuration: failures and notes of the server; invalid requests would fill the log."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -183,29 +185,29 @@ def logging_of(*, json_lines: bool) -> dict[str, Any]:
     }
 
 
-def _shown(text: str) -> str:
+def _percent_encoded(text: str) -> str:
     return "".join(char if "!" <= char <= "~" else f"%{ord(char):02X}" for char in text)
 
 
 @router.get("/healthz", responses={200: {"description": "The process answers."}})
 async def healthz() -> JSONResponse:
-    """Whether the process answers; nothing else is asked."""
-    return Answer({"status": "ok", "version": __version__})
+    """Return 200 while the process responds; checks nothing else."""
+    return PrintableJSONResponse({"status": "ok", "version": __version__})
 
 
 @router.get("/readyz", responses={200: {"description": "Catalog and store answer."}})
 async def readyz(request: Request) -> Response:
-    """Whether catalog and store answer; 503 where one does not."""
+    """Check that the catalog and the artifact store can be reached; 503 if not."""
     checks = await run_sync(request.app.state.registry.reachable)
     failed = [check.name for check in checks if check.error]
-    if failed:  # not what failed: places are nobody's business here
+    if failed:  # without the cause, which names paths
         return problem(503, "unavailable", f"can't {' and '.join(failed)}", hint="mreg doctor says what it is")
-    return Answer({"status": "ready", "checks": {check.name: True for check in checks}})
+    return PrintableJSONResponse({"status": "ready", "checks": {check.name: True for check in checks}})
 
 
 @router.get(
     "/metrics", responses={200: {"description": "Prometheus' text form.", "content": {CONTENT_TYPE_LATEST: {}}}}
 )
 async def metrics(request: Request) -> Response:
-    """Counts of requests, bytes and seconds, for Prometheus."""
-    return Response(request.app.state.meters.text(), media_type=CONTENT_TYPE_LATEST)
+    """Return request, byte and duration metrics for Prometheus."""
+    return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""What routes take: the registry in the caller's hands, models and versions by their path, pages of lists."""
+"""Parameters of routes: the registry of the caller, models and versions of the path, pages of lists."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mreg.registry.local import LocalRegistry
 from mreg.results import Page
 from mreg.results.models import ModelVersions
 from mreg.results.tokens import Role
-from mreg.server.guard import Caller, may_not
-from mreg.server.problems import Answer
+from mreg.server.guard import Caller, role_too_low
+from mreg.server.problems import PrintableJSONResponse
 from mreg.wire import encode
 
 Override = Annotated[
@@ -27,14 +27,14 @@ Override = Annotated[
 PAGE_ITEMS = 100
 PAGE_LIMIT = 1_000
 OFFSET_LIMIT = 100_000
-"""Each thing that is left out costs as much as one that is given."""
+"""Skipped items cost as much as returned ones."""
 
 
 def decoded(part: str) -> str:
-    """A part of a path, decoded once.
+    """Return a segment of a path, decoded once.
 
     Raises:
-        BadInput: It is no UTF-8.
+        BadInput: The segment is not valid UTF-8.
     """
     try:
         return unquote(part, errors="strict")
@@ -43,7 +43,7 @@ def decoded(part: str) -> str:
 
 
 async def _registry(request: Request) -> LocalRegistry:
-    """The server's registry in the hands of who asks."""
+    """Return the registry of the server, acting as the caller."""
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
     return registry.acting_as(caller.name)
@@ -78,32 +78,32 @@ Version = Annotated[VersionRef, Depends(_version)]
 
 
 def whole_model(model: ModelName) -> VersionRef:
-    """The reference of a whole model, never of a version of another one."""
+    """Return the reference of a model without a selector, even if its name contains ``@``."""
     return VersionRef(model, exact=True)
 
 
 def own_version(model: ModelName, version: str | int) -> VersionRef:
-    """The version of this very model that a body names."""
+    """Return the version of the model that the body names."""
     return VersionRef(model, Selector.parse(str(version)), exact=True)
 
 
 def other_version(model: ModelName, text: str) -> VersionRef:
-    """The version that a query or body names: of the model in the path, or ``other@3``."""
+    """Return the version that a query names: a selector of the model in the path, or a reference (``other@3``)."""
     if "@" in text:
         return VersionRef.parse(text)
     return VersionRef(model, Selector.parse(text), exact=True)
 
 
-def needs(role: Role) -> Dependency:
-    """Lets a route be used by callers of this role or a higher one alone."""
+def requires_role(role: Role) -> Dependency:
+    """Return a dependency that rejects callers with a lower role."""
 
     async def check(request: Request) -> None:
         caller: Caller = request.scope["mreg.caller"]
         if caller.role < role:
-            raise may_not(caller, role)
+            raise role_too_low(caller, role)
 
-    found: Dependency = Depends(check)
-    return found
+    dependency: Dependency = Depends(check)
+    return dependency
 
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="At most so many.")]
@@ -113,23 +113,23 @@ Offset = Annotated[
 
 
 def model_versions(registry: LocalRegistry, model: ModelName, *, limit: int, offset: int = 0) -> ModelVersions:
-    """A model with a page of its versions, newest first."""
-    found = registry.show(whole_model(model), limit=limit, offset=offset)
-    if not isinstance(found, ModelVersions):
-        raise TypeError(found)
-    return found
+    """Return a model with a page of its versions, newest first."""
+    shown = registry.show(whole_model(model), limit=limit, offset=offset)
+    if not isinstance(shown, ModelVersions):
+        raise TypeError(shown)
+    return shown
 
 
-def answer(value: object) -> JSONResponse:
-    """A value of the registry as JSON."""
-    return Answer(encode(value))
+def json_response(value: object) -> JSONResponse:
+    """Return a result of the registry as a JSON response."""
+    return PrintableJSONResponse(encode(value))
 
 
-def paged(request: Request, found: Page[Any] | ModelVersions, limit: int, offset: int) -> JSONResponse:
-    """A page of a list as JSON, with the header that names the next page if there is one."""
+def page_response(request: Request, page: Page[Any] | ModelVersions, limit: int, offset: int) -> JSONResponse:
+    """Return a page of a list as a JSON response; the ``Link`` header names the next page, if there is one."""
     headers = {}
-    if found.more and offset + limit <= OFFSET_LIMIT:
+    if page.more and offset + limit <= OFFSET_LIMIT:
         query = [(key, value) for key, value in request.query_params.multi_items() if key not in ("limit", "offset")]
         more = urlencode([*query, ("limit", str(limit)), ("offset", str(offset + limit))])
         headers["Link"] = f'<{request.scope["path"]}?{more}>; rel="next"'
-    return Answer(encode(found), headers=headers)
+    return PrintableJSONResponse(encode(page), headers=headers)

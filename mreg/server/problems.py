@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents, from the same tree as the exit codes."""
+"""Errors as problem documents (RFC 9457), by the same classes as the exit codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from mreg import errors
 from mreg.domain.text import printable_json, quoted
-from mreg.server.hints import for_http
+from mreg.server.hints import http_hint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -30,13 +30,13 @@ STATUSES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.Unavailable, 503),
     (errors.MregError, 500),
 )
-"""What HTTP calls each; ``code`` tells apart what has one status."""
+"""The HTTP status of each error class; ``code`` distinguishes errors with the same status."""
 
 CODES = {400: "bad_request", 404: "no_such_route", 405: "method_not_allowed", 422: "bad_request"}
 
 
 class Refused(HTTPException):
-    """A request that is refused for what HTTP alone knows: its host, its size, who sent it."""
+    """A request that the HTTP layer refuses: for its host, size, speed or caller."""
 
     def __init__(
         self, status: int, code: str, message: str, *, hint: str = "", headers: dict[str, str] | None = None
@@ -46,19 +46,19 @@ class Refused(HTTPException):
         self.hint = hint
 
 
-class Answer(JSONResponse):
-    """A JSON document as a client gets it; a terminal on which curl prints it receives text alone."""
+class PrintableJSONResponse(JSONResponse):
+    """A JSON response without control characters, so that curl prints it safely on a terminal."""
 
     allow_nan = False
 
     def render(self, content: object) -> bytes:
-        """The document, with every character that is not printable escaped as JSON does."""
+        """Return the document with all nonprintable characters as JSON escapes."""
         document = json.dumps(content, ensure_ascii=False, allow_nan=self.allow_nan, separators=(",", ":"))
         return printable_json(document).encode()
 
 
-class Problem(Answer):
-    """An error as a client gets it."""
+class Problem(PrintableJSONResponse):
+    """An error response."""
 
     media_type = "application/problem+json"
     allow_nan = True
@@ -73,12 +73,12 @@ def problem(
     details: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Problem:
-    """The answer that says what went wrong and what to do next.
+    """Return an error response.
 
     Args:
-        code: Stable, for programs; see `mreg.errors`.
-        hint: As the command line has it; the client gets `mreg.server.hints.for_http` of it.
-        details: Structured fields of the one case.
+        code: Stable error code for programs; see `mreg.errors`.
+        hint: Hint of the command line; `mreg.server.hints.http_hint` translates it.
+        details: Structured fields of the error.
     """
     document = {
         "type": f"urn:mreg:problem:{code}",
@@ -86,14 +86,14 @@ def problem(
         "status": status,
         "detail": message,
         "code": code,
-        "hint": for_http(hint) or None,
+        "hint": http_hint(hint) or None,
         "details": details or {},
     }
     return Problem(document, status_code=status, headers=headers)
 
 
-def of_error(_request: Request, error: Exception) -> Response:
-    """The answer for an error of the registry."""
+def error_response(_request: Request, error: Exception) -> Response:
+    """Return the response for an error of the registry."""
     if not isinstance(error, errors.MregError):
         raise error
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
@@ -101,8 +101,8 @@ def of_error(_request: Request, error: Exception) -> Response:
     return problem(status, error.code, error.message, hint=error.hint, details=details)
 
 
-def of_http(request: Request, error: Exception) -> Response:
-    """The answer for what HTTP alone knows."""
+def http_error_response(request: Request, error: Exception) -> Response:
+    """Return the response for an error of the HTTP layer."""
     if not isinstance(error, HTTPException):
         raise error
     headers = dict(error.headers) if error.headers else {}
@@ -120,34 +120,36 @@ def of_http(request: Request, error: Exception) -> Response:
 
 
 def _methods_of_path(request: Request) -> list[str]:
-    """Of every route of the path; Starlette names those of one alone."""
-    found = {"GET", "HEAD"} if request.scope["path"].startswith("/ui") else set()
+    """Return the methods of all routes of the path; Starlette names those of one route."""
+    methods = {"GET", "HEAD"} if request.scope["path"].startswith("/ui") else set()
     for path, operations in request.app.openapi()["paths"].items():
         pattern = re.sub(r"\{\w+\}", "[^/]+", path.replace("{path}", ".+"))
         if re.fullmatch(pattern, request.scope["path"]):
-            found.update(method.upper() for method in operations)
-    return sorted(found | ({"HEAD"} if "GET" in found else set()))
+            methods.update(method.upper() for method in operations)
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
-def of_validation(_request: Request, error: Exception) -> Response:
-    """The answer for a body, path or query of another form than the route takes."""
+def validation_response(_request: Request, error: Exception) -> Response:
+    """Return the response for an invalid body, path or query."""
     if not isinstance(error, RequestValidationError):
         raise error
-    found = [
-        {"where": ".".join(str(part) for part in one["loc"]), "what": str(one["msg"])} for one in error.errors()[:20]
+    invalid = [
+        {"where": ".".join(str(part) for part in item["loc"]), "what": str(item["msg"])} for item in error.errors()[:20]
     ]
-    message = "; ".join(f"{quoted(one['where'])}: {one['what']}" for one in found[:3])
-    return problem(422, "bad_request", message, hint="GET /openapi.json shows what is taken", details={"errors": found})
+    message = "; ".join(f"{quoted(item['where'])}: {item['what']}" for item in invalid[:3])
+    return problem(
+        422, "bad_request", message, hint="GET /openapi.json shows what is taken", details={"errors": invalid}
+    )
 
 
-def of_unknown(_request: Request, _error: Exception) -> Response:
-    """The answer for a failure that nobody thought of; what it was is in the server's log alone."""
+def unexpected_response(_request: Request, _error: Exception) -> Response:
+    """Return the response for an unexpected failure; only the log has the cause."""
     return problem(500, "unexpected", "the server failed unexpectedly", hint="its log says more; report it as a bug")
 
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, (list, tuple)):
-        return all(_is_plain(one) for one in value)
+        return all(_is_plain(item) for item in value)
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
     return value is None or isinstance(value, (str, int, float, bool))

@@ -1,4 +1,4 @@
-"""HTTP on a connection: uvicorn's, with limits to connections, to headers, and to clients that send or read slowly."""
+"""HTTP protocol of a connection: uvicorn's, with limits to connections, headers and slow clients."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from mreg.server.problems import problem
 from mreg.server.settings import HEADERS_LIMIT, HEADERS_SECONDS, IDLE_SECONDS, KEEP_ALIVE_SECONDS
 
 BODY_AHEAD_BYTES = 1 << 20
-"""So much of a body may wait until it is asked for; at uvicorn's 64 KiB each piece stops and starts the reading."""
-
+"""Bytes of a body that are buffered; with uvicorn's 64 KiB, every piece would pause and resume reading."""
 
 PIPELINE_LIMIT = 16
-"""Requests that can wait on a connection for the answer to an earlier one; no common client sends more than one."""
+"""Maximum number of pipelined requests of a connection; no common client sends more than one."""
 
 HEADER_COST = 32
-"""Bytes counted for each header in addition to its text, as it takes more memory than that."""
+"""Bytes that each header counts in addition to its text, for its memory."""
 
 RETRY_SECONDS = 5
 
 
-class _Pieces:
-    """Parts of a body until somebody asks for them, which uvicorn does by ``bytes``; one alone is not copied."""
+class _BodyBuffer:
+    """A buffer of body pieces that uvicorn reads with ``bytes``; appending copies nothing."""
 
     def __init__(self, piece: bytes) -> None:
         self._pieces = [piece]
@@ -46,55 +45,55 @@ class _Pieces:
 
 
 class Protocol(HttpToolsProtocol):
-    """Closes connections that uvicorn keeps: beyond a limit, with large or slow headers, with answers left unread.
+    """uvicorn's protocol that also closes connections: at the limit, for large or slow headers, for unread responses.
 
     Args:
-        connections: Shared by all connections of a server.
+        connections: The open connections of the server.
     """
 
     def __init__(self, *args: Any, connections: Connections, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._all = connections
+        self._connections = connections
         self._headers_bytes = 0
         self._unparsed = 0
-        self._cycles: deque[RequestResponseCycle] = deque()  # requests without their whole answer
+        self._cycles: deque[RequestResponseCycle] = deque()  # requests whose response is not complete
         self._headers_timer: asyncio.TimerHandle | None = None
-        self._reading_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     @classmethod
-    def within(cls, connections: Connections) -> Callable[..., Protocol]:
-        """What makes the protocol of each connection of a server."""
+    def factory(cls, connections: Connections) -> Callable[..., Protocol]:
+        """Return the function that creates the protocol of each connection of a server."""
         return partial(cls, connections=connections)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request, unless there are too many connections."""
+        """Wait for the first request, unless too many connections are open."""
         super().connection_made(transport)
-        if not self._all.admit(self, self.client[0] if self.client else ""):
+        if not self._connections.admit(self, self.client[0] if self.client else ""):
             transport.write(_BUSY)
             self._close()
             return
         self._wait_for_headers(HEADERS_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting, and stop every request; uvicorn stops the newest of pipelined ones alone."""
-        self._all.forget(self)
+        """Cancel all requests of the connection; uvicorn cancels only the newest pipelined one."""
+        self._connections.forget(self)
         for cycle in self._cycles:
             cycle.disconnected = True
             cycle.message_event.set()
         self._cycles.clear()
         self._stop_waiting()
-        if self._reading_timer is not None:
-            self._reading_timer.cancel()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
         super().connection_lost(exc)
 
-    def let_go(self) -> None:
-        """Close the connection for another one, also if the client did not read the last answer."""
+    def disconnect(self) -> None:
+        """Close the connection, even if the client has not read the last response."""
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; the parser keeps those of incomplete headers and trailers, so they are counted."""
+        """Parse bytes, and count those that the parser keeps for incomplete headers and trailers."""
         if self.transport.is_closing():
             return
         self._unparsed += len(data)
@@ -103,20 +102,20 @@ class Protocol(HttpToolsProtocol):
             self._refuse_headers()
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the headers of a request."""
+        """Start the timer for the headers of a request."""
         super().on_message_begin()
         self._headers_bytes = 0
-        # The time of a first request began with the connection, and that of a pipelined one begins with its turn.
+        # The timer of the first request started with the connection; that of a pipelined one starts with its turn.
         if self.cycle is not None and self.cycle.response_complete:
             self._wait_for_headers(HEADERS_SECONDS)
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the target."""
+        """Count a part of the request target."""
         super().on_url(url)
         self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
+        """Count a header."""
         super().on_header(name, value)
         self._count(len(name) + len(value) + HEADER_COST)
 
@@ -129,38 +128,38 @@ class Protocol(HttpToolsProtocol):
             self._close()
             return
         self._stop_waiting()
-        self._all.busy(self)
+        self._connections.busy(self)
         super().on_headers_complete()
         self._cycles.append(self.cycle)
 
     def on_message_complete(self) -> None:
-        """Take the end of a body; it is ignored if the headers were refused."""
+        """Finish the body, unless the headers were refused."""
         self._unparsed = 0
         if self.cycle is not None and not self.transport.is_closing():
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; the rest of an unread body is discarded meanwhile, within the same time limit."""
+        """Wait for the next request; the rest of an unread body is discarded within the same time limit."""
         if self._cycles:
             self._cycles.popleft()
         super().on_response_complete()
         if self.transport.is_closing():
             self._close()
         elif self.cycle.response_complete:
-            self._all.idle(self)
+            self._connections.idle(self)
             self._wait_for_headers(KEEP_ALIVE_SECONDS)
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body; uvicorn would copy it twice."""
+        """Buffer a part of the body; uvicorn would copy it twice."""
         self._unparsed = 0
         cycle = self.cycle
         if cycle is None or self.transport.is_closing() or cycle.response_complete:
             return
         waiting: object = cycle.body
-        if isinstance(waiting, _Pieces):
+        if isinstance(waiting, _BodyBuffer):
             waiting.append(body)
         else:
-            waiting = cycle.body = _Pieces(body)  # type: ignore[assignment]
+            waiting = cycle.body = _BodyBuffer(body)  # type: ignore[assignment]
         if len(waiting) > BODY_AHEAD_BYTES:
             self.flow.pause_reading()
         cycle.message_event.set()
@@ -176,16 +175,16 @@ class Protocol(HttpToolsProtocol):
             self._close()
 
     def pause_writing(self) -> None:
-        """Begin to wait for a client that does not read; it is disconnected after `IDLE_SECONDS`."""
+        """Disconnect a client that does not read its response for `IDLE_SECONDS`."""
         super().pause_writing()
-        if self._reading_timer is None:
-            self._reading_timer = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Stop waiting, since the client has read."""
-        if self._reading_timer is not None:
-            self._reading_timer.cancel()
-            self._reading_timer = None
+        """Cancel the timer: the client has read its response."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
         super().resume_writing()
 
     def _wait_for_headers(self, seconds: float) -> None:
@@ -193,10 +192,10 @@ class Protocol(HttpToolsProtocol):
         self._headers_timer = self.loop.call_later(seconds, self._close)
 
     def _close(self) -> None:
-        """Close the connection, after a while even if the client never reads the rest of its answer."""
+        """Close the connection, after `IDLE_SECONDS` even if the client does not read the rest of its response."""
         self.transport.close()
-        if self._reading_timer is None and self.transport.get_write_buffer_size():
-            self._reading_timer = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
+        if self._write_timer is None and self.transport.get_write_buffer_size():
+            self._write_timer = self.loop.call_later(IDLE_SECONDS, self.transport.abort)
 
     def _stop_waiting(self) -> None:
         if self._headers_timer is not None:
@@ -205,13 +204,13 @@ class Protocol(HttpToolsProtocol):
 
 
 def _busy() -> bytes:
-    found = problem(503, "busy", "too many connections are open", hint="try again soon")
+    response = problem(503, "busy", "too many connections are open", hint="try again soon")
     head = (
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(found.body)}\r\nRetry-After: {RETRY_SECONDS}\r\nConnection: close\r\n\r\n"
+        f"Content-Length: {len(response.body)}\r\nRetry-After: {RETRY_SECONDS}\r\nConnection: close\r\n\r\n"
     )
-    return head.encode() + bytes(found.body)
+    return head.encode() + bytes(response.body)
 
 
 _BUSY = _busy()
-"""The answer to a connection beyond the limits."""
+"""The response to a connection above the limits."""

@@ -1,4 +1,4 @@
-"""The answers of routes in the OpenAPI document: the shapes of `mreg.wire`, each with its example."""
+"""The responses of the OpenAPI document: the shapes of `mreg.wire` with examples."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ Responses = dict[int | str, dict[str, Any]]
 
 @cache
 def schema(shape: Any) -> Any:
-    """Return a shape as pydantic takes it, with the meaning of each key as its description.
+    """Return a shape as a type that pydantic accepts, with the descriptions of its keys.
 
-    Before Python 3.12, pydantic rejects a typed dict of `typing`; to import `typing_extensions` would slow down every
-    command.
+    Before Python 3.12, pydantic rejects the `TypedDict` of `typing`; `mreg.wire` uses it because importing
+    `typing_extensions` would slow down every command.
     """
     if is_typeddict(shape):
         keys = {key: schema(hint) for key, hint in get_type_hints(shape, include_extras=True).items()}
@@ -71,7 +71,7 @@ def schema(shape: Any) -> Any:
 
 
 def responses(shape: Any) -> Responses:
-    """What a route answers, for the OpenAPI document: a shape or a list of it, with an example."""
+    """Return the responses of a route for the OpenAPI document: a shape or a list of it, with an example."""
     within = get_args(shape)
     example = [EXAMPLES[within[0]]] if within else EXAMPLES[shape]
     content = {"application/json": {"example": example}}
@@ -98,4 +98,4 @@ PROBLEMS: Responses = {
         503: "The catalog or the store can't be reached.",
     }.items()
 }
-"""What every route may answer where it fails."""
+"""The error responses of every route."""

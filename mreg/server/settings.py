@@ -1,4 +1,4 @@
-"""How the registry is served, decided once when the server starts."""
+"""Settings of the server, fixed when it starts."""
 
 from __future__ import annotations
 
@@ -11,49 +11,50 @@ from mreg.results.tokens import Token
 from mreg.server.tokens import TokenFile
 
 UPLOAD_LIMIT = 100 << 30
-"""Bytes of one upload, unless said otherwise."""
+"""Default maximum size of an upload in bytes."""
 
 BODY_LIMIT = 1 << 20
-"""Bytes of any other request's body."""
+"""Maximum size of any other request body in bytes."""
 
 TARGET_LIMIT = 8 << 10
-"""Bytes of a path with its query."""
+"""Maximum length of a path with its query in bytes."""
 
 HEADERS_LIMIT = 64 << 10
-"""Bytes of a request's headers."""
+"""Maximum size of the headers of a request in bytes."""
 
 HEADERS_SECONDS = 10.0
-"""Time to complete headers, from the connection or, for a later request, from its first byte."""
+"""Timeout for the headers of a request, from the connection or from the first byte of a later request."""
 
 KEEP_ALIVE_SECONDS = 30.0
-"""How long a connection stays open between two requests."""
+"""Timeout of a connection between two requests."""
 
 IDLE_SECONDS = 60.0
-"""How long a client may send nothing in the middle of a body."""
+"""Timeout for a client that pauses in the middle of a body."""
 
-SLOWEST = 1 << 10
-"""Bytes a second that a body must come in with on the whole, once it has taken `IDLE_SECONDS`."""
+MINIMUM_RATE = 1 << 10
+"""Minimum average rate of a body in bytes per second, checked after `IDLE_SECONDS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """How the registry is served.
+    """Settings of the server.
 
     Attributes:
-        host: The address that is listened at.
-        port: 0 for any that is free.
-        tokens: The clients. Without these and a token file, any client that reaches a loopback address has full access.
-        token_file: More clients, read again when the file changes.
-        hosts: Names, beside addresses and localhost, by which clients may call the server.
-        read_only: Nothing may be changed.
-        upload_limit: Bytes of one upload.
-        json_log: The access log in JSON.
-        grace_seconds: How long requests under way may go on when the server is stopped.
-        connections: Open connections; None: half of the files that the process may open, at most 4,096.
-        connections_per_address: Open connections from one address; None: half of all.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free port.
+        tokens: Tokens of clients. Without tokens and a token file, every client of this machine has full access.
+        token_file: File of further tokens, read again when it changes.
+        hosts: Accepted host names, in addition to IP addresses and localhost.
+        read_only: Whether all changes are refused.
+        upload_limit: Maximum size of an upload in bytes.
+        json_log: Whether log lines are JSON objects.
+        grace_seconds: Maximum time to finish requests in progress when the server is stopped.
+        connections: Maximum number of open connections (default: half of the files that the process may open, at most
+            4,096).
+        connections_per_address: Maximum number of open connections per address (default: half of ``connections``).
 
     Raises:
-        BadInput: Without tokens only loopback addresses can be served.
+        BadInput: Without tokens, only loopback addresses are allowed.
     """
 
     host: str = "127.0.0.1"
@@ -77,29 +78,29 @@ class ServerSettings:
 
     @property
     def needs_token(self) -> bool:
-        """Whether a request needs a token."""
+        """Whether requests need a token."""
         return bool(self.tokens) or self.token_file is not None
 
     def current_tokens(self) -> tuple[Token, ...]:
-        """The tokens that are valid for a new request.
+        """Return the tokens that are valid for a new request.
 
         Raises:
-            MregError: The token file is not one any more.
+            MregError: The token file is not valid.
         """
         return self.tokens + (self.token_file.current() if self.token_file else ())
 
     def still_valid(self, token: Token) -> bool:
-        """Whether a token that let a request in is valid, with the role that it had or a higher one.
+        """Return whether the token of a request in progress is still valid with the same or a higher role.
 
-        A token file that cannot be read ends no request: only a file without the token does.
+        A token file that cannot be read does not end a request; a file without the token does.
         """
         return self.token_file is None or token in self.tokens or self.token_file.still_has(token)
 
     def knows_host(self, name: str) -> bool:
-        """Whether a client may call the server by this name.
+        """Return whether a host name is accepted.
 
-        A name that is not known could be that of a page which had itself resolved to this machine (DNS rebinding); an
-        address can't be.
+        An unknown name could belong to a web page that resolves its own name to this machine (DNS rebinding); an IP
+        address could not.
         """
         return name == "localhost" or _address(name) is not None or name in (host.lower() for host in self.hosts)
 
@@ -112,6 +113,6 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    found = _address(host)
-    return host == "localhost" or (found is not None and found.is_loopback)
+    """Return whether only this machine can reach an address."""
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)

@@ -1,4 +1,4 @@
-"""Routes of stage changes and of what they need: plans, approvals, policies, deployments."""
+"""Routes of transitions, approvals, policies and deployments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mreg.errors import BadInput
 from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.models import Body
-from mreg.server.parameters import Model, RegistryOf, Version, answer, needs
+from mreg.server.parameters import Model, RegistryOf, Version, json_response, requires_role
 from mreg.server.schemas import responses
 
 router = APIRouter(tags=["stages and policies"])
@@ -32,7 +32,7 @@ PolicyDocument = Annotated[
 
 
 class Transition(Body):
-    """The stage that a version is to enter."""
+    """A transition to a stage."""
 
     stage: str = Field(examples=["Production"])
     archive_existing: bool = Field(True, description="archive the version that is there")
@@ -48,7 +48,7 @@ class Approval(Body):
 
 
 class Rejection(Body):
-    """A rejection and its reason."""
+    """A rejection with its reason."""
 
     stage: str = "Production"
     reason: str = Field(min_length=1, examples=["biased"])
@@ -56,12 +56,13 @@ class Rejection(Body):
 
 @router.post("/models/{model}/versions/{version}/transition", responses=responses(schemas.StageChange))
 def transition(version: Version, body: Transition, registry: RegistryOf) -> JSONResponse:
-    """Move a version to a stage; by itself the version that was there is archived. 400 on a bad stage.
+    """Change the stage of a version; 400 for an invalid stage.
 
-    The policy is enforced: 409 with the code ``gate_failed`` or ``approval_missing``. Hooks have been run when this
-    answers: ``status`` says how that ended, and ``stage`` is the stage after a hook rolled the change back.
+    By default, the version that was in the stage is archived. The policy is enforced: 409 with the code
+    ``gate_failed`` or ``approval_missing``. Hooks run before the response: ``status`` has their result, and ``stage``
+    is the stage after a possible rollback by a hook.
     """
-    return answer(
+    return json_response(
         registry.promote(
             version, body.stage, keep_existing=not body.archive_existing, reason=body.reason, override=body.override
         )
@@ -75,99 +76,103 @@ def plan(
     stage: Annotated[str | None, Query(description="The stage; else the next one of the road.")] = None,
     archive_existing: bool = True,
 ) -> JSONResponse:
-    """What a transition would do, and what stands in its way; changes nothing."""
-    return answer(registry.plan(version, stage, keep_existing=not archive_existing))
+    """Preview a transition: its effects, and the gates and approvals that block it; changes nothing."""
+    return json_response(registry.plan(version, stage, keep_existing=not archive_existing))
 
 
 @router.post(
     "/models/{model}/versions/{version}/approve",
     responses=responses(schemas.DecisionResult),
-    dependencies=[needs(Role.APPROVER)],
+    dependencies=[requires_role(Role.APPROVER)],
 )
 def approve(version: Version, registry: RegistryOf, body: Approval | None = None) -> JSONResponse:
-    """Approve a version for a stage, Production unless said."""
-    said = body or Approval()
-    return answer(registry.approve(version, to=said.stage, comment=said.comment))
+    """Approve a version for a stage (default: Production)."""
+    approval = body or Approval()
+    return json_response(registry.approve(version, to=approval.stage, comment=approval.comment))
 
 
 @router.post(
     "/models/{model}/versions/{version}/reject",
     responses=responses(schemas.DecisionResult),
-    dependencies=[needs(Role.APPROVER)],
+    dependencies=[requires_role(Role.APPROVER)],
 )
 def reject(version: Version, body: Rejection, registry: RegistryOf) -> JSONResponse:
-    """Reject a version for a stage; one that is in Production goes back to Staging."""
-    return answer(registry.reject(version, to=body.stage, reason=body.reason))
+    """Reject a version for a stage; a version in Production goes back to Staging."""
+    return json_response(registry.reject(version, to=body.stage, reason=body.reason))
 
 
 @router.delete(
     "/models/{model}/versions/{version}/decision",
     responses=responses(schemas.DecisionResult),
-    dependencies=[needs(Role.APPROVER)],
+    dependencies=[requires_role(Role.APPROVER)],
 )
 def withdraw_decision(version: Version, registry: RegistryOf, stage: Target = "Production") -> JSONResponse:
-    """Take one's own decision back."""
-    return answer(registry.withdraw_decision(version, to=stage))
+    """Withdraw your decision on a version."""
+    return json_response(registry.withdraw_decision(version, to=stage))
 
 
 @router.get("/approvals", responses=responses(list[schemas.PendingApproval]))
 def approvals(registry: RegistryOf) -> JSONResponse:
-    """The versions that wait for somebody's decision, over all models."""
-    return answer(registry.approvals())
+    """List the pending approvals of all models."""
+    return json_response(registry.approvals())
 
 
 @router.post("/models/{model}/versions/{version}/deploy", responses=responses(list[schemas.Deployment]))
 def deploy(version: Version, registry: RegistryOf) -> JSONResponse:
-    """Run the hooks of a version's stage again."""
-    return answer(registry.deploy(version))
+    """Run the hooks of the stage of a version again."""
+    return json_response(registry.deploy(version))
 
 
 @router.get("/policy", responses=responses(schemas.ModelPolicy))
 def default_policy(registry: RegistryOf) -> JSONResponse:
-    """The policy of all models that have none of their own."""
-    return answer(registry.policy())
+    """Return the default policy: of models without their own."""
+    return json_response(registry.policy())
 
 
-@router.put("/policy", responses=responses(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
+@router.put("/policy", responses=responses(schemas.ModelPolicy), dependencies=[requires_role(Role.ADMIN)])
 def set_default_policy(body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
-    """Make a policy that of all models that have none of their own."""
-    return answer(registry.apply_policy(_policy(body)))
+    """Set the default policy: of models without their own."""
+    return json_response(registry.apply_policy(_policy(body)))
 
 
-@router.delete("/policy", responses=responses(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
+@router.delete("/policy", responses=responses(schemas.ModelPolicy), dependencies=[requires_role(Role.ADMIN)])
 def remove_default_policy(registry: RegistryOf) -> JSONResponse:
-    """Take that policy away."""
-    return answer(registry.apply_policy(None))
+    """Remove the default policy."""
+    return json_response(registry.apply_policy(None))
 
 
 @router.post("/policy/check", responses=responses(list[schemas.PolicyCheck]))
 def check_default_policy(body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
-    """How the versions in use would stand to a policy; applies nothing."""
-    return answer(registry.check_policy(_policy(body)))
+    """Check the versions in use against a policy, without applying it."""
+    return json_response(registry.check_policy(_policy(body)))
 
 
 @router.get("/models/{model}/policy", responses=responses(schemas.ModelPolicy))
 def model_policy(model: Model, registry: RegistryOf) -> JSONResponse:
-    """The policy that holds for a model, its own or the default."""
-    return answer(registry.policy(model))
+    """Return the policy of a model: its own or the default."""
+    return json_response(registry.policy(model))
 
 
-@router.put("/models/{model}/policy", responses=responses(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
+@router.put(
+    "/models/{model}/policy", responses=responses(schemas.ModelPolicy), dependencies=[requires_role(Role.ADMIN)]
+)
 def set_model_policy(model: Model, body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
-    """Make a policy a model's own."""
-    return answer(registry.apply_policy(_policy(body), model))
+    """Set the policy of a model."""
+    return json_response(registry.apply_policy(_policy(body), model))
 
 
-@router.delete("/models/{model}/policy", responses=responses(schemas.ModelPolicy), dependencies=[needs(Role.ADMIN)])
+@router.delete(
+    "/models/{model}/policy", responses=responses(schemas.ModelPolicy), dependencies=[requires_role(Role.ADMIN)]
+)
 def remove_model_policy(model: Model, registry: RegistryOf) -> JSONResponse:
-    """Take a model's own policy away, so that the default holds."""
-    return answer(registry.apply_policy(None, model))
+    """Remove the policy of a model, so that the default applies."""
+    return json_response(registry.apply_policy(None, model))
 
 
 @router.post("/models/{model}/policy/check", responses=responses(list[schemas.PolicyCheck]))
 def check_model_policy(model: Model, body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
-    """How the versions of a model that are in use would stand to a policy; applies nothing."""
-    return answer(registry.check_policy(_policy(body), model))
+    """Check the versions of a model in use against a policy, without applying it."""
+    return json_response(registry.check_policy(_policy(body), model))
 
 
 def _policy(document: dict[str, Any]) -> Policy:

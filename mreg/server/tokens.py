@@ -1,8 +1,7 @@
-"""Tokens: the clients of a server, and their roles.
+"""Tokens of HTTP clients, and their roles.
 
-A token is 256 random bits, so that its SHA-256 can be kept in a file that others read: there is nothing to guess. A
-line of such a file is ``NAME ROLE sha256:DIGEST``; ``#`` begins a comment. A server reads the file again when it
-changes.
+A token has 256 random bits, so its SHA-256 reveals nothing and can be stored in a file that others read. A line of a
+token file is ``NAME ROLE sha256:DIGEST``; ``#`` starts a comment. A server reads the file again when it changes.
 """
 
 from __future__ import annotations
@@ -22,39 +21,39 @@ from mreg.errors import BadInput, MregError, NotFound, Unavailable
 from mreg.results.tokens import NewToken, Role, Token
 
 PREFIX = "mreg_"
-"""By which a token is known where it has got into a place that it should not be in."""
+"""Prefix of every token, so that a leaked token is recognized."""
 
 TOKENS_LIMIT = 10_000
 
 FILE_BYTES = 2 << 20
-"""Bytes of a token file."""
+"""Maximum size of a token file."""
 
 SETTLED_SECONDS = 2.0
-"""A file changed more recently than this is read again: it can change once more without a new time stamp."""
+"""A file with a more recent change is read again: it can change once more without a new time stamp."""
 
 _LOG = logging.getLogger("mreg.server")
 
 
 def new_token(name: str, role: Role) -> NewToken:
-    """A token that nobody has.
+    """Return a new random token.
 
     Raises:
-        BadInput: Nobody can be called that.
+        BadInput: The name is not valid.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
     return NewToken(token=Token(name=_checked_name(name), role=role, digest=_digest(secret)), secret=secret)
 
 
 def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
-    """The tokens of a file or variable.
+    """Return the tokens of a file or an environment variable.
 
     Args:
-        place: What messages call it; they never show a line, since it may hold a secret by mistake.
+        place: Name of the file or variable for messages; they never show a line, which could be a secret by mistake.
 
     Raises:
-        BadInput: A line is none, or a name or digest is there twice.
+        BadInput: A line is not a token, or a name or digest is repeated.
     """
-    found: list[Token] = []
+    tokens: list[Token] = []
     for number, line in enumerate(text.replace(";", "\n").splitlines(), 1):
         words = line.partition("#")[0].split()
         if not words:
@@ -71,25 +70,29 @@ def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
                 f"{where} is no token: its {'role' if 'role' in error.message else 'digest'} is none",
                 hint="write NAME ROLE sha256:DIGEST, which mreg token NAME --role ROLE prints",
             ) from None
-        found.append(Token(name=_checked_name(words[0]), role=role, digest=digest))
-        if len(found) > TOKENS_LIMIT:
+        tokens.append(Token(name=_checked_name(words[0]), role=role, digest=digest))
+        if len(tokens) > TOKENS_LIMIT:
             raise BadInput(f"{place} has more than {TOKENS_LIMIT} tokens")
-    for what, values in (("name", [one.name for one in found]), ("digest", [one.digest.value for one in found])):
+    for key, values in (
+        ("name", [token.name for token in tokens]),
+        ("digest", [token.digest.value for token in tokens]),
+    ):
         if len(set(values)) != len(values):
-            raise BadInput(f"{place} has a {what} twice")
-    return tuple(found)
+            raise BadInput(f"{place} has a {key} twice")
+    return tuple(tokens)
 
 
 class TokenFile:
-    """The tokens of a file, which is read again whenever it has changed; used by one thread.
+    """The tokens of a file, which is read again when it changes; used by one thread.
 
     Args:
-        warn: Told, when the file is read first, that another user may change it; later the log is.
+        warn: Called with a warning if another user can write to the file when it is first read; later warnings go to
+            the log.
 
     Raises:
         NotFound: The file does not exist.
-        Unavailable: It cannot be read, or every user may write to it.
-        BadInput: It has no tokens, or a line is not a token.
+        Unavailable: The file cannot be read, or every user may write to it.
+        BadInput: The file has no tokens, or a line is not a token.
     """
 
     def __init__(self, path: str, warn: Callable[[str], None]) -> None:
@@ -105,7 +108,7 @@ class TokenFile:
         self._warn = _LOG.warning
 
     def current(self) -> tuple[Token, ...]:
-        """The tokens that are in the file now.
+        """Return the tokens that are in the file now.
 
         Raises:
             MregError: The file is not a valid token file; until it is, every token is refused.
@@ -116,7 +119,7 @@ class TokenFile:
         return self._tokens
 
     def still_has(self, token: Token) -> bool:
-        """Whether a token is in the file with the same or a higher role, or was when the file was last valid."""
+        """Return whether the file, when it was last valid, had the token with the same or a higher role."""
         self._refresh()
         return self._roles.get(token.digest.value, 0) >= token.role
 
@@ -127,7 +130,7 @@ class TokenFile:
             if self._seen is not None and _signature(os.stat(self._path)) == self._seen:
                 return
         except OSError:
-            pass  # reading says why
+            pass  # _read reports the cause
         before, had = self._error, self._tokens
         try:
             self._read()
@@ -158,11 +161,11 @@ class TokenFile:
         regular = stat.S_ISREG(status.st_mode)
         if regular:
             self._check_writers(status)
-        found = parse_tokens(text, self._path)
-        if not found:
+        tokens = parse_tokens(text, self._path)
+        if not tokens:
             raise BadInput(f"{quoted(self._path)} has no tokens", hint="mreg token NAME --role writer -q >> FILE")
-        self._tokens = found
-        self._roles = {token.digest.value: token.role for token in found}
+        self._tokens = tokens
+        self._roles = {token.digest.value: token.role for token in tokens}
         self._read_once = not regular  # a pipe cannot be read twice
         if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_SECONDS:
             self._seen = _signature(status)
@@ -197,13 +200,13 @@ def _signature(status: os.stat_result) -> tuple[int, ...]:
 
 
 def find_token(tokens: Iterable[Token], secret: str) -> Token | None:
-    """The token of a secret, or None; in a time that does not tell how near it was."""
+    """Return the token of a secret, or None; the time does not depend on the secret."""
     digest = _digest(secret).value
-    found = None
+    match = None
     for token in tokens:
         if hmac.compare_digest(token.digest.value, digest):
-            found = token
-    return found
+            match = token
+    return match
 
 
 def _digest(secret: str) -> Digest:

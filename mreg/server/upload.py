@@ -1,8 +1,8 @@
-"""Uploads: multipart bodies that become versions while they arrive.
+"""Uploads: multipart bodies that become versions while they are received.
 
-The file's bytes go to the artifact store as they come: while one chunk is parsed, hashed and written on a thread, the
-next is collected, so that memory is bounded whatever the size and a slow client holds no thread. Nothing is stored
-under a name before the whole body was read and found good; a body that is cut leaves nothing.
+The file is written to the artifact store as it arrives. While a thread parses, hashes and writes one chunk, the event
+loop collects the next, so memory is bounded for any size and a slow client occupies no thread. Nothing is stored under
+a name before the whole body is read and verified; an interrupted upload leaves nothing.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from mreg.documents import json_document, metrics_in, parameters_in, texts_in
+from mreg.documents import STRICT, json_document, texts_in
+from mreg.documents.metrics import RULES, Measured, metrics_in
+from mreg.documents.parameters import parameters_in
 from mreg.domain.digest import Digest
 from mreg.domain.metadata import VersionMetadata
-from mreg.domain.metrics import WELL_KNOWN, MetricValue, parse_metric
+from mreg.domain.metrics import WELL_KNOWN, parse_metric
 from mreg.domain.model import ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
@@ -34,37 +36,37 @@ from mreg.server.problems import Refused
 T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 20
-"""Handed to a thread at once; smaller ones would cost more than they carry."""
+"""Size of the chunks that a thread processes; smaller chunks would be slower."""
 
 FIELDS_BYTES = 1 << 20
-"""Of all fields of a form together, the file left out."""
+"""Maximum size of all fields of a form, without the file."""
 
 PART_HEADERS_BYTES = 8 << 10
-"""Of one part of a form."""
+"""Maximum size of the headers of one part of a form."""
 
 UPLOADS = ConcurrencyLimit("uploads", 64)
-"""Each holds an open file and some megabytes."""
+"""Each upload holds an open file and a few megabytes."""
 
-FILE = "model_file"
+FILE_FIELD = "model_file"
 TEXTS = ("run_id", "experiment_id", "description", "stage", "parent", "format", "checksum")
 MAPPINGS = ("metrics", "parameters", "tags", "data")
 FIELDS = (*WELL_KNOWN, *TEXTS, *MAPPINGS, "aliases")
 CHECKSUM_HEADER = "x-checksum-sha256"
 
-_HELP = {
+_DESCRIPTIONS = {
     "stage": "The stage to enter at once.",
     "parent": "The version it was made from, such as base@1.",
     "format": "What the content is; else told from it.",
     "checksum": "sha256: and the hex digits that the file must have.",
-    "metrics": "Any metrics, as a JSON object of numbers.",
+    "metrics": "Metrics as a JSON object of numbers; keys of nested objects are joined by dots.",
     "parameters": "Parameters, as a JSON object.",
     "tags": "Tags, as a JSON object of texts.",
     "data": "What it was made from, as a JSON object of addresses.",
     "aliases": "Aliases to set, with commas between.",
 }
-_SCHEMAS = {name: {"type": "string", "description": _HELP.get(name, "")} for name in (*TEXTS, *MAPPINGS, "aliases")} | {
-    name: {"type": "number", "description": f"The metric {name}."} for name in WELL_KNOWN
-}
+_SCHEMAS = {
+    name: {"type": "string", "description": _DESCRIPTIONS.get(name, "")} for name in (*TEXTS, *MAPPINGS, "aliases")
+} | {name: {"type": "number", "description": f"The metric {name}."} for name in WELL_KNOWN}
 REQUEST: dict[str, Any] = {
     "parameters": [
         *({"name": name, "in": "query", "required": False, "schema": schema} for name, schema in _SCHEMAS.items()),
@@ -82,26 +84,26 @@ REQUEST: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": [FILE],
-                    "properties": {FILE: {"type": "string", "format": "binary"}, **_SCHEMAS},
+                    "required": [FILE_FIELD],
+                    "properties": {FILE_FIELD: {"type": "string", "format": "binary"}, **_SCHEMAS},
                 },
-                "example": {FILE: "@model.pkl", "accuracy": 0.95, "metrics": '{"auc": 0.97}'},
+                "example": {FILE_FIELD: "@model.pkl", "accuracy": 0.95, "metrics": '{"auc": 0.97}'},
             }
         },
     },
 }
-"""What the OpenAPI document says of an upload."""
+"""The request of an upload in the OpenAPI document."""
 
 
 class Form:
-    """A multipart body, parsed as it comes: the file is given on, everything else kept.
+    """A parser for a multipart body: passes the file on and keeps the fields.
 
     Args:
-        write: Takes the bytes of the file.
+        write: Called with the next bytes of the file.
 
     Attributes:
-        fields: Texts by name.
-        file_name: As the client gave it; None where no file came.
+        fields: Values of the fields by name.
+        file_name: File name of the client, None before the file.
     """
 
     def __init__(self, boundary: bytes, write: Callable[[bytes | memoryview], None]) -> None:
@@ -132,27 +134,27 @@ class Form:
             raise BadInput(f"the body can't be read: {error}") from None
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body.
+        """Parse the next bytes of the body.
 
         Raises:
-            BadInput: They are no form, or one that is not taken.
-            Unavailable: The file's bytes can't be kept.
+            BadInput: The body is not a valid form of an upload.
+            Unavailable: The file cannot be written.
         """
         try:
             self._parser.write(data)
         except FormParserError as error:
-            raise BadInput(f"the body is no form: {error}", hint=f"curl -F {FILE}=@model.pkl") from None
+            raise BadInput(f"the body is no form: {error}", hint=f"curl -F {FILE_FIELD}=@model.pkl") from None
 
-    def check_whole(self) -> str:
-        """The file's name, if the body came to its end and had a file.
+    def finish(self) -> str:
+        """Check that the body is complete, and return the name of the file.
 
         Raises:
-            BadInput: It did not.
+            BadInput: The body is incomplete or has no file.
         """
         if not self._ended:
             raise BadInput("the form ends in the middle", hint="send it again")
         if self.file_name is None:
-            raise BadInput(f"the form has no file {FILE}", hint=f"curl -F {FILE}=@model.pkl")
+            raise BadInput(f"the form has no file {FILE_FIELD}", hint=f"curl -F {FILE_FIELD}=@model.pkl")
         return self.file_name
 
     def _begin(self) -> None:
@@ -181,10 +183,10 @@ class Form:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        if self._name == FILE:
+        if self._name == FILE_FIELD:
             if self.file_name is not None:
                 raise BadInput(
-                    f"the form has the file {FILE} twice", hint="a version is one file; send a folder as one"
+                    f"the form has the file {FILE_FIELD} twice", hint="a version is one file; send a folder as one"
                 )
             self.file_name = options.get(b"filename", b"").decode("utf-8", "replace") or "model"
         elif self._name in self.fields:
@@ -193,8 +195,8 @@ class Form:
             check_field(self._name)
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._name == FILE:
-            self._write(memoryview(data)[start:end])  # no second copy of each megabyte
+        if self._name == FILE_FIELD:
+            self._write(memoryview(data)[start:end])  # a slice of bytes would be a copy
             return
         self._size += end - start
         if self._size > FIELDS_BYTES:
@@ -202,7 +204,7 @@ class Form:
         self._data += data[start:end]
 
     def _part_end(self) -> None:
-        if self._name == FILE:
+        if self._name == FILE_FIELD:
             return
         try:
             self.fields[self._name] = self._data.decode()
@@ -214,10 +216,10 @@ class Form:
 
 
 def check_field(name: str) -> None:
-    """Nothing, if an upload may have a field of that name.
+    """Check that uploads have a field of this name.
 
     Raises:
-        BadInput: It may not; the hint names the nearest.
+        BadInput: The name is unknown; the hint has the most similar name.
     """
     if name not in FIELDS:
         near = nearest(name, FIELDS, 1)
@@ -228,16 +230,19 @@ def check_field(name: str) -> None:
         )
 
 
-def metadata_of(fields: dict[str, str]) -> VersionMetadata:
-    """Return the metadata that the fields of a form give.
+def metadata_of(fields: dict[str, str]) -> tuple[VersionMetadata, tuple[str, ...]]:
+    """Return the metadata in the fields of a form, and notes about metrics that were skipped.
 
     Raises:
-        BadInput: A field can't be read.
+        BadInput: A field is not valid.
     """
-    documents = {name: json_document(fields[name], f"the field {name}") for name in MAPPINGS if fields.get(name)}
-    metrics: dict[str, MetricValue] = (
-        metrics_in(documents["metrics"], "the field metrics") if "metrics" in documents else {}
-    )
+    documents = {
+        name: json_document(fields[name], f"the field {name}", RULES if name == "metrics" else STRICT)
+        for name in MAPPINGS
+        if fields.get(name)
+    }
+    measured = metrics_in(documents["metrics"], "the field metrics") if "metrics" in documents else Measured({})
+    metrics = measured.metrics
     for name in WELL_KNOWN:
         if fields.get(name):
             if name in metrics:
@@ -246,7 +251,7 @@ def metadata_of(fields: dict[str, str]) -> VersionMetadata:
     parameters = parameters_in(documents["parameters"], "the field parameters") if "parameters" in documents else {}
     texts = {name: texts_in(documents[name], f"the field {name}") for name in ("tags", "data") if name in documents}
     aliases = fields.get("aliases")
-    return VersionMetadata(
+    metadata = VersionMetadata(
         metrics=metrics,
         parameters=parameters,
         tags=texts.get("tags", {}),
@@ -257,40 +262,43 @@ def metadata_of(fields: dict[str, str]) -> VersionMetadata:
         experiment_id=fields.get("experiment_id", ""),
         format=fields.get("format", ""),
     )
+    return metadata, measured.notes
 
 
-async def receive_upload(request: Request, registry: LocalRegistry, model: ModelName) -> ModelVersion:
-    """The version that an upload becomes.
+async def receive_upload(
+    request: Request, registry: LocalRegistry, model: ModelName
+) -> tuple[ModelVersion, tuple[str, ...]]:
+    """Return the version that an upload becomes, and notes about metrics that were skipped.
 
     Raises:
-        NotFound: There is no such model; told before the body is asked for.
-        BadInput: The form can't be read, lacks its file, or the bytes have another checksum than the client said.
-        Refused: It is too large, too slow, cut, or one too many.
+        NotFound: The model does not exist; detected before the body is read.
+        BadInput: The form is invalid or has no file, or the file has a different checksum than the client sent.
+        Refused: The upload is too large, too slow or interrupted, or too many uploads are in progress.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise Refused(415, "no_form", "an upload is multipart/form-data", hint=f"curl -F {FILE}=@model.pkl")
+        raise Refused(415, "no_form", "an upload is multipart/form-data", hint=f"curl -F {FILE_FIELD}=@model.pkl")
     query = _query(request)
     checksum = _checksum(request.headers.get(CHECKSUM_HEADER), "the header X-Checksum-Sha256")
     await run_sync(registry.model, model)
     length = request.headers.get("content-length", "")
     size = int(length) if length.isdecimal() and len(length) < 20 else 0
-    with UPLOADS.place():
+    with UPLOADS.slot():
         async with _on_threads(registry.open_upload(size)) as upload:
             form = Form(options[b"boundary"], upload.write)
             await _feed(request, form)
-            file_name = form.check_whole()
+            file_name = form.finish()
             fields = _merged(query, form.fields)
             in_form = _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
 
-            def push() -> ModelVersion:
-                metadata = metadata_of(fields)
+            def push() -> tuple[ModelVersion, tuple[str, ...]]:
+                metadata, notes = metadata_of(fields)
                 for expected in (checksum, in_form):
                     if expected and upload.digest() != expected:
                         raise BadInput(
                             f"the file that came is {upload.digest()}, and was to be {expected}", hint="send it again"
                         )
-                return registry.push_upload(
+                version = registry.push_upload(
                     upload,
                     file_name,
                     model,
@@ -298,18 +306,19 @@ async def receive_upload(request: Request, registry: LocalRegistry, model: Model
                     stage=fields.get("stage") or None,
                     parent=fields.get("parent") or None,
                 )
+                return version, notes
 
             return await run_sync(push)
 
 
 def _query(request: Request) -> dict[str, str]:
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         check_field(name)
-        if name in found:
+        if name in values:
             raise BadInput(f"the field {quoted(name)} is given twice")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def _merged(query: dict[str, str], fields: dict[str, str]) -> dict[str, str]:
@@ -329,7 +338,7 @@ def _checksum(text: str | None, where: str) -> Digest | None:
 
 
 async def _feed(request: Request, form: Form) -> None:
-    """Give the whole body to the form, a chunk on a thread while the next is collected."""
+    """Parse the whole body: each chunk in a thread, while the next is collected."""
     parsing: asyncio.Task[None] | None = None
     parts: list[bytes] = []
     size = 0
@@ -348,14 +357,14 @@ async def _feed(request: Request, form: Form) -> None:
     except ClientDisconnect:
         raise Refused(400, "cut", "the upload was cut") from None
     finally:
-        if parsing is not None and not parsing.done():  # nobody may write to what is about to be dropped
+        if parsing is not None and not parsing.done():  # the thread must not write to a closed upload
             with anyio.CancelScope(shield=True), suppress(MregError):
                 await parsing
 
 
 @asynccontextmanager
 async def _on_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
-    """A context that is entered and left on threads, since it may wait for disks and networks."""
+    """Enter and leave a context manager in threads, as it may wait for disks and networks."""
     value = await run_sync(manager.__enter__)
     try:
         yield value

@@ -1,4 +1,4 @@
-"""Routes of versions: uploaded, shown, changed, downloaded."""
+"""Routes of versions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from mreg.server.parameters import (
     Override,
     RegistryOf,
     Version,
-    answer,
     decoded,
-    needs,
-    paged,
+    json_response,
+    page_response,
+    requires_role,
 )
 from mreg.server.schemas import responses
 from mreg.server.upload import REQUEST, receive_upload
@@ -43,7 +43,7 @@ BYTES: dict[int | str, dict[str, Any]] = {
 
 
 class VersionChanges(Body):
-    """What is to be changed of a version; what is left out stays, and empty takes away."""
+    """Changes to a version; omitted keys keep their values, and empty values remove them."""
 
     description: str | None = None
     run_id: str | None = None
@@ -55,23 +55,28 @@ class VersionChanges(Body):
 async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONResponse:
     """Upload a file as the next version of a registered model.
 
-    The file is the part ``model_file``; everything else may be form fields or query parameters. With
-    ``X-Checksum-Sha256`` or the field ``checksum`` the bytes are held against it. A version is there when this answers,
-    and nothing is where it does not.
+    The file is the part ``model_file``; all other values are form fields or query parameters. If the header
+    ``X-Checksum-Sha256`` or the field ``checksum`` is set, the file is verified. The upload is atomic: it creates a
+    complete version or none. Metrics that are not finite numbers are skipped, and a ``Warning`` header names them.
     """
-    return answer(await receive_upload(request, registry, model))
+    version, notes = await receive_upload(request, registry, model)
+    response = json_response(version)
+    for note in notes:  # RFC 7234, 5.5
+        text = note.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.append("Warning", f'299 - "{text}"')
+    return response
 
 
 @router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
 def show_version(version: Version, registry: RegistryOf) -> JSONResponse:
-    """One version whole."""
-    return answer(registry.version(version))
+    """Return a version."""
+    return json_response(registry.version(version))
 
 
 @router.patch("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
 def edit_version(version: Version, body: VersionChanges, registry: RegistryOf) -> JSONResponse:
-    """Change what is said of a version; its bytes never change."""
-    return answer(
+    """Edit the metadata of a version; its artifact never changes."""
+    return json_response(
         registry.edit(
             version,
             description=body.description,
@@ -83,7 +88,9 @@ def edit_version(version: Version, body: VersionChanges, registry: RegistryOf) -
 
 
 @router.delete(
-    "/models/{model}/versions/{version}", responses=responses(schemas.Deletion), dependencies=[needs(Role.ADMIN)]
+    "/models/{model}/versions/{version}",
+    responses=responses(schemas.Deletion),
+    dependencies=[requires_role(Role.ADMIN)],
 )
 def delete_version(
     version: Version,
@@ -92,37 +99,37 @@ def delete_version(
     dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
     override: Override = "",
 ) -> JSONResponse:
-    """Delete a version; the history stays and its number is not given again."""
-    return answer(registry.delete(version, force=force, dry_run=dry_run, override=override))
+    """Delete a version; the history stays, and its number is never reused."""
+    return json_response(registry.delete(version, force=force, dry_run=dry_run, override=override))
 
 
 @router.put("/models/{model}/versions/{version}/tags/{key}", responses=responses(schemas.ModelVersion))
 def tag_version(version: Version, key: str, body: TagValue, registry: RegistryOf) -> JSONResponse:
     """Set a tag of a version."""
-    return answer(registry.tag(version, add={decoded(key): body.value}))
+    return json_response(registry.tag(version, add={decoded(key): body.value}))
 
 
 @router.delete("/models/{model}/versions/{version}/tags/{key}", responses=responses(schemas.ModelVersion))
 def untag_version(version: Version, key: str, registry: RegistryOf) -> JSONResponse:
-    """Take a tag of a version away."""
-    return answer(registry.tag(version, remove=[decoded(key)]))
+    """Remove a tag from a version."""
+    return json_response(registry.tag(version, remove=[decoded(key)]))
 
 
 @router.get("/models/{model}/versions/{version}/artifact", responses=BYTES)
 async def download_artifact(version: Version, registry: RegistryOf, request: Request) -> Response:
-    """The bytes of a version that is one file; with ranges and an entity tag."""
+    """Download the file of a version; supports ranges and entity tags."""
     return await download(request, registry, version, None)
 
 
 @router.get("/models/{model}/versions/{version}/files", responses=responses(list[schemas.StoredFile]))
 def list_files(version: Version, registry: RegistryOf) -> JSONResponse:
-    """The files of a version."""
-    return answer(registry.files(version))
+    """List the files of a version."""
+    return json_response(registry.files(version))
 
 
 @router.get("/models/{model}/versions/{version}/files/{path:path}", responses=BYTES)
 async def download_file(version: Version, path: str, registry: RegistryOf, request: Request) -> Response:
-    """The bytes of one file of a version; with ranges and an entity tag."""
+    """Download one file of a version; supports ranges and entity tags."""
     return await download(request, registry, version, decoded(path))
 
 
@@ -130,17 +137,17 @@ async def download_file(version: Version, path: str, registry: RegistryOf, reque
 def version_history(
     version: Version, registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, offset: Offset = 0
 ) -> JSONResponse:
-    """What happened to a version, newest first; also to one that was deleted, by its number."""
-    return paged(request, registry.history(version, limit=limit, offset=offset), limit, offset)
+    """List the events of a version, newest first; a deleted version is found by its number."""
+    return page_response(request, registry.history(version, limit=limit, offset=offset), limit, offset)
 
 
 @router.get("/models/{model}/versions/{version}/lineage", responses=responses(schemas.Lineage))
 def lineage(version: Version, registry: RegistryOf) -> JSONResponse:
-    """What a version was made from, and what was made from it, over all models."""
-    return answer(registry.lineage(version))
+    """Return the ancestors and descendants of a version in all models."""
+    return json_response(registry.lineage(version))
 
 
 @router.get("/models/{model}/versions/{version}/why", responses=responses(schemas.Why))
 def why(version: Version, registry: RegistryOf) -> JSONResponse:
-    """Why a version is where it is: who put it there, gates, approvals, against what it replaced."""
-    return answer(registry.why(version))
+    """Explain the stage of a version: the event, gates and approvals, and a comparison with the version before it."""
+    return json_response(registry.why(version))

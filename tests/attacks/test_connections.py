@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mreg.server import protocol
-from mreg.server.connections import Connections, limits_of, place_of
+from mreg.server.connections import Connections, compute_limits, network_of
 from tests.conftest import Mreg
 from tests.hostile import PEAK_BYTES
 from tests.server.conftest import Serve, Served, Tokens, in_process, serve, tokens  # noqa: F401
@@ -257,20 +257,20 @@ def test_descriptors_come_back_after_a_flood(serve: Serve, flood: Callable[..., 
 
 def test_limits_follow_from_the_files_that_may_be_open() -> None:
     for files in (16, 100, 256, 1024, 20_000, 1 << 20):
-        found = limits_of(files)
+        found = compute_limits(files)
         assert 1 <= found.per_address <= found.total <= 4096
         assert found.total + found.backlog < files
         if files >= 100:
             assert found.total + found.backlog + 4 * found.threads + 16 <= files
-    assert (limits_of(1024).total, limits_of(1024).per_address) == (512, 256)
-    assert (limits_of(1024, 30).per_address, limits_of(1024, 30, 30).per_address) == (15, 30)
+    assert (compute_limits(1024).total, compute_limits(1024).per_address) == (512, 256)
+    assert (compute_limits(1024, 30).per_address, compute_limits(1024, 30, 30).per_address) == (15, 30)
 
 
 def test_addresses_of_one_client_count_as_one() -> None:
-    assert place_of("192.0.2.1") == place_of("::ffff:192.0.2.1") == "192.0.2.1"
-    assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")
-    assert place_of("fe80::1%eth0") == place_of("fe80::2%eth1")
-    assert place_of("") == ""
+    assert network_of("192.0.2.1") == network_of("::ffff:192.0.2.1") == "192.0.2.1"
+    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:1") != network_of("2001:db8:0:1::1")
+    assert network_of("fe80::1%eth0") == network_of("fe80::2%eth1")
+    assert network_of("") == ""
 
 
 def test_the_address_with_most_connections_makes_room_and_the_log_says_so_once_a_minute(
@@ -279,11 +279,11 @@ def test_the_address_with_most_connections_makes_room_and_the_log_says_so_once_a
     class Fake:
         closed = False
 
-        def let_go(self) -> None:
+        def disconnect(self) -> None:
             self.closed = True
 
     now = [0.0]
-    connections = Connections(limits_of(100, 4, 4), lambda: now[0])
+    connections = Connections(compute_limits(100, 4, 4), lambda: now[0])
     greedy, modest = [Fake() for _ in range(3)], Fake()
     connections.admit(modest, "192.0.2.1")
     for one in greedy:

@@ -21,7 +21,7 @@ from mreg.domain.manifest import ManifestEntry
 from mreg.domain.paths import reserved_on_windows
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.local import LocalRegistry
-from mreg.server.ui.links import outside
+from mreg.server.ui.links import external_link
 from tests.hostile import attack, plant, printable_only, snapshot, untouched
 from tests.servers import Place
 
@@ -373,8 +373,8 @@ def test_a_value_that_mreg_would_not_store_is_corrupt_where_it_is_read(catalog: 
 
 def test_a_stored_address_that_a_browser_could_run_is_text_alone() -> None:
     for address in ("javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "JaVaScRiPt:x", "//x", "git@h:p"):
-        assert outside(address) == ""
-    assert outside("https://example.com/run") == "https://example.com/run"
+        assert external_link(address) == ""
+    assert external_link("https://example.com/run") == "https://example.com/run"
 
 
 @pytest.mark.parametrize("number", [2**31 - 1, 2**63 - 1, -5, "x"])

@@ -53,7 +53,7 @@ def test_the_quickstart_runs_the_main_job_in_a_copy(tmp_path: Path) -> None:
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     out = shell(f"sh {tmp_path}/examples/quickstart.sh")
     assert "$ mreg rollback digits --reason too slow in the shop" in out
-    assert out.endswith("Done. Everything above ran against a store of its own, which is gone again.\n")
+    assert out.endswith("Done. The registry of this run was temporary and is removed.\n")
     assert not list(Path(os.environ["HOME"]).rglob("catalog.db"))
 
 
@@ -88,7 +88,7 @@ def test_the_quickstart_runs_unchanged_on_a_shared_catalog(
 def test_two_people_share_a_bucket() -> None:
     out = shell(f"sh {EXAMPLES}/shared-bucket.sh", MREG_EXAMPLE_BIN=BIN)
     assert "grace$ mreg compare digits 1 2" in out
-    assert out.endswith("Done. The store and everything in it is gone again.\n")
+    assert out.endswith("Done. The server is stopped and all data is removed.\n")
 
 
 def test_a_teams_road_to_production() -> None:
@@ -98,14 +98,14 @@ def test_a_teams_road_to_production() -> None:
         "was rejected for Production by risk: slow on the oldest phones",
     ):
         assert words in out
-    assert out.endswith("Done. Everything above ran against a store of its own, which is gone again.\n")
+    assert out.endswith("Done. The registry of this run was temporary and is removed.\n")
 
 
 def test_a_promotion_deploys_a_service_and_a_broken_model_is_rolled_back() -> None:
     out = shell(f"sh {EXAMPLES}/deploy-hook/run.sh 2>&1")
     answers = [json.loads(line) for line in out.splitlines() if line.startswith('{"digit"')]
     assert answers == [{"digit": 0, "model": f"digits@{version}"} for version in (1, 2, 2)]
-    assert "the hook deploy failed for digits@3 in Production: 1, digits@3 did not come up" in out
+    assert "the hook deploy failed for digits@3 in Production: 1, digits@3 did not start" in out
     assert "digits@2 is back in Production" in out
 
 

@@ -329,7 +329,9 @@ def test_every_serve_line_of_the_readme_has_flags_that_the_server_has(command: M
 def test_the_exit_codes_page_has_the_status_of_every_error() -> None:
     from mreg.server.problems import STATUSES
 
-    rows = re.findall(r"^\| \d \|[^|]*\| (\d+) ([^|]*) \|", (ROOT / "docs/exit-codes.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| \d \|[^|]*\| (\d+) ([^|]*) \|", (ROOT / "docs/reference/exit-codes.md").read_text(), re.MULTILINE
+    )
     told = {code: int(status) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
     told |= {code: int(status) for _, codes in rows for status, code in re.findall(r", (\d+) `(\w+)`", codes)}
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.MregError)]
@@ -340,7 +342,7 @@ def test_the_exit_codes_page_has_the_status_of_every_error() -> None:
 
 
 def test_every_code_of_a_refusal_is_on_the_exit_codes_page() -> None:
-    page = (ROOT / "docs/exit-codes.md").read_text()
+    page = (ROOT / "docs/reference/exit-codes.md").read_text()
     for path in (ROOT / "mreg/server").glob("*.py"):
         for code in re.findall(r'Refused\(\s*\d+,\s*"(\w+)"', path.read_text()):
             assert f"`{code}`" in page, code

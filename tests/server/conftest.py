@@ -172,7 +172,7 @@ def in_process(registry: LocalRegistry) -> Iterator[Callable[..., Served]]:
     import uvicorn
 
     from mreg.server.app import build_app
-    from mreg.server.connections import Connections, limits_of
+    from mreg.server.connections import Connections, compute_limits
     from mreg.server.protocol import Protocol
     from mreg.server.settings import ServerSettings
 
@@ -183,7 +183,7 @@ def in_process(registry: LocalRegistry) -> Iterator[Callable[..., Served]]:
             build_app(registry, settings or ServerSettings()),
             port=0,
             ws="none",
-            http=Protocol.within(Connections(limits_of(1024))),  # type: ignore[arg-type]
+            http=Protocol.factory(Connections(compute_limits(1024))),  # type: ignore[arg-type]
             lifespan="off",
             access_log=False,
             log_config=None,

@@ -160,7 +160,7 @@ def test_who_reads_nothing_is_left_alone_and_one_too_many_comes_again(
         busy = server.get(ARTIFACT)
         assert (busy.status_code, busy.json()["code"], busy.headers["retry-after"]) == (503, "busy", "5")
         deadline = time.monotonic() + 20
-        while download.DOWNLOADS.under_way:
+        while download.DOWNLOADS.active:
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert len(server.get(ARTIFACT).content) == 32 << 20

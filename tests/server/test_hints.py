@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mreg
-from mreg.server.hints import OPERATORS, for_http
+from mreg.server.hints import OPERATORS, http_hint
 from tests.server.conftest import Served
 
 
@@ -70,8 +70,8 @@ from tests.server.conftest import Served
     ],
 )
 def test_a_command_becomes_the_request_that_does_the_same(hint: str, said: str) -> None:
-    assert for_http(hint) == said
-    assert for_http(said) == said
+    assert http_hint(hint) == said
+    assert http_hint(said) == said
 
 
 def texts(path: Path) -> set[str]:
@@ -102,7 +102,7 @@ def test_no_command_that_has_a_request_is_left_in_what_a_client_can_get() -> Non
         for path in sorted((package / part).rglob("*.py")):
             for text in texts(path):
                 seen += "mreg " in text
-                for word in re.findall(rf"\bmreg ({names}|[a-z]+)\b(?= |$)", for_http(text)):
+                for word in re.findall(rf"\bmreg ({names}|[a-z]+)\b(?= |$)", http_hint(text)):
                     if word not in OPERATORS and word in KNOWN:
                         left[text] = word
     assert seen > 50

@@ -26,7 +26,7 @@ from mreg.domain.policy import parse_policy
 from mreg.registry.local import LocalRegistry
 from mreg.server.app import build_app
 from mreg.server.settings import ServerSettings
-from mreg.server.ui.links import api, link, outside
+from mreg.server.ui.links import api, external_link, link
 from mreg.server.ui.trend import trend
 
 HOSTILE = "\x1b[31mred\x1b]8;;http://evil.example\x07 \u202egnp.exe \"><script>alert(1)</script> ' <img src=x onerror=alert(1)> {{ 7*7 }} &amp;"
@@ -323,7 +323,7 @@ def test_stored_text_is_shown_and_never_obeyed(client: Client, registry: LocalRe
     ],
 )
 def test_only_web_addresses_are_followed(address: str, followed: bool) -> None:
-    assert outside(address) == (address if followed else "")
+    assert external_link(address) == (address if followed else "")
 
 
 def test_a_part_of_an_address_stays_one_part() -> None:

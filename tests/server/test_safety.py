@@ -472,7 +472,7 @@ def test_a_catalog_that_goes_while_it_is_served_is_told_and_not_written_to(serve
 def test_it_starts_without_the_packages_of_other_places() -> None:
     code = (
         "import sys\nfor name in ('psycopg', 'botocore', 'boto3'): sys.modules[name] = None\n"
-        "from mreg.server.run import _import_everything\n_import_everything()"
+        "from mreg.server.run import _import_modules\n_import_modules()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

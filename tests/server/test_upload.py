@@ -293,7 +293,7 @@ def test_one_upload_too_many_is_asked_to_come_again(
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(f"{HEAD}Content-Length: 1000\r\n\r\n".encode() + FILE)
         deadline = time.monotonic() + 10
-        while not upload.UPLOADS.under_way:
+        while not upload.UPLOADS.active:
             assert time.monotonic() < deadline
         answer = server.upload(b"x")
         assert (answer.status_code, answer.headers["retry-after"], answer.json()["code"]) == (503, "5", "busy")

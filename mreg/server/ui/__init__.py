@@ -1,13 +1,13 @@
-"""The page at /ui: the registry to look at, in a browser, without anything from outside and without a script.
+"""The web page at /ui: a read-only view of the registry, without scripts and without files from other hosts.
 
-Every page is made here whole: HTML by Jinja2, charts and graphs as SVG within it, one stylesheet beside it. Nothing is
-changed from a page, and nothing that is stored is ever markup.
+The server renders each page completely: HTML by Jinja2, charts and graphs as inline SVG, and one stylesheet. Stored
+text is never inserted as markup.
 
 - ``pages``: the routes.
-- ``answers``: what a route gives: a page, also for an error, or an asset.
-- ``rendering``: templates, and the one way in which a stored text comes into them.
-- ``links``: every address on a page.
-- ``listing``, ``standing``, ``story``, ``trend``, ``tree``: values of the registry made ready to be shown.
+- ``responses``: pages, error pages and assets as responses.
+- ``rendering``: the templates and their filters, which escape all text.
+- ``links``: every URL of a page.
+- ``listing``, ``stage_entry``, ``timeline``, ``trend``, ``graph``: results of the registry, prepared for the templates.
 """
 
 from mreg.server.ui.pages import router

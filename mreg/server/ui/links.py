@@ -1,39 +1,39 @@
-"""Addresses: those of pages and of the API, made in one place, and which stored addresses may be followed."""
+"""URLs of pages and of the API, and the check of stored URLs."""
 
 from __future__ import annotations
 
 from urllib.parse import quote, urlencode, urlsplit
 
-FOLLOWED = ("http", "https")
-"""What a stored address may begin with to be a link; of any other the browser might run or open something."""
+LINK_SCHEMES = ("http", "https")
+"""URL schemes of stored URLs that become links; with other schemes, a browser could run code."""
 
 
 def link(*parts: object, **query: object) -> str:
-    """The address of a page: ``link("models", "team/classifier")`` is ``/ui/models/team%2Fclassifier``.
+    """Return the URL of a page: ``link("models", "team/classifier")`` is ``/ui/models/team%2Fclassifier``.
 
-    A part stays one part, whatever it holds. A query's values that are None or empty are left out.
+    Each part becomes one path segment. None and empty values of the query are omitted.
     """
     return _address(("ui", *parts), query)
 
 
 def api(*parts: object, **query: object) -> str:
-    """The address of something in the API, likewise."""
+    """Return the URL of a route of the API, as `link` does."""
     return _address(parts, query)
 
 
-def outside(address: str) -> str:
-    """The address itself, if a page may link to it; else empty."""
+def external_link(address: str) -> str:
+    """Return a stored URL if it is safe as a link, otherwise an empty string."""
     if not address.isprintable() or " " in address:
         return ""
     try:
-        split = urlsplit(address)
-        known = split.scheme.lower() in FOLLOWED and bool(split.hostname)
+        parts = urlsplit(address)
+        allowed = parts.scheme.lower() in LINK_SCHEMES and bool(parts.hostname)
     except ValueError:
         return ""
-    return address if known else ""
+    return address if allowed else ""
 
 
 def _address(parts: tuple[object, ...], query: dict[str, object]) -> str:
     path = "/" + "/".join(quote(str(part), safe="") for part in parts)
-    asked = urlencode([(name, str(value)) for name, value in query.items() if value not in (None, "")])
-    return f"{path}?{asked}" if asked else path
+    encoded = urlencode([(name, str(value)) for name, value in query.items() if value not in (None, "")])
+    return f"{path}?{encoded}" if encoded else path

@@ -1,4 +1,4 @@
-"""Lists as pages show them: which part of how many, which metrics have a column, what is folded away."""
+"""Lists for the templates: page ranges, metric columns and collapsed entries."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from mreg.domain.model import ModelVersion
 from mreg.results.models import ModelSummary
 from mreg.server.parameters import OFFSET_LIMIT
 
-COLUMNS = 4
-"""Metrics that a table of versions has columns for."""
+METRIC_COLUMNS = 4
+"""Maximum number of metric columns of a table of versions."""
 
-OPEN = 24
-"""Entries of a list that are seen at once; the rest is folded."""
+VISIBLE_ENTRIES = 24
+"""Number of entries of a list that are visible; the rest is collapsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """Which part of a list a page shows.
+class PageRange:
+    """The range of a list that a page shows.
 
     Attributes:
-        first: Place of its first thing from 1, 0 where it is empty; last likewise.
-        total: How many there are, None where that was not counted.
-        previous: Offset of the part before, None where there is none; following likewise.
+        first: Position of the first item, from 1; 0 if the range is empty.
+        last: Position of the last item.
+        total: Length of the list, None if it is unknown.
+        previous: Offset of the previous page, None for the first.
+        following: Offset of the next page, None for the last.
     """
 
     first: int
@@ -35,9 +37,9 @@ class Part:
     following: int | None
 
 
-def part(count: int, *, limit: int, offset: int, more: bool, total: int | None = None) -> Part:
-    """The part with so many things from an offset on."""
-    return Part(
+def page_range(count: int, *, limit: int, offset: int, more: bool, total: int | None = None) -> PageRange:
+    """Return the range with ``count`` items from an offset."""
+    return PageRange(
         first=offset + 1 if count else 0,
         last=offset + count,
         total=total,
@@ -49,35 +51,35 @@ def part(count: int, *, limit: int, offset: int, more: bool, total: int | None =
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entries:
-    """Things by name: those that are seen at once, and those that are folded."""
+    """Named values: the visible ones and the collapsed ones."""
 
-    seen: tuple[tuple[str, object], ...]
-    folded: tuple[tuple[str, object], ...]
+    visible: tuple[tuple[str, object], ...]
+    collapsed: tuple[tuple[str, object], ...]
 
     def __len__(self) -> int:
-        return len(self.seen) + len(self.folded)
+        return len(self.visible) + len(self.collapsed)
 
 
-def entries(things: Mapping[str, object], names: Iterable[str] | None = None) -> Entries:
-    """All things of a mapping, in the order of ``names`` where there is one."""
-    found = tuple((name, things[name]) for name in (things if names is None else names))
-    seen = OPEN if len(found) > OPEN + 6 else len(found)
-    return Entries(seen=found[:seen], folded=found[seen:])
+def entries(values: Mapping[str, object], names: Iterable[str] | None = None) -> Entries:
+    """Return the values of a mapping, in the order of ``names`` (default: of the mapping)."""
+    ordered = tuple((name, values[name]) for name in (values if names is None else names))
+    visible = VISIBLE_ENTRIES if len(ordered) > VISIBLE_ENTRIES + 6 else len(ordered)
+    return Entries(visible=ordered[:visible], collapsed=ordered[visible:])
 
 
 def metric_order(names: Iterable[str], *first: str) -> tuple[str, ...]:
-    """Names of metrics in the order that they are shown in: these first, then the well-known ones, then by name."""
+    """Return names of metrics in display order: ``first``, then the well-known ones, then alphabetically."""
     known = set(names)
     return tuple(dict.fromkeys([*(name for name in (*first, *WELL_KNOWN) if name in known), *sorted(known)]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionTable:
-    """Versions in rows.
+    """A table of versions.
 
     Attributes:
-        metrics: Those that have a column.
-        others: How many more metrics the versions have.
+        metrics: Metrics with a column.
+        others: Number of metrics without a column.
     """
 
     versions: Sequence[ModelVersion]
@@ -86,18 +88,19 @@ class VersionTable:
 
 
 def version_table(versions: Sequence[ModelVersion], *first: str) -> VersionTable:
-    """A table of versions; these metrics have the first columns."""
+    """Return a table of versions; the metrics ``first`` have the first columns."""
     names = metric_order((name for version in versions for name in version.metrics), *first)
-    return VersionTable(versions=versions, metrics=names[:COLUMNS], others=max(0, len(names) - COLUMNS))
+    return VersionTable(versions=versions, metrics=names[:METRIC_COLUMNS], others=max(0, len(names) - METRIC_COLUMNS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
-    """A model in a list.
+    """A row of the list of models.
 
     Attributes:
-        verdict: What the latest version is beside that in Production, None where one of them has no value or both are
-            one version.
+        verdict: Verdict of the latest version against Production, None if either has no value or both are the same
+            version.
+        rising: Whether the latest version has the higher value.
     """
 
     summary: ModelSummary
@@ -106,21 +109,21 @@ class ModelRow:
 
 
 def model_row(summary: ModelSummary) -> ModelRow:
-    """A model beside whose production version stands its latest."""
+    """Return the row of a model, with its latest version compared with Production."""
     latest, production = summary.latest_value, summary.production_value
     same = summary.model.latest_version == summary.model.production_version
     if latest is None or production is None or same:
         return ModelRow(summary=summary, verdict=None, rising=False)
-    way = direction(summary.metric, summary.model.directions)
-    return ModelRow(summary=summary, verdict=verdict(production, latest, way), rising=latest > production)
+    better = direction(summary.metric, summary.model.directions)
+    return ModelRow(summary=summary, verdict=verdict(production, latest, better), rising=latest > production)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRow:
-    """A metric of one version.
+    """A metric of a version.
 
     Attributes:
-        before: What the version had that was in the stage before, None where there is nothing to hold it against.
+        before: Value of the previous version of the stage, None if there is none.
     """
 
     name: str

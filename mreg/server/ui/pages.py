@@ -1,4 +1,4 @@
-"""The routes of the page, all of them for looking."""
+"""The routes of the web page; none of them changes the registry."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from mreg.server.parameters import (
     other_version,
     whole_model,
 )
-from mreg.server.ui.answers import PageRoute, asset_answer, page
+from mreg.server.ui.graph import lineage_graph
 from mreg.server.ui.links import link
-from mreg.server.ui.listing import entries, metric_order, model_row, part, version_table
-from mreg.server.ui.standing import metric_rows, standing
-from mreg.server.ui.story import told
-from mreg.server.ui.tree import drawing
+from mreg.server.ui.listing import entries, metric_order, model_row, page_range, version_table
+from mreg.server.ui.responses import PageRoute, asset_response, page
+from mreg.server.ui.stage_entry import metric_rows, stage_entry
+from mreg.server.ui.timeline import timeline
 from mreg.server.ui.trend import trend
 
-ITEMS = 50
-"""Models or versions of a page, unless the address says otherwise."""
+PAGE_SIZE = 50
+"""Default number of models or versions of a page."""
 
-TREND = 200
-"""The newest versions, whose metrics are drawn and can be chosen."""
+TREND_VERSIONS = 200
+"""Number of the newest versions in the chart of a metric."""
 
 EVENTS = 100
 VERSION_EVENTS = 20
 FILES = 200
 ROWS = 300
-"""How many of each a page shows at most; it says so where there are more."""
+"""Maximum number of rows of a page, which says so if there are more."""
 
 Text = Annotated[str, Query(max_length=4_000)]
 
@@ -63,22 +63,22 @@ def models(
     registry: RegistryOf,
     q: Text = "",
     sort: Text = "",
-    limit: Limit = ITEMS,
+    limit: Limit = PAGE_SIZE,
     offset: Offset = 0,
 ) -> Response:
-    """All models, latest and production side by side; or the versions that are searched for."""
+    """Show all models with their latest and production versions, or the versions that a search finds."""
     if q or sort:
         return _search(request, registry, q, sort, limit, offset)
-    found = registry.models(limit=limit, offset=offset)
-    rows = tuple(model_row(summary) for summary in found)
-    shown = part(len(rows), limit=limit, offset=offset, more=found.more)
-    return page(request, "models.html", rows=rows, part=shown, q="", sort="")
+    summaries = registry.models(limit=limit, offset=offset)
+    rows = tuple(model_row(summary) for summary in summaries)
+    shown = page_range(len(rows), limit=limit, offset=offset, more=summaries.more)
+    return page(request, "models.html", rows=rows, range=shown, q="", sort="")
 
 
 def _search(request: Request, registry: LocalRegistry, q: str, sort: str, limit: int, offset: int) -> Response:
-    heard, notices = _hearing(registry)
+    registry, notices = _with_notices(registry)
     try:
-        found = heard.search(q, sort=sort or None, limit=limit, offset=offset)
+        found = registry.search(q, sort=sort or None, limit=limit, offset=offset)
         where = parse(q)
     except BadInput as error:
         return page(request, "search.html", status=400, error=error, q=q, sort=sort)
@@ -89,22 +89,22 @@ def _search(request: Request, registry: LocalRegistry, q: str, sort: str, limit:
         "search.html",
         error=None,
         table=version_table(found, by, *asked),
-        part=part(len(found), limit=limit, offset=offset, more=found.more),
+        range=page_range(len(found), limit=limit, offset=offset, more=found.more),
         notices=notices,
         q=q,
         sort=sort,
     )
 
 
-def _hearing(registry: LocalRegistry) -> tuple[LocalRegistry, list[str]]:
-    """The registry, and what it has to say beside its results."""
+def _with_notices(registry: LocalRegistry) -> tuple[LocalRegistry, list[str]]:
+    """Return the registry and the list that receives its notices."""
     notices: list[str] = []
     return registry.acting_as(registry.actor, notices.append), notices
 
 
 @router.get("/ui/")
-def with_a_slash() -> Response:
-    """The page is at /ui."""
+def redirect_to_models() -> Response:
+    """Redirect to /ui."""
     return RedirectResponse(link(), status_code=308)
 
 
@@ -114,18 +114,18 @@ def model_page(
     model: Model,
     registry: RegistryOf,
     metric: Text = "",
-    limit: Limit = ITEMS,
+    limit: Limit = PAGE_SIZE,
     offset: Offset = 0,
 ) -> Response:
-    """One model: what is said of it, how a metric went, its versions."""
-    newest = model_versions(registry, model, limit=max(TREND, limit))
+    """Show a model, the trend of a metric, and the versions."""
+    newest = model_versions(registry, model, limit=max(TREND_VERSIONS, limit))
     end = offset + limit
     found, more = newest.versions[offset:end], newest.more or end < len(newest.versions)
     if newest.more and end > len(newest.versions):
         shown = model_versions(registry, model, limit=limit, offset=offset)
         found, more = shown.versions, shown.more
-    recent = newest.versions[:TREND]
-    names = metric_order((name for one in recent for name in one.metrics), newest.metric)
+    recent = newest.versions[:TREND_VERSIONS]
+    names = metric_order((name for version in recent for name in version.metrics), newest.metric)
     chosen = metric or newest.metric
     return page(
         request,
@@ -135,31 +135,31 @@ def model_page(
         metric_names=names[:ROWS],
         recent=recent,
         table=version_table(found, newest.metric),
-        part=part(len(found), limit=limit, offset=offset, more=more, total=newest.model.version_count),
+        range=page_range(len(found), limit=limit, offset=offset, more=more, total=newest.model.version_count),
         compared=_compared(newest),
         newest_metric=newest.metric,
         tags=entries(newest.model.tags),
     )
 
 
-def _compared(found: ModelVersions) -> tuple[str, str] | None:
-    """Which two versions are worth a comparison first; None where there are not two."""
-    if len(found.versions) < 2:
+def _compared(listed: ModelVersions) -> tuple[str, str] | None:
+    """Return the two versions that the comparison form suggests; None if the model has only one."""
+    if len(listed.versions) < 2:
         return None
-    latest = found.model.latest_version or found.versions[0].version
-    if found.model.production_version not in (None, latest):
+    latest = listed.model.latest_version or listed.versions[0].version
+    if listed.model.production_version not in (None, latest):
         return "production", str(latest)
-    return str(next(one.version for one in found.versions if one.version != latest)), str(latest)
+    return str(next(version.version for version in listed.versions if version.version != latest)), str(latest)
 
 
 @router.get("/ui/models/{model}/versions/{version}")
 def version_page(request: Request, version: Version, registry: RegistryOf) -> Response:
-    """One version whole."""
+    """Show a version."""
     found = registry.version(version)
     model = registry.model(found.model_name)
-    troubles: list[MregError] = []
-    why = _why(registry, found, troubles)
-    files = _files(registry, found, troubles) if found.artifact.kind is ArtifactKind.FOLDER else ()
+    problems: list[MregError] = []
+    why = _why(registry, found, problems)
+    files = _files(registry, found, problems) if found.artifact.kind is ArtifactKind.FOLDER else ()
     events = registry.history(found.reference, limit=VERSION_EVENTS)
     return page(
         request,
@@ -171,77 +171,77 @@ def version_page(request: Request, version: Version, registry: RegistryOf) -> Re
         tags=entries(found.tags),
         data=entries(found.data),
         environment=entries(found.source.environment),
-        standing=standing(why) if why is not None else None,
+        entry=stage_entry(why) if why is not None else None,
         files=files[:FILES],
-        drawing=drawing(registry.lineage(found.reference)),
-        events=told(events, found.model_name),
+        graph=lineage_graph(registry.lineage(found.reference)),
+        events=timeline(events, found.model_name),
         more_events=events.more,
-        troubles=troubles,
+        problems=problems,
     )
 
 
 @router.get("/ui/models/{model}/versions/{version}/artifact")
 async def artifact(request: Request, version: Version, registry: RegistryOf) -> Response:
-    """The bytes of a version that is one file, here too: a browser knows a token for /ui alone."""
+    """Download the file of a version; a browser sends its token only to /ui."""
     return await download(request, registry, version, None)
 
 
 @router.get("/ui/models/{model}/versions/{version}/files/{path:path}")
 async def file(request: Request, version: Version, path: str, registry: RegistryOf) -> Response:
-    """The bytes of one file of a version, likewise."""
+    """Download one file of a version."""
     return await download(request, registry, version, decoded(path))
 
 
-def _why(registry: LocalRegistry, version: ModelVersion, troubles: list[MregError]) -> Why | None:
-    """Why it is where it is; None where that can't be told, which is no reason to show nothing of it."""
+def _why(registry: LocalRegistry, version: ModelVersion, problems: list[MregError]) -> Why | None:
+    """Return why a version is in its stage; None if that fails, so that the page shows the rest."""
     try:
         return registry.why(version.reference)
     except MregError as error:
-        troubles.append(error)
+        problems.append(error)
         return None
 
 
-def _files(registry: LocalRegistry, version: ModelVersion, troubles: list[MregError]) -> tuple[StoredFile, ...]:
+def _files(registry: LocalRegistry, version: ModelVersion, problems: list[MregError]) -> tuple[StoredFile, ...]:
     try:
         return registry.files(version.reference)
     except MregError as error:
-        troubles.append(error)
+        problems.append(error)
         return ()
 
 
 @router.get("/ui/models/{model}/compare")
 def compare_page(request: Request, model: Model, registry: RegistryOf, version_a: Text, version_b: Text) -> Response:
-    """Two versions and what differs."""
-    heard, notices = _hearing(registry)
-    found = heard.compare(other_version(model, version_a.strip()), other_version(model, version_b.strip()))
-    groups = [(name, tuple(changes)) for name, changes in groupby(found.changes, key=lambda change: change.group)]
+    """Show the differences of two versions."""
+    registry, notices = _with_notices(registry)
+    comparison = registry.compare(other_version(model, version_a.strip()), other_version(model, version_b.strip()))
+    groups = [(name, tuple(changes)) for name, changes in groupby(comparison.changes, key=lambda change: change.group)]
     return page(
         request,
         "compare.html",
         model=registry.model(model),
-        found=found,
-        metrics=found.metrics[:ROWS],
-        counts=_counts(row.verdict for row in found.metrics),
+        comparison=comparison,
+        metrics=comparison.metrics[:ROWS],
+        counts=_counts(row.verdict for row in comparison.metrics),
         groups=[(name, changes[:ROWS], len(changes)) for name, changes in groups],
         notices=notices,
     )
 
 
 def _counts(verdicts: Iterable[Verdict]) -> tuple[tuple[Verdict, int], ...]:
-    """How often there is each verdict, those that there are none of left out."""
-    found = list(verdicts)
-    return tuple((verdict, found.count(verdict)) for verdict in Verdict if verdict in found)
+    """Return the number of metrics with each verdict that occurs."""
+    occurring = list(verdicts)
+    return tuple((verdict, occurring.count(verdict)) for verdict in Verdict if verdict in occurring)
 
 
 @router.get("/ui/models/{model}/history")
 def model_history_page(request: Request, model: Model, registry: RegistryOf, limit: Limit = EVENTS) -> Response:
-    """What happened to a model and its versions, newest first."""
+    """Show the history of a model and its versions, newest first."""
     events = registry.history(whole_model(model), limit=limit)
     return page(
         request,
         "history.html",
         model=registry.model(model),
-        events=told(events, model),
+        events=timeline(events, model),
         limit=limit,
         more=events.more,
     )
@@ -249,18 +249,18 @@ def model_history_page(request: Request, model: Model, registry: RegistryOf, lim
 
 @router.get("/ui/history")
 def history_page(request: Request, registry: RegistryOf, limit: Limit = EVENTS) -> Response:
-    """What happened to anything, newest first."""
+    """Show the history of all models, newest first."""
     events = registry.history(limit=limit)
-    return page(request, "history.html", model=None, events=told(events), limit=limit, more=events.more)
+    return page(request, "history.html", model=None, events=timeline(events), limit=limit, more=events.more)
 
 
 @router.get("/ui/static/{name}")
 def static_page(request: Request, name: str) -> Response:
-    """The stylesheet and the icon."""
-    return asset_answer(request, name)
+    """Return the stylesheet or the icon."""
+    return asset_response(request, name)
 
 
 @router.get("/ui/{path:path}")
-def nothing() -> Response:
-    """Anything else below /ui."""
+def not_found() -> Response:
+    """Return 404 for other paths below /ui."""
     raise HTTPException(404)

@@ -1,4 +1,4 @@
-"""Templates, and how values come into them: stored text harmless, numbers short, times in UTC."""
+"""Templates and their filters: escaped text, short numbers, times in UTC."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 from mreg.domain.metrics import MetricValue
 from mreg.domain.text import printable
-from mreg.server.ui.links import api, link, outside
+from mreg.server.ui.links import api, external_link, link
 
 VALUE_LIMIT = 500
-"""Characters of a value that a page shows; the API has it whole."""
+"""Maximum number of characters of a value on a page; the API returns all of it."""
 
 ASSETS = {"style.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
-"""Files beside the pages, and what they are."""
+"""The static files and their media types."""
 
 
 @cache
 def asset(name: str) -> bytes:
-    """The bytes of one of `ASSETS`."""
+    """Return the content of one of `ASSETS`."""
     return (files("mreg.server.ui") / "static" / name).read_bytes()
 
 
 @cache
 def asset_link(name: str) -> str:
-    """The address of an asset; it changes with the asset's bytes, so that a browser may keep them."""
+    """Return the URL of an asset; it has the digest of the asset, so that browsers cache it."""
     return link("static", name, v=hashlib.sha256(asset(name)).hexdigest()[:16])
 
 
 def number(value: MetricValue) -> str:
-    """A number for people: up to six significant digits, whole numbers whole unless they are very long."""
+    """Return a number with at most six significant digits; integers below 10^15 have all digits."""
     return f"{value:.6g}" if isinstance(value, float) or abs(value) >= 10**15 else str(value)
 
 
 def signed(value: MetricValue) -> str:
-    """A difference for people, with its sign."""
+    """Return a difference like `number`, with its sign."""
     return f"{value:+.6g}" if isinstance(value, float) or abs(value) >= 10**15 else f"{value:+d}"
 
 
 def size(count: int) -> str:
-    """A number of bytes in the largest unit that leaves a digit before the point."""
+    """Return a number of bytes in the largest unit of which it has at least one."""
     if count < 1_000:
         return "1 byte" if count == 1 else f"{count} bytes"
     value = float(count)
@@ -59,15 +59,15 @@ def size(count: int) -> str:
     return f"{value:.3g} {unit}"
 
 
-def when(at: datetime) -> Markup:
-    """A time to the minute in UTC, with its microseconds for programs."""
+def timestamp(at: datetime) -> Markup:
+    """Return a time in UTC to the minute; the ``datetime`` attribute has the microseconds."""
     return Markup('<time datetime="{}">{}\u00a0UTC</time>').format(
         time_text(at), at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
     )
 
 
 def shortened(text: object, limit: int = 60) -> str:
-    """The text in one line, cut in its middle, so that its beginning and its end still tell what it is."""
+    """Return the text in one line; a long text is cut in the middle, so that its start and end remain."""
     shown = printable(" ".join(str(text).split()))
     if len(shown) <= limit:
         return shown
@@ -75,41 +75,47 @@ def shortened(text: object, limit: int = 60) -> str:
     return f"{shown[: limit - end - 1]}…{shown[-end:]}"
 
 
-def beginning(text: str, limit: int = VALUE_LIMIT) -> str:
-    """The beginning of a long text, with the number of its characters."""
+def truncated(text: str, limit: int = VALUE_LIMIT) -> str:
+    """Return the text; a long text is cut and followed by its number of characters."""
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
 def lines(text: str) -> Markup:
-    """A text of several lines, to be shown as they are."""
+    """Return a text of several lines as markup."""
     return Markup("{}").format(escape(printable(text.replace("\r\n", "\n"), keep_newlines=True)))
 
 
 def digest(value: Digest) -> str:
-    """The beginning of a digest, enough to find it by."""
+    """Return the first 12 digits of a digest, enough to search for it."""
     return f"{value.algorithm}:{value.value[:12]}…"
 
 
-def _harmless(value: Any) -> Any:
-    """What is put into a template: every text with what a browser could obey written out, before it is escaped."""
+def _printable_text(value: Any) -> Any:
+    """Replace nonprintable characters of a text that a template inserts, before the text is escaped."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache
 def templates() -> Environment:
-    """The templates; a name that a template uses and nobody gave is an error."""
-    found = Environment(
+    """Return the templates; an undefined name in a template is an error."""
+    environment = Environment(
         loader=PackageLoader("mreg.server.ui"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_harmless,
+        finalize=_printable_text,
         auto_reload=False,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {
-        "number": number, "signed": signed, "size": size, "when": when, "shortened": shortened,
-        "beginning": beginning, "lines": lines, "digest": digest,
+    environment.filters |= {
+        "number": number, "signed": signed, "size": size, "timestamp": timestamp, "shortened": shortened,
+        "truncated": truncated, "lines": lines, "digest": digest,
     }  # fmt: skip
-    found.globals |= {"link": link, "api": api, "outside": outside, "asset": asset_link, "mreg_version": __version__}
-    return found
+    environment.globals |= {
+        "link": link,
+        "api": api,
+        "external_link": external_link,
+        "asset": asset_link,
+        "mreg_version": __version__,
+    }
+    return environment

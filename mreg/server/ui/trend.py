@@ -1,7 +1,7 @@
-"""The trend of a metric over versions as a chart: where everything stands, as shares of whatever room there is.
+"""The trend of a metric over versions as a chart.
 
-Everything is in percent of the chart's width and height, so that the chart fills a telephone and a wide screen alike
-while its letters and points keep their sizes.
+Positions are percentages of the width and height of the chart, so that it fills any screen while text and points keep
+their sizes.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from mreg.domain.model import ModelVersion, RegisteredModel
 
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 LINES = 8
-"""Lines across the chart, at most."""
+"""Maximum number of grid lines."""
 
 SIDE = 1_000
-"""Units of a side of the square in which paths are drawn, before it is stretched."""
+"""Side of the square in which paths are drawn before they are stretched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A version's value of the metric.
+    """The value of a version.
 
     Attributes:
-        x: Share of the width in percent from the left.
-        y: Share of the height in percent from the top.
+        x: Distance from the left in percent of the width.
+        y: Distance from the top in percent of the height.
     """
 
     version: ModelVersion
@@ -38,7 +38,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line across the chart with its value."""
+    """A grid line with its value."""
 
     label: str
     y: float
@@ -49,11 +49,12 @@ class Trend:
     """A chart of one metric, the oldest version first.
 
     Attributes:
-        direction: Which way the metric is better, None where that is unknown.
-        points: Empty where no version has the metric.
-        lines: From the top down, at equal distances.
-        path: Of the line through the points, in a square of `SIDE` units; area: of what is under it.
-        best: The best point, or None where the direction is unknown.
+        direction: Direction of the metric, None if it is unknown.
+        points: Empty if no version has the metric.
+        lines: Grid lines from the top down, at equal distances.
+        path: SVG path through the points, in a square of `SIDE` units.
+        area: SVG path around the area below the points.
+        best: The best point, None if the direction is unknown.
     """
 
     metric: str
@@ -66,24 +67,24 @@ class Trend:
 
     @property
     def lowest(self) -> Point:
-        """The point of the least value, the newest of several."""
+        """The newest point with the lowest value."""
         return min(reversed(self.points), key=lambda point: point.value)
 
     @property
     def highest(self) -> Point:
-        """The point of the largest value, the newest of several."""
+        """The newest point with the highest value."""
         return max(reversed(self.points), key=lambda point: point.value)
 
 
 def trend(model: RegisteredModel, versions: Iterable[ModelVersion], metric: str) -> Trend:
-    """The chart of a metric over versions that come newest first; those without the metric have no point."""
-    found = [(one, one.metrics[metric]) for one in versions if metric in one.metrics][::-1]
-    way = direction(metric, model.directions)
-    if not found:
-        return Trend(metric=metric, direction=way, points=(), lines=(), path="", area="", best=None)
-    values = [float(value) for _, value in found]
+    """Return the chart of a metric over versions, given newest first; versions without the metric have no point."""
+    measured = [(version, version.metrics[metric]) for version in versions if metric in version.metrics][::-1]
+    better = direction(metric, model.directions)
+    if not measured:
+        return Trend(metric=metric, direction=better, points=(), lines=(), path="", area="", best=None)
+    values = [float(value) for _, value in measured]
     scale = _scale(min(values), max(values))
-    first, last = found[0][0].version, found[-1][0].version
+    first, last = measured[0][0].version, measured[-1][0].version
     points = tuple(
         Point(
             version=version,
@@ -91,7 +92,7 @@ def trend(model: RegisteredModel, versions: Iterable[ModelVersion], metric: str)
             x=100 * (version.version - first) / (last - first) if last > first else 50.0,
             y=100 - 100 * _share(float(value), scale),
         )
-        for version, value in found
+        for version, value in measured
     )
     corners = [f"{point.x * SIDE / 100:.1f} {point.y * SIDE / 100:.1f}" for point in points]
     path = f"M{'L'.join(corners)}" if len(corners) > 1 else ""
@@ -99,28 +100,28 @@ def trend(model: RegisteredModel, versions: Iterable[ModelVersion], metric: str)
     best = {Direction.HIGHER: max, Direction.LOWER: min}
     return Trend(
         metric=metric,
-        direction=way,
+        direction=better,
         points=points,
         lines=tuple(
             Line(label=label, y=100 - 100 * _share(value, scale)) for value, label in reversed(_labelled(scale))
         ),
         path=path,
         area=f"{path}L{ends[1]:.1f} {SIDE}L{ends[0]:.1f} {SIDE}Z" if path else "",
-        best=best[way](reversed(points), key=lambda point: point.value) if way is not None else None,
+        best=best[better](reversed(points), key=lambda point: point.value) if better is not None else None,
     )
 
 
 def _share(value: float, scale: tuple[float, ...]) -> float:
-    """How far up a value stands between the ends of a scale, from 0 to 1."""
+    """Return the position of a value between the ends of a scale, from 0 to 1."""
     low, high = scale[0], scale[-1]
     span = high / 2 - low / 2  # halved first: the span of the largest floats would be infinite
     return (value / 2 - low / 2) / span if span else 0.5
 
 
 def _scale(low: float, high: float) -> tuple[float, ...]:
-    """Round values at equal distances with all values between the first and the last.
+    """Return round values at equal distances that enclose both values.
 
-    Where floats can't hold such, as at the ends of their range, only the two values themselves.
+    If floats are not precise enough, as at the ends of their range, return only the two values.
     """
     span = high - low
     if not span:
@@ -136,14 +137,14 @@ def _scale(low: float, high: float) -> tuple[float, ...]:
 
 
 def _labelled(scale: tuple[float, ...]) -> tuple[tuple[float, str], ...]:
-    """Each value with a label of as many digits as tell it from the others."""
+    """Return each value with a label, with enough digits to distinguish the labels."""
     step = abs(scale[-1] - scale[0]) / max(1, len(scale) - 1)
     for digits in (4, 6, 9, 12, 17):
         labels = [f"{value:.{digits}g}" for value in scale]
         apart = len(set(labels)) == len(scale)
-        if apart and all(abs(float(label) - one) <= step / 100 for label, one in zip(labels, scale, strict=True)):
+        if apart and all(abs(float(label) - value) <= step / 100 for label, value in zip(labels, scale, strict=True)):
             break
-    if not any("e" in label for label in labels):  # as many decimals in each, so that they stand below each other
+    if not any("e" in label for label in labels):  # the same number of decimals in each, so that they align
         decimals = max(len(label.partition(".")[2]) for label in labels)
         labels = [f"{value:.{decimals}f}" for value in scale]
     return tuple(zip(scale, labels, strict=True))

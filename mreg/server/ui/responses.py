@@ -1,0 +1,85 @@
+"""Responses of the web page: pages, error pages and assets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from mreg.errors import MregError, NotFound
+from mreg.server import problems
+from mreg.server.guard import Caller
+from mreg.server.ui.rendering import ASSETS, asset, asset_link, templates
+
+PAGE_HINT = "the list of models leads everywhere"
+"""Hint of error pages, instead of the hint for clients of the API."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+def page(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
+    """Return the page that a template renders with these values."""
+    caller: Caller = request.scope["mreg.caller"]
+    state = request.app.state
+    # A browser sends the token of the page only to /ui, so links to the API would be refused.
+    shared = {"profile": state.registry.profile.name, "reader": caller.name, "api_open": not state.settings.needs_token}
+    return HTMLResponse(templates().get_template(template).render(shared, **values), status_code=status)
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages, with the statuses, messages and hints of the API."""
+
+    def get_route_handler(self) -> Handler:
+        """Return a handler that turns the errors of the route into pages."""
+        handle = super().get_route_handler()
+
+        async def handle_as_page(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except MregError as error:
+                return error_page(request, problems.error_response(request, error))
+            except RequestValidationError as error:
+                return error_page(request, problems.validation_response(request, error), hint=PAGE_HINT)
+            except problems.Refused as error:
+                return error_page(request, problems.http_error_response(request, error))
+            except HTTPException as error:
+                return error_page(request, problems.http_error_response(request, error), hint=PAGE_HINT)
+
+        return handle_as_page
+
+
+def error_page(request: Request, problem: Response, *, hint: str | None = None) -> Response:
+    """Return a problem as a page.
+
+    Args:
+        hint: Hint of the page (default: the hint of the problem).
+    """
+    document = json.loads(bytes(problem.body))
+    return page(
+        request,
+        "error.html",
+        status=problem.status_code,
+        title=document["title"],
+        message=document["detail"],
+        hint=document["hint"] if hint is None else hint,
+        code=document["code"],
+    )
+
+
+def asset_response(request: Request, name: str) -> Response:
+    """Return an asset; browsers cache it if its URL has the current digest.
+
+    Raises:
+        NotFound: The asset does not exist.
+    """
+    if name not in ASSETS:
+        raise NotFound("there is nothing at this path", hint=PAGE_HINT)
+    current = asset_link(name).endswith(f"?{request.url.query}")
+    caching = "private, max-age=31536000, immutable" if current else "no-cache"
+    return Response(asset(name), media_type=ASSETS[name], headers={"Cache-Control": caching})

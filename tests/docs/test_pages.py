@@ -1,0 +1,25 @@
+"""The shell lines of the README, the tutorials and the how-to guides run, and print what the pages show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT, Page, problem, run
+from tests.docs.servers import replacements
+
+PAGES = [
+    ROOT / "docs/index.md",
+    *sorted((ROOT / "docs").glob("tutorials/*.md")),
+    *sorted((ROOT / "docs").glob("how-to/*.md")),
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_lines_of_a_page_run_and_print_what_it_shows(
+    path: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Page(path)
+    printed = run(page, tmp_path / "home", replacements(page.needs, request.getfixturevalue, monkeypatch))
+    assert not (found := problem(page, printed)), found
