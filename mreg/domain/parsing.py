@@ -46,10 +46,10 @@ def parse(text: str) -> Expression | None:
 
 
 def with_instants(text: str, instant: Callable[[str], str]) -> str:
-    """Return a search expression with a zone added to each time that lacks one.
+    """Return a search expression with a zone added to each time that lacks one or names it by an abbreviation.
 
     Args:
-        instant: Returns a time without a zone as a time with one.
+        instant: Returns a time with its zone as an offset.
 
     Raises:
         BadInput: The expression cannot be parsed, or ``instant`` refuses a time.
@@ -57,11 +57,14 @@ def with_instants(text: str, instant: Callable[[str], str]) -> str:
     _check_length("search expression", text)
     if not text.strip():
         return text
-    parser = _Parser(text)
+    parser = _Parser(text, any_time=True)
     parser.whole()
     for start, end, time in reversed(parser.times):
-        if read_time(time).tzinfo is None:
-            text = f"{text[:start]}'{instant(time)}'{text[end:]}"
+        if not _has_offset(time):
+            try:
+                text = f"{text[:start]}'{instant(time)}'{text[end:]}"
+            except BadInput as error:
+                raise parser.wrong(f"{error.message} ({error.hint})", start) from None
     if len(text) > LENGTH_LIMIT:
         raise BadInput(
             f"the search expression has {len(text)} characters after zones were added to its times; "
@@ -69,6 +72,13 @@ def with_instants(text: str, instant: Callable[[str], str]) -> str:
             hint="split it into several searches",
         )
     return text
+
+
+def _has_offset(time: str) -> bool:
+    try:
+        return read_time(time).tzinfo is not None
+    except BadInput:
+        return False
 
 
 def parse_gate(text: str) -> Expression:
@@ -128,9 +138,11 @@ class _Token:
 class _Parser:
     """Recursive descent over the tokens of a text."""
 
-    def __init__(self, text: str, *, gate: bool = False) -> None:
+    def __init__(self, text: str, *, gate: bool = False, any_time: bool = False) -> None:
         self.text = text
         self.gate = gate
+        self.any_time = any_time
+        """Times are not checked."""
         self.tokens = self._tokens()
         self.place = 0
         self.depth = 0
@@ -342,7 +354,7 @@ class _Parser:
             if kind is FieldKind.STATUS:
                 return ModelStatus(text.lower()).value
             if kind is FieldKind.TIME:
-                found = parse_time(text)
+                found = text if self.any_time else parse_time(text)
                 self.times.append((token.at, token.at + len(token.text), text))
                 return found
         except BadInput as error:

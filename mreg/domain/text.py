@@ -97,6 +97,18 @@ def counted(count: int, noun: str, several: str = "") -> str:
     return f"{count:,} {noun if count == 1 else several or noun + 's'}"
 
 
+def size_text(count: int) -> str:
+    """Return a number of bytes with three digits, in the largest decimal unit of which it has at least one."""
+    if count < 1_000:
+        return counted(count, "byte")
+    value = float(count)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        value /= 1_000
+        if value < 999.5 or unit == "PB":
+            break
+    return f"{value:.3g} {unit}"
+
+
 def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Return at most ``count`` known words that are similar to a word, most similar first."""
     from difflib import get_close_matches

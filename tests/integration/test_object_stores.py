@@ -477,7 +477,7 @@ def test_gc_removes_the_probes_of_killed_clients(
     probes = [key for key in left_probes(in_bucket) if key not in foreign]
     assert {key.rpartition("/")[0] or key.rpartition("-")[0] for key in probes} == {f"{KEY}.probe", "probes"}
     done = command("gc", "--grace", "0s", "--remove", "--yes")
-    assert (done.code, f"left alone: {len(probes)} unfinished" in done.err) == (0, True), done
+    assert (done.code, f"too young to remove: {len(probes)} unfinished" in done.err) == (0, True), done
     assert set(probes) <= set(left_probes(in_bucket))
     monkeypatch.setattr(gc, "PUSH_LIVES", timedelta(0))
     assert sorted(one["name"] for one in json.loads(command("gc", "--grace", "0s", "--json").out)) == probes

@@ -107,7 +107,7 @@ def test_a_plan_shows_everything_and_changes_nothing(policy: As, command: Mreg) 
     found = json.loads(policy("ada", "promote", "m@2", "--plan", "--json").out)
     assert (found["allowed"], found["archived"], found["may_approve"]) == (False, ["m@1"], ["lead", "risk"])
     assert (
-        "| 1 approval | failed | 0 by nobody yet; lead, risk may |"
+        "| 1 approval | failed | 0 of 1; lead, risk can approve |"
         in policy("ada", "promote", "m@2", "--plan", "--format", "md").out
     )
     assert command("history").out == before
@@ -181,7 +181,7 @@ def test_what_waits_is_listed_with_who_may_decide(policy: As) -> None:
     assert done.out.splitlines()[1:] == [
         "m@2\tProduction\taccuracy >= 0.9\tpassed\taccuracy 0.95",
         "m@2\tProduction\taccuracy >= production.accuracy - 0.005\tpassed\taccuracy 0.95; production.accuracy - 0.005 = 0.925 of m@1",
-        "m@2\tProduction\t1 approval\tfailed\t0 by nobody yet; lead, risk may",
+        "m@2\tProduction\t1 approval\tfailed\t0 of 1; lead, risk can approve",
     ]
     policy("lead", "approve", "m@2")
     assert json.loads(policy("ada", "approvals", "--json").out) == []

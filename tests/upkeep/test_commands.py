@@ -161,8 +161,8 @@ def test_verify_tells_of_blobs_of_no_version_in_every_format(story: Mreg, form: 
     done = story("verify", "--format", form)
     assert done.code == 0
     if form in ("plain", "csv"):
-        assert "1 blob of no version, 1 byte" in done.err
+        assert "1 unreferenced blob, 1 byte" in done.err
     else:
         assert done.err == ""
-        assert ("1 blob of no version" in done.out) or json.loads(done.out)["unreferenced"] == 1
+        assert ("1 unreferenced blob" in done.out) or json.loads(done.out)["unreferenced"] == 1
     assert story("verify", "-q").err == ""
