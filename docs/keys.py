@@ -11,7 +11,7 @@ from typing import Any, get_type_hints, is_typeddict
 
 from mreg.results import SUBJECTS
 
-PAGE = Path(__file__).with_name("json.md")
+PAGE = Path(__file__).parent / "reference/json.md"
 
 
 def shapes() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A team's road to Production: a policy, gates, an approval, a rejection, a rollback:  sh examples/approval-flow.sh
-# Keeps everything in a folder of its own; uses the mreg on the PATH, or makes .venv here.
+# A promotion with approvals, from the policy to the rollback:  sh examples/approval-flow.sh
+# Uses the mreg on the PATH, or installs it into .venv. All data is in a temporary folder.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,13 +16,13 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 export MREG_CATALOG="$work/catalog.db" MREG_ARTIFACTS="$work/artifacts"
 
-as() { # PERSON WORDS...: a command as somebody
-    person=$1
+as() { # USER COMMAND...: runs a command as a user
+    user=$1
     shift
-    printf '\n%s$ %s\n' "$person" "$*"
-    MREG_USER=$person "$@"
+    printf '\n%s$ %s\n' "$user" "$*"
+    MREG_USER=$user "$@"
 }
-refused() { # CODE PERSON WORDS...: a command that must be refused with this exit code
+refused() { # CODE USER COMMAND...: the same for a command that must fail with this exit code
     expected=$1
     shift
     code=0
@@ -40,7 +40,7 @@ END
 
 as ada mreg push "$models/logistic/model.joblib" --name digits --metrics-file "$models/logistic/metrics.json"
 as lead mreg policy apply "$work/policy.yaml"
-refused 1 ada mreg promote digits@1 --to production # not from Staging
+refused 1 ada mreg promote digits@1 --to production # not in Staging
 as ada mreg promote digits@1
 refused 5 ada mreg promote digits@1 --to production # not approved
 as ada mreg approvals
@@ -61,4 +61,4 @@ as ada mreg rollback digits --reason "errors in checkout"
 as ada mreg show digits
 as ada mreg history digits --limit 5
 as ada mreg audit verify
-printf '\nDone. Everything above ran against a store of its own, which is gone again.\n'
+printf '\nDone. The registry of this run was temporary and is removed.\n'

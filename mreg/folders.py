@@ -19,7 +19,7 @@ from mreg.domain.text import quoted
 from mreg.durability import hand_over_folder, settle_folder, sync_folder
 from mreg.errors import Corrupt
 from mreg.files import RELATIVE, close, is_link, name_new, open_file, open_folder, opened_folder, unlink
-from mreg.sharing import PERMISSIONS, adopt
+from mreg.sharing import PERMISSIONS, inherit_access
 
 OPEN_FOLDERS = 256
 """The number of folders with blobs: their names have two hex digits."""
@@ -125,7 +125,7 @@ class Folder:
         descriptor = open_file(self._at(name), flags, mode, follow=False, dir_fd=self._descriptor)
         if flags & os.O_CREAT and self._descriptor is not None:
             try:
-                adopt(descriptor, os.fstat(self._descriptor), mode)
+                inherit_access(descriptor, os.fstat(self._descriptor), mode)
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -157,7 +157,7 @@ class Folder:
         if self._descriptor is not None:
             made = open_folder(name, follow=False, dir_fd=self._descriptor)
             try:
-                adopt(made, os.fstat(self._descriptor), None if place else PERMISSIONS)
+                inherit_access(made, os.fstat(self._descriptor), None if place else PERMISSIONS)
             finally:
                 close(made)
 
@@ -327,4 +327,4 @@ def _make(path: str, mode: int) -> None:
     if RELATIVE:
         # PermissionError: the umask denies the owner read access.
         with contextlib.suppress(PermissionError), opened_folder(path, follow=False) as made:
-            adopt(made, os.stat(parent))
+            inherit_access(made, os.stat(parent))

@@ -18,7 +18,7 @@ GROUP_WRITES = stat.S_IWGRP
 PERMISSIONS = 0o777
 
 
-def adopt(descriptor: int, folder: os.stat_result, wanted: int | None = None) -> None:
+def inherit_access(descriptor: int, folder: os.stat_result, wanted: int | None = None) -> None:
     """Set the group and mode of a new file or folder from its parent folder, and its owner if root created it.
 
     Pass only a file or folder that this process created. If the user is not allowed to set the group, it is unchanged.
@@ -47,7 +47,7 @@ def adopt(descriptor: int, folder: os.stat_result, wanted: int | None = None) ->
         os.fchmod(descriptor, permitted | mode & ~PERMISSIONS)
 
 
-def adopt_beside(path: str, endings: tuple[str, ...]) -> None:
+def inherit_group(path: str, endings: tuple[str, ...]) -> None:
     """Give the log and index files that SQLite created for this user the group of the shared catalog.
 
     macOS, and folders with the setgid bit, do this already. SQLite itself sets their mode to that of the catalog.
@@ -73,12 +73,12 @@ def adopt_beside(path: str, endings: tuple[str, ...]) -> None:
                 close(descriptor)
 
 
-def may(path: str, right: int) -> bool:
+def has_access(path: str, right: int) -> bool:
     """Return whether this user has a permission (``os.R_OK``, ``os.W_OK``); a folder also needs ``os.X_OK``."""
     return os.access(path, right | (os.X_OK if os.path.isdir(path) else 0))
 
 
-def why_not(path: str, right: int) -> tuple[str, str]:
+def explain_denial(path: str, right: int) -> tuple[str, str]:
     """Return why this user lacks a permission, as the end of a sentence, and the command that grants it."""
     writes = right == os.W_OK
     found = os.stat(path)

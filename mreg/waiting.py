@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-SAID_AFTER = 5.0
+NOTICE_AFTER_SECONDS = 5.0
 """Seconds after which the user is notified of a call that blocks."""
 
 TICK = 0.25
@@ -35,7 +35,7 @@ class Watch:
     """Watches calls that block, from a thread that runs only while there are any; safe for threads.
 
     Args:
-        notify: Called once for each call that lasts longer than `SAID_AFTER`, with its seconds so far.
+        notify: Called once for each call that lasts longer than `NOTICE_AFTER_SECONDS`, with its seconds so far.
     """
 
     def __init__(self, notify: Callable[[float], None]) -> None:
@@ -80,6 +80,6 @@ class Watch:
                     call.end()
             for call in calls:
                 waited = time.monotonic() - call.began
-                if waited >= SAID_AFTER and not call.notified:
+                if waited >= NOTICE_AFTER_SECONDS and not call.notified:
                     call.notified = True
                     self._notify(waited)

@@ -27,7 +27,7 @@ PEAK_BYTES = 300 << 20
 """A command on hostile input never holds more memory than this."""
 
 DOCUMENTED = frozenset(range(9))
-"""Exit codes of docs/exit-codes.md that hostile input can cause; neither a signal nor an unexpected error."""
+"""Exit codes of docs/reference/exit-codes.md that hostile input can cause; neither a signal nor an unexpected error."""
 
 
 def snapshot(root: str | os.PathLike[str]) -> dict[str, tuple[Any, ...]]:

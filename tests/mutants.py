@@ -29,7 +29,7 @@ from coverage import CoverageData
 
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tests/equivalent_mutants.txt"
-COPIED = ("mreg", "tests", "docs", "examples", "benchmarks", "completions", "pyproject.toml", "README.md")
+COPIED = ("mreg", "tests", "docs", "examples", "benchmarks", "completions", "man", "pyproject.toml", "README.md")
 
 _PUSH = "tests/registry/test_registry.py tests/registry/test_capture.py"
 _LIFE = "tests/registry/test_life.py"
@@ -52,7 +52,7 @@ MODULES = {
     "registry/references": f"{_LIFE} {_PUSH} tests/attacks/test_alias_case.py",
     "registry/storing": f"tests/upkeep/test_gc.py {_PUSH}",
     "registry/gc": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
-    "registry/push": f"{_PUSH} tests/cli/test_commands.py",
+    "registry/push": f"{_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py",
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH}",
     "catalog/reader": f"{_CATALOG} tests/registry/test_queries.py {_LIFE}",

@@ -42,6 +42,7 @@ LEVELS = {
         "s3",
         "catalog",
         "artifacts",
+        "documents",
         "hooks",
         "profile",
         "sharing",

@@ -1,4 +1,4 @@
-"""docs/json.md names the keys that commands print."""
+"""docs/reference/json.md names the keys that commands print."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mreg.wire import json_text
 from tests.conftest import Mreg
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGE = (DOCS / "json.md").read_text()
+PAGE = (DOCS / "reference/json.md").read_text()
 SECTIONS = {
     match[1]: re.findall(r"^\| `(\w+)` \|", match[2], re.MULTILINE)
     for match in re.finditer(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)

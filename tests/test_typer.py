@@ -103,8 +103,8 @@ def test_the_tests_of_usage_errors_and_help_pass(python: Path) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
 
 
-def functions(table: dict[str, tuple[str, str]]) -> Iterator[Callable[..., None]]:
-    for module, name in table.values():
+def functions(table: dict[str, tuple[str, str, str]]) -> Iterator[Callable[..., None]]:
+    for module, name, _ in table.values():
         found = getattr(import_module(f"mreg.cli.{module}"), name)
         yield from functions(found) if isinstance(found, dict) else [found]
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The hook: pulls the version that was promoted, restarts the service with it, and is content when it answers.
-# mreg runs it and sets MREG_REFERENCE; env: of the hook names SERVICE_FOLDER and SERVICE_PORT.
+# The hook: pulls the promoted version, restarts the service with it, and succeeds when the service answers.
+# mreg runs it and sets MREG_REFERENCE. env: of the hook names SERVICE_FOLDER and SERVICE_PORT.
 set -eu
 here=$(dirname "$0")
 mkdir -p "$SERVICE_FOLDER"
@@ -12,7 +12,7 @@ if [ -f "$SERVICE_FOLDER/pid" ]; then
 fi
 tries=0
 while :; do
-    # Its output goes elsewhere: what the hook says is kept, and must end with the hook.
+    # mreg reads the hook's output until it ends, so the service must not keep that stream open.
     python "$here/service.py" "$SERVICE_FOLDER/model.joblib" "$SERVICE_PORT" > "$SERVICE_FOLDER/log" 2>&1 < /dev/null &
     echo $! > "$SERVICE_FOLDER/pid"
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
@@ -21,10 +21,10 @@ while :; do
 import json, sys, urllib.request
 
 try:
-    found = json.load(urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/model", timeout=2))
+    answer = json.load(urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}/model", timeout=2))
 except OSError:
     sys.exit(1)
-sys.exit(found["model"] != sys.argv[2])
+sys.exit(answer["model"] != sys.argv[2])
 END
         then
             echo "$MREG_REFERENCE answers on port $SERVICE_PORT"
@@ -36,5 +36,5 @@ END
     [ "$tries" -lt 3 ] || break
 done
 tail -n 3 "$SERVICE_FOLDER/log" >&2
-echo "$MREG_REFERENCE did not come up" >&2
+echo "$MREG_REFERENCE did not start" >&2
 exit 1

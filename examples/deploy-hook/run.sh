@@ -1,7 +1,7 @@
 #!/bin/sh
-# A deployment by promotion, whole: promote restarts a service with the new model, a model that does not load is rolled
-# back by itself:  sh examples/deploy-hook/run.sh
-# Needs scikit-learn, with which the models were made; makes .venv at the top of the repository if there is no mreg.
+# Deploy on promote: a promotion restarts a service with the new model, and a model that does not load is rolled back
+# automatically:  sh examples/deploy-hook/run.sh
+# Uses mreg and scikit-learn from the PATH, or installs them into .venv.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -60,7 +60,7 @@ run ask
 run mreg push "$models/svm/model.joblib" --name digits --metrics-file "$models/svm/metrics.json"
 run mreg promote digits@2 --to production
 run ask
-echo "this is no model" > "$work/broken.joblib"
+echo "not a model" > "$work/broken.joblib"
 run mreg push "$work/broken.joblib" --name digits
 printf '\n$ mreg promote digits@3 --to production\n'
 if mreg promote digits@3 --to production; then
@@ -70,4 +70,4 @@ fi
 run ask
 run mreg deployments digits
 run mreg show digits
-printf '\nDone. The service is stopped, and everything above is gone again.\n'
+printf '\nDone. The service is stopped and all data is removed.\n'

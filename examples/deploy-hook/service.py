@@ -1,10 +1,10 @@
-"""A small prediction service: loads the digits model that was pulled for it, and answers over HTTP.
+"""A small prediction service over HTTP, with the digits model that was pulled for it.
 
     python service.py MODEL PORT
 
-POST /predict with {"pixels": [64 numbers from 0 to 16]} answers {"digit": 3, "model": "digits@2"}; GET /model says
-which it is.
-Loading a joblib file runs what is in it: serve only what your own registry vouches for.
+POST /predict with {"pixels": [64 numbers from 0 to 16]} returns {"digit": 3, "model": "digits@2"}. GET /model
+returns the reference of the model.
+Loading a joblib file can run code from it: serve only models from your own registry.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Handler(BaseHTTPRequestHandler):
         self._answer({"model": REFERENCE})
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        digit = int(LOADED.predict([[pixel / 16 for pixel in asked["pixels"]]])[0])  # as it was trained
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        digit = int(LOADED.predict([[pixel / 16 for pixel in request["pixels"]]])[0])  # scaled as in the training
         self._answer({"digit": digit, "model": REFERENCE})
 
     def _answer(self, answer: dict[str, object]) -> None:

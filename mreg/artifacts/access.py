@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from mreg.errors import Unavailable
-from mreg.sharing import may, why_not
+from mreg.sharing import explain_denial, has_access
 
 FOLDERS = ("", "tmp", "blobs", "blobs/sha256")
 
@@ -32,8 +32,8 @@ def check_access(root: str, key: str, right: int) -> None:
     for path in paths:
         if not os.path.exists(path) or (path == paths[0] and os.path.exists(root)):
             continue
-        if not may(path, right):
-            why, remedy = why_not(path, right)
+        if not has_access(path, right):
+            why, remedy = explain_denial(path, right)
             shown = os.path.relpath(path, os.path.dirname(root)) if path != paths[0] else path
             verb = "write" if right == os.W_OK else "read"
             raise Unavailable(f"cannot {verb} {shown}: it {why}", hint=remedy)

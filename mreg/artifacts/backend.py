@@ -29,7 +29,7 @@ Chunk = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BlobRequest:
     """A blob to fetch.
 
     Attributes:

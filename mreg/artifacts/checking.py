@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from mreg.artifacts.backend import Chunk, Wanted
+from mreg.artifacts.backend import BlobRequest, Chunk
 from mreg.artifacts.hashing import Hashing, damaged
 
 
-def check(wanted: Wanted, chunks: Iterable[Chunk], take: Callable[[Chunk], object] = lambda _chunk: None) -> None:
+def check(request: BlobRequest, chunks: Iterable[Chunk], take: Callable[[Chunk], object] = lambda _chunk: None) -> None:
     """Verify the chunks of a complete blob, and pass each one to `take` immediately.
 
     Raises:
         Corrupt: The blob is damaged, which is known only after the last chunk.
     """
     count = 0
-    with Hashing(wanted.size) as hashing:
+    with Hashing(request.size) as hashing:
         for chunk in chunks:
             hashing.add(chunk)
             take(chunk)
             count += len(chunk)
             if isinstance(chunk, memoryview):
                 hashing.settle()
-        _compare(wanted, count, hashing)
+        _compare(request, count, hashing)
 
 
-def verified(wanted: Wanted, chunks: Iterable[Chunk]) -> Iterator[bytes]:
+def verified(request: BlobRequest, chunks: Iterable[Chunk]) -> Iterator[bytes]:
     """Yield the chunks of a complete blob, the last chunk only after all are verified.
 
     Raises:
@@ -33,7 +33,7 @@ def verified(wanted: Wanted, chunks: Iterable[Chunk]) -> Iterator[bytes]:
     """
     count = 0
     held = b""
-    with Hashing(wanted.size) as hashing:
+    with Hashing(request.size) as hashing:
         for chunk in chunks:
             own = bytes(chunk)
             hashing.add(own)
@@ -41,12 +41,12 @@ def verified(wanted: Wanted, chunks: Iterable[Chunk]) -> Iterator[bytes]:
             if held:
                 yield held
             held = own
-        _compare(wanted, count, hashing)
+        _compare(request, count, hashing)
     yield held
 
 
-def _compare(wanted: Wanted, count: int, hashing: Hashing) -> None:
-    if count != wanted.size:
-        raise damaged(wanted.digest, f"it has {count} bytes in place of {wanted.size}")
-    if hashing.digest() != wanted.digest:
-        raise damaged(wanted.digest)
+def _compare(request: BlobRequest, count: int, hashing: Hashing) -> None:
+    if count != request.size:
+        raise damaged(request.digest, f"it has {count} bytes in place of {request.size}")
+    if hashing.digest() != request.digest:
+        raise damaged(request.digest)

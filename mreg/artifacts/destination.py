@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mreg.artifacts.backend import Chunk, Wanted
+from mreg.artifacts.backend import BlobRequest, Chunk
 from mreg.artifacts.file_names import check_encodable
 from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, hashed, stream_chunks
 from mreg.artifacts.partial import Partial, partial, size_of
@@ -30,7 +30,7 @@ from mreg.linux import begin_sync
 
 T = TypeVar("T")
 
-Fetch = Callable[[Sequence[Wanted]], Generator[Iterator[Chunk]]]
+Fetch = Callable[[Sequence[BlobRequest]], Generator[Iterator[Chunk]]]
 """Yields the unverified chunks of each blob in order; the caller must close the generator if it stops early."""
 
 
@@ -166,7 +166,7 @@ class Destination:
         return Received(kept_bytes=self._kept, others=others)
 
     def _receive_entries(self, root: str, tree: Tree, entries: Sequence[ManifestEntry]) -> None:
-        with closing(self._fetch([Wanted(entry.digest, entry.size) for entry in entries])) as blobs:
+        with closing(self._fetch([BlobRequest(entry.digest, entry.size) for entry in entries])) as blobs:
             for entry, chunks in zip(entries, blobs, strict=True):
                 descriptor = tree.create(entry.path, CREATE, 0o777 if entry.executable else 0o666)
                 try:
@@ -195,7 +195,7 @@ class Destination:
         self._advance(count)
 
     def _copy_one(self, digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int) -> Corrupt | None:
-        with closing(self._fetch([Wanted(digest, size, start)])) as blobs:
+        with closing(self._fetch([BlobRequest(digest, size, start)])) as blobs:
             return self._copy(next(blobs), digest, size, descriptor, hashing, start)
 
     def _copy(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from queue import Empty, SimpleQueue
 
-from mreg.artifacts.backend import BlobBackend, Chunk, Wanted
+from mreg.artifacts.backend import BlobBackend, BlobRequest, Chunk
 from mreg.artifacts.hashing import damaged, missing
 from mreg.artifacts.parallel import Stoppable, in_order
 from mreg.domain.digest import Digest, blob_key
@@ -59,7 +59,7 @@ class _Buffers:
 
 
 def fetched(
-    backend: BlobBackend, wanted: Sequence[Wanted], advance: Callable[[int], None]
+    backend: BlobBackend, requests: Sequence[BlobRequest], advance: Callable[[int], None]
 ) -> Generator[Iterator[Chunk]]:
     """Yield the unverified chunks of each blob in order; a blob that is too long has one extra byte.
 
@@ -88,38 +88,38 @@ def fetched(
             failure = error
         return _Arrived(buffer, count, failure)
 
-    def chunks(blob: Wanted) -> Iterator[Chunk]:
+    def chunks(blob: BlobRequest) -> Iterator[Chunk]:
         for piece in _pieces(blob):
             arrived = next(results)
             yield memoryview(arrived.buffer)[: arrived.count]
             if arrived.failure is not None:
                 raise arrived.failure
             there = piece.start + arrived.count
-            # Otherwise a false size causes a request for each piece.
+            # Otherwise a false size causes a requests for each piece.
             if there < min(piece.start + piece.length, blob.size):
                 raise damaged(blob.digest, f"it has {there} bytes instead of {blob.size}")
             buffers.give_back(arrived.buffer)
 
-    large = any(blob.size - blob.start > RANGE_BYTES for blob in wanted)
+    large = any(blob.size - blob.start > RANGE_BYTES for blob in requests)
     under_way = in_order(
         fetch,
-        chain.from_iterable(map(_pieces, wanted)),
+        chain.from_iterable(map(_pieces, requests)),
         at_once=AT_ONCE if large else SMALL_AT_ONCE,
         size=lambda piece: piece.length,
         budget=BUDGET_BYTES,
     )
     with closing(under_way) as results, stoppable:
-        for blob in wanted:
+        for blob in requests:
             yield chunks(blob)
 
 
-def _pieces(wanted: Wanted) -> Iterator[_Piece]:
+def _pieces(request: BlobRequest) -> Iterator[_Piece]:
     """Yield the ranges to request; the last has one extra byte, so that a blob that is too long is detected."""
-    start = wanted.start
+    start = request.start
     while True:
-        length = min(RANGE_BYTES, wanted.size - start)
-        last = start + length >= wanted.size
-        yield _Piece(wanted.digest, start, length + last)
+        length = min(RANGE_BYTES, request.size - start)
+        last = start + length >= request.size
+        yield _Piece(request.digest, start, length + last)
         if last:
             return
         start += length

@@ -323,13 +323,13 @@ def temporary() -> str:
     return os.urandom(12).hex()
 
 
-def _files_of(incoming: Folder, name: str, found: os.stat_result) -> dict[str, int] | None:
+def _files_of(incoming: Folder, name: str, info: os.stat_result) -> dict[str, int] | None:
     """Return the sizes by name of a file under ``tmp``, or of the files in a folder there; None if not mreg's."""
     if not TEMPORARY.fullmatch(name):
         return None
-    if stat.S_ISREG(found.st_mode):
-        return {name: found.st_size}
-    if not stat.S_ISDIR(found.st_mode):
+    if stat.S_ISREG(info.st_mode):
+        return {name: info.st_size}
+    if not stat.S_ISDIR(info.st_mode):
         return None
     sizes: dict[str, int] = {}
     for inner, status in incoming.inner(name).found():
@@ -382,8 +382,8 @@ class Bounded(io.RawIOBase):
         super().close()
 
 
-def _stat(found: os.stat_result) -> BlobStat:
-    return BlobStat(size=found.st_size, modified=datetime.fromtimestamp(found.st_mtime, UTC))
+def _stat(info: os.stat_result) -> BlobStat:
+    return BlobStat(size=info.st_size, modified=datetime.fromtimestamp(info.st_mtime, UTC))
 
 
 def _named(source: Folder, source_name: str, folder: Folder, name: str) -> bool:

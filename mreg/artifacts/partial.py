@@ -24,10 +24,10 @@ _ENDING = re.compile(r"[0-9a-f]{12}(?:[0-9a-f]{4}|-wal|-shm|-journal)?")
 """Suffix of the names: random digits or the start of a digest; earlier versions left the log files of a database."""
 
 
-def is_plain(found: os.stat_result) -> bool:
+def is_plain(info: os.stat_result) -> bool:
     """Return whether a file belongs to this user, is regular, and has no other hard links and no special mode bits."""
-    mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and not found.st_mode & 0o7000 and mine
+    mine = not hasattr(os, "geteuid") or info.st_uid == os.geteuid()
+    return stat.S_ISREG(info.st_mode) and info.st_nlink == 1 and not info.st_mode & 0o7000 and mine
 
 
 class Partial:

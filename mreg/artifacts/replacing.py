@@ -151,13 +151,13 @@ def _others(tree: Tree, files: set[str], folders: frozenset[str]) -> tuple[list[
     return others, seen
 
 
-def is_unchanged(found: os.stat_result | None, seen: os.stat_result) -> bool:
+def is_unchanged(info: os.stat_result | None, seen: os.stat_result) -> bool:
     """Return whether a file or folder is still the one of an earlier status and was not written since."""
-    if found is None or not os.path.samestat(found, seen) or found.st_mode != seen.st_mode:
+    if info is None or not os.path.samestat(info, seen) or info.st_mode != seen.st_mode:
         return False
     if stat.S_ISDIR(seen.st_mode):
         return True
-    return (found.st_size, found.st_mtime_ns) == (seen.st_size, seen.st_mtime_ns)
+    return (info.st_size, info.st_mtime_ns) == (seen.st_size, seen.st_mtime_ns)
 
 
 def holds_only(tree: Tree, seen: Mapping[str, os.stat_result]) -> bool:

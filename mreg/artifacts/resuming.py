@@ -61,9 +61,9 @@ def missing_entries(tree: Tree, entries: Sequence[ManifestEntry], found: Callabl
     return missing
 
 
-def _is_same(tree: Tree, entry: ManifestEntry, found: os.stat_result) -> bool:
-    executable = bool(found.st_mode & stat.S_IXUSR)
-    if not is_plain(found) or found.st_size != entry.size or executable != entry.executable:
+def _is_same(tree: Tree, entry: ManifestEntry, info: os.stat_result) -> bool:
+    executable = bool(info.st_mode & stat.S_IXUSR)
+    if not is_plain(info) or info.st_size != entry.size or executable != entry.executable:
         return False
     with os.fdopen(tree.open(entry.path), "rb", buffering=0) as stream:
         return hashed(stream_chunks(stream, CHUNK_BYTES)) == entry.digest

@@ -22,12 +22,12 @@ from mreg.artifacts.backend import BlobBackend, BlobParts, BlobStat, Part, Unfin
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
 from mreg.artifacts.parallel import in_order
 from mreg.domain.digest import blob_key, digest_of_key
-from mreg.domain.told import attributed
+from mreg.domain.redaction import attributed
 from mreg.errors import Conflict, MregError, NotFound, Unavailable
 from mreg.s3.bucket import Bucket
 from mreg.s3.failures import FAILURES, code_of, is_foreign, message_of, status_of
-from mreg.s3.integrity import WRONG_DIGEST, Way, changed
-from mreg.s3.trying import PROBES, is_probe, left_probes
+from mreg.s3.integrity import WRONG_DIGEST, IntegrityCheck, changed
+from mreg.s3.probing import PROBES, is_probe, left_probes
 
 SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
@@ -58,7 +58,7 @@ class S3Parts(BlobParts):
         found = self._there.get(part.number)
         if found is None or found["Size"] != part.size:
             return False
-        if self._bucket.way is Way.SUM and "ChecksumSHA256" in found:
+        if self._bucket.integrity is IntegrityCheck.SUM and "ChecksumSHA256" in found:
             return bool(found["ChecksumSHA256"] == self._bucket.checksum(part.digest)["ChecksumSHA256"])
         # The entity tag of a part is its MD5 sum, unless the store encrypts it with its own key.
         return bool(found["ETag"].strip('"') == _md5(data))
@@ -82,7 +82,7 @@ class S3Parts(BlobParts):
                 raise _discarded() from error
             return  # another push of the same bytes has completed the upload
         sent = self._bucket.genuine(answer)
-        if self._bucket.way is Way.TAG:
+        if self._bucket.integrity is IntegrityCheck.TAG:
             data.seek(0)
             if sent["ETag"].strip('"') != _md5(data):
                 raise self._bucket.retry.damaged()
@@ -98,7 +98,9 @@ class S3Parts(BlobParts):
     def _begun(self) -> str:
         with self._beginning:
             if not self._upload:
-                params: dict[str, Any] = {"ChecksumAlgorithm": "SHA256"} if self._bucket.way is Way.SUM else {}
+                params: dict[str, Any] = (
+                    {"ChecksumAlgorithm": "SHA256"} if self._bucket.integrity is IntegrityCheck.SUM else {}
+                )
                 try:
                     made = self._bucket.call(
                         "create_multipart_upload", expected=_is_unknown, Key=self._bucket.key(self._key), **params
@@ -137,7 +139,7 @@ class S3Parts(BlobParts):
             {
                 "PartNumber": part.number,
                 "ETag": self._etags[part.number],
-                **(self._bucket.checksum(part.digest) if self._bucket.way is Way.SUM else {}),
+                **(self._bucket.checksum(part.digest) if self._bucket.integrity is IntegrityCheck.SUM else {}),
             }
             for part in parts
         ]
@@ -182,7 +184,7 @@ class S3Parts(BlobParts):
         found = self._bucket.stat(self._key)
         if found is None or found.size != sum(part.size for part in parts):
             raise self._bucket.retry.damaged()
-        if self._bucket.way is not Way.TAG:
+        if self._bucket.integrity is not IntegrityCheck.TAG:
             return
         sums = b"".join(bytes.fromhex(self._etags[part.number].strip('"')) for part in parts)
         tag = f"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(parts)}"
@@ -220,8 +222,8 @@ class S3Backend(BlobBackend):
 
     @property
     def verification(self) -> tuple[str, str]:
-        way = self._bucket.way
-        return way.words, UNCHECKED if way is Way.TAG else ""
+        check = self._bucket.integrity
+        return check.description, UNCHECKED if check is IntegrityCheck.TAG else ""
 
     def forget(self) -> None:
         self._bucket.forget()

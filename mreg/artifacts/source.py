@@ -54,16 +54,16 @@ def source_file(path: str) -> SourceFile:
     return _regular(os.path.realpath(path), path, found)
 
 
-def _regular(path: str, name: str, found: os.stat_result) -> SourceFile:
-    if not stat.S_ISREG(found.st_mode):
+def _regular(path: str, name: str, info: os.stat_result) -> SourceFile:
+    if not stat.S_ISREG(info.st_mode):
         kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
-        what = kinds.get(stat.S_IFMT(found.st_mode), "a device")
+        what = kinds.get(stat.S_IFMT(info.st_mode), "a device")
         raise BadInput(f"{quoted(name)} is {what}, and only files and folders can be pushed")
-    return SourceFile(path, name, found.st_size, bool(found.st_mode & stat.S_IXUSR), _mark(found))
+    return SourceFile(path, name, info.st_size, bool(info.st_mode & stat.S_IXUSR), _mark(info))
 
 
-def _mark(found: os.stat_result) -> tuple[int, ...]:
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+def _mark(info: os.stat_result) -> tuple[int, ...]:
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
 def _unreadable(name: str, error: BaseException) -> Unavailable | BadInput:

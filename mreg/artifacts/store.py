@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mreg.artifacts.backend import BlobBackend, BlobStat, Chunk, Unfinished, Wanted
+from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, Unfinished
 from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import chunks_from, damaged, digest_of, missing, stream_chunks
 from mreg.domain.digest import Digest, blob_key, digest_of_key
@@ -128,7 +128,7 @@ class ArtifactStore:
 
     # Reading
 
-    def _fetch(self, wanted: Sequence[Wanted], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
+    def _fetch(self, requests: Sequence[BlobRequest], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
         """Yield the unverified chunks of each blob in order; a blob that is too long has at least one extra byte.
 
         Raises:
@@ -137,19 +137,21 @@ class ArtifactStore:
         if self._backend.remote:
             from mreg.artifacts.download import fetched
 
-            return fetched(self._backend, wanted, advance)
-        return (self._chunks(blob, advance) for blob in wanted)
+            return fetched(self._backend, requests, advance)
+        return (self._chunks(blob, advance) for blob in requests)
 
-    def _fetch_or_find(self, wanted: Sequence[Wanted], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
+    def _fetch_or_find(
+        self, requests: Sequence[BlobRequest], advance: Callable[[int], None]
+    ) -> Generator[Iterator[Chunk]]:
         """Yield the chunks of each blob like `_fetch`, from the cache if possible."""
         cache = self._cache
         if cache is None:
-            return self._fetch(wanted, advance)
+            return self._fetch(requests, advance)
 
         def found() -> Generator[Iterator[Chunk]]:
-            absent = [blob for blob in wanted if blob.digest not in cache]
+            absent = [blob for blob in requests if blob.digest not in cache]
             with closing(self._fetch(tuple(absent), advance)) as fetched:
-                for blob in wanted:
+                for blob in requests:
                     if absent and blob is absent[0]:
                         absent.pop(0)
                         yield next(fetched)
@@ -161,14 +163,16 @@ class ArtifactStore:
 
         return found()
 
-    def _chunks(self, wanted: Wanted, advance: Callable[[int], None], length: int | None = None) -> Generator[bytes]:
+    def _chunks(
+        self, request: BlobRequest, advance: Callable[[int], None], length: int | None = None
+    ) -> Generator[bytes]:
         try:
-            stream = self._backend.open(blob_key(wanted.digest), wanted.start, length)
+            stream = self._backend.open(blob_key(request.digest), request.start, length)
         except NotFound as error:
-            raise missing(wanted.digest, self._backend.url) from error
+            raise missing(request.digest, self._backend.url) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
             error.hint = (
-                error.hint or f"remove {self._backend.url}/{blob_key(wanted.digest)}, then push the model again"
+                error.hint or f"remove {self._backend.url}/{blob_key(request.digest)}, then push the model again"
             )
             raise
         with closing(stream):
@@ -185,7 +189,9 @@ class ArtifactStore:
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
             chunks: Iterator[bytes] = (
-                chunks_from(cached, 0, ignore_progress) if cached else self._chunks(Wanted(digest, 0), ignore_progress)
+                chunks_from(cached, 0, ignore_progress)
+                if cached
+                else self._chunks(BlobRequest(digest, 0), ignore_progress)
             )
             received = bytearray()
             with closing(chunks):  # type: ignore[type-var]
@@ -211,9 +217,9 @@ class ArtifactStore:
         if kind is ArtifactKind.FOLDER:
             sizes = {entry.digest: entry.size for entry in self.manifest(digest).entries}
         with self._explaining():
-            wanted = [Wanted(digest, size) for digest, size in sizes.items()]
-            with closing(self._fetch(wanted, ignore_progress)) as blobs:
-                for blob, chunks in zip(wanted, blobs, strict=True):
+            requests = [BlobRequest(digest, size) for digest, size in sizes.items()]
+            with closing(self._fetch(requests, ignore_progress)) as blobs:
+                for blob, chunks in zip(requests, blobs, strict=True):
                     check(blob, chunks)
 
     def check_blob(self, digest: Digest, size: int, advance: Callable[[int], None] = lambda _count: None) -> None:
@@ -223,10 +229,10 @@ class ArtifactStore:
             Corrupt: The blob is missing or damaged.
             Unavailable: The blob cannot be read.
         """
-        wanted = Wanted(digest, size)
-        with self._explaining(), closing(self._fetch([wanted], advance)) as blobs:
+        request = BlobRequest(digest, size)
+        with self._explaining(), closing(self._fetch([request], advance)) as blobs:
             for chunks in blobs:
-                check(wanted, chunks)
+                check(request, chunks)
 
     def read(self, digest: Digest, size: int, start: int = 0, length: int | None = None) -> Generator[bytes]:
         """Yield the bytes of a blob or of a range of it; close the generator to stop early.
@@ -241,28 +247,28 @@ class ArtifactStore:
             Corrupt: The blob is missing or damaged.
             Unavailable: The blob cannot be read.
         """
-        wanted = Wanted(digest, size, start)
+        request = BlobRequest(digest, size, start)
         whole = start == 0 and (length is None or length == size)
         with self._explaining():
             if whole:
-                with closing(self._fetch_or_find([wanted], ignore_progress)) as blobs:
-                    yield from verified(wanted, next(blobs))
+                with closing(self._fetch_or_find([request], ignore_progress)) as blobs:
+                    yield from verified(request, next(blobs))
             else:
-                yield from self._range(wanted, size - start if length is None else length)
+                yield from self._range(request, size - start if length is None else length)
 
-    def _range(self, wanted: Wanted, length: int) -> Iterator[bytes]:
-        cached = self._cache.open(wanted.digest) if self._cache is not None else None
+    def _range(self, request: BlobRequest, length: int) -> Iterator[bytes]:
+        cached = self._cache.open(request.digest) if self._cache is not None else None
         if cached is not None:
-            chunks: Iterator[bytes] = chunks_from(cached, wanted.start, ignore_progress)
+            chunks: Iterator[bytes] = chunks_from(cached, request.start, ignore_progress)
         else:
-            chunks = self._chunks(wanted, ignore_progress, length)
+            chunks = self._chunks(request, ignore_progress, length)
         with closing(chunks):  # type: ignore[type-var]
             for chunk in chunks:
                 yield chunk[:length]
                 length -= len(chunk)
                 if length <= 0:
                     return
-        raise damaged(wanted.digest, f"it has {length} bytes less than {wanted.size}")
+        raise damaged(request.digest, f"it has {length} bytes less than {request.size}")
 
     @property
     def remote(self) -> bool:
@@ -314,7 +320,7 @@ class ArtifactStore:
         advance = progress_callback(progress, size)
         target = Destination(
             destination,
-            lambda wanted: self._fetch_or_find(wanted, advance),
+            lambda requests: self._fetch_or_find(requests, advance),
             resumable=self._backend.remote,
             keep=self._cache.keep if self._cache is not None else lambda _digest, _path: None,
             advance=advance,
@@ -352,13 +358,13 @@ class ArtifactStore:
         def read(
             blobs: list[tuple[Digest, int]], begin: Callable[[Digest, int], None], take: Callable[[Chunk], None]
         ) -> None:
-            wanted = [Wanted(digest, size) for digest, size in blobs]
-            with closing(self._fetch_or_find(wanted, advance)) as found:
-                for blob, chunks in zip(wanted, found, strict=True):
+            requests = [BlobRequest(digest, size) for digest, size in blobs]
+            with closing(self._fetch_or_find(requests, advance)) as found:
+                for blob, chunks in zip(requests, found, strict=True):
                     begin(blob.digest, blob.size)
                     check(blob, chunks, take)
 
-        target = Destination(destination, lambda wanted: self._fetch(wanted, advance))
+        target = Destination(destination, lambda requests: self._fetch(requests, advance))
         with self._explaining():
             target.receive_made(
                 digest_of(document), size, lambda write: write_bundle(bundle, document, write, read), force=force
@@ -382,16 +388,16 @@ class ArtifactStore:
         """
         from tempfile import TemporaryFile
 
-        wanted = Wanted(digest, size)
+        request = BlobRequest(digest, size)
         with self._explaining(), TemporaryFile() as copy:
             if self._backend.remote:  # fetch only once
-                with closing(self._fetch_or_find([wanted], ignore_progress)) as blobs:
-                    check(wanted, next(blobs), copy.write)
+                with closing(self._fetch_or_find([request], ignore_progress)) as blobs:
+                    check(request, next(blobs), copy.write)
                 copy.seek(0)
                 stream.writelines(stream_chunks(copy))
             else:
-                check(wanted, self._chunks(wanted, ignore_progress))
-                check(wanted, self._chunks(wanted, ignore_progress), stream.write)
+                check(request, self._chunks(request, ignore_progress))
+                check(request, self._chunks(request, ignore_progress), stream.write)
             stream.flush()
 
 

@@ -7,9 +7,9 @@ from shlex import quote
 
 from mreg.catalog.journals import INDEX, JOURNAL, LOG
 from mreg.errors import Unavailable
-from mreg.sharing import may, why_not
+from mreg.sharing import explain_denial, has_access
 
-BESIDE = (LOG, INDEX, JOURNAL)
+SQLITE_SUFFIXES = (LOG, INDEX, JOURNAL)
 
 
 def check_access(path: str, *, write: bool) -> None:
@@ -30,29 +30,29 @@ def check_access(path: str, *, write: bool) -> None:
 def is_writable(path: str) -> bool:
     """Return whether this user can write a catalog and remove the files that SQLite makes next to it."""
     folder = os.path.dirname(path)
-    present = (path + ending for ending in BESIDE if os.path.lexists(path + ending))
-    return all(may(file, os.W_OK) for file in (path, folder, *present))
+    present = (path + ending for ending in SQLITE_SUFFIXES if os.path.lexists(path + ending))
+    return all(has_access(file, os.W_OK) for file in (path, folder, *present))
 
 
 def obstacle(path: str, *, write: bool) -> tuple[str, str] | None:
     """Return the message and hint for the first missing permission on a catalog, or None."""
     name, folder = os.path.basename(path), os.path.dirname(path)
-    if not may(path, os.R_OK):
-        why, remedy = why_not(path, os.R_OK)
+    if not has_access(path, os.R_OK):
+        why, remedy = explain_denial(path, os.R_OK)
         return f"cannot read {name}: it {why}", remedy
     if not write:
         return None
-    if not may(path, os.W_OK):
-        why, remedy = why_not(path, os.W_OK)
+    if not has_access(path, os.W_OK):
+        why, remedy = explain_denial(path, os.W_OK)
         return f"cannot write {name}: it {why}", remedy
-    present = [path + ending for ending in BESIDE if os.path.lexists(path + ending)]
+    present = [path + ending for ending in SQLITE_SUFFIXES if os.path.lexists(path + ending)]
     for file in present:
-        if not may(file, os.W_OK):
-            why, remedy = why_not(file, os.W_OK)
+        if not has_access(file, os.W_OK):
+            why, remedy = explain_denial(file, os.W_OK)
             if remedy.startswith("chmod g"):
                 remedy = f"chmod g+w {quote(path)}*"
             return f"cannot write {name}: {os.path.basename(file)} {why}", remedy
-    if not present and not may(folder, os.W_OK):
-        why, remedy = why_not(folder, os.W_OK)
+    if not present and not has_access(folder, os.W_OK):
+        why, remedy = explain_denial(folder, os.W_OK)
         return f"cannot write {name}: its folder {folder} {why}", remedy
     return None

@@ -38,7 +38,7 @@ from mreg.domain.digest import Digest
 from mreg.errors import Conflict, Corrupt, MregError
 from mreg.s3.bucket import Bucket
 from mreg.s3.failures import refused
-from mreg.s3.trying import MARKED, Unfit, is_probe, left_probes, probes_of
+from mreg.s3.probing import MARKED, ConditionalWritesUnsupported, is_probe, left_probes, probes_of
 
 T = TypeVar("T")
 
@@ -367,7 +367,7 @@ class BucketDatabase(Database):
         """Raise, after a put was refused although no other client was faster, unless a retry can succeed."""
         self._require_conditions(again=True)
         if not current.etag and not self._bucket.revives:
-            raise Unfit(
+            raise ConditionalWritesUnsupported(
                 f"{self._place} can't be a catalog: {MARKED}",
                 versioned=True,
                 hint="name another place for the catalog, or remove the delete marker: aws s3api delete-object "
@@ -382,9 +382,9 @@ class BucketDatabase(Database):
         """
         try:
             self._bucket.require_conditions(self._key, again=again)
-        except Unfit as error:
+        except ConditionalWritesUnsupported as error:
             versioning = "suspend the versioning of the bucket, or " if error.versioned else ""
-            raise Unfit(
+            raise ConditionalWritesUnsupported(
                 f"{self._place} can't be a catalog: {error.problem}",
                 versioned=error.versioned,
                 hint=f"{versioning}keep the catalog in PostgreSQL or in a file, and the artifacts there",

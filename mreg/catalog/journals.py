@@ -71,20 +71,20 @@ def _problem(path: str, ending: str) -> str:
     return _file_problem(path, found, ending) or ("" if ending == INDEX else _content_problem(path, ending))
 
 
-def _file_problem(path: str, found: os.stat_result, ending: str) -> str:
+def _file_problem(path: str, info: os.stat_result, ending: str) -> str:
     """Return why a file does not belong to a catalog, by its type, links, size and owner; empty if it does."""
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(info.st_mode):
         return "it is a symbolic link"
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(info.st_mode):
         return "it is not a regular file"
-    if found.st_nlink > 1:
-        return f"it has {found.st_nlink} names (hard links)"
-    if found.st_size > LARGEST[ending]:
-        return f"it has {found.st_size:,} bytes, the limit is {LARGEST[ending]:,}"
+    if info.st_nlink > 1:
+        return f"it has {info.st_nlink} names (hard links)"
+    if info.st_size > LARGEST[ending]:
+        return f"it has {info.st_size:,} bytes, the limit is {LARGEST[ending]:,}"
     catalog = os.stat(path)
     shared = catalog.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if hasattr(os, "getuid") and not shared and found.st_uid not in (catalog.st_uid, os.getuid(), 0):
-        return f"it belongs to user {found.st_uid}, who may not write the catalog"
+    if hasattr(os, "getuid") and not shared and info.st_uid not in (catalog.st_uid, os.getuid(), 0):
+        return f"it belongs to user {info.st_uid}, who may not write the catalog"
     return ""
 
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors
 
 from mreg.catalog.embedded import damaged
-from mreg.domain.told import attributed, told
+from mreg.domain.redaction import attributed, redacted
 from mreg.errors import BadProfile, Conflict, MregError, Unavailable
 
 BEGIN_AGAIN = (errors.SerializationFailure, errors.DeadlockDetected)
@@ -78,7 +78,7 @@ def _reason(lines: list[str]) -> str:
 
 def _reason_of_line(line: str) -> str:
     _, fatal, of_server = line.rpartition("FATAL:")
-    return f"the server says: {told(of_server)}" if fatal else told(_without_prefix(line))
+    return f"the server says: {redacted(of_server)}" if fatal else redacted(_without_prefix(line))
 
 
 def _without_prefix(line: str) -> str:
@@ -89,7 +89,7 @@ def _words_of_server(error: psycopg.Error, first: str) -> str:
     """Return ``; the server says: TEXT`` with the server's detail and hint, or the client library's reason."""
     parts = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
     of_server = "; ".join(part.strip().rstrip(".") for part in parts if part)
-    return attributed("the server", of_server) or f": {told(first)}"
+    return attributed("the server", of_server) or f": {redacted(first)}"
 
 
 def _translation(error: psycopg.Error, place: str) -> MregError:
@@ -101,7 +101,7 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
     if isinstance(error, errors.InsufficientPrivilege):
         hint = (
             "reading needs SELECT; writing also INSERT, UPDATE and DELETE, and restore UPDATE on the sequences: see "
-            "docs/catalogs.md; the first write makes the schema mreg"
+            "docs/how-to/postgresql.md; the first write makes the schema mreg"
         )
         return unreachable(place, f"permission is refused{reason}", hint)
     if isinstance(error, errors.ReadOnlySqlTransaction):
@@ -109,11 +109,11 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
     if isinstance(error, errors.DiskFull):
         return unreachable(place, f"the server's disk is full{reason}", "free some space there; nothing was changed")
     if isinstance(error, errors.ConnectionTimeout):
-        why = told(first) if "silent" in first else "it does not answer"
+        why = redacted(first) if "silent" in first else "it does not answer"
         return unreachable(place, why, "check the network, and host and port in the catalog's URL")
     if error.sqlstate is None and (isinstance(error, psycopg.ProgrammingError) or MALFORMED.search(first)):
         return BadProfile(
-            f"the catalog {place} can't be used: {told(_without_prefix(first))}",
+            f"the catalog {place} can't be used: {redacted(_without_prefix(first))}",
             hint="write postgresql://user@host:port/database?parameter=value, with libpq's parameters",
         )
     if isinstance(error, psycopg.OperationalError):
@@ -121,5 +121,5 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
         hint = next((hint for word, hint in HINTS if word in whole), "check that the server runs at this address")
         if error.diag.message_primary:
             return unreachable(place, f"the server failed{reason}", hint)
-        return unreachable(place, _reason(lines) or told(first), hint)
+        return unreachable(place, _reason(lines) or redacted(first), hint)
     return damaged(place, f"does not answer as a catalog does{reason}")

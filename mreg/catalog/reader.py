@@ -84,10 +84,10 @@ class Reader:
         return _page(rows, limit, offset, lambda part: summaries(self.connection, part))
 
     def primary_metric(self, model: RegisteredModel) -> str:
-        """Return a model's primary metric, over all its versions; see `mreg.domain.metrics.primary_metric`."""
-        from mreg.catalog.summaries import read_primary_metric
+        """Return a model's primary metric; see `mreg.domain.metrics.primary_metric`."""
+        from mreg.catalog.summaries import primary_metrics
 
-        return read_primary_metric(self.connection, model)
+        return primary_metrics(self.connection, [model])[model.model_id]
 
     def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Return the names of models that begin with a prefix, sorted."""
@@ -272,6 +272,10 @@ class Reader:
         for row in self.connection.all("versions.descendants", version_id=version_id, row_limit=_edges(limit)):
             found.setdefault(number(row, "parent_id"), []).append(number(row, "version_id"))
         return {parent: sorted(children) for parent, children in found.items()}
+
+    def has_metric(self, model: RegisteredModel, metric: str) -> bool:
+        """Return whether a version of a model has a metric."""
+        return self.connection.one("versions.has_metric", model_id=model.model_id, metric=metric) is not None
 
     def has_size(self, size_bytes: int) -> bool:
         """Return whether an artifact has this size, so that the same artifact could be stored already."""

@@ -41,55 +41,66 @@ class Removal:
     under_way: bool
 
 
-def removal_of(reader: Reader, digest: Digest, now: datetime) -> Removal | None:
-    """Return the removal of a blob, or None if none is recorded."""
-    row = reader.connection.one("removals.of", digest=digest.value)
-    if row is None:
-        return None
-    living = _begun(row) >= now - DEAD_AFTER
-    return Removal(digest, text(row, "mark"), under_way=not truth(row, "removed") and living)
+class Removals:
+    """Queries of removals in a transaction.
+
+    Args:
+        now: Time at which a gc is alive or presumed dead.
+    """
+
+    def __init__(self, reader: Reader, now: datetime) -> None:
+        self._connection = reader.connection
+        self._now = now
+
+    def of(self, digests: Iterable[Digest]) -> tuple[Removal, ...]:
+        """Return the removals of blobs; needs only one statement if no removals are recorded."""
+        if self._connection.one("removals.any") is None:
+            return ()
+        removals = map(self._of_blob, digests)
+        return tuple(removal for removal in removals if removal is not None)
+
+    def _of_blob(self, digest: Digest) -> Removal | None:
+        row = self._connection.one("removals.of", digest=digest.value)
+        if row is None:
+            return None
+        alive = _begun(row) >= self._now - DEAD_AFTER
+        return Removal(digest, text(row, "mark"), under_way=not truth(row, "removed") and alive)
+
+    def stuck(self) -> int:
+        """Return the number of removals that a dead gc did not finish."""
+        row = self._connection.one("removals.stuck", before=time_text(self._now - DEAD_AFTER))
+        return number(row, "many") if row else 0
+
+
+class RemovalWriter(Removals):
+    """Changes of removals, without audit events."""
+
+    def __init__(self, writer: Writer, now: datetime) -> None:
+        super().__init__(writer, now)
+
+    def begin(self, digests: Iterable[Digest], mark: str) -> tuple[Digest, ...]:
+        """Record the removal of blobs; return those that no other gc is removing."""
+        self._connection.run("removals.forget_old", before=time_text(self._now - REMEMBERED))
+        claimed = []
+        for digest in digests:
+            removal = self._of_blob(digest)
+            if removal is None or not removal.under_way:
+                self._connection.run("removals.set", digest=digest.value, removed=0, mark=mark, at=time_text(self._now))
+                claimed.append(digest)
+        return tuple(claimed)
+
+    def end(self, removed: Collection[Digest], kept: Collection[Digest], mark: str) -> None:
+        """Record which blobs were removed, and delete the records of blobs that were kept."""
+        for digest in removed:
+            self._connection.run("removals.done", digest=digest.value, mark=mark, at=time_text(self._now))
+        self.forget(dict.fromkeys(kept, mark))
+
+    def forget(self, marks: Mapping[Digest, str]) -> None:
+        """Delete the records of blobs that were kept or stored again."""
+        for digest, mark in marks.items():
+            self._connection.run("removals.forget", digest=digest.value, mark=mark)
 
 
 @row_of("removals", "digest")
 def _begun(row: Row) -> datetime:
     return read_time(row["at"])
-
-
-def removals_of(reader: Reader, digests: Iterable[Digest], now: datetime) -> tuple[Removal, ...]:
-    """Return the removals of several blobs; needs only one statement if no removals are recorded."""
-    if reader.connection.one("removals.any") is None:
-        return ()
-    found = (removal_of(reader, digest, now) for digest in digests)
-    return tuple(removal for removal in found if removal is not None)
-
-
-def begin_removals(writer: Writer, digests: Iterable[Digest], mark: str, now: datetime) -> tuple[Digest, ...]:
-    """Record the removal of blobs; return those that no other gc is removing."""
-    writer.connection.run("removals.forget_old", before=time_text(now - REMEMBERED))
-    taken = []
-    for digest in digests:
-        found = removal_of(writer, digest, now)
-        if found is None or not found.under_way:
-            writer.connection.run("removals.set", digest=digest.value, removed=0, mark=mark, at=time_text(now))
-            taken.append(digest)
-    return tuple(taken)
-
-
-def end_removals(writer: Writer, removed: Collection[Digest], kept: Collection[Digest], mark: str) -> None:
-    """Record which blobs were removed, and forget the removals of blobs that were kept."""
-    for digest in removed:
-        writer.connection.run("removals.done", digest=digest.value, mark=mark, at=writer.time)
-    for digest in kept:
-        writer.connection.run("removals.forget", digest=digest.value, mark=mark)
-
-
-def forget_removals(writer: Writer, marks: Mapping[Digest, str]) -> None:
-    """Forget the removals of blobs that the push of this transaction has stored again."""
-    for digest, mark in marks.items():
-        writer.connection.run("removals.forget", digest=digest.value, mark=mark)
-
-
-def stuck_removals(reader: Reader, now: datetime) -> int:
-    """Return the number of removals that a dead gc did not finish."""
-    row = reader.connection.one("removals.stuck", before=time_text(now - DEAD_AFTER))
-    return number(row, "many") if row else 0

@@ -85,11 +85,11 @@ def former_holders(connection: Connection, model_id: int, place: Selector) -> tu
     For a stage, the order is the one in which rollbacks go back.
     """
     if place.kind is SelectorKind.STAGE:
-        from mreg.domain.transition import StageEntry, held
+        from mreg.domain.transition import StageEntry, rollback_stack
 
         stage = ModelStage.parse(place.value).value
         rows = connection.all("versions.stage_history", model_id=model_id, stage=stage)
-        return held(StageEntry(version_number(row), truth(row, "returned")) for row in rows)[::-1]
+        return rollback_stack(StageEntry(version_number(row), truth(row, "returned")) for row in rows)[::-1]
     rows = connection.all("versions.alias_history", model_id=model_id, folded=folded(place.value))
     return tuple(version_number(row) for row in rows if row["version"] is not None)
 

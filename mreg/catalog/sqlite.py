@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import quote
 
-from mreg.catalog.access import BESIDE, check_access, is_writable
+from mreg.catalog.access import SQLITE_SUFFIXES, check_access, is_writable
 from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck
 from mreg.catalog.embedded import (
     be_durable,
@@ -42,7 +42,7 @@ from mreg.durability import sync_file, sync_folder
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 from mreg.files import CREATE, close, lacks_links, link, lock, open_file, opened_folder, rename_new, unlink
 from mreg.folders import make_folders
-from mreg.sharing import adopt, adopt_beside, may, why_not
+from mreg.sharing import explain_denial, has_access, inherit_access, inherit_group
 
 T = TypeVar("T")
 
@@ -329,7 +329,7 @@ class SqliteDatabase(Database):
                 if write or not _is_read_only(error):
                     raise
             else:
-                adopt_beside(real, BESIDE)
+                inherit_group(real, SQLITE_SUFFIXES)
                 slot.lasting = True
                 return found
         slot.lasting = False
@@ -372,7 +372,7 @@ class SqliteDatabase(Database):
             # SQLite would create it with mode 0644; the log and the index get the mode of this file.
             descriptor = open_file(partial, CREATE, 0o666, follow=False)
             try:
-                adopt(descriptor, os.stat(folder))
+                inherit_access(descriptor, os.stat(folder))
             finally:
                 close(descriptor)
             raw = sqlite3.connect(partial, isolation_level=None)
@@ -386,8 +386,8 @@ class SqliteDatabase(Database):
             _place_new_file(partial, self._path)
         except OSError as error:
             hint = "fix the permissions of the folder, or name another place: mreg profile list"
-            if isinstance(error, PermissionError) and os.path.isdir(folder) and not may(folder, os.W_OK):
-                why, remedy = why_not(folder, os.W_OK)
+            if isinstance(error, PermissionError) and os.path.isdir(folder) and not has_access(folder, os.W_OK):
+                why, remedy = explain_denial(folder, os.W_OK)
                 raise Unavailable(
                     f"cannot make {os.path.basename(self._path)}: {folder} {why}", hint=remedy or hint
                 ) from error

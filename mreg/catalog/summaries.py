@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.rows import number, read_metric, read_metric_name, read_model, row_of, text, version_number
-from mreg.domain.metrics import WELL_KNOWN, MetricValue, primary_metric
+from mreg.domain.metrics import MetricValue, primary_metric
 from mreg.domain.model import RegisteredModel
 from mreg.results.models import ModelSummary
 
@@ -24,11 +24,6 @@ _VERSIONS = (
     f"{_IN_STAGE.format('Staging')} AS staging, "
     f"{_IN_STAGE.format('Production')} AS production"
 )
-_METRICS = ", ".join(
-    f"(SELECT 1 FROM metrics x WHERE x.model_id = m.model_id AND x.name = '{name}' LIMIT 1) AS has_{name}"
-    for name in WELL_KNOWN
-)
-_FIRST = "(SELECT x.name FROM metrics x WHERE x.model_id = m.model_id ORDER BY x.name LIMIT 1) AS first_metric"
 
 
 def summaries(connection: Connection, rows: Sequence[Row]) -> tuple[ModelSummary, ...]:
@@ -45,7 +40,7 @@ def _chunk(connection: Connection, rows: Sequence[Row]) -> Iterable[ModelSummary
     more = {
         row["model_id"]: row
         for row in connection.query(
-            f"SELECT m.model_id, {_VERSIONS}, {_METRICS}, {_FIRST} FROM models m WHERE m.model_id IN ({marks})", values
+            f"SELECT m.model_id, {_VERSIONS} FROM models m WHERE m.model_id IN ({marks})", values
         )
     }
     attributes: dict[tuple[Value, str], list[Row]] = {}
@@ -58,7 +53,7 @@ def _chunk(connection: Connection, rows: Sequence[Row]) -> Iterable[ModelSummary
     for row in connection.query(sql, values):
         attributes.setdefault((row["model_id"], str(row["kind"])), []).append(row)
     models = [_model(row, more[row["model_id"]], attributes) for row in rows]
-    metrics = {model.model_id: _primary_metric(model, more[model.model_id]) for model in models}
+    metrics = primary_metrics(connection, models)
     metric_values = _values(connection, models, metrics)
     return (
         ModelSummary(
@@ -89,19 +84,29 @@ def _number(row: Row, column: str) -> int | None:
     return None if row[column] is None else version_number(row, column)
 
 
-def read_primary_metric(connection: Connection, model: RegisteredModel) -> str:
-    """Return the primary metric of a model; empty if no version has a metric."""
-    rows = connection.query(
-        f"SELECT {_METRICS}, {_FIRST} FROM models m WHERE m.model_id = :model_id", {"model_id": model.model_id}
-    )
-    return next((_primary_metric(model, row) for row in rows), model.primary_metric)
-
-
-def _primary_metric(model: RegisteredModel, more: Row) -> str:
-    present = [name for name in WELL_KNOWN if more[f"has_{name}"]]
-    first = more["first_metric"]
-    present += [] if first is None else [read_metric_name({"name": first})]
-    return primary_metric(model.primary_metric, present)
+def primary_metrics(connection: Connection, models: Sequence[RegisteredModel]) -> dict[int, str]:
+    """Return the primary metric of each model by its id, empty if it has none; see `mreg.domain.metrics`."""
+    latest = {
+        model.model_id: version
+        for model in models
+        if not model.primary_metric and (version := model.latest_version or model.newest_version)
+    }
+    present: dict[int, list[str]] = {}
+    if latest:
+        values: dict[str, Value] = {}
+        for place, (model_id, version) in enumerate(latest.items()):
+            values |= {f"m{place}": model_id, f"v{place}": version}
+        pairs = " OR ".join(f"v.model_id = :m{place} AND v.version = :v{place}" for place in range(len(latest)))
+        sql = (
+            "SELECT v.model_id, x.name FROM versions v CROSS JOIN metrics x ON x.version_id = v.version_id "
+            f"WHERE ({pairs}) ORDER BY x.name"
+        )
+        for row in connection.query(sql, values):
+            present.setdefault(number(row, "model_id"), []).append(read_metric_name(row))
+    return {
+        model.model_id: primary_metric(model.primary_metric, present.get(model.model_id, ()), model.directions)
+        for model in models
+    }
 
 
 @row_of("metrics", "name")

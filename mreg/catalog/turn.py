@@ -23,7 +23,7 @@ class Turn:
     Args:
         place: Location of the catalog, for the message.
         seconds: Maximum wait.
-        notice: Called once with a message, after `mreg.waiting.SAID_AFTER` seconds.
+        notice: Called once with a message, after `mreg.waiting.NOTICE_AFTER_SECONDS` seconds.
     """
 
     __slots__ = ("_began", "_notice", "_noticed", "_pause", "_place", "_seconds")
@@ -39,7 +39,7 @@ class Turn:
         waited = time.monotonic() - self._began
         if waited >= self._seconds:
             return False
-        if waited >= waiting.SAID_AFTER and not self._noticed:
+        if waited >= waiting.NOTICE_AFTER_SECONDS and not self._noticed:
             self._noticed = True
             self._notice(f"waiting for another process that writes to {self._place}, {waited:.0f} s so far")
         jitter = 0.5 + os.urandom(1)[0] / 510  # so that concurrent writers do not retry at the same time

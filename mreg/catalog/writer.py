@@ -190,14 +190,14 @@ class Writer(Reader):
 
     def delete_model(self, model: RegisteredModel) -> None:
         """Delete a model with its versions; its events stay, and its version numbers are not reused under its name."""
-        from mreg.catalog.decisions import set_policy
+        from mreg.catalog.policies import PolicyWriter
 
         for version in reversed(self.versions(model)):
             self.delete_version(version)
         row = self.connection.one("models.by_id", model_id=model.model_id)
         last = last_version(row) if row else 0
         self.connection.run("models.give_up", name=str(model.name), model_id=model.model_id, last_version=last)
-        set_policy(self, model, None)
+        PolicyWriter(self).set(model, None)
         self.record("model.deleted", model, {"last_version": last})
         self.connection.run("models.delete", model_id=model.model_id)
 
@@ -295,7 +295,7 @@ class Writer(Reader):
         to: ModelStage,
         *,
         returned: bool = False,
-        because: str = "",
+        reason: str = "",
         replaced_by: int | None = None,
         assessment: Mapping[str, object] | None = None,
     ) -> ModelVersion:
@@ -303,7 +303,7 @@ class Writer(Reader):
 
         Args:
             returned: Whether a rollback moves the version.
-            because: Reason, for the audit trail.
+            reason: Reason, for the audit trail.
             replaced_by: Number of the version that replaces this one in its stage, for the audit trail.
             assessment: Result of the policy check, for the audit trail.
         """
@@ -311,7 +311,7 @@ class Writer(Reader):
         details = {
             "from": version.stage.value,
             "to": to.value,
-            "reason": because,
+            "reason": reason,
             "returned": returned,
             "replaced_by": replaced_by,
             **({"policy": assessment} if assessment else {}),

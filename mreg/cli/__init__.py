@@ -1,1 +1,1 @@
-"""The command line: Typer and rich live here and nowhere else."""
+"""The command line: the only package that imports Typer and rich."""

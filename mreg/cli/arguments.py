@@ -1,4 +1,4 @@
-"""From the words that a person types to references and pairs."""
+"""Parsing of command-line words: references, pairs, durations, sizes and numbers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from mreg.errors import BadInput
 
 
 def reference(words: Sequence[str]) -> VersionRef:
-    """The reference that one word (``classifier@3``) or two (``classifier 3``) mean.
+    """Return the reference in one word (``classifier@3``) or two words (``classifier 3``).
 
     Raises:
-        BadInput: The words mean no reference.
+        BadInput: The words are not a reference.
     """
     if len(words) > 2:
         raise BadInput(
@@ -31,13 +31,13 @@ def reference(words: Sequence[str]) -> VersionRef:
 
 
 def two_references(words: Sequence[str]) -> tuple[VersionRef, VersionRef | None]:
-    """The two sides that the words of ``compare`` mean.
+    """Return the two references of ``compare``; the second is None if the words name a single version.
 
-    ``classifier 1 2``; ``a@3 b@7``; ``a@3 production`` (of the same model); ``a b`` (the latest of two models). One
-    version alone, ``classifier``, ``classifier@2`` or ``classifier 2``, comes without a second.
+    Two versions: ``classifier 1 2``, ``a@3 b@7``, ``a@3 production`` (of the same model), ``a b`` (the latest versions
+    of two models). A single version: ``classifier``, ``classifier@2``, ``classifier 2``.
 
     Raises:
-        BadInput: The words mean no two versions.
+        BadInput: The words are not one or two references.
     """
     if len(words) > 3:
         raise BadInput(f"two versions were expected, not {len(words)} words", hint="mreg compare classifier 1 2")
@@ -57,7 +57,7 @@ def two_references(words: Sequence[str]) -> tuple[VersionRef, VersionRef | None]
 
 
 def _plain_selector(word: str) -> Selector | None:
-    """The selector that a word means on its own, None where it rather names a model."""
+    """Return the selector in a word, None if the word is the name of a model."""
     if word.startswith("@"):
         return Selector.parse(word[1:])
     try:
@@ -67,28 +67,31 @@ def _plain_selector(word: str) -> Selector | None:
     return None if selector.kind is SelectorKind.ALIAS else selector
 
 
-def pairs(kind: str, words: Iterable[str] | None) -> dict[str, str]:
-    """The ``key=value`` words as a mapping.
+def pairs(kind: str, words: Iterable[str] | None, *, last: bool = False) -> dict[str, str]:
+    """Return ``key=value`` words as a mapping.
+
+    Args:
+        last: Whether a word is split at its last ``=`` rather than at its first.
 
     Raises:
         BadInput: A word has no ``=``, or a key is given twice.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for word in words or ():
-        key, equals, value = word.partition("=")
+        key, equals, value = word.rpartition("=") if last else word.partition("=")
         if not equals:
             raise BadInput(f"{quoted(word)} is no {kind}", hint=f"write it as --{kind} name=value")
-        if key in found:
+        if key in values:
             raise BadInput(f"the {kind} {quoted(key)} is given twice", hint="give it once")
-        found[key] = value
-    return found
+        values[key] = value
+    return values
 
 
 def model_name(word: str) -> ModelName:
-    """The model that a word names, for commands that take a whole model.
+    """Return the name of a model, for commands that take a model and not a version.
 
     Raises:
-        BadInput: The word is no model's name; one with a version is told so.
+        BadInput: The word is not a valid name, or it names a version.
     """
     if "@" in word:
         raise BadInput(f"{quoted(word)} names a version, and this needs a model", hint=f"write {word.split('@')[0]}")
@@ -96,10 +99,10 @@ def model_name(word: str) -> ModelName:
 
 
 def duration(word: str) -> timedelta:
-    """The time that a word such as ``24h`` says.
+    """Return the duration in a word such as ``24h``.
 
     Raises:
-        BadInput: It says none.
+        BadInput: The word is not a duration.
     """
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     number, unit = word[:-1], word[-1:]
@@ -109,42 +112,42 @@ def duration(word: str) -> timedelta:
 
 
 def parse_fraction(word: str) -> float:
-    """The share that a percentage means, above 0 and up to 1.
+    """Return a percentage as a fraction, greater than 0 and at most 1.
 
     Raises:
-        BadInput: It is none.
+        BadInput: The word is not a percentage, or it is out of range.
     """
     try:
-        found = float(word.removesuffix("%")) / 100
+        fraction = float(word.removesuffix("%")) / 100
     except ValueError:
-        found = 0.0
-    if not word.endswith("%") or not 0 < found <= 1:
+        fraction = 0.0
+    if not word.endswith("%") or not 0 < fraction <= 1:
         raise BadInput(f"{quoted(word)} is no share", hint="write it as 5%")
-    return found
+    return fraction
 
 
 def size_in_bytes(word: str) -> int:
-    """The size that a word such as ``10GB`` says.
+    """Return the number of bytes in a word such as ``10GB``.
 
     Raises:
-        BadInput: It says none.
+        BadInput: The word is not a size.
     """
     from mreg.profile.cache import byte_size
 
-    found = byte_size(word)
-    if not found:
+    size = byte_size(word)
+    if not size:
         raise BadInput(f"{quoted(word)} is no size", hint="write it as 500MB, 10GB or 10GiB")
-    return found
+    return size
 
 
 LARGEST = 1_000_000_000
 
 
 def whole_number(ctx: typer.Context, option: str, word: str, *, least: int, most: int = LARGEST) -> int:
-    """Return the whole number that the word after an option is.
+    """Return the value of an option as a whole number.
 
     Raises:
-        typer.BadParameter: The word is not a number in decimal digits, or the number is out of range.
+        typer.BadParameter: The value has other characters than digits, or is out of range.
     """
     if word.isascii() and word.isdecimal() and len(word) <= len(str(most)) and least <= int(word) <= most:
         return int(word)
@@ -154,9 +157,9 @@ def whole_number(ctx: typer.Context, option: str, word: str, *, least: int, most
 
 
 def count(ctx: typer.Context, option: str, word: str | None) -> int | None:
-    """Return the count after an option, at least 1; None without the option.
+    """Return the value of an option as a count of at least 1, None without the option.
 
     Raises:
-        typer.BadParameter: The word is not a whole number, or the number is out of range.
+        typer.BadParameter: The value is not a whole number, or is out of range.
     """
     return None if word is None else whole_number(ctx, option, word, least=1)

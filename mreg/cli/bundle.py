@@ -1,4 +1,4 @@
-"""Bundles: export and import."""
+"""Commands for bundles: export, import."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.completion import complete_reference
+from mreg.cli.completion import complete_model, complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.errors import BadInput
 
@@ -17,30 +17,29 @@ def export(
         str | None,
         typer.Argument(
             metavar="REF",
-            help="A version: classifier@3; a bare name is the whole model.",
+            help="Version, such as churn@3, or model with all its versions.",
             autocompletion=complete_reference,
         ),
     ] = None,
     destination: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The file to make; else classifier-3.mreg, here."),
+        typer.Option("--output", "-o", metavar="FILE", help="File to write (default: NAME-VERSION.mreg or NAME.mreg)."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is at the destination.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     inspect: Annotated[
         str | None,
-        typer.Option(
-            "--inspect", metavar="FILE", help="Verify a bundle and show what is in it, in place of exporting."
-        ),
+        typer.Option("--inspect", metavar="FILE", help="Bundle to verify and show. Nothing is exported."),
     ] = None,
 ) -> None:
-    """Write a version, or a model with all its versions, to one file: bytes, metadata and history, verified.
+    """Export a version or a model as a bundle.
+
+    A bundle is one file with artifacts, metadata and history. Each artifact is verified while it is written. The same
+    content gives the same file.
 
     Examples:
-
-    \b
-      mreg export classifier@3
-      mreg export classifier -o classifier.mreg
-      mreg export --inspect classifier.mreg
+      mreg export churn@3
+      mreg export churn -o churn.mreg
+      mreg export --inspect churn.mreg
     """
     run = invocation_of(ctx)
     if inspect is not None:
@@ -49,8 +48,8 @@ def export(
         if reference is not None or destination is not None or force:
             raise BadInput("--inspect looks at a file and exports nothing", hint="mreg export --inspect FILE")
         with run.output.progress("verify") as progress:
-            found = inspect_bundle(inspect, progress)
-        run.output.result(found)
+            contents = inspect_bundle(inspect, progress)
+        run.output.result(contents)
         return
     if reference is None:
         raise BadInput("no version or model is named", hint="mreg export classifier@3, or mreg export classifier")
@@ -63,18 +62,26 @@ def export(
 
 def import_bundle(
     ctx: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="FILE", help="A file that mreg export wrote.")],
+    path: Annotated[str, typer.Argument(metavar="FILE", help="Bundle, written by mreg export.")],
     name: Annotated[
-        str | None, typer.Option("--name", "-n", metavar="NAME", help="Another name for the model here.")
+        str | None,
+        typer.Option(
+            "--name",
+            "-n",
+            metavar="NAME",
+            help="Name of the model here (default: the name in the bundle).",
+            autocompletion=complete_model,
+        ),
     ] = None,
 ) -> None:
-    """Add the versions of a bundle, after all of it was verified: all of them or none, and in no stage.
+    """Import the versions of a bundle.
+
+    The bundle is verified first. Then all of its versions are added, or none. They enter no stage. A version keeps its
+    number if all numbers of the model are lower, and gets the next number otherwise.
 
     Examples:
-
-    \b
-      mreg import classifier.mreg
-      mreg import classifier-3.mreg --name vendor/classifier
+      mreg import churn.mreg
+      mreg import churn-3.mreg --name vendor/churn
     """
     run = invocation_of(ctx)
     with run.output.progress("import") as progress:

@@ -1,4 +1,4 @@
-"""The catalog as a whole: backup, restore, upgrade, copy."""
+"""Commands for a whole catalog: backup, restore, upgrade, catalog copy."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mreg.cli.options import Yes
 
 def backup(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The file to write.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="File to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Write the whole catalog into one file, also while it is in use; the artifacts are not in it.
+    """Write a backup of the catalog.
+
+    The catalog can be in use. The backup has no artifacts.
 
     Examples:
-
-    \b
       mreg backup catalog-2026-03-01.db
       mreg backup /mnt/backup/mreg.db --force
     """
@@ -30,16 +30,14 @@ def backup(
 
 def restore(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What mreg backup wrote.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Backup, written by mreg backup.")],
     yes: Yes = False,
 ) -> None:
-    """Make the catalog what it was at a backup; what came after it is gone. Asks first.
+    """Restore the catalog from a backup.
 
-    A damaged catalog is set aside, not removed.
+    Changes made after the backup are lost. A damaged catalog is renamed and kept. The command asks for confirmation.
 
     Examples:
-
-    \b
       mreg restore catalog-2026-03-01.db
       mreg restore catalog-2026-03-01.db --yes
     """
@@ -55,18 +53,16 @@ def restore(
 def upgrade(
     ctx: typer.Context,
     dry_run: Annotated[
-        bool, typer.Option("--check", "--dry-run", help="Show what an upgrade changes; change nothing.")
+        bool, typer.Option("--check", "--dry-run", help="Show the changes of an upgrade and make none.")
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Upgrade the catalog of an older mreg to this one.
+    """Upgrade the catalog of an older release.
 
-    Makes a backup next to the catalog first. After the upgrade an older mreg cannot use the catalog. Asks first, and
-    refuses while an older mreg is known to use it.
+    The command makes a backup next to the catalog first. Older releases of mreg cannot use the catalog afterwards. The
+    command asks for confirmation, and refuses while an older release is known to use the catalog.
 
     Examples:
-
-    \b
       mreg upgrade --check
       mreg upgrade
       mreg upgrade --yes --json
@@ -76,8 +72,8 @@ def upgrade(
     if dry_run or not found.migrations:
         run.output.result(found)
         return
-    for one in found.migrations:
-        run.output.note(f"schema {one.schema} adds {one.adds}")
+    for migration in found.migrations:
+        run.output.note(f"schema {migration.schema} adds {migration.adds}")
     if found.caution:
         run.output.note(found.caution)
     run.output.confirm(
@@ -91,37 +87,33 @@ def copy_catalog(
     ctx: typer.Context,
     source: Annotated[
         str,
-        typer.Option(
-            "--from-profile", metavar="NAME", help="The profile of the catalog.", autocompletion=complete_profile
-        ),
+        typer.Option("--from-profile", metavar="NAME", help="Profile of the catalog.", autocompletion=complete_profile),
     ],
     target: Annotated[
         str,
         typer.Option(
-            "--to-profile", metavar="NAME", help="The profile of the empty place.", autocompletion=complete_profile
+            "--to-profile", metavar="NAME", help="Profile of the new, empty catalog.", autocompletion=complete_profile
         ),
     ],
 ) -> None:
-    """Copy a catalog to another place of any kind: a file, a bucket, PostgreSQL. Every row is compared.
+    """Copy a catalog to a file, a bucket or PostgreSQL.
 
-    The artifacts stay where they are. Use one of the two from then on: each would take what only the other knows for
-    garbage.
+    Every row is compared after the copy. The artifacts stay in their store. Use only one of the two catalogs
+    afterwards: mreg gc of one catalog would remove the artifacts that only the other one needs.
 
     Examples:
-
-    \b
       mreg catalog copy --from-profile local --to-profile team
     """
     from mreg.registry.open import open_registry
 
     run = invocation_of(ctx)
-    trusting, notice = run.trust_project, run.notice
+    trust_project, notice = run.trust_project, run.notice
     with (
-        open_registry(source, config=run.config, trust_project=trusting, notice=notice) as registry,
-        open_registry(target, config=run.config, trust_project=trusting) as other,  # the notices are the same
+        open_registry(source, config=run.config, trust_project=trust_project, notice=notice) as registry,
+        open_registry(target, config=run.config, trust_project=trust_project) as other,  # the notices are the same
     ):
         run.output.result(registry.copy_catalog(other))
         run.output.note(f"use --profile {target} from now on, or make it the default: mreg profile use {target}")
 
 
-CATALOG_COMMANDS = {"copy": ("catalog", "copy_catalog")}
+CATALOG_COMMANDS = {"copy": ("catalog", "copy_catalog", "Copy a catalog to a file, a bucket or PostgreSQL.")}

@@ -1,4 +1,4 @@
-"""What ``--ci`` leaves for the steps after this one in GitHub Actions.
+"""The outputs and the job summary that ``--ci`` writes in a GitHub Actions step.
 
 Format: https://docs.github.com/actions/reference/workflow-commands-for-github-actions (environment files).
 """
@@ -21,11 +21,11 @@ FILES = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
 
 
 def write_push(version: ModelVersion) -> None:
-    """Outputs reference, model, version, checksum, and a summary with the version's table.
+    """Write the outputs ``reference``, ``model``, ``version`` and ``checksum``, and the version's table as summary.
 
     Raises:
-        BadInput: This is no GitHub Actions step.
-        Unavailable: A file can't be written.
+        BadInput: The process is not a GitHub Actions step.
+        Unavailable: A file cannot be written.
     """
     from mreg.cli.table import markdown
     from mreg.cli.views import render
@@ -42,11 +42,14 @@ def write_push(version: ModelVersion) -> None:
 
 
 def write_comparison(comparison: Comparison, *, failed: list[str]) -> None:
-    """Outputs reference_a, reference_b, regression (true or false), regressed (names), and the comparison as summary.
+    """Write the outputs of a comparison, and its tables as summary.
+
+    The outputs are ``reference_a``, ``reference_b``, ``regression`` (``true`` or ``false``) and ``regressed`` (the
+    names of the metrics in ``failed``, separated by commas).
 
     Raises:
-        BadInput: This is no GitHub Actions step.
-        Unavailable: A file can't be written.
+        BadInput: The process is not a GitHub Actions step.
+        Unavailable: A file cannot be written.
     """
     from mreg.cli.table import markdown
     from mreg.cli.views import render
@@ -63,10 +66,10 @@ def write_comparison(comparison: Comparison, *, failed: list[str]) -> None:
 
 
 def check_step() -> None:
-    """Nothing, in a GitHub Actions step; told before a command does anything.
+    """Check that the process is a GitHub Actions step, before a command changes anything.
 
     Raises:
-        BadInput: This is no such step.
+        BadInput: ``GITHUB_OUTPUT`` or ``GITHUB_STEP_SUMMARY`` is not set.
     """
     missing = [name for name in FILES if not os.environ.get(name)]
     if missing:
@@ -79,7 +82,7 @@ def check_step() -> None:
 
 def _append(outputs: Mapping[str, str], summary: str) -> None:
     check_step()
-    # A line break in a value would begin another output.
+    # A line break in a value would start another output.
     lines = "".join(f"{name}={printable(value)}\n" for name, value in outputs.items())
     for path, text in zip((os.environ[name] for name in FILES), (lines, summary), strict=True):
         try:

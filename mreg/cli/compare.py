@@ -1,4 +1,4 @@
-"""compare: what differs between two versions, and whether it is a regression."""
+"""The command compare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mreg.cli.arguments import two_references
-from mreg.cli.completion import complete_reference
+from mreg.cli.completion import complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.parameters import Command
 from mreg.errors import GateFailed
@@ -17,38 +17,44 @@ if TYPE_CHECKING:
     from mreg.results.comparison import Comparison, Regression
 
 ALL_METRICS = ":0"
-"""The tolerance that stands for the flag without a value."""
+"""The value of a ``--fail-on-regression`` that has none: all metrics, without tolerance."""
 
 
 def compare(
     ctx: typer.Context,
     words: Annotated[
         list[str],
-        typer.Argument(metavar="A [B]", help="classifier 1 2; a@3 b@7; classifier.", autocompletion=complete_reference),
+        typer.Argument(
+            metavar="A [B]",
+            help="One or two versions: churn 1 2, churn@3 other@7, or churn@3.",
+            autocompletion=complete_words,
+        ),
     ],
     fail_on_regression: Annotated[
         list[str] | None,
         typer.Option(
             "--fail-on-regression",
             metavar="[METRIC[:TOLERANCE]]",
-            help="Exit 3 if B is worse; several times for several metrics; tolerance 0.01 or 5%.",
+            help="Exit with code 3 if B is worse; tolerance 0.01 or 5% (default: all metrics, tolerance 0).",
         ),
     ] = None,
-    ci: Annotated[bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.")] = False,
+    ci: Annotated[
+        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
+    ] = False,
 ) -> None:
-    """Compare two versions: metrics with delta, percent and verdict; parameters, files, source, environment.
+    """Compare metrics, parameters and files of two versions.
 
-    One version alone is compared with what is in Production; a name alone means its latest. The exit code is 0
-    whatever differs, unless --fail-on-regression asks: then a metric that is worse than its tolerance, or that one side
-    lacks, exits 3.
+    The source and the environment are compared as well. A single version is compared with the version in Production. A
+    name alone means the latest version.
+
+    With --fail-on-regression the exit code is 3 if a metric of B is worse than the tolerance allows, or if one version
+    lacks the metric. Without it the exit code is 0.
 
     Examples:
-
-    \b
-      mreg compare classifier 1 2
-      mreg compare classifier production latest --format md
-      mreg compare classifier@3 other@7 --fail-on-regression accuracy:0.01 --fail-on-regression latency_ms:5%
-      mreg compare classifier --ci --fail-on-regression
+      mreg compare churn 1 2
+      mreg compare churn@production churn@latest --format md
+      mreg compare churn@3 other@7 --fail-on-regression accuracy:0.01
+      mreg compare churn --ci --fail-on-regression
     """
     run = invocation_of(ctx)
     from mreg.registry.compare import Tolerance, regressions
@@ -59,22 +65,22 @@ def compare(
         check_step()
     rules = [Tolerance.parse(text) for text in fail_on_regression or ()]
     comparison = run.registry.compare(*two_references(words))
-    found = regressions(comparison, rules)
+    failed = regressions(comparison, rules)
     run.output.result(comparison)
     if ci:
-        write_comparison(comparison, failed=[one.metric.name for one in found])
-    if found:
-        raise _failure(comparison, found)
+        write_comparison(comparison, failed=[regression.metric.name for regression in failed])
+    if failed:
+        raise _failure(comparison, failed)
 
 
 class CompareCommand(Command):
-    """``--fail-on-regression`` may stand without a value, which Typer has no word for."""
+    """A command whose ``--fail-on-regression`` can stand without a value; Typer has no such option."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         words = []
-        for place, word in enumerate(args):
+        for index, word in enumerate(args):
             words.append(word)
-            following = args[place + 1] if place + 1 < len(args) else "-"
+            following = args[index + 1] if index + 1 < len(args) else "-"
             if word == "--fail-on-regression" and following.startswith("-"):
                 words.append(ALL_METRICS)
         return super().parse_args(ctx, words)
@@ -87,14 +93,15 @@ def _shown(value: object) -> str:
     return "nothing" if value is None else str(value)
 
 
-def _failure(comparison: Comparison, found: Sequence[Regression]) -> GateFailed:
+def _failure(comparison: Comparison, failed: Sequence[Regression]) -> GateFailed:
     from mreg.wire import encode
 
     listed = "; ".join(
-        f"{one.metric.name} {_shown(one.metric.first)} to {_shown(one.metric.second)} ({one.reason})" for one in found
+        f"{item.metric.name} {_shown(item.metric.first)} to {_shown(item.metric.second)} ({item.reason})"
+        for item in failed
     )
     return GateFailed(
         f"{comparison.second.reference} is a regression of {comparison.first.reference}: {listed}",
         hint="a tolerance allows a small loss: --fail-on-regression metric:0.01 or metric:5%",
-        regressions=encode(found),
+        regressions=encode(failed),
     )

@@ -1,4 +1,4 @@
-"""What changes set off: deploy, deployments."""
+"""Commands for deployments: deploy, deployments."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ from typing import Annotated
 import typer
 
 from mreg.cli.arguments import count, model_name, reference
-from mreg.cli.completion import complete_reference
+from mreg.cli.completion import complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ModelArgument
 from mreg.errors import BadInput
 
 SHOWN = 100
-"""Deployments that are shown unless --limit asks for more."""
+"""Number of deployments that are shown without ``--limit``."""
 
 
 def deploy(
     ctx: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="REF", help="Run the hooks of its stage again.", autocompletion=complete_reference),
+        typer.Argument(metavar="REF", help="Version whose hooks run again.", autocompletion=complete_words),
     ] = None,
     pending: Annotated[
-        bool, typer.Option("--pending", help="Run what waits: what a command set off that died before it ran it.")
+        bool, typer.Option("--pending", help="Run the deployments that interrupted commands left.")
     ] = False,
 ) -> None:
-    """Run the hooks of a version's stage again, or those that wait.
+    """Run the hooks of a version again, or pending ones.
 
-    Hooks are those of your own profile file. One that fails is exit 1.
+    With a reference, the hooks for the stage of the version run again. With --pending, the deployments run that an
+    interrupted command left. Only hooks of your own profile file run. The exit code is 1 if a hook fails.
 
     Examples:
-
-    \b
-      mreg deploy classifier@production
+      mreg deploy churn@production
       mreg deploy --pending
     """
     from mreg.results.deployments import DeploymentReport
@@ -45,13 +44,13 @@ def deploy(
 
 
 def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) -> None:
-    """Show which hooks the changes of a model set off, and what came of them.
+    """List the deployments of a model.
+
+    A deployment is one run of a hook for one event. The list shows its status, attempts and output.
 
     Examples:
-
-    \b
-      mreg deployments classifier
-      mreg deployments classifier --json
+      mreg deployments churn
+      mreg deployments churn --json
     """
     from mreg.results.deployments import DeploymentReport
 
@@ -61,7 +60,7 @@ def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) ->
     if rows is not None:
         run.output.results(run.registry.deployments(wanted, limit=rows), DeploymentReport)
         return
-    found = run.registry.deployments(wanted, limit=SHOWN)
-    run.output.results(found, DeploymentReport)
-    if found.more:
+    newest = run.registry.deployments(wanted, limit=SHOWN)
+    run.output.results(newest, DeploymentReport)
+    if newest.more:
         run.output.note(f"only the newest {SHOWN} are shown; --limit N shows more")

@@ -1,4 +1,4 @@
-"""The rest of a model's life: alias, tag, edit, rename, delete."""
+"""Commands that change metadata or delete: alias, tag, edit, rename, delete."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mreg.cli.arguments import model_name, pairs, reference
-from mreg.cli.completion import complete_alias, complete_reference
+from mreg.cli.completion import complete_alias, complete_reference, complete_tag, complete_tag_words, complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import (
+    METADATA,
     Description,
     Directions,
     DryRun,
@@ -33,25 +34,24 @@ def alias(
         list[str],
         typer.Argument(
             metavar="REF [ALIAS]",
-            help="The version and the name it gets; with --remove, the model.",
-            autocompletion=complete_reference,
+            help="Version and alias; with --remove, the model.",
+            autocompletion=complete_words,
         ),
     ],
     remove: Annotated[
         str | None,
-        typer.Option("--remove", metavar="ALIAS", help="Take this alias away.", autocompletion=complete_alias),
+        typer.Option("--remove", metavar="ALIAS", help="Alias to remove.", autocompletion=complete_alias),
     ] = None,
     override: Override = "",
 ) -> None:
-    """Point an alias to a version, wherever it pointed before, or remove it.
+    """Set or remove an alias of a version.
 
-    Aliases are compared without regard to case. If the policy guards an alias, only an approver removes it (exit 5).
+    An alias that another version has moves to this version. Aliases are compared without regard to case. If the policy
+    has a rule for the alias, the version must pass it, and only an approver can remove the alias (exit code 5).
 
     Examples:
-
-    \b
-      mreg alias classifier@3 champion
-      mreg alias classifier --remove champion
+      mreg alias churn@3 champion
+      mreg alias churn --remove champion
     """
     run = invocation_of(ctx)
     if remove is not None:
@@ -74,19 +74,21 @@ def tag(
         list[str],
         typer.Argument(
             metavar="REF [KEY=VALUE]...",
-            help="The model or version, then tags to set.",
-            autocompletion=complete_reference,
+            help="Model or version, and tags to set.",
+            autocompletion=complete_tag_words,
         ),
     ],
-    remove: Annotated[list[str] | None, typer.Option("--remove", metavar="KEY", help="Take this tag away.")] = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", metavar="KEY", help="Tag to remove.", autocompletion=complete_tag)
+    ] = None,
 ) -> None:
-    """Set or remove tags of a model (a bare name) or of one version.
+    """Set or remove tags of a model or a version.
+
+    A name alone means the model.
 
     Examples:
-
-    \b
-      mreg tag classifier team=fraud
-      mreg tag classifier 3 data=2026-02 --remove draft
+      mreg tag churn team=fraud
+      mreg tag churn@3 data=2026-02 --remove draft
     """
     run = invocation_of(ctx)
     named = [word for word in words if "=" not in word]
@@ -105,24 +107,30 @@ def edit(
     parent: Annotated[
         str | None,
         typer.Option(
-            "--parent", metavar="REF", help="What a version was made from.", autocompletion=complete_reference
+            "--parent",
+            metavar="REF",
+            help="Parent of the version.",
+            autocompletion=complete_reference,
+            rich_help_panel=METADATA,
         ),
     ] = None,
-    run_id: Annotated[str | None, typer.Option("--run-id", metavar="ID", help="A version's run.")] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option("--run-id", metavar="ID", help="Training run of the version.", rich_help_panel=METADATA),
+    ] = None,
     experiment_id: Annotated[
-        str | None, typer.Option("--experiment-id", metavar="ID", help="A version's experiment.")
+        str | None,
+        typer.Option("--experiment-id", metavar="ID", help="Experiment of the version.", rich_help_panel=METADATA),
     ] = None,
 ) -> None:
-    """Change what is said of a model (a bare name) or a version; an empty text takes it back.
+    """Edit the metadata of a model or a version.
 
-    The bytes and metrics of a version never change.
+    A name alone means the model. An empty text removes a value. The artifact and the metrics of a version never change.
 
     Examples:
-
-    \b
-      mreg edit classifier --description "spam or not" --primary-metric f1_score
-      mreg edit classifier --direction cost=lower
-      mreg edit classifier@3 --parent base@1
+      mreg edit churn --description "churn in 30 days" --primary-metric f1_score
+      mreg edit churn --direction cost=lower
+      mreg edit churn@3 --parent base@1
     """
     run = invocation_of(ctx)
     changes = {
@@ -141,17 +149,16 @@ def edit(
 def rename(
     ctx: typer.Context,
     name: ModelArgument,
-    to: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.")],
+    to: Annotated[str, typer.Argument(metavar="NEW", help="New name.")],
     override: Override = "",
 ) -> None:
-    """Give a model another name; its versions, history and numbers stay.
+    """Rename a model.
 
-    If the policy guards a stage or alias that a version of it had, only an approver renames it (exit 5).
+    Versions, numbers and history stay. If the policy has a rule for a stage or alias that a version of the model had,
+    only an approver can rename the model (exit code 5).
 
     Examples:
-
-    \b
-      mreg rename classifier team/classifier
+      mreg rename churn team/churn
     """
     run = invocation_of(ctx)
     model = run.registry.rename(model_name(name), model_name(to), override=override)
@@ -163,32 +170,29 @@ def delete(
     ctx: typer.Context,
     words: ReferenceWords,
     force: Annotated[
-        bool, typer.Option("--force", help="Also what is in Staging or Production or has an alias.")
+        bool, typer.Option("--force", help="Delete versions with an alias or in Staging or Production.")
     ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
     override: Override = "",
 ) -> None:
-    """Delete a version, or a model (a bare name) with all its versions.
+    """Delete a version, or a model with all its versions.
 
-    A version that is in Staging or Production, or that an alias names, is deleted only with --force.
-
-    The history stays and no version number is given again. If the policy guards a stage or alias that the version has,
-    or that any version of the model had, only an approver deletes it (exit 5).
+    A name alone means the model. The history stays, and version numbers are not used again. Blobs that no version needs
+    are removed by mreg gc. If the policy has a rule for a stage or alias that a version had, only an approver can
+    delete it (exit code 5).
 
     Examples:
-
-    \b
-      mreg delete classifier@2
-      mreg delete classifier --dry-run
-      mreg delete classifier --force --yes
+      mreg delete churn@2
+      mreg delete churn --dry-run
+      mreg delete churn --force --yes
     """
     run = invocation_of(ctx)
     wanted = reference(words)
     plan = run.registry.delete(wanted, force=force, dry_run=True)
     if not dry_run:
         run.output.confirm(_question(plan), yes=yes)
-        # What was shown is what goes: a version that a reference means by now may be another one.
+        # Delete the versions that the user confirmed: `latest` and other selectors can name another version by now.
         plan = run.registry.delete(plan.reference, force=force, seen=None if yes else plan, override=override)
         warn_of_override(run, override)
     if dry_run:
@@ -197,10 +201,10 @@ def delete(
 
 
 def _question(plan: Deletion) -> str:
-    """The question before a deletion, which names what is in use."""
-    what = str(plan.reference)
+    """Return the question before a deletion; it names the stages and aliases that are in use."""
+    subject = str(plan.reference)
     if plan.reference.selector is None:
         count = len(plan.versions)
-        what += f" with {counted(count, 'version')}"
+        subject += f" with {counted(count, 'version')}"
     in_use = "; ".join(f"{reference}: {', '.join(places)}" for reference, places in plan.places.items())
-    return f"delete {what} for good?" if not in_use else f"delete {what}, in use ({in_use}), for good?"
+    return f"delete {subject} for good?" if not in_use else f"delete {subject}, in use ({in_use}), for good?"

@@ -1,4 +1,4 @@
-"""From an error to a message, a hint and an exit code: one ordered table."""
+"""Reports of errors: a message, a hint and an exit code for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 
 from mreg import errors, streams
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
-from mreg.domain.text import nearest, printable, quoted
+from mreg.domain.text import printable, quoted
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
@@ -32,19 +32,22 @@ EXIT_CODES: tuple[tuple[type[errors.MregError], int], ...] = (
 )
 
 USAGE_ERROR: type = typer.BadParameter.__bases__[0]
-"""The class of all usage errors. Typer exports its name only from 0.27.2 on, and then that of its base."""
+"""The class of all usage errors. Typer exports none of its subclasses but BadParameter, and itself only from 0.27.2."""
+
+TYPER_ERRORS: Any = sys.modules[USAGE_ERROR.__module__]
+"""The module with the other subclasses; its name depends on the release of Typer."""
 
 
 def report(error: BaseException, invocation: Invocation) -> int:
-    """Say on standard error what failed and what to do next; the exit code."""
+    """Print an error with its hint to standard error, and return its exit code."""
     if isinstance(error, SystemExit):
-        # Typer's way to end where the reader of a pipe went away.
-        gone = isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE
-        return PIPE_CLOSED if gone else (error.code if isinstance(error.code, int) else 1)
+        # Typer exits this way on a broken pipe.
+        broken_pipe = isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE
+        return PIPE_CLOSED if broken_pipe else (error.code if isinstance(error.code, int) else 1)
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
-        streams.try_to_say("", end="\n" if streams.is_terminal("stderr") else "")  # the terminal has written ^C
+        streams.try_to_say("", end="\n" if streams.is_terminal("stderr") else "")  # ends the terminal's line with ^C
         _say("interrupted; nothing was left half done", "", "interrupted", invocation)
         return INTERRUPTED
     if isinstance(error, Terminated):
@@ -57,7 +60,7 @@ def report(error: BaseException, invocation: Invocation) -> int:
     if isinstance(error, errors.MregError):
         _say(error.message, error.hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
-    if type(error).__name__ == "NoArgsIsHelpError":
+    if isinstance(error, TYPER_ERRORS.NoArgsIsHelpError):
         streams.try_to_say(str(error))
         return 2
     if isinstance(error, USAGE_ERROR):
@@ -89,18 +92,18 @@ def _unknown(error: BaseException, invocation: Invocation) -> int:
 
 
 def _refused_by_the_system(error: OSError) -> tuple[str, str]:
-    """Return message and hint for an error of the operating system that no part of mreg explains better."""
-    where = f" for {quoted(os.fspath(error.filename))}" if isinstance(error.filename, (str, os.PathLike)) else ""
+    """Return message and hint for an error of the operating system for which mreg has no error of its own."""
+    file = f" for {quoted(os.fspath(error.filename))}" if isinstance(error.filename, (str, os.PathLike)) else ""
     hint = "add --debug to see where"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         hint = "allow more open files: ulimit -n 1024"
-    return f"the operating system refused a call{where}: {error.strerror or error}", hint
+    return f"the operating system refused a call{file}: {error.strerror or error}", hint
 
 
 def _unencodable(error: UnicodeEncodeError) -> tuple[str, str]:
-    """Return message and hint for a text that a file name, a file or a system call cannot hold in this locale."""
+    """Return message and hint for a text that cannot be encoded in this locale, for example a file name."""
     encoding = sys.getfilesystemencoding()
-    if error.encoding.lower().replace("-", "") == "utf8":  # bytes of a file name or an argument that do not decode
+    if error.encoding.lower().replace("-", "") == "utf8":  # from a file name or argument that cannot be decoded
         message = f"{quoted(error.object)} is not valid text: the locale's encoding is {encoding}"
     else:
         message = f"cannot encode {quoted(error.object)}: the locale's encoding is {encoding}"
@@ -115,14 +118,13 @@ def _say(message: str, hint: str, code: str, invocation: Invocation, details: di
         document = {"code": code, "message": message, "hint": hint, **({"details": details} if details else {})}
         streams.try_to_say_json(json.dumps(document, default=str))
         return
-    # If standard error is closed or full, the exit code still tells.
+    # If standard error is closed or full, the exit code still reports the error.
     streams.try_to_say(f"error: {message}" + "".join(f"\n  {line}" for line in hint.splitlines()))
 
 
 def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:
-    option = getattr(error, "option_name", "")
-    if type(error).__name__ == "NoSuchOption" and option:
-        return _unknown_option(error, option, words)
+    if isinstance(error, TYPER_ERRORS.NoSuchOption):
+        return _unknown_option(error, error.option_name, words)
     message = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path} --help shows how it is used" if context is not None else "mreg --help"
@@ -132,33 +134,33 @@ def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:
 
 
 def _unknown_option(error: Any, option: str, typed: Sequence[str]) -> tuple[str, str]:
+    from mreg.cli.suggestions import option_meant
+
     context = getattr(error, "ctx", None)
     known = [name for param in context.command.params for name in param.opts] if context is not None else []
     command = context.command_path if context is not None else "mreg"
-    # Without the dashes, which would make short words look alike.
-    words = [name.removeprefix("--") for name in known if name.startswith("--")]
-    near = [f"--{word}" for word in nearest(option.lstrip("-"), words, 1)]
+    near = option_meant(option, known)
     if "--metric" in known and option.startswith("--"):
         value = _value_after(option, typed)
         name = option.removeprefix("--").replace("-", "_")
         as_metric = f"--metric {printable(name)}={printable(value)}"
         if near and not _is_number(value):
-            return f"there is no option {quoted(option)}", f"did you mean {near[0]}? {command} --help shows all"
+            return f"there is no option {quoted(option)}", f"did you mean {near}? {command} --help shows all"
         if near:
-            return f"there is no option {quoted(option)}", f"did you mean {near[0]}, or the metric {as_metric}?"
+            return f"there is no option {quoted(option)}", f"did you mean {near}, or the metric {as_metric}?"
         if _is_number(value) or not value:
             return (
                 f"there is no option {quoted(option)}",
                 f"for a metric write {as_metric if value else as_metric + '0.97'}",
             )
-    hint = f"did you mean {near[0]}?" if near else f"{command} --help shows the options"
+    hint = f"did you mean {near}?" if near else f"{command} --help shows the options"
     return f"there is no option {quoted(option)}", hint
 
 
 def _value_after(option: str, words: Sequence[str]) -> str:
-    for place, word in enumerate(words):
+    for index, word in enumerate(words):
         if word == option:
-            return words[place + 1] if place + 1 < len(words) else ""
+            return words[index + 1] if index + 1 < len(words) else ""
         if word.startswith(f"{option}="):
             return word.partition("=")[2]
     return ""
@@ -172,10 +174,3 @@ def _is_number(text: str) -> bool:
     except errors.BadInput:
         return False
     return True
-
-
-def no_such_command(word: str, known: Sequence[str]) -> errors.BadInput:
-    """The usage error for a command that does not exist, naming the nearest."""
-    near = nearest(word, known, 1)
-    hint = f"did you mean mreg {near[0]}?" if near else "mreg --help lists the commands"
-    return errors.BadInput(f"there is no command {quoted(word)}", hint=hint)

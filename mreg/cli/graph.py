@@ -1,4 +1,4 @@
-"""Lineage as text that draws itself: Graphviz and Mermaid, for documents."""
+"""Lineage as a graph in the language of Mermaid or Graphviz."""
 
 from __future__ import annotations
 
@@ -10,56 +10,59 @@ from mreg.errors import BadInput
 from mreg.results.lineage import Lineage, LineageNode
 
 Edge = tuple[str, str, str]
-"""From, to, and what leads there."""
+"""Source, destination and label."""
 
 KINDS = ("mermaid", "dot")
 
 
-def graph(found: Lineage, kind: str) -> str:
-    """The lineage of a version with its runs, commits and data, in Mermaid or in Graphviz's language.
+def graph(lineage: Lineage, kind: str) -> str:
+    """Return the lineage of a version, with runs, commits and data, as a graph.
+
+    Args:
+        kind: ``mermaid`` or ``dot``.
 
     Raises:
-        BadInput: There is no such kind.
+        BadInput: The kind is another one.
     """
     if kind not in KINDS:
         raise BadInput(f"there is no graph {kind!r}", hint=f"use {' or '.join(KINDS)}")
-    nodes, edges = _collected(found)
+    nodes, edges = _collected(lineage)
     return _mermaid(nodes, edges) if kind == "mermaid" else _dot(nodes, edges)
 
 
-def _collected(found: Lineage) -> tuple[dict[str, str], list[Edge]]:
+def _collected(lineage: Lineage) -> tuple[dict[str, str], list[Edge]]:
     nodes: dict[str, str] = {}
     edges: list[Edge] = []
-    own = str(found.version.reference)
+    own = str(lineage.version.reference)
 
     def add(reference: str, stage: ModelStage | None, run: str, commit: str, data: Mapping[str, str]) -> None:
         if reference in nodes:
             return
         nodes[reference] = f"{reference} ({stage.value if stage else 'deleted'})"
         sources = [("run", run), ("commit", commit[:12]), *((f"data {name}", value) for name, value in data.items())]
-        for what, value in sources:
+        for source, value in sources:
             if value:
-                nodes.setdefault(f"{what} {value}", f"{what} {value}")
-                edges.append((f"{what} {value}", reference, ""))
+                nodes.setdefault(f"{source} {value}", f"{source} {value}")
+                edges.append((f"{source} {value}", reference, ""))
 
     def connect(node: LineageNode, other: str, *, up: bool) -> None:
         add(str(node.reference), node.stage, node.run_id, node.git_commit, node.data)
         pair = (str(node.reference), other) if up else (other, str(node.reference))
         edges.append((*pair, "parent"))
 
-    version = found.version
+    version = lineage.version
     add(own, version.stage, version.run_id, version.source.git_commit, version.data)
-    for way, roots in ((True, found.parents), (False, found.children)):
+    for up, roots in ((True, lineage.parents), (False, lineage.children)):
         pending = [(node, own) for node in roots]
         while pending:
             node, other = pending.pop()
-            connect(node, other, up=way)
+            connect(node, other, up=up)
             pending += [(related, str(node.reference)) for related in node.related]
     return nodes, edges
 
 
 def _mermaid(nodes: dict[str, str], edges: list[Edge]) -> str:
-    names = {node: f"n{place}" for place, node in enumerate(nodes)}
+    names = {node: f"n{index}" for index, node in enumerate(nodes)}
     lines = ["graph TD"]
     lines += [f'    {names[node]}["{_entities(label)}"]' for node, label in nodes.items()]
     lines += [
@@ -69,7 +72,7 @@ def _mermaid(nodes: dict[str, str], edges: list[Edge]) -> str:
 
 
 def _entities(text: str) -> str:
-    """Letters and a few signs as they are, everything else by its number: nothing in a name can be markup."""
+    """Return the text with every character escaped that could be markup: all but letters, digits and a few signs."""
     return "".join(char if char.isalnum() or char in " @._-/()" else f"#{ord(char)};" for char in printable(text))
 
 

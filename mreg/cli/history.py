@@ -1,4 +1,4 @@
-"""What happened and where things come from: history, lineage."""
+"""Commands on events and origins: history, lineage, why, audit verify."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from mreg.cli.arguments import count, reference
-from mreg.cli.completion import complete_reference
+from mreg.cli.completion import complete_words, one_of
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Limit, ReferenceWords
 from mreg.errors import BadInput
 
-AUDIT_COMMANDS = {"verify": ("history", "verify")}
-"""Module of this package and name in it, by command of ``mreg audit``."""
+AUDIT_COMMANDS = {"verify": ("history", "verify", "Verify the hash chain of the audit trail.")}
+"""The module, the name and the first line of help of each subcommand of ``mreg audit``."""
 
 
 def history(
@@ -21,26 +21,26 @@ def history(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="REF", help="A model or a version; without one, everything.", autocompletion=complete_reference
+            metavar="REF", help="Model or version (default: the whole registry).", autocompletion=complete_words
         ),
     ] = None,
     limit: Limit = None,
     at: Annotated[
         str | None,
         typer.Option(
-            "--at", metavar="TIME", help="Show the stages at that time (ISO 8601; local unless it has a zone)."
+            "--at", metavar="TIME", help="Time at which to show the stages of a model (ISO 8601, local without a zone)."
         ),
     ] = None,
 ) -> None:
-    """Show who did what when to a model, to a version or to anything, newest first.
+    """Show the events of a model, a version or the registry.
+
+    The newest event comes first. Each event has its time, user, action and details.
 
     Examples:
-
-    \b
-      mreg history classifier
-      mreg history classifier@3 --limit 5
+      mreg history churn
+      mreg history churn@3 --limit 5
       mreg history --limit 20
-      mreg history classifier --at 2026-03-01T12:00
+      mreg history churn --at 2026-03-01T12:00
     """
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
@@ -64,49 +64,54 @@ def lineage(
     ctx: typer.Context,
     words: ReferenceWords,
     kind: Annotated[
-        str | None, typer.Option("--graph", metavar="mermaid|dot", help="Print it as text that draws itself.")
+        str | None,
+        typer.Option(
+            "--graph",
+            metavar="mermaid|dot",
+            help="Print a graph for Mermaid or Graphviz.",
+            autocompletion=one_of("mermaid", "dot"),
+        ),
     ] = None,
 ) -> None:
-    """Show what a version was made from and what was made from it, over all models, with runs, commits and data.
+    """Show the parents, children and data of a version.
+
+    The lineage crosses models. It includes training runs, git commits and references to data.
 
     Examples:
-
-    \b
-      mreg lineage classifier@3
-      mreg lineage classifier production --json
-      mreg lineage classifier@3 --graph mermaid >> README.md
+      mreg lineage churn@3
+      mreg lineage churn@production --json
+      mreg lineage churn@3 --graph mermaid >> README.md
     """
     run = invocation_of(ctx)
-    found = run.registry.lineage(reference(words))
+    lineage = run.registry.lineage(reference(words))
     if kind is None:
-        run.output.result(found)
+        run.output.result(lineage)
         return
     from mreg.cli.graph import graph
 
-    run.output.text(graph(found, kind))
+    run.output.text(graph(lineage, kind))
 
 
 def why(ctx: typer.Context, words: ReferenceWords) -> None:
-    """Show in one screen why a version is where it is: who put it there, gates, approvals, and what it replaced.
+    """Explain why a version is in its stage.
+
+    The result has the user and time of the change, the gates, the approvals and the replaced version.
 
     Examples:
-
-    \b
-      mreg why classifier@production
-      mreg why classifier 3 --json
+      mreg why churn@production
+      mreg why churn@3 --json
     """
     run = invocation_of(ctx)
     run.output.result(run.registry.why(reference(words)))
 
 
 def verify(ctx: typer.Context) -> None:
-    """Walk the hash chain of the audit trail; the first event that is not what was written is exit 6.
+    """Verify the hash chain of the audit trail.
 
-    Events that were cut off its end are seen only by who kept the last hash.
+    The exit code is 6 if an event was changed, and the message names the first one. Events that were removed from the
+    end are noticed only by comparing with an earlier last hash.
 
     Examples:
-
-    \b
       mreg audit verify
       mreg audit verify -q > last-hash.txt
     """

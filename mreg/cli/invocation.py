@@ -1,4 +1,4 @@
-"""What one run of ``mreg`` was asked for beside its command, and what it needs for that."""
+"""One run of ``mreg``: the shared options, and the output and the registry that they choose."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FORMATS = ("table", "plain", "json", "csv", "md")
 
 
 class Invocation:
-    """The options that every command takes; the registry and the output are made on first use."""
+    """The values of the shared options; the registry is opened and the output is made on first use."""
 
     def __init__(self) -> None:
         self.output_format = ""
@@ -35,7 +35,7 @@ class Invocation:
 
     @classmethod
     def of_words(cls, words: Sequence[str]) -> Invocation:
-        """What can be told before the words are parsed, so that a usage error, too, is told as JSON or traced."""
+        """Return an invocation with the options that a usage error needs, read before the words are parsed."""
         invocation = cls()
         invocation.words = words
         invocation.as_json = "--json" in words or "--format=json" in words
@@ -44,10 +44,10 @@ class Invocation:
 
     @property
     def output(self) -> Output:
-        """Where results, notes and progress go.
+        """The output for results, notes and progress.
 
         Raises:
-            BadInput: There is no such format.
+            BadInput: The format is unknown.
         """
         if self._output is None:
             from mreg.cli.output import Output
@@ -67,7 +67,7 @@ class Invocation:
 
     @property
     def registry(self) -> LocalRegistry:
-        """The registry of the profile that was asked for."""
+        """The registry of the chosen profile."""
         if self._registry is None:
             from mreg.registry.open import open_registry
             from mreg.registry.session import HookLog
@@ -84,11 +84,11 @@ class Invocation:
 
     @property
     def notice(self) -> Callable[[str], None]:
-        """Takes notes for the user; silent during TAB completion."""
+        """The function that takes notes for the user; it does nothing during tab completion."""
         return (lambda _text: None) if "_MREG_COMPLETE" in os.environ else self.output.note
 
     def load_profile(self, name: str | None = None, *, alone: bool = False) -> Profile:
-        """The profile that was asked for; see `mreg.profile.load.load_profile`."""
+        """Return a profile (default: the chosen one); see `mreg.profile.load.load_profile`."""
         from mreg.profile.load import load_profile
 
         return load_profile(
@@ -100,37 +100,35 @@ class Invocation:
         )
 
     def check_deployments(self) -> None:
-        """Nothing, if every hook that this command set off succeeded.
+        """Check that every hook that this command triggered succeeded.
 
         Raises:
-            DeploymentFailed: One did not; what was changed stays changed, or the hook rolled it back.
+            DeploymentFailed: A hook failed. The change persists, unless it was rolled back because of the failure.
         """
         log = self._hook_log
-        failed = [run for run in log.deployments if run.status.value == "failed"] if log else []
+        failed = [report for report in log.deployments if report.status.value == "failed"] if log else []
         if log and failed:
             from mreg.errors import DeploymentFailed
 
             event = failed[0].event
-            undone = log.rollbacks
-            made = "the change was made before"
-            if undone:
-                made = (
-                    f"the change was rolled back: {undone[-1].version.reference} is in {undone[-1].version.stage.value}"
-                )
+            outcome = "the change was made before"
+            if log.rollbacks:
+                version = log.rollbacks[-1].version
+                outcome = f"the change was rolled back: {version.reference} is in {version.stage.value}"
             raise DeploymentFailed(
                 f"the hook {failed[0].hook} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
-                hint=f"{made}; what the hook said: mreg deployments {event.model or 'NAME'}",
-                deployments=[one.key for one in failed],
+                hint=f"{outcome}; what the hook said: mreg deployments {event.model or 'NAME'}",
+                deployments=[report.key for report in failed],
             )
 
     def close(self) -> None:
-        """Let go of the registry, if one was opened."""
+        """Close the registry, if it was opened."""
         if self._registry is not None:
             self._registry.close()
 
 
 def invocation_of(ctx: typer.Context) -> Invocation:
-    """What this run of ``mreg`` was asked for beside its command."""
+    """Return the invocation of a context."""
     root = ctx.find_root()
     if not isinstance(root.obj, Invocation):
         root.obj = Invocation()

@@ -1,4 +1,4 @@
-"""Models as a whole: register, list, search."""
+"""Commands over models: register, list, search."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from mreg.cli.options import Description, Directions, Limit, PrimaryMetric, Tags
 def register(
     ctx: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Letters, digits, '.', '_', '-', with '/' between parts.")
+        str, typer.Argument(metavar="NAME", help="Name: letters, digits, '.', '_' and '-', with '/' between parts.")
     ],
     description: Description = None,
     tags: Tags = None,
     directions: Directions = None,
     primary_metric: PrimaryMetric = None,
 ) -> None:
-    """Register a model before its first version; push does it by itself when the model is new.
+    """Register a model before its first version.
+
+    This is optional: mreg push registers a new model.
 
     Examples:
-
-    \b
-      mreg register classifier --description "spam or not" --tag team=mail
-      mreg register ranker --primary-metric ndcg --direction cost_per_query=lower
+      mreg register churn --description "churn in 30 days" --tag team=crm
+      mreg register ranker --primary-metric ndcg --direction cost=lower
     """
     run = invocation_of(ctx)
     model = run.registry.register(
@@ -42,11 +42,12 @@ def register(
 
 
 def list_models(ctx: typer.Context, limit: Limit = None) -> None:
-    """List the models, the one that changed last first: latest and production versions with their primary metric.
+    """List all models with their latest versions.
+
+    The list has the latest and the production version of each model with its primary metric. The model that changed
+    last comes first.
 
     Examples:
-
-    \b
       mreg list
       mreg list --limit 20 --json
     """
@@ -60,26 +61,31 @@ def list_models(ctx: typer.Context, limit: Limit = None) -> None:
 def search(
     ctx: typer.Context,
     expression: Annotated[
-        str, typer.Argument(metavar="EXPR", help="What must hold; empty for every version.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="EXPR", help="Expression (default: all versions). See mreg help expressions.", show_default=False
+        ),
     ] = "",
     sort: Annotated[
         str | None,
-        typer.Option("--sort", metavar="[-]FIELD", help="Order; '-' for largest first.", autocompletion=complete_field),
+        typer.Option(
+            "--sort",
+            metavar="[-]FIELD",
+            help="Sort field; '-' sorts in descending order.",
+            autocompletion=complete_field,
+        ),
     ] = None,
     limit: Limit = None,
 ) -> None:
-    """Find versions over all models.
+    """Find versions by metrics, tags and other fields.
 
-    Fields are metrics.NAME, params.NAME, tags.NAME and name, version, stage, status, alias, run_id, experiment_id,
-    format, size_bytes, checksum, git_commit, git_branch, created_by, created_at, updated_at, deployed_at, description.
-    Compare with = != < <= > >=, like, in (...), is null; combine with and, or, not and brackets. A time without a zone
-    is local time; standard error shows it in UTC. Times compare to the microsecond, as --format plain shows them.
+    Fields are metrics.NAME, params.NAME, tags.NAME, name, version, stage, alias, created_at and others. Operators are =
+    != < <= > >=, like, in (...) and is null, joined with and, or, not and parentheses. See mreg help expressions.
 
     Examples:
-
-    \b
-      mreg search "metrics.accuracy > 0.9 and tags.team = 'fraud' and stage = 'Staging'"
-      mreg search "name like 'team/%' and created_at > '2026-03-01'" --sort -metrics.accuracy --limit 10
+      mreg search "metrics.accuracy > 0.9 and stage = 'Staging'"
+      mreg search "tags.team = fraud" --sort -metrics.accuracy --limit 10
+      mreg search "name like 'team/%' and created_at > '2026-03-01'"
     """
     from mreg.cli import times
     from mreg.domain.model import ModelVersion

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands take, declared once."""
+"""Arguments and options that several commands take."""
 
 from __future__ import annotations
 
@@ -6,37 +6,41 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage
+from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage, complete_words
+
+METRICS = "Metrics"
+METADATA = "Metadata"
 
 ReferenceWords = Annotated[
     list[str],
     typer.Argument(
         metavar="REF",
-        help="Which version: classifier@3, classifier@production, or two words: classifier 3.",
-        autocompletion=complete_reference,
+        help="Reference, such as churn@3, churn@production or churn 3.",
+        autocompletion=complete_words,
     ),
 ]
 ReferenceArgument = Annotated[
     str,
     typer.Argument(
         metavar="REF",
-        help="Which version: classifier@3, classifier@production; a bare name is the latest.",
+        help="Version, such as churn@3 or churn@production (default: the latest).",
         autocompletion=complete_reference,
     ),
 ]
-ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="The model.", autocompletion=complete_model)]
+ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="Model.", autocompletion=complete_model)]
 Limit = Annotated[str | None, typer.Option("--limit", metavar="N", help="Maximum number of rows.")]
-Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; kept in the audit trail.")]
-Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is, for people.")]
-Tags = Annotated[
-    list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="A tag; may be given several times.")
+Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Reason, recorded in the audit trail.")]
+Description = Annotated[
+    str | None, typer.Option("--description", metavar="TEXT", help="Description.", rich_help_panel=METADATA)
 ]
+Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Tag.", rich_help_panel=METADATA)]
 Directions = Annotated[
     list[str] | None,
     typer.Option(
         "--direction",
         metavar="METRIC=higher|lower",
-        help="Which way a metric is better; may be given several times.",
+        help="Whether higher or lower values of a metric are better.",
+        rich_help_panel=METRICS,
         autocompletion=complete_metric,
     ),
 ]
@@ -45,7 +49,8 @@ PrimaryMetric = Annotated[
     typer.Option(
         "--primary-metric",
         metavar="METRIC",
-        help="The metric that 'best' and the list judge by.",
+        help="Metric that ranks the versions, used by @best and mreg list.",
+        rich_help_panel=METRICS,
         autocompletion=complete_metric,
     ),
 ]
@@ -54,8 +59,13 @@ Override = Annotated[
     str,
     typer.Option("--override", metavar="REASON", help="Override the policy, if it allows overrides (audited)."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")]
 StageOption = Annotated[
     str | None,
-    typer.Option("--to", metavar="STAGE", help="None, Staging, Production or Archived.", autocompletion=complete_stage),
+    typer.Option(
+        "--to",
+        metavar="STAGE",
+        help="Stage: Staging, Production, Archived or None (default: the next one).",
+        autocompletion=complete_stage,
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Where a command's result, notes, progress and questions go."""
+"""Output of a command: result, notes, progress, confirmation prompts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ R = TypeVar("R")
 
 
 class Output:
-    """A few verbs; the result goes to standard output and everything else to standard error.
+    """Prints the result to standard output, and everything else to standard error.
 
     Args:
-        chosen: The format that was asked for; empty: a table on a terminal, plain text elsewhere.
-        quiet: Print references alone, and no notes but each `Caution`.
+        chosen: The format (default: a table on a terminal, plain text elsewhere).
+        quiet: Print only the references of results, and of notes only each `Caution`.
     """
 
     def __init__(self, chosen: str = "", *, quiet: bool = False) -> None:
@@ -33,10 +33,10 @@ class Output:
         self._noted: set[str] = set()
 
     def result(self, value: object, rendering: Callable[[Any], Rendering] | None = None) -> None:
-        """Print a result: one value or a tuple of them, in the chosen format.
+        """Print a result, or a tuple of results, in the chosen format.
 
         Args:
-            rendering: How it is shown in place of the usual way; JSON and references stay what they are.
+            rendering: Returns the tables of the result (default: those of its view). JSON and references do not use it.
         """
         if self.quiet:
             from mreg.cli.views import references
@@ -52,13 +52,13 @@ class Output:
             self.rendering((rendering or render)(value))
 
     def results(self, values: Sequence[R], kind: type[R]) -> None:
-        """Print a list of results of a type; an empty one has the columns of the type."""
+        """Print a list of results of a type; an empty list has the columns of the type."""
         from mreg.cli.views import view_of
 
-        self.result(values, view_of(kind).many)
+        self.result(values, view_of(kind).render_list)
 
     def rendering(self, rendering: Rendering) -> None:
-        """Print something that is rendered already, in a format that is not JSON."""
+        """Print tables, in a format other than JSON."""
         if self.format == "table":
             from mreg.cli.terminal import print_rendering
 
@@ -74,11 +74,11 @@ class Output:
             streams.put("".join(f"{line}\n" for line in plain_lines(rendering.flat)))
 
     def lines(self, rendering: Rendering) -> None:
-        """Print the one column of a rendering as it is, without its name."""
+        """Print the cells of a rendering with a single column, without the header."""
         streams.put_lines(str(row[0]) for row in rendering.flat.rows)
 
     def text(self, text: str) -> None:
-        """Print a text that is a format of its own."""
+        """Print a text unchanged, in every format."""
         streams.put(text)
 
     def note(self, text: str) -> None:
@@ -88,14 +88,14 @@ class Output:
             self.warn(text)
 
     def warn(self, text: str) -> None:
-        """Say something that a person should not miss, also when quiet."""
+        """Write a warning to standard error, with ``--quiet``, too."""
         streams.say(printable(text))
 
     def confirm(self, question: str, *, yes: bool, flag: str = "--yes") -> None:
-        """Return if the answer is yes; asks on a terminal alone.
+        """Ask the user to confirm, unless ``yes`` is set.
 
         Raises:
-            BadInput: Nobody is there to be asked, or the answer was no.
+            BadInput: Standard input or standard error is not a terminal, or the answer is not yes.
         """
         if yes:
             return
@@ -107,15 +107,15 @@ class Output:
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Progress]:
-        """Something to tell how many bytes of how many are done; a bar appears for work of over a second."""
+        """Yield a callback for progress; it takes the bytes done and the bytes in total. See `ByteProgress`."""
         from mreg.cli.progress import ByteProgress
 
-        bar = ByteProgress(label, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _can_move())
+        bar = ByteProgress(label, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _has_cursor())
         try:
-            yield bar.moved
+            yield bar.update
         finally:
             bar.close()
 
 
-def _can_move() -> bool:
+def _has_cursor() -> bool:
     return os.environ.get("TERM", "dumb") != "dumb"

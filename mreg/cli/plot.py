@@ -1,4 +1,4 @@
-"""The trend of a metric over the versions of a model, drawn in the terminal or written to a file."""
+"""Plots of a metric over the versions of a model, in the terminal or in a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """The values of a metric by version, oldest first; versions without it are left out."""
+    """The values of a metric, oldest version first; versions without the metric are left out."""
 
     model: str
     metric: str
@@ -27,10 +27,10 @@ class Trend:
 
 
 def trend(found: ModelVersions | ModelVersion, metric: str | None) -> Trend:
-    """The trend of a metric, the primary one where none is named.
+    """Return the trend of a metric (default: the primary metric).
 
     Raises:
-        BadInput: It was asked of one version.
+        BadInput: ``found`` is a version, not a model.
         NotFound: No version has the metric.
     """
     versions = getattr(found, "versions", None)
@@ -42,12 +42,12 @@ def trend(found: ModelVersions | ModelVersion, metric: str | None) -> Trend:
     if not points:
         known = sorted({key for version in versions for key in version.metrics})
         limited = len(versions) < model.model.version_count
-        where = f"no version of {model.model.name}" + (f" within --limit {len(versions)}" if limited else "")
+        no_version = f"no version of {model.model.name}" + (f" within --limit {len(versions)}" if limited else "")
         if not known:
-            raise NotFound(f"{where} has a metric", hint=f"mreg show {model.model.name}")
+            raise NotFound(f"{no_version} has a metric", hint=f"mreg show {model.model.name}")
         near = nearest(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"it has: {', '.join(known)}"
-        raise NotFound(f"{where} has the metric {quoted(name)}", hint=hint)
+        raise NotFound(f"{no_version} has the metric {quoted(name)}", hint=hint)
     return Trend(
         model=str(model.model.name),
         metric=name,
@@ -60,7 +60,7 @@ def draw(points: Trend) -> None:
     """Draw the trend on standard output, in characters.
 
     Raises:
-        Unavailable: The package that draws is not installed.
+        Unavailable: plotext is not installed.
     """
     try:
         import plotext
@@ -80,11 +80,11 @@ def draw(points: Trend) -> None:
 
 
 def write(points: Trend, file: str) -> None:
-    """Write the trend as PNG, SVG or HTML, by the ending of the name; the file appears whole or not at all.
+    """Write the trend to a PNG, SVG or HTML file, chosen by the extension; the write is atomic.
 
     Raises:
-        BadInput: The ending is another.
-        Unavailable: The package that draws is not installed, or the file can't be written.
+        BadInput: The extension is another one.
+        Unavailable: matplotlib is not installed, or the file cannot be written.
     """
     target = Path(file)
     kind = target.suffix.lower().removeprefix(".")
@@ -99,7 +99,7 @@ def write(points: Trend, file: str) -> None:
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(points.versions, points.values, marker="o")
-    # A dollar sign would begin matplotlib's mathematics.
+    # matplotlib would read a dollar sign as the start of a formula.
     axes.set_title(printable(f"{points.metric} of {points.model}"), parse_math=False)
     axes.set_xlabel("version")
     axes.set_ylabel(printable(points.metric), parse_math=False)

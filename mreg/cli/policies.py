@@ -1,4 +1,4 @@
-"""Policies and decisions: policy show, apply, check; approve, reject, approvals."""
+"""Commands for policies and decisions: policy, approve, reject, approvals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mreg.cli.arguments import model_name, reference
-from mreg.cli.completion import complete_model, complete_stage
+from mreg.cli.completion import complete_model, complete_target
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import ReferenceWords, Yes
 from mreg.cli.stages import ask_before_leaving, seen_stage
@@ -19,36 +19,37 @@ if TYPE_CHECKING:
     from mreg.results.policies import DecisionResult
 
 POLICY_COMMANDS = {
-    "show": ("policies", "show_policy"),
-    "apply": ("policies", "apply_policy"),
-    "check": ("policies", "check_policy"),
-    "remove": ("policies", "remove_policy"),
+    "show": ("policies", "show_policy", "Show the policy of a model, or the default policy."),
+    "apply": ("policies", "apply_policy", "Apply the policy of a file to a model, or as the default."),
+    "check": ("policies", "check_policy", "Check a policy file against the versions in use."),
+    "remove": ("policies", "remove_policy", "Remove the policy of a model, or the default policy."),
 }
-"""Module of this package and name in it, by command of ``mreg policy``."""
+"""The module, the name and the first line of help of each subcommand of ``mreg policy``."""
 
 Model = Annotated[
     str | None,
-    typer.Option("--model", metavar="NAME", help="Of this model; else of all.", autocompletion=complete_model),
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Model (default: the default policy of all models).",
+        autocompletion=complete_model,
+    ),
 ]
-PolicyFile = Annotated[str, typer.Argument(metavar="FILE", help="The policy, in YAML or JSON.")]
+PolicyFile = Annotated[str, typer.Argument(metavar="FILE", help="Policy in YAML or JSON.")]
 Target = Annotated[
     str,
-    typer.Option(
-        "--to", metavar="STAGE|ALIAS", help="Stage or alias that the decision is for.", autocompletion=complete_stage
-    ),
+    typer.Option("--to", metavar="STAGE|ALIAS", help="Stage or alias of the decision.", autocompletion=complete_target),
 ]
 Withdraw = Annotated[bool, typer.Option("--withdraw", help="Withdraw your decision.")]
 
 
 def show_policy(ctx: typer.Context, model: Model = None) -> None:
-    """Show the policy that holds for a model, or the default of all models.
+    """Show the policy of a model, or the default policy.
 
-    With --format plain it is YAML, which `policy apply` takes.
+    With --format plain it is YAML, which mreg policy apply reads.
 
     Examples:
-
-    \b
-      mreg policy show --model classifier
+      mreg policy show --model churn
       mreg policy show --format plain > policy.yaml
     """
     run = invocation_of(ctx)
@@ -64,15 +65,13 @@ def show_policy(ctx: typer.Context, model: Model = None) -> None:
 
 
 def apply_policy(ctx: typer.Context, file: PolicyFile, model: Model = None) -> None:
-    """Make the policy of a file hold, for one model or for all that have none of their own.
+    """Apply the policy of a file to a model, or as the default.
 
-    It is enforced from then on whenever a version enters or leaves a stage or an alias. What is in a stage stays there.
+    The policy is enforced when a version enters or leaves a stage or an alias. Versions stay in their stages.
 
     Examples:
-
-    \b
       mreg policy apply policy.yaml
-      mreg policy apply strict.yaml --model classifier
+      mreg policy apply strict.yaml --model churn
     """
     from mreg.documents import read_policy
 
@@ -81,30 +80,31 @@ def apply_policy(ctx: typer.Context, file: PolicyFile, model: Model = None) -> N
 
 
 def check_policy(ctx: typer.Context, file: PolicyFile, model: Model = None) -> None:
-    """Check the policy of a file without applying it: how the versions in use would stand to it.
+    """Check a policy file against the versions in use.
+
+    Nothing is applied. The result has each version in a stage or under an alias, and whether it passes the policy.
 
     Examples:
-
-    \b
-      mreg policy check policy.yaml --model classifier
+      mreg policy check policy.yaml --model churn
     """
     from mreg.documents import read_policy
     from mreg.results.policies import PolicyCheck
 
     run = invocation_of(ctx)
     policy = read_policy(file)
-    found = run.registry.check_policy(policy, model_name(model) if model is not None else None)
+    checks = run.registry.check_policy(policy, model_name(model) if model is not None else None)
     run.output.note(f"{file} is a policy for {', '.join(policy.rules) or 'nothing'}")
-    run.output.results(found, PolicyCheck)
+    run.output.results(checks, PolicyCheck)
 
 
 def remove_policy(ctx: typer.Context, model: Model = None, yes: Yes = False) -> None:
-    """Take the policy of a model away, so that the default holds for it; or the default itself.
+    """Remove the policy of a model, or the default policy.
+
+    A model without a policy uses the default policy. The command asks for confirmation.
 
     Examples:
-
-    \b
-      mreg policy remove --model classifier --yes
+      mreg policy remove --model churn
+      mreg policy remove --model churn --yes
     """
     run = invocation_of(ctx)
     name = model_name(model) if model is not None else None
@@ -117,19 +117,19 @@ def approve(
     ctx: typer.Context,
     words: ReferenceWords,
     to: Target = "Production",
-    comment: Annotated[str, typer.Option("--comment", "-m", metavar="TEXT", help="Kept with the approval.")] = "",
+    comment: Annotated[
+        str, typer.Option("--comment", "-m", metavar="TEXT", help="Comment, recorded with the approval.")
+    ] = "",
     withdraw: Withdraw = False,
 ) -> None:
-    """Approve a version for a stage, Production unless another is named, or for an alias.
+    """Approve a version for a stage or an alias.
 
-    The approval belongs to the version and its bytes. It moves nothing; promote does.
+    The approval applies to this version and its artifact. It does not change the stage; mreg promote does.
 
     Examples:
-
-    \b
-      mreg approve classifier@3 -m "checked on the holdout of June"
-      mreg approve classifier@3 --to champion
-      mreg approve classifier@3 --withdraw
+      mreg approve churn@3 --comment "checked on the June holdout"
+      mreg approve churn@3 --to champion
+      mreg approve churn@3 --withdraw
     """
     run = invocation_of(ctx)
     if withdraw:
@@ -146,15 +146,14 @@ def reject(
     withdraw: Withdraw = False,
     yes: Yes = False,
 ) -> None:
-    """Reject a version for a stage or an alias; one that is in Production goes back to Staging.
+    """Reject a version for a stage or an alias.
 
-    The command asks before it leaves Production without a version; without a terminal it needs --yes.
+    A version that is rejected for Production and is in Production moves to Staging. The command asks for confirmation
+    if this leaves Production without a version; without a terminal it needs --yes.
 
     Examples:
-
-    \b
-      mreg reject classifier@3 --reason "biased against new customers"
-      mreg reject classifier@3 --withdraw
+      mreg reject churn@3 --reason "biased against new customers"
+      mreg reject churn@3 --withdraw
     """
     run = invocation_of(ctx)
     wanted = reference(words)
@@ -173,11 +172,11 @@ def reject(
 
 
 def approvals(ctx: typer.Context) -> None:
-    """List the versions that wait for a decision, and who may give it.
+    """List pending approvals.
+
+    The list has the versions that need a decision, and the users who can approve them.
 
     Examples:
-
-    \b
       mreg approvals
       mreg approvals --json
     """

@@ -1,4 +1,4 @@
-"""Where things are: profile list, show, use, add; init."""
+"""Commands for the configuration: profile, init."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.completion import complete_profile
+from mreg.cli.completion import complete_profile, one_of
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.errors import Unavailable
 
 PROFILE_COMMANDS = {
-    "list": ("profiles", "list_profiles"),
-    "show": ("profiles", "show_profile"),
-    "use": ("profiles", "use_profile"),
-    "add": ("profiles", "add_profile"),
-    "check": ("profiles", "check_profile"),
+    "list": ("profiles", "list_profiles", "List the profiles and mark the active one."),
+    "show": ("profiles", "show_profile", "Show the values of a profile with their origins."),
+    "use": ("profiles", "use_profile", "Make a profile the default."),
+    "add": ("profiles", "add_profile", "Add a profile to your profile file."),
+    "check": ("profiles", "check_profile", "Check what the catalog and the artifact store support."),
 }
-"""Module of this package and name in it, by command of ``mreg profile``."""
+"""The module, the name and the first line of help of each subcommand of ``mreg profile``."""
 
-ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="The profile.", autocompletion=complete_profile)]
+ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="Profile.", autocompletion=complete_profile)]
 
 
 def list_profiles(ctx: typer.Context) -> None:
-    """List the profiles that can be chosen, and which one is in use here.
+    """List the profiles and mark the active one.
 
     Examples:
-
-    \b
       mreg profile list
     """
     from mreg.profile.load import list_profiles as entries
@@ -43,14 +41,14 @@ def show_profile(
     ctx: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="The profile; else the one in use.", autocompletion=complete_profile),
+        typer.Argument(metavar="NAME", help="Profile (default: the active one).", autocompletion=complete_profile),
     ] = None,
 ) -> None:
-    """Show every value of a profile and from where it came.
+    """Show the values of a profile with their origins.
+
+    The origin of a value is an option, a variable, mreg.yaml, the profile file or the default.
 
     Examples:
-
-    \b
       mreg profile show
       mreg profile show team --json
     """
@@ -59,11 +57,9 @@ def show_profile(
 
 
 def use_profile(ctx: typer.Context, name: ProfileName) -> None:
-    """Make a profile the default one.
+    """Make a profile the default.
 
     Examples:
-
-    \b
       mreg profile use team
     """
     from mreg.profile.edit import use_profile as use
@@ -71,18 +67,18 @@ def use_profile(ctx: typer.Context, name: ProfileName) -> None:
     run = invocation_of(ctx)
     file = use(name, config=run.config)
     run.output.note(f"{name} is the default now, in {file}")
-    _tell_what_overrides(run)
+    _warn_of_overrides(run)
     run.output.result(run.load_profile(name, alone=True))
 
 
-def _tell_what_overrides(run: Invocation) -> None:
+def _warn_of_overrides(run: Invocation) -> None:
     from mreg.profile.load import project_here
     from mreg.results.profiles import KEYS
 
     project, values = project_here(os.environ, trusting=run.trust_project, notice=run.notice)
-    said = [key for key in values if key in ("profile", "catalog", "artifacts")]
-    if project is not None and said:
-        run.output.warn(f"here {project.path} has its own word: {', '.join(said)}")
+    keys = [key for key in values if key in ("profile", "catalog", "artifacts")]
+    if project is not None and keys:
+        run.output.warn(f"here {project.path} has its own word: {', '.join(keys)}")
     variables = [f"MREG_{key.upper()}" for key in ("profile", *KEYS) if os.environ.get(f"MREG_{key.upper()}")]
     if variables:
         run.output.warn(f"in this environment {', '.join(variables)} come first")
@@ -90,49 +86,82 @@ def _tell_what_overrides(run: Invocation) -> None:
 
 def add_profile(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The new profile.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new profile.")],
     catalog: Annotated[
         str | None,
         typer.Option(
             "--catalog",
             metavar="PLACE",
-            help="A file, s3://bucket/prefix/catalog.db, or postgresql://user@host/database.",
+            help="Catalog: file, s3://BUCKET/PREFIX/catalog.db or postgresql://USER@HOST/DATABASE.",
+            rich_help_panel="Registry",
         ),
     ] = None,
     artifacts: Annotated[
-        str | None, typer.Option("--artifacts", metavar="PLACE", help="A folder, or s3://bucket/prefix.")
+        str | None,
+        typer.Option(
+            "--artifacts",
+            metavar="PLACE",
+            help="Artifact store: folder or s3://BUCKET/PREFIX.",
+            rich_help_panel="Registry",
+        ),
     ] = None,
     endpoint_url: Annotated[
         str | None,
-        typer.Option("--endpoint-url", metavar="URL", help="Address of an S3 store that is not AWS's."),
+        typer.Option(
+            "--endpoint-url", metavar="URL", help="Address of an S3 store other than AWS.", rich_help_panel="S3"
+        ),
     ] = None,
-    region: Annotated[str | None, typer.Option("--region", metavar="NAME", help="Region of the bucket.")] = None,
+    region: Annotated[
+        str | None, typer.Option("--region", metavar="NAME", help="Region of the bucket.", rich_help_panel="S3")
+    ] = None,
     aws_profile: Annotated[
-        str | None, typer.Option("--aws-profile", metavar="NAME", help="AWS profile whose credentials are used.")
+        str | None,
+        typer.Option(
+            "--aws-profile",
+            metavar="NAME",
+            help="Profile of the AWS configuration with the credentials.",
+            rich_help_panel="S3",
+        ),
     ] = None,
     addressing_style: Annotated[
-        str | None, typer.Option("--addressing-style", metavar="STYLE", help="auto, path or virtual.")
+        str | None,
+        typer.Option(
+            "--addressing-style",
+            metavar="STYLE",
+            help="Style of bucket addresses: auto, path or virtual.",
+            autocompletion=one_of("auto", "path", "virtual"),
+            rich_help_panel="S3",
+        ),
     ] = None,
     cache: Annotated[
-        str | None, typer.Option("--cache", metavar="SIZE|FOLDER", help="Keep what is pulled from a bucket here.")
+        str | None,
+        typer.Option(
+            "--cache",
+            metavar="SIZE|FOLDER",
+            help="Pull cache for a bucket: size such as 20GB, or folder.",
+            rich_help_panel="Registry",
+        ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", metavar="NAME", help="The model of a push without one.")
+        str | None,
+        typer.Option("--model", metavar="NAME", help="Model of a push without --name.", rich_help_panel="Registry"),
     ] = None,
-    user: Annotated[str | None, typer.Option("--user", metavar="NAME", help="Who acts, in the audit trail.")] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="NAME", help="User in the audit trail.", rich_help_panel="Registry")
+    ] = None,
 ) -> None:
     """Add a profile to your profile file.
 
+    Credentials are never written: they come from the AWS configuration and the environment. A bucket for the catalog is
+    tested first, and refused if writers would overwrite each other.
+
     Examples:
-
-    \b
-      mreg profile add nas --catalog /mnt/nas/mreg/catalog.db --artifacts /mnt/nas/mreg/artifacts
-      mreg profile add team --artifacts s3://ml-models/registry --region eu-central-1
-      mreg profile add server --catalog postgresql://mreg@db.example/mreg --artifacts s3://ml-models/registry
-      mreg profile add minio --artifacts s3://models --endpoint-url https://minio.example:9000 --cache 20GB
-
-    Credentials are never written: they come from the AWS configuration and environment. A bucket is tried for a catalog
-    in it; one in which writers would overwrite each other is refused.
+      mreg profile add nas --catalog /mnt/nas/mreg/catalog.db
+      mreg profile add team --artifacts s3://ml-models/registry --cache 20GB
+      mreg profile add server --catalog postgresql://mreg@db.example/mreg \\
+        --artifacts s3://ml-models/registry
+      mreg profile add minio --artifacts s3://models \\
+        --endpoint-url https://minio.example:9000
     """
     from mreg.profile.edit import add_profile as add
 
@@ -149,7 +178,7 @@ def add_profile(
         "user": user,
     }
     values = {key: value for key, value in given.items() if value is not None}
-    untried: list[str] = []
+    reasons: list[str] = []
 
     def check(partial: str) -> None:
         from mreg.profile.load import load_profile
@@ -158,11 +187,11 @@ def add_profile(
         profile = load_profile(profile=name, config=partial, alone=True)
         if profile.catalog.startswith("s3://"):
             with wire_registry(profile, notice=run.notice) as registry:
-                untried.append(registry.refuse_unfit())
+                reasons.append(registry.refuse_unfit())
 
     file = add(name, values, config=run.config, check=check)
-    for why in filter(None, untried):
-        run.output.warn(f"the bucket was not tried for the catalog: {why}")
+    for reason in filter(None, reasons):
+        run.output.warn(f"the bucket was not tried for the catalog: {reason}")
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
     run.output.result(run.load_profile(name, alone=True))
 
@@ -171,16 +200,14 @@ def check_profile(
     ctx: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="The profile; else the one in use.", autocompletion=complete_profile),
+        typer.Argument(metavar="NAME", help="Profile (default: the active one).", autocompletion=complete_profile),
     ] = None,
 ) -> None:
-    """Try all that mreg does with the catalog and the artifact store, and say what works and what the store lacks.
+    """Check what the catalog and the artifact store support.
 
-    A probe is written, read and removed; of the catalog nothing changes.
+    A probe is written to the store, read and removed. The catalog is not changed. The exit code is 8 if a check fails.
 
     Examples:
-
-    \b
       mreg profile check
       mreg profile check team
     """
@@ -195,21 +222,23 @@ def check_profile(
 
 def init(
     ctx: typer.Context,
-    model: Annotated[str, typer.Option("--model", metavar="NAME", help="The model of this folder.")] = "",
-    local: Annotated[bool, typer.Option("--local", help="Keep catalog and artifacts in this folder's .mreg.")] = False,
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Model of a push without --name.")] = "",
+    local: Annotated[
+        bool, typer.Option("--local", help="Keep the catalog and the artifacts in the folder .mreg.")
+    ] = False,
 ) -> None:
-    """Make an mreg.yaml here, by which mreg knows this project's model and store.
+    """Create a project file (mreg.yaml).
+
+    The project file names the model and the store of this folder and of the folders in it.
 
     Examples:
-
-    \b
-      mreg init --model classifier
+      mreg init --model churn
       mreg init --local
     """
     from mreg.profile.edit import init_project
 
     run = invocation_of(ctx)
-    run.load_profile(alone=True)  # a profile that does not exist is reported before a file is made
+    run.load_profile(alone=True)  # fails if the profile does not exist, before the file is written
     file = init_project(os.getcwd(), model=model, profile=run.profile or "", local=local)
     run.output.note(f"made {file}")
     run.output.result(run.load_profile())

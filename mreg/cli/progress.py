@@ -1,4 +1,4 @@
-"""Progress of long work on standard error: a bar on a terminal, a line each ten seconds elsewhere."""
+"""Progress of long work on standard error: a bar on a terminal, a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from mreg import streams
 from mreg.domain.text import printable
 
 QUIET_SECONDS = 1.0
-"""Work that is done by then shows nothing, and does not pay for importing rich."""
+"""Work that takes less time shows no bar and does not import rich."""
 
 LINE_SECONDS = 10.0
 
 
 class ByteProgress:
-    """Bytes done of bytes in all, with rate and time left."""
+    """Progress in bytes, with the rate and the remaining time."""
 
     def __init__(self, label: str, *, quiet: bool, terminal: bool) -> None:
         self.label = printable(label)
@@ -27,8 +27,8 @@ class ByteProgress:
         self.bar: Any = None
         self.task: Any = None
 
-    def moved(self, done: int, total: int) -> None:
-        """Take note of the bytes done so far, of all; fewer than before mean that another pass begins."""
+    def update(self, done: int, total: int) -> None:
+        """Show the bytes done and the bytes in total; if ``done`` decreases, another pass begins."""
         if self.quiet:
             return
         now = time.monotonic()
@@ -77,7 +77,7 @@ class ByteProgress:
         streams.say(text)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

@@ -1,4 +1,4 @@
-"""pull: exactly the bytes of a version."""
+"""The command pull."""
 
 from __future__ import annotations
 
@@ -20,25 +20,23 @@ def pull(
     reference: ReferenceArgument,
     destination: Annotated[
         str | None,
-        typer.Argument(metavar="DEST", help="The file or folder to make (default: the artifact's name, here)."),
+        typer.Argument(metavar="DEST", help="File or folder to create (default: the name of the artifact)."),
     ] = None,
     to_stdout: Annotated[
-        bool, typer.Option("--stdout", help="Write the bytes of one file to standard output.")
+        bool, typer.Option("--stdout", help="Write an artifact that is one file to standard output.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace files of the same name; other files stay.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files of the same name.")] = False,
 ) -> None:
-    """Write a version's bytes to a file or folder, verified, all or nothing.
+    """Download the artifact of a version and verify it.
 
-    With --force, a version that is one file replaces a file or link. A version that is a folder replaces files of the
-    same name and removes files of earlier pulls, unless they were changed since; other files stay. It is never pulled
-    onto a file or link, the current folder, the home folder, a repository, or a folder with a registry.
+    A pull is atomic: if it fails, an existing destination is unchanged. With --force, a file replaces a file. A folder
+    replaces files of the same name and removes unchanged files of earlier pulls; other files stay. A folder never
+    replaces a file, a link, the current folder, the home folder, a repository or a registry.
 
     Examples:
-
-    \b
-      mreg pull classifier@production
-      mreg pull classifier@3 models/classifier.pkl --force
-      mreg pull classifier@champion --stdout | sha256sum
+      mreg pull churn@production
+      mreg pull churn@3 models/churn.pkl --force
+      mreg pull churn@champion --stdout | sha256sum
     """
     run = invocation_of(ctx)
     if to_stdout:

@@ -1,4 +1,4 @@
-"""serve and token: the registry over HTTP, and who may come in."""
+"""Commands for the HTTP server: serve, token."""
 
 from __future__ import annotations
 
@@ -18,54 +18,72 @@ from mreg.errors import BadInput, Unavailable
 
 HostNames = Annotated[
     list[str] | None,
-    typer.Option("--allow-host", metavar="NAME", help="A name by which clients call it; may be given several times."),
+    typer.Option(
+        "--allow-host", metavar="NAME", help="Host name in the requests of clients.", rich_help_panel="Access"
+    ),
 ]
 
 
 def serve(
     ctx: typer.Context,
-    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address to listen at.")] = "127.0.0.1",
-    port: Annotated[str, typer.Option("--port", metavar="N", help="Port (0: any free port).")] = "8000",
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[str, typer.Option("--port", metavar="N", help="Port; 0 for any free port.")] = "8000",
     token_file: Annotated[
         str | None,
         typer.Option(
             "--token-file",
             metavar="FILE",
-            help="Tokens of the clients, read again when it changes. [env: MREG_SERVER_TOKENS, its lines]",
+            help="File of tokens (default: MREG_SERVER_TOKENS with its lines).",
+            rich_help_panel="Access",
         ),
     ] = None,
     allow_host: HostNames = None,
-    read_only: Annotated[bool, typer.Option("--read-only", help="Change nothing.")] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Refuse all changes.", rich_help_panel="Access")
+    ] = False,
     max_upload: Annotated[
-        str, typer.Option("--max-upload", metavar="SIZE", help="The largest upload, such as 10GB.")
+        str,
+        typer.Option(
+            "--max-upload", metavar="SIZE", help="Maximum size of an upload, such as 10GB.", rich_help_panel="Limits"
+        ),
     ] = "100GiB",
-    json_log: Annotated[bool, typer.Option("--json-log", help="Write the access log in JSON.")] = False,
+    json_log: Annotated[bool, typer.Option("--json-log", help="Write the access log as JSON.")] = False,
     grace: Annotated[
-        str, typer.Option("--grace", metavar="SECONDS", help="How long requests may go on when it is stopped.")
+        str,
+        typer.Option(
+            "--grace",
+            metavar="SECONDS",
+            help="Maximum time for open requests after SIGTERM.",
+            rich_help_panel="Limits",
+        ),
     ] = "600",
     max_connections: Annotated[
         str | None,
-        typer.Option("--max-connections", metavar="N", help="Open connections (default: half of ulimit -n)."),
+        typer.Option(
+            "--max-connections",
+            metavar="N",
+            help="Maximum number of open connections (default: half of ulimit -n).",
+            rich_help_panel="Limits",
+        ),
     ] = None,
     max_connections_per_address: Annotated[
         str | None,
         typer.Option(
             "--max-connections-per-address",
             metavar="N",
-            help="Open connections from one address (default: half of all).",
+            help="Maximum number per address (default: half of --max-connections).",
+            rich_help_panel="Limits",
         ),
     ] = None,
 ) -> None:
-    """Serve the registry over HTTP, with a web page at /ui.
+    """Serve the registry over HTTP.
 
-    The server listens on 127.0.0.1, and all users of this machine have full access. Any other address needs tokens,
-    which `mreg token` makes; a change is recorded under the name of its token. The token file is read again when it
-    changes. The access log goes to standard error. SIGTERM stops the server: requests under way are finished first, and
-    the exit code is 0.
+    The web page is at /ui. On 127.0.0.1, the default, all users of this machine have full access. Any other address
+    needs tokens, which mreg token creates; events have the name of the token as their user. The token file is read
+    again when it changes. The access log goes to standard error. SIGTERM stops the server: open requests are finished
+    first, and the exit code is 0.
 
     Examples:
-
-    \b
       mreg serve
       mreg serve --read-only --port 8080
       mreg serve --host 0.0.0.0 --token-file tokens --allow-host models.example
@@ -105,35 +123,33 @@ def serve(
         connections_per_address=connections_per_address,
     )
     gc.set_threshold(*USUAL_COLLECTION)
-    with suppress(Terminated):  # the way to stop a server; what was under way is finished
-        serve_registry(run.registry, settings, lambda url: _say_where(run, url))
+    with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
+        serve_registry(run.registry, settings, lambda url: _announce(run, url))
 
 
-def _say_where(run: Invocation, url: str) -> None:
+def _announce(run: Invocation, url: str) -> None:
     run.output.warn(f"mreg serves the profile {run.registry.profile.name} at {url}, the page is {url}/ui")
 
 
 def token(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is: the actor of what is done with it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the client: the user in the audit trail.")],
     role: Annotated[
         str,
         typer.Option(
             "--role",
             metavar="ROLE",
-            help="reader, writer, approver or admin; each may do what those before it may.",
+            help="Role: reader, writer, approver or admin; each includes the ones before it.",
             autocompletion=complete_role,
         ),
     ] = "reader",
 ) -> None:
-    """Make a token for clients of `mreg serve`: its secret, and the line that a token file has for it.
+    """Create a token for clients of mreg serve.
 
-    The secret is shown once and kept nowhere. With -q the line alone is printed, to be added to the file, and the
-    secret goes to standard error.
+    The command prints the secret, and the line for the token file. The secret is shown once and stored nowhere. With -q
+    only the line is printed to standard output, and the secret goes to standard error.
 
     Examples:
-
-    \b
       mreg token ci --role writer
       mreg token ci --role writer -q >> tokens
     """

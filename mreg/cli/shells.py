@@ -1,8 +1,7 @@
-"""What mreg knows of shells: their completion scripts, and how they quote.
+"""Completion scripts for the shells, and the quoting of shells.
 
-A script hands the line to mreg and gets a word a line. Nothing that comes back is evaluated, but a shell runs what it
-inserts as soon as the person presses Enter. zsh and fish quote what they insert. bash does not, so mreg quotes
-words for bash.
+A script passes the line to mreg and gets a word on each line. It evaluates none of them, but the user runs an inserted
+word by pressing Enter. zsh and fish quote the words that they insert; bash does not, so mreg quotes words for bash.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ _DOUBLE_QUOTED = re.compile(r'[$`"\\]')
 
 
 def needs_no_quotes(word: str) -> bool:
-    """Return whether every shell reads a word as the word itself."""
+    """Return whether every shell reads the word literally without quotes."""
     return bool(_PLAIN.fullmatch(word)) and not word.startswith("=")
 
 
 def quoted_for_bash(text: str, quote: str) -> str:
-    """Return a text so that bash reads it literally, history expansion included.
+    """Return a text quoted for bash, which then reads it literally, without history expansion.
 
     Args:
-        quote: The quote that is open before the text: ``'``, ``"`` or empty.
+        quote: The open quote before the text: ``'``, ``"`` or empty.
     """
     if quote == "'":
         return text.replace("'", "'\\''")
     if quote == '"':
-        # A backslash before ! stays in double quotes, and ! alone would be expanded: it stands outside of them.
+        # In double quotes, bash expands ! and keeps a backslash before it, so ! is written outside of the quotes.
         return _DOUBLE_QUOTED.sub(r"\\\g<0>", text).replace("!", '"\\!"')
     return _UNSAFE.sub(r"\\\g<0>", text)
 
@@ -38,20 +37,20 @@ def quoted_for_bash(text: str, quote: str) -> str:
 def completed_for_bash(text: str, quote: str) -> str:
     """Return the rest of a completed word, quoted for bash.
 
-    Readline closes an open quote itself, unless the text ends with the character of the quote.
+    Readline closes an open quote, unless the text ends with the character of the quote.
     """
-    found = quoted_for_bash(text, quote)
-    return found + quote if quote and found.endswith(quote) else found
+    rest = quoted_for_bash(text, quote)
+    return rest + quote if quote and rest.endswith(quote) else rest
 
 
 def split(line: str, *, fish: bool = False) -> tuple[list[str], str]:
-    """Return the words of an unfinished command line without their quotes, and the quote that its end leaves open.
+    """Return the words of an incomplete command line without their quotes, and the quote that is open at its end.
 
-    The last word is empty if the line ends between words. Expansions stay as they were typed. A line that ends in a
-    backslash leaves ``\\`` open.
+    The last word is empty if the line ends between words. Expansions are not expanded. If the line ends in a backslash,
+    the open quote is ``\\``.
 
     Args:
-        fish: Backslashes escape in single quotes, too.
+        fish: A backslash escapes in single quotes, too.
     """
     words = [""]
     begun = False
@@ -84,7 +83,7 @@ def split(line: str, *, fish: bool = False) -> tuple[list[str], str]:
 
 
 def _escapes(quote: str, following: str, *, fish: bool) -> bool:
-    """Return whether a backslash takes the meaning from the character that follows it."""
+    """Return whether a backslash escapes the character that follows it."""
     if not quote or not following:
         return quote != "'" or fish
     if quote == "'":
@@ -93,7 +92,7 @@ def _escapes(quote: str, following: str, *, fish: bool) -> bool:
 
 
 def script(shell: str) -> str:
-    """Return the completion script of a shell, as ``completions/`` holds it; what fails in it stays silent."""
+    """Return the completion script of a shell, equal to the file in ``completions/``."""
     return _SCRIPTS[shell]
 
 
@@ -113,12 +112,17 @@ complete -o default -F _mreg mreg
 _ZSH = r"""#compdef mreg
 # Completion of mreg for zsh. Made by `mreg completion zsh`.
 _mreg() {
-    local -a found
-    found=("${(@f)$(
+    local -a lines found shown
+    lines=("${(@f)$(
         _MREG_COMPLETE=zsh $words[1] "${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}" 2>/dev/null
     )}")
-    found=(${found:#})
-    if (( $#found )); then
+    lines=(${lines:#})
+    # A line is a word, or a word, a tab and how the list shows it.
+    found=("${(@)lines%%$'\t'*}")
+    shown=("${(@)lines#*$'\t'}")
+    if [[ "$lines" == *$'\t'* ]]; then
+        compadd -l -d shown -- $found
+    elif (( $#lines )); then
         compadd -- $found
     else
         _files
@@ -135,10 +139,15 @@ _FISH = r"""# Completion of mreg for fish. Made by `mreg completion fish`.
 function __mreg_complete
     set -l typed (commandline -opc)
     set -l current (commandline -ct)
-    _MREG_COMPLETE=fish $typed[1] $typed[2..-1] "$current" 2>/dev/null
+    set -l found (_MREG_COMPLETE=fish $typed[1] $typed[2..-1] "$current" 2>/dev/null)
+    if set -q found[1]
+        printf '%s\n' $found
+    else
+        # The default completion: files.
+        complete --do-complete "__mreg_files $current"
+    end
 end
 complete --command mreg --no-files --arguments "(__mreg_complete)"
-complete --command mreg --force-files --condition "__fish_seen_subcommand_from push pull"
 """
 
 _SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}

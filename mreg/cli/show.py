@@ -1,4 +1,4 @@
-"""show: one model with its versions, or one version whole."""
+"""The command show."""
 
 from __future__ import annotations
 
@@ -21,32 +21,37 @@ def show(
         typer.Option(
             "--at",
             metavar="TIME",
-            help="Time at which to look up a stage or an alias (ISO 8601; local unless it has a zone).",
+            help="Time at which to look up a stage or an alias (ISO 8601, local without a zone).",
         ),
     ] = None,
     plot: Annotated[
         str | None,
         typer.Option(
-            "--plot", metavar="METRIC", help="Draw its trend over the versions.", autocompletion=complete_metric
+            "--plot",
+            metavar="METRIC",
+            help="Plot the trend of a metric over the versions.",
+            autocompletion=complete_metric,
         ),
     ] = None,
     plot_file: Annotated[
         str | None,
         typer.Option(
-            "--plot-file", metavar="FILE", help="Write the trend as .png, .svg or .html; primary metric unless --plot."
+            "--plot-file",
+            metavar="FILE",
+            help="Write the plot to a .png, .svg or .html file (default metric: the primary metric).",
         ),
     ] = None,
 ) -> None:
-    """Show a model with its version table, or one version whole.
+    """Show a model with its versions, or one version.
+
+    A name alone means the model.
 
     Examples:
-
-    \b
-      mreg show classifier
-      mreg show classifier 3
-      mreg show classifier@production --json
-      mreg show classifier@production --at 2026-03-01T12:00
-      mreg show classifier --plot accuracy --plot-file accuracy.svg
+      mreg show churn
+      mreg show churn 3
+      mreg show churn@production --json
+      mreg show churn@production --at 2026-03-01T12:00
+      mreg show churn --plot accuracy --plot-file accuracy.svg
     """
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)

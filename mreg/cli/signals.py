@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: how a command is told to stop, and the exit codes that say it did."""
+"""Ctrl-C and SIGTERM: the handler, and the exit codes of a command that was stopped."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PIPE_CLOSED = 141
 
 
 class Terminated(BaseException):
-    """SIGTERM came; unwinds like Ctrl-C, so that nothing is left half done."""
+    """The process received SIGTERM. The stack is unwound as after Ctrl-C, so that cleanup code runs."""
 
 
 def terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """The handler of SIGTERM."""
+    """Raise `Terminated`; the handler of SIGTERM."""
     raise Terminated

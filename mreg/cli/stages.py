@@ -1,4 +1,4 @@
-"""Stage changes: promote, archive, rollback. A command that would leave Production without a version asks first."""
+"""Commands that change stages: promote, archive, rollback."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from mreg.cli.arguments import model_name, reference
+from mreg.cli.completion import complete_stage, complete_version
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.options import ModelArgument, Override, Reason, ReferenceWords, StageOption, Yes
 from mreg.domain.model import ModelStage
@@ -25,28 +26,23 @@ def promote(
     ctx: typer.Context,
     words: ReferenceWords,
     to: StageOption = None,
-    keep_existing: Annotated[
-        bool, typer.Option("--keep-existing", help="Leave other versions in the stage as well.")
-    ] = False,
+    keep_existing: Annotated[bool, typer.Option("--keep-existing", help="Keep other versions in the stage.")] = False,
     reason: Reason = "",
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show what would be done and what stands in its way; change nothing.")
-    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Dry run: show the changes, gates and approvals.")] = False,
     override: Override = "",
     yes: Yes = False,
 ) -> None:
-    """Move a version to the next stage of None, Staging, Production, Archived, or to the one named.
+    """Promote a version to the next stage or to a given one.
 
-    The version that was in Staging or Production is archived in the same step. The policy is enforced, for the stage
-    that the version leaves, too: a failed gate is exit 3, a missing approval or a rejection exit 5. The command asks
-    before it leaves Production without a version; without a terminal it needs --yes.
+    The stages are None, Staging, Production and Archived. The version that was in Staging or Production is archived in
+    the same transaction. The policy of the stage is enforced, also for the stage that the version leaves: the exit code
+    is 3 if a gate fails, and 5 if an approval is missing or the version was rejected. The command asks for confirmation
+    if it leaves Production without a version; without a terminal it needs --yes.
 
     Examples:
-
-    \b
-      mreg promote classifier 3
-      mreg promote classifier@3 --to production --reason "beats 2 on the holdout"
-      mreg promote classifier@3 --to production --plan
+      mreg promote churn@3
+      mreg promote churn@3 --to production --reason "better on the holdout"
+      mreg promote churn@3 --to production --plan
     """
     run = invocation_of(ctx)
     wanted = reference(words)
@@ -71,20 +67,19 @@ def promote(
 
 
 def warn_of_override(run: Invocation, override: str) -> None:
-    """Say that the policy was overridden, after a command that did so."""
+    """Print that the policy was overridden, if a reason for it was given."""
     if override:
         run.output.warn(f"the policy was overridden, and the audit trail says so: {override}")
 
 
 def ask_before_leaving(run: Invocation, wanted: VersionRef, move: Callable[..., T], *, yes: bool) -> T:
-    """The result of a change, which is made at once or, if it takes a version out of Production, after a question.
+    """Make a change, and return its result. Asks first if the change takes a version out of Production.
 
-    The transaction that makes the change decides whether it needs the question, so that a change by another process in
-    between is never overlooked.
+    The transaction of the change decides whether to ask, so that a change by another process in between is seen.
 
     Args:
-        move: Makes the change to a reference. Its second argument is the error that led to the question, None if
-            nothing was asked; ``leave_production`` says whether the version can leave Production.
+        move: Makes the change to a reference. The second argument is the error that led to the question, None if the
+            user was not asked; ``leave_production`` permits the version to leave Production.
     """
     if yes:
         return move(wanted, None, leave_production=True)
@@ -93,35 +88,34 @@ def ask_before_leaving(run: Invocation, wanted: VersionRef, move: Callable[..., 
     except LeavesProduction as error:
         reference = VersionRef.parse(str(error.details["reference"]))
         stage = stage_asked_for(error)
-        what = f"archive {reference}" if stage is ModelStage.ARCHIVED else f"move {reference} to {stage.value}"
+        change = f"archive {reference}" if stage is ModelStage.ARCHIVED else f"move {reference} to {stage.value}"
         left = f"leave Production of {reference.name} empty" if error.details["empty"] else "take it out of Production"
-        run.output.confirm(f"{what} and {left}?", yes=False)
+        run.output.confirm(f"{change} and {left}?", yes=False)
         return move(reference, error, leave_production=True)
 
 
 def stage_asked_for(error: LeavesProduction) -> ModelStage:
-    """The stage that the version would enter."""
+    """Return the stage that the version would enter."""
     return ModelStage(error.details["to"])
 
 
 def seen_stage(confirmed: LeavesProduction | None) -> ModelStage | None:
-    """The stage in which the person saw the version, None if nothing was asked."""
+    """Return the stage that the question named, None if the user was not asked."""
     return None if confirmed is None else ModelStage.PRODUCTION
 
 
 def archive(
     ctx: typer.Context, words: ReferenceWords, reason: Reason = "", override: Override = "", yes: Yes = False
 ) -> None:
-    """Archive a version; it keeps its bytes and can come back.
+    """Archive a version.
 
-    If the policy guards its stage, only an approver takes it out of there, unless it was rejected (exit 5). The command
-    asks before it leaves Production without a version; without a terminal it needs --yes.
+    The artifact is kept, and the version can be promoted again. If the policy has a rule for its stage, only an
+    approver can archive it, unless it was rejected (exit code 5). The command asks for confirmation if it leaves
+    Production without a version; without a terminal it needs --yes.
 
     Examples:
-
-    \b
-      mreg archive classifier@2 --reason "trained on leaked data"
-      mreg archive classifier staging
+      mreg archive churn@2 --reason "trained on leaked data"
+      mreg archive churn@staging
     """
     run = invocation_of(ctx)
 
@@ -138,23 +132,29 @@ def archive(
 def rollback(
     ctx: typer.Context,
     name: ModelArgument,
-    stage: Annotated[str, typer.Option("--stage", metavar="STAGE", help="Which stage to roll back.")] = "Production",
+    stage: Annotated[
+        str, typer.Option("--stage", metavar="STAGE", help="Stage to roll back.", autocompletion=complete_stage)
+    ] = "Production",
     to: Annotated[
-        str | None, typer.Option("--to", metavar="REF", help="The version to go back to; else the one before.")
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="REF",
+            help="Version to restore (default: the previous one).",
+            autocompletion=complete_version,
+        ),
     ] = None,
     reason: Reason = "",
     yes: Yes = False,
 ) -> None:
-    """Bring back what was in Production before, its bytes verified first.
+    """Restore the previous version of a stage.
 
-    A second rollback goes further back; it does not toggle. A rollback of Staging asks before it takes the only version
-    out of Production; without a terminal it needs --yes.
+    The artifact is verified first. A second rollback goes one version further back. A rollback of Staging asks for
+    confirmation if it leaves Production without a version; without a terminal it needs --yes.
 
     Examples:
-
-    \b
-      mreg rollback classifier --reason "errors in checkout"
-      mreg rollback classifier --to classifier@5
+      mreg rollback churn --reason "errors in checkout"
+      mreg rollback churn --to churn@5
     """
     run = invocation_of(ctx)
     model = model_name(name)

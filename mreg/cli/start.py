@@ -1,4 +1,4 @@
-"""The first thing that runs: until the command line can catch Ctrl-C, it ends the process without a traceback."""
+"""The entry point. Until `mreg.cli.app` handles Ctrl-C, it ends the process without a traceback."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import signal
 from typing import NoReturn
 
 USUAL_COLLECTION = gc.get_threshold()
-"""How often Python looks for garbage in a process that goes on."""
+"""Python's thresholds of garbage collection, for long-running processes."""
 
 RARE_COLLECTION = (100_000, 20, 100)
-"""In a command, which ends soon: the values that it reads are in use, and a look at 100,000 versions takes a second."""
+"""Thresholds for a command: it ends soon, and a collection among 100,000 versions would take a second."""
 
 
 def main() -> NoReturn:
-    """The entry point ``mreg``: see `mreg.cli.app.main`."""
+    """Run the command line of this process; see `mreg.cli.app.main`."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     gc.set_threshold(*RARE_COLLECTION)

@@ -1,4 +1,4 @@
-"""Tables between values and paper: what is shown, before it is known on what."""
+"""Tables of results, and their text in plain, CSV and Markdown; `mreg.cli.terminal` draws them on a terminal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 STAGE_TONES = {"Production": "good", "Staging": "strong", "Archived": "dim"}
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""Characters at which a spreadsheet takes a text for a formula, full-width ones included."""
+"""First characters of a text that a spreadsheet reads as a formula, with the full-width forms."""
 
 Cell = str | int | float | bool | datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Toned:
-    """A cell with a tone (``good``, ``bad``, ``dim``, ``strong``); colour only repeats what the text says."""
+    """A cell with a tone (``good``, ``bad``, ``dim``, ``strong``). The text has the same meaning without colour."""
 
     value: Cell
     tone: str
@@ -31,12 +31,12 @@ Row = tuple[Cell | Toned, ...]
 
 
 def stage_cell(stage: ModelStage) -> Toned:
-    """The name of a stage in its tone."""
+    """Return the name of a stage in its tone."""
     return Toned(stage.value, STAGE_TONES.get(stage.value, ""))
 
 
 def verdict_cell(*, passed: bool) -> Toned:
-    """The word for a check that passed or failed."""
+    """Return ``passed`` or ``failed`` in its tone."""
     return Toned("passed", "good") if passed else Toned("failed", "bad")
 
 
@@ -45,10 +45,10 @@ class Table:
     """Rows under column names.
 
     Attributes:
-        title: What it is of; empty for none.
-        columns: Names; right-aligned where they begin with ``>``, which is not shown.
-        facts: Two columns, name and value, whose column names say nothing to a person.
-        optional: Columns that a narrow terminal may leave out, the first to go first; programs get all.
+        title: Heading above the table; empty for none.
+        columns: Names. A column whose name begins with ``>``, which is not shown, is aligned to the right.
+        facts: The table has two columns, name and value, and a terminal shows no header.
+        optional: Columns that a narrow terminal leaves out, in this order; the other formats have all columns.
     """
 
     title: str = ""
@@ -58,29 +58,29 @@ class Table:
     optional: tuple[str, ...] = ()
 
     def without(self, column: str) -> Table:
-        """The table without one of its columns."""
-        place = self.columns.index(column)
+        """Return the table without a column."""
+        index = self.columns.index(column)
         return replace(
             self,
-            columns=self.columns[:place] + self.columns[place + 1 :],
-            rows=tuple(row[:place] + row[place + 1 :] for row in self.rows),
+            columns=self.columns[:index] + self.columns[index + 1 :],
+            rows=tuple(row[:index] + row[index + 1 :] for row in self.rows),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The column names as they are shown."""
+        """The column names, without the sign of alignment."""
         return tuple(column.removeprefix(">") for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendering:
-    """A value on its way to paper.
+    """The tables of a result.
 
     Attributes:
-        tables: What a person sees, in order.
-        flat: The one table for programs that read lines (plain and csv).
-        summary: A line under the tables, for people.
-        marker: The text of a hidden first line in Markdown, by which a bot finds its comment again.
+        tables: The tables on a terminal and in Markdown, in order.
+        flat: The table in plain text and CSV, which programs read.
+        summary: A line under the tables on a terminal and in Markdown.
+        marker: Text of a hidden first line in Markdown, by which a bot finds its earlier comment.
     """
 
     tables: tuple[Table, ...]
@@ -89,18 +89,18 @@ class Rendering:
     marker: str = ""
 
 
-def one(table: Table) -> Rendering:
-    """The rendering that is one table for everybody."""
+def rendering_of(table: Table) -> Rendering:
+    """Return a rendering with the same table in every format."""
     return Rendering(tables=(table,), flat=table)
 
 
 def one_line(columns: tuple[str, ...], row: Row, sentence: str) -> Rendering:
-    """A row for programs, a sentence for people."""
+    """Return a rendering with a sentence on a terminal and in Markdown, and a row in plain text and CSV."""
     return Rendering(tables=(), flat=Table(columns=columns, rows=(row,)), summary=sentence)
 
 
 def exact(cell: Cell | Toned) -> str:
-    """The cell's text for programs: every digit, full times, empty for nothing."""
+    """Return the text of a cell for programs: all digits, times to the microsecond, empty for None."""
     value = cell.value if isinstance(cell, Toned) else cell
     if value is None:
         return ""
@@ -114,10 +114,10 @@ def exact(cell: Cell | Toned) -> str:
 
 
 def short(cell: Cell | Toned, zone: tzinfo | None = None) -> str:
-    """Return the cell's text for people: up to six significant digits, times to the second with their zone.
+    """Return the text of a cell for people: up to six significant digits, times to the second with their zone.
 
     Args:
-        zone: The zone of times; None for the local one.
+        zone: The zone of times (default: the local zone).
     """
     value = cell.value if isinstance(cell, Toned) else cell
     if isinstance(value, float):
@@ -129,13 +129,13 @@ def short(cell: Cell | Toned, zone: tzinfo | None = None) -> str:
 
 def _zoned(at: datetime, zone: tzinfo | None) -> str:
     """Return a time such as ``2026-03-01 12:00:34+01:00``, which ``--at`` and search read as well."""
-    with contextlib.suppress(ValueError, OverflowError, OSError):  # years that the local zone cannot express stay UTC
+    with contextlib.suppress(ValueError, OverflowError, OSError):  # years outside of the local zone's range stay in UTC
         at = at.astimezone(zone)
     return at.isoformat(" ", "seconds").replace("+00:00", "Z")
 
 
 def plain_lines(table: Table) -> Sequence[str]:
-    """Tab-separated lines with a header; nothing is cut, and no cell breaks its line."""
+    """Return tab-separated lines with a header; no cell is cut or contains a line break."""
     from mreg.domain.text import printable
 
     rows = [table.names, *(tuple(exact(cell) for cell in row) for row in table.rows)]
@@ -143,7 +143,7 @@ def plain_lines(table: Table) -> Sequence[str]:
 
 
 def csv_text(table: Table) -> str:
-    """RFC 4180 with a header; a text that a spreadsheet would take for a formula gets a quote before it."""
+    """Return CSV (RFC 4180) with a header; a text that a spreadsheet would read as a formula gets a quote before it."""
     import csv
     import io
 
@@ -163,7 +163,7 @@ def _no_formula(cell: Cell | Toned, text: str) -> str:
 
 
 def markdown(rendering: Rendering) -> str:
-    """Return GitHub's Markdown, times in UTC; every cell is escaped, so that nothing stored becomes markup."""
+    """Return Markdown for GitHub, with times in UTC; cells are escaped, so that stored text is never markup."""
     from mreg.domain.text import printable
 
     lines = [f"<!-- {printable(rendering.marker).replace('>', '&gt;')} -->"] if rendering.marker else []
@@ -186,7 +186,7 @@ _MARKDOWN = str.maketrans(
 
 
 def markdown_cell(text: str) -> str:
-    """The text so that Markdown shows it as it is: no markup, no HTML, no mention, no line break."""
+    """Return the text escaped for Markdown: without markup, HTML, mentions, links and line breaks."""
     from mreg.domain.text import printable
 
     escaped = printable(text).translate(_MARKDOWN)

@@ -1,4 +1,4 @@
-"""Tables on a person's terminal, drawn by rich."""
+"""Tables on a terminal, drawn by rich."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TONES = {"good": "green", "bad": "red", "dim": "dim", "strong": "bold"}
 
 
 def console() -> Console:
-    """The terminal of standard output; NO_COLOR and CLICOLOR_FORCE are heard, markup and links never."""
+    """Return the terminal of standard output; it honours NO_COLOR and CLICOLOR_FORCE, and never interprets markup."""
     forced = os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0") and not os.environ.get("NO_COLOR")
     width = None if streams.is_terminal("stdout") else 200
     return Console(
@@ -41,11 +41,11 @@ def _columns() -> int | None:
 
 
 def print_rendering(rendering: Rendering) -> None:
-    """Draw the tables one under the other, then the summary."""
+    """Draw the tables one below the other, then the summary."""
     out = console()
     ascii_only = not streams.is_utf8("stdout")
-    for place, table in enumerate(rendering.tables):
-        if place and rendering.tables[place - 1].facts:
+    for index, table in enumerate(rendering.tables):
+        if index and rendering.tables[index - 1].facts:
             out.print()
         if table.title:
             out.print(_text(table.title, "bold", ascii_only=ascii_only))
@@ -62,7 +62,7 @@ def print_rendering(rendering: Rendering) -> None:
 
 
 def _fitting(table: Table, width: int) -> tuple[Table, list[str]]:
-    """The table without as many of its optional columns as it takes to fit, and their names."""
+    """Return the table without the optional columns that do not fit, and the names of these columns."""
     left_out: list[str] = []
     for column in table.optional:
         cells = zip(table.names, *([printable(short(cell)) for cell in row] for row in table.rows), strict=True)
@@ -80,12 +80,12 @@ def _drawn(table: Table, *, ascii_only: bool) -> RichTable:
         pad_edge=False,
         header_style="bold",
     )
-    for place, column in enumerate(table.columns):
+    for index, column in enumerate(table.columns):
         drawn.add_column(
             _text(column.removeprefix(">"), "", ascii_only=ascii_only),
             justify="right" if column.startswith(">") else "left",
             overflow="fold",
-            style="dim" if table.facts and place == 0 else "",
+            style="dim" if table.facts and index == 0 else "",
         )
     for row in table.rows:
         drawn.add_row(*(_cell(cell, ascii_only=ascii_only) for cell in row))

@@ -1,4 +1,4 @@
-"""Times on the command line: one without a zone is local time, as in the tables."""
+"""Times on the command line; a time without a zone is local time, as in the tables."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def expression(text: str, output: Output) -> str:
 
 
 def _utc(naive: datetime) -> datetime:
-    # Through the timestamp: astimezone() of a naive time gives another result where the clocks go forward.
+    # astimezone() of a naive time gives another result where the clocks go forward, so this uses the timestamp.
     whole = naive.replace(microsecond=0)
     return datetime.fromtimestamp(int(whole.timestamp()), UTC) + timedelta(microseconds=naive.microsecond)
 

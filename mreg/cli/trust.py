@@ -1,4 +1,4 @@
-"""The project files that the user allows to name a store: trust."""
+"""The command trust."""
 
 from __future__ import annotations
 
@@ -17,29 +17,25 @@ def trust(
         str | None,
         typer.Argument(
             metavar="FOLDER",
-            help="Folder with an mreg.yaml (default: the folder of the nearest one).",
+            help="Folder with an mreg.yaml (default: this folder, or the nearest one above).",
             autocompletion=complete_trusted,
         ),
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="List the trusted folders.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Stop trusting the folder.")] = False,
 ) -> None:
-    """Allow a project's mreg.yaml to name its store.
+    """Trust the project file of a folder.
 
-    A project file may come with a repository that you cloned. It is used without question as long as its catalog and
-    artifacts are inside its own folder, or are those of one of your profiles. Any other store is used only after
-    `mreg trust`, and only as long as the file names the same profile, catalog and artifacts. Trusting a project also
-    enables your hooks for its store, and lets mreg read an mreg.yaml that another user owns or can write to.
-
-    In CI, allow it for one run: --trust-project, or MREG_TRUST_PROJECT=1.
+    A project file can come with a repository that you cloned. It can always name a store in its own folder, or the
+    store of one of your profiles. Any other store is used only after mreg trust, and only while the file names the same
+    profile, catalog and artifacts. Trust also enables your hooks for the store, and allows an mreg.yaml that another
+    user owns or can write to. In CI, use --trust-project or MREG_TRUST_PROJECT=1.
 
     Examples:
-
-    \b
       mreg trust
-      mreg trust ~/src/classifier
+      mreg trust ~/src/churn
       mreg trust --list
-      mreg trust --remove ~/src/classifier
+      mreg trust --remove ~/src/churn
     """
     from mreg.profile.trust import distrust_folder, trust_folder, trusted_folders
 
@@ -56,6 +52,6 @@ def trust(
         run.output.result(removed)
         run.output.note(f"{removed.file} is not trusted any more")
         return
-    made = trust_folder(folder)
-    run.output.result(made)
-    run.output.note(f"trusted as long as {made.file} names the same profile, catalog and artifacts")
+    trusted = trust_folder(folder)
+    run.output.result(trusted)
+    run.output.note(f"trusted as long as {trusted.file} names the same profile, catalog and artifacts")

@@ -1,4 +1,4 @@
-"""Looking after a registry: verify, gc, doctor."""
+"""Commands for maintenance: verify, gc, doctor."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def verify(
     reference: Annotated[
         str | None,
         typer.Argument(
-            metavar="REF", help="A version, or a model with all of them; else all.", autocompletion=complete_reference
+            metavar="REF", help="Version or model (default: all models).", autocompletion=complete_reference
         ),
     ] = None,
-    all_of_them: Annotated[bool, typer.Option("--all", help="All artifacts of all models, as without REF.")] = False,
+    all_of_them: Annotated[bool, typer.Option("--all", help="All models, as without REF.")] = False,
     sample: Annotated[
-        str, typer.Option("--sample", metavar="SHARE", help="Read only a share of them, by chance: 5%.")
+        str, typer.Option("--sample", metavar="SHARE", help="Verify a random share of the artifacts, such as 5%.")
     ] = "100%",
 ) -> None:
-    """Read stored bytes again and hold them against their SHA-256; exit 6 where something is missing or damaged.
+    """Verify the SHA-256 of stored artifacts.
+
+    All artifacts are read, or those of one version or model. The exit code is 6 if a blob is missing or damaged.
 
     Examples:
-
-    \b
       mreg verify
-      mreg verify classifier@production
-      mreg verify --all --sample 5% --json
+      mreg verify churn@production
+      mreg verify --sample 5% --json
     """
     if reference is not None and all_of_them:
         raise BadInput("--all is of all models, and a reference of one", hint="leave one of them out")
@@ -42,35 +42,35 @@ def verify(
     with run.output.progress("verify") as progress:
         found = run.registry.verify(reference, sample=parse_fraction(sample), progress=progress)
     run.output.result(found)
-    if found.unreferenced and run.output.format in ("plain", "csv"):  # the other formats have it in the result
-        from mreg.cli.views.upkeep import of_no_version
+    if found.unreferenced and run.output.format in ("plain", "csv"):  # the other formats show it in the result
+        from mreg.cli.views.upkeep import unreferenced
 
-        run.output.note(f"{of_no_version(found)}: see mreg gc")
+        run.output.note(f"{unreferenced(found)}: see mreg gc")
     if found.problems:
         first = found.problems[0]
         more = f", and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
-        unreadable = all(one.problem == "unreadable" for one in found.problems)
+        unreadable = all(problem.problem == "unreadable" for problem in found.problems)
         raise (Unavailable if unreadable else Corrupt)(
-            first.message + more, hint=first.hint, checksums=[str(one.checksum) for one in found.problems]
+            first.message + more, hint=first.hint, checksums=[str(problem.checksum) for problem in found.problems]
         )
 
 
 def collect(
     ctx: typer.Context,
     grace: Annotated[
-        str, typer.Option("--grace", metavar="TIME", help="Leave alone what is younger: 90m, 24h, 7d.")
+        str, typer.Option("--grace", metavar="TIME", help="Keep blobs that are younger, such as 90m or 7d.")
     ] = "24h",
-    remove: Annotated[bool, typer.Option("--remove", help="Remove it, and do not only say what it is.")] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the blobs. Without it they are only listed.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
-    """Say what nothing needs in the artifact store, and remove it if asked.
+    """List or remove blobs that no version needs.
 
-    That is what killed commands left, and the bytes of deleted versions. What a version or a push that is under way
-    needs is never lost. What a push may still be writing is left alone for an hour, whatever --grace says.
+    Garbage is left by deleted versions and interrupted commands. Blobs that a version or a running push needs are never
+    lost. Unfinished uploads are kept for an hour at least. The command asks for confirmation before it removes blobs.
 
     Examples:
-
-    \b
       mreg gc
       mreg gc --grace 7d --remove --yes
     """
@@ -82,9 +82,9 @@ def collect(
     if remove and not yes:
         shown = run.registry.gc(grace=age)
         if shown:
-            size = sum(one.size_bytes for one in shown)
+            size = sum(garbage.size_bytes for garbage in shown)
             run.output.confirm(f"remove garbage: {len(shown)} found, {counted(size, 'byte')}?", yes=yes)
-    # More can become garbage while the person decides; remove only the garbage that was shown.
+    # More can become garbage before the answer; remove only the garbage that was shown.
     found = run.registry.gc(grace=age, remove=remove, seen=shown)
     run.output.results(found, Garbage)
     if found and not remove:
@@ -92,14 +92,13 @@ def collect(
 
 
 def doctor(ctx: typer.Context) -> None:
-    """Look at catalog, audit trail, store, clocks and leftovers; each finding comes with its remedy.
+    """Diagnose problems of the registry.
 
-    Nothing is changed. Bytes are read by mreg verify. Exit 6 where something is damaged, 8 where something can't be
-    reached.
+    The command checks the catalog, the audit trail, the artifact store, the clocks and leftovers of interrupted
+    commands. Each finding has a remedy. Nothing is changed, and artifacts are not read: see mreg verify. The exit code
+    is 6 if something is damaged, and 8 if something cannot be reached.
 
     Examples:
-
-    \b
       mreg doctor
       mreg doctor --json
     """

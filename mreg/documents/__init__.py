@@ -3,6 +3,8 @@
 It rejects, with file and line: duplicate keys, anchors, aliases and merge keys (which can expand exponentially), tags
 (which can create objects), NaN and infinities, several documents in one file, and documents that are nested deeper than
 `DEPTH_LIMIT`, have more than `NODE_LIMIT` values, are larger than `SIZE_LIMIT` (YAML: `YAML_LIMIT`) or are not UTF-8.
+Files of metrics and parameters are written by training tools, so they may have anchors, and their metrics NaN and
+infinities (see `Rules`).
 
 Values are counted during parsing, so that every file within the size limit is read or rejected in seconds. YAML is
 always parsed by PyYAML's pure Python parser, because libyaml is not always installed and words its errors differently.
@@ -15,13 +17,13 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mreg.documents.node import DEPTH_LIMIT, Count, location
+from mreg.documents.node import DEPTH_LIMIT, NODE_LIMIT, Count, location
 from mreg.documents.node import Node as Node
 from mreg.documents.node import Scalar as Scalar
-from mreg.domain.metrics import MetricValue, parse_metric
-from mreg.domain.text import ENTRIES_LIMIT, check_key, check_value, quoted
+from mreg.domain.text import ENTRIES_LIMIT, quoted
 from mreg.errors import BadInput, NotFound, Unavailable
 from mreg.files import open_file
 
@@ -35,7 +37,27 @@ YAML_LIMIT = 512 << 10
 """Maximum size of a YAML document in bytes; the parser needs up to 4 microseconds per byte, also for comments."""
 
 
-def read_document(path: str | os.PathLike[str], *, what: str = "file") -> Node:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a document may contain.
+
+    Attributes:
+        size: Maximum size of a JSON document in bytes.
+        nodes: Maximum number of keys and values of a JSON document.
+        anchors: Whether YAML anchors and merge keys are expanded; the result has at most `NODE_LIMIT` keys and values.
+        constants: Whether JSON may have ``NaN`` and ``Infinity``.
+    """
+
+    size: int = SIZE_LIMIT
+    nodes: int = NODE_LIMIT
+    anchors: bool = False
+    constants: bool = False
+
+
+STRICT = Rules()
+
+
+def read_document(path: str | os.PathLike[str], *, what: str = "file", rules: Rules = STRICT) -> Node:
     """Parse a file: JSON if its name ends in ``.json``, otherwise YAML.
 
     Raises:
@@ -44,11 +66,11 @@ def read_document(path: str | os.PathLike[str], *, what: str = "file") -> Node:
         Unavailable: The file cannot be read.
     """
     place = os.fspath(path)
-    limit = SIZE_LIMIT if _is_json(place) else YAML_LIMIT
-    return document_in(_bytes(place, what, limit), place, what=what, limit=limit)
+    limit = rules.size if _is_json(place) else YAML_LIMIT
+    return document_in(read_bytes(place, what, limit), place, what=what, limit=limit, rules=rules)
 
 
-def document_in(data: bytes, place: str, *, what: str, limit: int) -> Node:
+def document_in(data: bytes, place: str, *, what: str, limit: int, rules: Rules = STRICT) -> Node:
     """Parse the bytes of a file.
 
     Args:
@@ -58,27 +80,42 @@ def document_in(data: bytes, place: str, *, what: str, limit: int) -> Node:
     Raises:
         BadInput: The document is invalid, not allowed or too large.
     """
+    text = text_in(data, place, what=what, limit=limit)
+    if _is_json(place):
+        return json_document(text, place, rules)
+    from mreg.documents.from_yaml import yaml_document
+
+    return yaml_document(text, place, anchors=rules.anchors)
+
+
+def text_in(data: bytes, place: str, *, what: str, limit: int) -> str:
+    """Return the text of a file in UTF-8.
+
+    Raises:
+        BadInput: There are more bytes than the limit, or they are not UTF-8.
+    """
     if len(data) > limit:
         size = f"{limit >> 20} MiB" if limit >> 20 else f"{limit >> 10} KiB"
         raise BadInput(f"the {what} {quoted(place, 200)} is larger than {size}")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise BadInput(f"{location(place, line)}: not UTF-8", hint="save it as UTF-8") from None
-    if _is_json(place):
-        return json_document(text, place)
-    from mreg.documents.from_yaml import yaml_document
-
-    return yaml_document(text, place)
 
 
 def _is_json(place: str) -> bool:
     return place.lower().endswith(".json")
 
 
-def _bytes(place: str, what: str, limit: int) -> bytes:
-    """Return the bytes of a file, at most one more than the limit."""
+def read_bytes(place: str, what: str, limit: int) -> bytes:
+    """Return the bytes of a file, at most one more than the limit.
+
+    Raises:
+        NotFound: The file does not exist.
+        BadInput: The path is not a regular file.
+        Unavailable: The file cannot be read.
+    """
     try:
         descriptor = open_file(place)
     except FileNotFoundError:
@@ -107,7 +144,7 @@ def at(place: str | os.PathLike[str], node: Node) -> str:
 # JSON
 
 
-def json_document(text: str, place: str) -> Node:
+def json_document(text: str, place: str, rules: Rules = STRICT) -> Node:
     """Parse a JSON text.
 
     Args:
@@ -116,7 +153,7 @@ def json_document(text: str, place: str) -> Node:
     Raises:
         BadInput: The text is not JSON, or the document is not allowed.
     """
-    count = Count(place)
+    count = Count(place, rules.nodes)
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         count.add(len(items))
@@ -128,6 +165,8 @@ def json_document(text: str, place: str) -> Node:
         return found
 
     def constant(word: str) -> Any:
+        if rules.constants:
+            return Scalar(word, "number")
         raise BadInput(f"{quoted(place, 200)}: {word} is no JSON number")
 
     def number(word: str) -> Scalar:
@@ -141,7 +180,7 @@ def json_document(text: str, place: str) -> Node:
     except ValueError as error:
         line = getattr(error, "lineno", 0)
         raise BadInput(f"{location(place, line)}: no JSON: {getattr(error, 'msg', error)}") from None
-    return _json_node(value, Count(place), 0)
+    return _json_node(value, Count(place, rules.nodes), 0)
 
 
 def _json_node(value: Any, count: Count, depth: int) -> Node:
@@ -162,51 +201,7 @@ def _json_node(value: Any, count: Count, depth: int) -> Node:
     return Node(Scalar(value, "string"), 0)
 
 
-# Metrics and parameters
-
-
-def read_metrics(path: str | os.PathLike[str]) -> dict[str, MetricValue]:
-    """Read the metrics of a file: a flat mapping of names to numbers.
-
-    Raises:
-        NotFound, Unavailable: The file does not exist or cannot be read.
-        BadInput: The file has another content, or a name or number is invalid.
-    """
-    return metrics_in(read_document(path, what="metrics file"), path)
-
-
-def metrics_in(node: Node, path: str | os.PathLike[str]) -> dict[str, MetricValue]:
-    """Return the metrics of a parsed document; see `read_metrics`."""
-    found: dict[str, MetricValue] = {}
-    for name, value in _mapping(node, path, "metrics").items():
-        check_key("metric", name)
-        if isinstance(value.value, dict):
-            raise BadInput(
-                f"{at(path, value)}: {quoted(name)} is a mapping, and metrics are numbers",
-                hint="write nested metrics flat: eval.accuracy in place of eval and accuracy",
-            )
-        if not isinstance(value.value, Scalar) or value.value.kind != "number":
-            shown = quoted(value.value.text) if isinstance(value.value, Scalar) else "a list"
-            raise BadInput(f"{at(path, value)}: the metric {quoted(name)} is {shown}, which is no number")
-        found[name] = parse_metric(name, value.value.text)
-    return found
-
-
-def read_parameters(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read the parameters of a file; nested keys are joined by dots, and lists become compact JSON.
-
-    Raises:
-        NotFound, Unavailable: The file does not exist or cannot be read.
-        BadInput: The document is not a mapping, or a key or value is invalid.
-    """
-    return parameters_in(read_document(path, what="parameters file"), path)
-
-
-def parameters_in(node: Node, path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the parameters of a parsed document; see `read_parameters`."""
-    found: dict[str, str] = {}
-    _flatten(_mapping(node, path, "parameters"), "", found, path)
-    return found
+# Policies and texts
 
 
 def read_policy(path: str | os.PathLike[str]) -> Policy:
@@ -252,41 +247,31 @@ def texts_in(node: Node, place: str) -> dict[str, str]:
         BadInput: The node is not a flat mapping.
     """
     found: dict[str, str] = {}
-    for key, value in _mapping(node, place, place).items():
+    nodes = mapping_in(node, place, place)
+    check_count(len(nodes), "entries", place)
+    for key, value in nodes.items():
         if not isinstance(value.value, Scalar):
             raise BadInput(f"{quoted(place)}: {quoted(key)} is no text")
         found[key] = value.value.text
     return found
 
 
-def _mapping(node: Node, path: str | os.PathLike[str], what: str) -> Mapping[str, Node]:
+def mapping_in(node: Node, path: str | os.PathLike[str], what: str) -> Mapping[str, Node]:
+    """Return the nodes of a mapping by key.
+
+    Raises:
+        BadInput: The node is not a mapping.
+    """
     if not isinstance(node.value, dict):
         raise BadInput(f"{at(path, node)}: {what} are a mapping of names to values")
-    if len(node.value) > ENTRIES_LIMIT:
-        raise BadInput(f"{quoted(os.fspath(path))} has {len(node.value)} {what}; the limit is {ENTRIES_LIMIT}")
     return node.value
 
 
-def _flatten(nodes: Mapping[str, Node], prefix: str, found: dict[str, str], path: str | os.PathLike[str]) -> None:
-    for key, node in nodes.items():
-        name = f"{prefix}{key}"
-        if isinstance(node.value, dict) and node.value:
-            _flatten(node.value, f"{name}.", found, path)
-            continue
-        if name in found:
-            raise BadInput(f"{at(path, node)}: the parameter {quoted(name)} is given twice")
-        text = node.value.text if isinstance(node.value, Scalar) else _compact(node)
-        found[check_key("parameter", name)] = check_value("parameter", name, text)
-        if len(found) > ENTRIES_LIMIT:
-            raise BadInput(f"{quoted(os.fspath(path))} has over {ENTRIES_LIMIT} parameters, which is the limit")
+def check_count(count: int, what: str, path: str | os.PathLike[str]) -> None:
+    """Check the number of metrics, parameters or other entries of a document.
 
-
-def _compact(node: Node) -> str:
-    """Return a node as JSON without spaces; numbers keep their spelling."""
-    if isinstance(node.value, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{_compact(inner)}" for key, inner in node.value.items()) + "}"
-    if isinstance(node.value, list):
-        return "[" + ",".join(_compact(inner) for inner in node.value) + "]"
-    if node.value.kind == "null":
-        return "null"
-    return json.dumps(node.value.text) if node.value.kind == "string" else node.value.text
+    Raises:
+        BadInput: There are more than `ENTRIES_LIMIT`.
+    """
+    if count > ENTRIES_LIMIT:
+        raise BadInput(f"{quoted(os.fspath(path))}: {count} {what} are too many; the limit is {ENTRIES_LIMIT}")

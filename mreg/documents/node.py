@@ -47,16 +47,17 @@ def location(place: str, line: int) -> str:
 class Count:
     """Number of keys and values of a document during parsing."""
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, limit: int = NODE_LIMIT) -> None:
         self.place = place
-        self._count = 0
+        self._limit = limit
+        self.total = 0
 
     def add(self, count: int, line: int = 0) -> None:
         """Add to the number.
 
         Raises:
-            BadInput: The document has more than `NODE_LIMIT` keys and values.
+            BadInput: The document has more keys and values than the limit.
         """
-        self._count += count
-        if self._count > NODE_LIMIT:
-            raise BadInput(f"{location(self.place, line)}: more than {NODE_LIMIT:,} keys and values")
+        self.total += count
+        if self.total > self._limit:
+            raise BadInput(f"{location(self.place, line)}: more than {self._limit:,} keys and values")

@@ -3,7 +3,7 @@
 Format ``mreg.bundle.v1``: UTF-8 JSON without spaces, keys sorted; versions sorted by number, events by seq, blobs by
 digest. Equal content gives equal bytes, and only these bytes are accepted: an unknown key, a duplicate key and another
 spelling of a number or time are errors. ``sha256`` is the digest of the document without that key; it detects damage,
-but proves nothing about the author. ``docs/format.md`` shows an example.
+but proves nothing about the author. ``docs/reference/format.md`` shows an example.
 """
 
 from __future__ import annotations

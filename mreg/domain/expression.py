@@ -1,6 +1,7 @@
 """The expression language of searches and gates: ``metrics.accuracy > 0.9 and tags.team = 'fraud'``.
 
-Keywords are case-insensitive, strings have single or double quotes. The grammar::
+Keywords are case-insensitive. Strings have single or double quotes; a doubled quote in a string stands for one. A name
+that is not a field is a metric (``accuracy >= 0.9``). The grammar::
 
     any      = every { "or" every }
     every    = test { "and" test }
@@ -9,15 +10,15 @@ Keywords are case-insensitive, strings have single or double quotes. The grammar
              | ["not"] "like" string            with % for any text and _ for one character
              | ["not"] "in" "(" literal { "," literal } ")"
              | "is" ["not"] "null"
-    field    = "metrics" "." key | "params" "." key | "tags" "." key | a name of FIELDS
+    field    = "metrics" "." key | "params" "." key | "tags" "." key | a name of FIELDS | a metric
     key      = letters, digits, "_", "/", "." | string
     literal  = number | string | word
 
 Every comparison of a missing value is false, also with ``!=``; ``is null`` tests for missing values.
 `mreg.domain.parsing` is the parser; its errors point at the character.
 
-In the gates of a policy, an unknown field is a metric (``accuracy >= 0.9``), and a metric can be compared with the same
-or another metric of the version in a stage or under an alias::
+In the gates of a policy, a metric can be compared with the same or another metric of the version in a stage or under an
+alias::
 
     literal  = ... | place "." key [ "*" number ] [ ( "+" | "-" ) number ]      production.accuracy - 0.005
 """

@@ -23,7 +23,7 @@ class Holder:
         deleted: Whether the version was deleted; its metrics come from the audit trail.
         unrejected: Whether the version is the last one that the rule admitted, and was not rejected.
         also: The last admitted version, if it is another one; the gate must hold for both.
-        way_on: How to exclude this version from the comparison, for a hint; empty if that is impossible.
+        remedy: How to exclude this version from the comparison, for a hint; empty if that is impossible.
     """
 
     reference: VersionRef
@@ -32,7 +32,7 @@ class Holder:
     deleted: bool = False
     unrejected: bool = False
     also: Holder | None = None
-    way_on: str = ""
+    remedy: str = ""
 
 
 Occupant = Callable[[str], Holder | None]
@@ -48,14 +48,14 @@ class GateResult:
         passed: Whether the version passes.
         found: The version's values of the fields in the gate, such as ``accuracy 0.91``.
         bound: The computed bounds, such as ``production.accuracy - 0.005 = 0.905``; empty if all bounds are literals.
-        ways_on: How to exclude the versions whose comparison failed, for the hint.
+        remedies: How to exclude the versions whose comparison failed, for the hint.
     """
 
     gate: str
     passed: bool
     found: str
     bound: str = ""
-    ways_on: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
 
 
 def evaluate(text: str, gate: Expression, version: ModelVersion, occupant: Occupant) -> GateResult:
@@ -77,7 +77,7 @@ def evaluate(text: str, gate: Expression, version: ModelVersion, occupant: Occup
         passed=passed,
         found=", ".join(found),
         bound=", ".join(evaluation.bounds),
-        ways_on=tuple(dict.fromkeys(evaluation.ways_on)),
+        remedies=tuple(dict.fromkeys(evaluation.remedies)),
     )
 
 
@@ -88,7 +88,7 @@ class _Evaluation:
         self.version = version
         self.occupant = occupant
         self.bounds: list[str] = []
-        self.ways_on: list[str] = []
+        self.remedies: list[str] = []
 
     def test(self, gate: Expression, *, negated: bool = False) -> bool | None:
         if isinstance(gate, (And, Or)):
@@ -124,8 +124,8 @@ class _Evaluation:
         results = []
         for holder in (other, *([other.also] if other.also is not None else ())):
             result = self._compare_with(operator, value, wanted, holder)
-            if holder.way_on and result in (None, negated):
-                self.ways_on.append(holder.way_on)
+            if holder.remedy and result in (None, negated):
+                self.remedies.append(holder.remedy)
             results.append(result)
         # The gate must hold for each version; a negated gate holds if no comparison does.
         return _joined(results, decided=negated)

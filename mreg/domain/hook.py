@@ -125,11 +125,11 @@ def check_deployment(deployment: Deployment) -> Deployment:
     if not NAME.fullmatch(deployment.hook):
         raise BadInput(f"{quoted(deployment.hook)} can't be a hook's name")
     check_text("output", deployment.output)
-    check_told(deployment.event)
+    check_hook_event(deployment.event)
     return deployment
 
 
-def check_told(event: Event) -> None:
+def check_hook_event(event: Event) -> None:
     """Check that the values of an event can be passed to a hook.
 
     Raises:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 MetricValue = int | float
 
 WELL_KNOWN = ("accuracy", "f1_score", "precision", "recall", "latency_ms")
-"""Metrics with their own options of the command line, in the order in which a default primary metric is chosen."""
+"""Metrics with their own options of the command line."""
 
 DIGITS_LIMIT = 40
 """Maximum length of a number's text; no measured value needs more, so a longer one is a mistake or an attack."""
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
@@ -79,13 +79,22 @@ def check_metric(name: str, value: object) -> MetricValue:
     return int(value) if isinstance(value, int) else float(value)
 
 
+def known_metric(name: str) -> str:
+    """Return the name of the well-known metric that a name spells in another way, otherwise the name.
+
+    ``f1-score`` and ``F1 Score`` are ``f1_score``.
+    """
+    spelled = re.sub(r"[ -]+", "_", name.strip()).lower()
+    return spelled if spelled in WELL_KNOWN else name
+
+
 def parse_metric(name: str, text: str) -> MetricValue:
     """Return the number of a text such as ``0.95``, ``-1``, ``1e-300``; whole numbers become exact integers.
 
     Raises:
         BadInput: The text is not a decimal number, is longer than `DIGITS_LIMIT`, or exceeds a 64-bit float's range.
     """
-    if len(text) > DIGITS_LIMIT or not _NUMBER.fullmatch(text):
+    if len(text) > DIGITS_LIMIT or not NUMBER.fullmatch(text):
         raise _invalid(name, quoted(text))
     zero = not re.match(r"[+-]?[0.]*[1-9]", text)
     if _INTEGER.fullmatch(text) and not (zero and text.startswith("-")):
@@ -160,6 +169,9 @@ _SPLITS = frozenset(
     "train training val valid validation test dev eval cv oof holdout mean avg average best final last overall macro "
     "micro weighted fold".split()
 )
+_BENCHMARK = re.compile(r"(?:test|bench)\w*(?:\[[^.]*\])?\.(min|max|mean|median|total|q1|q3|ops)")
+"""The statistics of a benchmark of pytest-benchmark: seconds, and operations per second."""
+
 _WORD = r"[A-Z]+(?=[A-Z][a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*|[0-9]+"
 
 
@@ -176,7 +188,18 @@ def direction(name: str, own: Mapping[str, str] | None = None) -> Direction | No
     """
     if own and name in own:
         return Direction.parse(own[name])
-    words = [word.lower() for word in re.findall(_WORD, name)]
+    return _direction(name) or _benchmark_direction(name)
+
+
+def _benchmark_direction(name: str) -> Direction | None:
+    benchmark = _BENCHMARK.fullmatch(name)
+    if benchmark is None:
+        return None
+    return Direction.HIGHER if benchmark[1] == "ops" else Direction.LOWER
+
+
+def _direction(name: str) -> Direction | None:
+    words = _words(name)
     letters = [word for word in words if not word.isdigit()]
     if not letters or _SPREAD.intersection(letters) or letters[-1] in _OTHER:
         return None
@@ -264,15 +287,56 @@ def verdict(first: MetricValue | None, second: MetricValue | None, better: Direc
     return Verdict.BETTER if (after > before) == (better is Direction.HIGHER) else Verdict.WORSE
 
 
-def primary_metric(chosen: str, present: Collection[str]) -> str:
-    """Return a model's primary metric: the chosen one, otherwise the first well-known one or the first by name.
+QUALITY = tuple(
+    "accuracy acc f1_score f1 roc_auc auc auroc average_precision pr_auc auprc map mcc r2 r2_score ndcg mrr bleu "
+    "sacrebleu rouge_l rouge1 exact_match iou dice precision recall rmse mae mse mape wer cer perplexity loss "
+    "latency_ms".split()
+)
+"""Metrics that measure the quality of a model, in the order in which the default primary metric is chosen."""
 
-    The result is empty if there is none. The chosen metric is returned even if no version has it.
+_RANK = {"".join(re.findall(_WORD, name)): place for place, name in enumerate(QUALITY)}
+_TRAINING = frozenset(("train", "training"))
+_HELD_OUT = ("test", "holdout", "eval", "validation", "valid", "val", "dev", "cv")
+"""Data sets of a metric, in the order of preference; a metric without a data set comes first."""
+
+_COUNTED = frozenset(
+    "epoch epochs step steps iteration iterations iter round rounds rank seed count counts num samples support size "
+    "bytes memory params parameters flos flops time times timestamp runtime duration latency elapsed seconds sec secs "
+    "ms minutes hours per fps qps rps ops throughput lr".split()
+)
+"""Words of counters, rates, times and sizes, which are no default primary metric (except ``latency_ms``)."""
+
+
+def primary_metric(chosen: str, present: Collection[str], own: Mapping[str, str] | None = None) -> str:
+    """Return a model's primary metric; empty if there is none.
+
+    It is the chosen one, even if no version has it. Otherwise it is the first of `QUALITY` that the latest version has,
+    with or without the name of a data set (``eval_accuracy``, ``val.acc``; that of the training data last). Otherwise
+    it is the only metric of the latest version with a known direction, but never a counter, rate, time or size.
 
     Args:
         chosen: The metric that is set on the model; empty if none is.
-        present: Metrics of all versions of the model; of those that are not well known, the first by name is enough.
+        present: Metrics of the latest version.
+        own: Directions that are set on the model, by metric.
     """
     if chosen:
         return chosen
-    return next((name for name in WELL_KNOWN if name in present), min(present, default=""))
+    ranked = sorted((rank, name) for name in present if (rank := _quality(name)) is not None)
+    if ranked:
+        return ranked[0][1]
+    directed = [name for name in present if direction(name, own) and not _COUNTED.intersection(_words(name))]
+    return directed[0] if len(directed) == 1 else ""
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(_WORD, name)]
+
+
+def _quality(name: str) -> tuple[bool, int, int] | None:
+    """Return the rank of a metric of `QUALITY`, lower is preferred; None for another metric."""
+    words = _words(name)
+    place = _RANK.get("".join(word for word in words if word not in _SPLITS))
+    if place is None:
+        return None
+    held_out = next((rank for rank, word in enumerate(_HELD_OUT, 1) if word in words), 0)
+    return bool(_TRAINING.intersection(words)), place, held_out

@@ -107,10 +107,15 @@ def parse_sort(text: str) -> Sort:
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![A-Za-z0-9_.:-]))"
-    r"|(?P<string>'(?:[^'])*'|\"(?:[^\"])*\")"
+    r"|(?P<string>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")"
     r"|(?P<word>[A-Za-z0-9_][A-Za-z0-9_./:-]*)"
     r"|(?P<sign><=|>=|!=|==|<>|[=<>(),.*+-]))"
 )
+
+
+def _unquoted(string: str) -> str:
+    """Return the text of a string token; a quote that is doubled stands for itself."""
+    return string[1:-1].replace(string[0] * 2, string[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,17 +224,12 @@ class _Parser:
                 if following.kind != "string":
                     raise self.wrong(f"expected a key after {quoted(group + '.')}")
                 self.place += 1
-                key = following.text[1:-1]
+                key = _unquoted(following.text)
             if not key:
                 raise self.wrong(f"{quoted(group)} needs a key, such as {group}.accuracy", token.at)
             return Field(GROUPS[group.lower()], key)
         name = {"model": "name", "digest": "checksum", "size": "size_bytes"}.get(token.text.lower(), token.text.lower())
-        if name not in FIELDS and self.gate:
-            return Field("metrics", token.text)
-        if name not in FIELDS:
-            near = next(iter(nearest(token.text, FIELDS, 1)), f"metrics.{token.text}")
-            raise self.wrong(f"there is no field {quoted(token.text)}; did you mean {near}?", token.at)
-        return Field("", name)
+        return Field("", name) if name in FIELDS else Field("metrics", token.text)
 
     def compare(self) -> Expression:
         field = self.field()
@@ -276,7 +276,7 @@ class _Parser:
         if token.kind != "string":
             raise self.wrong("expected a text in quotes")
         self.place += 1
-        return token.text[1:-1]
+        return _unquoted(token.text)
 
     def literal(self, field: Field) -> Literal:
         token = self.tokens[self.place]
@@ -284,7 +284,7 @@ class _Parser:
             raise self.wrong("expected a value")
         if self.gate and token.kind == "word" and field.kind is FieldKind.NUMBER and "." in token.text:
             return self.relative(token)
-        text = token.text[1:-1] if token.kind == "string" else token.text
+        text = _unquoted(token.text) if token.kind == "string" else token.text
         value = self._value(field, token, text)
         self.place += 1
         return value
@@ -327,7 +327,9 @@ class _Parser:
         kind = field.kind
         if kind is FieldKind.NUMBER or (field.group == "params" and token.kind == "number"):
             if token.kind != "number":
-                raise self.wrong(f"{printable(str(field))} is a number and can't be compared with {quoted(text)}")
+                near = nearest(field.key, FIELDS, 1) if field.group == "metrics" else ()
+                rest = f"; did you mean the field {near[0]}?" if near else ""
+                raise self.wrong(f"{printable(str(field))} is a number and can't be compared with {quoted(text)}{rest}")
             try:
                 return parse_metric(str(field), text)
             except BadInput:

@@ -51,8 +51,8 @@ def printable_json(document: str) -> str:
     return "\n".join(line if line.isprintable() else _NOT_PLAIN.sub(_json_escaped, line) for line in lines)
 
 
-def _json_escaped(found: re.Match[str]) -> str:
-    run = found[0]
+def _json_escaped(match: re.Match[str]) -> str:
+    run = match[0]
     return run if run.isprintable() else "".join(char if char.isprintable() else json_escape(char) for char in run)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mreg.domain.model import ModelStage
 
-ROAD = (ModelStage.NONE, ModelStage.STAGING, ModelStage.PRODUCTION, ModelStage.ARCHIVED)
+STAGE_ORDER = (ModelStage.NONE, ModelStage.STAGING, ModelStage.PRODUCTION, ModelStage.ARCHIVED)
 
 EXCLUSIVE = frozenset({ModelStage.STAGING, ModelStage.PRODUCTION})
 """Stages with one version: entering one archives the version in it by default."""
@@ -15,8 +15,8 @@ EXCLUSIVE = frozenset({ModelStage.STAGING, ModelStage.PRODUCTION})
 
 def next_stage(stage: ModelStage) -> ModelStage | None:
     """Return the next stage in the sequence, or None after Archived."""
-    place = ROAD.index(stage)
-    return ROAD[place + 1] if place + 1 < len(ROAD) else None
+    place = STAGE_ORDER.index(stage)
+    return STAGE_ORDER[place + 1] if place + 1 < len(STAGE_ORDER) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class StageEntry:
     returned: bool = False
 
 
-def held(entries: Iterable[StageEntry]) -> tuple[int, ...]:
+def rollback_stack(entries: Iterable[StageEntry]) -> tuple[int, ...]:
     """Return the versions that rollbacks of a stage can return to, oldest first; the last one is the current version.
 
     A version that enters is pushed on a stack. A rollback pops the versions above the one that it returns to, so that

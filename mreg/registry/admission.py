@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mreg.catalog.decisions import decisions_on, policy_for
+from mreg.catalog.policies import Policies
 from mreg.domain.gates import Holder
 from mreg.domain.metrics import MetricValue
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
@@ -57,7 +57,7 @@ def holder(reader: Reader, model: RegisteredModel, place: str, version: ModelVer
         approvers = ", ".join(policy.rule(place).approvers)
         command = f"mreg reject {second.reference}{_to(place)} --reason REASON"
         ask = f"ask {approvers} to reject it" if approvers else "reject it"
-        second = replace(second, way_on=f"to compare no longer with {second.reference}, {ask}: {command}")
+        second = replace(second, remedy=f"to compare no longer with {second.reference}, {ask}: {command}")
     return second if first is None else replace(first, also=second)
 
 
@@ -79,7 +79,7 @@ def _rejected(reader: Reader, model: RegisteredModel, number: int, place: str, p
     """Return whether an entitled person rejected a version, which can be deleted, for a place."""
     found = reader.version(model, number)
     if found is not None:
-        return was_rejected(policy, place, found, decisions_on(reader, found))
+        return was_rejected(policy, place, found, Policies(reader).decisions_on(found))
     last_decisions: dict[str, bool] = {}
     for event in reader.events(model=model, version=number, newest_first=False):
         if event.action in DECISIONS and folded(str(event.details.get("target"))) == folded(place):
@@ -106,10 +106,14 @@ def assessment_of(
         entered: The version is in the target already, so its previous stage is not checked.
     """
     model = find_model(reader, version.model_name)
-    used = policy if policy is not None else policy_for(reader, model)
+    used = policy if policy is not None else Policies(reader).effective(model)
 
     assessment = assess(
-        used, target, version, decisions_on(reader, version), lambda place: holder(reader, model, place, version, used)
+        used,
+        target,
+        version,
+        Policies(reader).decisions_on(version),
+        lambda place: holder(reader, model, place, version, used),
     )
     return replace(assessment, wrong_stage=None) if entered else assessment
 
@@ -288,5 +292,5 @@ def _gates(assessment: Assessment) -> str:
 
 def _failures(assessment: Assessment) -> str:
     lines = [f"{gate.gate}: {gate.found}" + (f", and {gate.bound}" if gate.bound else "") for gate in assessment.failed]
-    lines += dict.fromkeys(way for gate in assessment.failed for way in gate.ways_on)
+    lines += dict.fromkeys(way for gate in assessment.failed for way in gate.remedies)
     return "\n".join(map(printable, lines))  # a newline in a gate must not begin a line of the hint

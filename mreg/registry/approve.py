@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mreg.catalog.decisions import decide, decisions_on, policy_for, withdraw
+from mreg.catalog.policies import Policies, PolicyWriter
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import Selector, VersionRef, folded, spelled
 from mreg.domain.policy import Decision, Rule, counts
 from mreg.domain.text import check_text
-from mreg.domain.transition import ROAD
+from mreg.domain.transition import STAGE_ORDER
 from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
 from mreg.registry.admission import assessment_of, no_such_target, occupants
 from mreg.registry.promote import enter_stage, named_version
@@ -42,7 +42,7 @@ def approve(
             raise NotAllowed(f"{version.reference} is in {target} already", hint=f"mreg why {version.reference}")
         _check_counts(rule, writer.actor, version, target)
         if _own_decision(writer, version, target) != (True, comment):
-            decide(writer, version, target, approved=True, comment=comment)
+            PolicyWriter(writer).decide(version, target, approved=True, comment=comment)
         return version, target, "approved"
 
     return _write(session, work)
@@ -70,7 +70,7 @@ def reject(
         if rule.approvers and writer.actor not in rule.approvers:
             raise _not_entitled(rule, writer.actor, version, target)
         if _own_decision(writer, version, target) != (False, reason):
-            decide(writer, version, target, approved=False, comment=reason)
+            PolicyWriter(writer).decide(version, target, approved=False, comment=reason)
         if version.stage is ModelStage.PRODUCTION and target == version.stage.value:
             version = enter_stage(
                 writer,
@@ -98,7 +98,7 @@ def withdraw_decision(
                 f"{writer.actor} has decided nothing on {version.reference} for {target}",
                 hint=f"mreg history {version.reference}",
             )
-        withdraw(writer, version, target)
+        PolicyWriter(writer).withdraw(version, target)
         return version, target, "withdrawn"
 
     return _write(session, work)
@@ -110,7 +110,7 @@ def approvals(session: Session) -> tuple[PendingApproval, ...]:
     def look(reader: Reader) -> tuple[PendingApproval, ...]:
         found = []
         for summary in reader.models():
-            policy = policy_for(reader, summary.model)
+            policy = Policies(reader).effective(summary.model)
             for target, rule in policy.rules.items():
                 if not rule.approvals:
                     continue
@@ -128,7 +128,7 @@ def _candidates(reader: Reader, model: RegisteredModel, target: str, rule: Rule)
     if rule.came_from is not None:
         return reader.in_stage(model, rule.came_from)
     if stage is not None:
-        return reader.in_stage(model, ROAD[ROAD.index(stage) - 1])
+        return reader.in_stage(model, STAGE_ORDER[STAGE_ORDER.index(stage) - 1])
     current = {occupant.version_id for occupant in occupants(reader, model, target)}
     latest = reader.find(model, LATEST)  # an archived version can be neither approved nor rejected
     return () if latest is None or latest.version_id in current else (latest,)
@@ -137,7 +137,7 @@ def _candidates(reader: Reader, model: RegisteredModel, target: str, rule: Rule)
 def _looked_up(writer: Writer, reference: VersionRef | str, to: str) -> tuple[ModelVersion, RegisteredModel, str, Rule]:
     version = find_version(writer, named_version(as_reference(reference)))
     model = find_model(writer, version.model_name)
-    policy = policy_for(writer, model)
+    policy = Policies(writer).effective(model)
     stages = [stage.value for stage in ModelStage if stage is not ModelStage.NONE]
     target = spelled(to, (*stages, *policy.rules))
     if target is None:
@@ -153,7 +153,7 @@ def _own_decision(writer: Writer, version: ModelVersion, target: str) -> tuple[b
     """Return the actor's decision on a version and its comment, None if there is none."""
     mine: list[Decision] = [
         decision
-        for decision in decisions_on(writer, version)
+        for decision in Policies(writer).decisions_on(version)
         if folded(decision.target) == folded(target) and decision.person == writer.actor
     ]
     return (mine[0].approved, mine[0].comment) if mine else None

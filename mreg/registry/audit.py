@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mreg.catalog.decisions import decisions_on
+from mreg.catalog.policies import Policies
 from mreg.domain.events import Event, changes_within, first_broken, parse_time, stages_at, time_text
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef, spelled
@@ -83,7 +83,7 @@ def why(session: Session, reference: VersionRef | str) -> Why:
         found = Why(
             version=version,
             entered=entered,
-            decisions=decisions_on(reader, version),
+            decisions=Policies(reader).decisions_on(version),
             before=before.reference if before else None,
             metrics=compare_versions(before, version, directions=model.directions).metrics if before else (),
         )

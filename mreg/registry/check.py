@@ -44,11 +44,11 @@ def refuse_unfit(session: Session) -> str:
     """
     if not session.profile.catalog.startswith("s3://"):
         return ""
-    from mreg.s3.trying import Unfit
+    from mreg.s3.probing import ConditionalWritesUnsupported
 
     try:
         session.catalog.try_writing()
-    except Unfit:
+    except ConditionalWritesUnsupported:
         raise
     except MregError as error:
         return error.message

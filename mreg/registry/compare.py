@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from mreg.domain.manifest import ManifestEntry
 from mreg.domain.metrics import (
+    DIGITS_LIMIT,
+    NUMBER,
     Direction,
     MetricValue,
     Verdict,
@@ -92,7 +95,7 @@ def compare_versions(
         second=second,
         metrics=tuple(_metric(name, first.metrics.get(name), second.metrics.get(name), directions) for name in names),
         changes=(
-            *_changes("parameters", first.parameters, second.parameters),
+            *_changes("parameters", first.parameters, second.parameters, equal=_equal_parameters),
             *_changes("data", first.data, second.data),
             *_file_changes(first_files, second_files),
             *_changes("source", _source(first), _source(second)),
@@ -120,10 +123,34 @@ def _metric(
     )
 
 
-def _changes(group: str, first: Mapping[str, str], second: Mapping[str, str]) -> Iterable[Change]:
+def _changes(
+    group: str,
+    first: Mapping[str, str],
+    second: Mapping[str, str],
+    *,
+    equal: Callable[[str | None, str | None], bool] = operator.eq,
+) -> Iterable[Change]:
     for name in sorted({*first, *second}):
-        if first.get(name) != second.get(name):
+        if not equal(first.get(name), second.get(name)):
             yield Change(group=group, name=name, first=first.get(name), second=second.get(name))
+
+
+def _equal_parameters(first: str | None, second: str | None) -> bool:
+    """Return whether two parameters are the same value: ``1e-3`` and ``0.001``, or ``True`` and ``true``."""
+    if first == second or first is None or second is None:
+        return first == second
+    return _value(first) == _value(second)
+
+
+def _value(text: str) -> object:
+    """Return the number, boolean or null of a parameter's text; the text if it is another value."""
+    if len(text) <= DIGITS_LIMIT and NUMBER.fullmatch(text):
+        try:
+            return Decimal(text)
+        except ArithmeticError:  # an exponent of more than 18 digits
+            return text
+    word = text.lower()
+    return "null" if word == "none" else word if word in ("true", "false", "null") else text
 
 
 def _file_changes(first: Iterable[ManifestEntry], second: Iterable[ManifestEntry]) -> Iterable[Change]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mreg.catalog.decisions import decisions_on, policy_for
+from mreg.catalog.policies import Policies
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector
 from mreg.domain.policy import Departure, Policy, depart
@@ -31,8 +31,8 @@ def departure(
     Args:
         policy: Policy to check against (default: the policy in force).
     """
-    used = policy if policy is not None else policy_for(reader, find_model(reader, version.model_name))
-    return depart(used, place, version, decisions_on(reader, version), person)
+    used = policy if policy is not None else Policies(reader).effective(find_model(reader, version.model_name))
+    return depart(used, place, version, Policies(reader).decisions_on(version), person)
 
 
 def stage_departure(reader: Reader, version: ModelVersion, to: ModelStage, person: str) -> Departure | None:
@@ -91,7 +91,7 @@ def check_whole_model(writer: Writer, model: RegisteredModel, command: str, over
         BadInput: Nothing needs an override.
     """
     used = False
-    for place, rule in policy_for(writer, model).rules.items():
+    for place, rule in Policies(writer).effective(model).rules.items():
         if not rule.guards or place == ModelStage.ARCHIVED.value or writer.actor in rule.approvers:
             continue
         if next(writer.last_holders(model, Selector.parse(place)), None) is None:
@@ -106,26 +106,28 @@ def check_whole_model(writer: Writer, model: RegisteredModel, command: str, over
         raise nothing_to_override(command)
 
 
-def _record(writer: Writer, model: RegisteredModel, found: Departure, override: str, version: int | None) -> None:
-    details = {"target": found.place, "reason": override, "policy": {"leaving": list(found.may_take_out)}}
+def _record(writer: Writer, model: RegisteredModel, departure: Departure, override: str, version: int | None) -> None:
+    details = {"target": departure.place, "reason": override, "policy": {"leaving": list(departure.may_take_out)}}
     writer.record("policy.overridden", model, details, version)
 
 
-def _refusal(version: ModelVersion, found: Departure, command: str) -> ApprovalMissing:
-    what = f"cannot take {version.reference} out of {found.place}"
+def _refusal(version: ModelVersion, departure: Departure, command: str) -> ApprovalMissing:
+    what = f"cannot take {version.reference} out of {departure.place}"
     stages = {stage.value for stage in ModelStage}
-    replace = "promote another version in its place" if found.place in stages else "point the alias to another version"
-    if found.may_take_out:
-        people = ", ".join(found.may_take_out)
+    replace = (
+        "promote another version in its place" if departure.place in stages else "point the alias to another version"
+    )
+    if departure.may_take_out:
+        people = ", ".join(departure.may_take_out)
         message = f"{what}: the policy reserves this to {people}"
         hint = f"{replace}, or ask {people}: {command}"
     else:
-        to = "" if found.place == ModelStage.PRODUCTION.value else f" --to {found.place}"
+        to = "" if departure.place == ModelStage.PRODUCTION.value else f" --to {departure.place}"
         message = f"{what}: the policy allows only a replacement, a rollback or a rejection"
         hint = f"{replace}, or mreg reject {version.reference}{to} --reason REASON"
-    if found.override:
+    if departure.override:
         hint += f"\nor override the policy: {command} --override REASON"
-    return ApprovalMissing(message, hint=hint, target=found.place, may_take_out=list(found.may_take_out))
+    return ApprovalMissing(message, hint=hint, target=departure.place, may_take_out=list(departure.may_take_out))
 
 
 def _refusal_of_model(

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mreg.catalog.deployments import (
-    Open,
-    check_runs,
-    claim,
-    deployments_of,
-    enqueue,
-    finish,
-    open_deployments,
-    refuse,
-)
+from mreg.catalog.deployments import Deployments, DeploymentWriter, OpenDeployments
 from mreg.domain.hook import Deployment, Hook
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.text import Caution, counted
@@ -65,20 +56,20 @@ def _deliver_pending(session: Session) -> tuple[DeploymentReport, ...]:
         for hook in session.hooks:
             waiting = _open(session, hook, (), adopt=True)
             if waiting.runnable or waiting.refused:
-                said = f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
-                session.notice(Caution(said))
+                message = f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
+                session.notice(Caution(message))
     return tuple(map(report, deliver(session)))
 
 
-def _open(session: Session, hook: Hook, own: tuple[str, ...], *, adopt: bool) -> Open:
-    return session.catalog.read(lambda reader: open_deployments(reader, hook, session.now(), own, adopt=adopt))
+def _open(session: Session, hook: Hook, own: tuple[str, ...], *, adopt: bool) -> OpenDeployments:
+    return session.catalog.read(lambda reader: Deployments(reader).open(hook, session.now(), own, adopt=adopt))
 
 
-def _refuse(session: Session, hook: Hook, found: Open) -> None:
-    session.write_quietly(lambda writer: refuse(writer, hook, found))
-    count = len(found.refused)
-    said = f"the hook {hook.name} was not run for {counted(count, 'deployment')} of this catalog"
-    session.notice(Caution(f"{said}: {next(iter(found.refused.values()))}"))
+def _refuse(session: Session, hook: Hook, deployments: OpenDeployments) -> None:
+    session.write_quietly(lambda writer: DeploymentWriter(writer).refuse(hook, deployments))
+    count = len(deployments.refused)
+    message = f"the hook {hook.name} was not run for {counted(count, 'deployment')} of this catalog"
+    session.notice(Caution(f"{message}: {next(iter(deployments.refused.values()))}"))
 
 
 def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
@@ -87,7 +78,7 @@ def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
     from mreg.hooks.run import minimal_environment, run_hook
 
     def take(writer: Writer) -> Deployment | None:
-        return claim(writer, hook, deployment_id, session.now(), hook.timeout + GRACE_SECONDS)
+        return DeploymentWriter(writer).claim(hook, deployment_id, session.now(), hook.timeout + GRACE_SECONDS)
 
     claimed = session.write_quietly(take)
     if claimed is None:
@@ -100,7 +91,9 @@ def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
     )
     outcome = run_hook(hook, claimed, environment)
     finished = session.write_quietly(
-        lambda writer: finish(writer, claimed, succeeded=outcome.succeeded, outcome=outcome.code, output=outcome.output)
+        lambda writer: DeploymentWriter(writer).finish(
+            claimed, succeeded=outcome.succeeded, outcome=outcome.code, output=outcome.output
+        )
     )
     if not outcome.succeeded:
         session.notice(f"the hook {hook.name} failed for {_described(claimed)}: {_failure(finished)}")
@@ -175,15 +168,16 @@ def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple
                 f"no hook of the profile {session.profile.name} is for {version.reference} in {version.stage.value}",
                 hint="hooks are defined in your own profile file: mreg profile list says where that is",
             )
+        queue = DeploymentWriter(writer)
         for hook in hooks:
             try:
-                check_runs(writer, hook, entered)
+                queue.check_runs(hook, entered)
             except (BadInput, Corrupt) as error:
                 raise NotAllowed(
                     f"the hook {hook.name} is not run for {version.reference}: {error.message}",
                     hint="mreg audit verify",
                 ) from error
-            keys.append(enqueue(writer, entered, hook.name))
+            keys.append(queue.enqueue(entered, hook.name))
         details = {"hooks": [hook.name for hook in hooks], "of": entered.seq}
         writer.record("deployment.requested", model, details, version.version)
 
@@ -197,7 +191,7 @@ def deployments(
 ) -> Page[DeploymentReport]:
     """See `mreg.Registry.deployments`."""
     wanted = name if isinstance(name, ModelName) else ModelName(name)
-    found = session.catalog.read(lambda reader: deployments_of(reader, find_model(reader, wanted), limit, offset))
+    found = session.catalog.read(lambda reader: Deployments(reader).of_model(find_model(reader, wanted), limit, offset))
     return Page(map(report, found), more=found.more)
 
 

@@ -74,7 +74,7 @@ def protection(path: str, name: str, command: str) -> BadInput | None:
     )
 
 
-def _personal(found: os.stat_result) -> str:
+def _personal(info: os.stat_result) -> str:
     """Return a reason if the folder is the current folder, a home folder or above one of them."""
     places = [("the current folder", os.curdir), ("your home folder", os.path.expanduser("~"))]
     with contextlib.suppress(ImportError, KeyError):
@@ -84,7 +84,7 @@ def _personal(found: os.stat_result) -> str:
     for what, place in places:
         for number, folder in enumerate(_upwards(place)):
             with contextlib.suppress(OSError):
-                if os.path.samestat(os.stat(folder), found):
+                if os.path.samestat(os.stat(folder), info):
                     return f"holds {what}" if number else f"is {what}"
     return ""
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from mreg.catalog.removals import stuck_removals
+from mreg.catalog.removals import Removals
 from mreg.catalog.schema import SCHEMA, UPGRADE, older_note
 from mreg.catalog.stored_artifacts import newest_artifacts
 from mreg.domain.text import counted
@@ -64,7 +64,9 @@ def _findings(session: Session) -> Iterator[Finding]:
         )
         yield from _open_to_others(session)
         for remark in found.remarks:
-            yield Finding(name="place", place=catalog, state="note", message=remark, remedy="see docs/catalogs.md")
+            yield Finding(
+                name="place", place=catalog, state="note", message=remark, remedy="see docs/explanation/catalogs.md"
+            )
         yield _tried("rows", catalog, lambda: _rows(session))
         yield _tried("audit trail", catalog, lambda: _audit(session))
         yield _tried(
@@ -156,7 +158,7 @@ def _words(time: timedelta) -> str:
 
 def _stuck(session: Session) -> str:
     def look(reader: Reader) -> int:
-        return stuck_removals(reader, session.now())
+        return Removals(reader, session.now()).stuck()
 
     count = session.catalog.read(look)
     return f"a gc died while it removed {counted(count, 'blob')}" if count else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 from mreg.catalog.reader import Reader
 from mreg.catalog.writer import Writer
@@ -10,7 +11,7 @@ from mreg.domain.lineage import would_cycle
 from mreg.domain.metrics import Direction
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, VersionRef, check_alias, spelled
-from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value, quoted
+from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value, nearest, quoted
 from mreg.errors import BadInput, Conflict, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_version, model_now, version_now
 from mreg.registry.session import Session
@@ -79,7 +80,19 @@ def edit(
             changes["remove_parent"] = not parent
         return writer.edit_version(version, **changes)  # type: ignore[arg-type]
 
-    return session.write(change, _after_hooks)
+    changed = session.write(change, _after_hooks)
+    if primary_metric and isinstance(changed, RegisteredModel):
+        session.catalog.read(partial(_warn_of_unknown_metric, changed, session.notice))
+    return changed
+
+
+def _warn_of_unknown_metric(model: RegisteredModel, notice: Callable[[str], None], reader: Reader) -> None:
+    metric = model.primary_metric
+    if model.version_count and not reader.has_metric(model, metric):
+        names = sorted({name for version in reader.versions(model, limit=1) for name in version.metrics})
+        near = nearest(metric, names)
+        rest = f"; did you mean {' or '.join(map(quoted, near))}?" if near else ""
+        notice(f"no version of {model.name} has the metric {quoted(metric)}{rest}")
 
 
 def _after_hooks(reader: Reader, changed: RegisteredModel | ModelVersion) -> RegisteredModel | ModelVersion:

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mreg.catalog.removals import begin_removals, end_removals
+from mreg.catalog.removals import RemovalWriter
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 from mreg.domain.text import counted
@@ -171,7 +171,7 @@ def _remove(session: Session, batch: Sequence[Digest], last_artifact: int) -> tu
     """
     mark, now = os.urandom(12).hex(), session.now()
     began = time.monotonic()
-    taken = session.write_quietly(lambda writer: begin_removals(writer, batch, mark, now))
+    taken = session.write_quietly(lambda writer: RemovalWriter(writer, now).begin(batch, mark))
     removed: list[Digest] = []
     try:
         needed, _ = needed_blobs(session, after=last_artifact)
@@ -184,5 +184,5 @@ def _remove(session: Session, batch: Sequence[Digest], last_artifact: int) -> tu
             removed.append(digest)
     finally:
         kept = set(taken) - set(removed)
-        session.write_quietly(lambda writer: end_removals(writer, removed, kept, mark))
+        session.write_quietly(lambda writer: RemovalWriter(writer, session.now()).end(removed, kept, mark))
     return tuple(removed)

@@ -110,9 +110,9 @@ def configuration(repository: Repository) -> tuple[Setting, ...] | None:
     return found + own
 
 
-def work_tree(repository: Repository, found: tuple[Setting, ...]) -> str:
+def work_tree(repository: Repository, settings: tuple[Setting, ...]) -> str:
     """Return the working folder that the configuration names, without links; empty if it names none."""
-    value = dict(found).get("core.worktree") or ""
+    value = dict(settings).get("core.worktree") or ""
     return os.path.realpath(os.path.join(repository.git_folder, native_path(value))) if value else ""
 
 

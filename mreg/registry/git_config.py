@@ -89,9 +89,9 @@ def _value(text: str, position: int) -> tuple[str | None, int]:
     return "".join(pieces), position
 
 
-def boolean(found: tuple[Setting, ...], key: str) -> bool:
+def boolean(settings: tuple[Setting, ...], key: str) -> bool:
     """Return whether a setting is true: False if it is absent, True if git would reject its value."""
-    values = [value for name, value in found if name == key]
+    values = [value for name, value in settings if name == key]
     return bool(values) and (values[-1] is None or values[-1].lower() not in ("", "false", "no", "off", "0"))
 
 

@@ -38,6 +38,23 @@ class _Operation:
         return self if registry is None else partial(self.function(), registry._session)
 
 
+def _metrics(values: Mapping[str, object]) -> Mapping[str, MetricValue]:
+    import warnings
+
+    from mreg.documents.metrics import metrics_of
+
+    measured = metrics_of(values)
+    for note in measured.notes:
+        warnings.warn(note, stacklevel=3)  # at the call of push
+    return measured.metrics
+
+
+def _parameters(values: Mapping[str, object]) -> Mapping[str, str]:
+    from mreg.documents.parameters import parameters_of
+
+    return parameters_of(values)
+
+
 def _operation(place: str) -> Any:
     """Return the method that calls ``module.function``; a test compares its signature with the interface's."""
     return _Operation(*place.split("."))
@@ -62,7 +79,7 @@ class LocalRegistry(Registry):
         *,
         name: Name | None = None,
         metadata: VersionMetadata | None = None,
-        metrics: Mapping[str, MetricValue] | None = None,
+        metrics: Mapping[str, object] | None = None,
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         aliases: Iterable[str] = (),
@@ -80,11 +97,11 @@ class LocalRegistry(Registry):
 
         given = VersionMetadata(
             description=description,
-            metrics=metrics or {},
+            metrics=_metrics(metrics) if metrics else {},
             tags=tags or {},
             data=data or {},
             aliases=tuple(aliases),
-            parameters={key: str(value) for key, value in (parameters or {}).items()},
+            parameters=_parameters(parameters) if parameters else {},
             run_id=run_id,
             experiment_id=experiment_id,
             format=format,

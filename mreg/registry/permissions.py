@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from mreg.sharing import GROUP_WRITES, may, why_not
+from mreg.sharing import GROUP_WRITES, explain_denial, has_access
 
 if TYPE_CHECKING:
     from mreg.results.profiles import Profile
@@ -74,13 +74,13 @@ def _of_catalog(path: str) -> Iterator[Problem]:
         yield from _problem(path, wrong, f"chgrp {above.st_gid} {every}")
 
 
-def _of_folder(folder: str, found: os.stat_result) -> Iterator[Problem]:
-    if not found.st_mode & GROUP_WRITES:
+def _of_folder(folder: str, info: os.stat_result) -> Iterator[Problem]:
+    if not info.st_mode & GROUP_WRITES:
         return
-    if not found.st_mode & stat.S_ISGID and sys.platform != "darwin" and not _is_private_group(found):
-        message = f"{folder} has no setgid bit: new files do not take its group {found.st_gid} automatically"
+    if not info.st_mode & stat.S_ISGID and sys.platform != "darwin" and not _is_private_group(info):
+        message = f"{folder} has no setgid bit: new files do not take its group {info.st_gid} automatically"
         yield Problem(place=folder, message=message, remedy=f"chmod g+s {quote(folder)}")
-    if found.st_mode & stat.S_ISVTX:
+    if info.st_mode & stat.S_ISVTX:
         message = f"{folder} has the sticky bit: members cannot remove the log that another one has left"
         yield Problem(place=folder, message=message, remedy=f"chmod -t {quote(folder)}")
     with suppress(OSError, AttributeError):
@@ -94,12 +94,12 @@ def _is_shared(folder: os.stat_result) -> bool:
     return bool(folder.st_mode & GROUP_WRITES and not folder.st_mode & stat.S_ISVTX) and not _is_private_group(folder)
 
 
-def _is_private_group(found: os.stat_result) -> bool:
+def _is_private_group(info: os.stat_result) -> bool:
     """Return whether the group of a folder is its owner's private group."""
     import pwd
 
     try:
-        return pwd.getpwuid(found.st_uid).pw_gid == found.st_gid
+        return pwd.getpwuid(info.st_uid).pw_gid == info.st_gid
     except KeyError:
         return False
 
@@ -123,7 +123,7 @@ def _of_store(root: str) -> Iterator[Problem]:
             groups.append(_other_group(name, found, group))
         if folder and found.st_uid != top.st_uid and not found.st_mode & GROUP_WRITES:
             owners.append(f"{name} belongs to user {found.st_uid}, the store to user {top.st_uid}")
-        rights.append(_without_right(path, os.W_OK if folder and may(root, os.W_OK) else os.R_OK))
+        rights.append(_without_right(path, os.W_OK if folder and has_access(root, os.W_OK) else os.R_OK))
     letters = _letters(mode & 0o444)
     folders = f"find {quote(root)} -type d -exec chmod {_letters(mode & 0o777)} {{}} +"
     yield from _problem(root, closed, f"chmod -R {letters} {quote(root)} && {folders}")
@@ -148,10 +148,10 @@ def _below(root: str) -> Iterator[tuple[str, os.stat_result]]:
                         yield entry.path, found
 
 
-def _less(name: str, found: os.stat_result, expected: int) -> str:
+def _less(name: str, info: os.stat_result, expected: int) -> str:
     """Return a message if a file has fewer permissions than expected, otherwise an empty text."""
-    lacks = expected & ~found.st_mode & 0o077
-    return f"{name} has mode {stat.S_IMODE(found.st_mode):04o} and lacks {_letters(lacks)}" if lacks else ""
+    lacks = expected & ~info.st_mode & 0o077
+    return f"{name} has mode {stat.S_IMODE(info.st_mode):04o} and lacks {_letters(lacks)}" if lacks else ""
 
 
 def _letters(mode: int) -> str:
@@ -161,14 +161,14 @@ def _letters(mode: int) -> str:
     return ",".join(f"{who}+{letters}" for who, letters in (("g", group), ("o", others)) if letters)
 
 
-def _other_group(name: str, found: os.stat_result, group: int) -> str:
-    return f"{name} has group {found.st_gid}, its folder group {group}" if found.st_gid != group else ""
+def _other_group(name: str, info: os.stat_result, group: int) -> str:
+    return f"{name} has group {info.st_gid}, its folder group {group}" if info.st_gid != group else ""
 
 
 def _without_right(path: str, right: int = os.R_OK) -> str:
-    if may(path, right):
+    if has_access(path, right):
         return ""
-    return f"{os.path.basename(path)} {why_not(path, right)[0]}"
+    return f"{os.path.basename(path)} {explain_denial(path, right)[0]}"
 
 
 def _problem(place: str, messages: list[str], remedy: str) -> Iterator[Problem]:

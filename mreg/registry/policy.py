@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mreg.catalog.decisions import own_policy, policy_for, set_policy
+from mreg.catalog.policies import Policies, PolicyWriter
 from mreg.domain.model import RegisteredModel
 from mreg.domain.names import ModelName
 from mreg.domain.policy import Policy, metrics_asked_for
@@ -29,11 +29,11 @@ def show_policy(session: Session, name: ModelName | str | None = None) -> ModelP
 
 def _policy_of(reader: Reader, name: ModelName | None) -> ModelPolicy:
     if name is None:
-        default = own_policy(reader, None)
+        default = Policies(reader).stored(None)
         return ModelPolicy(model="", own=default is not None, policy=default or Policy())
     model = find_model(reader, name)
-    own = own_policy(reader, model)
-    return ModelPolicy(model=str(model.name), own=own is not None, policy=policy_for(reader, model))
+    own = Policies(reader).stored(model)
+    return ModelPolicy(model=str(model.name), own=own is not None, policy=Policies(reader).effective(model))
 
 
 def apply_policy(
@@ -55,7 +55,7 @@ def apply_policy(
                 f"the policy {scope} was not changed: another policy was applied meanwhile",
                 hint=f"look and try again: mreg policy show{model}",
             )
-        set_policy(writer, find_model(writer, wanted) if wanted is not None else None, policy)
+        PolicyWriter(writer).set(find_model(writer, wanted) if wanted is not None else None, policy)
 
     session.write(change)
     return show_policy(session, wanted)
@@ -71,7 +71,7 @@ def check_policy(session: Session, policy: Policy, name: ModelName | str | None 
         if wanted is not None:
             models: tuple[RegisteredModel, ...] = (find_model(reader, wanted),)
         else:
-            models = tuple(found.model for found in reader.models() if own_policy(reader, found.model) is None)
+            models = tuple(found.model for found in reader.models() if Policies(reader).stored(found.model) is None)
         return tuple(
             PolicyCheck(
                 reference=version.reference,

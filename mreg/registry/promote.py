@@ -183,7 +183,7 @@ def enter_stage(
         writer.change_stage(other, ModelStage.ARCHIVED, replaced_by=version.version).reference for other in replaced
     )
     if before is not stage or returned:
-        version = writer.change_stage(version, stage, returned=returned, because=reason, assessment=policy_details)
+        version = writer.change_stage(version, stage, returned=returned, reason=reason, assessment=policy_details)
     return StageChange(version=version, before=before, archived=archived)
 
 

@@ -68,7 +68,7 @@ def search(
     session: Session, expression: str = "", *, sort: str | None = None, limit: int | None = None, offset: int = 0
 ) -> Page[ModelVersion]:
     """See `mreg.Registry.search`."""
-    from mreg.domain.expression import metrics_of
+    from mreg.domain.expression import FIELDS, metrics_of
     from mreg.domain.parsing import parse, parse_sort
     from mreg.domain.text import nearest
 
@@ -82,7 +82,7 @@ def search(
 
     found, unknown = session.catalog.read(look)
     for name in unknown:
-        near = nearest(name, session.catalog.read(lambda reader: reader.metric_names()), 1)
+        near = nearest(name, [*FIELDS, *session.catalog.read(lambda reader: reader.metric_names())], 1)
         session.notice(f"no version has the metric {name}" + (f"; did you mean {near[0]}?" if near else ""))
     return found
 

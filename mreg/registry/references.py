@@ -145,8 +145,11 @@ def _no_version(reader: Reader, model: RegisteredModel, selector: Selector) -> N
         hint = f"did you mean {' or '.join(f'{name}@{word}' for word in near)}?" if near else hint
     elif selector.kind is SelectorKind.NUMBER:
         message = f"{name} has no version {selector.value}"
+    elif selector.kind is SelectorKind.BEST and (metric := reader.primary_metric(model)):
+        message = f"no version of {name} has its primary metric {quoted(metric)}"
+        hint = f"mreg edit {name} --primary-metric METRIC"
     elif selector.kind is SelectorKind.BEST:
-        message = f"no version of {name} has the metric by which it would be best"
+        message = f"{name} has no best version: it has no primary metric"
         hint = f"mreg edit {name} --primary-metric METRIC"
     elif selector.kind is SelectorKind.LATEST:
         message = f"every version of {name} is archived, so that none is the latest"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mreg.domain.events import Event
     from mreg.domain.metadata import VersionMetadata
-    from mreg.domain.metrics import Direction, MetricValue
+    from mreg.domain.metrics import Direction
     from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
     from mreg.results import Page
@@ -87,7 +87,7 @@ class Registry(abc.ABC):
         *,
         name: Name | None = None,
         metadata: VersionMetadata | None = None,
-        metrics: Mapping[str, MetricValue] | None = None,
+        metrics: Mapping[str, object] | None = None,
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         aliases: Iterable[str] = (),
@@ -110,6 +110,10 @@ class Registry(abc.ABC):
             path: The file or folder.
             name: Model name (default: MREG_MODEL, the project file, the profile, or the path; a notice says which).
             metadata: All metadata as one object, instead of the arguments of the same names.
+            metrics: Number by name. Keys of nested mappings are joined by dots. Values that are not finite numbers are
+                skipped with a `UserWarning` that names them.
+            parameters: Value by name, stored as text. Keys of nested mappings are joined by dots; None, True and False
+                are stored as ``null``, ``true`` and ``false``, and lists as JSON.
             stage: Stage to enter in the same transaction.
             parent: Version that this version was made from.
             data: URI of each data set by name, optionally with ``@digest``.

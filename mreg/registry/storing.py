@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from mreg.catalog.removals import Removal, forget_removals, removals_of
+from mreg.catalog.removals import Removal, RemovalWriter
 from mreg.domain.digest import Digest
 from mreg.errors import Conflict
 
@@ -32,11 +32,12 @@ def _add(
     add: Callable[[Writer, S], T],
     writer: Writer,
 ) -> T:
-    removals = removals_of(writer, needed, now)
+    records = RemovalWriter(writer, now)
+    removals = records.of(needed)
     new = tuple(removal for removal in removals if removal.under_way or put_again.get(removal.digest) != removal.mark)
     if new:
         raise _PutAgainError(new)
-    forget_removals(writer, {removal.digest: removal.mark for removal in removals})
+    records.forget({removal.digest: removal.mark for removal in removals})
     return add(writer, stored)
 
 

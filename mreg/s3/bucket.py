@@ -24,12 +24,12 @@ from mreg.domain.digest import Digest
 from mreg.errors import Corrupt, MregError
 from mreg.s3.answers import UNREADABLE, Fields, begins_at, watch
 from mreg.s3.failures import FAILURES, code_of, foreign, is_foreign, passing, refused, status_of
-from mreg.s3.integrity import SUM_HEADER, Way, encoded, protect, sign_with_digests
+from mreg.s3.integrity import SUM_HEADER, IntegrityCheck, encoded, protect, sign_with_digests
+from mreg.s3.probing import find_etag_form, find_integrity_check, revives
 from mreg.s3.reading import ObjectReader
 from mreg.s3.retry import RetryPolicy
 from mreg.s3.small_objects import SMALL_BYTES, SmallObjectClient
 from mreg.s3.traits import BARE, REMEMBERED_SECONDS, Memory, Traits
-from mreg.s3.trying import find_tags, find_way, revives
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -71,7 +71,7 @@ class ObjectStat:
 class _Overrides(threading.local):
     """Settings for the requests of one thread while it probes the store; other threads are not affected."""
 
-    way: Way | None = None
+    integrity: IntegrityCheck | None = None
     tags = ""
 
 
@@ -96,10 +96,10 @@ class Bucket:
         self._connecting = threading.Lock()
         self._connection: tuple[Any, SmallObjectClient] | None = None
         self._memory = Memory(memory, f"{self.address} {self.name}")
-        self._trying = threading.RLock()
+        self._probing = threading.RLock()
         self._traits: Traits | None = None
         self._found_at = 0.0
-        self._sent_as = Way.SUM
+        self._sent_as = IntegrityCheck.SUM
         self._overrides = _Overrides()
 
     @property
@@ -145,57 +145,57 @@ class Bucket:
     # Traits of the store
 
     def _protect(self, request: Any) -> None:
-        protect(request, self._overrides.way or self._sent_as)
+        protect(request, self._overrides.integrity or self._sent_as)
 
     @property
-    def may_ask_for_sums(self) -> bool:
+    def can_request_checksums(self) -> bool:
         """True if uploads may ask the store to check SHA-256 sums; AWS_REQUEST_CHECKSUM_CALCULATION can forbid it."""
         return bool(self.client.meta.config.request_checksum_calculation != "when_required")
 
     @property
     def traits(self) -> Traits:
         """The known traits of the store; those that were not probed yet are empty."""
-        with self._trying:
+        with self._probing:
             if self._traits is None or time.time() - self._found_at >= REMEMBERED_SECONDS:
                 self._traits, self._found_at = self._memory.load()
-                if self._traits.way is Way.SUM and not self.may_ask_for_sums:
-                    self._traits = replace(self._traits, way=None)
+                if self._traits.integrity is IntegrityCheck.SUM and not self.can_request_checksums:
+                    self._traits = replace(self._traits, integrity=None)
             return self._traits
 
     def learn(self, traits: Traits) -> None:
         """Set the traits, and remember them on this machine."""
-        with self._trying:
+        with self._probing:
             if traits != self.traits:
                 self._traits = traits
                 self._memory.keep(traits, self._found_at)
 
     def forget(self) -> None:
         """Forget the traits of the store, so that each is probed again when it is needed."""
-        with self._trying:
+        with self._probing:
             self._traits, self._found_at = Traits(), time.time()
 
     @property
-    def way(self) -> Way:
+    def integrity(self) -> IntegrityCheck:
         """How damage of uploads in transit is detected; probed before the first upload.
 
         Raises:
             Unavailable: No method works with this store, or it cannot be written.
         """
-        with self._trying:
-            way = self.traits.way
-            if way is None:
-                way = find_way(self)
-                self.learn(replace(self.traits, way=way))
-            return way
+        with self._probing:
+            check = self.traits.integrity
+            if check is None:
+                check = find_integrity_check(self)
+                self.learn(replace(self.traits, integrity=check))
+            return check
 
     @contextlib.contextmanager
-    def sending_as(self, way: Way) -> Iterator[None]:
+    def sending_with(self, check: IntegrityCheck) -> Iterator[None]:
         """Send this thread's checksums for one method within the ``with`` block; for probes."""
-        self._overrides.way = way
+        self._overrides.integrity = check
         try:
             yield
         finally:
-            self._overrides.way = None
+            self._overrides.integrity = None
 
     def require_conditions(self, key: str, *, again: bool = False) -> None:
         """Check with a probe that conditional writes work, so that concurrent writers cannot overwrite each other.
@@ -204,18 +204,18 @@ class Bucket:
             again: Probe the store even if the result is known.
 
         Raises:
-            Unfit: The store ignores a condition, or refuses a condition that holds.
+            ConditionalWritesUnsupported: The store ignores a condition, or refuses a condition that holds.
             Unavailable: The store cannot be written.
         """
-        with self._trying:
+        with self._probing:
             if again or not self.traits.tags:
                 self.learn(replace(self.traits, tags=""))
-                self.learn(find_tags(self, key))
+                self.learn(find_etag_form(self, key))
 
     @property
     def revives(self) -> bool:
         """True if a put with If-None-Match succeeds after the object was deleted; probed on first use."""
-        with self._trying:
+        with self._probing:
             known = self.traits.revives
             if known is None:
                 known = revives(self)
@@ -238,12 +238,12 @@ class Bucket:
         self._conditions = False
 
     def checksum(self, digest: Digest) -> dict[str, Any]:
-        """Return the upload parameters that verify a digest with the method of this store; see `way`.
+        """Return the upload parameters that verify a digest with the method of this store; see `integrity`.
 
         Raises:
             Unavailable: No method works with this store, or it cannot be written.
         """
-        self._sent_as = self.way
+        self._sent_as = self.integrity
         return {"ChecksumSHA256": encoded(bytes.fromhex(digest.value))}
 
     def ask(self, operation: str, **params: Any) -> Any:
@@ -366,7 +366,7 @@ class Bucket:
 
         Only checked on a store that verifies nothing: there a killed push can leave a damaged object.
         """
-        if self.way is not Way.TAG:
+        if self.integrity is not IntegrityCheck.TAG:
             return False
         found = self.stat(key)
         if found is not None and found.etag.strip('"') == _md5(data):
@@ -405,7 +405,7 @@ class Bucket:
             Unavailable: The object arrived damaged each time.
         """
         self._see_version(version)
-        checked = self._sent_as is not Way.TAG
+        checked = self._sent_as is not IntegrityCheck.TAG
         if checked and self.traits.opaque:
             return etag
         md5 = _md5(params["Body"])

@@ -9,7 +9,7 @@ from typing import Any
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from mreg.domain.told import attributed, told
+from mreg.domain.redaction import attributed, redacted
 from mreg.errors import BadProfile, Conflict, MregError, Unavailable
 from mreg.s3.integrity import WRONG_DIGEST
 
@@ -144,10 +144,10 @@ def translated(error: Exception, url: str, endpoint: str, secrets: Sequence[str]
         )
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
         missing = isinstance(error, boto.NoCredentialsError)
-        what = "no credentials were found" if missing else told(str(error), secrets)
+        what = "no credentials were found" if missing else redacted(str(error), secrets)
         return Unavailable(f"{url} can't be used: {what}", hint=f"looked for {CREDENTIAL_SOURCES}")
     if isinstance(error, (boto.TokenRetrievalError, boto.SSOError, boto.UnauthorizedSSOTokenError)):
-        return Unavailable(f"{url} can't be used: {told(str(error), secrets)}", hint="log in again: aws sso login")
+        return Unavailable(f"{url} can't be used: {redacted(str(error), secrets)}", hint="log in again: aws sso login")
     if isinstance(error, boto.SSLError):
         return _without_tls(error, endpoint)
     if isinstance(error, boto.ProxyConnectionError):
@@ -249,7 +249,7 @@ def _lost(what: str, error: Exception) -> Unavailable:
 
 
 def _answered(error: boto.ClientError, url: str, endpoint: str, secrets: Sequence[str]) -> MregError:
-    code, status = told(code_of(error), secrets)[:80], status_of(error)
+    code, status = redacted(code_of(error), secrets)[:80], status_of(error)
     page = str(error.response.get("ResponseMetadata", {}).get("Page") or "")
     detail = attributed("the store", message_of(error), secrets) or attributed("the answer", page, secrets)
     if throttled(error):
@@ -258,7 +258,9 @@ def _answered(error: boto.ClientError, url: str, endpoint: str, secrets: Sequenc
         )
     if code in REGION:
         headers: dict[str, Any] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        region = told(str(error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region") or ""))
+        region = redacted(
+            str(error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region") or "")
+        )
         where = f", in {region}" if region else ""
         hint = f"write region: {region} into the profile" if region else "check region and endpoint_url in the profile"
         return Unavailable(f"{url} is elsewhere{where} ({code}){detail}", hint=hint)
@@ -304,7 +306,7 @@ def _reason(error: BaseException) -> str:
     text = getattr(seen, "strerror", None) or str(seen) or type(seen).__name__
     text = _SOURCE_LINE.sub("", text).strip()
     reason = text.rpartition(": ")[2].strip("'\").") or text
-    return told(reason + "'" * (reason.count("'") % 2))
+    return redacted(reason + "'" * (reason.count("'") % 2))
 
 
 _SOURCE_LINE = re.compile(r"\s*\(_ssl\.c:\d+\)|\[SSL: [A-Z0-9_]+\]\s*")

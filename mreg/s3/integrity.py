@@ -26,7 +26,7 @@ _SIGNED = "mreg_sha256"
 _CHUNK = 1 << 20
 
 
-class Way(StrEnum):
+class IntegrityCheck(StrEnum):
     """How damage in transit is detected."""
 
     SUM = "sum"
@@ -35,13 +35,13 @@ class Way(StrEnum):
     TAG = "tag"
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """Description for users."""
         return {
-            Way.SUM: "by the store: SHA-256 sum",
-            Way.SIGNATURE: "by the store: SHA-256 sum in the signature",
-            Way.MD5: "by the store: MD5 sum",
-            Way.TAG: "by mreg: MD5 sum in the answer",
+            IntegrityCheck.SUM: "by the store: SHA-256 sum",
+            IntegrityCheck.SIGNATURE: "by the store: SHA-256 sum in the signature",
+            IntegrityCheck.MD5: "by the store: MD5 sum",
+            IntegrityCheck.TAG: "by mreg: MD5 sum in the answer",
         }[self]
 
 
@@ -50,7 +50,7 @@ def encoded(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
-def protect(request: Any, way: Way) -> None:
+def protect(request: Any, check: IntegrityCheck) -> None:
     """Replace the checksum header of an upload with one that the store verifies; other requests stay unchanged.
 
     Args:
@@ -60,11 +60,11 @@ def protect(request: Any, way: Way) -> None:
         Conflict: The file changed since it was hashed; only checked with the methods that use MD5 sums.
     """
     announced = request.headers.get(SUM_HEADER)
-    if announced is None or way is Way.SUM:
+    if announced is None or check is IntegrityCheck.SUM:
         return
     del request.headers[SUM_HEADER]
     digest = base64.b64decode(announced)
-    if way is Way.SIGNATURE:
+    if check is IntegrityCheck.SIGNATURE:
         request.context[_SIGNED] = digest.hex()
     elif MD5_HEADER not in request.headers:
         sha256, md5 = _digests(request.body)

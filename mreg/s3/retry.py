@@ -20,7 +20,7 @@ SECONDS = 60.0
 """How long requests are retried if the store has answered before, or throttles requests."""
 
 LONGEST_PAUSE = 5.0
-SAID_AFTER = 2.0
+NOTICE_AFTER_SECONDS = 2.0
 
 
 class RetryPolicy:
@@ -105,7 +105,7 @@ class RetryPolicy:
 
     def _notify(self, error: Exception, left: float, waited: float) -> None:
         now = time.monotonic()
-        if waited >= SAID_AFTER and now - self._notified_at > SECONDS:
+        if waited >= NOTICE_AFTER_SECONDS and now - self._notified_at > SECONDS:
             self._notified_at = now
             self._notice(f"{self.translated(error).message}; trying again for {left:.0f} s more")
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from mreg.files import replace, unlink
 from mreg.folders import make_folders
-from mreg.s3.integrity import Way
+from mreg.s3.integrity import IntegrityCheck
 
 REMEMBERED_SECONDS = 24 * 3600.0
 """How long a trait is used. Later another store, or another version, can be at the same address."""
@@ -26,7 +26,7 @@ class Traits:
     """The traits of one bucket of a store; each is None or empty until it is probed.
 
     Attributes:
-        way: How damage of uploads in transit is detected.
+        integrity: How damage of uploads in transit is detected.
         tags: The form of entity tags that the store accepts in If-Match, quoted or bare. Set only if a matching tag
             succeeds, another tag is refused, and If-None-Match works.
         revives: A put with If-None-Match succeeds after the object was deleted.
@@ -34,7 +34,7 @@ class Traits:
         opaque: Entity tags are not the MD5 sums of objects, for example because the store encrypts the objects.
     """
 
-    way: Way | None = None
+    integrity: IntegrityCheck | None = None
     tags: str = ""
     revives: bool | None = None
     versioned: bool = False
@@ -69,7 +69,7 @@ class Memory:
             if traits.tags not in ("", QUOTED, BARE):
                 return nothing
             checked = Traits(
-                way=None if traits.way is None else Way(traits.way),
+                integrity=None if traits.integrity is None else IntegrityCheck(traits.integrity),
                 tags=traits.tags,
                 revives=None if traits.revives is None else bool(traits.revives),
                 versioned=bool(traits.versioned),

@@ -19,10 +19,12 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from mreg.documents import json_document, metrics_in, parameters_in, texts_in
+from mreg.documents import STRICT, json_document, texts_in
+from mreg.documents.metrics import RULES, Measured, metrics_in
+from mreg.documents.parameters import parameters_in
 from mreg.domain.digest import Digest
 from mreg.domain.metadata import VersionMetadata
-from mreg.domain.metrics import WELL_KNOWN, MetricValue, parse_metric
+from mreg.domain.metrics import WELL_KNOWN, parse_metric
 from mreg.domain.model import ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
@@ -57,7 +59,7 @@ _DESCRIPTIONS = {
     "parent": "Parent version, such as base@1.",
     "format": "Format of the artifact (default: detected).",
     "checksum": "Expected digest of the file: sha256: and 64 hexadecimal digits.",
-    "metrics": "Metrics, as a JSON object of numbers.",
+    "metrics": "Metrics, as a JSON object of numbers; keys of nested objects are joined by dots.",
     "parameters": "Parameters, as a JSON object.",
     "tags": "Tags, as a JSON object of strings.",
     "data": "Training data, as a JSON object of URLs.",
@@ -227,16 +229,19 @@ def check_field(name: str) -> None:
         )
 
 
-def metadata_of(fields: dict[str, str]) -> VersionMetadata:
-    """Return the metadata of a version from the fields of a form.
+def metadata_of(fields: dict[str, str]) -> tuple[VersionMetadata, tuple[str, ...]]:
+    """Return the metadata in the fields of a form, and notes about metrics that were skipped.
 
     Raises:
         BadInput: A field is not valid.
     """
-    documents = {name: json_document(fields[name], f"the field {name}") for name in MAPPINGS if fields.get(name)}
-    metrics: dict[str, MetricValue] = (
-        metrics_in(documents["metrics"], "the field metrics") if "metrics" in documents else {}
-    )
+    documents = {
+        name: json_document(fields[name], f"the field {name}", RULES if name == "metrics" else STRICT)
+        for name in MAPPINGS
+        if fields.get(name)
+    }
+    measured = metrics_in(documents["metrics"], "the field metrics") if "metrics" in documents else Measured({})
+    metrics = measured.metrics
     for name in WELL_KNOWN:
         if fields.get(name):
             if name in metrics:
@@ -245,7 +250,7 @@ def metadata_of(fields: dict[str, str]) -> VersionMetadata:
     parameters = parameters_in(documents["parameters"], "the field parameters") if "parameters" in documents else {}
     texts = {name: texts_in(documents[name], f"the field {name}") for name in ("tags", "data") if name in documents}
     aliases = fields.get("aliases")
-    return VersionMetadata(
+    metadata = VersionMetadata(
         metrics=metrics,
         parameters=parameters,
         tags=texts.get("tags", {}),
@@ -256,10 +261,13 @@ def metadata_of(fields: dict[str, str]) -> VersionMetadata:
         experiment_id=fields.get("experiment_id", ""),
         format=fields.get("format", ""),
     )
+    return metadata, measured.notes
 
 
-async def receive_upload(request: Request, registry: LocalRegistry, model: ModelName) -> ModelVersion:
-    """Receive an upload and return its version.
+async def receive_upload(
+    request: Request, registry: LocalRegistry, model: ModelName
+) -> tuple[ModelVersion, tuple[str, ...]]:
+    """Receive an upload and return its version, and notes about metrics that were skipped.
 
     Raises:
         NotFound: The model does not exist; detected before the body is read.
@@ -282,12 +290,12 @@ async def receive_upload(request: Request, registry: LocalRegistry, model: Model
             fields = _merged(query, form.fields)
             in_form = _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
 
-            def push() -> ModelVersion:
-                metadata = metadata_of(fields)
+            def push() -> tuple[ModelVersion, tuple[str, ...]]:
+                metadata, notes = metadata_of(fields)
                 for expected in (checksum, in_form):
                     if expected and upload.digest() != expected:
                         raise BadInput(f"expected {expected}, got {upload.digest()}", hint="upload the file again")
-                return registry.push_upload(
+                version = registry.push_upload(
                     upload,
                     file_name,
                     model,
@@ -295,6 +303,7 @@ async def receive_upload(request: Request, registry: LocalRegistry, model: Model
                     stage=fields.get("stage") or None,
                     parent=fields.get("parent") or None,
                 )
+                return version, notes
 
             return await run_sync(push)
 

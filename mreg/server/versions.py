@@ -57,9 +57,14 @@ async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONRe
 
     The file is the part ``model_file``; all other values are form fields or query parameters. If the header
     ``X-Checksum-Sha256`` or the field ``checksum`` is set, the file is verified. The upload is atomic: it creates a
-    complete version or none.
+    complete version or none. Metrics that are not finite numbers are skipped, and a ``Warning`` header names them.
     """
-    return json_response(await receive_upload(request, registry, model))
+    version, notes = await receive_upload(request, registry, model)
+    response = json_response(version)
+    for note in notes:  # RFC 7234, 5.5
+        text = note.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.append("Warning", f'299 - "{text}"')
+    return response
 
 
 @router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))

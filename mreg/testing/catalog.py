@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +26,8 @@ from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
 from mreg.domain.names import ModelName, Selector
 from mreg.errors import AlreadyExists, BadInput
+
+T = TypeVar("T")
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 M = ModelName("m")
@@ -62,7 +64,7 @@ class CatalogContract(abc.ABC):
         assert first_broken(catalog.read(lambda reader: reader.events(newest_first=False))) is None
         catalog.close()
 
-    def write(self, catalog: Catalog, fn: Callable[[Writer], object], at: datetime = AT) -> object:
+    def write(self, catalog: Catalog, fn: Callable[[Writer], T], at: datetime = AT) -> T:
         """Run a function in one write transaction."""
         return catalog.write(fn, actor="me", at=at)
 
@@ -256,11 +258,38 @@ class CatalogContract(abc.ABC):
             parent: None,
         }
 
+    def test_the_current_versions_of_a_stage_come_before_the_former_ones(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> list[int]:
+            versions = [push(writer, number=place) for place in (1, 2, 3)]
+            for version in versions:
+                writer.change_stage(version, ModelStage.PRODUCTION)
+            writer.change_stage(versions[2], ModelStage.ARCHIVED)
+            return list(writer.last_holders(writer.reload_model(M), Selector.parse("production")))[:2]
+
+        assert self.write(catalog, story) == [2, 1]
+
+    def test_the_artifact_of_the_last_version_with_its_bytes_is_deleted(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> list[ModelVersion]:
+            return [push(writer, number=7) for _ in range(2)]
+
+        for version, known in zip(self.write(catalog, story), (True, False), strict=True):
+            self.write(catalog, partial(Writer.delete_version, version=version))
+            assert catalog.read(lambda reader: reader.has_size(7)) is known
+
+    def test_the_event_of_a_push_has_its_data_only_if_data_is_given(self, catalog: Catalog) -> None:
+        self.write(catalog, lambda writer: (push(writer), push(writer, data={"train": "s3://b/k"})))
+        pushed = [
+            event.details.get("data")
+            for event in catalog.read(lambda reader: reader.events(newest_first=False))
+            if event.action == "version.pushed"
+        ]
+        assert pushed == [None, {"train": "s3://b/k"}]
+
     def test_every_change_is_an_event(self, catalog: Catalog) -> None:
         def story(writer: Writer) -> None:
             model = writer.register(name=M, description="d", tags={"a": "1"}, directions={"x": "lower"})
             version = push(writer)
-            writer.change_stage(version, ModelStage.STAGING, because="why")
+            writer.change_stage(version, ModelStage.STAGING, reason="why")
             writer.set_alias(version, "champ")
             writer.set_alias(version, "champ")
             writer.edit_version(version, description="new", set_tags={"t": "1"})

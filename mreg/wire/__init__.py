@@ -1,7 +1,7 @@
 """Wire: the one JSON form of every result, for ``--json``, the server, hooks, and clients of the server.
 
 A module for each subject of `mreg.results` has the shapes (typed dicts) with a function that encodes to each and one
-that decodes from it. The key tables of ``docs/json.md`` and the OpenAPI schemas are generated from the shapes.
+that decodes from it. The key tables of ``docs/reference/json.md`` and the OpenAPI schemas are generated from them.
 
 Keys are stable: new ones can be added; none is removed or changes its meaning. Times are ISO 8601 in UTC, references
 and digests are texts. An absent value is null; an absent list or mapping is empty.

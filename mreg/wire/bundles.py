@@ -48,12 +48,12 @@ class Imported(TypedDict):
     versions: Annotated[list[ImportedVersion], "versions of the bundle: see ImportedVersion"]
 
 
-def _encode_exported(found: results.Exported) -> Exported:
+def _encode_exported(exported: results.Exported) -> Exported:
     return {
-        "reference": str(found.reference),
-        "versions": [str(reference) for reference in found.versions],
-        "destination": str(found.destination),
-        "size_bytes": found.size_bytes,
+        "reference": str(exported.reference),
+        "versions": [str(reference) for reference in exported.versions],
+        "destination": str(exported.destination),
+        "size_bytes": exported.size_bytes,
     }
 
 
@@ -66,20 +66,20 @@ def _decode_exported(shape: Exported) -> results.Exported:
     )
 
 
-def _encode_bundle(found: results.BundleContents) -> Bundle:
+def _encode_bundle(bundle: results.BundleContents) -> Bundle:
     from mreg.domain.bundle_fields import version_fields
 
-    model = found.model
+    model = bundle.model
     return {
         "model": str(model.name),
         "description": model.description,
         "tags": dict(model.tags),
         "directions": cast("dict[str, Direction]", dict(model.directions)),
         "primary_metric": model.primary_metric or None,
-        "versions": [version_fields(bundled.version, bundled.parent_digest) for bundled in found.versions],
-        "event_count": found.event_count,
-        "blob_count": found.blob_count,
-        "size_bytes": found.size_bytes,
+        "versions": [version_fields(bundled.version, bundled.parent_digest) for bundled in bundle.versions],
+        "event_count": bundle.event_count,
+        "blob_count": bundle.blob_count,
+        "size_bytes": bundle.size_bytes,
     }
 
 
@@ -104,16 +104,16 @@ def _decode_bundle(shape: Bundle) -> results.BundleContents:
     )
 
 
-def _encode_imported(found: results.Imported) -> Imported:
+def _encode_imported(imported: results.Imported) -> Imported:
     return {
-        "model": str(found.model),
+        "model": str(imported.model),
         "versions": [
             {
                 "source": str(version.source),
                 "reference": str(version.reference),
                 "already_there": version.already_there,
             }
-            for version in found.versions
+            for version in imported.versions
         ],
     }
 

@@ -91,11 +91,11 @@ def _decode_event(shape: Event) -> domain.Event:
     )
 
 
-def _encode_stages_at(found: results.StagesAt) -> StagesAt:
+def _encode_stages_at(stages: results.StagesAt) -> StagesAt:
     return {
-        "model": found.model,
-        "at": found.at,
-        "stages": {stage.value: list(versions) for stage, versions in found.stages.items()},
+        "model": stages.model,
+        "at": stages.at,
+        "stages": {stage.value: list(versions) for stage, versions in stages.stages.items()},
     }
 
 
@@ -115,13 +115,13 @@ def _decode_report(shape: AuditReport) -> results.AuditReport:
     return results.AuditReport(events=shape["events"], last_hash=shape["last_hash"] or "")
 
 
-def _encode_why(found: results.Why) -> Why:
+def _encode_why(reasons: results.Why) -> Why:
     return {
-        "version": encode_version(found.version),
-        "entered": encode_event(found.entered) if found.entered else None,
-        "decisions": [encode_decision(decision) for decision in found.decisions],
-        "before": str(found.before) if found.before else None,
-        "metrics": [encode_difference(row) for row in found.metrics],
+        "version": encode_version(reasons.version),
+        "entered": encode_event(reasons.entered) if reasons.entered else None,
+        "decisions": [encode_decision(decision) for decision in reasons.decisions],
+        "before": str(reasons.before) if reasons.before else None,
+        "metrics": [encode_difference(row) for row in reasons.metrics],
     }
 
 

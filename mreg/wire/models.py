@@ -269,11 +269,11 @@ def decode_version(shape: ModelVersion) -> domain.ModelVersion:
     )
 
 
-def _encode_model_versions(found: results.ModelVersions) -> ModelVersions:
+def _encode_model_versions(listing: results.ModelVersions) -> ModelVersions:
     return {
-        **_encode_model(found.model),
-        "metric": found.metric or None,
-        "versions": [encode_version(version) for version in found.versions],
+        **_encode_model(listing.model),
+        "metric": listing.metric or None,
+        "versions": [encode_version(version) for version in listing.versions],
     }
 
 

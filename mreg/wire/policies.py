@@ -140,17 +140,17 @@ def decode_decision(shape: Decision) -> domain.Decision:
     )
 
 
-def _encode_assessment(found: domain.Assessment) -> Assessment:
+def _encode_assessment(assessment: domain.Assessment) -> Assessment:
     return {
-        "target": found.target,
-        "passed": found.passed,
-        "must_come_from": found.wrong_stage.value if found.wrong_stage else None,
-        "gates": [_encode_gate(gate) for gate in found.gates],
-        "approvals_needed": found.needed,
-        "approved_by": list(found.approved_by),
-        "may_approve": list(found.may_approve),
-        "rejected_by": [encode_decision(decision) for decision in found.rejected_by],
-        "override_allowed": found.override,
+        "target": assessment.target,
+        "passed": assessment.passed,
+        "must_come_from": assessment.wrong_stage.value if assessment.wrong_stage else None,
+        "gates": [_encode_gate(gate) for gate in assessment.gates],
+        "approvals_needed": assessment.needed,
+        "approved_by": list(assessment.approved_by),
+        "may_approve": list(assessment.may_approve),
+        "rejected_by": [encode_decision(decision) for decision in assessment.rejected_by],
+        "override_allowed": assessment.override,
     }
 
 
@@ -167,14 +167,14 @@ def _decode_assessment(shape: Assessment) -> domain.Assessment:
     )
 
 
-def _encode_departure(found: domain.Departure | None) -> Departure | None:
-    if found is None:
+def _encode_departure(departure: domain.Departure | None) -> Departure | None:
+    if departure is None:
         return None
     return {
-        "place": found.place,
-        "allowed": found.allowed,
-        "may_take_out": list(found.may_take_out),
-        "override_allowed": found.override,
+        "place": departure.place,
+        "allowed": departure.allowed,
+        "may_take_out": list(departure.may_take_out),
+        "override_allowed": departure.override,
     }
 
 
@@ -189,8 +189,8 @@ def _decode_departure(shape: Departure | None) -> domain.Departure | None:
     )
 
 
-def _encode_policy(found: results.ModelPolicy) -> ModelPolicy:
-    return {"model": found.model or None, "own": found.own, "policy": domain.policy_document(found.policy)}
+def _encode_policy(result: results.ModelPolicy) -> ModelPolicy:
+    return {"model": result.model or None, "own": result.own, "policy": domain.policy_document(result.policy)}
 
 
 def _decode_policy(shape: ModelPolicy) -> results.ModelPolicy:
@@ -199,15 +199,15 @@ def _decode_policy(shape: ModelPolicy) -> results.ModelPolicy:
     )
 
 
-def _encode_standing(found: results.PolicyCheck) -> PolicyCheck:
+def _encode_policy_check(check: results.PolicyCheck) -> PolicyCheck:
     return {
-        "reference": str(found.reference),
-        "leaving": _encode_departure(found.leaving),
-        **_encode_assessment(found.assessment),
+        "reference": str(check.reference),
+        "leaving": _encode_departure(check.leaving),
+        **_encode_assessment(check.assessment),
     }
 
 
-def _decode_standing(shape: PolicyCheck) -> results.PolicyCheck:
+def _decode_policy_check(shape: PolicyCheck) -> results.PolicyCheck:
     return results.PolicyCheck(
         reference=VersionRef.parse(shape["reference"]),
         assessment=_decode_assessment(shape),
@@ -215,25 +215,25 @@ def _decode_standing(shape: PolicyCheck) -> results.PolicyCheck:
     )
 
 
-def _encode_waiting(found: results.PendingApproval) -> PendingApproval:
-    return {"reference": str(found.reference), **_encode_assessment(found.assessment)}
+def _encode_pending(pending: results.PendingApproval) -> PendingApproval:
+    return {"reference": str(pending.reference), **_encode_assessment(pending.assessment)}
 
 
-def _decode_waiting(shape: PendingApproval) -> results.PendingApproval:
+def _decode_pending(shape: PendingApproval) -> results.PendingApproval:
     return results.PendingApproval(reference=VersionRef.parse(shape["reference"]), assessment=_decode_assessment(shape))
 
 
-def _encode_decided(found: results.DecisionResult) -> DecisionResult:
+def _encode_decision_result(decision: results.DecisionResult) -> DecisionResult:
     return {
-        "reference": str(found.reference),
-        "stage": found.stage.value,
-        "person": found.person,
-        "decision": cast("Literal['approved', 'rejected', 'withdrawn']", found.decision),
-        **_encode_assessment(found.assessment),
+        "reference": str(decision.reference),
+        "stage": decision.stage.value,
+        "person": decision.person,
+        "decision": cast("Literal['approved', 'rejected', 'withdrawn']", decision.decision),
+        **_encode_assessment(decision.assessment),
     }
 
 
-def _decode_decided(shape: DecisionResult) -> results.DecisionResult:
+def _decode_decision_result(shape: DecisionResult) -> results.DecisionResult:
     return results.DecisionResult(
         reference=VersionRef.parse(shape["reference"]),
         stage=ModelStage(shape["stage"]),
@@ -270,8 +270,8 @@ def _decode_plan(shape: Plan) -> results.Plan:
 
 FORMS = (
     Form(results.ModelPolicy, ModelPolicy, _encode_policy, _decode_policy),
-    Form(results.PolicyCheck, PolicyCheck, _encode_standing, _decode_standing),
-    Form(results.PendingApproval, PendingApproval, _encode_waiting, _decode_waiting),
-    Form(results.DecisionResult, DecisionResult, _encode_decided, _decode_decided),
+    Form(results.PolicyCheck, PolicyCheck, _encode_policy_check, _decode_policy_check),
+    Form(results.PendingApproval, PendingApproval, _encode_pending, _decode_pending),
+    Form(results.DecisionResult, DecisionResult, _encode_decision_result, _decode_decision_result),
     Form(results.Plan, Plan, _encode_plan, _decode_plan),
 )

@@ -160,15 +160,15 @@ def _decode_problem(shape: BlobProblem) -> results.BlobProblem:
     )
 
 
-def _encode_verification(found: results.Verification) -> Verification:
+def _encode_verification(verification: results.Verification) -> Verification:
     return {
-        "artifacts": found.artifacts,
-        "all_artifacts": found.all_artifacts,
-        "blobs": found.blobs,
-        "size_bytes": found.size_bytes,
-        "problems": [_encode_problem(problem) for problem in found.problems],
-        "unreferenced": found.unreferenced,
-        "unreferenced_bytes": found.unreferenced_bytes,
+        "artifacts": verification.artifacts,
+        "all_artifacts": verification.all_artifacts,
+        "blobs": verification.blobs,
+        "size_bytes": verification.size_bytes,
+        "problems": [_encode_problem(problem) for problem in verification.problems],
+        "unreferenced": verification.unreferenced,
+        "unreferenced_bytes": verification.unreferenced_bytes,
     }
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from mreg import files
 from mreg.artifacts import placing
-from mreg.artifacts.backend import Wanted
+from mreg.artifacts.backend import BlobRequest
 from mreg.artifacts.destination import Destination
 from mreg.artifacts.local import LocalBackend
 from mreg.artifacts.store import ArtifactStore
@@ -656,7 +656,7 @@ def test_the_progress_of_a_pull_that_begins_again_ends_at_its_size(tmp_path: Pat
     moved: list[int] = []
     starts: list[int] = []
 
-    def fetch(wanted: Sequence[Wanted]) -> Generator[Iterator[bytes]]:
+    def fetch(wanted: Sequence[BlobRequest]) -> Generator[Iterator[bytes]]:
         for one in wanted:
             starts.append(one.start)
             moved.append(one.size - one.start)

@@ -27,7 +27,7 @@ REQUESTS = 1_500 if FULL else 100
 SEEDS = range(8 if FULL else 1)
 
 STATUSES = {100, 200, 206, 304, 308, 400, 401, 403, 404, 405, 408, 409, 412, 413, 414, 415, 416, 421, 422, 431, 503}
-"""Those of docs/exit-codes.md without 500, which would be a bug of the server or a damaged store."""
+"""Those of docs/reference/exit-codes.md without 500, which would be a bug of the server or a damaged store."""
 
 METHODS = [
     b"GET",

@@ -16,7 +16,7 @@ from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.packing import pack
 from mreg.catalog.schema import SCHEMA
 from mreg.s3 import answers
-from mreg.s3.integrity import Way
+from mreg.s3.integrity import IntegrityCheck
 from tests.conftest import EVERY_STORE, ROOT, Mreg
 from tests.forger import Answer, Forger, Request, refusal
 from tests.hostile import attack
@@ -376,12 +376,12 @@ def test_what_a_store_lists_outside_of_the_prefix_is_left_alone(forger: Forger, 
 def test_an_upload_stays_protected_while_another_thread_tries_the_store(forger: Forger, bucket: Place) -> None:
     """What is known of a store is tried again after a day, also in a server that is taking uploads."""
     store, data = bucket_of(bucket, forger.endpoint), os.urandom(1000)
-    assert store.way is Way.SIGNATURE
+    assert store.integrity is IntegrityCheck.SIGNATURE
     trying, sent = threading.Event(), threading.Event()
 
     def look_again() -> None:
         store.forget()
-        assert store.way is Way.SIGNATURE
+        assert store.integrity is IntegrityCheck.SIGNATURE
 
     other, uploads = threading.Thread(target=look_again), list[Request]()
 

@@ -103,7 +103,7 @@ def test_a_role_with_the_grants_of_the_documentation_backs_up_and_restores(
     with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("n")
     role = f"writer_{name_of(url)}"
-    page = (Path(__file__).parent.parent.parent / "docs/catalogs.md").read_text()
+    page = (Path(__file__).parent.parent.parent / "docs/how-to/postgresql.md").read_text()
     grants = [
         line.partition(";")[0] for line in page.splitlines() if line.startswith("GRANT") and "mreg_writer" in line
     ]

@@ -243,8 +243,8 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["tag", "classifier"], 2, None),
         (["tag", "a=b"], 2, None),
         (["edit", "classifier"], 2, "error: nothing to change is given\n  mreg edit --help lists what can be changed\n"),
-        (["search", "accuracy > 1"], 2, "error: there is no field 'accuracy'; did you mean metrics.accuracy?, at character 1 of the expression\n  accuracy > 1\n  ^\n"),
-        (["search", "--sort", "x"], 2, None),
+        (["search", "accuracy > x"], 2, "error: metrics.accuracy is a number and can't be compared with 'x', at character 12 of the expression\n  accuracy > x\n             ^\n"),
+        (["search", "--sort", "'x'"], 2, None),
         (["compare", "classifier", "1", "2", "3"], 2, None),
         (["history", "classifier", "--at", "yesterday"], 2, None),
         (["history", "classifier@1", "--at", "2026-01-01"], 2, None),
@@ -254,7 +254,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["list", "--profile", "nobody"], 4, "error: there is no profile 'nobody' (--profile)\n  there are: local\n"),
         (["list", "--config", "nowhere.yaml"], 4, None),
         (["completion", "tcsh"], 2, None),
-        (["profile", "shw"], 2, "error: there is no command 'shw'\n  did you mean mreg show?\n"),
+        (["profile", "shw"], 2, "error: there is no command 'shw'\n  did you mean mreg profile show?\n"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
@@ -298,7 +298,7 @@ def test_an_unknown_failure_says_how_to_see_its_traceback(command: Mreg, monkeyp
 def test_help_shows_examples(command: Mreg, words: list[str]) -> None:
     done = command(*words, "--help")
     assert done.code == 0
-    assert "Examples:" in done.out or words == ["profile"]
+    assert "Examples:" in done.out
 
 
 # Hostile texts
@@ -402,8 +402,8 @@ def test_mreg_alone_shows_its_help(command: Mreg) -> None:
     for words in ((), ("profile",)):
         done = command(*words)
         assert done.code == 2
-        assert done.err.startswith("Usage: mreg")
-        assert "\n\nCommands:\n" in done.err
+        assert "\n\nUsage: mreg" in done.err
+        assert "\n  show  " in done.err
 
 
 def test_a_rollback_goes_nowhere_new(story: Mreg) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mreg.cli.completion import _described
 from mreg.cli.shells import SHELLS, script
 from tests.conftest import Mreg
 
@@ -34,7 +36,20 @@ def needs(shell: str) -> str:
 def _story(process: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
     Path("model.pkl").write_bytes(b"x")
-    process("push", "model.pkl", "-n", "classifier", "--accuracy", "0.9", "--stage", "production", "--alias", "champ")
+    process(
+        "push",
+        "model.pkl",
+        "-n",
+        "classifier",
+        "--accuracy",
+        "0.9",
+        "--stage",
+        "production",
+        "--alias",
+        "champ",
+        "--tag",
+        "team=a",
+    )
     process("push", "model.pkl", "-n", "team/ranker", "--metric", "ndcg=0.5")
 
 
@@ -118,6 +133,83 @@ def test_fish_offers_what_mreg_knows() -> None:
     assert "model.pkl" in in_fish("mreg push mod")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["import mod", "import --name x mod", "restore mod", "policy apply mod", "pull classifier@1 mod",
+     "push x --metrics-file mod", "export classifier -o mod", "list --config mod", "profile add x --catalog mod"],
+)  # fmt: skip
+def test_fish_offers_files_where_a_file_is_meant(line: str) -> None:
+    assert in_fish(f"mreg {line}") == ["model.pkl"]
+
+
+def test_fish_offers_files_with_unusual_names_as_they_are() -> None:
+    for name in ("-rf", "a b", "$(touch PWNED)"):
+        Path(name).write_bytes(b"x")
+    assert {"-rf", "a b", "$(touch PWNED)", "model.pkl"} <= set(in_fish("mreg import "))
+    assert not Path("PWNED").exists()
+
+
+def described(shell: str, *words: str) -> dict[str, str]:
+    """The words that mreg offers to a shell, with their descriptions."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mreg", *words], capture_output=True, text=True, check=True,
+        env={**os.environ, "_MREG_COMPLETE": shell},
+    )  # fmt: skip
+    assert done.stderr == ""
+    return {word: text for word, _, text in (line.partition("\t") for line in done.stdout.splitlines())}
+
+
+def test_words_have_descriptions() -> None:
+    assert described("fish", "pu") == {
+        "push": "Upload a file or folder as a new version.", "pull": "Download the artifact of a version and verify it.",
+    }  # fmt: skip
+    assert described("fish", "policy", "a") == {"apply": "Apply the policy of a file to a model, or as the default."}
+    assert described("fish", "list", "--lim") == {"--limit": "Maximum number of rows."}
+    assert described("fish", "gc", "--gr") == {
+        "--grace": "Keep blobs that are younger, such as 90m or 7d (default: 24h)."
+    }
+    found = described("fish", "show", "classifier@")
+    assert re.fullmatch(r"Production, accuracy 0\.9, \d{4}-\d\d-\d\d", found["classifier@1"])
+    assert found["classifier@champ"].startswith("version 1: Production, accuracy 0.9, ")
+    assert found["classifier@best"] == "version with the best accuracy"
+    assert described("fish", "help", "ref") == {"references": "How to name a model or a version."}
+    # zsh gets each line as it is shown.
+    assert described("zsh", "pu") == {
+        "push": "push  -- Upload a file or folder as a new version.",
+        "pull": "pull  -- Download the artifact of a version and verify it.",
+    }
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_a_description_is_text_on_one_line(shell: str) -> None:
+    (line,) = _described(shell, ["m@1"], {"m@1": "Production, a\tb\n\x1b[31mc\u202e 1"})
+    assert line.count("\n") == line.count("\t") == 1
+    assert line.replace("\t", "").removesuffix("\n").isprintable()
+
+
+def test_fish_shows_the_descriptions() -> None:
+    code = f"source {FOLDER}/mreg.fish; complete -C 'mreg show classifier@1'"
+    done = subprocess.run([needs("fish"), "--no-config", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("classifier@1\tProduction, accuracy 0.9, ")
+
+
+def test_zsh_shows_the_descriptions() -> None:
+    screen = typed("zsh", "mreg pu\t", "mreg show classifier@\t")
+    assert re.search(r"push +-- Upload a file or folder as a new version\.", screen), screen
+    assert re.search(r"classifier@1 +-- Production, accuracy 0\.9", screen), screen
+
+
+def test_the_names_of_the_commands_import_no_module_of_a_command() -> None:
+    code = (
+        "import sys\nfrom mreg.cli.app import run\nrun(['pu'])\n"
+        "print(*(name for name in sys.modules if name.startswith('mreg.cli.')), file=sys.stderr)"
+    )
+    env = {**os.environ, "_MREG_COMPLETE": "fish"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert {"push", "pull"} <= {line.split("\t")[0] for line in done.stdout.splitlines()}
+    assert "mreg.cli.push" not in done.stderr.split()
+
+
 def offered(words: str, process: Mreg) -> list[str]:
     environment = {
         **os.environ, "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1), "_MREG_COMPLETE": "complete_bash",
@@ -127,16 +219,16 @@ def offered(words: str, process: Mreg) -> list[str]:
     return done.out.split()
 
 
+REFERENCES = ["classifier@latest", "classifier@best", "classifier@production", "classifier@champ", "classifier@1"]
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         ("mreg rol", ["rollback"]),
         ("mreg profile li", ["list"]),
         ("mreg show c", ["classifier"]),
-        (
-            "mreg show classifier@",
-            ["classifier@latest", "classifier@best", "classifier@production", "classifier@champ", "classifier@1"],
-        ),
+        ("mreg show classifier@", REFERENCES),
         ("mreg promote classifier p", ["production"]),
         ("mreg promote classifier@1 --to st", ["staging"]),
         ("mreg promote classifier@1 --to St", ["Staging"]),
@@ -146,6 +238,46 @@ def offered(words: str, process: Mreg) -> list[str]:
         ("mreg list --profile l", ["local"]),
         ("mreg profile use l", ["local"]),
         ("mreg list --format m", ["md"]),
+        ("mreg tag classifier@", REFERENCES),
+        ("mreg tag classifier@1 t", ["team="]),
+        ("mreg tag classifier@1 --remove ", ["team"]),
+        ("mreg edit classifier --primary-metric ", ["accuracy"]),
+        ("mreg edit classifier@1 --direction ", ["accuracy"]),
+        ("mreg edit --primary-metric ", ["accuracy", "ndcg"]),
+        ("mreg edit classifier --parent te", ["team/ranker"]),
+        ("mreg show team/ranker --plot ", ["ndcg"]),
+        ("mreg push x -n team/ranker --metric ", ["ndcg"]),
+        ("mreg push x -n new --metric ", ["accuracy", "ndcg"]),
+        ("mreg push x -n classifier --alias ", ["champ"]),
+        ("mreg register new --primary-metric n", ["ndcg"]),
+        ("mreg rollback classifier --to ", REFERENCES),
+        ("mreg rollback classifier --to classifier@pro", ["classifier@production"]),
+        ("mreg rollback classifier --stage s", ["staging"]),
+        ("mreg approve classifier@1 --to ", ["None", "Staging", "Production", "Archived", "champ"]),
+        ("mreg lineage classifier --graph m", ["mermaid"]),
+        ("mreg completion ", ["bash", "zsh", "fish"]),
+        ("mreg import x --name cl", ["classifier"]),
+        ("mreg help pol", ["policy"]),
+        ("mreg help policy a", ["apply"]),
+        ("mreg help ex", ["export", "expressions", "exit-codes"]),
+        ("mreg policy a", ["apply"]),
+        (
+            "mreg pull -",
+            [
+                "--stdout",
+                "--force",
+                "--help",
+                "-h",
+                "--format",
+                "--json",
+                "--quiet",
+                "-q",
+                "--debug",
+                "--profile",
+                "--config",
+                "--trust-project",
+            ],
+        ),
         ("mreg show nobody@", []),
         ("mreg show \x1b[2J", []),
     ],

@@ -41,10 +41,10 @@ def test_a_list_and_a_model_agree_on_the_primary_metric(
     push(registry, "3", metrics={"auc": 0.8, "zeta": 2})
     listed = json.loads(command("list", "--json").out)[0]
     shown = json.loads(command("show", "m", *limit, "--json").out)
-    assert registry.show("m", limit=1).metric == "accuracy"  # type: ignore[union-attr]
-    assert registry.models()[0].metric == "accuracy"
-    assert listed["metric"] == "accuracy"
-    assert shown.get("metric", "accuracy") == "accuracy"
+    assert registry.show("m", limit=1).metric == "auc"  # type: ignore[union-attr]
+    assert registry.models()[0].metric == "auc"
+    assert listed["metric"] == "auc"
+    assert shown.get("metric", "auc") == "auc"
 
 
 def test_a_list_marks_a_latest_version_that_is_not_the_newest(command: Mreg, partly_archived: mreg.Registry) -> None:

@@ -6,7 +6,7 @@ from botocore.exceptions import ClientError
 from mreg.artifacts.backend import BlobBackend
 from mreg.artifacts.s3 import S3Backend
 from mreg.s3.bucket import Bucket, BucketSettings
-from mreg.s3.integrity import Way
+from mreg.s3.integrity import IntegrityCheck
 from mreg.testing.blob_backend import PartsContract, key_of
 from tests.conftest import EVERY_STORE
 from tests.servers import Place
@@ -61,5 +61,5 @@ class TestS3BackendWithoutChecksums(S3BackendContract):
         monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
         self.place = place
         backend = backend_at(place)
-        assert backend._bucket.way is not Way.SUM
+        assert backend._bucket.integrity is not IntegrityCheck.SUM
         return backend

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mreg
-from mreg.s3.integrity import Way
+from mreg.s3.integrity import IntegrityCheck
 from tests.conftest import EVERY_STORE
 from tests.proxy import Proxy
 from tests.servers import Place, bucket_of
@@ -102,7 +102,7 @@ def test_damaged_bytes_that_a_killed_push_left_on_a_store_that_checks_nothing_ar
     refuse_other_bytes(bucket)
 
 
-WAYS = {"seaweedfs": Way.SUM, "radosgw": Way.SIGNATURE, "moto": Way.TAG}
+CHECKS = {"seaweedfs": IntegrityCheck.SUM, "radosgw": IntegrityCheck.SIGNATURE, "moto": IntegrityCheck.TAG}
 
 
 @EVERY_STORE
@@ -110,7 +110,9 @@ def test_what_a_store_checks_is_tried_and_not_assumed(
     place: Place, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = request.node.callspec.params["object_store"]
-    assert bucket_of(place).way is WAYS[kind]
+    assert bucket_of(place).integrity is CHECKS[kind]
     monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
-    assert bucket_of(place).way is (Way.MD5 if kind == "seaweedfs" else WAYS[kind])  # it does not check signatures
+    assert bucket_of(place).integrity is (
+        IntegrityCheck.MD5 if kind == "seaweedfs" else CHECKS[kind]
+    )  # it does not check signatures
     assert place.keys() == []

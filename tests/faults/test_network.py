@@ -182,7 +182,7 @@ def test_a_folder_whose_pull_was_cut_is_resumed(
 def test_a_store_that_asks_for_patience_gets_it_and_a_person_hears_of_it(
     proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "SAID_AFTER", 0.5)
+    monkeypatch.setattr(retry, "NOTICE_AFTER_SECONDS", 0.5)
     random_file("big.bin")
     until = time.monotonic() + 4
     proxy.answer = lambda _line: SLOW_DOWN if time.monotonic() < until else None

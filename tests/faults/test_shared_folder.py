@@ -432,7 +432,7 @@ def shell(lines: list[str]) -> None:
 
 @pytest.mark.parametrize("umask", [0o002, 0o077])
 def test_the_commands_of_the_guide_set_up_and_repair_a_shared_folder(shared: Shared, umask: int) -> None:
-    make_folder, make_registry, repair = blocks_of_the_guide(shared)
+    _group, make_folder, make_registry, repair = blocks_of_the_guide(shared)
     shared.folder.rmdir()
     shell(make_folder)
     assert (mode(shared.folder.stat()), shared.folder.stat().st_gid) == (0o2775, TEAM)

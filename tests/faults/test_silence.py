@@ -31,7 +31,7 @@ from tests.servers import Place, PostgresqlLine, PostgresqlServer
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "SAID_AFTER", 0.5)
+    monkeypatch.setattr(waiting, "NOTICE_AFTER_SECONDS", 0.5)
     monkeypatch.setattr(bucket_module, "READ_SECONDS", 2)
     monkeypatch.setattr(retry, "SECONDS", 2)
     monkeypatch.setattr(retry, "FIRST_SECONDS", 1)
@@ -176,7 +176,7 @@ def test_a_signal_ends_a_command_that_waits_for_another_writer(
 ) -> None:
     blocker = sqlite3.connect(mreg_registry_path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    lines = "from mreg import waiting; waiting.SAID_AFTER = 0.1; from mreg.cli.start import main; main()"
+    lines = "from mreg import waiting; waiting.NOTICE_AFTER_SECONDS = 0.1; from mreg.cli.start import main; main()"
     child = subprocess.Popen(
         [sys.executable, "-c", lines, "push", "m", "--name", "m"], stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )

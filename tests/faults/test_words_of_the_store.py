@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import mreg
 from mreg.domain.digest import Digest
-from mreg.domain.told import LONGEST, attributed, told
+from mreg.domain.redaction import LONGEST, attributed, redacted
 from mreg.s3.bucket import Bucket, BucketSettings
 from tests.conftest import Done, Mreg
 from tests.hostile import PEAK_BYTES, attack, environment, printable_only
@@ -340,7 +340,7 @@ def test_a_real_store_is_quoted(proxy: Proxy, command: Mreg, monkeypatch: pytest
 
 @given(st.text(max_size=6000), st.text(max_size=20))
 def test_foreign_words_are_always_one_bounded_printable_line(text: str, secret: str) -> None:
-    found = told(text, [secret])
+    found = redacted(text, [secret])
     assert found.isprintable()
     assert len(found) <= LONGEST + 4
-    assert attributed("the store", text).startswith("; the store says: ") or not told(text)
+    assert attributed("the store", text).startswith("; the store says: ") or not redacted(text)

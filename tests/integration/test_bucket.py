@@ -270,7 +270,7 @@ def test_a_black_hole_is_not_waited_for_for_ever(
     assert f"error: {os.environ['MREG_ENDPOINT_URL']} does not answer" in done.err
 
 
-def test_the_readme_lists_the_calls_that_are_made(proxy: Proxy, command: Mreg) -> None:
+def test_the_guide_to_s3_lists_the_calls_that_are_made(proxy: Proxy, command: Mreg) -> None:
     write("small.bin")
     write("large.bin", 20 << 20)
     write("folder/a", 10)
@@ -281,13 +281,13 @@ def test_the_readme_lists_the_calls_that_are_made(proxy: Proxy, command: Mreg) -
     ):  # fmt: skip
         assert command(*words).code == 0
     made = {permission_of(line) for line in proxy.requests}
-    policy = re.search(r"```json\n(\{\s*\"Version\".*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    policy = re.search(r"```json\n(\{\s*\"Version\".*?)```", (ROOT / "docs/how-to/s3.md").read_text(), re.DOTALL)
     assert policy is not None
     allowed = {
         action.removeprefix("s3:") for statement in json.loads(policy[1])["Statement"] for action in statement["Action"]
     }
-    assert made <= allowed, "the README's policy lacks a call"
-    assert allowed - made <= {"AbortMultipartUpload"}, "the README's policy allows what is never called"
+    assert made <= allowed, "the policy of the guide lacks a call"
+    assert allowed - made <= {"AbortMultipartUpload"}, "the policy of the guide allows a call that is never made"
 
 
 def permission_of(line: str) -> str:

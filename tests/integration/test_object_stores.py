@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 import mreg
 from mreg.artifacts.s3 import S3Backend
 from mreg.registry import gc
-from mreg.s3 import traits, trying
+from mreg.s3 import probing, traits
 from mreg.s3.bucket import Bucket, BucketSettings
 from mreg.s3.traits import BARE, QUOTED, Memory, Traits
 from mreg.testing.blob_backend import file_and_parts, key_of, section
@@ -396,8 +396,8 @@ def test_what_is_remembered_of_a_store_is_old_after_a_day(tmp_path: Path, monkey
 
 def test_what_is_known_of_a_store_is_old_in_a_process_that_runs_for_days(place: Place, tmp_path: Path) -> None:
     bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
-    assert bucket.way
-    bucket.learn(Traits(way=bucket.way, tags=BARE))
+    assert bucket.integrity
+    bucket.learn(Traits(integrity=bucket.integrity, tags=BARE))
     bucket._found_at -= traits.REMEMBERED_SECONDS
     bucket._memory.keep(bucket._traits or Traits(), bucket._found_at)
     assert bucket.traits == Traits()
@@ -405,8 +405,8 @@ def test_what_is_known_of_a_store_is_old_in_a_process_that_runs_for_days(place: 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "[]", "1", "{}", '{"at": "x"}', '{"at": 1e999}', '{"at": NOW, "way": "magic"}', '{"at": NOW, "tags": 1}',
-     '{"at": NOW, "more": 1}', '{"at": NOW, "way": "sum"' + " " * 5000 + "}"],
+    ["", "x", "[]", "1", "{}", '{"at": "x"}', '{"at": 1e999}', '{"at": NOW, "integrity": "magic"}', '{"at": NOW, "tags": 1}',
+     '{"at": NOW, "more": 1}', '{"at": NOW, "integrity": "sum"' + " " * 5000 + "}"],
 )  # fmt: skip
 def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     memory = Memory(str(tmp_path / "stores"), "a store")
@@ -469,7 +469,7 @@ def test_gc_removes_the_probes_of_killed_clients(
     with pytest.MonkeyPatch.context() as dying:
         dying.setattr(Bucket, "delete", lambda _bucket, _key: False)
         bucket = Bucket(in_bucket.url, BucketSettings(endpoint_url=in_bucket.endpoint), print)
-        trying.revives(bucket)
+        probing.revives(bucket)
     assert command("push", "a.bin", "-n", "m").code == 0
     foreign = (f"probes/{'0' * 15}", "probes/of-mine", f"{KEY}.probe-x", f"{KEY}.probes", f"probes/{'0' * 16}/x")
     for name in foreign:

@@ -201,7 +201,7 @@ def test_a_destination_that_a_power_loss_can_remove_is_told_as_that(
         ("pull m@1 out", "mreg.artifacts.local", "open", "fstat", 8),
         ("push large.bin -n m", "mreg.artifacts.source", "_refuse_changed", "fstat", 8),
         ("push large.bin -n m", "mreg.artifacts.source", "_read", "read", 8),
-        ("edit m --description x", "mreg.sharing", "adopt_beside", "stat", 0),
+        ("edit m --description x", "mreg.sharing", "inherit_group", "stat", 0),
     ],
 )
 def test_a_file_that_turns_stale_is_told(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import mreg
+from mreg.artifacts.store import ArtifactStore
 from mreg.catalog.writer import Writer
 from mreg.domain.events import first_broken
 from mreg.domain.metadata import VersionMetadata
@@ -20,6 +21,7 @@ from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName
 from mreg.domain.policy import Policy, Rule
 from mreg.registry.local import LocalRegistry
+from mreg.registry.push import check_file_name
 from mreg.results.models import ModelVersions
 
 
@@ -39,7 +41,7 @@ def chain_is_whole(registry: LocalRegistry) -> bool:
     return registry._session.catalog.read(lambda r: first_broken(r.events(newest_first=False))) is None
 
 
-def test_the_training_script_of_the_readme_works(registry: mreg.Registry, tmp_path: Path) -> None:
+def test_what_was_pushed_is_promoted_and_pulled(registry: mreg.Registry, tmp_path: Path) -> None:
     version = push(registry, metrics={"accuracy": 0.95}, parameters={"lr": 0.1}, tags={"team": "fraud"})
     assert str(version.reference) == "classifier@1"
     assert version.parameters == {"lr": "0.1"}
@@ -87,6 +89,59 @@ def test_a_promotion_never_empties_production_unasked(registry: mreg.Registry) -
     assert registry.promote("classifier@1", leave_production=True).version.stage is ModelStage.ARCHIVED
     with pytest.raises(mreg.NotAllowed, match="where the road ends"):
         registry.promote("classifier@1")
+
+
+def test_a_primary_metric_that_no_version_has_is_noted(registry: mreg.Registry) -> None:
+    push(registry, metrics={"accuracy": 1, "auc": 1})
+    push(registry, 2, metrics={"accuracy": 1})
+    notes: list[str] = []
+    with mreg.open_registry(notice=notes.append) as opened:
+        opened.edit("classifier", primary_metric="auc")
+        opened.edit("classifier", description="x")
+        opened.edit("classifier", primary_metric="")
+        assert notes == []
+        opened.edit("classifier", primary_metric="acuracy")
+    assert notes == ["no version of classifier has the metric 'acuracy'; did you mean 'accuracy'?"]
+    assert registry.model("classifier").primary_metric == "acuracy"
+
+
+def test_a_damaged_last_version_does_not_block_the_next_push(registry: mreg.Registry, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a").write_text("one")
+    first = registry.push(folder, name="m")
+    manifest = Path(first.artifact.path.removeprefix("file://"))
+    manifest.chmod(0o644)
+    manifest.write_bytes(b"damaged")
+    (folder / "a").write_text("two")
+    assert registry.push(folder, name="m").version == 2
+
+
+def test_files_of_a_known_size_are_hashed_before_they_are_written(
+    registry: mreg.Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[set[int]] = []
+    put = ArtifactStore.put
+
+    def spy(store: ArtifactStore, path: str, **options: Any) -> Any:
+        known.append({size for size in range(10) if size in options["known_sizes"]})
+        return put(store, path, **options)
+
+    monkeypatch.setattr(ArtifactStore, "put", spy)
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    folder.mkdir()
+    for size in (3, 5):
+        file.write_bytes(b"x" * size)
+        (folder / f"f{size}").write_bytes(b"y" * size)
+        registry.push(file, name="file")
+        registry.push(file, name="file")
+        registry.push(folder, name="folder")
+    assert known == [set(), {3}, set(), set(), {5}, {3}]
+
+
+@pytest.mark.parametrize("name", ["m.pkl", "a/m.pkl", "C:\\models\\m.pkl", "a\\b/m.pkl"])
+def test_the_last_part_of_a_file_name_that_a_client_sent_is_used(name: str) -> None:
+    assert check_file_name(name) == "m.pkl"
 
 
 def test_a_plan_says_whether_production_would_be_empty(registry: mreg.Registry) -> None:
@@ -149,13 +204,18 @@ def test_references_resolve_as_written(registry: mreg.Registry) -> None:
         ("classifier@chmp", "classifier has no alias 'chmp'", "did you mean classifier@champ?"),
         ("classifier@staging", "no version of classifier is in Staging", "mreg promote classifier@latest --to Staging"),
         (
+            "chosen@best",
+            "nothing tells whether higher or lower churniness is better, so chosen has no best version",
+            "mreg edit chosen --direction churniness=higher",
+        ),
+        (
             "unclear@best",
-            "nothing tells whether higher or lower churniness is better, so unclear has no best version",
-            "mreg edit unclear --direction churniness=higher",
+            "unclear has no best version: it has no primary metric",
+            "mreg edit unclear --primary-metric METRIC",
         ),
         (
             "classifier@best",
-            "no version of classifier has the metric by which it would be best",
+            "no version of classifier has its primary metric 'auc'",
             "mreg edit classifier --primary-metric METRIC",
         ),
         ("classifier@latest~5", "nothing was 5 back from classifier@latest", "mreg show classifier lists its versions"),
@@ -166,7 +226,10 @@ def test_a_reference_that_names_nothing_says_what_is_near(
     registry: mreg.Registry, reference: str, message: str, hint: str
 ) -> None:
     push(registry, aliases=["champ"])
-    push(registry, name="unclear", metrics={"churniness": 1})
+    registry.edit("classifier", primary_metric="auc")
+    for name, chosen in (("unclear", ""), ("chosen", "churniness")):
+        push(registry, name=name, metrics={"churniness": 1})
+        registry.edit(name, primary_metric=chosen)
     registry.register("empty")
     with pytest.raises(mreg.NotFound) as caught:
         registry.version(reference)
@@ -273,7 +336,7 @@ def test_what_was_where_at_a_time_is_replayed(registry: mreg.Registry) -> None:
 
 def test_a_push_that_is_wrong_in_any_way_makes_nothing(registry: mreg.Registry, model_file: Path) -> None:
     wrong: list[dict[str, object]] = [
-        {"metrics": {"accuracy": float("nan")}}, {"metrics": {"": 1}}, {"metrics": {f"m{n}": 1 for n in range(1001)}},
+        {"metrics": {"a": {"b": 1}, "a.b": 1}}, {"metrics": {"": 1}}, {"metrics": {f"m{n}": 1 for n in range(1001)}},
         {"parameters": {"a=b": 1}}, {"tags": {"a": "x" * 5001}}, {"aliases": ["latest"]}, {"stage": "prod"},
         {"description": "x" * 20_001}, {"run_id": "a\nb"}, {"parent": "nobody@1"}, {"parent": "@"}, {"name": "../x"},
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """The page in a real browser: seen, read aloud, and used by keyboard alone.
 
-With MREG_TEST_SCREENSHOTS set, what the page looks like is written to docs/.
+With MREG_TEST_SCREENSHOTS set, what the page looks like is written to docs/images/.
 """
 
 from __future__ import annotations
@@ -382,4 +382,4 @@ if os.environ.get("MREG_TEST_SCREENSHOTS"):  # not skipped: a skipped test is a 
                 box = shown.run("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", part)
                 clip = {key: box[key] for key in ("x", "y", "width", "height")} | {"scale": 1}
                 clip["height"] = min(clip["height"], height or clip["height"])
-                (ROOT / "docs" / f"{name}.png").write_bytes(shown.picture(clip))
+                (ROOT / "docs/images" / f"{name}.png").write_bytes(shown.picture(clip))

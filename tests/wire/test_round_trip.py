@@ -61,7 +61,7 @@ LEFT_OUT = {
     changes.Deletion: {"places"},
     files.StoredFile: {"reference"},
     profiles.Profile: {"hooks", "adopts"},
-    GateResult: {"ways_on"},
+    GateResult: {"remedies"},
 }
 """Fields that the JSON form lacks; each has a default."""
 

@@ -76,6 +76,9 @@ SELECT v.version FROM metrics x JOIN versions v ON v.version_id = x.version_id
 WHERE x.model_id = :model_id AND x.name = :metric AND v.version < :below
 ORDER BY x.value, x.version_id DESC LIMIT 1
 
+-- name: has_metric
+SELECT 1 AS found FROM metrics WHERE model_id = :model_id AND name = :metric LIMIT 1
+
 -- name: metrics_of_version
 SELECT version_id, name, exact AS value FROM metrics WHERE version_id = :version_id ORDER BY name
 

@@ -1,6 +1,6 @@
-"""Views: how the command line presents results, by the subjects of `mreg.results`.
+"""Views of results on the command line; each subject of `mreg.results` has a module of views here.
 
-A module for each subject registers a view for each type: its renderers, and the references that ``-q`` prints.
+The module has a view for each type of its subject: the tables, and the references that ``-q`` prints.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ R = TypeVar("R")
 
 
 class View(Generic[R]):
-    """How results of a type are presented.
+    """The tables and the references of a type of results.
 
     Args:
         kind: The type.
-        references: Returns the references that ``-q`` prints for a result, one a line.
-        one: Returns the tables of a result (default: those of a list of one).
-        many: Returns the tables of a list of results (default: lists of them are not shown).
+        references: Returns the references of a result; ``-q`` prints each on a line.
+        render: Returns the tables of a result (default: those of a list with this result).
+        render_list: Returns the tables of a list of results (default: lists of the type have no view).
     """
 
     def __init__(
@@ -32,32 +32,32 @@ class View(Generic[R]):
         kind: type[R],
         *,
         references: Callable[[R], Sequence[str]],
-        one: Callable[[R], Rendering] | None = None,
-        many: Callable[[Sequence[R]], Rendering] | None = None,
+        render: Callable[[R], Rendering] | None = None,
+        render_list: Callable[[Sequence[R]], Rendering] | None = None,
     ) -> None:
-        self.kind, self.references, self._one, self._many = kind, references, one, many
+        self.kind, self.references, self._render, self._render_list = kind, references, render, render_list
 
-    def one(self, value: R) -> Rendering:
+    def render(self, value: R) -> Rendering:
         """Return the tables of a result."""
-        return self._one(value) if self._one else self.many([value])
+        return self._render(value) if self._render else self.render_list([value])
 
-    def many(self, values: Sequence[R]) -> Rendering:
+    def render_list(self, values: Sequence[R]) -> Rendering:
         """Return the tables of a list of results.
 
         Raises:
-            LookupError: Lists of the type are not shown.
+            LookupError: Lists of the type have no view.
         """
-        if self._many is None:
+        if self._render_list is None:
             raise LookupError(f"lists of {self.kind.__name__} have no view")
-        return self._many(values)
+        return self._render_list(values)
 
 
 _VIEWS: dict[type, View[Any]] = {}
-"""The views of the subjects that were imported, by type."""
+"""The views of the imported subjects, by type."""
 
 
 def view_of(kind: type[R]) -> View[R]:
-    """Return the view of a type of results; imports only the views of its subject.
+    """Return the view of a type of results; imports the views of its subject only.
 
     Raises:
         LookupError: The type has no view.
@@ -72,16 +72,16 @@ def view_of(kind: type[R]) -> View[R]:
 def render(value: Any) -> Rendering:
     """Return the tables of a result, or of a tuple or list of results of one type."""
     if not isinstance(value, (tuple, list)):
-        return view_of(type(value)).one(value)
+        return view_of(type(value)).render(value)
     if value:
-        return view_of(type(value[0])).many(value)
-    from mreg.cli.table import Table, one
+        return view_of(type(value[0])).render_list(value)
+    from mreg.cli.table import Table, rendering_of
 
-    return one(Table(columns=("reference",), rows=()))
+    return rendering_of(Table(columns=("reference",), rows=()))
 
 
 def references(value: Any) -> Sequence[str]:
-    """Return the references of a result, or of a tuple or list of results: the lines of ``-q``."""
+    """Return the lines of ``-q`` for a result, or for a tuple or list of results."""
     if isinstance(value, (tuple, list)):
         return [reference for item in value for reference in references(item)]
     return view_of(type(value)).references(value)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from mreg.cli.table import Rendering, Table, one, stage_cell
+from mreg.cli.table import Rendering, Table, rendering_of, stage_cell
 from mreg.cli.views import View
 from mreg.domain.text import counted
 from mreg.results.bundles import BundleContents, Exported, Imported
 
 
-def _exported(found: Exported) -> Rendering:
-    count = len(found.versions)
+def _exported(exported: Exported) -> Rendering:
+    count = len(exported.versions)
     columns = ("reference", ">versions", ">bytes", "destination")
-    row = (str(found.reference), count, found.size_bytes, str(found.destination))
-    what = str(found.reference) if found.reference.selector else f"{found.reference} with {counted(count, 'version')}"
+    row = (str(exported.reference), count, exported.size_bytes, str(exported.destination))
+    subject = str(exported.reference)
+    if not exported.reference.selector:
+        subject += f" with {counted(count, 'version')}"
     return Rendering(
         tables=(),
         flat=Table(columns=columns, rows=(row,)),
-        summary=f"{what} is in {found.destination}, {counted(found.size_bytes, 'byte')}",
+        summary=f"{subject} is in {exported.destination}, {counted(exported.size_bytes, 'byte')}",
     )
 
 
-def _bundle(found: BundleContents) -> Rendering:
+def _bundle(bundle: BundleContents) -> Rendering:
     rows = tuple(
         (
             str(version.reference),
@@ -34,32 +36,37 @@ def _bundle(found: BundleContents) -> Rendering:
             version.created_at,
             version.created_by,
         )
-        for version in (one.version for one in found.versions)
+        for version in (bundled.version for bundled in bundle.versions)
     )
     columns = ("version", "stage", "kind", "format", ">bytes", ">files", "metrics", "checksum", "created", "by")
     table = Table(columns=columns, rows=rows, optional=("checksum", "kind", ">files", "by", "format"))
     return Rendering(
         tables=(table,),
         flat=table,
-        summary=f"{found.model.name}: {counted(len(rows), 'version')}, {counted(found.event_count, 'event')}, "
-        f"{counted(found.blob_count, 'blob')}, {counted(found.size_bytes, 'byte')}; every byte is what its digest says",
+        summary=f"{bundle.model.name}: {counted(len(rows), 'version')}, {counted(bundle.event_count, 'event')}, "
+        f"{counted(bundle.blob_count, 'blob')}, {counted(bundle.size_bytes, 'byte')}; "
+        "every byte is what its digest says",
     )
 
 
-def _imported(found: Imported) -> Rendering:
+def _imported(imported: Imported) -> Rendering:
     rows = tuple(
         (str(version.source), str(version.reference), "already there" if version.already_there else "added")
-        for version in found.versions
+        for version in imported.versions
     )
-    return one(Table(columns=("from", "reference", "outcome"), rows=rows))
+    return rendering_of(Table(columns=("from", "reference", "outcome"), rows=rows))
 
 
 VIEWS = (
-    View(Exported, one=_exported, references=lambda found: [str(found.reference)]),
+    View(Exported, render=_exported, references=lambda exported: [str(exported.reference)]),
     View(
         BundleContents,
-        one=_bundle,
-        references=lambda found: [str(bundled.version.reference) for bundled in found.versions],
+        render=_bundle,
+        references=lambda bundle: [str(bundled.version.reference) for bundled in bundle.versions],
     ),
-    View(Imported, one=_imported, references=lambda found: [str(version.reference) for version in found.versions]),
+    View(
+        Imported,
+        render=_imported,
+        references=lambda imported: [str(version.reference) for version in imported.versions],
+    ),
 )

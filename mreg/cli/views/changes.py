@@ -9,7 +9,7 @@ from mreg.results.changes import Deletion, StageChange
 
 def _stage_change(change: StageChange) -> Rendering:
     version = change.version
-    was = f" (was {change.before.value})" if change.before is not version.stage else ""  # a hook may have moved it back
+    was = f" (was {change.before.value})" if change.before is not version.stage else ""  # equal if a hook failed
     sentence = (
         f"{version.reference} is in {version.stage.value}{was}"
         if change.changed
@@ -26,22 +26,22 @@ def _stage_change(change: StageChange) -> Rendering:
     )
 
 
-def _deletion(found: Deletion) -> Rendering:
-    rows = tuple((str(reference),) for reference in found.versions)
+def _deletion(deletion: Deletion) -> Rendering:
+    rows = tuple((str(reference),) for reference in deletion.versions)
     count = len(rows)
     return Rendering(
         tables=(),
-        flat=Table(columns=("reference",), rows=rows or ((str(found.reference),),)),
-        summary=f"{found.reference}, {count} version{'' if count == 1 else 's'} in all",
+        flat=Table(columns=("reference",), rows=rows or ((str(deletion.reference),),)),
+        summary=f"{deletion.reference}, {count} version{'' if count == 1 else 's'} in all",
     )
 
 
 VIEWS = (
     View(
         StageChange,
-        one=_stage_change,
-        # A change that was rolled back put nothing into the stage, so that a script gets no reference to use.
+        render=_stage_change,
+        # After a change that was rolled back the version is not in the stage, so a script must not go on with it.
         references=lambda change: [] if change.rolled_back else [str(change.version.reference)],
     ),
-    View(Deletion, one=_deletion, references=lambda deletion: [str(deletion.reference)]),
+    View(Deletion, render=_deletion, references=lambda deletion: [str(deletion.reference)]),
 )

@@ -13,35 +13,35 @@ from mreg.results.comparison import Comparison, MetricDifference
 VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
 
 
-def _comparison(compared: Comparison) -> Rendering:
-    first, second = compared.first.reference, compared.second.reference
-    tables = [metric_table(first, second, compared.metrics)]
+def _comparison(comparison: Comparison) -> Rendering:
+    first, second = comparison.first.reference, comparison.second.reference
+    tables = [metric_table(first, second, comparison.metrics)]
     tables += [
         Table(
             title=group,
             columns=("", str(first), str(second)),
             rows=tuple((change.name, change.first, change.second) for change in changes),
         )
-        for group, changes in groupby(compared.changes, key=lambda change: change.group)
+        for group, changes in groupby(comparison.changes, key=lambda change: change.group)
     ]
     flat_rows: list[Row] = [
         ("metrics", row.name, row.first, row.second, row.delta, row.percent, row.verdict.value)
-        for row in compared.metrics
+        for row in comparison.metrics
     ]
     flat_rows += [
-        (change.group, change.name, change.first, change.second, None, None, "differs") for change in compared.changes
+        (change.group, change.name, change.first, change.second, None, None, "differs") for change in comparison.changes
     ]
     columns = ("group", "name", str(first), str(second), "delta", "percent", "verdict")
     return Rendering(
         tables=tuple(tables),
         flat=Table(columns=columns, rows=tuple(flat_rows)),
-        summary="The bytes of both are the same." if compared.same_artifact else "",
-        marker=f"mreg compare {compared.first.model_name} {compared.second.model_name}",
+        summary="The bytes of both are the same." if comparison.same_artifact else "",
+        marker=f"mreg compare {comparison.first.model_name} {comparison.second.model_name}",
     )
 
 
 def metric_table(first: VersionRef, second: VersionRef, metrics: Sequence[MetricDifference]) -> Table:
-    """Return the metrics of two versions, one in each row."""
+    """Return the table of the metrics of two versions."""
     rows = tuple(
         (
             row.name,
@@ -68,7 +68,7 @@ def _signed(delta: int | float | None) -> str | None:
 VIEWS = (
     View(
         Comparison,
-        one=_comparison,
+        render=_comparison,
         references=lambda comparison: [str(comparison.first.reference), str(comparison.second.reference)],
     ),
 )

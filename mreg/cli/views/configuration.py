@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mreg.cli.table import Rendering, Table, Toned, one
+from mreg.cli.table import Rendering, Table, Toned, rendering_of
 from mreg.cli.views import View
 from mreg.results.configuration import ProfileEntry, TrustedFolder
 
 
 def _profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
     rows = tuple((Toned(entry.name, "strong"), entry.active, Toned(entry.origin, "dim")) for entry in entries)
-    return one(Table(columns=("profile", "in use", "from"), rows=rows))
+    return rendering_of(Table(columns=("profile", "in use", "from"), rows=rows))
 
 
 def _trusted_folders(entries: Sequence[TrustedFolder]) -> Rendering:
-    rows = tuple((Toned(one.folder, "strong"), one.profile, one.catalog, one.artifacts) for one in entries)
-    return one(Table(columns=("folder", "profile", "catalog", "artifacts"), rows=rows))
+    rows = tuple((Toned(entry.folder, "strong"), entry.profile, entry.catalog, entry.artifacts) for entry in entries)
+    return rendering_of(Table(columns=("folder", "profile", "catalog", "artifacts"), rows=rows))
 
 
 VIEWS = (
-    View(ProfileEntry, many=_profile_entries, references=lambda entry: [entry.name]),
-    View(TrustedFolder, many=_trusted_folders, references=lambda trusted: [trusted.folder]),
+    View(ProfileEntry, render_list=_profile_entries, references=lambda entry: [entry.name]),
+    View(TrustedFolder, render_list=_trusted_folders, references=lambda trusted: [trusted.folder]),
 )

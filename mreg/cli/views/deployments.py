@@ -9,24 +9,24 @@ from mreg.cli.views import View
 from mreg.results.deployments import DeploymentReport
 
 
-def _deployments(found: Sequence[DeploymentReport]) -> Rendering:
+def _deployments(reports: Sequence[DeploymentReport]) -> Rendering:
     tones = {"deployed": "good", "failed": "bad"}
     rows = tuple(
         (
-            one.deployment_id,
-            one.reference,
-            one.stage or one.action,
-            one.hook,
-            Toned(one.status.value, tones.get(one.status.value, "strong")),
-            one.outcome,
-            one.ended_at or one.started_at or one.created_at,
-            (one.output.strip().splitlines() or [""])[-1],
+            report.deployment_id,
+            report.reference,
+            report.stage or report.action,
+            report.hook,
+            Toned(report.status.value, tones.get(report.status.value, "strong")),
+            report.outcome,
+            report.ended_at or report.started_at or report.created_at,
+            (report.output.strip().splitlines() or [""])[-1],
         )
-        for one in found
+        for report in reports
     )
     columns = (">id", "of", "for", "hook", "status", ">outcome", "at", "end of its output")
     table = Table(columns=columns, rows=rows, optional=(">id", "at"))
     return Rendering(tables=(table,), flat=table)
 
 
-VIEWS = (View(DeploymentReport, many=_deployments, references=lambda report: [report.key]),)
+VIEWS = (View(DeploymentReport, render_list=_deployments, references=lambda report: [report.key]),)

@@ -23,4 +23,4 @@ def _pulled(pulled: Pulled) -> Rendering:
     )
 
 
-VIEWS = (View(Pulled, one=_pulled, references=lambda pulled: [str(pulled.version.reference)]),)
+VIEWS = (View(Pulled, render=_pulled, references=lambda pulled: [str(pulled.version.reference)]),)

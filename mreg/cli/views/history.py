@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mreg.cli.table import STAGE_TONES, Rendering, Row, Table, Toned, one, stage_cell, verdict_cell
+from mreg.cli.table import STAGE_TONES, Rendering, Row, Table, Toned, rendering_of, stage_cell, verdict_cell
 from mreg.cli.views import View
 from mreg.domain.events import Event
 from mreg.domain.text import counted
 from mreg.results.history import AuditReport, StagesAt, Why
 
 
-def _events(found: Sequence[Event]) -> Rendering:
+def _events(events: Sequence[Event]) -> Rendering:
     rows = tuple(
         (
             event.seq,
@@ -21,10 +21,10 @@ def _events(found: Sequence[Event]) -> Rendering:
             event.reference,
             _explained(event),
         )
-        for event in found
+        for event in events
     )
     columns = (">seq", "at", "actor", "action", "of", "details")
-    return one(Table(columns=columns, rows=rows, optional=(">seq", "actor") if len(rows) > 1 else ()))
+    return rendering_of(Table(columns=columns, rows=rows, optional=(">seq", "actor") if len(rows) > 1 else ()))
 
 
 def _explained(event: Event) -> str:
@@ -45,8 +45,8 @@ def _explained(event: Event) -> str:
         size = f"{details.get('size_bytes')} bytes"
         return ", ".join([str(details.get("checksum"))[:19], size, *imported, *parent, *numbers])
     if event.action in ("version.approved", "version.rejected", "version.decision_withdrawn", "policy.overridden"):
-        said = details.get("comment") or details.get("reason")
-        return f"for {details.get('target')}" + (f": {said}" if said else "")
+        comment = details.get("comment") or details.get("reason")
+        return f"for {details.get('target')}" + (f": {comment}" if comment else "")
     if event.action == "policy.changed":
         before, after = details.get("before"), details.get("after")
         return f"{_rules(before)} to {_rules(after)}"
@@ -59,7 +59,7 @@ def _rules(document: object) -> str:
 
 
 def _change(value: object) -> str:
-    """Return the text of a detail; of an edit, the old and the new value."""
+    """Return the text of a detail; for an edit, the old and the new value."""
     if isinstance(value, list) and len(value) == 2:
         return f"{_compact(value[0])} to {_compact(value[1])}"
     return _compact(value)
@@ -67,7 +67,7 @@ def _change(value: object) -> str:
 
 def _compact(value: object) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{key}={one}" for key, one in value.items()) or "nothing"
+        return " ".join(f"{key}={item}" for key, item in value.items()) or "nothing"
     return str(value) or "nothing"
 
 
@@ -77,7 +77,7 @@ def _stages_at(found: StagesAt) -> Rendering:
         for stage, versions in found.stages.items()
         for version in versions
     )
-    return one(Table(title=f"{found.model} at {found.at}", columns=("stage", "version"), rows=rows))
+    return rendering_of(Table(title=f"{found.model} at {found.at}", columns=("stage", "version"), rows=rows))
 
 
 def _audit_report(report: AuditReport) -> Rendering:
@@ -108,13 +108,13 @@ def _why(found: Why) -> Rendering:
 
 
 def _policy_at_entry(entered: Event | None) -> Mapping[str, object]:
-    """Return the policy's answer that the event recorded, empty where it recorded none."""
+    """Return the result of the policy that the event recorded, empty if it recorded none."""
     policy = entered.details.get("policy") if entered is not None else None
     return policy if isinstance(policy, dict) else {}
 
 
 def _entry(entered: Event | None) -> list[Row]:
-    """Return the rows on the stage change that put the version where it is."""
+    """Return the rows on the transition to the current stage."""
     if entered is None:
         return []
     details, policy = entered.details, _policy_at_entry(entered)
@@ -132,7 +132,7 @@ def _entry(entered: Event | None) -> list[Row]:
 
 
 def _origin(found: Why) -> list[Row]:
-    """Return the rows on the version's source, and on the decisions about it."""
+    """Return the rows on the source of the version and on the decisions about it."""
     version = found.version
     rows: list[Row] = [
         ("pushed by", version.created_by),
@@ -148,13 +148,13 @@ def _origin(found: Why) -> list[Row]:
 
 def _gates_at_entry(policy: Mapping[str, object]) -> list[Row]:
     return [
-        (str(gate.get("gate")), verdict_cell(passed=bool(gate.get("passed"))), _stands(gate))
+        (str(gate.get("gate")), verdict_cell(passed=bool(gate.get("passed"))), _measured(gate))
         for gate in _list(policy.get("gates"))
         if isinstance(gate, dict)
     ]
 
 
-def _stands(gate: dict[str, object]) -> str:
+def _measured(gate: dict[str, object]) -> str:
     return "; ".join(str(gate[key]) for key in ("found", "bound") if gate.get(key))
 
 
@@ -163,12 +163,12 @@ def _list(value: object) -> list[object]:
 
 
 VIEWS = (
-    View(Event, many=_events, references=lambda event: [event.reference]),
+    View(Event, render_list=_events, references=lambda event: [event.reference]),
     View(
         StagesAt,
-        one=_stages_at,
+        render=_stages_at,
         references=lambda found: [f"{found.model}@{number}" for numbers in found.stages.values() for number in numbers],
     ),
-    View(AuditReport, one=_audit_report, references=lambda report: [report.last_hash]),
-    View(Why, one=_why, references=lambda found: [str(found.version.reference)]),
+    View(AuditReport, render=_audit_report, references=lambda report: [report.last_hash]),
+    View(Why, render=_why, references=lambda found: [str(found.version.reference)]),
 )

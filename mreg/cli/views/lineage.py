@@ -7,9 +7,9 @@ from mreg.cli.views import View
 from mreg.results.lineage import Lineage, LineageNode, flatten
 
 
-def _lineage(found: Lineage) -> Rendering:
-    version = found.version
-    ancestors = [node for _, node in flatten(found.parents)][::-1]
+def _lineage(lineage: Lineage) -> Rendering:
+    version = lineage.version
+    ancestors = [node for _, node in flatten(lineage.parents)][::-1]
     depth = len(ancestors)
     itself = LineageNode(
         reference=version.reference,
@@ -21,7 +21,7 @@ def _lineage(found: Lineage) -> Rendering:
     placed = [
         *((place, node, "parent") for place, node in enumerate(ancestors)),
         (depth, itself, "itself"),
-        *((depth + 1 + below, node, "child") for below, node in flatten(found.children)),
+        *((depth + 1 + below, node, "child") for below, node in flatten(lineage.children)),
     ]
     flat: list[Row] = []
     drawn: list[Row] = []
@@ -42,4 +42,4 @@ def _lineage(found: Lineage) -> Rendering:
     )
 
 
-VIEWS = (View(Lineage, one=_lineage, references=lambda lineage: [str(lineage.version.reference)]),)
+VIEWS = (View(Lineage, render=_lineage, references=lambda lineage: [str(lineage.version.reference)]),)

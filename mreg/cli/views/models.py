@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mreg.cli.table import Cell, Rendering, Row, Table, Toned, one, one_line, stage_cell
+from mreg.cli.table import Cell, Rendering, Row, Table, Toned, one_line, rendering_of, stage_cell
 from mreg.cli.views import View
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.text import counted
@@ -91,7 +91,7 @@ def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by
 
 def _versions(versions: Sequence[ModelVersion]) -> Rendering:
     names = _metric_names(versions)
-    return one(_version_table(versions, names, by="reference"))
+    return rendering_of(_version_table(versions, names, by="reference"))
 
 
 def _model_facts(model: RegisteredModel) -> list[Row]:
@@ -144,10 +144,10 @@ def _model_versions(found: ModelVersions) -> Rendering:
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """Return the last values as bars of eight heights; the lowest value is the lowest bar."""
+    """Return the last values as bars of eight heights; the lowest value has the lowest bar."""
     shown = values[-width:]
     low, high = min(shown), max(shown)
-    # Halved first: the span of the largest floats would be infinite.
+    # Halved before the subtraction, because the span of the largest floats would be infinite.
     span = high / 2 - low / 2
     return "".join(BARS[int((value / 2 - low / 2) / span * (len(BARS) - 1)) if span else 3] for value in shown)
 
@@ -192,11 +192,11 @@ def _version(version: ModelVersion) -> Rendering:
         rows=tuple(row for row in rows if row[1] not in ("", None)),
         facts=True,
     )
-    return one(table)
+    return rendering_of(table)
 
 
 def pushed(version: ModelVersion) -> Rendering:
-    """Return the short view of a version that was pushed."""
+    """Return the tables of a version after its push: one line."""
     artifact = version.artifact
     files = f", {counted(artifact.file_count, 'file')}" if artifact.kind.value == "folder" else ""
     size = counted(artifact.size_bytes, "byte")
@@ -209,12 +209,12 @@ def pushed(version: ModelVersion) -> Rendering:
 
 
 VIEWS = (
-    View(RegisteredModel, one=_model, references=lambda model: [str(model.name)]),
-    View(ModelSummary, many=_summaries, references=lambda summary: [str(summary.model.name)]),
-    View(ModelVersion, one=_version, many=_versions, references=lambda version: [str(version.reference)]),
+    View(RegisteredModel, render=_model, references=lambda model: [str(model.name)]),
+    View(ModelSummary, render_list=_summaries, references=lambda summary: [str(summary.model.name)]),
+    View(ModelVersion, render=_version, render_list=_versions, references=lambda version: [str(version.reference)]),
     View(
         ModelVersions,
-        one=_model_versions,
+        render=_model_versions,
         references=lambda found: [str(version.reference) for version in found.versions],
     ),
 )

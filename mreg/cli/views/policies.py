@@ -14,7 +14,7 @@ from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, 
 def _model_policy(found: ModelPolicy) -> Rendering:
     rows: list[Row] = []
     for target, rule in found.policy.rules.items():
-        asked = [
+        conditions = [
             ("from", rule.came_from.value if rule.came_from else None),
             *(("gate", gate) for gate in rule.gates),
             ("approvals", rule.approvals or None),
@@ -22,18 +22,18 @@ def _model_policy(found: ModelPolicy) -> Rendering:
             ("own approval", "counts" if rule.own_approval and rule.approvals else None),
             ("override", "allowed" if rule.override else None),
         ]
-        rows += [(target, key, value) for key, value in asked if value is not None]
-        if not any(value is not None for _, value in asked):
+        rows += [(target, key, value) for key, value in conditions if value is not None]
+        if not any(value is not None for _, value in conditions):
             rows.append((target, "", "nothing is asked for"))
-    whose = found.model if found.own and found.model else "all models"
-    summary = f"The policy of {whose}."
+    owner = found.model if found.own and found.model else "all models"
+    summary = f"The policy of {owner}."
     if not found.policy.rules:
         summary = f"No policy holds for {found.model or 'all models'}: every stage is open."
     table = Table(columns=("target", "asks for", "what"), rows=tuple(rows))
     return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
 
 
-def _steps(found: Assessment) -> list[Row]:
+def _conditions(found: Assessment) -> list[Row]:
     """Return a row for each condition of a policy: the condition, its verdict, and the value of the version."""
     rows: list[Row] = []
     if found.wrong_stage is not None:
@@ -44,15 +44,18 @@ def _steps(found: Assessment) -> list[Row]:
     ]
     if found.needed:
         given = f"by {', '.join(found.approved_by)}" if found.approved_by else "by nobody yet"
-        may = f"; {', '.join(found.may_approve)} may" if found.missing and found.may_approve else ""
-        what = counted(found.needed, "approval")
-        rows.append((what, verdict_cell(passed=not found.missing), f"{len(found.approved_by)} {given}{may}"))
-    rows += [("no rejection", verdict_cell(passed=False), f"{one.person}: {one.comment}") for one in found.rejected_by]
+        approvers = f"; {', '.join(found.may_approve)} may" if found.missing and found.may_approve else ""
+        needed = counted(found.needed, "approval")
+        rows.append((needed, verdict_cell(passed=not found.missing), f"{len(found.approved_by)} {given}{approvers}"))
+    rows += [
+        ("no rejection", verdict_cell(passed=False), f"{decision.person}: {decision.comment}")
+        for decision in found.rejected_by
+    ]
     return rows
 
 
 def _leaving(found: Departure | None) -> list[Row]:
-    """Return the row that tells whether the policy lets the person take the version out of its place."""
+    """Return the row on whether the policy permits the user to take the version out of its stage or alias."""
     if found is None:
         return []
     people = f"{', '.join(found.may_take_out)} can take it out" if found.may_take_out else "a rejection lets it out"
@@ -62,7 +65,7 @@ def _leaving(found: Departure | None) -> list[Row]:
 
 def _plan(found: Plan) -> Rendering:
     reference, stage = found.reference, found.assessment.target
-    steps = _steps(found.assessment) + _leaving(found.leaving)
+    steps = _conditions(found.assessment) + _leaving(found.leaving)
     steps += [(f"archive {other}", Toned("would", "dim"), f"it is in {stage}") for other in found.archived]
     steps += [(f"hook {name}", Toned("would", "dim"), "it runs after the change") for name in found.hooks]
     if found.empties_production:
@@ -86,11 +89,11 @@ def _may_be_overridden(found: Plan) -> bool:
     return all(rules)
 
 
-def _standings(found: Sequence[PolicyCheck | PendingApproval]) -> Rendering:
+def _checks(checks: Sequence[PolicyCheck | PendingApproval]) -> Rendering:
     rows = [
-        (Toned(str(one.reference), "strong"), one.assessment.target, *step)
-        for one in found
-        for step in _steps(one.assessment) + _leaving(getattr(one, "leaving", None))
+        (Toned(str(check.reference), "strong"), check.assessment.target, *condition)
+        for check in checks
+        for condition in _conditions(check.assessment) + _leaving(getattr(check, "leaving", None))
     ]
     table = Table(columns=("version", "for", "asked for", "outcome", "how it stands"), rows=tuple(rows))
     return Rendering(tables=(table,), flat=table)
@@ -118,9 +121,9 @@ def _decided(found: DecisionResult) -> Rendering:
 
 
 VIEWS = (
-    View(ModelPolicy, one=_model_policy, references=lambda found: [found.model]),
-    View(PolicyCheck, many=_standings, references=lambda found: [str(found.reference)]),
-    View(PendingApproval, many=_standings, references=lambda found: [str(found.reference)]),
-    View(DecisionResult, one=_decided, references=lambda found: [str(found.reference)]),
-    View(Plan, one=_plan, references=lambda found: [str(found.reference)]),
+    View(ModelPolicy, render=_model_policy, references=lambda found: [found.model]),
+    View(PolicyCheck, render_list=_checks, references=lambda found: [str(found.reference)]),
+    View(PendingApproval, render_list=_checks, references=lambda found: [str(found.reference)]),
+    View(DecisionResult, render=_decided, references=lambda found: [str(found.reference)]),
+    View(Plan, render=_plan, references=lambda found: [str(found.reference)]),
 )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from mreg.cli.table import Rendering, Table, Toned, one
+from mreg.cli.table import Rendering, Table, Toned, rendering_of
 from mreg.cli.views import View
 from mreg.results.profiles import KEYS, Profile
 
 
-def _profile(found: Profile) -> Rendering:
+def _profile(profile: Profile) -> Rendering:
     rows = [
-        (key, getattr(found, key), Toned(found.origins.get(key, ""), "dim"))
+        (key, getattr(profile, key), Toned(profile.origins.get(key, ""), "dim"))
         for key in ("name", *KEYS)
-        if getattr(found, key)
+        if getattr(profile, key)
     ]
-    return one(Table(title="", columns=("key", "value", "from"), rows=tuple(rows)))
+    return rendering_of(Table(title="", columns=("key", "value", "from"), rows=tuple(rows)))
 
 
-VIEWS = (View(Profile, one=_profile, references=lambda profile: [profile.name]),)
+VIEWS = (View(Profile, render=_profile, references=lambda profile: [profile.name]),)

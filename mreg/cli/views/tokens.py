@@ -17,4 +17,4 @@ def _new_token(made: NewToken) -> Rendering:
     )
 
 
-VIEWS = (View(NewToken, one=_new_token, references=lambda made: [made.token.line]),)
+VIEWS = (View(NewToken, render=_new_token, references=lambda made: [made.token.line]),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mreg.cli.table import Rendering, Table, Toned, one
+from mreg.cli.table import Rendering, Table, Toned, rendering_of
 from mreg.cli.views import View
 from mreg.domain.text import counted
 from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
@@ -12,9 +12,9 @@ from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, V
 STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable": "bad"}
 
 
-def _checks(done: Sequence[Check]) -> Rendering:
-    rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in done)
-    return one(Table(columns=("check", "where", "outcome", "why"), rows=rows))
+def _checks(checks: Sequence[Check]) -> Rendering:
+    rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in checks)
+    return rendering_of(Table(columns=("check", "where", "outcome", "why"), rows=rows))
 
 
 def _outcome(check: Check) -> Toned:
@@ -23,19 +23,19 @@ def _outcome(check: Check) -> Toned:
     return Toned("lacks", "strong") if check.lacks else Toned("works", "good")
 
 
-def _findings(found: Sequence[Finding]) -> Rendering:
+def _findings(findings: Sequence[Finding]) -> Rendering:
     rows = tuple(
         (finding.name, Toned(finding.state, STATE_TONES[finding.state]), finding.place, finding.message, finding.remedy)
-        for finding in found
+        for finding in findings
     )
-    return one(Table(columns=("what", "state", "where", "found", "remedy"), rows=rows, optional=("where",)))
+    return rendering_of(Table(columns=("what", "state", "where", "found", "remedy"), rows=rows, optional=("where",)))
 
 
 def _garbage(found: Sequence[Garbage]) -> Rendering:
-    rows = tuple((one.kind, one.name, one.size_bytes, one.modified, one.removed) for one in found)
+    rows = tuple((item.kind, item.name, item.size_bytes, item.modified, item.removed) for item in found)
     table = Table(columns=("kind", "what", ">bytes", "modified", "removed"), rows=rows)
-    unfinished = sum(one.kind == "unfinished" for one in found)
-    total = sum(one.size_bytes for one in found)
+    unfinished = sum(item.kind == "unfinished" for item in found)
+    total = sum(item.size_bytes for item in found)
     size = counted(total, "byte")
     summary = f"{unfinished} left by killed commands, {len(found) - unfinished} of no version, {size} in all"
     return Rendering(tables=(table,), flat=table, summary=summary)
@@ -43,8 +43,8 @@ def _garbage(found: Sequence[Garbage]) -> Rendering:
 
 def _verification(found: Verification) -> Rendering:
     rows = tuple(
-        (Toned(one.problem, "bad"), str(one.checksum), ", ".join(map(str, one.versions)), one.hint)
-        for one in found.problems
+        (Toned(problem.problem, "bad"), str(problem.checksum), ", ".join(map(str, problem.versions)), problem.hint)
+        for problem in found.problems
     )
     table = Table(columns=("problem", "blob", "versions", "remedy"), rows=rows)
     blobs, size = counted(found.blobs, "blob"), counted(found.size_bytes, "byte")
@@ -53,12 +53,12 @@ def _verification(found: Verification) -> Rendering:
         summary += f" (a sample of {counted(found.all_artifacts, 'artifact')})"
     summary += f"; {len(found.problems)} wrong" if found.problems else "; all are what they should be"
     if found.unreferenced:
-        summary += f"; {of_no_version(found)} (mreg gc)"
+        summary += f"; {unreferenced(found)} (mreg gc)"
     return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
 
 
-def of_no_version(found: Verification) -> str:
-    """Return how many blobs belong to no version, and their size."""
+def unreferenced(found: Verification) -> str:
+    """Return the number and the size of the blobs that no version has."""
     return f"{counted(found.unreferenced or 0, 'blob')} of no version, {counted(found.unreferenced_bytes or 0, 'byte')}"
 
 
@@ -71,7 +71,7 @@ def _catalog_copy(copy: CatalogCopy) -> Rendering:
 
 
 def _upgrade(upgrade: Upgrade) -> Rendering:
-    steps = tuple((one.schema, one.adds) for one in upgrade.migrations)
+    steps = tuple((migration.schema, migration.adds) for migration in upgrade.migrations)
     others = "; ".join(upgrade.others)
     flat = Table(
         columns=("catalog", ">schema", ">target", "adds", "in use by", "caution", "backup"),
@@ -100,12 +100,16 @@ def _upgrade(upgrade: Upgrade) -> Rendering:
 
 
 VIEWS = (
-    View(Check, many=_checks, references=lambda check: [check.place]),
-    View(Finding, many=_findings, references=lambda finding: [finding.name] if finding.state != "fine" else []),
-    View(Garbage, many=_garbage, references=lambda garbage: [garbage.name]),
+    View(Check, render_list=_checks, references=lambda check: [check.place]),
+    View(Finding, render_list=_findings, references=lambda finding: [finding.name] if finding.state != "fine" else []),
+    View(Garbage, render_list=_garbage, references=lambda garbage: [garbage.name]),
     View(
-        Verification, one=_verification, references=lambda found: [str(problem.checksum) for problem in found.problems]
+        Verification,
+        render=_verification,
+        references=lambda found: [str(problem.checksum) for problem in found.problems],
     ),
-    View(CatalogCopy, one=_catalog_copy, references=lambda copy: [copy.last_hash]),
-    View(Upgrade, one=_upgrade, references=lambda upgrade: [str(upgrade.target if upgrade.backup else upgrade.schema)]),
+    View(CatalogCopy, render=_catalog_copy, references=lambda copy: [copy.last_hash]),
+    View(
+        Upgrade, render=_upgrade, references=lambda upgrade: [str(upgrade.target if upgrade.backup else upgrade.schema)]
+    ),
 )

@@ -1,0 +1,122 @@
+"""Suggestions for unknown commands and options: by meaning, then by spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from mreg.domain.text import nearest, quoted
+from mreg.errors import BadInput
+
+COMMANDS = {
+    "mreg": {
+        word: meant
+        for meant, words in {
+            "push": "add upload save commit put store publish",
+            "pull": "get download fetch checkout clone",
+            "list": "ls models",
+            "show": "info status view describe inspect cat",
+            "search": "find query grep filter select",
+            "compare": "diff cmp difference",
+            "register": "create new",
+            "alias": "label point unalias",
+            "tag": "tags untag",
+            "edit": "set update modify annotate",
+            "rename": "mv move",
+            "delete": "rm remove del drop destroy erase",
+            "promote": "stage transition release",
+            "rollback": "undo revert",
+            "archive": "retire deprecate",
+            "approve": "accept",
+            "reject": "decline deny veto",
+            "approvals": "pending reviews review",
+            "policy": "rules gates gate policies",
+            "deploy": "run trigger hook hooks",
+            "deployments": "jobs runs",
+            "history": "log events activity changes blame reflog",
+            "why": "explain reason",
+            "lineage": "graph tree parents ancestors provenance",
+            "verify": "check fsck checksum validate",
+            "gc": "clean cleanup prune vacuum",
+            "doctor": "diagnose health",
+            "backup": "dump snapshot",
+            "upgrade": "migrate",
+            "export": "bundle pack",
+            "import": "load unpack",
+            "serve": "server ui web start http",
+            "token": "tokens login auth",
+            "init": "setup",
+            "profile": "config configure profiles context remote settings",
+            "profile show": "whoami user where",
+            "trust": "allow",
+            "completion": "completions autocomplete",
+            "help": "man docs",
+            "--version": "version",
+        }.items()
+        for word in words.split()
+    },
+    "mreg policy": {
+        "get": "policy show", "cat": "policy show", "list": "policy show", "set": "policy apply", "add": "policy apply",
+        "test": "policy check", "validate": "policy check", "diff": "policy check", "rm": "policy remove",
+        "delete": "policy remove",
+    },
+    "mreg profile": {
+        "ls": "profile list", "get": "profile show", "current": "profile show", "info": "profile show",
+        "whoami": "profile show", "switch": "profile use", "default": "profile use", "select": "profile use",
+        "new": "profile add", "create": "profile add", "set": "profile add", "test": "profile check",
+        "doctor": "profile check",
+    },
+    "mreg audit": {"check": "audit verify", "log": "history", "show": "history", "list": "history"},
+    "mreg catalog": {"cp": "catalog copy", "mv": "catalog copy", "move": "catalog copy", "migrate": "catalog copy",
+                     "clone": "catalog copy", "upgrade": "upgrade", "backup": "backup", "restore": "restore"},
+}  # fmt: skip
+"""What people type for a command, with the command: names from git, package managers and other registries."""
+
+OPTIONS = (
+    "reason comment message msg note description why",
+    "to stage target",
+    "plan dry-run check simulate preview noop",
+    "yes confirm assume-yes no-input force non-interactive",
+    "format output-format as output",
+    "output out file dest destination o",
+    "limit max top count number head n",
+    "sort sort-by order order-by",
+    "remove delete unset rm",
+    "name model",
+    "debug verbose trace traceback v",
+    "fail-on-regression fail strict exit-code",
+    "at as-of when time date",
+    "graph dot mermaid",
+)
+"""Options of the same meaning in a line, without their dashes."""
+
+
+def no_such_command(path: str, word: str, known: Iterable[str], *, topics: Iterable[str] = ()) -> BadInput:
+    """Return the usage error for an unknown command.
+
+    Args:
+        path: The command line before the word: ``mreg``, or ``mreg profile``.
+        known: Commands that exist there.
+        topics: Topics of ``mreg help``, if that was the command.
+    """
+    meant = COMMANDS.get(path, {}).get(word.lower(), "")
+    if not meant:
+        near = nearest(word, [*topics, *known], 1)
+        prefix = path.removeprefix("mreg").lstrip()
+        meant = " ".join(filter(None, [prefix, *near])) if near else ""
+        meant = f"help {meant}" if near and near[0] in set(topics) else meant
+    hint = f"did you mean mreg {meant}?" if meant else f"{path} --help lists the commands"
+    return BadInput(f"there is no command {quoted(word)}", hint=hint)
+
+
+def option_meant(option: str, known: Collection[str]) -> str:
+    """Return the known option of the same meaning or a similar spelling; empty if there is none."""
+    word = option.lstrip("-").lower()
+    for line in OPTIONS:
+        words = line.split()
+        if word in words:
+            same = next((other for other in words if f"--{other}" in known and other != word), "")
+            if same:
+                return f"--{same}"
+    # Without the dashes, which make short words look alike.
+    near = nearest(word, [name.removeprefix("--") for name in known if name.startswith("--")], 1)
+    return f"--{near[0]}" if near else ""

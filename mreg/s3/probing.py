@@ -1,0 +1,210 @@
+"""Probes that find the traits of a store with temporary objects: nothing is assumed of a store."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from mreg.domain.digest import Digest
+from mreg.errors import MregError, Unavailable
+from mreg.s3.failures import code_of, status_of
+from mreg.s3.integrity import WRONG_DIGEST, IntegrityCheck, encoded
+from mreg.s3.traits import BARE, QUOTED, Traits
+
+if TYPE_CHECKING:
+    from mreg.s3.bucket import Bucket, ObjectStat
+
+PROBES = "probes/"
+"""Prefix of the keys of probes; probes of a catalog begin with its key, see `probes_of`."""
+
+CONTENT, OTHER = b"mreg tries what this store checks", b"other bytes"
+
+
+def find_integrity_check(bucket: Bucket) -> IntegrityCheck:
+    """Return the first method by which the store refuses an upload that does not match its checksum.
+
+    This takes one request if the store checks SHA-256 sums.
+
+    Raises:
+        Unavailable: The store cannot be written, or no method works.
+    """
+    with _probe(bucket) as (key, written):
+        for check in (IntegrityCheck.SUM, IntegrityCheck.SIGNATURE, IntegrityCheck.MD5):
+            if check is IntegrityCheck.SUM and not bucket.can_request_checksums:
+                continue
+            answer, code = _put(bucket, key, check, wrong=True)
+            written.append(answer)
+            if code in WRONG_DIGEST:
+                return check
+            if code == "SignatureDoesNotMatch":
+                # The store detected the damage, or the secret key is wrong; in that case this put fails as well.
+                written.append(_put(bucket, key, check, wrong=False)[0])
+                return check
+        answer, _ = _put(bucket, key, IntegrityCheck.TAG, wrong=False)
+        written.append(answer)
+        tag = "" if answer is None else str(answer.get("ETag", "")).strip('"')
+        if tag == hashlib.md5(CONTENT, usedforsecurity=False).hexdigest():
+            return IntegrityCheck.TAG
+        found = bucket.fetch(key)
+        if found is not None and found[0] != CONTENT:
+            raise bucket.retry.damaged()
+        raise Unavailable(
+            f"{bucket.url} can't be used: nothing tells whether an upload arrived as it was sent. The store checks "
+            "neither SHA-256 sums nor signatures nor MD5 sums, and its entity tags are not MD5 sums",
+            hint="choose another store: mreg profile list",
+        )
+
+
+def _put(bucket: Bucket, key: str, check: IntegrityCheck, *, wrong: bool) -> tuple[dict[str, Any] | None, str]:
+    """Put an object with its own checksum or a wrong one; return the response, or None and the error code."""
+    announced = OTHER if wrong else CONTENT
+    params: dict[str, Any] = {"ChecksumSHA256": encoded(hashlib.sha256(announced).digest())}
+    if check is IntegrityCheck.MD5 and wrong:
+        params = {"ContentMD5": encoded(hashlib.md5(announced, usedforsecurity=False).digest())}
+        params["ChecksumSHA256"] = encoded(hashlib.sha256(CONTENT).digest())
+    try:
+        with bucket.sending_with(check):
+            answer = bucket.call(
+                "put_object", expected=_is_refusal(check, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **params
+            )
+        return dict(bucket.genuine(answer)), ""
+    except ClientError as error:
+        return None, code_of(error)
+
+
+def _is_refusal(check: IntegrityCheck, *, wrong: bool) -> Callable[[Exception], bool]:
+    """Return a function that tells if an error refuses the checksum: it does not match, or is not supported."""
+
+    def is_refusal(error: Exception) -> bool:
+        code = code_of(error)
+        if code == "SignatureDoesNotMatch":
+            return check is IntegrityCheck.SIGNATURE and wrong
+        return code in (*WRONG_DIGEST, "NotImplemented", "InvalidArgument", "InvalidRequest") or status_of(error) == 501
+
+    return is_refusal
+
+
+@contextlib.contextmanager
+def _probe(bucket: Bucket) -> Iterator[tuple[str, list[object]]]:
+    """Yield an unused key and a list for responses; the object is removed if the list has a response at the end."""
+    key, written = f"{PROBES}{os.urandom(8).hex()}", list[object]()
+    try:
+        yield key, written
+    finally:
+        if any(written):
+            with contextlib.suppress(MregError):
+                bucket.delete(key)
+
+
+def probes_of(key: str) -> str:
+    """Return the prefix of the keys of a catalog's probes."""
+    return f"{key}.probe-"
+
+
+def is_probe(key: str, start: str) -> bool:
+    """Return whether a key is that of a probe.
+
+    Args:
+        start: Prefix of the keys of probes.
+    """
+    return re.fullmatch("[0-9a-f]{16}", key.removeprefix(start)) is not None
+
+
+def left_probes(bucket: Bucket, start: str) -> Iterator[tuple[str, ObjectStat]]:
+    """Return the existing probes: those in use at the moment, and those of killed clients."""
+    return ((key, found) for key, found in bucket.list(start) if is_probe(key, start))
+
+
+def find_etag_form(bucket: Bucket, key: str) -> Traits:
+    """Return the known traits of the bucket with the form of entity tags in If-Match that works.
+
+    A put with If-None-Match over an existing object must be refused, and so must a put with an old entity tag; a put
+    with the current tag must succeed.
+
+    Args:
+        key: Key of the catalog; the key of the probe begins with it.
+
+    Raises:
+        ConditionalWritesUnsupported: The store ignores a condition, or refuses a condition that holds.
+        Unavailable: The store cannot be written.
+    """
+    probe, number = f"{probes_of(key)}{os.urandom(8).hex()}", 0
+
+    def swap(tag: str, *, must_succeed: bool = False) -> str:
+        """Put new content and return its entity tag; if it `must_succeed`, check for a lost response."""
+        nonlocal number
+        number += 1
+        data = b"%d" % number
+        return _swap(bucket, probe, data, tag) if must_succeed else bucket.swap(probe, data, _digest(data), tag)
+
+    marked, problem, form, tried = False, "", "", False
+    try:
+        first = swap("", must_succeed=True)
+        if not first:
+            problem = NEVER
+        elif swap(""):
+            problem = IGNORED
+        else:
+            for form in (QUOTED, BARE):
+                with bucket.tags_as(form):
+                    if swap(first, must_succeed=True):
+                        problem = IGNORED if swap(first) else ""  # by now this is the tag of an earlier content
+                        break
+                problem = REFUSED
+        tried = True
+        marked = bucket.delete(probe)
+    finally:
+        if not tried:
+            with contextlib.suppress(MregError):
+                bucket.delete(probe)
+    if problem:
+        raise ConditionalWritesUnsupported(problem, versioned=marked or bucket.traits.versioned)
+    return replace(bucket.traits, tags=form)
+
+
+class ConditionalWritesUnsupported(Unavailable):
+    """Conditional writes do not work in this bucket.
+
+    Attributes:
+        problem: What is wrong with the store, as a clause.
+        versioned: The bucket has or had versioning, which can be the cause.
+    """
+
+    def __init__(self, problem: str, *, versioned: bool, hint: str = "") -> None:
+        super().__init__(problem, hint=hint)
+        self.problem = problem
+        self.versioned = versioned
+
+
+IGNORED = "the store ignores If-None-Match or If-Match, and writers would overwrite each other"
+REFUSED = "the store refuses If-Match even with the right entity tag, quoted and bare, so that no client could write"
+NEVER = "the store refuses If-None-Match although the object does not exist, so that no client could make it"
+MARKED = "a deleted object left a marker there, over which the store makes no new one"
+
+
+def revives(bucket: Bucket) -> bool:
+    """Return whether a put with If-None-Match succeeds after a delete; Ceph refuses it because of a delete marker."""
+    with _probe(bucket) as (key, written):
+        written.append(_swap(bucket, key, CONTENT, ""))
+        bucket.delete(key)
+        return bool(_swap(bucket, key, CONTENT, ""))
+
+
+def _swap(bucket: Bucket, key: str, data: bytes, tag: str) -> str:
+    """Return the new entity tag of a swap that should succeed; if the swap fails, check for a lost response."""
+    new = bucket.swap(key, data, _digest(data), tag)
+    if new:
+        return new
+    found = bucket.fetch(key)
+    return found[1] if found is not None and found[0] == data else ""
+
+
+def _digest(data: bytes) -> Digest:
+    return Digest.sha256(hashlib.sha256(data).hexdigest())

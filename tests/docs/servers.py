@@ -1,0 +1,58 @@
+"""The servers that a page needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from tests.servers import ADMIN, PostgresqlServer, Store, free_ports
+
+BUCKET = "ml-models"
+
+
+def replacements(
+    needs: Iterable[str], server: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[str, str]]:
+    """Start the servers and set the variables by which they are reached; return the addresses that differ from the page.
+
+    Args:
+        needs: Names from the page.
+        server: Returns a server by the name of its fixture.
+    """
+    port, other = free_ports(2)
+    replaced = [("mreg serve", f"mreg serve --port {port}"), ("127.0.0.1:8000", f"127.0.0.1:{port}")]
+    replaced += [('"127.0.0.1", 8080', f'"127.0.0.1", {other}'), ("127.0.0.1:8080", f"127.0.0.1:{other}")]
+    for need in needs:
+        if need == "bucket":
+            replaced.append(("http://127.0.0.1:8333", _bucket(server("s3_server"), monkeypatch)))
+        elif need == "weed":
+            s3, master, volume, filer = free_ports(4)
+            ports = f"-s3.port={s3} -master.port={master} -volume.port={volume} -filer.port={filer}"
+            replaced.append((" -s3 ", f" -s3 {ports} -s3.port.iceberg=0 -s3.port.lance=0 "))
+            replaced.append(("| weed shell", f"| weed shell -master=127.0.0.1:{master}"))
+            replaced.append(("http://127.0.0.1:8333", f"http://127.0.0.1:{s3}"))
+        elif need == "postgresql":
+            database: PostgresqlServer = server("postgresql")
+            url = database.new_catalog()
+            replaced.append(("postgresql://mreg@db.example/mreg", url))
+            replaced.append(("postgresql://mreg@db.example/mreg", url.partition("?")[0]))  # as messages name it
+        else:
+            raise ValueError(f"no such server: {need}")
+    return replaced
+
+
+def _bucket(store: Store, monkeypatch: pytest.MonkeyPatch) -> str:
+    client = store.client()
+    if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
+        client.create_bucket(Bucket=BUCKET)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for item in page.get("Contents", ()):
+            client.delete_object(Bucket=BUCKET, Key=item["Key"])
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ADMIN[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ADMIN[1])
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("MREG_ENDPOINT_URL", store.endpoint)
+    return store.endpoint
