@@ -349,7 +349,7 @@ ERRORS = (
     ("/ui/models/classifier/compare?version_a=1&version_b=7", 404, "classifier has no version 7"),
     ("/ui?q=metrics.accuracy%20%3E%3E%201", 400, "^"),
     ("/ui?q=stage%20%3D%20Nowhere", 400, "Nowhere"),
-    ("/ui?sort=nothing", 400, "nothing"),
+    ("/ui?sort=metrics", 400, "needs a key"),
     ("/ui?limit=0", 422, "query.limit"),
     ("/ui?offset=-1", 422, "query.offset"),
     ("/ui?limit=1001", 422, "query.limit"),
