@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mreg.cli.arguments import two_references
-from mreg.cli.completion import complete_words
+from mreg.cli.completion import complete_metric, complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.parameters import Command
-from mreg.errors import GateFailed
+from mreg.errors import GateFailed, NotFound
 
 if TYPE_CHECKING:
     from mreg.results.comparison import Comparison, Regression
@@ -38,6 +39,19 @@ def compare(
             help="Exit with code 3 if B is worse; tolerance 0.01 or 5% (default: all metrics, tolerance 0).",
         ),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="Metric to show, without other differences.",
+            autocompletion=complete_metric,
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    only_changed: Annotated[
+        bool, typer.Option("--only-changed", help="Hide metrics with equal values.", rich_help_panel="Output")
+    ] = False,
     ci: Annotated[
         bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
     ] = False,
@@ -50,8 +64,11 @@ def compare(
     With --fail-on-regression the exit code is 3 if a metric of B is worse than the tolerance allows, or if one version
     lacks the metric. Without it the exit code is 0.
 
+    --metric and --only-changed filter the output in every format. --fail-on-regression and --ci use all metrics.
+
     Examples:
       mreg compare churn 1 2
+      mreg compare churn 1 2 --metric accuracy --only-changed
       mreg compare churn@production churn@latest --format md
       mreg compare churn@3 other@7 --fail-on-regression accuracy:0.01
       mreg compare churn --ci --fail-on-regression
@@ -66,11 +83,34 @@ def compare(
     rules = [Tolerance.parse(text) for text in fail_on_regression or ()]
     comparison = run.registry.compare(*two_references(words))
     failed = regressions(comparison, rules)
-    run.output.result(comparison)
+    run.output.result(_chosen(comparison, metric or (), only_changed=only_changed))
     if ci:
         write_comparison(comparison, failed=[regression.metric.name for regression in failed])
     if failed:
         raise _failure(comparison, failed)
+
+
+def _chosen(comparison: Comparison, names: Sequence[str], *, only_changed: bool) -> Comparison:
+    """Return the part of a comparison that is shown.
+
+    Args:
+        names: Metrics (default: all metrics and the other differences).
+
+    Raises:
+        NotFound: Neither version has a metric.
+    """
+    known = [metric.name for metric in comparison.metrics]
+    for name in names:
+        if name not in known:
+            from mreg.domain.text import quoted
+
+            hint = f"the metrics are {', '.join(known)}" if known else "the versions have no metrics"
+            both = f"{comparison.first.reference} and {comparison.second.reference}"
+            raise NotFound(f"{both} do not have the metric {quoted(name)}", hint=hint)
+    metrics = [metric for metric in comparison.metrics if not names or metric.name in names]
+    if only_changed:
+        metrics = [metric for metric in metrics if metric.first != metric.second]
+    return replace(comparison, metrics=tuple(metrics), changes=() if names else comparison.changes)
 
 
 class CompareCommand(Command):

@@ -25,6 +25,8 @@ from mreg.domain.text import counted
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from mreg.results.changes import Deletion
 
 
@@ -59,13 +61,13 @@ def alias(
             raise BadInput("an alias to set and one to remove exclude each other", hint="give one of them")
         model = run.registry.remove_alias(model_name(words[0]), remove, override=override)
         warn_of_override(run, override)
-        run.output.result(model)
+        run.output.result(model, lambda model: _edits().alias_removed(model, run.events))
         return
     if len(words) < 2:
         raise BadInput("no alias is given", hint=f"mreg alias {words[0]} champion, or --remove champion")
     version = run.registry.set_alias(reference(words[:-1]), words[-1], override=override)
     warn_of_override(run, override)
-    run.output.result(version)
+    run.output.result(version, lambda version: _edits().alias_set(version, words[-1], run.events))
 
 
 def tag(
@@ -95,7 +97,9 @@ def tag(
     if not named or named != words[: len(named)]:
         raise BadInput("the model or version comes first", hint="mreg tag classifier@3 team=fraud")
     tags = pairs("tag", words[len(named) :])
-    run.output.result(run.registry.tag(reference(named), add=tags, remove=remove or ()))
+    tagged = run.registry.tag(reference(named), add=tags, remove=remove or ())
+    fields = [f"tags.{key}" for key in (*tags, *(remove or ()))]
+    run.output.result(tagged, lambda tagged: _edits().edited(tagged, fields, run.events))
 
 
 def edit(
@@ -143,7 +147,10 @@ def edit(
     }
     if all(value is None for value in changes.values()):
         raise BadInput("nothing to change is given", hint="mreg edit --help lists what can be changed")
-    run.output.result(run.registry.edit(reference(words), **changes))  # type: ignore[arg-type]
+    result = run.registry.edit(reference(words), **changes)  # type: ignore[arg-type]
+    fields = [field for field, value in changes.items() if value is not None and field != "directions"]
+    fields += [f"directions.{metric}" for metric in pairs("direction", directions)]
+    run.output.result(result, lambda result: _edits().edited(result, fields, run.events))
 
 
 def rename(
@@ -163,7 +170,7 @@ def rename(
     run = invocation_of(ctx)
     model = run.registry.rename(model_name(name), model_name(to), override=override)
     warn_of_override(run, override)
-    run.output.result(model)
+    run.output.result(model, lambda model: _edits().renamed(model, name))
 
 
 def delete(
@@ -196,8 +203,17 @@ def delete(
         plan = run.registry.delete(plan.reference, force=force, seen=None if yes else plan, override=override)
         warn_of_override(run, override)
     if dry_run:
-        run.output.note("this would be deleted; nothing was changed")
-    run.output.result(plan)
+        run.output.note("dry run: nothing was changed")
+    from mreg.cli.views.changes import deleted
+
+    run.output.result(plan, lambda plan: deleted(plan, dry_run=dry_run))
+
+
+def _edits() -> ModuleType:
+    """Return the module of the lines after an edit, which JSON does not need."""
+    from mreg.cli.views import edits
+
+    return edits
 
 
 def _question(plan: Deletion) -> str:

@@ -42,16 +42,18 @@ def history(
       mreg history --limit 20
       mreg history churn --at 2026-03-01T12:00
     """
+    from mreg.domain.events import Event
+
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
     if not words:
         if at is not None:
             raise BadInput("--at asks for the stages of a model", hint=f"mreg history NAME --at {at}")
-        run.output.result(run.registry.history(limit=rows))
+        run.output.results(run.registry.history(limit=rows), Event)
         return
     wanted = reference(words)
     if at is None:
-        run.output.result(run.registry.history(wanted, limit=rows))
+        run.output.results(run.registry.history(wanted, limit=rows), Event)
         return
     if wanted.selector is not None:
         raise BadInput("--at asks for the stages of a model", hint=f"mreg history {wanted.name} --at {at}")

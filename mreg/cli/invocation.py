@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import typer
 
     from mreg.cli.output import Output
+    from mreg.domain.events import Event
     from mreg.registry.local import LocalRegistry
     from mreg.registry.session import HookLog
     from mreg.results.profiles import Profile
@@ -72,7 +73,7 @@ class Invocation:
             from mreg.registry.open import open_registry
             from mreg.registry.session import HookLog
 
-            self._hook_log = HookLog()
+            self._hook_log = HookLog(events=[])
             self._registry = open_registry(
                 self.profile,
                 config=self.config,
@@ -81,6 +82,11 @@ class Invocation:
                 hook_log=self._hook_log,
             )
         return self._registry
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The events that the changes of this command recorded, in order."""
+        return (self._hook_log and self._hook_log.events) or ()
 
     @property
     def notice(self) -> Callable[[str], None]:

@@ -9,7 +9,7 @@ import typer
 from mreg.cli.arguments import count, model_name, pairs
 from mreg.cli.completion import complete_field
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import Description, Directions, Limit, PrimaryMetric, Tags
+from mreg.cli.options import ColumnNames, ColumnOrder, Description, Directions, Limit, PrimaryMetric, Tags
 
 
 def register(
@@ -41,7 +41,7 @@ def register(
     run.output.result(model)
 
 
-def list_models(ctx: typer.Context, limit: Limit = None) -> None:
+def list_models(ctx: typer.Context, columns: ColumnNames = None, sort: ColumnOrder = None, limit: Limit = None) -> None:
     """List all models with their latest versions.
 
     The list has the latest and the production version of each model with its primary metric. The model that changed
@@ -50,12 +50,16 @@ def list_models(ctx: typer.Context, limit: Limit = None) -> None:
     Examples:
       mreg list
       mreg list --limit 20 --json
+      mreg list --columns model,production,updated --sort -updated
     """
-    from mreg.results.models import ModelSummary
+    from mreg.cli.views.models import SUMMARIES, summaries
 
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
-    run.output.results(run.registry.models(limit=rows), ModelSummary)
+    models = run.registry.models(limit=rows if sort is None else None)
+    listed = models if sort is None else tuple(SUMMARIES.sort(models, sort)[:rows])
+    SUMMARIES.table((), columns)  # an unknown column is an error in every format
+    run.output.result(listed, lambda models: summaries(models, columns))
 
 
 def search(
@@ -75,6 +79,7 @@ def search(
             autocompletion=complete_field,
         ),
     ] = None,
+    columns: ColumnNames = None,
     limit: Limit = None,
 ) -> None:
     """Find versions by metrics, tags and other fields.
@@ -88,9 +93,12 @@ def search(
       mreg search "name like 'team/%' and created_at > '2026-03-01'"
     """
     from mreg.cli import times
-    from mreg.domain.model import ModelVersion
+    from mreg.cli.views.models import version_columns, versions_with_references
 
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
     wanted = times.expression(expression, run.output)
-    run.output.results(run.registry.search(wanted, sort=sort, limit=rows), ModelVersion)
+    found = run.registry.search(wanted, sort=sort, limit=rows)
+    if columns is not None:
+        version_columns(found).table((), columns)  # an unknown column is an error in every format
+    run.output.result(found, lambda versions: versions_with_references(versions, columns))

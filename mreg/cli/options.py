@@ -29,6 +29,21 @@ ReferenceArgument = Annotated[
 ]
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="Model.", autocompletion=complete_model)]
 Limit = Annotated[str | None, typer.Option("--limit", metavar="N", help="Maximum number of rows.")]
+ColumnNames = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="NAME,...",
+        help="Columns of the table, in this order (JSON has all keys).",
+        rich_help_panel="Output",
+    ),
+]
+ColumnOrder = Annotated[
+    str | None,
+    typer.Option(
+        "--sort", metavar="[-]COLUMN", help="Sort column; '-' sorts in descending order.", rich_help_panel="Output"
+    ),
+]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Reason, recorded in the audit trail.")]
 Description = Annotated[
     str | None, typer.Option("--description", metavar="TEXT", help="Description.", rich_help_panel=METADATA)

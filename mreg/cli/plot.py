@@ -38,7 +38,8 @@ def trend(found: ModelVersions | ModelVersion, metric: str | None) -> Trend:
         raise BadInput("a trend is of a model, not of one version", hint="mreg show NAME --plot METRIC")
     model: ModelVersions = found  # type: ignore[assignment]
     name = metric or model.metric
-    points = [(version.version, version.metrics[name]) for version in reversed(versions) if name in version.metrics]
+    ordered = sorted(versions, key=lambda version: version.version)
+    points = [(version.version, version.metrics[name]) for version in ordered if name in version.metrics]
     if not points:
         known = sorted({key for version in versions for key in version.metrics})
         limited = len(versions) < model.model.version_count

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from mreg import streams
-from mreg.domain.text import printable
+from mreg.domain.text import printable, size_text
 
 QUIET_SECONDS = 1.0
 """Work that takes less time shows no bar and does not import rich."""
@@ -73,7 +73,7 @@ class ByteProgress:
         rate = done / seconds if seconds else 0.0
         left = f", {(total - done) / rate:.0f} s left" if rate else ""
         share = f"{100 * done // total} %" if total else "0 %"
-        text = f"{self.label}: {share}, {_bytes(done)} of {_bytes(total)}, {_bytes(rate)}/s{left}"
+        text = f"{self.label}: {share}, {size_text(done)} of {size_text(total)}, {size_text(int(rate))}/s{left}"
         streams.say(text)
 
     def close(self) -> None:
@@ -81,11 +81,3 @@ class ByteProgress:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

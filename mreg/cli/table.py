@@ -4,27 +4,44 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mreg.domain.model import ModelStage
 
-STAGE_TONES = {"Production": "good", "Staging": "strong", "Archived": "dim"}
+STAGE_TONES = {"Production": "good", "Staging": "next", "Archived": "dim"}
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """First characters of a text that a spreadsheet reads as a formula, with the full-width forms."""
 
-Cell = str | int | float | bool | datetime | None
+HEADINGS = {"bytes": "size"}
+"""Names of columns and facts on a terminal and in Markdown, where they differ from those for programs."""
+
+
+class Size(int):
+    """A number of bytes, exact for programs and with a unit for people."""
+
+
+class Items(tuple[str, ...]):
+    """A list in a cell. A terminal shows as many items as fit on one line."""
+
+
+Cell = str | int | float | bool | datetime | Size | Items | None
 
 
 @dataclass(frozen=True, slots=True)
 class Toned:
-    """A cell with a tone (``good``, ``bad``, ``dim``, ``strong``). The text has the same meaning without colour."""
+    """A cell with a tone (``good``, ``bad``, ``next``, ``dim``, ``strong``); the text has the same meaning without it.
+
+    Attributes:
+        mark: Text after the value on a terminal and in Markdown.
+    """
 
     value: Cell
     tone: str
+    mark: str = ""
 
 
 Row = tuple[Cell | Toned, ...]
@@ -49,6 +66,9 @@ class Table:
         columns: Names. A column whose name begins with ``>``, which is not shown, is aligned to the right.
         facts: The table has two columns, name and value, and a terminal shows no header.
         optional: Columns that a narrow terminal leaves out, in this order; the other formats have all columns.
+        wide: Columns that a narrow terminal wraps before it leaves other columns out.
+        complete: Columns without a value in any row are shown on a terminal, too.
+        empty: Text on a terminal if there are no rows.
     """
 
     title: str = ""
@@ -56,20 +76,25 @@ class Table:
     rows: tuple[Row, ...]
     facts: bool = False
     optional: tuple[str, ...] = ()
-
-    def without(self, column: str) -> Table:
-        """Return the table without a column."""
-        index = self.columns.index(column)
-        return replace(
-            self,
-            columns=self.columns[:index] + self.columns[index + 1 :],
-            rows=tuple(row[:index] + row[index + 1 :] for row in self.rows),
-        )
+    wide: tuple[str, ...] = ()
+    complete: bool = False
+    empty: str = "nothing"
 
     @property
     def names(self) -> tuple[str, ...]:
         """The column names, without the sign of alignment."""
         return tuple(column.removeprefix(">") for column in self.columns)
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The column names on a terminal and in Markdown."""
+        return tuple(HEADINGS.get(name, name) for name in self.names)
+
+    def for_people(self) -> tuple[Row, ...]:
+        """Return the rows on a terminal and in Markdown."""
+        if not self.facts:
+            return self.rows
+        return tuple((HEADINGS.get(str(row[0]), row[0]), *row[1:]) for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +112,11 @@ class Rendering:
     flat: Table
     summary: str = ""
     marker: str = ""
+
+
+def short_digest(text: str) -> str:
+    """Return a digest with 12 of its digits, other texts unchanged."""
+    return text[:19] if text.startswith("sha256:") else text
 
 
 def rendering_of(table: Table) -> Rendering:
@@ -110,28 +140,44 @@ def exact(cell: Cell | Toned) -> str:
         from mreg.domain.events import time_text
 
         return time_text(value)
+    if isinstance(value, Items):
+        return ", ".join(value)
     return value if isinstance(value, str) else repr(value)
 
 
-def short(cell: Cell | Toned, zone: tzinfo | None = None) -> str:
-    """Return the text of a cell for people: up to six significant digits, times to the second with their zone.
+def short(cell: Cell | Toned, zone: tzinfo | None = None, *, seconds: bool = False) -> str:
+    """Return the text of a cell for people: up to six significant digits, sizes with a unit, times with their zone.
 
     Args:
         zone: The zone of times (default: the local zone).
+        seconds: Times to the second (default: to the minute).
     """
     value = cell.value if isinstance(cell, Toned) else cell
     if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, datetime):
-        return _zoned(value, zone)
-    return exact(cell)
+        text = f"{value:.6g}"
+    elif isinstance(value, Size):
+        from mreg.domain.text import size_text
+
+        text = size_text(value)
+    elif isinstance(value, datetime):
+        text = _zoned(value, zone, seconds=seconds)
+    else:
+        text = exact(value)
+    return f"{text} {cell.mark}".strip() if isinstance(cell, Toned) and cell.mark else text
 
 
-def _zoned(at: datetime, zone: tzinfo | None) -> str:
-    """Return a time such as ``2026-03-01 12:00:34+01:00``, which ``--at`` and search read as well."""
+def _zoned(at: datetime, zone: tzinfo | None, *, seconds: bool) -> str:
+    """Return a time such as ``2026-03-01 12:00 CET``, which ``--at`` and search read as well."""
     with contextlib.suppress(ValueError, OverflowError, OSError):  # years outside of the local zone's range stay in UTC
         at = at.astimezone(zone)
-    return at.isoformat(" ", "seconds").replace("+00:00", "Z")
+    text = at.replace(tzinfo=None).isoformat(" ", "seconds" if seconds else "minutes")
+    return f"{text} {zone_name(at)}"
+
+
+def zone_name(at: datetime) -> str:
+    """Return the abbreviation of the zone of a time, or the offset if the system has no abbreviation for it."""
+    name = at.tzname() or ""
+    return name if name.isascii() and name.isalnum() and len(name) <= 5 else at.isoformat()[-6:]
 
 
 def plain_lines(table: Table) -> Sequence[str]:
@@ -170,10 +216,13 @@ def markdown(rendering: Rendering) -> str:
     for table in rendering.tables:
         if table.title:
             lines += [f"### {markdown_cell(table.title)}", ""]
-        names = table.names if not table.facts else ("", "")
+        names = table.headings if not table.facts else ("", "")
         lines.append("| " + " | ".join(markdown_cell(name) for name in names) + " |")
         lines.append("|" + "|".join("---:" if column.startswith(">") else "---" for column in table.columns) + "|")
-        lines += ["| " + " | ".join(markdown_cell(short(cell, UTC)) for cell in row) + " |" for row in table.rows]
+        lines += [
+            "| " + " | ".join(markdown_cell(short(cell, UTC, seconds=table.facts)) for cell in row) + " |"
+            for row in table.for_people()
+        ]
         lines.append("")
     if rendering.summary:
         lines += [markdown_cell(rendering.summary), ""]

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from mreg import streams
-from mreg.cli.table import Cell, Rendering, Table, Toned, short
+from mreg.cli.table import Cell, Items, Rendering, Table, Toned, short
 from mreg.domain.text import printable
 
-GAP = 3
+GAP = 2
 """Characters between two columns."""
 
-TONES = {"good": "green", "bad": "red", "dim": "dim", "strong": "bold"}
+NARROW = 24
+"""Minimum width of a column of long texts; a narrow terminal leaves other columns out rather than wrap it further."""
+
+MORE = ", ..."
+
+TONES = {"good": "green", "bad": "red", "next": "cyan", "dim": "dim", "strong": "bold"}
+"""Colours that can be read on light and dark backgrounds."""
 
 
 def console() -> Console:
@@ -45,56 +52,84 @@ def print_rendering(rendering: Rendering) -> None:
     out = console()
     ascii_only = not streams.is_utf8("stdout")
     for index, table in enumerate(rendering.tables):
-        if index and rendering.tables[index - 1].facts:
+        if index:
             out.print()
         if table.title:
             out.print(_text(table.title, "bold", ascii_only=ascii_only))
         if table.rows:
-            fitting, left_out = _fitting(table, out.width)
-            out.print(_drawn(fitting, ascii_only=ascii_only))
+            drawn, left_out = _drawn(table, out.width, ascii_only=ascii_only)
+            out.print(drawn)
             if left_out:
-                note = f"{', '.join(left_out)}: not shown in {out.width} columns; --format plain has all"
+                note = f"hidden: {', '.join(left_out)} (--format plain shows all)"
                 out.print(_text(note, "dim", ascii_only=ascii_only))
         elif not table.facts:
-            out.print(Text("nothing", style="dim"))
+            out.print(Text(table.empty, style="dim"))
     if rendering.summary:
+        if rendering.tables:
+            out.print()
         out.print(_text(rendering.summary, "", ascii_only=ascii_only))
 
 
-def _fitting(table: Table, width: int) -> tuple[Table, list[str]]:
-    """Return the table without the optional columns that do not fit, and the names of these columns."""
-    left_out: list[str] = []
-    for column in table.optional:
-        cells = zip(table.names, *([printable(short(cell)) for cell in row] for row in table.rows), strict=True)
-        if sum(max(map(len, texts)) + GAP for texts in cells) <= width:
-            break
-        table = table.without(column)
-        left_out.append(column.removeprefix(">"))
-    return table, left_out[::-1]
-
-
-def _drawn(table: Table, *, ascii_only: bool) -> RichTable:
+def _drawn(table: Table, width: int, *, ascii_only: bool) -> tuple[RichTable, list[str]]:
+    """Return the drawn table, and the headings of the columns that do not fit."""
+    rows = table.for_people()
+    texts = [[printable(short(row[place], seconds=table.facts)) for row in rows] for place in range(len(table.columns))]
+    heads = [printable(heading) for heading in table.headings]
+    natural = [
+        max(map(cell_len, column), default=0) if table.facts else max(map(cell_len, (heads[place], *column)))
+        for place, column in enumerate(texts)
+    ]
+    shown, left_out = _fitting(table, natural, width, [any(column) for column in texts])
+    room = width - sum(natural[place] + GAP for place in shown if table.columns[place] not in table.wide)
     drawn = RichTable(
-        box=box.ASCII if ascii_only and not table.facts else (None if table.facts else box.SIMPLE_HEAD),
-        show_header=not table.facts,
-        pad_edge=False,
-        header_style="bold",
+        box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=not table.facts, header_style="bold"
     )
-    for index, column in enumerate(table.columns):
+    for place in shown:
+        column = table.columns[place]
         drawn.add_column(
-            _text(column.removeprefix(">"), "", ascii_only=ascii_only),
+            _text(heads[place], "", ascii_only=ascii_only),
             justify="right" if column.startswith(">") else "left",
             overflow="fold",
-            style="dim" if table.facts and index == 0 else "",
+            no_wrap=not table.facts and column not in table.wide and room >= NARROW,
+            style="dim" if table.facts and place == 0 else "",
         )
-    for row in table.rows:
-        drawn.add_row(*(_cell(cell, ascii_only=ascii_only) for cell in row))
-    return drawn
+    for index, row in enumerate(rows):
+        drawn.add_row(*(_cell(row[place], texts[place][index], room, ascii_only=ascii_only) for place in shown))
+    return drawn, [heads[place] for place in left_out]
 
 
-def _cell(cell: Cell | Toned, *, ascii_only: bool) -> Text:
+def _fitting(table: Table, natural: Sequence[int], width: int, filled: Sequence[bool]) -> tuple[list[int], list[int]]:
+    """Return the places of the columns that are shown, and of those that do not fit."""
+    places = [place for place in range(len(natural)) if filled[place] or table.facts or table.complete]
+    left_out: list[int] = []
+    for column in table.optional:
+        needed = (min(natural[p], NARROW) if table.columns[p] in table.wide else natural[p] for p in places)
+        if sum(needed) + GAP * (len(places) - 1) <= width:
+            break
+        place = table.columns.index(column)
+        if place in places:
+            places.remove(place)
+            left_out.append(place)
+    return places, sorted(left_out)
+
+
+def _cell(cell: Cell | Toned, text: str, room: int, *, ascii_only: bool) -> Text:
     tone = TONES.get(cell.tone, "") if isinstance(cell, Toned) else ""
-    return _text(short(cell), tone, ascii_only=ascii_only)
+    value = cell.value if isinstance(cell, Toned) else cell
+    if isinstance(value, Items) and cell_len(text) > room:
+        text = _cut([printable(item) for item in value], room)
+    return _text(text, tone, ascii_only=ascii_only)
+
+
+def _cut(items: Sequence[str], room: int) -> str:
+    """Return as many items as fit into one line, at least the first, and a sign that there are more."""
+    text = items[0]
+    for item in items[1:]:
+        longer = f"{text}, {item}"
+        if cell_len(longer) + len(MORE) > room:
+            return text + MORE
+        text = longer
+    return text
 
 
 def _text(text: str, style: str, *, ascii_only: bool) -> Text:

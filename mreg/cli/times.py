@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from mreg.cli.table import zone_name
 from mreg.domain.events import invalid_time, read_time
 
 if TYPE_CHECKING:
@@ -14,9 +15,14 @@ if TYPE_CHECKING:
 def instant(text: str, output: Output) -> str:
     """Return a time with its zone; standard error says how a time without one was understood.
 
+    A time as a table shows it, with the abbreviation of the local zone (``2026-03-01 12:00 CET``), has a zone.
+
     Raises:
         BadInput: The text is not a valid time.
     """
+    named = _named(text)
+    if named is not None:
+        return named
     naive = read_time(text)
     if naive.tzinfo is not None:
         return text
@@ -34,6 +40,24 @@ def instant(text: str, output: Output) -> str:
     else:
         output.note(f"{text} is local time (UTC{local.isoformat()[len(naive.isoformat()) :]}): {found}")
     return found
+
+
+def _named(text: str) -> str | None:
+    """Return a time that ends in UTC or in the abbreviation of the local zone, with its offset; None for others."""
+    start, _, name = text.rpartition(" ")
+    try:
+        naive = datetime.fromisoformat(start)
+        if naive.tzinfo is not None:
+            return None
+        if name == "UTC":
+            return _text(naive.replace(tzinfo=UTC))
+        for fold in (0, 1):  # the two abbreviations tell the two times of the same text apart
+            local = _utc(naive.replace(fold=fold)).astimezone()
+            if local.replace(tzinfo=None) == naive and zone_name(local) == name:
+                return local.isoformat()
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
 
 
 def expression(text: str, output: Output) -> str:

@@ -45,7 +45,9 @@ def trust(
             raise BadInput("--list takes no folder and no --remove", hint="mreg trust --list")
         import os
 
-        run.output.result(trusted_folders(os.environ))
+        from mreg.results.configuration import TrustedFolder
+
+        run.output.results(trusted_folders(os.environ), TrustedFolder)
         return
     if remove:
         removed = distrust_folder(folder)

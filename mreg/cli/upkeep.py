@@ -10,7 +10,7 @@ from mreg.cli.arguments import duration, parse_fraction
 from mreg.cli.completion import complete_reference
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Yes
-from mreg.domain.text import counted
+from mreg.domain.text import size_text
 from mreg.errors import BadInput, Corrupt, Unavailable
 
 
@@ -83,7 +83,7 @@ def collect(
         shown = run.registry.gc(grace=age)
         if shown:
             size = sum(garbage.size_bytes for garbage in shown)
-            run.output.confirm(f"remove garbage: {len(shown)} found, {counted(size, 'byte')}?", yes=yes)
+            run.output.confirm(f"remove garbage: {len(shown)} found, {size_text(size)}?", yes=yes)
     # More can become garbage before the answer; remove only the garbage that was shown.
     found = run.registry.gc(grace=age, remove=remove, seen=shown)
     run.output.results(found, Garbage)

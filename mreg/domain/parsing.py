@@ -46,10 +46,10 @@ def parse(text: str) -> Expression | None:
 
 
 def with_instants(text: str, instant: Callable[[str], str]) -> str:
-    """Return a search expression with a zone added to each time that lacks one.
+    """Return a search expression with a zone added to each time that lacks one or names it by an abbreviation.
 
     Args:
-        instant: Returns a time without a zone as a time with one.
+        instant: Returns a time with its zone as an offset.
 
     Raises:
         BadInput: The expression cannot be parsed, or ``instant`` refuses a time.
@@ -57,18 +57,28 @@ def with_instants(text: str, instant: Callable[[str], str]) -> str:
     _check_length("search expression", text)
     if not text.strip():
         return text
-    parser = _Parser(text)
+    parser = _Parser(text, any_time=True)
     parser.whole()
     for start, end, time in reversed(parser.times):
-        if read_time(time).tzinfo is None:
-            text = f"{text[:start]}'{instant(time)}'{text[end:]}"
+        if not _has_offset(time):
+            try:
+                text = f"{text[:start]}'{instant(time)}'{text[end:]}"
+            except BadInput as error:
+                raise parser.wrong(f"{error.message} ({error.hint})", start) from None
     if len(text) > LENGTH_LIMIT:
         raise BadInput(
-            f"the search expression has {len(text)} characters with the zones of its times; "
+            f"the search expression has {len(text)} characters after zones were added to its times; "
             f"the limit is {LENGTH_LIMIT}",
-            hint="ask in several searches",
+            hint="split it into several searches",
         )
     return text
+
+
+def _has_offset(time: str) -> bool:
+    try:
+        return read_time(time).tzinfo is not None
+    except BadInput:
+        return False
 
 
 def parse_gate(text: str) -> Expression:
@@ -79,7 +89,7 @@ def parse_gate(text: str) -> Expression:
     """
     _check_length("gate", text)
     if not text.strip():
-        raise BadInput("a gate is empty", hint="write it as accuracy >= 0.9")
+        raise BadInput("a gate is empty", hint="write for example accuracy >= 0.9")
     return _Parser(text, gate=True).whole()
 
 
@@ -128,9 +138,11 @@ class _Token:
 class _Parser:
     """Recursive descent over the tokens of a text."""
 
-    def __init__(self, text: str, *, gate: bool = False) -> None:
+    def __init__(self, text: str, *, gate: bool = False, any_time: bool = False) -> None:
         self.text = text
         self.gate = gate
+        self.any_time = any_time
+        """Times are not checked."""
         self.tokens = self._tokens()
         self.place = 0
         self.depth = 0
@@ -146,8 +158,8 @@ class _Parser:
             if not match or not match.lastgroup:
                 start = len(self.text) - len(self.text[at:].lstrip())
                 if self.text[start] in "'\"":
-                    raise self.wrong("this string has no end", start)
-                raise self.wrong(f"{quoted(self.text[start])} means nothing here", start)
+                    raise self.wrong("unterminated string", start)
+                raise self.wrong(f"unexpected {quoted(self.text[start])}", start)
             tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
             at = match.end()
         tokens.append(_Token("end", "", len(self.text)))
@@ -181,7 +193,7 @@ class _Parser:
 
     def end(self) -> None:
         if self.tokens[self.place].kind != "end":
-            raise self.wrong(f"expected 'and', 'or' or the end, not {quoted(self.tokens[self.place].text)}")
+            raise self.wrong(f"expected 'and', 'or' or the end, got {quoted(self.tokens[self.place].text)}")
 
     def any(self) -> Expression:
         operands = [self.every()]
@@ -242,7 +254,7 @@ class _Parser:
         if self.take("like"):
             if field.kind is FieldKind.NUMBER:
                 raise self.wrong(
-                    f"{printable(str(field))} is a number, and 'like' compares text", self.tokens[self.place - 1].at
+                    f"'like' compares text, and {printable(str(field))} is a number", self.tokens[self.place - 1].at
                 )
             found: Expression = Compare(field, "like", (self.string(),))
         elif self.take("in"):
@@ -274,7 +286,7 @@ class _Parser:
     def string(self) -> str:
         token = self.tokens[self.place]
         if token.kind != "string":
-            raise self.wrong("expected a text in quotes")
+            raise self.wrong("expected a quoted string")
         self.place += 1
         return _unquoted(token.text)
 
@@ -299,7 +311,7 @@ class _Parser:
             try:
                 check_alias(place)
             except BadInput:
-                raise self.wrong(f"{quoted(place)} is no stage and can be no alias", token.at) from None
+                raise self.wrong(f"{quoted(place)} is neither a stage nor a valid alias", token.at) from None
         if not metric:
             raise self.wrong(f"{quoted(place + '.')} needs a metric, such as {place}.accuracy", token.at)
         factor: MetricValue = self.number() if self.take("*") else 1
@@ -319,7 +331,7 @@ class _Parser:
         try:
             value = parse_metric("number", token.text)
         except BadInput:
-            raise self.wrong(f"{quoted(token.text)} is no number that a 64-bit float can hold") from None
+            raise self.wrong(f"{quoted(token.text)} does not fit into a 64-bit float") from None
         self.place += 1
         return value
 
@@ -329,22 +341,24 @@ class _Parser:
             if token.kind != "number":
                 near = nearest(field.key, FIELDS, 1) if field.group == "metrics" else ()
                 rest = f"; did you mean the field {near[0]}?" if near else ""
-                raise self.wrong(f"{printable(str(field))} is a number and can't be compared with {quoted(text)}{rest}")
+                raise self.wrong(
+                    f"{printable(str(field))} is a number and cannot be compared with {quoted(text)}{rest}"
+                )
             try:
                 return parse_metric(str(field), text)
             except BadInput:
-                raise self.wrong(f"{quoted(text)} is no number that a 64-bit float can hold") from None
+                raise self.wrong(f"{quoted(text)} does not fit into a 64-bit float") from None
         try:
             if kind is FieldKind.STAGE:
                 return ModelStage.parse(text).value
             if kind is FieldKind.STATUS:
                 return ModelStatus(text.lower()).value
             if kind is FieldKind.TIME:
-                found = parse_time(text)
+                found = text if self.any_time else parse_time(text)
                 self.times.append((token.at, token.at + len(token.text), text))
                 return found
         except BadInput as error:
             raise self.wrong(f"{error.message} ({error.hint})") from None
         except ValueError:
-            raise self.wrong(f"{quoted(text)} is no status") from None
+            raise self.wrong(f"invalid status {quoted(text)}") from None
         return text

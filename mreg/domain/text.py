@@ -97,6 +97,18 @@ def counted(count: int, noun: str, several: str = "") -> str:
     return f"{count:,} {noun if count == 1 else several or noun + 's'}"
 
 
+def size_text(count: int) -> str:
+    """Return a number of bytes with three digits, in the largest decimal unit of which it has at least one."""
+    if count < 1_000:
+        return counted(count, "byte")
+    value = float(count)
+    for unit in ("kB", "MB", "GB", "TB", "PB"):
+        value /= 1_000
+        if value < 999.5 or unit == "PB":
+            break
+    return f"{value:.3g} {unit}"
+
+
 def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Return at most ``count`` known words that are similar to a word, most similar first."""
     from difflib import get_close_matches
@@ -121,7 +133,7 @@ def check_key(kind: str, key: str) -> str:
         raise BadInput(f"the {kind} name {quoted(key)} has {len(key)} characters; the limit is {KEY_LIMIT}")
     if not key.isprintable() or "=" in key or key != key.strip():
         raise BadInput(
-            f"the {kind} name {quoted(key)} can't be used",
+            f"invalid {kind} name {quoted(key)}",
             hint="use printable characters without '=' and without spaces at the ends",
         )
     return key
@@ -155,7 +167,7 @@ def check_line(what: str, text: str) -> str:
     """
     if not text or text != text.strip() or not text.isprintable() or len(text) > KEY_LIMIT:
         raise BadInput(
-            f"the {what} {quoted(text)} can't be used",
+            f"invalid {what} {quoted(text)}",
             hint=f"use 1 to {KEY_LIMIT} printable characters without spaces at the ends",
         )
     return text
@@ -167,7 +179,7 @@ def _check(what: str, text: str, limit: int) -> str:
     if len(text) > limit:
         raise BadInput(f"{what} has {len(text)} characters; the limit is {limit}")
     if "\0" in text:
-        raise BadInput(f"{what} holds a NUL character")
+        raise BadInput(f"{what} contains a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:

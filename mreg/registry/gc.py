@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mreg.catalog.removals import RemovalWriter
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
-from mreg.domain.text import counted
+from mreg.domain.text import counted, size_text
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.needed import needed_blobs
 from mreg.registry.session import Session
@@ -43,7 +43,7 @@ def gc(
     """See `mreg.Registry.gc`."""
     grace = GRACE if grace is None else grace
     if grace < timedelta(0):
-        raise BadInput("a grace period can't be negative")
+        raise BadInput("the grace period cannot be negative")
     now = session.now()
     names = None if seen is None else {(garbage.kind, garbage.name) for garbage in seen}
 
@@ -56,8 +56,8 @@ def gc(
         *_unreferenced(session, now - grace, younger, wanted, remove=remove),
     )
     notices = (
-        arriving.notice("unfinished upload", "unfinished uploads", "a push could still be writing"),
-        younger.notice("blob of no version", "blobs of no version", "to list all: mreg gc --grace 0s"),
+        arriving.notice("unfinished upload", "a push can still write to it"),
+        younger.notice("unreferenced blob", "to list all: mreg gc --grace 0s"),
     )
     for notice in filter(None, notices):
         session.notice(notice)
@@ -78,14 +78,14 @@ class _Younger:
         self.size_bytes += size
         self.oldest = modified if self.oldest is None else min(self.oldest, modified)
 
-    def notice(self, singular: str, plural: str, more: str) -> str:
+    def notice(self, noun: str, more: str) -> str:
         if self.oldest is None:
             return ""
-        what, first = (singular, "it") if self.count == 1 else (plural, "the first")
+        first = "it" if self.count == 1 else "the first"
         at = time_text(self.oldest + self.grace + timedelta(seconds=1))[:19]  # whole seconds, not too early
         return (
-            f"left alone: {self.count} {what}, {counted(self.size_bytes, 'byte')}, younger than {_span(self.grace)}; "
-            f"{first} can be removed from {at}Z; {more}"
+            f"too young to remove: {counted(self.count, noun)}, {size_text(self.size_bytes)}, within the grace period "
+            f"of {_span(self.grace)}; {first} can be removed from {at}Z; {more}"
         )
 
 
@@ -138,7 +138,7 @@ def _unreferenced(
     except Corrupt as error:
         if not old:
             return  # there is nothing to remove, and mreg verify reports the damage
-        error.message = f"what can be removed is not known: {error.message}"
+        error.message = f"cannot find the unreferenced blobs: {error.message}"
         raise
     for digest in stored.keys() - old.keys() - needed:
         younger.add(stored[digest].size, stored[digest].modified)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.catalog import Catalog
     from mreg.catalog.reader import Reader
-    from mreg.catalog.writer import Writer
+    from mreg.catalog.writer import Observer, Writer
+    from mreg.domain.events import Event
     from mreg.domain.hook import Deployment, Hook
     from mreg.results.changes import StageChange
     from mreg.results.profiles import Profile
@@ -22,15 +23,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class HookLog:
-    """The hooks that a registry ran for its changes, in order.
+    """The hooks that a registry ran for its changes, in order; optionally with the events of the changes.
 
     Attributes:
-        deployments: Each run with its outcome.
+        deployments: Each run of a hook with its outcome.
         rollbacks: The rollbacks after failed hooks.
+        events: The events that the changes recorded; None if they are not collected.
     """
 
     deployments: list[Deployment] = field(default_factory=list)
     rollbacks: list[StageChange] = field(default_factory=list)
+    events: list[Event] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class Session:
         hooks: Hooks that changes trigger, from the user's own profile.
         pull_records: Returns the user's records of pulled folders, None without a home folder.
         enqueued: Keys of the deployments that this session enqueued and has not run yet.
-        hook_log: The hooks that this session ran.
+        hook_log: The hooks that this session ran, and the events of its changes.
     """
 
     profile: Profile
@@ -88,10 +91,28 @@ class Session:
             queue.keys.clear()  # the transaction can be retried
             return fn(writer)
 
-        value = self.catalog.write(work, actor=self.actor(), at=self.now(), observer=queue)
+        value = self._write(work, queue)
         self.enqueued.update(queue.keys)
         return value
 
     def write_quietly(self, fn: Callable[[Writer], T]) -> T:
         """`write` without hooks, for the bookkeeping of hooks and garbage collection."""
-        return self.catalog.write(fn, actor=self.actor(), at=self.now())
+        return self._write(fn)
+
+    def _write(self, fn: Callable[[Writer], T], observer: Observer | None = None) -> T:
+        """Run ``fn`` in a transaction; `hook_log` gets the events that it recorded."""
+        recorded: list[Event] = []
+
+        def observe(writer: Writer, event: Event) -> None:
+            recorded.append(event)
+            if observer is not None:
+                observer(writer, event)
+
+        def work(writer: Writer) -> T:
+            recorded.clear()  # the transaction can be retried
+            return fn(writer)
+
+        value = self.catalog.write(work, actor=self.actor(), at=self.now(), observer=observe)
+        if self.hook_log.events is not None:
+            self.hook_log.events.extend(recorded)
+        return value

@@ -108,22 +108,22 @@ def test_gc_says_how_much_is_younger_than_the_grace(command: Mreg, registry: mre
     for name in ("a", "b"):
         push(registry, name * 500_000, name=name)
         registry.delete(name)
-    assert command("verify", "--format", "table").out.count("2 blobs of no version, 1,000,000 bytes (mreg gc)") == 1
+    assert command("verify", "--format", "table").out.count("2 unreferenced blobs, 1 MB (mreg gc)") == 1
     done = command("gc", "--json")
     assert json.loads(done.out) == []
     told = re.fullmatch(
-        r"left alone: 2 blobs of no version, 1,000,000 bytes, younger than 24h; the first can be removed from "
+        r"too young to remove: 2 unreferenced blobs, 1 MB, within the grace period of 24h; the first can be removed from "
         r"(\S+Z); to list all: mreg gc --grace 0s\n",
         done.err,
     )
     assert told
     shown = command("gc", "--grace", "0s", "--json")
     assert sum(one["size_bytes"] for one in json.loads(shown.out)) == 1_000_000
-    assert "left alone" not in shown.err
+    assert "too young" not in shown.err
     assert command("gc", "-q").err == ""
     age(registry, 3600 * 25)
     old = command("gc")
-    assert "left alone" not in old.err
+    assert "too young" not in old.err
     assert len(old.out.splitlines()) == 3
 
 
@@ -134,11 +134,14 @@ def test_gc_says_it_once_and_also_when_it_removes(command: Mreg, registry: mreg.
     push(registry, "young", name="b")
     registry.delete("b")
     done = command("gc", "--grace", "90m", "--remove", "--yes")
-    assert "left alone: 1 blob of no version, 5 bytes, younger than 90m; it can be removed from 2" in done.err
+    assert (
+        "too young to remove: 1 unreferenced blob, 5 bytes, within the grace period of 90m; it can be removed from 2"
+        in done.err
+    )
     assert len(done.out.splitlines()) == 2
     again = command("gc", "--grace", "90m", "--remove")  # finds nothing, so asks nothing
     assert again.code == 0
-    assert again.err.count("left alone") == 1
+    assert again.err.count("too young") == 1
 
 
 def test_gc_tells_of_young_uploads_too(command: Mreg, registry: mreg.Registry) -> None:
@@ -149,8 +152,11 @@ def test_gc_tells_of_young_uploads_too(command: Mreg, registry: mreg.Registry) -
     found = [one.name for one in registry.gc(grace=timedelta(0))]
     assert found == []
     done = command("gc", "--grace", "0s")
-    assert "left alone: 1 unfinished upload, 4 bytes, younger than 1h; it can be removed from 2" in done.err
-    assert "a push could still be writing" in done.err
+    assert (
+        "too young to remove: 1 unfinished upload, 4 bytes, within the grace period of 1h; it can be removed from 2"
+        in done.err
+    )
+    assert "a push can still write to it" in done.err
 
 
 POLICIES = [

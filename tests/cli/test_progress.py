@@ -22,7 +22,7 @@ def test_lines_tell_share_rate_and_time_left(
     bar.close()
     assert capsys.readouterr().err.splitlines() == [
         "push: 50 %, 500 kB of 1 MB, 50 kB/s, 10 s left",
-        "push: 100 %, 1 MB of 1 MB, 48 kB/s, 0 s left",
+        "push: 100 %, 1 MB of 1 MB, 47.6 kB/s, 0 s left",
         "push: 10 %, 100 kB of 1 MB, 10 kB/s, 90 s left",
     ]
 

@@ -103,7 +103,7 @@ def test_a_promotion_deploys_a_service_and_a_broken_model_is_rolled_back() -> No
     answers = [json.loads(line) for line in out.splitlines() if line.startswith('{"digit"')]
     assert answers == [{"digit": 0, "model": f"digits@{version}"} for version in (1, 2, 2)]
     assert "the hook deploy failed for digits@3 in Production: 1, digits@3 did not start" in out
-    assert "digits@2 is back in Production" in out
+    assert "rolled back: digits@2 is in Production again" in out
 
 
 def test_a_model_is_trained_and_pushed() -> None:

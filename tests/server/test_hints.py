@@ -18,32 +18,35 @@ from tests.server.conftest import Served
     [
         ("", ""),
         ("did you mean classifier?", "did you mean classifier?"),
-        ("mreg list shows the models there are", "GET /models shows the models there are"),
-        ("mreg show team/m lists its versions", "GET /models/team%2Fm lists its versions"),
-        ("look and try again: mreg show m@3", "look and try again: GET /models/m/versions/3"),
+        ("list the models: mreg list", "list the models: GET /models"),
+        ("list the versions: mreg show team/m", "list the versions: GET /models/team%2Fm"),
+        ("check and try again: mreg show m@3", "check and try again: GET /models/m/versions/3"),
         ("mreg show m@production~1", "GET /models/m/versions/production~1"),
-        ("mreg show m, or mreg edit m", "GET /models/m, or PATCH /models/m"),
+        ("show it: mreg show m; change it: mreg edit m", "show it: GET /models/m; change it: PATCH /models/m"),
         ("mreg history m@3", "GET /models/m/versions/3/history"),
         ("mreg history m --at 2026-03-01", "GET /models/m/stages?at=2026-03-01"),
-        ("mreg history --limit 1000 shows the newest ones", "GET /history?limit=1000 shows the newest ones"),
-        ("when it answers again, see mreg history; x", "when it answers again, see GET /history; x"),
+        ("show the newest events: mreg history --limit 1000", "show the newest events: GET /history?limit=1000"),
+        (
+            "once it is available, check whether the change was made: mreg history; x",
+            "once it is available, check whether the change was made: GET /history; x",
+        ),
         ("mreg lineage m@3", "GET /models/m/versions/3/lineage"),
         ("mreg why m@3", "GET /models/m/versions/3/why"),
         (
-            "name the stage to bring it back: mreg promote m@3 --to staging",
-            'name the stage to bring it back: POST /models/m/versions/3/transition {"stage": "Staging"}',
+            "name the new stage: mreg promote m@3 --to staging",
+            'name the new stage: POST /models/m/versions/3/transition {"stage": "Staging"}',
         ),
         (
             "mreg promote m@3 --to production --override REASON",
             'POST /models/m/versions/3/transition {"stage": "Production", "override": "REASON"}',
         ),
         ("mreg archive m@3 --yes", 'POST /models/m/versions/3/transition {"stage": "Archived"}'),
-        ("ada may give it: mreg approve m@3", "ada may give it: POST /models/m/versions/3/approve"),
+        ("ada can approve it: mreg approve m@3", "ada can approve it: POST /models/m/versions/3/approve"),
         ("mreg approve m@latest --to champion", 'POST /models/m/versions/latest/approve {"stage": "champion"}'),
         ("mreg reject m@3 --reason REASON", 'POST /models/m/versions/3/reject {"reason": "REASON"}'),
         (
-            "ada can take that back: mreg reject m@3 --withdraw",
-            "ada can take that back: DELETE /models/m/versions/3/decision",
+            "ada can withdraw the rejection: mreg reject m@3 --withdraw",
+            "ada can withdraw the rejection: DELETE /models/m/versions/3/decision",
         ),
         ("mreg alias m@3 champion", 'PUT /models/m/aliases/champion {"version": "3"}'),
         ("mreg alias m --remove a/b --override REASON", "DELETE /models/m/aliases/a%2Fb?override=REASON"),
@@ -63,9 +66,9 @@ from tests.server.conftest import Served
         ("mreg policy show", "GET /policy"),
         ("change the policy first: mreg policy apply FILE --model m", "change the policy first: PUT /models/m/policy"),
         ("mreg audit verify", "GET /audit"),
-        ("give a finite decimal number: --metric f1=0.95", 'give a finite decimal number: metrics: {"f1": 0.95}'),
+        ("use a finite decimal number: --metric f1=0.95", 'use a finite decimal number: metrics: {"f1": 0.95}'),
         ('add --reason "..."', 'add "reason": "..."'),
-        ("mreg restore FILE brings a backup back", "mreg restore FILE brings a backup back"),
+        ("restore a backup: mreg restore FILE", "restore a backup: mreg restore FILE"),
         ("mreg upgrade --check shows the changes", "mreg upgrade --check shows the changes"),
     ],
 )
@@ -118,7 +121,7 @@ KNOWN = {
 
 ELSEWHERE = {
     "Condition in the language of mreg search (default: none). A time without a zone is UTC.",
-    "more deployments of the hook m wait; to run them: mreg deploy --pending",
+    "more deployments of the hook m are pending; to run them: mreg deploy --pending",
     "mreg pull m@3",
     "mreg pull m@3 DEST",
     "mreg pull m@3 m",
@@ -140,5 +143,5 @@ def test_hints_of_a_server_name_requests_and_they_work(server: Served) -> None:
     assert server.ask("DELETE", "/models/classifier/aliases/champion").status_code == 200
     assert server.post("/models/classifier/versions/1/transition", {"stage": "Archived"}).status_code == 200
     missing = server.get("/models/classifier/versions/7").json()
-    assert missing["hint"] == "GET /models/classifier lists its versions"
-    assert server.get("/models/nothing-like-it").json()["hint"] == "GET /models shows the models there are"
+    assert missing["hint"] == "list the versions: GET /models/classifier"
+    assert server.get("/models/nothing-like-it").json()["hint"] == "list the models: GET /models"

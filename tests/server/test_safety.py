@@ -152,7 +152,7 @@ def test_tokens_are_what_their_lines_say() -> None:
     for name in ("", "a b", "a#b", "a;b", "a\nb", "x" * 300):
         with pytest.raises(BadInput):
             new_token(name, Role.READER)
-    with pytest.raises(BadInput, match="there is no role 'writr'"):
+    with pytest.raises(BadInput, match="invalid role 'writr'"):
         Role.parse("writr")
     assert len(parse_tokens(";".join(new_token(f"t{n}", Role.READER).token.line for n in range(3)), "x")) == 3
     assert isinstance(made.token, Token)

@@ -117,7 +117,7 @@ def test_the_check_of_a_profile_tells_of_a_folder_that_can_not_be_written(
     with mreg.open_registry(catalog=str(tmp_path / "new/catalog.db"), artifacts=str(tmp_path / "a")) as registry:
         errors = [one.error for one in registry.check() if one.error]
     assert errors == [
-        f"the catalog {tmp_path}/new/catalog.db can't be used: it is not there yet, and {tmp_path} can't be written"
+        f"cannot use the catalog {tmp_path}/new/catalog.db: it does not exist, and {tmp_path} is not writable"
     ]
     assert not (tmp_path / "new").exists()
 
@@ -238,7 +238,7 @@ def test_the_doctor_sees_that_a_store_is_lost(loss: str, catalog: str, command: 
         (store / "blobs/sha256/ab").mkdir(parents=True)
         (store / "blobs/sha256/ab" / ("c" * 62)).write_text("other bytes")
     done = command("doctor")
-    assert (done.code, "artifacts that came last are not there" in done.err) == (6, True), done
+    assert (done.code, "newest artifacts are missing" in done.err) == (6, True), done
 
 
 @pytest.mark.parametrize(("kind", "other"), PAIRS)
@@ -394,9 +394,9 @@ def test_a_catalog_that_is_set_aside_replaces_no_earlier_one(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        ("DELETE FROM models", "refers to a row of models"),
+        ("DELETE FROM models", "refers to a missing row of models"),
         ("DROP TABLE removals", "the table removals is missing"),
-        ("ALTER TABLE deployments DROP COLUMN output", "the 'table' 'deployments' is not that of mreg"),
+        ("ALTER TABLE deployments DROP COLUMN output", "the 'table' 'deployments' has an unexpected definition"),
     ],
 )
 def test_a_damage_of_a_file_is_seen_and_its_remedy_works(

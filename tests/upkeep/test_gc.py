@@ -179,7 +179,7 @@ def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
     assert registry.gc(grace=NOW, remove=True) == ()  # the other one is at it
     leave_behind(timedelta(hours=1))
     (note,) = [one for one in registry.examine() if one.state != "fine"]
-    assert (note.name, note.remedy) == ("removals", "mreg gc --remove finishes them")
+    assert (note.name, note.remedy) == ("removals", "finish it: mreg gc --remove")
     version = push(registry, "the same")
     registry.pull(version.reference, "out")
 
@@ -193,7 +193,7 @@ def test_gc_says_when_the_first_young_blob_can_be_removed(registry: LocalRegistr
     notes: list[str] = []
     with mreg.open_registry(notice=notes.append) as opened:
         assert opened.gc(grace=timedelta(hours=1)) == ()
-    (note,) = [text for text in notes if "younger" in text]
+    (note,) = [text for text in notes if "too young" in text]
     removable = changed.replace(microsecond=0) + timedelta(hours=1, seconds=1)
     assert f"{removable:%Y-%m-%dT%H:%M:%S}Z" in note
 
@@ -299,7 +299,7 @@ def test_gc_says_how_much_it_leaves_and_for_which_grace(
 ) -> None:
     push(registry, "one")
     registry.delete("m@1")
-    assert f"1 blob of no version, 3 bytes, younger than {shown};" in command("gc", "--grace", grace).err
+    assert f"1 unreferenced blob, 3 bytes, within the grace period of {shown};" in command("gc", "--grace", grace).err
 
 
 def test_a_push_and_an_import_store_no_bytes_if_the_catalog_cannot_be_written(

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from mreg.cli.table import Rendering, Table, rendering_of, stage_cell
+from mreg.cli.table import Items, Rendering, Size, Table, rendering_of, stage_cell
 from mreg.cli.views import View
-from mreg.domain.text import counted
+from mreg.domain.text import counted, size_text
 from mreg.results.bundles import BundleContents, Exported, Imported
 
 
 def _exported(exported: Exported) -> Rendering:
     count = len(exported.versions)
     columns = ("reference", ">versions", ">bytes", "destination")
-    row = (str(exported.reference), count, exported.size_bytes, str(exported.destination))
+    row = (str(exported.reference), count, Size(exported.size_bytes), str(exported.destination))
     subject = str(exported.reference)
     if not exported.reference.selector:
         subject += f" with {counted(count, 'version')}"
     return Rendering(
         tables=(),
         flat=Table(columns=columns, rows=(row,)),
-        summary=f"{subject} is in {exported.destination}, {counted(exported.size_bytes, 'byte')}",
+        summary=f"{subject} is in {exported.destination}, {size_text(exported.size_bytes)}",
     )
 
 
@@ -29,9 +29,9 @@ def _bundle(bundle: BundleContents) -> Rendering:
             stage_cell(version.stage),
             version.artifact.kind.value,
             version.artifact.format,
-            version.artifact.size_bytes,
+            Size(version.artifact.size_bytes),
             version.artifact.file_count,
-            ", ".join(f"{name}={number}" for name, number in version.metrics.items()),
+            Items(f"{name}={number}" for name, number in version.metrics.items()),
             str(version.artifact.digest),
             version.created_at,
             version.created_by,
@@ -39,13 +39,18 @@ def _bundle(bundle: BundleContents) -> Rendering:
         for version in (bundled.version for bundled in bundle.versions)
     )
     columns = ("version", "stage", "kind", "format", ">bytes", ">files", "metrics", "checksum", "created", "by")
-    table = Table(columns=columns, rows=rows, optional=("checksum", "kind", ">files", "by", "format"))
+    table = Table(
+        columns=columns,
+        rows=rows,
+        optional=("checksum", "kind", ">files", "by", "format", "created"),
+        wide=("metrics",),
+    )
     return Rendering(
         tables=(table,),
         flat=table,
         summary=f"{bundle.model.name}: {counted(len(rows), 'version')}, {counted(bundle.event_count, 'event')}, "
-        f"{counted(bundle.blob_count, 'blob')}, {counted(bundle.size_bytes, 'byte')}; "
-        "every byte is what its digest says",
+        f"{counted(bundle.blob_count, 'blob')}, {size_text(bundle.size_bytes)}; "
+        "all digests match",
     )
 
 
@@ -54,7 +59,7 @@ def _imported(imported: Imported) -> Rendering:
         (str(version.source), str(version.reference), "already there" if version.already_there else "added")
         for version in imported.versions
     )
-    return rendering_of(Table(columns=("from", "reference", "outcome"), rows=rows))
+    return rendering_of(Table(columns=("source", "reference", "outcome"), rows=rows))
 
 
 VIEWS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mreg.cli.table import Rendering, Table, one_line, stage_cell
 from mreg.cli.views import View
+from mreg.domain.text import counted
 from mreg.results.changes import Deletion, StageChange
 
 
@@ -26,13 +27,14 @@ def _stage_change(change: StageChange) -> Rendering:
     )
 
 
-def _deletion(deletion: Deletion) -> Rendering:
+def deleted(deletion: Deletion, *, dry_run: bool = False) -> Rendering:
+    """Return the line after a deletion, or in a dry run."""
     rows = tuple((str(reference),) for reference in deletion.versions)
-    count = len(rows)
+    versions = "" if deletion.reference.selector else f" with {counted(len(rows), 'version')}"
     return Rendering(
         tables=(),
         flat=Table(columns=("reference",), rows=rows or ((str(deletion.reference),),)),
-        summary=f"{deletion.reference}, {count} version{'' if count == 1 else 's'} in all",
+        summary=f"{deletion.reference}{versions} {'would be' if dry_run else 'was'} deleted",
     )
 
 
@@ -43,5 +45,5 @@ VIEWS = (
         # After a change that was rolled back the version is not in the stage, so a script must not go on with it.
         references=lambda change: [] if change.rolled_back else [str(change.version.reference)],
     ),
-    View(Deletion, render=_deletion, references=lambda deletion: [str(deletion.reference)]),
+    View(Deletion, render=deleted, references=lambda deletion: [str(deletion.reference)]),
 )

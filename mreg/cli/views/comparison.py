@@ -10,7 +10,7 @@ from mreg.cli.views import View
 from mreg.domain.names import VersionRef
 from mreg.results.comparison import Comparison, MetricDifference
 
-VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad"}
+VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad", "same": "dim", "unknown": "dim"}
 
 
 def _comparison(comparison: Comparison) -> Rendering:
@@ -58,6 +58,7 @@ def metric_table(first: VersionRef, second: VersionRef, metrics: Sequence[Metric
         columns=("metric", f">{first}", f">{second}", ">delta", ">percent", "verdict"),
         rows=rows,
         optional=(">percent", ">delta"),
+        empty="no metrics",
     )
 
 

@@ -11,12 +11,13 @@ from mreg.results.configuration import ProfileEntry, TrustedFolder
 
 def _profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
     rows = tuple((Toned(entry.name, "strong"), entry.active, Toned(entry.origin, "dim")) for entry in entries)
-    return rendering_of(Table(columns=("profile", "in use", "from"), rows=rows))
+    return rendering_of(Table(columns=("profile", "in use", "origin"), rows=rows))
 
 
 def _trusted_folders(entries: Sequence[TrustedFolder]) -> Rendering:
     rows = tuple((Toned(entry.folder, "strong"), entry.profile, entry.catalog, entry.artifacts) for entry in entries)
-    return rendering_of(Table(columns=("folder", "profile", "catalog", "artifacts"), rows=rows))
+    columns = ("folder", "profile", "catalog", "artifacts")
+    return rendering_of(Table(columns=columns, rows=rows, wide=columns, empty="no trusted folders"))
 
 
 VIEWS = (

@@ -24,8 +24,8 @@ def _deployments(reports: Sequence[DeploymentReport]) -> Rendering:
         )
         for report in reports
     )
-    columns = (">id", "of", "for", "hook", "status", ">outcome", "at", "end of its output")
-    table = Table(columns=columns, rows=rows, optional=(">id", "at"))
+    columns = (">id", "reference", "event", "hook", "status", ">outcome", "at", "output")
+    table = Table(columns=columns, rows=rows, optional=(">id", "at"), wide=("output",), empty="no deployments")
     return Rendering(tables=(table,), flat=table)
 
 

@@ -4,27 +4,86 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mreg.cli.table import STAGE_TONES, Rendering, Row, Table, Toned, rendering_of, stage_cell, verdict_cell
+from mreg.cli.table import (
+    STAGE_TONES,
+    Cell,
+    Items,
+    Rendering,
+    Row,
+    Table,
+    Toned,
+    rendering_of,
+    stage_cell,
+    verdict_cell,
+)
 from mreg.cli.views import View
+from mreg.cli.views.edits import change_text
 from mreg.domain.events import Event
-from mreg.domain.text import counted
+from mreg.domain.text import counted, size_text
 from mreg.results.history import AuditReport, StagesAt, Why
 
 
 def _events(events: Sequence[Event]) -> Rendering:
-    rows = tuple(
-        (
-            event.seq,
-            event.at,
-            event.actor,
-            event.action,
-            event.reference,
-            _explained(event),
-        )
-        for event in events
+    """Return a row for each event; on a terminal, the number of the version instead of the reference if possible."""
+    flat = Table(
+        columns=(">seq", "at", "actor", "action", "reference", "details"),
+        rows=tuple(
+            (event.seq, event.at, event.actor, event.action, event.reference, _explained(event)) for event in events
+        ),
     )
-    columns = (">seq", "at", "actor", "action", "of", "details")
-    return rendering_of(Table(columns=columns, rows=rows, optional=(">seq", "actor") if len(rows) > 1 else ()))
+    models = {event.model for event in events}
+    of_model = len(models) == 1 and models != {""}
+    table = Table(
+        title=models.pop() if of_model else "",
+        columns=(">seq", "at", "actor", ">version" if of_model else "reference", "event"),
+        rows=tuple(
+            (event.seq, event.at, event.actor, event.version if of_model else event.reference, _sentence(event))
+            for event in events
+        ),
+        optional=(">seq",),
+        wide=("event",),
+        empty="no events",
+    )
+    return Rendering(tables=(table,), flat=flat)
+
+
+def _sentence(event: Event) -> Cell:
+    """Return an event for people: what happened and the most important details; a push is one line."""
+    details = event.details
+    if event.action == "version.pushed":
+        size = details.get("size_bytes")
+        sizes = (size_text(size),) if isinstance(size, int) else ()
+        return Items(("pushed", *sizes, *_push_details(details)))
+    if event.action in ("alias.set", "alias.removed"):
+        before = details.get("before")
+        was = f" (was {before})" if before is not None else ""
+        return f"alias {details.get('alias')} {event.action.removeprefix('alias.')}{was}"
+    action = event.action.partition(".")[2].replace("_", " ")
+    if action == "edited":
+        return f"edited: {', '.join(_edits(details))}" if details else "edited without a change"
+    if action == "renamed":
+        return f"renamed to {details.get('to')}"
+    explained = _explained(event)
+    if action == "stage changed":
+        return explained
+    if action in ("deleted", "registered"):
+        return action
+    if event.action.startswith("policy."):
+        action = event.action.replace(".", " ")
+    return f"{action}{' ' if explained.startswith('for ') else ': '}{explained}" if explained else action
+
+
+def _edits(details: Mapping[str, object]) -> list[str]:
+    """Return the changes of an edit; of tags and directions, only the keys that changed."""
+    changes = []
+    for field, change in details.items():
+        old, new = change if isinstance(change, list) and len(change) == 2 else (None, change)
+        if isinstance(old, dict) and isinstance(new, dict):
+            keys = [key for key in (*new, *(key for key in old if key not in new)) if old.get(key) != new.get(key)]
+            changes += [change_text(key, str(new.get(key) or ""), str(old.get(key) or "")) for key in keys]
+        else:
+            changes.append(change_text(field, str(new or ""), str(old or "")))
+    return changes
 
 
 def _explained(event: Event) -> str:
@@ -37,13 +96,8 @@ def _explained(event: Event) -> str:
             text += f", replaced by {event.model}@{details['replaced_by']}"
         return f"{text}: {details['reason']}" if details.get("reason") else text
     if event.action == "version.pushed":
-        metrics = details.get("metrics")
-        numbers = [f"{name}={value}" for name, value in metrics.items()] if isinstance(metrics, dict) else []
-        parent = [f"from {details['parent']}"] if details.get("parent") else []
-        origin = details.get("imported")
-        imported = [f"imported from {origin.get('reference')}"] if isinstance(origin, dict) else []
         size = f"{details.get('size_bytes')} bytes"
-        return ", ".join([str(details.get("checksum"))[:19], size, *imported, *parent, *numbers])
+        return ", ".join([str(details.get("checksum"))[:19], size, *_push_details(details)])
     if event.action in ("version.approved", "version.rejected", "version.decision_withdrawn", "policy.overridden"):
         comment = details.get("comment") or details.get("reason")
         return f"for {details.get('target')}" + (f": {comment}" if comment else "")
@@ -52,6 +106,18 @@ def _explained(event: Event) -> str:
         return f"{_rules(before)} to {_rules(after)}"
     shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
     return ", ".join(f"{key} {_change(value)}" for key, value in shown.items())
+
+
+def _push_details(details: Mapping[str, object]) -> list[str]:
+    """Return the origin and the metrics of a pushed version."""
+    metrics, origin = details.get("metrics"), details.get("imported")
+    imported = [f"imported from {origin.get('reference')}"] if isinstance(origin, dict) else []
+    parent = [f"from {details['parent']}"] if details.get("parent") else []
+    return [
+        *imported,
+        *parent,
+        *([f"{name}={value}" for name, value in metrics.items()] if isinstance(metrics, dict) else []),
+    ]
 
 
 def _rules(document: object) -> str:
@@ -82,9 +148,7 @@ def _stages_at(found: StagesAt) -> Rendering:
 
 def _audit_report(report: AuditReport) -> Rendering:
     table = Table(columns=("events", "last hash"), rows=((report.events, report.last_hash),))
-    sentence = (
-        f"{counted(report.events, 'event')}, each as it was written; the last hash is {report.last_hash or 'none'}"
-    )
+    sentence = f"{counted(report.events, 'event')}, hash chain intact; last hash: {report.last_hash or 'none'}"
     return Rendering(tables=(), flat=table, summary=sentence)
 
 
@@ -92,9 +156,9 @@ def _why(found: Why) -> Rendering:
     facts = [row for row in (*_entry(found.entered), *_origin(found)) if row[1] is not None]
     facts = [("version", str(found.version.reference)), ("stage", stage_cell(found.version.stage)), *facts]
     gates = _gates_at_entry(_policy_at_entry(found.entered))
-    tables = [Table(columns=("what", "value"), rows=tuple(facts), facts=True)]
+    tables = [Table(columns=("field", "value"), rows=tuple(facts), facts=True)]
     if gates:
-        columns = ("gate", "outcome", "how it stood")
+        columns = ("gate", "outcome", "value")
         tables.append(Table(title="gates when it entered", columns=columns, rows=tuple(gates)))
     if found.before is not None:
         from mreg.cli.views.comparison import metric_table
@@ -104,7 +168,7 @@ def _why(found: Why) -> Rendering:
     flat += [
         (f"metric {row.name}", f"{row.second} (before: {row.first}, {row.verdict.value})") for row in found.metrics
     ]
-    return Rendering(tables=tuple(tables), flat=Table(columns=("what", "value"), rows=tuple(flat)))
+    return Rendering(tables=tuple(tables), flat=Table(columns=("field", "value"), rows=tuple(flat)))
 
 
 def _policy_at_entry(entered: Event | None) -> Mapping[str, object]:

@@ -2,59 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 
-from mreg.cli.table import Cell, Rendering, Row, Table, Toned, one_line, rendering_of, stage_cell
+from mreg.cli.columns import Column, Columns
+from mreg.cli.table import (
+    STAGE_TONES,
+    Cell,
+    Items,
+    Rendering,
+    Row,
+    Size,
+    Table,
+    Toned,
+    one_line,
+    rendering_of,
+    stage_cell,
+)
 from mreg.cli.views import View
 from mreg.domain.model import ModelVersion, RegisteredModel
-from mreg.domain.text import counted
+from mreg.domain.text import counted, size_text
 from mreg.results.models import ModelSummary, ModelVersions
 
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def _summaries(values: Sequence[ModelSummary]) -> Rendering:
-    rows = []
-    for summary in values:
-        model = summary.model
-        rows.append(
-            (
-                Toned(str(model.name), "strong"),
-                _latest(model),
-                summary.metric or None,
-                summary.latest_value,
-                model.staging_version,
-                Toned(model.production_version, "good"),
-                summary.production_value,
-                model.version_count,
-                model.updated_at,
-            )
-        )
-    columns = (
-        "model", ">latest", "metric", ">latest value", ">staging", ">production", ">production value", ">versions",
-        "updated",
-    )  # fmt: skip
-    table = Table(
-        columns=columns,
-        rows=tuple(rows),
-        optional=("updated", ">versions", ">staging", "metric", ">latest value", ">production value"),
-    )
-    exact_rows = tuple(
-        (row[0], summary.model.latest_version, *row[2:]) for summary, row in zip(values, rows, strict=True)
-    )
-    marked = any(summary.model.newer_archived for summary in values)
-    return Rendering(
-        tables=(table,),
-        flat=replace(table, rows=exact_rows),
-        summary="* newer versions are archived; mreg show NAME lists them" if marked else "",
-    )
+SUMMARIES: Columns[ModelSummary] = Columns(
+    usual=(
+        Column("model", lambda summary: Toned(str(summary.model.name), "strong")),
+        Column(">latest", lambda summary: _latest(summary.model)),
+        Column("metric", lambda summary: summary.metric or None),
+        Column(">latest value", lambda summary: summary.latest_value),
+        Column(">staging", lambda summary: Toned(summary.model.staging_version, STAGE_TONES["Staging"])),
+        Column(">production", lambda summary: Toned(summary.model.production_version, STAGE_TONES["Production"])),
+        Column(">production value", lambda summary: summary.production_value),
+        Column(">versions", lambda summary: summary.model.version_count),
+        Column("updated", lambda summary: summary.model.updated_at),
+    ),
+    more=(
+        Column("created", lambda summary: summary.model.created_at),
+        Column("by", lambda summary: summary.model.created_by),
+        Column("aliases", lambda summary: _aliases(summary.model)),
+        Column("tags", lambda summary: _mapping(summary.model.tags)),
+        Column("description", lambda summary: summary.model.description),
+    ),
+    optional=("updated", ">versions", ">staging", ">production value", ">latest value", "metric"),
+    synonyms={"name": "model", "latest version": "latest", "production version": "production"},
+    empty="no models",
+)
+"""The columns of a list of models."""
 
 
-def _latest(model: RegisteredModel) -> Cell:
+def summaries(values: Sequence[ModelSummary], columns: str | None = None) -> Rendering:
+    """Return the table of a list of models.
+
+    Args:
+        columns: Names of columns, separated by commas (default: the usual ones).
+
+    Raises:
+        BadInput: A name is unknown.
+    """
+    table = SUMMARIES.table(values, columns)
+    marked = any(summary.model.newer_archived and summary.model.latest_version is not None for summary in values)
+    marked = marked and ">latest" in table.columns
+    summary = "* newer versions are archived; mreg show NAME lists them" if marked else ""
+    return Rendering(tables=(table,), flat=table, summary=summary)
+
+
+def _latest(model: RegisteredModel) -> Cell | Toned:
     if not model.newer_archived:
         return model.latest_version
-    return "*" if model.latest_version is None else f"{model.latest_version} *"
+    if model.latest_version is None:
+        return Toned(None, "dim", mark="all archived")
+    return Toned(model.latest_version, "", mark="*")
 
 
 def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str]:
@@ -65,40 +84,93 @@ def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str
     return list(dict.fromkeys([*known, *sorted(names)]))
 
 
-def _version_table(versions: Sequence[ModelVersion], names: Sequence[str], *, by: str, title: str = "") -> Table:
-    rows: list[Row] = []
-    for version in versions:
-        label = str(version.reference) if by == "reference" else version.version
-        rows.append(
-            (
-                Toned(label, "strong"),
-                stage_cell(version.stage),
-                *(version.metrics.get(name) for name in names),
-                ", ".join(version.aliases),
-                version.artifact.format,
-                version.artifact.size_bytes,
-                version.created_at,
-                version.created_by,
-            )
-        )
-    columns = (
-        by if by == "reference" else f">{by}", "stage", *(f">{name}" for name in names), "aliases", "format", ">bytes",
-        "created", "by",
+def version_columns(versions: Sequence[ModelVersion], primary: str = "") -> Columns[ModelVersion]:
+    """Return the columns of a list of versions.
+
+    Args:
+        primary: The metric that comes first.
+    """
+    names = _metric_names(versions, primary)
+    params = sorted({name for version in versions for name in version.parameters})
+    tags = sorted({name for version in versions for name in version.tags})
+    data = sorted({name for version in versions for name in version.data})
+    return Columns(
+        usual=(
+            Column(">version", lambda version: Toned(version.version, "strong")),
+            *_usual(names),
+        ),
+        more=(
+            Column("reference", lambda version: str(version.reference)),
+            Column("model", lambda version: str(version.model_name)),
+            Column("status", lambda version: version.status.value),
+            Column("kind", lambda version: version.artifact.kind.value),
+            Column(">files", lambda version: version.artifact.file_count),
+            Column("checksum", lambda version: str(version.artifact.digest)),
+            Column("description", lambda version: version.description),
+            Column("run", lambda version: version.run_id),
+            Column("experiment", lambda version: version.experiment_id),
+            Column("parent", lambda version: str(version.parent) if version.parent else None),
+            Column("git commit", lambda version: version.source.git_commit),
+            Column("git branch", lambda version: version.source.git_branch),
+            Column("updated", lambda version: version.updated_at),
+            Column("deployed", lambda version: version.deployed_at),
+            *(Column(f"params.{name}", _entry("parameters", name)) for name in params),
+            *(Column(f"tags.{name}", _entry("tags", name)) for name in tags),
+            *(Column(f"data.{name}", _entry("data", name)) for name in data),
+        ),
+        optional=_optional(names),
+        synonyms={
+            "size": "bytes", "size bytes": "bytes", "alias": "aliases", "run id": "run", "experiment id": "experiment",
+            "created at": "created", "updated at": "updated", "deployed at": "deployed", "created by": "by",
+            **{f"metrics.{name}": name for name in names},
+        },
+        empty="no versions",
     )  # fmt: skip
-    optional = ("format", *(f">{name}" for name in reversed(names[1:])), "by", ">bytes", "created", "aliases")
-    return Table(title=title, columns=columns, rows=tuple(rows), optional=optional)
 
 
-def _versions(versions: Sequence[ModelVersion]) -> Rendering:
+def _usual(names: Sequence[str]) -> tuple[Column[ModelVersion], ...]:
+    return (
+        Column("stage", lambda version: stage_cell(version.stage)),
+        *(Column(f">{name}", _entry("metrics", name)) for name in names),
+        Column("aliases", lambda version: Items(version.aliases)),
+        Column("format", lambda version: version.artifact.format),
+        Column(">bytes", lambda version: Size(version.artifact.size_bytes)),
+        Column("created", lambda version: version.created_at),
+        Column("by", lambda version: version.created_by),
+    )
+
+
+def _entry(field: str, name: str) -> Callable[[ModelVersion], Cell]:
+    """Return the function that returns a metric, a parameter or a tag of a version."""
+    return lambda version: getattr(version, field).get(name)
+
+
+def _optional(names: Sequence[str]) -> tuple[str, ...]:
+    return ("format", *(f">{name}" for name in reversed(names[1:])), "by", ">bytes", "created", "aliases")
+
+
+def versions_with_references(versions: Sequence[ModelVersion], columns: str | None = None) -> Rendering:
+    """Return the table of versions of any models.
+
+    Args:
+        columns: Names of columns, separated by commas (default: the usual ones).
+
+    Raises:
+        BadInput: A name is unknown.
+    """
+    if columns is not None:
+        return rendering_of(version_columns(versions).table(versions, columns))
     names = _metric_names(versions)
-    return rendering_of(_version_table(versions, names, by="reference"))
+    reference: Column[ModelVersion] = Column("reference", lambda version: Toned(str(version.reference), "strong"))
+    usual = Columns(usual=(reference, *_usual(names)), optional=_optional(names), synonyms={}, empty="no versions")
+    return rendering_of(usual.table(versions))
 
 
 def _model_facts(model: RegisteredModel) -> list[Row]:
     rows: list[Row] = [
         ("description", model.description),
         ("tags", _mapping(model.tags)),
-        ("aliases", _mapping({alias: str(version) for alias, version in model.aliases.items()})),
+        ("aliases", _aliases(model)),
         ("primary metric", model.primary_metric),
         ("directions", _mapping(model.directions)),
         ("production", model.production_version),
@@ -117,6 +189,10 @@ def _latest_with_newer(model: RegisteredModel) -> Cell:
     return f"{model.latest_version or 'none'} ({model.newer_archived})"
 
 
+def _aliases(model: RegisteredModel) -> str:
+    return _mapping({alias: str(version) for alias, version in model.aliases.items()})
+
+
 def _mapping(values: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())
 
@@ -132,13 +208,13 @@ def _model(model: RegisteredModel) -> Rendering:
 
 
 def _model_versions(found: ModelVersions) -> Rendering:
-    names = _metric_names(found.versions, found.metric)
     facts = _model_facts(found.model)
-    values = [version.metrics[found.metric] for version in reversed(found.versions) if found.metric in version.metrics]
+    ordered = sorted(found.versions, key=lambda version: version.version)
+    values = [version.metrics[found.metric] for version in ordered if found.metric in version.metrics]
     if len(values) > 1:
         line = f"{sparkline([float(value) for value in values])}  {found.metric} {values[0]:.6g} to {values[-1]:.6g}"
         facts.append(("trend", line))
-    versions = _version_table(found.versions, names, by="version")
+    versions = version_columns(found.versions, found.metric).table(found.versions)
     about = Table(title=str(found.model.name), columns=("field", "value"), rows=tuple(facts), facts=True)
     return Rendering(tables=(about, versions), flat=versions if versions.rows else _model(found.model).flat)
 
@@ -168,7 +244,7 @@ def _version(version: ModelVersion) -> Rendering:
         *((f"tags.{name}", value) for name, value in version.tags.items()),
         ("file", artifact.name),
         ("format", artifact.format),
-        ("bytes", artifact.size_bytes),
+        ("bytes", Size(artifact.size_bytes)),
         ("files", artifact.file_count if artifact.kind.value == "folder" else None),
         ("checksum", str(artifact.digest)),
         ("stored at", artifact.path),
@@ -199,7 +275,7 @@ def pushed(version: ModelVersion) -> Rendering:
     """Return the tables of a version after its push: one line."""
     artifact = version.artifact
     files = f", {counted(artifact.file_count, 'file')}" if artifact.kind.value == "folder" else ""
-    size = counted(artifact.size_bytes, "byte")
+    size = size_text(artifact.size_bytes)
     sentence = f"{version.reference}: {size}{files}, {artifact.format}, {artifact.digest}"
     return one_line(
         ("reference", "stage", "format", "bytes", "checksum"),
@@ -210,8 +286,13 @@ def pushed(version: ModelVersion) -> Rendering:
 
 VIEWS = (
     View(RegisteredModel, render=_model, references=lambda model: [str(model.name)]),
-    View(ModelSummary, render_list=_summaries, references=lambda summary: [str(summary.model.name)]),
-    View(ModelVersion, render=_version, render_list=_versions, references=lambda version: [str(version.reference)]),
+    View(ModelSummary, render_list=summaries, references=lambda summary: [str(summary.model.name)]),
+    View(
+        ModelVersion,
+        render=_version,
+        render_list=versions_with_references,
+        references=lambda version: [str(version.reference)],
+    ),
     View(
         ModelVersions,
         render=_model_versions,

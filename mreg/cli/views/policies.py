@@ -10,6 +10,9 @@ from mreg.domain.policy import Assessment, Departure
 from mreg.domain.text import counted
 from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 
+COLUMNS = ("condition", "outcome", "details")
+WIDE = ("condition", "details")
+
 
 def _model_policy(found: ModelPolicy) -> Rendering:
     rows: list[Row] = []
@@ -24,12 +27,12 @@ def _model_policy(found: ModelPolicy) -> Rendering:
         ]
         rows += [(target, key, value) for key, value in conditions if value is not None]
         if not any(value is not None for _, value in conditions):
-            rows.append((target, "", "nothing is asked for"))
+            rows.append((target, "", "no conditions"))
     owner = found.model if found.own and found.model else "all models"
     summary = f"The policy of {owner}."
     if not found.policy.rules:
         summary = f"No policy holds for {found.model or 'all models'}: every stage is open."
-    table = Table(columns=("target", "asks for", "what"), rows=tuple(rows))
+    table = Table(columns=("target", "rule", "value"), rows=tuple(rows))
     return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
 
 
@@ -43,10 +46,10 @@ def _conditions(found: Assessment) -> list[Row]:
         for gate in found.gates
     ]
     if found.needed:
-        given = f"by {', '.join(found.approved_by)}" if found.approved_by else "by nobody yet"
-        approvers = f"; {', '.join(found.may_approve)} may" if found.missing and found.may_approve else ""
-        needed = counted(found.needed, "approval")
-        rows.append((needed, verdict_cell(passed=not found.missing), f"{len(found.approved_by)} {given}{approvers}"))
+        given = f"{len(found.approved_by)} of {found.needed}"
+        given += f", by {', '.join(found.approved_by)}" if found.approved_by else ""
+        given += f"; {', '.join(found.may_approve)} can approve" if found.missing and found.may_approve else ""
+        rows.append((counted(found.needed, "approval"), verdict_cell(passed=not found.missing), given))
     rows += [
         ("no rejection", verdict_cell(passed=False), f"{decision.person}: {decision.comment}")
         for decision in found.rejected_by
@@ -78,7 +81,7 @@ def _plan(found: Plan) -> Rendering:
         summary = f"promote would refuse to move {reference} to {stage}" + (
             "; --override REASON is allowed." if _may_be_overridden(found) else "."
         )
-    table = Table(title=f"{reference} to {stage}", columns=("asked for", "outcome", "how it stands"), rows=tuple(steps))
+    table = Table(title=f"{reference} to {stage}", columns=COLUMNS, rows=tuple(steps), wide=WIDE)
     return Rendering(tables=(table,) if steps else (), flat=table, summary=summary)
 
 
@@ -89,14 +92,19 @@ def _may_be_overridden(found: Plan) -> bool:
     return all(rules)
 
 
-def _checks(checks: Sequence[PolicyCheck | PendingApproval]) -> Rendering:
+def _checks(checks: Sequence[PolicyCheck | PendingApproval], empty: str = "no versions in use") -> Rendering:
     rows = [
         (Toned(str(check.reference), "strong"), check.assessment.target, *condition)
         for check in checks
         for condition in _conditions(check.assessment) + _leaving(getattr(check, "leaving", None))
     ]
-    table = Table(columns=("version", "for", "asked for", "outcome", "how it stands"), rows=tuple(rows))
+    columns = ("version", "target", *COLUMNS)
+    table = Table(columns=columns, rows=tuple(rows), wide=WIDE, empty=empty)
     return Rendering(tables=(table,), flat=table)
+
+
+def _pending(approvals: Sequence[PendingApproval]) -> Rendering:
+    return _checks(approvals, "no pending approvals")
 
 
 def _decided(found: DecisionResult) -> Rendering:
@@ -104,9 +112,9 @@ def _decided(found: DecisionResult) -> Rendering:
     missing = ""
     if found.decision == "approved" and assessment.needed:
         missing = f"; {len(assessment.approved_by)} of {assessment.needed} approvals"
-    sentence = f"{found.person} has {found.decision} {reference} for {target}{missing}"
+    sentence = f"{found.person} {found.decision} {reference} for {target}{missing}"
     if found.decision == "withdrawn":
-        sentence = f"{found.person} has taken their decision on {reference} for {target} back"
+        sentence = f"{found.person} withdrew the decision on {reference} for {target}"
     columns = ("reference", "stage", "target", "decision", "person", "approvals", "needed")
     row = (
         str(reference),
@@ -123,7 +131,7 @@ def _decided(found: DecisionResult) -> Rendering:
 VIEWS = (
     View(ModelPolicy, render=_model_policy, references=lambda found: [found.model]),
     View(PolicyCheck, render_list=_checks, references=lambda found: [str(found.reference)]),
-    View(PendingApproval, render_list=_checks, references=lambda found: [str(found.reference)]),
+    View(PendingApproval, render_list=_pending, references=lambda found: [str(found.reference)]),
     View(DecisionResult, render=_decided, references=lambda found: [str(found.reference)]),
     View(Plan, render=_plan, references=lambda found: [str(found.reference)]),
 )

@@ -13,7 +13,7 @@ def _profile(profile: Profile) -> Rendering:
         for key in ("name", *KEYS)
         if getattr(profile, key)
     ]
-    return rendering_of(Table(title="", columns=("key", "value", "from"), rows=tuple(rows)))
+    return rendering_of(Table(columns=("key", "value", "origin"), rows=tuple(rows)))
 
 
 VIEWS = (View(Profile, render=_profile, references=lambda profile: [profile.name]),)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mreg.cli.table import Rendering, Table, Toned, rendering_of
+from mreg.cli.table import Items, Rendering, Size, Table, Toned, rendering_of, short_digest
 from mreg.cli.views import View
-from mreg.domain.text import counted
+from mreg.domain.text import counted, size_text
 from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
 STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable": "bad"}
@@ -14,7 +14,8 @@ STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable"
 
 def _checks(checks: Sequence[Check]) -> Rendering:
     rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in checks)
-    return rendering_of(Table(columns=("check", "where", "outcome", "why"), rows=rows))
+    columns = ("check", "place", "outcome", "message")
+    return rendering_of(Table(columns=columns, rows=rows, optional=("place",), wide=("message",)))
 
 
 def _outcome(check: Check) -> Toned:
@@ -28,45 +29,59 @@ def _findings(findings: Sequence[Finding]) -> Rendering:
         (finding.name, Toned(finding.state, STATE_TONES[finding.state]), finding.place, finding.message, finding.remedy)
         for finding in findings
     )
-    return rendering_of(Table(columns=("what", "state", "where", "found", "remedy"), rows=rows, optional=("where",)))
+    columns = ("check", "state", "place", "message", "remedy")
+    return rendering_of(Table(columns=columns, rows=rows, optional=("place",), wide=("message", "remedy")))
 
 
 def _garbage(found: Sequence[Garbage]) -> Rendering:
-    rows = tuple((item.kind, item.name, item.size_bytes, item.modified, item.removed) for item in found)
-    table = Table(columns=("kind", "what", ">bytes", "modified", "removed"), rows=rows)
+    columns = ("kind", "name", ">bytes", "modified", "removed")
+    flat = Table(
+        columns=columns,
+        rows=tuple((item.kind, item.name, Size(item.size_bytes), item.modified, item.removed) for item in found),
+    )
+    table = Table(
+        columns=columns,
+        rows=tuple((row[0], short_digest(item.name), *row[2:]) for item, row in zip(found, flat.rows, strict=True)),
+        optional=("removed",),
+        wide=("name",),
+    )
     unfinished = sum(item.kind == "unfinished" for item in found)
     total = sum(item.size_bytes for item in found)
-    size = counted(total, "byte")
-    summary = f"{unfinished} left by killed commands, {len(found) - unfinished} of no version, {size} in all"
-    return Rendering(tables=(table,), flat=table, summary=summary)
+    counts = ((unfinished, "unfinished upload"), (len(found) - unfinished, "unreferenced blob"))
+    garbage = ", ".join(counted(count, noun) for count, noun in counts if count)
+    state = "removed" if any(item.removed for item in found) else "can be removed"
+    summary = f"{state}: {garbage}, {size_text(total)}" if found else "nothing to remove"
+    return Rendering(tables=(table,) if found else (), flat=flat, summary=summary)
 
 
 def _verification(found: Verification) -> Rendering:
     rows = tuple(
-        (Toned(problem.problem, "bad"), str(problem.checksum), ", ".join(map(str, problem.versions)), problem.hint)
+        (Toned(problem.problem, "bad"), str(problem.checksum), Items(map(str, problem.versions)), problem.hint)
         for problem in found.problems
     )
-    table = Table(columns=("problem", "blob", "versions", "remedy"), rows=rows)
-    blobs, size = counted(found.blobs, "blob"), counted(found.size_bytes, "byte")
+    columns, wide = ("problem", "blob", "versions", "remedy"), ("versions", "remedy")
+    flat = Table(columns=columns, rows=rows)
+    table = Table(columns=columns, rows=tuple((row[0], short_digest(str(row[1])), *row[2:]) for row in rows), wide=wide)
+    blobs, size = counted(found.blobs, "blob"), size_text(found.size_bytes)
     summary = f"{blobs} of {counted(found.artifacts, 'artifact')} read, {size}"
     if found.artifacts < found.all_artifacts:
         summary += f" (a sample of {counted(found.all_artifacts, 'artifact')})"
-    summary += f"; {len(found.problems)} wrong" if found.problems else "; all are what they should be"
+    summary += f"; {counted(len(found.problems), 'problem')}" if found.problems else "; all intact"
     if found.unreferenced:
         summary += f"; {unreferenced(found)} (mreg gc)"
-    return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
+    return Rendering(tables=(table,) if rows else (), flat=flat, summary=summary)
 
 
 def unreferenced(found: Verification) -> str:
-    """Return the number and the size of the blobs that no version has."""
-    return f"{counted(found.unreferenced or 0, 'blob')} of no version, {counted(found.unreferenced_bytes or 0, 'byte')}"
+    """Return the number and the size of the blobs that no version needs."""
+    return f"{counted(found.unreferenced or 0, 'unreferenced blob')}, {size_text(found.unreferenced_bytes or 0)}"
 
 
 def _catalog_copy(copy: CatalogCopy) -> Rendering:
     rows = ((copy.source, copy.target, copy.rows, copy.events, copy.last_hash),)
     table = Table(columns=("from", "to", ">rows", ">events", "last hash"), rows=rows)
     size = f"{counted(copy.rows, 'row')} and {counted(copy.events, 'event')}"
-    summary = f"{copy.target}: {size}, each held against {copy.source}"
+    summary = f"{copy.target}: {size}, compared with {copy.source}"
     return Rendering(tables=(), flat=table, summary=summary)
 
 
