@@ -128,7 +128,7 @@ def check_key(kind: str, key: str) -> str:
     """
     if not key:
         flag = {"parameter": "param"}.get(kind, kind)
-        raise BadInput(f"the name of a {kind} is empty", hint=f"write it as name=value: --{flag} name=value")
+        raise BadInput(f"the name of a {kind} is empty", hint=f"give it a name: --{flag} name=value")
     if len(key) > KEY_LIMIT:
         raise BadInput(f"the {kind} name {quoted(key)} has {len(key)} characters; the limit is {KEY_LIMIT}")
     if not key.isprintable() or "=" in key or key != key.strip():

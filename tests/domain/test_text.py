@@ -98,8 +98,8 @@ def test_a_known_word_is_nearest_to_itself(known: list[str]) -> None:
 @pytest.mark.parametrize(
     ("kind", "key", "message", "hint"),
     [
-        ("metric", "", "the name of a metric is empty", "write it as name=value: --metric name=value"),
-        ("parameter", "", "the name of a parameter is empty", "write it as name=value: --param name=value"),
+        ("metric", "", "the name of a metric is empty", "give it a name: --metric name=value"),
+        ("parameter", "", "the name of a parameter is empty", "give it a name: --param name=value"),
         ("tag", "a=b", "invalid tag name 'a=b'", "use printable characters without '=' and without spaces at the ends"),
         ("tag", "a\x1b[2J", "invalid tag name 'a\\x1b[2J'", "use printable characters without '=' and without spaces at the ends"),
         ("tag", "k" * 251, f"the tag name '{'k' * 60}...{'k' * 17}' has 251 characters; the limit is 250", ""),

@@ -192,7 +192,7 @@ UNREADABLE = {
     "a version's time": ("UPDATE versions SET created_at = '1'", "of the table versions", ["show", "m"]),
     "its environment": ("UPDATE versions SET environment = '['", "of the table versions", ["show", "m@1"]),
     "its stage": ("UPDATE versions SET stage = 'weird'", "of the table versions", ["show", "m@1"]),
-    "a metric": ("UPDATE metrics SET exact = 'high'", "of the table", ["list"]),
+    "a metric": ("UPDATE metrics SET exact = 'high'", "of the table", ["show", "m@1"]),
     "an artifact's kind": ("UPDATE artifacts SET kind = 'weird'", "of the table artifacts", ["verify"]),
     "its digest": ("UPDATE artifacts SET digest = 'abc' || artifact_id", "of the table artifacts", ["show", "m@1"]),
     "a model's name": ("UPDATE models SET name = '../x' WHERE model_id = 1", "row 1 of the table models", ["list"]),
@@ -273,7 +273,7 @@ def test_a_catalog_is_not_copied_to_a_store_that_lacks_its_bytes(tmp_path: Path)
         mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
     ):
         fill(registry)
-        with pytest.raises(mreg.NotFound, match="lacks 2 of the 2 blobs"):
+        with pytest.raises(mreg.NotFound, match="2 of the 2 blobs that this catalog needs are missing"):
             registry.copy_catalog(other)
         assert other.models() == ()
         shutil.copytree(registry.profile.artifacts, other.profile.artifacts)
@@ -309,12 +309,12 @@ def test_the_same_url_at_two_addresses_is_two_stores(bucket: Place, monkeypatch:
             opened(f"{bucket.url}/c.db", bucket.url, empty.endpoint) as elsewhere,
         ):
             fill(registry)
-            with pytest.raises(mreg.NotFound, match="lacks 2 of the 2 blobs") as caught:
+            with pytest.raises(mreg.NotFound, match="2 of the 2 blobs that this catalog needs are missing") as caught:
                 registry.copy_catalog(other)
             assert caught.value.hint.count("--endpoint-url") == 2
             assert other.models() == ()
             registry.copy_catalog(there)
-            with pytest.raises(mreg.NotFound, match="lacks 2 of the 2 blobs"):
+            with pytest.raises(mreg.NotFound, match="2 of the 2 blobs that this catalog needs are missing"):
                 there.copy_catalog(elsewhere)
             elsewhere_client = empty.client()
             for key in bucket.keys("blobs/"):

@@ -289,7 +289,7 @@ def test_a_role_that_only_reads_reads_an_older_catalog(postgresql: PostgresqlSer
     database = PostgresqlDatabase(postgresql.url(name, role))
     with contextlib.closing(database):
         assert database.read(count) > 1
-        with pytest.raises(mreg.Unavailable, match="last key of models cannot be read"):
+        with pytest.raises(mreg.Unavailable, match="cannot read the last key of models"):
             database.read(lambda connection: connection.last_key("models"))
 
 
