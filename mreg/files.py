@@ -346,6 +346,26 @@ def _os_error(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
+def user_text(user_id: int) -> str:
+    """Return a user for a message, such as ``user 1001 (lin)``; an unknown user has no name."""
+    try:
+        import pwd
+
+        return f"user {user_id} ({pwd.getpwuid(user_id).pw_name})"
+    except (ImportError, KeyError, OverflowError):
+        return f"user {user_id}"
+
+
+def group_text(group_id: int) -> str:
+    """Return a group for a message, such as ``group 1002 (team)``; an unknown group has no name."""
+    try:
+        import grp
+
+        return f"group {group_id} ({grp.getgrgid(group_id).gr_name})"
+    except (ImportError, KeyError, OverflowError):
+        return f"group {group_id}"
+
+
 def folder_url(folder: PurePath) -> str:
     """Return the ``file:`` URL of an absolute path.
 

@@ -12,7 +12,7 @@ import os
 import stat
 from shlex import quote
 
-from mreg.files import close, open_file
+from mreg.files import close, group_text, open_file, user_text
 
 GROUP_WRITES = stat.S_IWGRP
 PERMISSIONS = 0o777
@@ -86,7 +86,7 @@ def explain_denial(path: str, right: int) -> tuple[str, str]:
     letters = {"w": "rwx", "r": "rx"}[letter] if stat.S_ISDIR(found.st_mode) else letter
     if not hasattr(os, "getuid"):
         return f"is not {word}", ""
-    owner = f"belongs to user {found.st_uid}"
+    owner = f"belongs to {user_text(found.st_uid)}"
     if writes and hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
         return "is on a read-only file system", ""
     if found.st_uid == os.getuid():
@@ -94,10 +94,10 @@ def explain_denial(path: str, right: int) -> tuple[str, str]:
     groups = (os.getgid(), *os.getgroups())
     if found.st_gid not in groups:
         above = os.stat(os.path.dirname(os.path.abspath(path))).st_gid
-        remedy = f"join group {found.st_gid}, or ask user {found.st_uid} for access"
+        remedy = f"join {group_text(found.st_gid)}, or ask {user_text(found.st_uid)} for access"
         if above in groups:
             remedy = f"chgrp {above} {quote(path)} && chmod g+{letters} {quote(path)}"
-        return f"{owner} and group {found.st_gid}, and you are not in that group", remedy
+        return f"{owner} and {group_text(found.st_gid)}, and you are not in that group", remedy
     bit = GROUP_WRITES if writes else stat.S_IRGRP
     if not found.st_mode & bit:
         return f"{owner} and is not group-{word}", f"chmod g+{letters} {quote(path)}"

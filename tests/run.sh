@@ -24,16 +24,18 @@ done
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 
-# Completions are tested in the shells, downloads with wget, the page in a browser, and object stores on Ceph's radosgw and
-# s3rver, too. If a program cannot be installed, its tests are skipped, except in CI, where a skip fails.
+# Completions are tested in the shells, manual pages with groff, downloads with wget, the guides with curl, openssl and
+# nginx, the page in a browser, and object stores on Ceph's radosgw and s3rver, too. If a program cannot be installed, its
+# tests are skipped, except in CI, where a skip fails.
 missing=""
-for tool in bash zsh fish wget; do
+for tool in bash zsh fish wget curl openssl groff; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 command -v chromium >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium chromium-driver"
 command -v radosgw >/dev/null 2>&1 && command -v ceph-mon >/dev/null 2>&1 && command -v ceph-osd >/dev/null 2>&1 ||
     missing="$missing ceph-mon ceph-osd radosgw ceph-common"
 command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
+command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
 if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     echo "installing$missing"
     # shellcheck disable=SC2086

@@ -28,7 +28,7 @@ WRITER = ("writer", "secret-of-writer")
 READER = ("reader", "secret-of-reader")
 IDENTITIES = {
     ADMIN: ["Admin", "Read", "Write", "List"],
-    # What the README's policy for people who push says, in this store's words; nothing outside the bucket.
+    # The policy of docs/how-to/s3.md for users who push, in the words of this store; nothing outside the bucket.
     WRITER: [f"Read:{BUCKET}", f"Write:{BUCKET}", f"List:{BUCKET}"],
     READER: [f"Read:{BUCKET}", f"List:{BUCKET}"],
 }

@@ -23,15 +23,15 @@ def written(name: str, text: str | bytes) -> Path:
 
 BAD: dict[str, list[tuple[str | bytes, str | None]]] = {
     "m.yaml": [
-        ("a: 1\na: 2\n", "'m.yaml', line 2: the key 'a' is given twice"),
+        ("a: 1\na: 2\n", "'m.yaml', line 2: duplicate key 'a'"),
         ("a: &x 1\nb: *x\n", "'m.yaml', line 1: anchors and aliases are not allowed"),
         (
             "a: !!python/object:os.system 1\n",
             "'m.yaml', line 1: the tag 'tag:yaml.org,2002:python/object:os.system' is not allowed",
         ),
-        ("a:\n\t- 1\n", "'m.yaml', line 2: no YAML: found character '\\t' that cannot start any token"),
+        ("a:\n\t- 1\n", "'m.yaml', line 2: invalid YAML: found character '\\t' that cannot start any token"),
         ("a: {<<: {b: 1}}\n", "'m.yaml', line 1: merge keys are not allowed"),
-        ("[a]: 1\n", "'m.yaml', line 1: a key must be a text"),
+        ("[a]: 1\n", "'m.yaml', line 1: a key must be a string"),
         (b"a: \xff\n", "'m.yaml', line 1: not UTF-8"),
         ("[" * 100, "'m.yaml', line 1: nested deeper than 30"),
         ("a: 1\n--- \nb: 1\n", None),
@@ -40,9 +40,9 @@ BAD: dict[str, list[tuple[str | bytes, str | None]]] = {
         (b"x" * (SIZE_LIMIT + 1), "the metrics file 'm.yaml' is larger than 512 KiB"),
     ],
     "m.json": [
-        ('{"a": 1, "a": 2}', "'m.json': the key 'a' is given twice"),
-        ('{"a": NaN}', "'m.json': NaN is no JSON number"),
-        ('{"a": -Infinity}', "'m.json': -Infinity is no JSON number"),
+        ('{"a": 1, "a": 2}', "'m.json': duplicate key 'a'"),
+        ('{"a": NaN}', "'m.json': invalid JSON number NaN"),
+        ('{"a": -Infinity}', "'m.json': invalid JSON number -Infinity"),
         ('{"a": 1,\n}', None),
         ("", None),
         ("[" * 100_000, "'m.json': nested too deeply"),

@@ -72,7 +72,7 @@ def test_linux_is_tested_on_each_python_that_the_package_declares() -> None:
 
 def test_scripts_and_folders_that_the_workflows_run_exist() -> None:
     for file in WORKFLOWS:
-        for path in re.findall(r"(?<=[ ])(?:examples|tests)/[\w./-]*\w", file.read_text()):
+        for path in re.findall(r"(?<=[ ])(?:docs|examples|tests)/[\w./-]*\w", file.read_text()):
             assert (ROOT / path).exists(), f"{file.name}: {path}"
 
 

@@ -1,112 +1,59 @@
-"""The reference of the command line, from the definitions of the commands."""
+"""The reference of the command line, from the pages of the help."""
 
 from __future__ import annotations
 
-import inspect
-import re
-import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
-from mreg.cli.app import root_command, shared_options
+from docs.generate.cells import cell, prose
+from mreg.cli.app import HEADINGS, root_command, shared_options
+from mreg.cli.pages import Section, describe, option_term, page_of
 
 INDEX = """\
 # Command line
 
-`mreg COMMAND --help` shows the same in a terminal.
+`mreg COMMAND --help` shows the same pages in a terminal, and `mreg help TOPIC` explains
+[references](../references.md), [expressions](../expressions.md), the [environment](../configuration.md) and
+[exit codes](../exit-codes.md).
 
 """
-EXAMPLES = re.compile(r"^Examples?:$")
+SHARED = {option_term(option).strip() for option in shared_options()} | {"-h, --help"}
+"""Options of every command, which only the index lists."""
 
 
 def pages() -> dict[str, str]:
     """Return the index, and one page for each command with its subcommands."""
     root = root_command()
-    context = typer.Context(root, info_name="mreg")  # type: ignore[arg-type]
-    written = {"reference/cli/index.md": INDEX + "".join(_index(root, context)) + _common(root, context)}
-    for name in root.list_commands(context):
-        command = root.get_command(context, name)
-        if not command.hidden:
-            written[f"reference/cli/{name}.md"] = "".join(_page(command, context, name, 1))
+    written = {"reference/cli/index.md": INDEX + "".join(_index())}
+    for name in root.table:
+        written[f"reference/cli/{name}.md"] = "".join(_command(root.get_command(None, name), f"mreg {name}", 1))  # type: ignore[arg-type]
     return written
 
 
-def _index(root: Any, context: Any) -> Iterator[str]:
-    """Yield a table of the commands for each group of the help."""
-    groups: dict[str, list[str]] = {}
-    for name in root.list_commands(context):
-        command = root.get_command(context, name)
-        if not command.hidden:
-            row = f"| [`{name}`]({name}.md) | {_cell(_first(command))} |\n"
-            groups.setdefault(getattr(command, "rich_help_panel", None) or "Commands", []).append(row)
-    for title, rows in groups.items():
-        yield f"## {title}\n\n| command | purpose |\n|---|---|\n{''.join(rows)}\n"
+def _index() -> Iterator[str]:
+    for heading, commands in HEADINGS.items():
+        rows = [f"| [`mreg {name}`]({name}.md) | {cell(summary)} |\n" for name, (*_, summary) in commands.items()]
+        yield f"## {heading}\n\n| command | purpose |\n|---|---|\n{''.join(rows)}\n"
+    options = tuple((option_term(option), describe(option)) for option in shared_options())
+    yield f"## Options of every command\n\n{_table(Section('Options', options))}"
 
 
-def _common(root: Any, context: Any) -> str:
-    own = {option.opts[0] for option in shared_options()}
-    more = [option for option in root.get_params(context) if option.opts[0] not in own]
-    return "## Options of every command\n\n" + _table([*shared_options(), *more])
+def _command(command: Any, name: str, level: int) -> Iterator[str]:
+    page = page_of(command, name)
+    yield f"{'#' * level} {name}\n\n{prose(page.summary)}\n\n"
+    if page.examples:
+        yield "\n".join(["```sh", *page.examples, "```\n\n"])
+    yield from (f"{prose(paragraph)}\n\n" for paragraph in page.description)
+    yield f"Usage: `{page.usage}`\n\n"
+    for section in page.sections:
+        rows = tuple(row for row in section.rows if row[0].strip() not in SHARED)
+        if rows:
+            yield f"**{section.heading}**\n\n{_table(Section(section.heading, rows))}\n"
+    for subcommand in getattr(command, "table", ()):
+        yield from _command(command.get_command(None, subcommand), f"{name} {subcommand}", level + 1)
 
 
-def _page(command: Any, parent: Any, name: str, level: int) -> Iterator[str]:
-    context = typer.Context(command, info_name=name, parent=parent)
-    own = {option.opts[0] for option in shared_options()} | {"--help"}
-    parameters = [
-        parameter
-        for parameter in command.get_params(context)
-        if parameter.opts[0] not in own and not getattr(parameter, "hidden", False)
-    ]
-    yield f"{'#' * level} {context.command_path}\n\n"
-    yield from _help(command.help or "")
-    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    yield f"```text\n{usage}\n```\n\n"
-    groups: dict[str, list[Any]] = {}
-    for parameter in parameters:
-        title = "Arguments" if parameter.param_type_name == "argument" else "Options"
-        groups.setdefault(getattr(parameter, "rich_help_panel", None) or title, []).append(parameter)
-    for title, group in groups.items():
-        yield f"**{title}**\n\n{_table(group)}\n"
-    for subcommand in command.list_commands(context) if hasattr(command, "list_commands") else ():
-        yield from _page(command.get_command(context, subcommand), context, subcommand, level + 1)
-
-
-def _help(text: str) -> Iterator[str]:
-    """Yield the paragraphs of a help text; examples are shell lines."""
-    for paragraph in inspect.cleandoc(text.replace("\b", "")).split("\n\n"):
-        lines = paragraph.strip("\n")
-        if lines.startswith("  "):
-            yield f"```sh\n{textwrap.dedent(lines)}\n```\n\n"
-        elif lines and not EXAMPLES.match(lines):
-            yield f"{lines}\n\n"
-
-
-def _table(parameters: list[Any]) -> str:
-    rows = [f"| {_names(parameter)} | {_meaning(parameter)} |\n" for parameter in parameters]
-    return "".join(["| | |\n", "|---|---|\n", *rows])
-
-
-def _names(parameter: Any) -> str:
-    if parameter.param_type_name == "argument":
-        return f"`{(parameter.metavar or parameter.name.upper()).strip('{}[]')}`"
-    names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
-    return names if parameter.is_flag else f"{names} `{parameter.metavar or 'TEXT'}`"
-
-
-def _meaning(parameter: Any) -> str:
-    notes = [parameter.help or ""]
-    if parameter.param_type_name == "argument" and parameter.required and "(required)" not in notes[0]:
-        notes.append("(required)")
-    if getattr(parameter, "multiple", False) and "several times" not in notes[0]:
-        notes.append("Can be given several times.")
-    return _cell(" ".join(note for note in notes if note))
-
-
-def _first(command: Any) -> str:
-    return inspect.cleandoc(command.help or "").split("\n\n")[0].replace("\n", " ")
-
-
-def _cell(text: str) -> str:
-    return text.replace("\n", " ").replace("|", "\\|").replace("<", "&lt;")
+def _table(section: Section) -> str:
+    kind = {"Arguments": "argument", "Commands": "command"}.get(section.heading, "option")
+    rows = [f"| `{term.strip()}` | {cell(description)} |\n" for term, description in section.rows]
+    return "".join([f"| {kind} | meaning |\n", "|---|---|\n", *rows])

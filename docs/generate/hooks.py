@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ DOCS = Path(__file__).parent.parent
 sys.path.insert(0, str(DOCS.parent))
 
 from docs.generate import command_line, decisions, http_api  # noqa: E402
+from docs.generate.resources import in_page, in_style_sheet  # noqa: E402
 
 log = logging.getLogger("mkdocs.hooks.mreg")  # a warning fails a strict build
 GENERATED = {**command_line.pages(), **decisions.pages(DOCS / "decisions"), **http_api.pages()}
@@ -52,9 +52,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_post_page(output: str, page: Any, **_: object) -> str:
     """Warn about each script, style, image or font that a page loads from another host."""
-    resources = _Resources()
-    resources.feed(output)
-    for url in resources.foreign:
+    for url in in_page(output):
         log.warning("%s loads %s", page.file.src_uri, url)
     return output
 
@@ -62,20 +60,5 @@ def on_post_page(output: str, page: Any, **_: object) -> str:
 def on_post_build(config: Any) -> None:
     """Warn about each file that a style sheet loads from another host."""
     for path in Path(config.site_dir).rglob("*.css"):
-        text = path.read_text()
-        if "url(http" in text or "url(//" in text or "@import" in text:
-            log.warning("%s loads a file from another host", path.name)
-
-
-class _Resources(HTMLParser):
-    """Collects the addresses on other hosts that a browser loads with a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.foreign: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            loaded = name in ("src", "srcset", "poster", "data") or (name == "href" and tag in ("link", "use", "image"))
-            if loaded and value and ("://" in value or value.startswith("//")):
-                self.foreign.append(value)
+        for url in in_style_sheet(path.read_text()):
+            log.warning("%s loads %s", path.name, url)

@@ -74,7 +74,7 @@ class BundleFile:
                     write(chunk)
                     advance(len(chunk))
                 if hashing.digest() != digest:
-                    raise _damaged(digest, "its bytes have another SHA-256")
+                    raise _damaged(digest, "its bytes do not match its SHA-256")
         self._tar.end()
         self.bundle.check_blobs(self.manifest)
 
@@ -93,7 +93,7 @@ class BundleFile:
         data = self._tar.read_at(self._offsets[digest], size)
         check_bounds(data)
         if digest_of(data) != digest:
-            raise _damaged(digest, "its bytes have another SHA-256")
+            raise _damaged(digest, "its bytes do not match its SHA-256")
         return Manifest.parse(data)
 
 
@@ -158,7 +158,7 @@ def _check_room(folder: str, size: int) -> None:
     free = room(folder)
     if size > free:
         raise Unavailable(
-            f"{size} bytes do not fit into {quoted(folder, 200)}, which has room for {free}", hint=_ELSEWHERE
+            f"not enough space in {quoted(folder, 200)}: {size} bytes needed, {free} free", hint=_ELSEWHERE
         )
 
 
@@ -166,7 +166,7 @@ _ELSEWHERE = "free some space there, or name another folder: TMPDIR=FOLDER mreg 
 
 
 def _unwritable(what: str, error: OSError) -> Unavailable:
-    return Unavailable(f"{what} can't be written: {error.strerror or error}", hint=_ELSEWHERE)
+    return Unavailable(f"cannot write to {what}: {error.strerror or error}", hint=_ELSEWHERE)
 
 
 @contextmanager

@@ -216,9 +216,9 @@ class Destination:
                 if isinstance(chunk, memoryview):
                     hashing.settle()
                 if position > size:
-                    return damaged(digest, f"it has more than {size} bytes")
+                    return damaged(digest, f"expected {size} bytes, got more")
             if position < size:
-                return damaged(digest, f"it has {position} bytes in place of {size}")
+                return damaged(digest, f"expected {size} bytes, got {position}")
             return None if hashing.digest() == digest else damaged(digest)
 
     def _refuse_reserved(self, *paths: str) -> None:
@@ -227,7 +227,7 @@ class Destination:
         for path in paths:
             if reserved_on_windows(path):
                 raise BadInput(
-                    f"cannot make {quoted(path)}: Windows refuses that name, or opens something else by it",
+                    f"cannot create {quoted(path)}: the name is not allowed on Windows, or has another meaning there",
                     hint="pull it on another system",
                 )
 
@@ -243,7 +243,7 @@ class Destination:
             NotFound: The parent folder does not exist.
         """
         if not os.path.isdir(self._folder):
-            what = "is no folder" if os.path.lexists(self._folder) else "does not exist"
+            what = "is not a folder" if os.path.lexists(self._folder) else "does not exist"
             raise NotFound(
                 f"the folder {quoted(self._folder)} {what}", hint=f"mkdir -p {shell_word(self._folder)}", kind="folder"
             )
@@ -287,8 +287,8 @@ class Destination:
             sync_folder(self._folder)
         except OSError as error:
             raise Unavailable(
-                f"{quoted(self._path)} is complete, but a power loss can remove it: "
-                f"{quoted(self._folder)} can't be written to the disk: {error.strerror or error}",
+                f"{quoted(self._path)} is complete, but a power loss could remove it: "
+                f"cannot flush {quoted(self._folder)} to the disk: {error.strerror or error}",
                 hint=f"check the disk, then copy the data elsewhere: df -h {shell_word(self._folder)}",
             ) from error
 
@@ -324,7 +324,7 @@ class Destination:
             free = room(self._folder) + size_of(made.path)
             if size > free:
                 raise Unavailable(
-                    f"{size} bytes do not fit beside {quoted(self._path, 300)}, where there is room for {free}",
+                    f"not enough space for {quoted(self._path, 300)}: {size} bytes needed, {free} free",
                     hint="free some space there, or name another destination",
                 )
             yield made
@@ -341,8 +341,8 @@ class Destination:
             yield
         except OSError as error:
             raise Unavailable(
-                f"{quoted(self._path)} can't be written: {error.strerror or error}",
-                hint="mend its permissions or free some space, or name another destination",
+                f"cannot write {quoted(self._path)}: {error.strerror or error}",
+                hint="fix its permissions or free some space, or name another destination",
             ) from error
 
 

@@ -153,6 +153,6 @@ def missing(digest: Digest, store: str) -> Corrupt:
     return Corrupt(f"the blob {digest} is missing from {store}", digest=str(digest))
 
 
-def damaged(digest: Digest, how: str = "its bytes have another SHA-256") -> Corrupt:
+def damaged(digest: Digest, how: str = "its bytes do not match its SHA-256") -> Corrupt:
     """Return the error for a blob whose bytes do not match its digest or size."""
     return Corrupt(f"the blob {digest} is damaged: {how}", digest=str(digest))

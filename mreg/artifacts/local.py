@@ -64,7 +64,7 @@ class LocalStagedBlob(StagedBlob):
         self.made = False
 
     def write(self, chunk: bytes | memoryview) -> None:
-        with self.backend.translated("written"):
+        with self.backend.translated("write"):
             if self.descriptor < 0:
                 self.descriptor = self.folder.open(self.name, CREATE, 0o444)
                 self.made = True
@@ -126,12 +126,12 @@ class LocalBackend(BlobBackend):
 
     def incoming(self) -> Folder:
         """Return the folder ``tmp``, created if it does not exist."""
-        with self.translated("made"):
+        with self.translated("create"):
             return self._tree.folder(INCOMING, make=True)
 
     @contextlib.contextmanager
     def translated(self, verb: str, what: str = "", key: str = "") -> Iterator[None]:
-        """Translate driver errors to `Unavailable`: `what` (default: the store) was not `verb`; see `check_access`."""
+        """Translate driver errors to `Unavailable`: cannot `verb` `what` (default: the store); see `check_access`."""
         try:
             yield
         except OSError as error:
@@ -141,10 +141,10 @@ class LocalBackend(BlobBackend):
             reason = error.strerror or str(error)
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             hint = f"{'free some space there' if full else 'fix its permissions'}, or name another: mreg profile list"
-            raise Unavailable(f"{subject} can't be {verb}: {reason}", hint=hint) from error
+            raise Unavailable(f"cannot {verb} {subject}: {reason}", hint=hint) from error
 
     def _taken(self, key: str) -> Corrupt:
-        return Corrupt(f"the blob {key} in {self._root} is damaged: its place is taken by something that is not a file")
+        return Corrupt(f"the blob {key} in {self._root} is damaged: it is not a file")
 
     def stage(self) -> LocalStagedBlob:
         """See `mreg.artifacts.backend.SupportsStaging`."""
@@ -164,7 +164,7 @@ class LocalBackend(BlobBackend):
     def _put(self, key: str, staged: LocalStagedBlob) -> bool:
         if not staged.made:
             staged.write(b"")  # an empty blob is a file, too
-        with self.translated("written", key=key):
+        with self.translated("write", key=key):
             staged.close(durable=True)
             folder, name = self._locate(key, make=True, durable=True)
             new = _named(staged.folder, staged.name, folder, name)
@@ -177,7 +177,7 @@ class LocalBackend(BlobBackend):
         folder: Folder | None = None
         opened = Opened(self._tree)
         try:
-            with self.translated("written"):
+            with self.translated("write"):
                 incoming.mkdir(temporary_name)
                 folder = incoming.inner(temporary_name)
                 for key, data in blobs:
@@ -250,7 +250,7 @@ class LocalBackend(BlobBackend):
                 raise self._taken(key)
             descriptor = folder.open(name, READ)
         except (FileNotFoundError, NotADirectoryError):
-            raise NotFound(f"the blob {key} is not in {self._root}") from None
+            raise NotFound(f"the blob {key} is missing from {self._root}") from None
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.EMLINK):
                 raise self._taken(key) from error
@@ -287,7 +287,7 @@ class LocalBackend(BlobBackend):
 
     def delete(self, key: str) -> None:
         with (
-            self.translated("removed", f"the blob {key}", key),
+            self.translated("remove", f"the blob {key}", key),
             contextlib.suppress(FileNotFoundError, NotADirectoryError),
         ):
             folder, name = self._locate(key)
@@ -306,7 +306,7 @@ class LocalBackend(BlobBackend):
 
     def discard(self, unfinished: Unfinished) -> None:
         name = unfinished.name
-        with self.translated("removed", name), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with self.translated("remove", name), contextlib.suppress(FileNotFoundError, NotADirectoryError):
             incoming = self._tree.folder(INCOMING)
             found = incoming.stat(name) if TEMPORARY.fullmatch(name) else None
             files = None if found is None else _files_of(incoming, name, found)

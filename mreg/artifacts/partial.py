@@ -128,7 +128,7 @@ def partial(
             made.release()
             run_cleanup(lambda: remove(made.path))
         elif isinstance(error, Unavailable):
-            error.hint = f"{error.hint}\nwhat has arrived is kept: the same command goes on from there".lstrip()
+            error.hint = f"{error.hint}\nrepeat the command to resume: the bytes that arrived are kept".lstrip()
         raise
     finally:
         made.close()

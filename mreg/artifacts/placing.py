@@ -213,10 +213,10 @@ def taken(path: str, *, folder: bool) -> AlreadyExists:
     """
     hint = "name another destination"
     if folder and is_folder(path):
-        hint = f"--force replaces files of the same name and keeps other files; or {hint}"
+        hint = f"add --force to replace files of the same name and keep other files, or {hint}"
     elif not folder and not is_folder(path):
-        hint = f"--force replaces it; or {hint}"
-    return AlreadyExists(f"{quoted(path)} exists already, with other content", hint=hint)
+        hint = f"add --force to replace it, or {hint}"
+    return AlreadyExists(f"{quoted(path)} already exists with other content", hint=hint)
 
 
 def refuse_irreplaceable(path: str, *, folder: bool) -> None:

@@ -48,7 +48,9 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
 
     def write_again() -> str:
         if backend.put_if_absent(key, data) or not backend.conditional:
-            return "it does not know If-None-Match: bytes that two push at once are sent twice, and nothing is lost"
+            return (
+                "it does not support If-None-Match: concurrent pushes of the same bytes both send them; nothing is lost"
+            )
         return ""
 
     def write_parts(uploads: SupportsParts) -> str:
@@ -62,7 +64,7 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
             upload.complete([part])
         finally:
             backend.delete(blob_key(large))
-        return "" if resumes else "it does not tell which parts it has: a push that was cut begins anew"
+        return "" if resumes else "it does not list uploaded parts: an interrupted push starts again"
 
     def remove() -> str:
         backend.delete(written.pop())
@@ -76,7 +78,7 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
         if how:
             yield f"check uploads ({how})", lambda: lacks
         yield "read it back", read
-        yield "write only where nothing is", write_again
+        yield "refuse to overwrite", write_again
         if isinstance(backend, SupportsParts):
             yield "send a large file in parts", partial(write_parts, backend)
         yield "remove the probe", remove

@@ -105,13 +105,13 @@ def make_plan(tree: Tree, entries: Sequence[ManifestEntry], record: PullRecord) 
         kind = stat.S_IFMT(found.st_mode)
         if path in folders:
             if kind != stat.S_IFDIR:
-                conflicts.append(f"{quoted(path)} is {kind_of(kind)}, and the artifact has a folder there")
+                conflicts.append(f"{quoted(path)}: expected a folder, got {kind_of(kind)}")
             elif found.st_dev != device:
                 conflicts.append(f"{quoted(path)} is on another file system")
         elif kind == stat.S_IFREG:
             replaced[path] = found
         elif kind != stat.S_IFDIR or not _becomes_empty(tree, path, removed, record):
-            conflicts.append(f"{quoted(path)} is {kind_of(kind)}, and the artifact has a file there")
+            conflicts.append(f"{quoted(path)}: expected a file, got {kind_of(kind)}")
     others, seen = _others(tree, wanted | removed.keys(), folders | record.folders)
     return Plan(
         conflicts=tuple(conflicts),

@@ -35,7 +35,7 @@ BUDGET_BYTES = 64 << 20
 GONE = ("NoSuchUpload", "NoSuchKey")
 """Error codes for an upload that was completed or discarded; Ceph answers ``NoSuchKey`` for its parts."""
 
-UNCHECKED = "it checks nothing that it is sent: damage on the way is found, and put right, once it is stored"
+UNCHECKED = "it does not verify uploads: damage in transit is detected and repaired after the upload"
 
 
 class S3Parts(BlobParts):
@@ -110,8 +110,8 @@ class S3Parts(BlobParts):
 
                     detail = attributed("the store", message_of(error), self._bucket.retry.secrets)
                     raise Unavailable(
-                        f"{self._bucket.url} takes no files larger than {SMALL_BYTES >> 20} MiB: the store has no "
-                        f"multipart uploads ({code_of(error)}){detail}",
+                        f"{self._bucket.url} does not accept files larger than {SMALL_BYTES >> 20} MiB: the store "
+                        f"has no multipart uploads ({code_of(error)}){detail}",
                         hint="choose another store for large files: mreg profile list",
                     ) from error
                 self._upload = made["UploadId"]
@@ -259,7 +259,7 @@ class S3Backend(BlobBackend):
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
         stream = self._bucket.open(key, start, length)
         if stream is None:
-            raise NotFound(f"the blob {key} is not in {self.url}")
+            raise NotFound(f"the blob {key} is missing from {self.url}")
         return stream
 
     def stat(self, key: str) -> BlobStat | None:

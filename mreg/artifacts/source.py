@@ -47,7 +47,7 @@ def source_file(path: str) -> SourceFile:
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        what = "is a link to nothing" if os.path.islink(path) else "does not exist"
+        what = "is a broken link" if os.path.islink(path) else "does not exist"
         raise NotFound(f"{quoted(path)} {what}", hint="check the path", kind="file", path=path) from None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
@@ -58,7 +58,7 @@ def _regular(path: str, name: str, info: os.stat_result) -> SourceFile:
     if not stat.S_ISREG(info.st_mode):
         kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
         what = kinds.get(stat.S_IFMT(info.st_mode), "a device")
-        raise BadInput(f"{quoted(name)} is {what}, and only files and folders can be pushed")
+        raise BadInput(f"cannot push {quoted(name)}: expected a file or folder, got {what}")
     return SourceFile(path, name, info.st_size, bool(info.st_mode & stat.S_IXUSR), _mark(info))
 
 
@@ -68,11 +68,11 @@ def _mark(info: os.stat_result) -> tuple[int, ...]:
 
 def _unreadable(name: str, error: BaseException) -> Unavailable | BadInput:
     if isinstance(error, ValueError):
-        return BadInput(f"{quoted(name)} is no path")
+        return BadInput(f"invalid path {quoted(name)}")
     if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-        return BadInput(f"{quoted(name)} is no path: {error.strerror}")
+        return BadInput(f"invalid path {quoted(name)}: {error.strerror}")
     return Unavailable(
-        f"{quoted(name)} can't be read: {getattr(error, 'strerror', None) or error}", hint="mend its permissions"
+        f"cannot read {quoted(name)}: {getattr(error, 'strerror', None) or error}", hint="fix its permissions"
     )
 
 
@@ -96,7 +96,8 @@ def source_folder(root: str) -> list[SourceFile]:
                     found = os.lstat(entry.path)  # on Windows the entry's own status lacks the inode and device
                     if is_link(found):
                         raise BadInput(
-                            f"{quoted(name)} in {quoted(root)} is a link to {quoted(os.readlink(entry.path))}",
+                            f"cannot push {quoted(root)}: {quoted(name)} is a link "
+                            f"to {quoted(os.readlink(entry.path))}",
                             hint=f"push a copy without links: cp -rL {root} COPY",
                         )
                     if stat.S_ISDIR(found.st_mode):
@@ -115,7 +116,7 @@ def source_folder(root: str) -> list[SourceFile]:
 def changed(name: str) -> Conflict:
     """Return the error for a file that changed during the push."""
     return Conflict(
-        f"{quoted(name)} changed while it was read, so that no version was made", hint="push again once it is finished"
+        f"{quoted(name)} changed while it was read; no version was added", hint="push again once it is finished"
     )
 
 

@@ -63,7 +63,7 @@ class ArtifactStore:
         """
         from mreg.artifacts.upload import Upload
 
-        self.refuse_overlap(Path(path), "push the model from where it was made")
+        self.refuse_overlap(Path(path), "push the model from its source")
         with self._explaining():
             return Upload(self._backend, known_sizes, progress).put(path)
 
@@ -268,7 +268,7 @@ class ArtifactStore:
                 length -= len(chunk)
                 if length <= 0:
                     return
-        raise damaged(request.digest, f"it has {length} bytes less than {request.size}")
+        raise damaged(request.digest, f"expected {request.size} bytes, got {length} fewer")
 
     @property
     def remote(self) -> bool:
@@ -287,7 +287,7 @@ class ArtifactStore:
                     there = self._backend.stat(key) is not None
                     first = f"remove {self._backend.url}/{key}, then " if there else ""
                     if there and self._backend.remote:  # the damage can be in transit
-                        first = f"repeat the command, since bytes can change on the way; if it fails again, {first}"
+                        first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
                     error.hint = f"{first}push the model again from its source"
             raise
 

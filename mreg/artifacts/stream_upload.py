@@ -93,7 +93,7 @@ class StreamUpload:
             Unavailable: The store cannot be written.
         """
         if self.size == 0:
-            raise BadInput("the file has 0 bytes, and an empty artifact is no model", hint="check what sent it")
+            raise BadInput("the file is empty (0 bytes)", hint="check the program that sent it")
         if not isinstance(self._file, StagedBlob):
             return Upload(self._backend, (), None).put(self._file.path)
         digest = self.digest()
@@ -137,6 +137,6 @@ def _explained() -> Iterator[None]:
         yield
     except OSError as error:
         raise Unavailable(
-            f"the temporary folder {tempfile.gettempdir()} can't be written: {error.strerror or error}",
-            hint="free some space there, or name another one by TMPDIR",
+            f"cannot write to the temporary folder {tempfile.gettempdir()}: {error.strerror or error}",
+            hint="free some space there, or name another folder: TMPDIR=FOLDER",
         ) from error

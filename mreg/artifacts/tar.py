@@ -23,7 +23,7 @@ END = bytes(2 * BLOCK)
 PADDING_LIMIT = 20 * BLOCK
 """Maximum number of zeros after the end; tar programs pad archives to this size."""
 
-AGAIN = "fetch it again from where it was made"
+AGAIN = "export or copy the bundle again"
 """Hint for damaged bundles."""
 
 _OCTAL_LIMIT = 8**11
@@ -114,9 +114,9 @@ class TarReader:
         block = self._read(BLOCK)
         found = _size_in(block, name)
         if size is not None and found != size:
-            raise BadInput(f"{name} in the bundle has {found} bytes, where its list says {size}")
+            raise BadInput(f"{name} in the bundle has the wrong size: expected {size} bytes, got {found}")
         if block != header(name, found):
-            raise BadInput(f"the header of {name} in the bundle is not as mreg export writes it")
+            raise BadInput(f"the header of {name} in the bundle is not in the form that mreg export writes")
         if found > self._left:
             raise self._truncated()
         return found
@@ -145,7 +145,7 @@ class TarReader:
         if self._left < wanted:
             raise self._truncated()
         if self._left > wanted + PADDING_LIMIT:
-            raise BadInput(f"the bundle goes on for {self._left - wanted} bytes beyond what it lists")
+            raise BadInput(f"the bundle has {self._left - wanted} extra bytes after its last file")
 
     def end(self) -> None:
         """Read the end of the tar and its padding.
@@ -176,7 +176,7 @@ class TarReader:
 
     def _check_zeros(self, count: int) -> None:
         if self._read(count).strip(b"\0"):
-            raise BadInput("the bundle holds bytes where nothing belongs")
+            raise BadInput("the bundle has extra bytes between its files")
 
     def _read(self, count: int) -> bytes:
         try:
@@ -189,7 +189,7 @@ class TarReader:
         return data
 
     def _truncated(self) -> Corrupt:
-        return Corrupt(f"the bundle {quoted(self._path, 200)} is cut off", hint=AGAIN)
+        return Corrupt(f"the bundle {quoted(self._path, 200)} is incomplete: unexpected end of file", hint=AGAIN)
 
 
 def _size_in(block: bytes, name: str) -> int:
@@ -204,21 +204,21 @@ def _size_in(block: bytes, name: str) -> int:
     if not any(block):
         raise Corrupt(f"the bundle ends before {name}", hint=AGAIN)
     if not block[257:262] == b"ustar":
-        raise BadInput(f"{name} is not where a bundle has it", hint="mreg import reads what mreg export wrote")
+        raise BadInput(f"not a bundle: {name} not found in its place", hint="use a bundle that mreg export wrote")
     # The checksum covers the header with blanks in the checksum field.
     if block[148:156] != b"%06o\0 " % (sum(block) - sum(block[148:156]) + 8 * 32):
         raise Corrupt(f"the header of {name} in the bundle is damaged", hint=AGAIN)
     kind = block[156:157]
     if kind != b"0":
-        raise BadInput(f"the bundle holds {_KINDS.get(kind, 'something else than a file')} where {name} belongs")
+        raise BadInput(f"invalid bundle: expected the file {name}, got {_KINDS.get(kind, 'another kind of entry')}")
     found = block[:100].rstrip(b"\0")
     if found != name.encode():
-        raise BadInput(f"the bundle holds {quoted(found.decode('utf-8', 'replace'))} where {name} belongs")
+        raise BadInput(f"invalid bundle: expected the file {name}, got {quoted(found.decode('utf-8', 'replace'))}")
     digits = block[124:136]
     if digits[:1] == b"\x80":
         return int.from_bytes(digits[1:], "big")
     if not digits[:11].isdigit() or digits.translate(None, b"01234567") != b"\0":
-        raise BadInput(f"the size of {name} in the bundle is no number")
+        raise BadInput(f"the size of {name} in the bundle is not a number")
     return int(digits[:11], 8)
 
 
@@ -228,14 +228,14 @@ def _opened(path: str) -> BinaryIO:
     except FileNotFoundError:
         raise NotFound(f"{quoted(path, 200)} does not exist", hint="check the path", kind="file", path=path) from None
     except ValueError:
-        raise BadInput(f"{quoted(path)} is no path") from None
+        raise BadInput(f"invalid path {quoted(path)}") from None
     except OSError as error:
         raise _unreadable(path, error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise BadInput(f"{quoted(path, 200)} is no file", hint="name a bundle that mreg export wrote")
+        raise BadInput(f"{quoted(path, 200)} is not a file", hint="use a bundle that mreg export wrote")
     return os.fdopen(descriptor, "rb")
 
 
 def _unreadable(path: str, error: OSError) -> Unavailable:
-    return Unavailable(f"{quoted(path, 200)} can't be read: {error.strerror or error}", hint="mend its permissions")
+    return Unavailable(f"cannot read {quoted(path, 200)}: {error.strerror or error}", hint="fix its permissions")

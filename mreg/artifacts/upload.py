@@ -66,7 +66,7 @@ class Upload:
             return self._put_folder(path)
         file = source_file(path)
         if file.size == 0:
-            raise _empty(path, "has 0 bytes")
+            raise _empty(path, "it has 0 bytes")
         put = self._put_file(file, progress_callback(self._progress, file.size))
         return Stored(
             kind=ArtifactKind.FILE,
@@ -110,7 +110,7 @@ class Upload:
         """
         if not isinstance(self._backend, SupportsParts):
             raise Unavailable(
-                f"{self._backend.url} takes no files larger than {SMALL_BYTES >> 20} MiB",
+                f"{self._backend.url} does not accept files larger than {SMALL_BYTES >> 20} MiB",
                 hint="choose another store for large files: mreg profile list",
             )
         from mreg.artifacts.parts import measured, put_parts
@@ -132,7 +132,7 @@ class Upload:
         """
         found = self._backend.stat(blob_key(digest))
         if found is not None and found.size != size:
-            raise damaged(digest, f"it has {found.size} bytes in place of {size}")
+            raise damaged(digest, f"expected {size} bytes, got {found.size}")
         return found is not None
 
     def _hash(self, file: SourceFile, advance: Callable[[int], None]) -> Digest:
@@ -146,7 +146,7 @@ class Upload:
         files = source_folder(path)
         size = sum(file.size for file in files)
         if size == 0:
-            raise _empty(path, "has no files" if not files else "has only files of 0 bytes")
+            raise _empty(path, "it has no files" if not files else "it has only files of 0 bytes")
         # Names that cannot be in the same folder are refused before any byte is stored.
         check_together(file.name for file in files)
         if sum(len(file.name.encode()) + ENTRY_BYTES for file in files) > BYTES_LIMIT:
@@ -226,10 +226,10 @@ def check_room(backend: BlobBackend, size: int) -> None:
     room = backend.room
     if room is not None and size > room:
         raise Unavailable(
-            f"{size} bytes do not fit into {backend.url}, which has room for {room}",
+            f"not enough space in {backend.url}: {size} bytes needed, {room} free",
             hint="free some space there, or name another store: mreg profile list",
         )
 
 
 def _empty(path: str, how: str) -> BadInput:
-    return BadInput(f"{quoted(path)} {how}, and an empty artifact is no model", hint="check what wrote it")
+    return BadInput(f"cannot push {quoted(path)}: {how}", hint="check the program that wrote it")

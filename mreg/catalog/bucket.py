@@ -57,7 +57,7 @@ LOOP_SECONDS, COURTESY = 0.2, 0.15
 the pause, the last winner wins again, since all others must fetch first; the slowest of 20 writers waits three times as
 long then."""
 
-RESTORE = "mreg restore FILE brings a backup back"
+RESTORE = "restore a backup: mreg restore FILE"
 
 
 class Gone(Corrupt):
@@ -141,8 +141,8 @@ class BucketDatabase(Database):
                     refused = None
                 if results and time.monotonic() > deadline:
                     raise Conflict(
-                        f"the catalog {self._place} is busy: other writers were faster {len(results)} times",
-                        hint="nothing was changed; try again. For many writers, move the catalog to PostgreSQL: "
+                        f"the catalog {self._place} is busy: {len(results)} attempts lost against other writers",
+                        hint="nothing was changed; try again. For many writers, copy the catalog to PostgreSQL: "
                         "mreg catalog copy --help",
                     )
                 before = raw.total_changes
@@ -178,7 +178,7 @@ class BucketDatabase(Database):
     def check_upgrade(self) -> UpgradeCheck:
         return UpgradeCheck(
             schema=self.schema(),
-            caution="clients of a bucket cannot be seen; an older mreg refuses the catalog after the upgrade",
+            caution="other clients of a bucket cannot be detected; an older mreg refuses the catalog after the upgrade",
         )
 
     def upgrade(self) -> str:
@@ -291,16 +291,16 @@ class BucketDatabase(Database):
         if last is not None:
             remedy = f"mreg restore {shell_quote(last.path)}" if last.whole(loaded=False) else RESTORE
             raise Gone(
-                f"the catalog {self._place} is gone: {last.path} is a copy of it on this machine",
-                hint=f"{remedy}; to begin with an empty catalog, remove the copy",
+                f"the catalog {self._place} is missing; a copy on this machine is {last.path}",
+                hint=f"{remedy}; to start with an empty catalog, remove the copy",
             )
         if self._may_be_new:
             return
         orphans = self._orphans()
         if orphans and self._bucket.fetch(self._key) is None:  # another client can just have made it
             raise Gone(
-                f"the catalog {self._place} is gone; the artifacts that it knew are still in {orphans}",
-                hint=f"{RESTORE}. To begin anew name another place, or remove {orphans} first",
+                f"the catalog {self._place} is missing, but its artifacts are still in {orphans}",
+                hint=f"{RESTORE}. To start again, name another place, or remove {orphans} first",
             )
         self._may_be_new = True
 
@@ -368,7 +368,7 @@ class BucketDatabase(Database):
         self._require_conditions(again=True)
         if not current.etag and not self._bucket.revives:
             raise ConditionalWritesUnsupported(
-                f"{self._place} can't be a catalog: {MARKED}",
+                f"cannot create the catalog {self._place}: {MARKED}",
                 versioned=True,
                 hint="name another place for the catalog, or remove the delete marker: aws s3api delete-object "
                 "--help tells how to remove a version",
@@ -385,7 +385,7 @@ class BucketDatabase(Database):
         except ConditionalWritesUnsupported as error:
             versioning = "suspend the versioning of the bucket, or " if error.versioned else ""
             raise ConditionalWritesUnsupported(
-                f"{self._place} can't be a catalog: {error.problem}",
+                f"cannot use {self._place} as a catalog: {error.problem}",
                 versioned=error.versioned,
                 hint=f"{versioning}keep the catalog in PostgreSQL or in a file, and the artifacts there",
             ) from error
@@ -398,8 +398,8 @@ def _untold(*, known: bool) -> Iterator[None]:
         yield
     except MregError as error:
         if not (known or isinstance(error, Gone) or refused(error.__cause__)):
-            error.message += "; whether the change was made is not known"
-            error.hint = f"when it answers again, see mreg history; {error.hint}"
+            error.message += "; it is unknown whether the change was made"
+            error.hint = f"once it is available, check whether the change was made: mreg history; {error.hint}"
         raise
 
 

@@ -131,7 +131,7 @@ class LocalCopy:
                 data += piece
                 if len(data) > IN_MEMORY:
                     raise Unavailable(
-                        f"the copy of the catalog cannot be written to {self.folder}: {error.strerror or error}",
+                        f"cannot write the copy of the catalog to {self.folder}: {error.strerror or error}",
                         hint=f"free some space there: df -h {shell_quote(os.path.dirname(self.folder))}",
                     ) from error
             return Copy(etag, "", bytes(data))

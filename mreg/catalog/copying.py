@@ -60,7 +60,9 @@ def copy_rows(
             for table in reversed(KEYS):
                 new.clear(table)
         elif any(new.query(f"SELECT 1 AS found FROM {table} LIMIT 1", {}) for table in ("models", "events")):
-            raise AlreadyExists("there is a catalog already where this one is to go", hint="name another place")
+            raise AlreadyExists(
+                "cannot copy the catalog: the destination already has a catalog", hint="name another place"
+            )
         for table in KEYS:
             _fill(old, new, table)
         for table in NUMBERED:
@@ -112,10 +114,10 @@ def _compare(old: Connection, new: Connection, table: str) -> int:
     for row in left:
         other = next(right, None)
         if other is None or dict(row) != dict(other):
-            raise Corrupt(f"a row of {table} came out other than it went in: {KEYS[table]} of {_key(row, table)}")
+            raise Corrupt(f"a row of {table} changed when it was copied: {KEYS[table]} of {_key(row, table)}")
         count += 1
     if next(right, None) is not None:
-        raise Corrupt(f"a row of {table} came out that did not go in")
+        raise Corrupt(f"unexpected row in the copy of {table}")
     return count
 
 

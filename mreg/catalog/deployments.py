@@ -129,7 +129,7 @@ class Deployments:
         stage = stage_entered(event)
         if not hook.wants(event.action, event.model, stage):
             what = f"{quoted(event.action)} of {quoted(event.model)}" + (f" in {stage}" if stage else "")
-            raise BadInput(f"the hook is not for {what}")
+            raise BadInput(f"the hook does not match {what}")
         if stage:
             self._check_stage(event)
 
@@ -140,7 +140,7 @@ class Deployments:
         row = self._connection.one("models.by_name", name=event.model)
         row = row or self._connection.one("models.given_up", name=event.model)
         if not event.model or row is None or row["model_id"] != event.model_id:
-            raise BadInput(f"audit event {event.seq} names {quoted(event.model)}, which is not the model that it is of")
+            raise BadInput(f"audit event {event.seq} has the wrong model name {quoted(event.model)}")
 
     def _check_stage(self, event: Event) -> None:
         """Check that a version is in the stage that the audit trail gives."""
@@ -154,8 +154,8 @@ class Deployments:
         found = version.stage.value if version is not None else ""
         if found != expected:
             raise BadInput(
-                f"version {event.version} is in {found or 'no stage'}, and the audit trail leaves it in "
-                f"{quoted(expected) if expected else 'no stage'}"
+                f"the stage of version {event.version} does not match the audit trail: "
+                f"expected {quoted(expected) if expected else 'no stage'}, got {found or 'no stage'}"
             )
 
 
@@ -291,10 +291,10 @@ def _mismatch(row: Row, event: Event) -> str:
     deployment = _of_event(row, event)
     version = None if row["version"] is None else version_number(row)
     if (number(row, "model_id"), version) != (event.model_id, event.version):
-        return f"it is of another model or version than audit event {event.seq}"
+        return f"it belongs to another model or version than audit event {event.seq}"
     if deployment.key.partition(".")[0] != event.hash[:32]:
-        return f"its key is not one of audit event {event.seq}"
-    return "" if deployment.attempts < ATTEMPTS_LIMIT else "it was tried too often"
+        return f"its key does not belong to audit event {event.seq}"
+    return "" if deployment.attempts < ATTEMPTS_LIMIT else "it was attempted too often"
 
 
 @row_of("deployments", "deployment_id")

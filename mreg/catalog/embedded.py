@@ -208,7 +208,7 @@ def damages(raw: sqlite3.Connection) -> tuple[str, ...]:
     found = [str(row[0]) for row in raw.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
     if not found:
         found = [
-            f"a row of {row[0]} refers to a row of {row[2]} that is not there"
+            f"a row of {row[0]} refers to a missing row of {row[2]}"
             for row in raw.execute("PRAGMA foreign_key_check").fetchmany(20)
         ]
     return tuple(found)
@@ -237,38 +237,42 @@ def translated(place: str, busy_seconds: float = 0) -> Iterator[None]:
         raise damaged(place, "is damaged: its text is not UTF-8") from error
 
 
-def unreachable(place: str, why: str, hint: str = "mend its permissions, or see mreg profile list") -> Unavailable:
+def unreachable(
+    place: str, why: str, hint: str = "fix its permissions, or use another catalog: mreg profile list"
+) -> Unavailable:
     """Return the error for a catalog that cannot be used."""
-    return Unavailable(f"the catalog {place} can't be used: {why}", hint=hint)
+    return Unavailable(f"cannot use the catalog {place}: {why}", hint=hint)
 
 
 def _translation(error: sqlite3.Error, place: str, busy_seconds: float) -> MregError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Conflict(
-            f"the catalog {place} is busy: others were writing for {busy_seconds:g} s",
+            f"the catalog {place} is busy: other processes were writing for {busy_seconds:g} s",
             hint="nothing was changed; try again",
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT):
-        what = "is no SQLite file" if code == sqlite3.SQLITE_NOTADB else f"is damaged: {error}"
+        what = "is not a SQLite file" if code == sqlite3.SQLITE_NOTADB else f"is damaged: {error}"
         return damaged(place, what)
     if code == sqlite3.SQLITE_TOOBIG:
         return damaged(place, f"is damaged: a value in it has more than {LARGEST_VALUE >> 20} MiB")
     if code == sqlite3.SQLITE_FULL:
         return unreachable(place, "the disk is full", "free some space there; nothing was changed")
     if code == sqlite3.SQLITE_READONLY:
-        return unreachable(place, "it can't be written")
+        return unreachable(place, "it is not writable")
     if code == sqlite3.SQLITE_IOERR:
-        return unreachable(place, str(error), "is the disk full or failing? nothing was changed")
+        return unreachable(place, str(error), "check the disk: it is full or failing; nothing was changed")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return unreachable(place, str(error), "may its folder be written? or see mreg profile list")
-    return damaged(place, f"does not answer as a catalog does: {error}")
+        return unreachable(
+            place, str(error), "check that its folder is writable, or use another catalog: mreg profile list"
+        )
+    return damaged(place, f"does not respond like a catalog: {error}")
 
 
 def damaged(place: str, what: str) -> Corrupt:
     """Return the error for a catalog with invalid content."""
     return Corrupt(
         f"the catalog {place} {what}",
-        hint="mreg restore FILE brings a backup back; the artifacts are kept",
+        hint="restore a backup: mreg restore FILE (the artifacts are kept)",
         catalog=place,
     )

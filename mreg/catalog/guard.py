@@ -173,15 +173,15 @@ class Guard:
 
     def _excessive(self, what: str) -> Corrupt:
         return Corrupt(
-            f"the catalog {self._place} is damaged: reading it takes {what} than {self._size():,} bytes explain",
-            hint="mreg restore FILE brings a backup back; the artifacts are kept",
+            f"the catalog {self._place} is damaged: reading it takes {what} than its {self._size():,} bytes explain",
+            hint="restore a backup: mreg restore FILE (the artifacts are kept)",
             catalog=self._place,
         )
 
     def _too_much(self, what: str) -> Unavailable:
         return Unavailable(
-            f"the catalog {self._place} cannot be read: this takes more than {what}, the most for any catalog",
-            hint="ask for less with --limit 1000, or for one model; mreg doctor tells whether the catalog is damaged",
+            f"cannot read the catalog {self._place}: this takes more than {what}, the limit for any catalog",
+            hint="read less with --limit 1000, or one model only; check the catalog: mreg doctor",
             catalog=self._place,
         )
 

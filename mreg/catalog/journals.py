@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from mreg.catalog.guard import connect, file_size, stored_size
 from mreg.errors import Corrupt
-from mreg.files import close, open_file
+from mreg.files import close, open_file, user_text
 
 JOURNAL, LOG, INDEX = "-journal", "-wal", "-shm"
 
@@ -80,11 +80,11 @@ def _file_problem(path: str, info: os.stat_result, ending: str) -> str:
     if info.st_nlink > 1:
         return f"it has {info.st_nlink} names (hard links)"
     if info.st_size > LARGEST[ending]:
-        return f"it has {info.st_size:,} bytes, the limit is {LARGEST[ending]:,}"
+        return f"it has {info.st_size:,} bytes; the limit is {LARGEST[ending]:,}"
     catalog = os.stat(path)
     shared = catalog.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if hasattr(os, "getuid") and not shared and info.st_uid not in (catalog.st_uid, os.getuid(), 0):
-        return f"it belongs to user {info.st_uid}, who may not write the catalog"
+        return f"it belongs to {user_text(info.st_uid)}, who cannot write the catalog"
     return ""
 
 
@@ -95,7 +95,7 @@ def _content_problem(path: str, ending: str) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        return "" if isinstance(error, PermissionError) else f"it cannot be opened: {error.strerror}"
+        return "" if isinstance(error, PermissionError) else f"cannot open it: {error.strerror}"
     try:
         problem = _file_problem(path, os.fstat(descriptor), ending) if os.fstat(descriptor).st_nlink else ""
         if problem:
@@ -122,11 +122,11 @@ def _journal_problem(path: str, head: bytes, tail: bytes, size: int) -> str:
     expected = _page_size(path)
     catalog = file_size(path)
     if page_size != expected:
-        return f"it has pages of {page_size} bytes, the catalog {expected}"
+        return f"wrong page size: expected {expected} bytes, got {page_size}"
     if pages * page_size > catalog:
-        return f"it is of a catalog of {pages * page_size:,} bytes, this one has {catalog:,}"
+        return f"it belongs to a catalog of {pages * page_size:,} bytes; this one has {catalog:,}"
     if size > 2 * catalog + JOURNAL_OVERHEAD:
-        return f"it has {size:,} bytes, the catalog {catalog:,}"
+        return f"it has {size:,} bytes, and the catalog {catalog:,}"
     return ""
 
 
@@ -140,7 +140,7 @@ def _log_problem(path: str, head: bytes) -> str:
         return "it does not have the header of a write-ahead log"
     expected = _page_size(path)
     if page_size != expected:
-        return f"it has pages of {page_size} bytes, the catalog {expected}"
+        return f"wrong page size: expected {expected} bytes, got {page_size}"
     return ""
 
 
@@ -171,7 +171,7 @@ def _refused(path: str, ending: str, problem: str) -> Corrupt:
 
     log = shell_quote(path + ending)
     return Corrupt(
-        f"the catalog {path} cannot be opened: {os.path.basename(path)}{ending} is not its own: {problem}",
+        f"cannot open the catalog {path}: {os.path.basename(path)}{ending} does not belong to it: {problem}",
         hint=f"if you trust the catalog without this file: mv {log} {log}.refused",
         catalog=path,
     )

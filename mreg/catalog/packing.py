@@ -49,7 +49,7 @@ def unpack(data: bytes, place: str) -> Iterator[bytes]:
             yield data[start : start + PIECE]
         return
     if not data.startswith(GZIP_MAGIC):
-        raise damaged(place, "is no SQLite file")
+        raise damaged(place, "is not a SQLite file")
     largest = min(LARGEST_FILE, RATIO * len(data) + SLACK)
     unpacking = zlib.decompressobj(GZIP)
     size = 0
@@ -60,13 +60,13 @@ def unpack(data: bytes, place: str) -> Iterator[bytes]:
         except zlib.error as error:
             raise damaged(place, f"is damaged: {error}") from error
         if not size and not piece.startswith(MAGIC):
-            raise damaged(place, "is no SQLite file")
+            raise damaged(place, "is not a SQLite file")
         if not piece and not unpacking.eof and not unpacking.unconsumed_tail:
-            raise damaged(place, "is damaged: its gzip data is cut")
+            raise damaged(place, "is damaged: its gzip data is incomplete")
         pending = unpacking.unconsumed_tail
         size += len(piece)
         if size > largest:
-            raise damaged(place, f"is damaged: {len(data):,} bytes inflate to more than {largest:,}")
+            raise damaged(place, f"is damaged: {len(data):,} bytes decompress to more than {largest:,}")
         yield piece
     if unpacking.unused_data:
-        raise damaged(place, "is damaged: there are bytes after the end of its gzip data")
+        raise damaged(place, "is damaged: it has extra bytes after its gzip data")

@@ -48,7 +48,7 @@ class Policies:
         except (ValueError, RecursionError, BadInput) as error:
             what = f"of {model.name}" if model else "for all models"
             why = error.message if isinstance(error, BadInput) else quoted(str(error))
-            raise Corrupt(f"the policy {what} in the catalog can't be read: {why}", hint=RESTORE) from error
+            raise Corrupt(f"cannot read the policy {what} in the catalog: {why}", hint=RESTORE) from error
 
     def effective(self, model: RegisteredModel) -> Policy:
         """Return the policy in effect for a model: its own, otherwise the default, or one without rules."""

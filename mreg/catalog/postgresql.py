@@ -141,8 +141,8 @@ class PostgresqlDatabase(Database):
                 return self._retry(once)
             except Unavailable as error:
                 if results:
-                    error.message += "; whether the change was made is not known"
-                    error.hint = f"when it answers again, see mreg history; {error.hint}"
+                    error.message += "; it is unknown whether the change was made"
+                    error.hint = f"once it is available, check whether the change was made: mreg history; {error.hint}"
                 raise
 
     def begin(self) -> None:
@@ -185,7 +185,9 @@ class PostgresqlDatabase(Database):
             sql = "SELECT has_database_privilege(current_database(), 'CREATE') AS may"
             row = raw.execute(sql).fetchone()
             if not self._schema and not (row and row["may"]):
-                raise unreachable(self._place, "there is no schema mreg, and this role may make none", MAKE_SCHEMA)
+                raise unreachable(
+                    self._place, "the schema mreg does not exist, and this role cannot create it", MAKE_SCHEMA
+                )
             refuse_older(self._schema or SCHEMA, self._place)
             return bool(self._schema)
 
@@ -248,13 +250,13 @@ class PostgresqlDatabase(Database):
                 if left <= 0:
                     if again:
                         raise Conflict(
-                            f"the catalog {self._place} is busy: others were writing for {SECONDS:g} s",
+                            f"the catalog {self._place} is busy: other processes were writing for {SECONDS:g} s",
                             hint="nothing was changed; try again",
                         ) from error
                     raise
                 if not again and not noticed and time.monotonic() - began > 2:
                     noticed = True
-                    self._notice(f"{self._place} does not answer; trying again for {left:.0f} s more")
+                    self._notice(f"{self._place} does not respond; retrying for {left:.0f} s more")
             time.sleep(min(pause * random.uniform(0.5, 1.5), max(left, 0)))  # noqa: S311  spreads out the clients
             pause = min(2 * pause, 2.0)
 
@@ -277,8 +279,8 @@ class PostgresqlDatabase(Database):
             raise
 
     def _say_waiting(self, waited: float) -> None:
-        what = "for" if self._in_turn else "to write, after others, to"
-        self._notice(f"waiting {what} {self._place}, {waited:.0f} s by now")
+        what = "for" if self._in_turn else "to write to"
+        self._notice(f"waiting {what} {self._place} ({waited:.0f} s so far)")
 
     def _connected(self) -> Watched:
         if self._raw is None or self._raw.closed:

@@ -54,7 +54,7 @@ class Watched(psycopg.Connection[dict[str, Any]]):
                 return super().wait(*args, **kwargs)
             except psycopg.OperationalError as error:
                 if call.ended:
-                    raise errors.ConnectionTimeout(f"it has been silent for {self.seconds:g} s") from error
+                    raise errors.ConnectionTimeout(f"no response for {self.seconds:g} s") from error
                 raise
 
     def _hang_up(self) -> None:
@@ -129,7 +129,7 @@ class WithoutKeys(SqliteConnection):
 
     def last_key(self, table: str) -> int:
         raise Unavailable(
-            f"the last key of {table} cannot be read: permission denied",
+            f"cannot read the last key of {table}: permission denied",
             hint="GRANT SELECT ON ALL SEQUENCES IN SCHEMA mreg to the role",
         )
 

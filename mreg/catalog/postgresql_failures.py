@@ -29,14 +29,14 @@ MALFORMED = re.compile(
 """Messages about an invalid URL."""
 
 HINTS = (
-    ("service", "services are in ~/.pg_service.conf, or the file that PGSERVICEFILE names"),
-    ("no password supplied", "give the password in PGPASSWORD, ~/.pgpass or a service file"),
+    ("service", "define the service in ~/.pg_service.conf, or in the file of PGSERVICEFILE"),
+    ("no password supplied", "set the password in PGPASSWORD, ~/.pgpass or a service file"),
     ("password authentication failed", "check PGPASSWORD, ~/.pgpass or the service file"),
-    ("no pg_hba.conf entry", "the server does not let this user in from here, or not without TLS: ask who runs it"),
+    ("no pg_hba.conf entry", "ask the administrator of the server to allow this user from this host, or use TLS"),
     ("certificate", "check sslmode and sslrootcert in the catalog's URL"),
     ("SSL", "check sslmode in the catalog's URL"),
-    ("role", "make the role: createuser NAME"),
-    ("database", "make the database: createdb NAME"),
+    ("role", "create the role: createuser NAME"),
+    ("database", "create the database: createdb NAME"),
 )
 
 
@@ -56,7 +56,7 @@ def worth_waiting(error: BaseException) -> bool:
 
 def unreachable(place: str, why: str, hint: str) -> Unavailable:
     """Return the error for a catalog that cannot be used."""
-    return Unavailable(f"the catalog {place} can't be used: {why}", hint=hint)
+    return Unavailable(f"cannot use the catalog {place}: {why}", hint=hint)
 
 
 @contextlib.contextmanager
@@ -101,19 +101,19 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
     if isinstance(error, errors.InsufficientPrivilege):
         hint = (
             "reading needs SELECT; writing also INSERT, UPDATE and DELETE, and restore UPDATE on the sequences: see "
-            "docs/how-to/postgresql.md; the first write makes the schema mreg"
+            "docs/how-to/postgresql.md; the first write creates the schema mreg"
         )
-        return unreachable(place, f"permission is refused{reason}", hint)
+        return unreachable(place, f"permission denied{reason}", hint)
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return unreachable(place, f"the server is read-only{reason}", "name the primary server in the catalog's URL")
     if isinstance(error, errors.DiskFull):
         return unreachable(place, f"the server's disk is full{reason}", "free some space there; nothing was changed")
     if isinstance(error, errors.ConnectionTimeout):
-        why = redacted(first) if "silent" in first else "it does not answer"
+        why = redacted(first) if first.startswith("no response") else "it does not respond"
         return unreachable(place, why, "check the network, and host and port in the catalog's URL")
     if error.sqlstate is None and (isinstance(error, psycopg.ProgrammingError) or MALFORMED.search(first)):
         return BadProfile(
-            f"the catalog {place} can't be used: {redacted(_without_prefix(first))}",
+            f"cannot use the catalog {place}: {redacted(_without_prefix(first))}",
             hint="write postgresql://user@host:port/database?parameter=value, with libpq's parameters",
         )
     if isinstance(error, psycopg.OperationalError):
@@ -122,4 +122,4 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
         if error.diag.message_primary:
             return unreachable(place, f"the server failed{reason}", hint)
         return unreachable(place, _reason(lines) or redacted(first), hint)
-    return damaged(place, f"does not answer as a catalog does{reason}")
+    return damaged(place, f"does not respond like a catalog{reason}")

@@ -48,10 +48,10 @@ def schema_of(raw: Watched, place: str) -> int:
     if not tables:
         return 0
     if "catalog" not in tables:
-        raise damaged(place, "lacks its table catalog")
+        raise damaged(place, "has no table catalog")
     row = raw.execute(f"SELECT schema FROM {NAMESPACE}.catalog").fetchone()
     if row is None:
-        raise damaged(place, "has nothing in its table catalog")
+        raise damaged(place, "has an empty table catalog")
     return check_schema(int(row["schema"]), place)
 
 
@@ -109,7 +109,7 @@ def upgrade_schema(raw: Watched, place: str) -> str:
         more = f", and {len(others) - 1} more" if len(others) > 1 else ""
         raise Conflict(
             f"cannot upgrade the catalog {place}: an older mreg is connected: {others[0]}{more}",
-            hint=f"stop the older mreg commands and servers on it, then: {UPGRADE}",
+            hint=f"stop the older mreg commands and servers that use it, then: {UPGRADE}",
         )
     raw.execute("SET LOCAL statement_timeout = 0")
     backup = f"{NAMESPACE}_schema_{schema}_{time.strftime('%Y%m%dt%H%M%S', time.gmtime())}"

@@ -28,7 +28,7 @@ from mreg.domain.stored import SIZE_LIMIT, check_event, check_model, check_versi
 from mreg.domain.text import check_key, check_line, quoted
 from mreg.errors import BadInput, Corrupt
 
-RESTORE = "mreg restore FILE brings a backup back; the artifacts are kept"
+RESTORE = "restore a backup: mreg restore FILE (the artifacts are kept)"
 
 EXACT_LIMIT = 400
 """Maximum length of a metric's exact text; a 64-bit float can represent an integer of 309 digits."""
@@ -73,7 +73,7 @@ def unreadable(table: str, key: Value, why: str) -> Corrupt:
     """Return the error for a row with invalid values."""
     shown = key if isinstance(key, int) else _shown(key)
     return Corrupt(
-        f"the row {shown} of the table {table} in the catalog can't be read: {why}",
+        f"cannot read the row {shown} of the table {table} in the catalog: {why}",
         hint=RESTORE,
         table=table,
         row=shown,
@@ -105,8 +105,8 @@ def number(row: Row, column: str, low: int = 0, high: int = SIZE_LIMIT) -> int:
     """
     value = row[column]
     if type(value) is not int or not low <= value <= high:
-        what = f"a whole number from {low} to {high}"
-        raise Corrupt(f"the catalog holds {_shown(value)} where {what} belongs: {column}", hint=RESTORE)
+        what = f"an integer from {low} to {high}"
+        raise Corrupt(f"invalid value of {column} in the catalog: expected {what}, got {_shown(value)}", hint=RESTORE)
     return value
 
 
@@ -136,7 +136,7 @@ def text(row: Row, column: str) -> str:
     """
     value = row[column]
     if not isinstance(value, str):
-        raise Corrupt(f"the catalog holds {_shown(value)} where a text belongs: {column}", hint=RESTORE)
+        raise Corrupt(f"invalid value of {column} in the catalog: expected a string, got {_shown(value)}", hint=RESTORE)
     return value
 
 
@@ -200,7 +200,7 @@ def details_of(row: Row) -> Mapping[str, Any]:
     try:
         return _json(text(row, "details"))
     except (ValueError, BadInput, RecursionError) as error:
-        raise Corrupt("the catalog holds an event whose details are not a JSON object", hint=RESTORE) from error
+        raise Corrupt("invalid event in the catalog: its details are not a JSON object", hint=RESTORE) from error
 
 
 def _environment(stored: str) -> Mapping[str, str]:
@@ -208,7 +208,7 @@ def _environment(stored: str) -> Mapping[str, str]:
         return _NOTHING
     found = _json(stored)
     if not all(isinstance(value, str) for value in found.values()):
-        raise BadInput(f"{quoted(stored)} is not a JSON object of texts")
+        raise BadInput(f"{quoted(stored)} is not a JSON object of strings")
     return found
 
 

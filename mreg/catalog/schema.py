@@ -80,8 +80,8 @@ def difference(have: Collection[Definition], expected: Collection[Definition]) -
         if item not in expected:
             known = any(item[:2] == other[:2] for other in expected)
             what = f"{quoted(str(item[0]), 20)} {quoted(str(item[1]), 60)}"
-            return f"the {what} is not that of mreg" if known else f"it has an unknown {what}"
-    return "an object is there twice"
+            return f"the {what} has an unexpected definition" if known else f"it has an unexpected {what}"
+    return "it has an object twice"
 
 
 def _is_automatic(kind: object, name: object, table: object) -> bool:
@@ -113,7 +113,7 @@ def check_schema(schema: int, place: str) -> int:
     """
     if schema > SCHEMA:
         raise Unavailable(
-            f"the catalog {place} has schema {schema}, newer than this mreg understands ({SCHEMA})",
+            f"the catalog {place} has schema {schema}, which is newer than this mreg supports ({SCHEMA})",
             hint="pip install --upgrade mreg",
         )
     return schema
@@ -123,7 +123,7 @@ def older_note(schema: int) -> str:
     """Return a remark about a catalog with an older schema; empty for this release's schema."""
     if schema >= SCHEMA:
         return ""
-    return f"schema {schema}, older than this mreg's ({SCHEMA}): it can be read, and written after mreg upgrade"
+    return f"schema {schema} is older than schema {SCHEMA} of this mreg: readable, and writable after mreg upgrade"
 
 
 def refuse_older(schema: int, place: str) -> None:
@@ -135,7 +135,7 @@ def refuse_older(schema: int, place: str) -> None:
     if schema < SCHEMA:
         raise Unavailable(
             f"cannot write to the catalog {place}: it has schema {schema}, and this mreg writes schema {SCHEMA}",
-            hint=f"{UPGRADE} --check shows the changes; {UPGRADE} makes them, with a backup",
+            hint=f"show the changes: {UPGRADE} --check; make them, with a backup: {UPGRADE}",
         )
 
 

@@ -133,7 +133,7 @@ def _select_by_digest(connection: Connection, model: RegisteredModel, prefix: st
     digests = {read_digest(row) for row in rows}
     if len(digests) > 1:
         raise BadInput(
-            f"{prefix} is the beginning of {len(digests)} digests of {model.name}",
-            hint=f"give more of one: {', '.join(f'sha256:{digest[:20]}' for digest in sorted(digests)[:4])}",
+            f"ambiguous digest {prefix}: {len(digests)} digests of {model.name} begin with it",
+            hint=f"use one of: {', '.join(f'sha256:{digest[:20]}' for digest in sorted(digests)[:4])}",
         )
     return _version(rows[back]) if back < len(rows) else None

@@ -84,9 +84,9 @@ def taken(path: str) -> Iterator[Snapshot]:
             whole = any(_copy_files(path, copy) for _ in range(TRIES))
         except OSError as error:
             raise Unavailable(
-                f"cannot read {os.path.basename(path)}: it has a log, and cannot be copied to be read with it: "
+                f"cannot read {os.path.basename(path)}: it has a log and must be copied first: "
                 f"{error.strerror or error}",
-                hint="set TMPDIR to a folder that you can write, with enough space",
+                hint="set TMPDIR to a writable folder with enough space",
             ) from error
         if not whole:
             raise busy(path)
@@ -97,7 +97,9 @@ def taken(path: str) -> Iterator[Snapshot]:
 
 def busy(path: str) -> Conflict:
     """Return the error for a catalog that changes faster than it can be read without locks."""
-    return Conflict(f"cannot read {os.path.basename(path)}: others changed it during each try", hint="try again")
+    return Conflict(
+        f"cannot read {os.path.basename(path)}: other processes changed it during each attempt", hint="try again"
+    )
 
 
 def _is_pending(path: str) -> bool:
@@ -128,7 +130,7 @@ def _copy_files(path: str, copy: str) -> bool:
             unlink(copy + ending)
     size = sum(file_size(path + ending) for ending in ("", LOG, JOURNAL))
     if size > LARGEST:
-        raise OSError(f"it has {size:,} bytes, the limit is {LARGEST:,}")
+        raise OSError(f"it has {size:,} bytes; the limit is {LARGEST:,}")
     log, before = _header(path), _state(path)
     shutil.copyfile(path, copy, follow_symlinks=False)
     for ending in (LOG, JOURNAL):

@@ -119,10 +119,10 @@ class SqliteDatabase(Database):
             except sqlite3.OperationalError as error:
                 if not _is_read_only(error):
                     raise
-                caution = "you cannot write the file; whether other processes have it open is unknown"
+                caution = "the file is not writable for you, so it is unknown whether other processes have it open"
                 return UpgradeCheck(schema=schema, caution=caution)
             network = network_type(self._path)
-            caution = f"it is on {network}: idle clients on other machines cannot be seen" if network else ""
+            caution = f"it is on {network}: idle clients on other machines cannot be detected" if network else ""
             return UpgradeCheck(schema=schema, caution=caution)
 
     def upgrade(self) -> str:
@@ -165,7 +165,7 @@ class SqliteDatabase(Database):
         while not os.path.lexists(folder):
             folder = os.path.dirname(folder)
         if not (os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)):
-            raise unreachable(self._path, f"it is not there yet, and {folder} can't be written")
+            raise unreachable(self._path, f"it does not exist, and {folder} is not writable")
 
     def _try_upgrading(self) -> None:
         """Raise the error that the upgrade before the next write would meet."""
@@ -186,7 +186,9 @@ class SqliteDatabase(Database):
                     for file in sorted(files)
                     if file.startswith(f".{name}.") and ".tmp" in file
                 ),
-                remarks=(f"it is on {network}: a rollback journal, slower, for few writers",) if network else (),
+                remarks=(f"it is on {network}: mreg uses a rollback journal, which is slower and for few writers",)
+                if network
+                else (),
             )
 
         return self._on_file(look)
@@ -255,7 +257,8 @@ class SqliteDatabase(Database):
     def _refuse_gone(self) -> None:
         if self._existed:
             raise Unavailable(
-                f"the catalog {self._path} is gone since it was opened", hint="put it back, or mreg restore FILE"
+                f"the catalog {self._path} was removed after it was opened",
+                hint="put the file back, or restore a backup: mreg restore FILE",
             )
 
     def _upgrade_own(self, schema: int) -> None:
@@ -284,21 +287,21 @@ class SqliteDatabase(Database):
             found = os.stat(self._path)
         except FileNotFoundError:
             if os.path.islink(self._path):
-                raise Unavailable(f"the catalog {self._path} is a link to nothing") from None
+                raise Unavailable(f"the catalog {self._path} is a broken link") from None
             return False
         except NotADirectoryError:
-            raise Unavailable(f"the catalog {self._path} can't be there: a part of its path is a file") from None
+            raise Unavailable(f"cannot create the catalog {self._path}: a part of its path is a file") from None
         except (OSError, ValueError) as error:
             raise unreachable(self._path, getattr(error, "strerror", None) or str(error)) from error
         if not stat.S_ISREG(found.st_mode):
-            what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
             raise Unavailable(
                 f"the catalog {self._path} is {what}", hint="name a file: catalog: .../catalog.db in the profile"
             )
         if found.st_size == 0:
             raise Corrupt(
-                f"the catalog {self._path} is empty, which no catalog ever is",
-                hint="mreg restore FILE brings a backup back; if it never was a catalog, remove it",
+                f"the catalog {self._path} is damaged: the file is empty",
+                hint="restore a backup: mreg restore FILE; if it never was a catalog, remove it",
             )
         return True
 
@@ -359,8 +362,8 @@ class SqliteDatabase(Database):
                 mode = "wal"  # do not wait: another process can keep the file open for long
             if mode != "delete":
                 raise Conflict(
-                    f"the catalog {self._path} is on {network} with a log that machines can't share, and is in use",
-                    hint="end the other commands on it, then try again",
+                    f"the catalog {self._path} is in use on {network}, with a log that machines cannot share",
+                    hint="stop the other commands that use it, then try again",
                 )
 
     def _create(self) -> None:
@@ -389,9 +392,9 @@ class SqliteDatabase(Database):
             if isinstance(error, PermissionError) and os.path.isdir(folder) and not has_access(folder, os.W_OK):
                 why, remedy = explain_denial(folder, os.W_OK)
                 raise Unavailable(
-                    f"cannot make {os.path.basename(self._path)}: {folder} {why}", hint=remedy or hint
+                    f"cannot create {os.path.basename(self._path)}: {folder} {why}", hint=remedy or hint
                 ) from error
-            raise Unavailable(f"the catalog {self._path} can't be made: {error.strerror}", hint=hint) from error
+            raise Unavailable(f"cannot create the catalog {self._path}: {error.strerror}", hint=hint) from error
         finally:
             for leftover in (partial, f"{partial}-wal", f"{partial}-shm", f"{partial}-journal"):
                 with contextlib.suppress(OSError):

@@ -40,7 +40,7 @@ def take_exclusively(raw: GuardedConnection, place: str) -> None:
             raise
         raise Conflict(
             f"cannot upgrade the catalog {place}: another process has it open, perhaps an older mreg",
-            hint=f"stop the other mreg commands and servers on it, then: {UPGRADE}",
+            hint=f"stop the other mreg commands and servers that use it, then: {UPGRADE}",
         ) from error
 
 

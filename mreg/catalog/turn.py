@@ -41,7 +41,7 @@ class Turn:
             return False
         if waited >= waiting.NOTICE_AFTER_SECONDS and not self._noticed:
             self._noticed = True
-            self._notice(f"waiting for another process that writes to {self._place}, {waited:.0f} s so far")
+            self._notice(f"waiting for another process that writes to {self._place} ({waited:.0f} s so far)")
         jitter = 0.5 + os.urandom(1)[0] / 510  # so that concurrent writers do not retry at the same time
         time.sleep(min(self._pause * jitter, self._seconds - waited))
         self._pause = min(2 * self._pause, LONGEST_PAUSE)

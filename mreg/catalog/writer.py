@@ -107,8 +107,8 @@ class Writer(Reader):
             AlreadyExists: A model with this name exists.
         """
         if self.connection.one("models.by_name", name=str(name)):
-            known = f"mreg show {name}, or mreg edit {name}"
-            raise AlreadyExists(f"the model {quoted(str(name))} exists already", hint=known)
+            known = f"show it: mreg show {name}; change it: mreg edit {name}"
+            raise AlreadyExists(f"model {quoted(str(name))} already exists", hint=known)
         before = self.connection.one("models.given_up", name=str(name))
         model_id = self.connection.insert(
             "models.insert",
@@ -171,14 +171,14 @@ class Writer(Reader):
         if to == model.name:
             return model
         if self.connection.one("models.by_name", name=str(to)):
-            raise AlreadyExists(f"the model {quoted(str(to))} exists already", hint="choose another name")
+            raise AlreadyExists(f"model {quoted(str(to))} already exists", hint="choose another name")
         row = self.connection.one("models.by_id", model_id=model.model_id)
         last = last_version(row) if row else 0
         before = self.connection.one("models.given_up", name=str(to))
         if before and before["model_id"] != model.model_id and last:
             raise AlreadyExists(
-                f"{quoted(str(to))} was the name of another model until version {last_version(before)}",
-                hint=f"{to}@1 would come to mean other bytes; choose another name",
+                f"cannot rename {model.name} to {to}: another model had that name until version {last_version(before)}",
+                hint=f"choose another name; a reference such as {to}@1 must not change its meaning",
             )
         used = max(last, last_version(before) if before else 0)
         self.connection.run("models.rename", model_id=model.model_id, name=str(to), last_version=used, at=self.time)

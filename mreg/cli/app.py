@@ -82,7 +82,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
         "help": ("help", "show_help", "Show the help of a command or a topic."),
     },
 }
-"""Commands by the headings of the help. Each has a module of this package, a name in it, and its first line of help.
+"""The module, the name and the first line of help of each command, by the headings of the help.
 
 The first lines are repeated from the docstrings, so that the list of commands does not import every module.
 """

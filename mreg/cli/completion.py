@@ -39,7 +39,7 @@ class Word:
 
 
 def _quietly(offer: Callable[[typer.Context, str], Offer]) -> Completer:
-    """Return the completer that offers these words, with or without a description, and nothing if the offer fails."""
+    """Return a completer that offers these words, with or without a description, and none if an error occurs."""
 
     def complete(ctx: typer.Context, args: list[str], incomplete: str) -> list[str | tuple[str, str]]:  # noqa: ARG001
         try:
@@ -278,20 +278,20 @@ def answer(shell: str, typed: Sequence[str], invocation: Invocation) -> None:
     words, quote = _typed(shell, typed)
     if not words or quote == "\\":
         return
-    offered = {word.value: word.help for word in _completions(words, invocation) if word.value.startswith(words[-1])}
-    found = list(offered)
+    descriptions = {word.value: word.help for word in _completions(words, invocation)}
+    offered = [word for word in descriptions if word.startswith(words[-1])]
     if shell in ("bash", "zsh"):
-        found = _with_common_prefix(found)
+        offered = _with_common_prefix(offered)
     # Escaping a word that the encoding lacks would offer another word.
-    found = [word for word in found if streams.can_show("stdout", word)]
-    if shell == "bash":
-        found = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in found]
-    elif shell == "complete_bash":
-        found = [word for word in found if needs_no_quotes(word)]
-    elif shell in DESCRIBING:
-        streams.put("".join(_described(shell, found, offered)))
+    offered = [word for word in offered if streams.can_show("stdout", word)]
+    if shell in DESCRIBING:
+        streams.put("".join(_described(shell, offered, descriptions)))
         return
-    streams.put_lines(found)
+    if shell == "bash":
+        offered = [completed_for_bash(word.removeprefix(words[-1]), quote) for word in offered]
+    elif shell == "complete_bash":
+        offered = [word for word in offered if needs_no_quotes(word)]
+    streams.put_lines(offered)
 
 
 def _described(shell: str, words: Sequence[str], descriptions: Mapping[str, str]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from mreg.cli.options import Limit, ReferenceWords
 from mreg.errors import BadInput
 
 AUDIT_COMMANDS = {"verify": ("history", "verify", "Verify the hash chain of the audit trail.")}
-"""Module of this package, name in it and first line, by command of ``mreg audit``."""
+"""The module, the name and the first line of help of each subcommand of ``mreg audit``."""
 
 
 def history(

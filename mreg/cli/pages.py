@@ -162,7 +162,7 @@ def _row(term: str, description: str, column: int, width: int) -> list[str]:
     start = f"  {term:{column}}  "
     indent = " " * (column + 4)
     if width < NARROW:
-        indent = " " * 6
+        indent = " " * 10
     wrapped = textwrap.wrap(
         description,
         width,

@@ -24,7 +24,7 @@ POLICY_COMMANDS = {
     "check": ("policies", "check_policy", "Check a policy file against the versions in use."),
     "remove": ("policies", "remove_policy", "Remove the policy of a model, or the default policy."),
 }
-"""Module of this package, name in it and first line, by command of ``mreg policy``."""
+"""The module, the name and the first line of help of each subcommand of ``mreg policy``."""
 
 Model = Annotated[
     str | None,

@@ -18,7 +18,7 @@ PROFILE_COMMANDS = {
     "add": ("profiles", "add_profile", "Add a profile to your profile file."),
     "check": ("profiles", "check_profile", "Check what the catalog and the artifact store support."),
 }
-"""Module of this package, name in it and first line, by command of ``mreg profile``."""
+"""The module, the name and the first line of help of each subcommand of ``mreg profile``."""
 
 ProfileName = Annotated[str, typer.Argument(metavar="NAME", help="Profile.", autocompletion=complete_profile)]
 

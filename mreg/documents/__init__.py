@@ -122,18 +122,18 @@ def read_bytes(place: str, what: str, limit: int) -> bytes:
         raise NotFound(f"the {what} {quoted(place)} does not exist", hint="check the path", kind="file") from None
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise BadInput(f"the {what} {quoted(place)} is a link that leads to itself") from error
-        raise Unavailable(f"the {what} {quoted(place)} can't be read: {error.strerror}") from error
+            raise BadInput(f"the {what} {quoted(place)} is a symbolic link to itself") from error
+        raise Unavailable(f"cannot read the {what} {quoted(place)}: {error.strerror}") from error
     except ValueError:
-        raise BadInput(f"{quoted(place)} is no path") from None
+        raise BadInput(f"invalid path {quoted(place)}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise BadInput(f"the {what} {quoted(place)} is no regular file")
+        raise BadInput(f"the {what} {quoted(place)} is not a regular file")
     try:
         with os.fdopen(descriptor, "rb") as stream:
             return stream.read(limit + 1)
     except OSError as error:
-        raise Unavailable(f"the {what} {quoted(place)} can't be read: {error.strerror}") from error
+        raise Unavailable(f"cannot read the {what} {quoted(place)}: {error.strerror}") from error
 
 
 def at(place: str | os.PathLike[str], node: Node) -> str:
@@ -160,14 +160,14 @@ def json_document(text: str, place: str, rules: Rules = STRICT) -> Node:
         found: dict[str, Any] = {}
         for name, value in items:
             if name in found:
-                raise BadInput(f"{quoted(place, 200)}: the key {quoted(name)} is given twice")
+                raise BadInput(f"{quoted(place, 200)}: duplicate key {quoted(name)}")
             found[name] = value
         return found
 
     def constant(word: str) -> Any:
         if rules.constants:
             return Scalar(word, "number")
-        raise BadInput(f"{quoted(place, 200)}: {word} is no JSON number")
+        raise BadInput(f"{quoted(place, 200)}: invalid JSON number {word}")
 
     def number(word: str) -> Scalar:
         count.add(1)
@@ -179,7 +179,7 @@ def json_document(text: str, place: str, rules: Rules = STRICT) -> Node:
         raise BadInput(f"{quoted(place, 200)}: nested too deeply") from None
     except ValueError as error:
         line = getattr(error, "lineno", 0)
-        raise BadInput(f"{location(place, line)}: no JSON: {getattr(error, 'msg', error)}") from None
+        raise BadInput(f"{location(place, line)}: invalid JSON: {getattr(error, 'msg', error)}") from None
     return _json_node(value, Count(place, rules.nodes), 0)
 
 
@@ -251,7 +251,7 @@ def texts_in(node: Node, place: str) -> dict[str, str]:
     check_count(len(nodes), "entries", place)
     for key, value in nodes.items():
         if not isinstance(value.value, Scalar):
-            raise BadInput(f"{quoted(place)}: {quoted(key)} is no text")
+            raise BadInput(f"{quoted(place)}: {quoted(key)} is not a string")
         found[key] = value.value.text
     return found
 
@@ -263,7 +263,7 @@ def mapping_in(node: Node, path: str | os.PathLike[str], what: str) -> Mapping[s
         BadInput: The node is not a mapping.
     """
     if not isinstance(node.value, dict):
-        raise BadInput(f"{at(path, node)}: {what} are a mapping of names to values")
+        raise BadInput(f"{at(path, node)}: {what} must be a mapping of names to values")
     return node.value
 
 
@@ -274,4 +274,4 @@ def check_count(count: int, what: str, path: str | os.PathLike[str]) -> None:
         BadInput: There are more than `ENTRIES_LIMIT`.
     """
     if count > ENTRIES_LIMIT:
-        raise BadInput(f"{quoted(os.fspath(path))}: {count} {what} are too many; the limit is {ENTRIES_LIMIT}")
+        raise BadInput(f"{quoted(os.fspath(path))}: too many {what}: {count}; the limit is {ENTRIES_LIMIT}")

@@ -52,7 +52,7 @@ def _node(value: object, count: Count, depth: int) -> Node:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise BadInput(f"{quoted(count.place)}: the key {quoted(repr(key))} is not a text")
+                raise BadInput(f"{quoted(count.place)}: the key {quoted(repr(key))} is not a string")
         return Node({key: _node(inner, count, depth + 1) for key, inner in value.items()}, 0)
     if isinstance(value, (list, tuple)):
         return Node([_node(inner, count, depth + 1) for inner in value], 0)

@@ -43,9 +43,9 @@ def last_values(text: str, place: str) -> dict[str, Node]:
 
 def _check_names(names: list[str], place: str) -> None:
     if len(names) > ENTRIES_LIMIT + 1:
-        raise BadInput(f"{location(place, 1)}: {len(names):,} columns; the limit is {ENTRIES_LIMIT:,}")
+        raise BadInput(f"{location(place, 1)}: too many columns: {len(names):,}; the limit is {ENTRIES_LIMIT:,}")
     seen: set[str] = set()
     for name in names:
         if name in seen and name:
-            raise BadInput(f"{location(place, 1)}: the column {quoted(name)} is given twice")
+            raise BadInput(f"{location(place, 1)}: duplicate column {quoted(name)}")
         seen.add(name)

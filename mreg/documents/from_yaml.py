@@ -84,14 +84,14 @@ def yaml_document(text: str, place: str, *, anchors: bool = False) -> Node:
             document.add(event)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "can't be read"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "syntax error"
         hint = "indent with spaces" if "\\t" in str(error) or "'\\t'" in str(problem) else ""
-        raise BadInput(f"{location(place, mark.line + 1 if mark else 0)}: no YAML: {problem}", hint=hint) from None
+        raise BadInput(f"{location(place, mark.line + 1 if mark else 0)}: invalid YAML: {problem}", hint=hint) from None
     except RecursionError:
         raise BadInput(f"{quoted(place, 200)}: nested too deeply") from None
     except (ValueError, OverflowError):
         # PyYAML passes on Python's errors for an escape beyond Unicode and for a version number of thousands of digits.
-        raise BadInput(f"{quoted(place, 200)}: no YAML: a number in an escape or a directive is too large") from None
+        raise BadInput(f"{quoted(place, 200)}: invalid YAML: too large a number in an escape or directive") from None
     return document.root
 
 
@@ -119,7 +119,7 @@ class _Document:
         at = location(self._place, line)
         anchor = getattr(event, "anchor", None) or ""
         if anchor and not self._anchors:
-            raise BadInput(f"{at}: anchors and aliases are not allowed", hint="write it out")
+            raise BadInput(f"{at}: anchors and aliases are not allowed", hint="write the value itself")
         if getattr(event, "tag", None):
             raise BadInput(f"{at}: the tag {quoted(str(event.tag))} is not allowed")
         if isinstance(event, yaml.DocumentStartEvent):
@@ -167,13 +167,13 @@ class _Document:
 
     def _key(self, event: Any, parent: _Building, at: str) -> str:
         if not isinstance(event, self._yaml.ScalarEvent):
-            raise BadInput(f"{at}: a key must be a text")
+            raise BadInput(f"{at}: a key must be a string")
         key = str(event.value)
         if key in parent.value or (key == MERGE and parent.merged is not None):
-            raise BadInput(f"{at}: the key {quoted(key)} is given twice")
+            raise BadInput(f"{at}: duplicate key {quoted(key)}")
         if key == MERGE and not event.style:
             if not self._anchors:
-                raise BadInput(f"{at}: merge keys are not allowed", hint="write it out")
+                raise BadInput(f"{at}: merge keys are not allowed", hint="write the value itself")
             parent.merged = _EMPTY
         return key
 

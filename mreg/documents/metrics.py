@@ -83,7 +83,7 @@ def metrics_in(node: Node, place: str | os.PathLike[str], prefix: str = "") -> M
         BadInput: The document is not a mapping, or a name cannot be stored.
     """
     if not isinstance(node.value, dict):
-        raise BadInput(f"{at(place, node)}: metrics are a mapping of names to values")
+        raise BadInput(f"{at(place, node)}: metrics must be a mapping of names to values")
     values = _benchmarks(node.value) or _trainer(node.value) or _report(node.value) or leaves(node.value)
     return _measured(values, place, prefix)
 
@@ -102,7 +102,7 @@ def _measured(values: Iterable[tuple[str, Node]], place: str | os.PathLike[str],
         except BadInput as error:
             raise BadInput(f"{at(place, value)}: {error.message}", hint=error.hint) from None
         if name in metrics:
-            raise BadInput(f"{at(place, value)}: the metric {quoted(name)} is given twice")
+            raise BadInput(f"{at(place, value)}: duplicate metric {quoted(name)}")
         metrics[name] = number
         if isinstance(value.value, Scalar) and value.value.kind == "string":
             quoted_numbers.append(name)

@@ -46,7 +46,7 @@ def parameters_in(node: Node, place: str | os.PathLike[str]) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for name, value in leaves(mapping_in(node, place, "parameters")):
         if name in parameters:
-            raise BadInput(f"{at(place, value)}: the parameter {quoted(name)} is given twice")
+            raise BadInput(f"{at(place, value)}: duplicate parameter {quoted(name)}")
         parameters[_checked(name, value, place)] = check_value("parameter", name, _text(value))
     check_count(len(parameters), "parameters", place)
     return parameters

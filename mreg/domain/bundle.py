@@ -95,7 +95,7 @@ class Bundle:
         for bundled in self.versions:
             check_version(bundled.version)
         if len(self.blobs) > BLOBS_LIMIT:
-            raise BadInput(f"{len(self.blobs)} blobs are too many; the limit is {BLOBS_LIMIT}")
+            raise BadInput(f"too many blobs: {len(self.blobs)}; the limit is {BLOBS_LIMIT}")
         _check_rising("version", [bundled.version.version for bundled in self.versions])
         _check_rising("event", [event.seq for event in self.events])
         _check_parents({str(bundled.version.reference): bundled.version.parent for bundled in self.versions})
@@ -131,10 +131,12 @@ class Bundle:
                     needed[artifact.digest] = self._check_files(manifest_of(artifact.digest), needed)
                 fits = needed[artifact.digest] == (artifact.file_count, artifact.size_bytes)
             if not fits:
-                raise Corrupt(f"{bundled.version.reference} has other files than the bundle says of it")
+                raise Corrupt(
+                    f"the files of {bundled.version.reference} do not match their number and size in the bundle"
+                )
         spare = next((digest for digest in self.blobs if digest not in needed), None)
         if spare is not None:
-            raise BadInput(f"the bundle holds the blob {spare}, which none of its versions needs")
+            raise BadInput(f"the bundle has a blob that no version needs: {spare}")
 
     def _check_files(self, manifest: Manifest, needed: dict[Digest, tuple[int, int]]) -> tuple[int, int]:
         for entry in manifest.entries:
@@ -144,9 +146,11 @@ class Bundle:
 
     def _check_size(self, digest: Digest, size: int) -> None:
         if digest not in self.blobs:
-            raise Corrupt(f"the bundle lacks the blob {digest}")
+            raise Corrupt(f"the blob {digest} is missing from the bundle")
         if self.blobs[digest] != size:
-            raise Corrupt(f"the bundle's blob {digest} has {self.blobs[digest]} bytes in place of {size}")
+            raise Corrupt(
+                f"the blob {digest} in the bundle has the wrong size: expected {size} bytes, got {self.blobs[digest]}"
+            )
 
     def canonical(self) -> bytes:
         """Return the canonical bytes of the document."""
@@ -180,20 +184,20 @@ class Bundle:
             document = json.loads(data, parse_constant=_refuse_constant)
             return cls._read(document, data)
         except (BadInput, Corrupt) as error:
-            raise type(error)(f"the bundle can't be used: {error.message}") from error
+            raise type(error)(f"invalid bundle: {error.message}") from error
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise BadInput("the bundle's mreg.json can't be read") from error
+            raise BadInput("invalid bundle: its mreg.json is not valid JSON") from error
 
     @classmethod
     def _read(cls, document: object, data: bytes) -> Bundle:
         if isinstance(document, dict) and document.get("format") != FORMAT:
-            raise BadInput(f"its format is {quoted(str(document.get('format')))}, and only {FORMAT} is known here")
+            raise BadInput(f"unknown format: expected {FORMAT}, got {quoted(str(document.get('format')))}")
         fields = entries_of("mreg.json", document, ("format", "model", "versions", "events", "blobs", "sha256"))
         blobs = list_of("blobs", fields["blobs"])
         if len(blobs) > BLOBS_LIMIT:
-            raise BadInput(f"{len(blobs)} blobs are too many; the limit is {BLOBS_LIMIT}")
+            raise BadInput(f"too many blobs: {len(blobs)}; the limit is {BLOBS_LIMIT}")
         if _digits({key: value for key, value in fields.items() if key != "sha256"}) != fields["sha256"]:
-            raise Corrupt("its mreg.json is not what its SHA-256 says")
+            raise Corrupt("its mreg.json does not match its SHA-256")
         model = BundledModel(**read_model(fields["model"]))
         versions = (read_version(model.name, value) for value in list_of("versions", fields["versions"]))
         bundle = cls(
@@ -203,7 +207,7 @@ class Bundle:
             blobs=dict(map(read_blob, blobs)),
         )
         if bundle.canonical() != data:
-            raise BadInput("its mreg.json is not in the one form that mreg export writes")
+            raise BadInput("its mreg.json is not in the canonical form that mreg export writes")
         return bundle
 
 
@@ -219,7 +223,7 @@ def check_bounds(data: bytes) -> None:
         BadInput: There are too many bytes or too many values.
     """
     if len(data) > DOCUMENT_LIMIT or sum(map(data.count, (b",", b"[", b"{"))) > ELEMENTS_LIMIT:
-        raise BadInput(f"the bundle lists more than {DOCUMENT_LIMIT >> 20} MiB or {ELEMENTS_LIMIT:,} values")
+        raise BadInput(f"the list in the bundle has more than {DOCUMENT_LIMIT >> 20} MiB or {ELEMENTS_LIMIT:,} values")
 
 
 def _text(document: Mapping[str, object]) -> bytes:
@@ -233,13 +237,13 @@ def _digits(document: Mapping[str, object]) -> str:
 
 
 def _refuse_constant(name: str) -> object:
-    raise BadInput(f"{name} is no number")
+    raise BadInput(f"invalid number {name}")
 
 
 def _check_rising(what: str, numbers: list[int]) -> None:
     for before, after in pairwise(numbers):
         if before >= after:
-            raise BadInput(f"the {what} {after} follows {before}")
+            raise BadInput(f"wrong order: {what} {after} comes after {what} {before}")
 
 
 def _check_parents(parents: Mapping[str, VersionRef | None]) -> None:
@@ -257,17 +261,17 @@ def _check_parents(parents: Mapping[str, VersionRef | None]) -> None:
 
 def _check_pushed(version: ModelVersion, events: tuple[Event, Event] | None) -> None:
     if events is None or events[0].action != "version.pushed":
-        raise Corrupt(f"no event tells of the push of {version.reference}")
+        raise Corrupt(f"no event records the push of {version.reference}")
     if events[0].details.get("checksum") != str(version.artifact.digest):
-        raise Corrupt(f"{version.reference} has other bytes than event {events[0].seq} says")
+        raise Corrupt(f"the digest of {version.reference} does not match event {events[0].seq}")
 
 
 def _check_events(events: tuple[Event, ...]) -> None:
     for event in events:
         if event_hash(event) != event.hash:
-            raise Corrupt(f"event {event.seq} is not what its hash says", hint="mreg audit verify")
+            raise Corrupt(f"event {event.seq} does not match its hash", hint="mreg audit verify")
         if event.model_id != events[0].model_id:
-            raise BadInput(f"event {event.seq} is of another model")
+            raise BadInput(f"event {event.seq} belongs to another model")
     for before, after in pairwise(events):
         if after.seq == before.seq + 1 and after.previous != before.hash:
-            raise Corrupt(f"event {after.seq} does not follow event {before.seq}", hint="mreg audit verify")
+            raise Corrupt(f"event {after.seq} is not linked to event {before.seq}", hint="mreg audit verify")

@@ -44,7 +44,7 @@ def entries_of(what: str, value: object, names: tuple[str, ...]) -> Mapping[str,
         BadInput: It is not.
     """
     if not isinstance(value, dict) or set(value) != set(names):
-        raise BadInput(f"{what} is no object of the keys {', '.join(names)}")
+        raise BadInput(f"{what} is not an object with the keys {', '.join(names)}")
     return value
 
 
@@ -55,26 +55,26 @@ def list_of(what: str, value: object) -> list[object]:
         BadInput: It is not a list.
     """
     if not isinstance(value, list):
-        raise BadInput(f"{what} is no list")
+        raise BadInput(f"{what} is not a list")
     return value
 
 
 def _read_text(what: str, value: object) -> str:
     if not isinstance(value, str):
-        raise BadInput(f"{what} is no text")
+        raise BadInput(f"{what} is not a string")
     return value
 
 
 def _read_texts(what: str, value: object) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise BadInput(f"{what} is no object of texts")
+        raise BadInput(f"{what} is not an object of strings")
     return value
 
 
 def _read_time(what: str, value: object) -> datetime:
     text = _read_text(what, value)
     if not _TIME.fullmatch(text):
-        raise BadInput(f"{what} is {quoted(text)}, which is no time in UTC with microseconds")
+        raise BadInput(f"{what} is not a UTC time with microseconds: {quoted(text)}")
     return check_year(datetime.fromisoformat(parse_time(text)))
 
 
@@ -165,13 +165,13 @@ def read_version(model: ModelName, value: object) -> tuple[ModelVersion, Digest 
 def _read_stage(value: object) -> ModelStage:
     stage = ModelStage.parse(_read_text("the stage", value))
     if stage.value != value:
-        raise BadInput(f"{quoted(str(value))} is no stage")
+        raise BadInput(f"invalid stage {quoted(str(value))}")
     return stage
 
 
 def _read_metrics(value: object) -> dict[str, MetricValue]:
     if not isinstance(value, dict):
-        raise BadInput("metrics is no object")
+        raise BadInput("metrics is not an object")
     return {name: check_metric(name, number) for name, number in value.items()}
 
 
@@ -182,7 +182,7 @@ def _read_parent(value: object) -> tuple[VersionRef | None, Digest | None]:
     reference = VersionRef.parse(_read_text("the parent", fields["reference"]))
     selector = reference.selector
     if selector is None or selector.kind is not SelectorKind.NUMBER or selector.back:
-        raise BadInput(f"the parent {reference} is no version's number")
+        raise BadInput(f"invalid parent {reference}: expected a version number")
     digest = fields["digest"]
     return reference, None if digest is None else Digest.parse(_read_text("the digest", digest))
 
@@ -192,7 +192,7 @@ def _read_artifact(value: object) -> ModelArtifact:
     kinds = {kind.value: kind for kind in ArtifactKind}
     kind = kinds.get(_read_text("the kind", fields["kind"]))
     if kind is None:
-        raise BadInput(f"{quoted(str(fields['kind']))} is no kind of artifact")
+        raise BadInput(f"invalid kind of artifact {quoted(str(fields['kind']))}")
     return ModelArtifact(
         kind=kind,
         name=_read_text("the artifact's name", fields["name"]),
@@ -208,7 +208,7 @@ def _read_source(value: object) -> Source:
     fields = entries_of("the source", value, _SOURCE)
     dirty = fields["git_dirty"]
     if dirty is not None and not isinstance(dirty, bool):
-        raise BadInput("git_dirty is neither true, false nor null")
+        raise BadInput("git_dirty must be true, false or null")
     return Source(
         git_commit=_read_text("the commit", fields["git_commit"]),
         git_branch=_read_text("the branch", fields["git_branch"]),
@@ -234,7 +234,7 @@ def read_event(value: object) -> Event:
     fields = entries_of("an event", value, _EVENT)
     details = fields["details"]
     if not isinstance(details, dict):
-        raise BadInput("the details of an event are no object")
+        raise BadInput("the details of an event are not an object")
     version = fields["version"]
     seq, model_id = fields["seq"], fields["model_id"]
     return check_event(

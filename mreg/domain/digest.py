@@ -29,8 +29,8 @@ class Digest:
     def __post_init__(self) -> None:
         if self.algorithm != "sha256" or not HEX.fullmatch(self.value):
             raise BadInput(
-                f"{quoted(f'{self.algorithm}:{self.value}')} is no digest",
-                hint="a digest is sha256: and 64 lower-case hex digits",
+                f"invalid digest {quoted(f'{self.algorithm}:{self.value}')}",
+                hint="write sha256: and 64 hexadecimal digits in lower case",
             )
 
     @classmethod

@@ -190,7 +190,7 @@ def _stage_entered(event: Event) -> ModelStage:
         return ModelStage.parse(str(event.details.get("to", "")))
     except BadInput as error:
         raise Corrupt(
-            f"audit event {event.seq} puts version {event.version} into no stage: {error.message}",
+            f"audit event {event.seq} of version {event.version} is invalid: {error.message}",
             hint="mreg audit verify",
         ) from error
 

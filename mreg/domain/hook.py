@@ -121,9 +121,9 @@ def check_deployment(deployment: Deployment) -> Deployment:
         BadInput: The key, the hook's name, the output or the event's version or stage is invalid.
     """
     if not _KEY.fullmatch(deployment.key):
-        raise BadInput(f"{quoted(deployment.key)} is no key of a deployment")
+        raise BadInput(f"invalid deployment key {quoted(deployment.key)}")
     if not NAME.fullmatch(deployment.hook):
-        raise BadInput(f"{quoted(deployment.hook)} can't be a hook's name")
+        raise BadInput(f"invalid hook name {quoted(deployment.hook)}")
     check_text("output", deployment.output)
     check_hook_event(deployment.event)
     return deployment
@@ -136,7 +136,7 @@ def check_hook_event(event: Event) -> None:
         BadInput: An event of a version has no version number, or the stage that the version entered is invalid.
     """
     if event.version is None and event.action.startswith("version."):
-        raise BadInput(f"the event {quoted(event.action)} names no version")
+        raise BadInput(f"the event {quoted(event.action)} has no version")
     if event.action == "version.stage_changed" and event.details.get("to") not in _STAGES:
         raise BadInput(f"invalid stage {quoted(str(event.details.get('to')))}")
 
@@ -163,9 +163,9 @@ def parse_hooks(document: object, folder: str, file: str = "") -> tuple[Hook, ..
     if document is None:
         return ()
     if not isinstance(document, Sequence) or isinstance(document, str):
-        raise BadInput("hooks must be a list", hint="see the README's page on hooks")
+        raise BadInput("hooks must be a list", hint="see the page on hooks in the documentation")
     if len(document) > HOOKS_LIMIT:
-        raise BadInput(f"{len(document)} hooks are too many; the limit is {HOOKS_LIMIT}")
+        raise BadInput(f"too many hooks: {len(document)}; the limit is {HOOKS_LIMIT}")
     hooks = []
     for place, entry in enumerate(document):
         try:
@@ -176,13 +176,13 @@ def parse_hooks(document: object, folder: str, file: str = "") -> tuple[Hook, ..
     names = [hook.name for hook in hooks]
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate is not None:
-        raise BadInput(f"two hooks are called {quoted(duplicate)}", hint="give each a name of its own")
+        raise BadInput(f"duplicate hook name {quoted(duplicate)}", hint="rename one of them")
     for place, hook in enumerate(hooks):
         secret = next((other for other in hooks if other.secret_env and other.secret_env in hook.env), None)
         if secret is not None:
             raise BadInput(
-                f"env of the hook {hook.name} names {secret.secret_env}, which is the secret_env of {secret.name}",
-                hint="a command never receives the secret of a webhook; remove it from env",
+                f"env of the hook {hook.name} lists {secret.secret_env}, the secret_env of the hook {secret.name}",
+                hint="remove it from env: a command never receives the secret of a webhook",
                 place=place,
             )
     return tuple(hooks)
@@ -195,14 +195,14 @@ def _hook(document: object, folder: str, file: str) -> Hook:
         BadInput: A key is unknown, a value is invalid, or the values contradict each other.
     """
     if not isinstance(document, Mapping):
-        raise BadInput("a hook must be a mapping", hint="see the README's page on hooks")
+        raise BadInput("a hook must be a mapping", hint="see the page on hooks in the documentation")
     for key in document:
         if key not in KEYS:
-            raise BadInput(f"the key {quoted(str(key))} of a hook is unknown", hint=_suggestion(str(key), KEYS))
+            raise BadInput(f"unknown key {quoted(str(key))} in a hook", hint=_suggestion(str(key), KEYS))
     get = document.get
     command, webhook = _command(get("command")), _checked_webhook(_text(get("webhook"), "webhook"))
     if bool(command) == bool(webhook):
-        raise BadInput("a hook needs a command or a webhook, and one of them alone")
+        raise BadInput("a hook needs either a command or a webhook")
     name = _name(get("name"), _default_name(command, webhook))
     hook = Hook(
         name=name,
@@ -219,16 +219,16 @@ def _hook(document: object, folder: str, file: str) -> Hook:
         file=file,
     )
     if bool(hook.stages) == bool(hook.actions):
-        raise BadInput(f"the hook {name} needs a stage or an action to be set off by", hint="write stage: Production")
+        raise BadInput(f"the hook {name} has no trigger: it needs a stage or an action", hint="write stage: Production")
     if hook.env and webhook:
-        raise BadInput(f"env of the hook {name} is for a command, and the hook calls a webhook")
+        raise BadInput(f"the hook {name} calls a webhook, and env applies only to a command")
     return hook
 
 
 def _name(value: object, default: str) -> str:
     name = _text(value, "name") or default
     if not NAME.fullmatch(name):
-        raise BadInput(f"{quoted(name)} can't be a hook's name", hint="use letters, digits, '.', '_' and '-'")
+        raise BadInput(f"invalid hook name {quoted(name)}", hint="use letters, digits, '.', '_' and '-'")
     return name
 
 
@@ -236,7 +236,7 @@ def _actions(value: object) -> tuple[str, ...]:
     actions = _texts(value, "on")
     for action in actions:
         if action not in ACTIONS:
-            raise BadInput(f"there is no action {quoted(action)} for a hook", hint=_suggestion(action, ACTIONS))
+            raise BadInput(f"invalid action {quoted(action)} in a hook", hint=_suggestion(action, ACTIONS))
     return actions
 
 
@@ -250,24 +250,26 @@ def _rolls_back(value: object, name: str) -> bool:
 def _secret_variable(value: object, name: str) -> str:
     variable = _text(value, "secret_env")
     if variable and not VARIABLE.fullmatch(variable):
-        raise BadInput(f"secret_env of the hook {name} must be the name of a variable, and not the secret itself")
+        raise BadInput(
+            f"secret_env of the hook {name} must be the name of an environment variable, not the secret itself"
+        )
     return variable
 
 
 def _suggestion(word: str, words: Collection[str]) -> str:
     near = nearest(word, words, 1)
-    return f"did you mean {near[0]}?" if near else f"known are: {', '.join(words)}"
+    return f"did you mean {near[0]}?" if near else f"use one of: {', '.join(words)}"
 
 
 def _command(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         raise BadInput(
-            "the command of a hook must be a list of its words, since no shell reads it",
+            "the command of a hook must be a list of words: it runs without a shell",
             hint='write command: ["sh", "deploy.sh"]',
         )
     words = _texts(value, "command")
     if any("\0" in word for word in words):
-        raise BadInput("the command of a hook has a NUL in it")
+        raise BadInput("the command of a hook contains a NUL character")
     return words
 
 
@@ -277,8 +279,8 @@ def _variables(value: object, name: str) -> tuple[str, ...]:
     for variable in found:
         if not VARIABLE.fullmatch(variable):
             raise BadInput(
-                f"env of the hook {name} must list names of variables, and {quoted(variable)} is not one",
-                hint="write env: [KUBECONFIG, AWS_PROFILE]; the values come from the environment of mreg",
+                f"invalid variable name {quoted(variable)} in env of the hook {name}",
+                hint="write env: [KUBECONFIG, AWS_PROFILE]; mreg passes their values from its own environment",
             )
     return found
 
@@ -298,9 +300,12 @@ def _checked_webhook(address: str) -> str:
     except ValueError:
         usable = False
     if not usable or " " in address:
-        raise BadInput("the webhook of a hook must be an address that begins with https:// or http://")
+        raise BadInput("the webhook of a hook must be a URL that begins with https:// or http://")
     if parts.username or parts.password:
-        raise BadInput("the webhook of a hook has a login in it", hint="sign its body instead: secret_env: VARIABLE")
+        raise BadInput(
+            "the webhook URL of a hook contains a user name or password",
+            hint="sign the body instead: secret_env: VARIABLE",
+        )
     return address
 
 
@@ -308,7 +313,7 @@ def _text(value: object, key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadInput(f"{key} of a hook must be a text")
+        raise BadInput(f"{key} of a hook must be a string")
     return value
 
 
@@ -318,7 +323,7 @@ def _texts(value: object, key: str) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, Sequence) or not value or not all(isinstance(text, str) for text in value):
-        raise BadInput(f"{key} of a hook must be a list of texts")
+        raise BadInput(f"{key} of a hook must be a list of strings")
     return tuple(value)
 
 
@@ -328,5 +333,5 @@ def _seconds(value: object, name: str) -> float:
     except ValueError:
         seconds = 0.0
     if isinstance(value, bool) or not 0 < seconds <= LONGEST_SECONDS:
-        raise BadInput(f"timeout of the hook {name} must be seconds from 1 to {LONGEST_SECONDS:.0f}")
+        raise BadInput(f"timeout of the hook {name} must be from 1 to {LONGEST_SECONDS:.0f} seconds")
     return seconds

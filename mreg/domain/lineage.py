@@ -19,7 +19,9 @@ def check_data(name: str, value: str) -> str:
     _, scheme, rest = value.partition("://")
     login = rest.partition("/")[0].rpartition("@")[0] if scheme else ""
     if ":" in login:
-        raise BadInput(f"the address of the data {quoted(name)} has a password in it", hint="leave it out")
+        raise BadInput(
+            f"the address of the data {quoted(name)} contains a password", hint="remove the password from the address"
+        )
     _, at, digest = value.rpartition("@")
     algorithm, colon, _ = digest.partition(":")
     if at and colon and algorithm == "sha256":

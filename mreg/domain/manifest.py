@@ -51,7 +51,7 @@ class ManifestEntry:
         if self.size < 0:
             raise BadInput(f"the size of {quoted(self.path)} is negative")
         if self.size > SIZE_LIMIT:
-            raise BadInput(f"the size of {quoted(self.path)} is beyond {SIZE_LIMIT} bytes")
+            raise BadInput(f"the file {quoted(self.path)} is too large: the limit is {SIZE_LIMIT} bytes")
 
 
 def folded_names(paths: Iterable[str]) -> list[str]:
@@ -70,7 +70,7 @@ def check_together(paths: Iterable[str]) -> None:
         folded = _folded(path)
         if folded in seen:
             raise BadInput(
-                f"the files {quoted(seen[folded])} and {quoted(path)} can't be told apart on every system",
+                f"the file names {quoted(seen[folded])} and {quoted(path)} are the same on some systems",
                 hint="rename one of them",
             )
         seen[folded] = path
@@ -79,7 +79,7 @@ def check_together(paths: Iterable[str]) -> None:
     order = sorted(seen, key=lambda folded: folded.replace("/", "\0"))
     for folded, following in pairwise(order):
         if following.startswith(f"{folded}/"):
-            raise BadInput(f"{quoted(seen[folded])} can't be both a file and the folder of {quoted(seen[following])}")
+            raise BadInput(f"{quoted(seen[folded])} cannot be both a file and the folder of {quoted(seen[following])}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Manifest:
         object.__setattr__(self, "entries", tuple(sorted(self.entries, key=lambda entry: entry.path.encode())))
         check_together(entry.path for entry in self.entries)
         if self.size > SIZE_LIMIT:
-            raise BadInput(f"the files are together larger than {SIZE_LIMIT} bytes")
+            raise BadInput(f"the files are too large: the limit is {SIZE_LIMIT} bytes in total")
 
     @property
     def size(self) -> int:
@@ -130,9 +130,9 @@ class Manifest:
         try:
             manifest = cls(tuple(_entries(data)))
         except BadInput as error:
-            raise Corrupt(f"the manifest can't be used: {error.message}") from error
+            raise Corrupt(f"invalid manifest: {error.message}") from error
         except ValueError as error:
-            raise Corrupt("the manifest can't be read") from error
+            raise Corrupt("invalid manifest: it is not valid JSON") from error
         if manifest.canonical() != data:
             raise Corrupt("the manifest is not in canonical form")
         return manifest

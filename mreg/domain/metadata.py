@@ -36,7 +36,7 @@ class VersionMetadata:
         check_text("description", self.description)
         for kind, entries in (("metric", self.metrics), ("parameter", self.parameters), ("tag", self.tags)):
             if len(entries) > ENTRIES_LIMIT:
-                raise BadInput(f"{len(entries)} {kind}s are too many; the limit is {ENTRIES_LIMIT}")
+                raise BadInput(f"too many {kind}s: {len(entries)}; the limit is {ENTRIES_LIMIT}")
         metrics = {check_key("metric", name): check_metric(name, value) for name, value in self.metrics.items()}
         object.__setattr__(self, "metrics", metrics)
         for kind, texts in (("parameter", self.parameters), ("tag", self.tags)):

@@ -43,7 +43,7 @@ class Direction(Enum):
         for direction in cls:
             if direction.value == text.lower():
                 return direction
-        raise BadInput(f"{quoted(text)} is no direction", hint="write higher or lower")
+        raise BadInput(f"invalid direction {quoted(text)}", hint="write higher or lower")
 
 
 class Verdict(Enum):
@@ -74,7 +74,9 @@ def check_metric(name: str, value: object) -> MetricValue:
     except OverflowError:
         finite = False
     if not finite:
-        raise _invalid(name, str(value) if isinstance(value, float) else "an integer beyond the range of a float")
+        raise _invalid(
+            name, str(value) if isinstance(value, float) else "an integer that is too large for a 64-bit float"
+        )
     # A subclass such as numpy.float64 would be read back from the catalog as another type.
     return int(value) if isinstance(value, int) else float(value)
 
@@ -107,8 +109,8 @@ def parse_metric(name: str, text: str) -> MetricValue:
 
 def _invalid(name: str, what: str) -> BadInput:
     return BadInput(
-        f"the metric {quoted(name)} can't be {what}",
-        hint=f"give a finite decimal number: --metric {name if name.isprintable() and len(name) < 40 else 'name'}=0.95",
+        f"invalid value of the metric {quoted(name)}: {what}",
+        hint=f"use a finite decimal number: --metric {name if name.isprintable() and len(name) < 40 else 'name'}=0.95",
     )
 
 

@@ -40,8 +40,8 @@ class ModelStage(Enum):
                 return stage
         names = [stage.value for stage in cls]
         near = nearest(text, names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"the stages are {', '.join(names)}"
-        raise BadInput(f"{quoted(text)} is no stage", hint=hint)
+        hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(names)}"
+        raise BadInput(f"invalid stage {quoted(text)}", hint=hint)
 
 
 class ModelStatus(Enum):

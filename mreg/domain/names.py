@@ -44,7 +44,7 @@ class ModelName:
             raise BadInput(f"the model name {quoted(text)} has {len(text)} characters; the limit is {NAME_LIMIT}")
         if not _NAME.fullmatch(text) or any(part in (".", "..") for part in text.split("/")):
             raise BadInput(
-                f"{quoted(text)} is no model name",
+                f"invalid model name {quoted(text)}",
                 hint="use letters, digits, '.', '_', '-' and '/' between parts, beginning with a letter or digit",
             )
 
@@ -119,8 +119,8 @@ class Selector:
 
 def _invalid_selector(text: str) -> BadInput:
     return BadInput(
-        f"{quoted(text)} selects no version",
-        hint="use a number, latest, best, a stage, an alias or sha256:DIGEST, with ~N for N back",
+        f"invalid selector {quoted(text)}",
+        hint="use a number, latest, best, a stage, an alias or sha256:DIGEST; append ~N to go N versions back",
     )
 
 
@@ -135,10 +135,10 @@ def check_alias(alias: str) -> str:
     """
     taken = alias.lower() in ("v", "latest", "best", *_STAGES) or _NUMBER.fullmatch(alias)
     if taken or re.fullmatch(r"[vV][0-9]+", alias):
-        raise BadInput(f"{quoted(alias)} can't be an alias: it already means something in a reference")
+        raise BadInput(f"invalid alias {quoted(alias)}: it has another meaning in references")
     if not _ALIAS.fullmatch(alias) or len(alias) > ALIAS_LIMIT:
         raise BadInput(
-            f"{quoted(alias)} is no alias",
+            f"invalid alias {quoted(alias)}",
             hint=f"use 1 to {ALIAS_LIMIT} letters, digits, '.', '_', '-', beginning with a letter",
         )
     return alias
@@ -190,7 +190,7 @@ class VersionRef:
             if rest:
                 name, at, selector = colon, ":", rest
         if not name and text:
-            raise BadInput(f"{quoted(text)} names no model", hint=_REFERENCE_HINT)
+            raise BadInput(f"invalid reference {quoted(text)}: it has no model name", hint=_REFERENCE_HINT)
         return cls(ModelName(name), Selector.parse(selector) if at else None)
 
     @classmethod
@@ -198,7 +198,7 @@ class VersionRef:
         path = text.removeprefix("models:/").lstrip("/")
         name, between, selector = path.partition("@") if "@" in path else path.rpartition("/")
         if not between:
-            raise BadInput(f"{quoted(text)} names no version", hint=_REFERENCE_HINT)
+            raise BadInput(f"invalid reference {quoted(text)}: it has no version", hint=_REFERENCE_HINT)
         return cls(ModelName(name), Selector.parse(selector))
 
     @property

@@ -67,9 +67,9 @@ def with_instants(text: str, instant: Callable[[str], str]) -> str:
                 raise parser.wrong(f"{error.message} ({error.hint})", start) from None
     if len(text) > LENGTH_LIMIT:
         raise BadInput(
-            f"the search expression has {len(text)} characters with the zones of its times; "
+            f"the search expression has {len(text)} characters after zones were added to its times; "
             f"the limit is {LENGTH_LIMIT}",
-            hint="ask in several searches",
+            hint="split it into several searches",
         )
     return text
 
@@ -89,7 +89,7 @@ def parse_gate(text: str) -> Expression:
     """
     _check_length("gate", text)
     if not text.strip():
-        raise BadInput("a gate is empty", hint="write it as accuracy >= 0.9")
+        raise BadInput("a gate is empty", hint="write for example accuracy >= 0.9")
     return _Parser(text, gate=True).whole()
 
 
@@ -158,8 +158,8 @@ class _Parser:
             if not match or not match.lastgroup:
                 start = len(self.text) - len(self.text[at:].lstrip())
                 if self.text[start] in "'\"":
-                    raise self.wrong("this string has no end", start)
-                raise self.wrong(f"{quoted(self.text[start])} means nothing here", start)
+                    raise self.wrong("unterminated string", start)
+                raise self.wrong(f"unexpected {quoted(self.text[start])}", start)
             tokens.append(_Token(match.lastgroup, match[match.lastgroup], match.start(match.lastgroup)))
             at = match.end()
         tokens.append(_Token("end", "", len(self.text)))
@@ -193,7 +193,7 @@ class _Parser:
 
     def end(self) -> None:
         if self.tokens[self.place].kind != "end":
-            raise self.wrong(f"expected 'and', 'or' or the end, not {quoted(self.tokens[self.place].text)}")
+            raise self.wrong(f"expected 'and', 'or' or the end, got {quoted(self.tokens[self.place].text)}")
 
     def any(self) -> Expression:
         operands = [self.every()]
@@ -254,7 +254,7 @@ class _Parser:
         if self.take("like"):
             if field.kind is FieldKind.NUMBER:
                 raise self.wrong(
-                    f"{printable(str(field))} is a number, and 'like' compares text", self.tokens[self.place - 1].at
+                    f"'like' compares text, and {printable(str(field))} is a number", self.tokens[self.place - 1].at
                 )
             found: Expression = Compare(field, "like", (self.string(),))
         elif self.take("in"):
@@ -286,7 +286,7 @@ class _Parser:
     def string(self) -> str:
         token = self.tokens[self.place]
         if token.kind != "string":
-            raise self.wrong("expected a text in quotes")
+            raise self.wrong("expected a quoted string")
         self.place += 1
         return _unquoted(token.text)
 
@@ -311,7 +311,7 @@ class _Parser:
             try:
                 check_alias(place)
             except BadInput:
-                raise self.wrong(f"{quoted(place)} is no stage and can be no alias", token.at) from None
+                raise self.wrong(f"{quoted(place)} is neither a stage nor a valid alias", token.at) from None
         if not metric:
             raise self.wrong(f"{quoted(place + '.')} needs a metric, such as {place}.accuracy", token.at)
         factor: MetricValue = self.number() if self.take("*") else 1
@@ -331,7 +331,7 @@ class _Parser:
         try:
             value = parse_metric("number", token.text)
         except BadInput:
-            raise self.wrong(f"{quoted(token.text)} is no number that a 64-bit float can hold") from None
+            raise self.wrong(f"{quoted(token.text)} does not fit into a 64-bit float") from None
         self.place += 1
         return value
 
@@ -341,11 +341,13 @@ class _Parser:
             if token.kind != "number":
                 near = nearest(field.key, FIELDS, 1) if field.group == "metrics" else ()
                 rest = f"; did you mean the field {near[0]}?" if near else ""
-                raise self.wrong(f"{printable(str(field))} is a number and can't be compared with {quoted(text)}{rest}")
+                raise self.wrong(
+                    f"{printable(str(field))} is a number and cannot be compared with {quoted(text)}{rest}"
+                )
             try:
                 return parse_metric(str(field), text)
             except BadInput:
-                raise self.wrong(f"{quoted(text)} is no number that a 64-bit float can hold") from None
+                raise self.wrong(f"{quoted(text)} does not fit into a 64-bit float") from None
         try:
             if kind is FieldKind.STAGE:
                 return ModelStage.parse(text).value
@@ -358,5 +360,5 @@ class _Parser:
         except BadInput as error:
             raise self.wrong(f"{error.message} ({error.hint})") from None
         except ValueError:
-            raise self.wrong(f"{quoted(text)} is no status") from None
+            raise self.wrong(f"invalid status {quoted(text)}") from None
         return text

@@ -42,12 +42,14 @@ def check_path(path: str) -> str:
         )
     if not good:
         raise BadInput(
-            f"the file name {quoted(path)} can't be kept in an artifact",
-            hint="rename the file: no control characters, backslashes, empty parts, '.' or '..'",
+            f"invalid file name {quoted(path)} in an artifact",
+            hint="rename the file; a path cannot have control characters, backslashes, empty parts, '.' or '..'",
         )
     encoded = path.encode()
     if len(encoded) > PATH_LIMIT or any(len(part.encode()) > PART_LIMIT for part in parts):
-        raise BadInput(f"the file name {quoted(path)} is too long", hint=f"keep paths under {PATH_LIMIT} bytes")
+        raise BadInput(
+            f"the file name {quoted(path)} is too long", hint=f"shorten the path to less than {PATH_LIMIT} bytes"
+        )
     return path
 
 
@@ -58,7 +60,7 @@ def check_artifact_name(name: str) -> str:
         BadInput: The name has more than one part or is not a valid path.
     """
     if "/" in check_path(name):
-        raise BadInput(f"the artifact's name {quoted(name)} is a path")
+        raise BadInput(f"invalid artifact name {quoted(name)}: it is a path")
     return name
 
 

@@ -235,16 +235,18 @@ def parse_policy(document: object, *, stored: bool = False) -> Policy:
                 found = _rule(rule, (key, alias))
                 known = spelled(alias, rules)
                 if known is not None and not stored:
-                    raise BadInput(f"{known} and {alias} are the same alias", hint="give it once", path=[key, alias])
+                    raise BadInput(
+                        f"{known} and {alias} are the same alias", hint="remove one of them", path=[key, alias]
+                    )
                 rules[known or alias] = found if known is None else _merge(rules[known], found)
             continue
         stages = [stage for stage in ModelStage if stage.value.lower() == key.lower()]
         if not stages or stages[0] is ModelStage.NONE:
             near = nearest(key, ["Staging", "Production", "Archived", "aliases"], 1)
             hint = f"did you mean {near[0]}?" if near else "write Staging, Production, Archived or aliases"
-            raise BadInput(f"{quoted(key)} is no stage that a policy can be for", hint=hint, path=[key])
+            raise BadInput(f"invalid stage {quoted(key)} in a policy", hint=hint, path=[key])
         if stages[0].value in rules:
-            raise BadInput(f"{stages[0].value} is given twice", hint="give it once", path=[key])
+            raise BadInput(f"duplicate stage {stages[0].value}", hint="remove one of them", path=[key])
         rules[stages[0].value] = _rule(value, (key,))
     if not stored:
         _check_size(rules)
@@ -284,8 +286,8 @@ def _rule(document: object, path: tuple[str, ...]) -> Rule:
     for key in values:
         if key not in KEYS:
             near = nearest(key, KEYS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(KEYS)}"
-            raise BadInput(f"the key {quoted(key)} is unknown", hint=hint, path=[*path, key])
+            hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(KEYS)}"
+            raise BadInput(f"unknown key {quoted(key)}", hint=hint, path=[*path, key])
     gates = _texts(values.get("gates", ()), (*path, "gates"), GATES_LIMIT)
     for place, gate in enumerate(gates):
         _with_path((*path, "gates", str(place)), lambda gate=gate: parse_gate(gate))  # type: ignore[misc]
@@ -293,14 +295,14 @@ def _rule(document: object, path: tuple[str, ...]) -> Rule:
     for person in approvers:
         _with_path((*path, "approvers"), lambda person=person: check_line("approver", person))  # type: ignore[misc]
     if len(set(approvers)) < len(approvers):
-        raise BadInput("an approver is named twice", path=[*path, "approvers"])
+        raise BadInput("duplicate approver", path=[*path, "approvers"])
     approvals = values.get("approvals", 0)
     if isinstance(approvals, bool) or not isinstance(approvals, int) or not 0 <= approvals <= PEOPLE_LIMIT:
-        raise BadInput(f"approvals must be a whole number from 0 to {PEOPLE_LIMIT}", path=[*path, "approvals"])
+        raise BadInput(f"approvals must be an integer from 0 to {PEOPLE_LIMIT}", path=[*path, "approvals"])
     if approvers and approvals > len(approvers):
         raise BadInput(
-            f"{approvals} approvals can't come from {len(approvers)} approvers",
-            hint="name more people, or ask for fewer approvals",
+            f"the rule needs {approvals} approvals but names {len(approvers)} approvers",
+            hint="name more approvers, or lower the number of approvals",
             path=[*path, "approvals"],
         )
     came_from = values.get("from")
@@ -327,7 +329,9 @@ def _mapping(value: object, path: tuple[str, ...], what: str) -> Mapping[str, ob
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise BadInput(f"{what} must be a mapping", hint="see the README's page on policies", path=list(path))
+        raise BadInput(
+            f"{what} must be a mapping", hint="see the page on policies in the documentation", path=list(path)
+        )
     return value
 
 
@@ -335,9 +339,9 @@ def _texts(value: object, path: tuple[str, ...], limit: int) -> tuple[str, ...]:
     if value is None:
         return ()
     if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(text, str) for text in value):
-        raise BadInput(f"{path[-1]} must be a list of texts", hint=f'write {path[-1]}: ["..."]', path=list(path))
+        raise BadInput(f"{path[-1]} must be a list of strings", hint=f'write {path[-1]}: ["..."]', path=list(path))
     if len(value) > limit:
-        raise BadInput(f"{len(value)} {path[-1]} are too many; the limit is {limit}", path=list(path))
+        raise BadInput(f"too many {path[-1]}: {len(value)}; the limit is {limit}", path=list(path))
     return tuple(value)
 
 

@@ -38,7 +38,7 @@ def check_whole(what: str, value: object, low: int, high: int) -> int:
         BadInput: It is not.
     """
     if type(value) is not int or not low <= value <= high:
-        raise BadInput(f"{what} is no whole number from {low} to {high}")
+        raise BadInput(f"{what} must be an integer from {low} to {high}")
     return value
 
 
@@ -60,7 +60,7 @@ def check_entries(kind: str, entries: Mapping[str, str]) -> None:
 
 def _check_count(what: str, count: int) -> None:
     if count > ENTRIES_LIMIT:
-        raise BadInput(f"{count} {what} are too many; the limit is {ENTRIES_LIMIT}")
+        raise BadInput(f"too many {what}: {count}; the limit is {ENTRIES_LIMIT}")
 
 
 def check_year(at: datetime) -> datetime:
@@ -70,7 +70,7 @@ def check_year(at: datetime) -> datetime:
         BadInput: The year is outside this range.
     """
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise BadInput(f"the year {at.year} is not from {FIRST_YEAR} to {LAST_YEAR}")
+        raise BadInput(f"the year {at.year} is out of range: expected {FIRST_YEAR} to {LAST_YEAR}")
     return at
 
 
@@ -88,7 +88,7 @@ def check_model(
     for metric, better in directions.items():
         check_key("metric", metric)
         if Direction.parse(better).value != better:
-            raise BadInput(f"{quoted(better)} is no direction", hint="write higher or lower")
+            raise BadInput(f"invalid direction {quoted(better)}", hint="write higher or lower")
     if primary_metric:
         check_key("metric", primary_metric)
 

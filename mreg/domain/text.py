@@ -128,12 +128,12 @@ def check_key(kind: str, key: str) -> str:
     """
     if not key:
         flag = {"parameter": "param"}.get(kind, kind)
-        raise BadInput(f"the name of a {kind} is empty", hint=f"write it as name=value: --{flag} name=value")
+        raise BadInput(f"the name of a {kind} is empty", hint=f"give it a name: --{flag} name=value")
     if len(key) > KEY_LIMIT:
         raise BadInput(f"the {kind} name {quoted(key)} has {len(key)} characters; the limit is {KEY_LIMIT}")
     if not key.isprintable() or "=" in key or key != key.strip():
         raise BadInput(
-            f"the {kind} name {quoted(key)} can't be used",
+            f"invalid {kind} name {quoted(key)}",
             hint="use printable characters without '=' and without spaces at the ends",
         )
     return key
@@ -167,7 +167,7 @@ def check_line(what: str, text: str) -> str:
     """
     if not text or text != text.strip() or not text.isprintable() or len(text) > KEY_LIMIT:
         raise BadInput(
-            f"the {what} {quoted(text)} can't be used",
+            f"invalid {what} {quoted(text)}",
             hint=f"use 1 to {KEY_LIMIT} printable characters without spaces at the ends",
         )
     return text
@@ -179,7 +179,7 @@ def _check(what: str, text: str, limit: int) -> str:
     if len(text) > limit:
         raise BadInput(f"{what} has {len(text)} characters; the limit is {limit}")
     if "\0" in text:
-        raise BadInput(f"{what} holds a NUL character")
+        raise BadInput(f"{what} contains a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -50,7 +50,7 @@ def run_command(hook: Hook, deployment: Deployment, environment: Mapping[str, st
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return Outcome(succeeded=False, code=None, output=f"{hook.command[0]} can't be run: {reason}")
+        return Outcome(succeeded=False, code=None, output=f"cannot run {hook.command[0]}: {reason}")
     tail = _Tail(running.stdout)
     feeding = threading.Thread(target=_feed, args=(running, message(deployment)), daemon=True)
     feeding.start()

@@ -37,11 +37,13 @@ def call_webhook(hook: Hook, deployment: Deployment) -> Outcome:
     body = message(deployment)
     secret = os.environ.get(hook.secret_env, "") if hook.secret_env else ""
     if hook.secret_env and not secret:
-        return Outcome(succeeded=False, code=None, output=f"the variable {hook.secret_env} with its secret is not set")
+        return Outcome(
+            succeeded=False, code=None, output=f"the environment variable {hook.secret_env} with the secret is not set"
+        )
     try:
         key = _key(secret)
     except ValueError:
-        return Outcome(succeeded=False, code=None, output=f"the secret in {hook.secret_env} is no base64")
+        return Outcome(succeeded=False, code=None, output=f"the secret in {hook.secret_env} is not valid Base64")
     deadline = time.monotonic() + hook.timeout
     pause = 0.5
     outcome = Outcome(succeeded=False, code=None, output="")
@@ -96,10 +98,10 @@ def _once(address: str, headers: dict[str, str], body: bytes, deadline: float) -
             answer = connection.getresponse()
             output = _read(answer, connection, deadline)
         except TimeoutError:
-            return Outcome(succeeded=False, code=None, output="it did not answer in time"), True
+            return Outcome(succeeded=False, code=None, output="no response in time"), True
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            return Outcome(succeeded=False, code=None, output=f"it can't be reached: {reason}"), True
+            return Outcome(succeeded=False, code=None, output=f"cannot reach it: {reason}"), True
     succeeded = 200 <= answer.status < 300
     if 300 <= answer.status < 400:
         output = f"it redirects, and redirects are not followed\n{output}".rstrip()

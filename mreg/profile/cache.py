@@ -34,7 +34,7 @@ def cache_place(value: str) -> tuple[Path, int]:
     if size is not None:
         return Path(user_folder("cache", os.environ)), size
     if SIZE.match(value):
-        raise BadProfile(f"{value} is no size of a cache", hint="write 20GB or 500MB, or a folder: ./20")
+        raise BadProfile(f"invalid cache size {value}", hint="write 20GB or 500MB, or a folder: ./20")
     return Path(location("cache", value, None)), DEFAULT_BYTES
 
 

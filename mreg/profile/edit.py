@@ -36,11 +36,11 @@ def add_profile(
         Unavailable: The file cannot be written.
     """
     if not NAME.fullmatch(name):
-        raise BadProfile(f"{quoted(name)} can't be a profile's name", hint="use letters, digits, '.', '_' and '-'")
+        raise BadProfile(f"invalid profile name {quoted(name)}", hint="use letters, digits, '.', '_' and '-'")
     for key, value in values.items():
         if key not in KEYS:
             near = nearest(key, KEYS, 1)
-            raise BadProfile(f"the key {quoted(key)} is unknown", hint=f"did you mean {near[0]}?" if near else "")
+            raise BadProfile(f"unknown key {quoted(key)}", hint=f"did you mean {near[0]}?" if near else "")
         if "${" not in value:
             location(key, value, None)
     file = config_file(config, os.environ)
@@ -48,7 +48,7 @@ def add_profile(
     def change(text: str) -> str:
         profiles, _, _ = read_profiles(file, required=False)
         if name in profiles:
-            raise AlreadyExists(f"the profile {quoted(name)} exists already", hint=f"edit {file}")
+            raise AlreadyExists(f"profile {quoted(name)} already exists", hint=f"edit {file}")
         lines = text.splitlines()
         head = next((place for place, line in enumerate(lines) if line.split("#")[0].rstrip() == "profiles:"), None)
         indent = _indent(lines[head + 1 :]) if head is not None else "  "
@@ -56,7 +56,10 @@ def add_profile(
         block += [f"{indent * 2}{key}: {_quoted(_absolute(key, value))}" for key, value in values.items()]
         if head is None:
             if profiles:
-                raise BadProfile(f"{file}: profiles are written in a way that can't be added to", hint=f"edit {file}")
+                raise BadProfile(
+                    f"cannot add a profile to {file}: its profiles are not written as an indented block",
+                    hint=f"edit {file}",
+                )
             lines = [line for line in lines if not line.startswith("profiles:")]
             head = len(lines)
             lines.append("profiles:")
@@ -84,8 +87,8 @@ def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> s
         known = sorted({*profiles, BUILT_IN})
         if name not in known:
             near = nearest(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-            raise NotFound(f"there is no profile {quoted(name)}", hint=hint, kind="profile", name=name)
+            hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
+            raise NotFound(f"profile {quoted(name)} not found", hint=hint, kind="profile", name=name)
         lines = [line for line in text.splitlines() if not line.startswith("default:")]
         return "\n".join([f"default: {_quoted(name)}", *lines]) + "\n"
 
@@ -112,9 +115,9 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
     if local and os.path.islink(store):
         raise linked(store)
     lines = [
-        "# Read by mreg in this folder and below. It may choose a profile and a model, and say where the catalog and",
-        "# the artifacts are, below this folder or in a bucket; each user has to allow a bucket once: mreg trust.",
-        "# Everything else belongs into your own profile file.",
+        "# mreg reads this file in this folder and its subfolders. It can select a profile and a model, and set the",
+        "# catalog and the artifacts: below this folder, or in a bucket that each user trusts once with mreg trust.",
+        "# All other settings belong in your profile file.",
         f"model: {_quoted(model)}" if model else "# model: classifier",
         f"profile: {_quoted(profile)}" if profile else "# profile: team",
         *(["catalog: .mreg/catalog.db", "artifacts: .mreg/artifacts"] if local else ["# catalog: .mreg/catalog.db"]),
@@ -122,9 +125,9 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
     try:
         descriptor = open_file(file, CREATE, 0o666, follow=False)
     except FileExistsError:
-        raise AlreadyExists(f"{quoted(file, 200)} exists already", hint="edit it, or remove it first") from None
+        raise AlreadyExists(f"{quoted(file, 200)} already exists", hint="edit it, or remove it first") from None
     except OSError as error:
-        raise Unavailable(f"{quoted(file, 200)} can't be made: {error.strerror}") from error
+        raise Unavailable(f"cannot create {quoted(file, 200)}: {error.strerror}") from error
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
         stream.write("\n".join(lines) + "\n")
     if local:
@@ -203,7 +206,7 @@ def rewrite(
                 with contextlib.suppress(OSError):
                     unlink(partial)
     except OSError as error:
-        raise Unavailable(f"the {what} {quoted(file, 200)} can't be written: {error.strerror}") from error
+        raise Unavailable(f"cannot write the {what} {quoted(file, 200)}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadProfile(f"{quoted(file, 200)}: not UTF-8") from error
 

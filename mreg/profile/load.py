@@ -67,8 +67,8 @@ def load_profile(
     if name not in profiles and name != BUILT_IN:
         known = sorted({*profiles, BUILT_IN})
         near = nearest(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-        raise NotFound(f"there is no profile {quoted(name)} ({origin})", hint=hint, kind="profile", name=name)
+        hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
+        raise NotFound(f"profile {quoted(name)} not found ({origin})", hint=hint, kind="profile", name=name)
     given = {"catalog": catalog, "artifacts": artifacts, "user": user}
     layers: list[Values] = [
         {key: (location(key, value, None), "flag") for key, value in given.items() if value},
@@ -103,12 +103,12 @@ def load_profile(
             named = any(_names(entry, values, variables, file) for entry in profiles.values())
             trusted = adopts = _allowed(project, project_layer, variables, named=named, needed=not trusted) or trusted
         if not trusted:
-            no_hooks = f"the hooks of the profile {name} do not run for the store of {project.path}"
+            no_hooks = f"the hooks of the profile {name} do not run for the registry of {project.path}"
             tell(Caution(f"{no_hooks}; to run them: mreg trust"))
     elif not trusted and any(key in own for key in STORE):
         origins = [values[key][1] for key in (*STORE, "endpoint_url") if key in values]
         source = next((origin for origin in origins if origin in _GIVEN), origins[0])
-        tell(Caution(f"the hooks of the profile {name} do not run: it does not name the store of {source}"))
+        tell(Caution(f"the hooks of the profile {name} do not run: the catalog or the artifacts come from {source}"))
     else:
         trusted = True
     if not trusted:
@@ -182,7 +182,7 @@ def _allowed(project: ProjectFile, values: Values, variables: Mapping[str, str],
         import shlex
 
         raise BadProfile(
-            f"{origin}: this project file names the {key} {place}, and you have not allowed that",
+            f"{origin}: the project file sets {key} to {place}, and this folder is not trusted",
             hint=f"mreg trust {shlex.quote(project.folder)}",
             file=project.path,
             store=place,
@@ -230,7 +230,8 @@ def user_folder(kind: str, variables: Mapping[str, str]) -> str:
 
 def _no_home() -> Unavailable:
     return Unavailable(
-        "no home folder can be found for the profile and the store", hint="set HOME, or MREG_CATALOG and MREG_CONFIG"
+        "cannot find a home folder for the profile file and the registry",
+        hint="set HOME, or MREG_CATALOG and MREG_CONFIG",
     )
 
 
@@ -255,7 +256,7 @@ def read_profiles(
         elif key == "profiles":
             for name, inner in mapping(node, file, "profiles").items():
                 if not NAME.fullmatch(name):
-                    raise BadProfile(f"{origin_of(file, inner)}: {quoted(name)} can't be a profile's name")
+                    raise BadProfile(f"{origin_of(file, inner)}: invalid profile name {quoted(name)}")
                 profiles[name] = _profile_values(inner, file)
                 if "hooks" in mapping(inner, file, "a profile"):
                     hooks[name] = _hooks(mapping(inner, file, "a profile")["hooks"], file)
@@ -299,7 +300,8 @@ def _filled(values: Values, variables: Mapping[str, str], file: str) -> Values:
         def value_of(match: re.Match[str], origin: str = origin) -> str:
             if match[1] not in variables:
                 raise BadProfile(
-                    f"{origin}: the variable {match[1]} is not set", hint=f"export {match[1]}, or write the value out"
+                    f"{origin}: the environment variable {match[1]} is not set",
+                    hint=f"export {match[1]}, or write the value itself",
                 )
             return variables[match[1]]
 

@@ -28,9 +28,9 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
     """
     label = f"{origin}: " if origin else ""
     if "\0" in value or not value.isprintable():
-        raise BadProfile(f"{label}the value of {key} has characters that can't be printed")
+        raise BadProfile(f"{label}{key} contains unprintable characters")
     if key == "addressing_style" and value not in ("auto", "path", "virtual"):
-        raise BadProfile(f"{label}the addressing_style can't be {quoted(value)}", hint="write auto, path or virtual")
+        raise BadProfile(f"{label}invalid addressing_style {quoted(value)}", hint="write auto, path or virtual")
     if key not in SCHEMES or (key == "cache" and SIZE.match(value)):
         return value
     if "://" in value:
@@ -42,13 +42,13 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
 
 def _absolute_path(key: str, value: str, folder: str | None, label: str) -> str:
     if not value:
-        raise BadProfile(f"{label}the {key} is empty")
+        raise BadProfile(f"{label}{key} is empty")
     path = os.path.expanduser(value)
     if not os.path.isabs(path):
         try:
             path = os.path.join(os.getcwd() if folder is None else folder, path)
         except OSError:
-            raise BadProfile(f"{label}the {key} is relative, and the working folder is gone") from None
+            raise BadProfile(f"{label}{key} is a relative path, and the working folder does not exist") from None
     return os.path.normpath(path)
 
 
@@ -61,7 +61,7 @@ def _checked_url(key: str, value: str, label: str) -> str:
         places = allowed if key == "endpoint_url" else (*allowed, "a path")
         meant = "postgresql" in allowed and scheme in ("postgres", "pg", "postgis", "psql")
         hint = "write postgresql://" if meant else f"use {' or '.join(places)}"
-        raise BadProfile(f"{label}the {key} can't be at {scheme}://", hint=hint)
+        raise BadProfile(f"{label}unsupported URL scheme of {key}: {scheme}://", hint=hint)
     if scheme == "s3":
         return _checked_bucket(key, value, rest.rstrip("/"), label)
     if key == "endpoint_url":
@@ -74,25 +74,27 @@ def _refuse_secrets(key: str, scheme: str, rest: str, label: str) -> None:
     login = rest.partition("/")[0].rpartition("@")[0]
     if ":" in login or (login and scheme in SCHEMES[key] and scheme != "postgresql"):
         raise BadProfile(
-            f"{label}the {key} has a {'password' if ':' in login else 'login'} in its URL",
-            hint="take it out: passwords come from PGPASSWORD, pgpass or the AWS credentials",
+            f"{label}the URL of {key} contains a {'password' if ':' in login else 'user name'}",
+            hint="remove it; passwords belong in PGPASSWORD, ~/.pgpass or the AWS credentials",
         )
     if scheme == "postgresql" and _has_password(rest.partition("?")[2]):
         raise BadProfile(
-            f"{label}the {key} has a password in its URL",
-            hint="take it out: passwords come from PGPASSWORD, ~/.pgpass or a service file",
+            f"{label}the URL of {key} contains a password",
+            hint="remove it; passwords belong in PGPASSWORD, ~/.pgpass or a service file",
         )
 
 
 def _checked_bucket(key: str, value: str, rest: str, label: str) -> str:
     bucket, *parts = rest.split("/")
     if not BUCKET.fullmatch(bucket):
-        raise BadProfile(f"{label}the {key} names no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
+        raise BadProfile(f"{label}the URL of {key} has no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
     if key == "catalog" and (not parts or value.endswith("/")):
-        raise BadProfile(f"{label}the catalog names no object: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db")
+        raise BadProfile(
+            f"{label}the URL of catalog has no object name: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db"
+        )
     if any(part in ("", ".", "..") or set(part) & set("?#\\") for part in parts):
         raise BadProfile(
-            f"{label}the {key} has a prefix that can't be: {quoted(value)}",
+            f"{label}the URL of {key} has an invalid prefix: {quoted(value)}",
             hint="write s3://bucket/some/prefix, without empty parts, '..', '?' and '#'",
         )
     return f"s3://{rest}"
@@ -106,7 +108,7 @@ def _check_address(value: str, label: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise BadProfile(f"{label}{quoted(value)} is no address", hint="write https://host or https://host:port")
+        raise BadProfile(f"{label}invalid address {quoted(value)}", hint="write https://host or https://host:port")
 
 
 def _has_password(query: str) -> bool:
@@ -130,13 +132,13 @@ def pair_locations(values: Values) -> None:
     catalog, artifacts = values.get("catalog"), values.get("artifacts")
     if catalog and not artifacts:
         if catalog[0].startswith("s3://"):
-            values["artifacts"] = (catalog[0].rpartition("/")[0], "beside the catalog")
+            values["artifacts"] = (catalog[0].rpartition("/")[0], "next to the catalog")
             return
         if "://" in catalog[0]:
-            raise BadProfile(f"{catalog[1]}: artifacts must be given for this catalog", hint="artifacts: s3://...")
-        values["artifacts"] = (os.path.join(os.path.dirname(catalog[0]), "artifacts"), "beside the catalog")
+            raise BadProfile(f"{catalog[1]}: artifacts is required for this catalog", hint="artifacts: s3://...")
+        values["artifacts"] = (os.path.join(os.path.dirname(catalog[0]), "artifacts"), "next to the catalog")
     elif artifacts and not catalog:
         if "://" in artifacts[0]:
-            values["catalog"] = (f"{artifacts[0]}/catalog.db", "beside the artifacts")
+            values["catalog"] = (f"{artifacts[0]}/catalog.db", "next to the artifacts")
             return
-        values["catalog"] = (os.path.join(os.path.dirname(artifacts[0]), "catalog.db"), "beside the artifacts")
+        values["catalog"] = (os.path.join(os.path.dirname(artifacts[0]), "catalog.db"), "next to the artifacts")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
-from mreg.files import open_file
+from mreg.files import open_file, user_text
 from mreg.profile.place import location, pair_locations
 from mreg.profile.reading import Values, mapping, origin_of, text_of, unknown_key
 from mreg.results.profiles import KEYS, PROJECT_FILE
@@ -78,7 +78,7 @@ def find_project(variables: Mapping[str, str], folder: str | None = None) -> Pro
 def _opened(path: str, variables: Mapping[str, str]) -> ProjectFile:
     folder = os.path.realpath(os.path.dirname(path))
     irregular = ProjectFile(
-        path=path, folder=folder, doubt="it is not a regular file", remedy="put a file in its place", data=None
+        path=path, folder=folder, doubt="it is not a regular file", remedy="replace it with a file", data=None
     )
     try:
         status = os.lstat(path)
@@ -98,7 +98,7 @@ def _opened(path: str, variables: Mapping[str, str]) -> ProjectFile:
             doubt, remedy = _doubt(status, folder, variables)
             return ProjectFile(path=path, folder=folder, doubt=doubt, remedy=remedy, data=stream.read(SIZE_LIMIT + 1))
     except OSError as error:
-        raise Unavailable(f"the project file {quoted(path, 200)} can't be read: {error.strerror}") from error
+        raise Unavailable(f"cannot read the project file {quoted(path, 200)}: {error.strerror}") from error
 
 
 def _doubt(status: os.stat_result, folder: str, variables: Mapping[str, str]) -> tuple[str, str]:
@@ -120,7 +120,7 @@ def _doubt(status: os.stat_result, folder: str, variables: Mapping[str, str]) ->
     trust = f"mreg trust {shlex.quote(folder)}"
     for what, found in (("it", status), (folder, around)):
         if found.st_uid not in trusted:
-            return f"{what} belongs to user {found.st_uid}", trust
+            return f"{what} belongs to {user_text(found.st_uid)}", trust
     for what, found in ((folder, around), ("it", status)):
         if found.st_mode & stat.S_IWOTH:
             target = folder if found is around else f"{folder}/{PROJECT_FILE}"
@@ -146,20 +146,23 @@ def project_values(project: ProjectFile) -> Values:
         origin = origin_of(file, node)
         if key in ("hooks", "profiles", "default", *KEYS) and key not in PROJECT_KEYS:
             raise BadProfile(
-                f"{origin}: {key} can't be set in a project file, which may come with somebody else's repository",
-                hint="put it into your own file: mreg profile list says where that is",
+                f"{origin}: {key} is not allowed in a project file, which can come from another user",
+                hint="set it in your profile file; to find the file: mreg profile list",
             )
         if key not in PROJECT_KEYS:
             raise unknown_key(key, PROJECT_KEYS, file, node)
         text = text_of(key, node, file)
         if "${" in text:
-            raise BadProfile(f"{origin}: variables are not filled in a project file", hint="write the value out")
+            raise BadProfile(
+                f"{origin}: environment variables are not expanded in a project file", hint="write the value itself"
+            )
         if key in ("catalog", "artifacts") and "://" not in text:
             _check_inside(key, text, folder, origin)
         if key == "catalog" and text.partition("://")[0] == "postgresql":
             # The operator of that server would receive the user's password.
             raise BadProfile(
-                f"{origin}: a project file can't name a server", hint="put it into your own file: mreg profile add"
+                f"{origin}: a project file cannot name a database server",
+                hint="set it in your profile file: mreg profile add",
             )
         values[key] = (location(key, text, folder, origin), origin)
     _pair(values, folder)
@@ -187,7 +190,7 @@ def _check_inside(key: str, text: str, folder: str, origin: str) -> None:
     if not inside:
         raise BadProfile(
             f"{origin}: the {key} of a project file must be below {folder}",
-            hint="put other places into your own file, and choose it here: profile: NAME",
+            hint="set another place in your profile file, and select that profile here: profile: NAME",
         )
 
 
@@ -200,8 +203,8 @@ def required_project(variables: Mapping[str, str], folder: str | None) -> Projec
     """
     project = find_project(variables, folder)
     if project is None:
-        where = "here or above" if folder is None else f"in {quoted(folder, 200)}"
-        raise NotFound(f"no {PROJECT_FILE} {where}", hint="mreg init makes one", kind="file")
+        where = "in this folder or above" if folder is None else f"in {quoted(folder, 200)}"
+        raise NotFound(f"no {PROJECT_FILE} {where}", hint="create one: mreg init", kind="file")
     if project.data is None:
         raise BadProfile(f"{quoted(project.path, 200)} is not used: {project.doubt}", hint=project.remedy)
     return project

@@ -44,7 +44,9 @@ def mapping(node: Node, file: str, what: str) -> dict[str, Node]:
     if isinstance(node.value, Scalar) and node.value.kind == "null":
         return {}
     if not isinstance(node.value, dict):
-        raise BadProfile(f"{origin_of(file, node)}: {what} must be a mapping", hint="see the README's page on profiles")
+        raise BadProfile(
+            f"{origin_of(file, node)}: {what} must be a mapping", hint="see the page on profiles in the documentation"
+        )
     return node.value
 
 
@@ -57,7 +59,7 @@ def text_of(key: str, node: Node, file: str) -> str:
     from mreg.documents import Scalar
 
     if not isinstance(node.value, Scalar) or node.value.kind not in ("string", "number"):
-        raise BadProfile(f"{origin_of(file, node)}: {key} must be a text")
+        raise BadProfile(f"{origin_of(file, node)}: {key} must be a string")
     return node.value.text
 
 
@@ -69,5 +71,5 @@ def origin_of(file: str, node: Node) -> str:
 def unknown_key(key: str, known: tuple[str, ...], file: str, node: Node) -> BadProfile:
     """Return the error for an unknown key; the hint suggests the nearest known one."""
     near = nearest(key, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}"
-    return BadProfile(f"{origin_of(file, node)}: the key {quoted(key)} is unknown", hint=hint)
+    hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
+    return BadProfile(f"{origin_of(file, node)}: unknown key {quoted(key)}", hint=hint)

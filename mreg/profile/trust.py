@@ -41,7 +41,7 @@ def _read(file: str) -> tuple[TrustedFolder, ...]:
 
     if not os.path.lexists(file):
         return ()
-    hint = f"rm {file}, then allow each folder again: mreg trust FOLDER"
+    hint = f"rm {file}; then trust each folder again: mreg trust FOLDER"
     try:
         content = plain(read_document(file, what="record of trusted folders"))
     except BadInput as error:

@@ -57,7 +57,7 @@ def holder(reader: Reader, model: RegisteredModel, place: str, version: ModelVer
         approvers = ", ".join(policy.rule(place).approvers)
         command = f"mreg reject {second.reference}{_to(place)} --reason REASON"
         ask = f"ask {approvers} to reject it" if approvers else "reject it"
-        second = replace(second, remedy=f"to compare no longer with {second.reference}, {ask}: {command}")
+        second = replace(second, remedy=f"to exclude {second.reference} from the comparison, {ask}: {command}")
     return second if first is None else replace(first, also=second)
 
 
@@ -142,13 +142,13 @@ def set_alias_checked(
 
 def nothing_to_override(command: str) -> BadInput:
     """Return the error for an override that is not needed."""
-    return BadInput("there is nothing to override: the policy allows this", hint=command)
+    return BadInput("nothing to override: the policy allows this", hint=command)
 
 
 def no_such_target(target: str, model: RegisteredModel) -> NotFound:
     """Return the error for a target that is neither a stage nor an alias with a rule."""
     return NotFound(
-        f"{target!r} is no stage, and no alias that the policy of {model.name} protects",
+        f"invalid target {target!r}: it is neither a stage nor an alias in the policy of {model.name}",
         hint=f"mreg policy show --model {model.name}",
     )
 
@@ -237,13 +237,13 @@ def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
         first = assessment.rejected_by[0]
         return ApprovalMissing(
             f"{reference} was rejected for {target} by {first.person}: {first.comment}",
-            hint=f"{first.person} can take that back: mreg reject {reference} --withdraw",
+            hint=f"{first.person} can withdraw the rejection: mreg reject {reference} --withdraw",
             **details,
         )
     if assessment.wrong_stage is not None:
         return NotAllowed(
-            f"{reference} is in {version.stage.value}, and the policy lets only versions from "
-            f"{assessment.wrong_stage.value} into {target}",
+            f"{reference} is in {version.stage.value}: the policy allows only versions from "
+            f"{assessment.wrong_stage.value} to enter {target}",
             hint=f"mreg promote {reference} --to {assessment.wrong_stage.value}",
             **details,
         )
@@ -251,10 +251,10 @@ def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
         return GateFailed(
             f"{reference} does not pass {_gates(assessment)} of {target}", hint=_failures(assessment), **details
         )
-    people = ", ".join(assessment.may_approve) or "anybody else"
+    people = ", ".join(assessment.may_approve) or "another user"
     return ApprovalMissing(
         f"{reference} has {len(assessment.approved_by)} of {assessment.needed} approvals for {target}",
-        hint=f"{people} may give it: mreg approve {reference}{_to(target)}",
+        hint=f"{people} can approve it: mreg approve {reference}{_to(target)}",
         **details,
     )
 

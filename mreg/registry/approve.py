@@ -35,11 +35,13 @@ def approve(
         version, model, target, rule = _looked_up(writer, reference, to)
         if version.stage is ModelStage.ARCHIVED:
             raise NotAllowed(
-                f"{version.reference} is archived, and archived versions are not approved",
-                hint=f"bring it back first: mreg promote {version.reference} --to staging",
+                f"cannot approve {version.reference}: it is archived",
+                hint=f"move it to Staging first: mreg promote {version.reference} --to staging",
             )
         if version.version_id in {occupant.version_id for occupant in occupants(writer, model, target)}:
-            raise NotAllowed(f"{version.reference} is in {target} already", hint=f"mreg why {version.reference}")
+            raise NotAllowed(
+                f"cannot approve {version.reference}: it is already in {target}", hint=f"mreg why {version.reference}"
+            )
         _check_counts(rule, writer.actor, version, target)
         if _own_decision(writer, version, target) != (True, comment):
             PolicyWriter(writer).decide(version, target, approved=True, comment=comment)
@@ -95,7 +97,7 @@ def withdraw_decision(
         version, _, target, _ = _looked_up(writer, reference, to)
         if _own_decision(writer, version, target) is None:
             raise NotFound(
-                f"{writer.actor} has decided nothing on {version.reference} for {target}",
+                f"no decision to withdraw: {writer.actor} has not decided on {version.reference} for {target}",
                 hint=f"mreg history {version.reference}",
             )
         PolicyWriter(writer).withdraw(version, target)
@@ -166,16 +168,16 @@ def _check_counts(rule: Rule, person: str, version: ModelVersion, target: str) -
         raise _not_entitled(rule, person, version, target)
     if rule.approvals:
         raise ApprovalMissing(
-            f"{person} pushed {version.reference}, and the policy does not count one's own approval",
-            hint="ask somebody else",
+            f"{person} cannot approve {version.reference}: the policy does not count own approvals",
+            hint="ask another user to approve it",
             target=target,
         )
 
 
 def _not_entitled(rule: Rule, person: str, version: ModelVersion, target: str) -> ApprovalMissing:
     return ApprovalMissing(
-        f"{person} may not decide on {version.reference} for {target}",
-        hint=f"the policy names {', '.join(rule.approvers)}",
+        f"{person} cannot decide on {version.reference} for {target}: not an approver in the policy",
+        hint=f"ask one of: {', '.join(rule.approvers)}",
         target=target,
     )
 

@@ -36,8 +36,8 @@ def verify_audit(session: Session) -> AuditReport:
         broken = first_broken(counted())
         if broken is not None:
             raise Corrupt(
-                f"audit event {broken} is not what it was when it was written, or is missing",
-                hint="what is after it can't be trusted either; compare with a backup of the catalog",
+                f"audit event {broken} was changed or is missing",
+                hint="compare the catalog with a backup; later events cannot be trusted either",
                 seq=broken,
             )
         _check_stages(reader, staged)
@@ -61,7 +61,7 @@ def _check_stages(reader: Reader, staged: dict[tuple[int, int], str]) -> None:
             name = reader.name_of(key[0])
             in_catalog, in_trail = (printable(stages.get(key, "None")) for stages in (found, expected))
             raise Corrupt(
-                f"{name}@{key[1]} is in {in_catalog} in the catalog, and the audit trail leaves it in {in_trail}",
+                f"the stage of {name}@{key[1]} does not match the audit trail: expected {in_trail}, got {in_catalog}",
                 hint=f"mreg history {name}@{key[1]}",
                 model=name,
                 version=key[1],
@@ -104,19 +104,19 @@ def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelV
     def look(reader: Reader) -> ModelVersion:
         model, selector = find(reader, wanted)
         if selector is None or selector.kind not in (SelectorKind.STAGE, SelectorKind.ALIAS) or selector.back:
-            raise BadInput("--at asks for a stage or an alias of a model", hint=f"mreg show {model.name}@production")
+            raise BadInput("--at needs a reference with a stage or an alias", hint=f"mreg show {model.name}@production")
         events = reader.events(model=model, newest_first=False)
         past = [event for event in events if time_text(event.at) <= moment]
         number = _version_after(past, selector)
         if moment > time_text(session.now()):
-            notes.append(f"{moment} is in the future; this is the state now")
+            notes.append(f"{moment} is in the future; this is the current state")
         notes.extend(_changed_soon(events, selector, wanted, moment, number))
         found = reader.version(model, number) if number is not None else None
         if found is None:
-            what = f"version {number}, which is deleted since" if number is not None else "nothing"
-            raise NotFound(
-                f"{wanted} was {what} at {moment}", hint=f"mreg history {model.name} --at {at}", kind="version"
-            )
+            message = f"{wanted} had no version at {moment}"
+            if number is not None:
+                message = f"{wanted} was {model.name}@{number} at {moment}, which was deleted later"
+            raise NotFound(message, hint=f"mreg history {model.name} --at {at}", kind="version")
         return found
 
     try:

@@ -48,10 +48,12 @@ def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
     with _opened_backup(session, file) as source:
         damage = source.catalog.examine().damage
         if damage:
-            raise Corrupt(f"the backup {quoted(os.fspath(file), 200)} is damaged: {damage[0]}", hint="use another")
+            raise Corrupt(
+                f"the backup {quoted(os.fspath(file), 200)} is damaged: {damage[0]}", hint="use another backup"
+            )
         before = verify_audit(source)
         if not before.events:
-            raise BadInput(f"the catalog in {quoted(os.fspath(file), 200)} is empty", hint="name a backup")
+            raise BadInput(f"the catalog in {quoted(os.fspath(file), 200)} is empty", hint="use another backup")
         details = {
             "events": before.events,
             "last_hash": before.last_hash,
@@ -102,14 +104,17 @@ def copy_catalog(session: Session, other: Session) -> CatalogCopy:
         Corrupt: This catalog is damaged, or a copied row differs from its source.
     """
     if _identity(session, "catalog") == _identity(other, "catalog"):
-        raise BadInput("both profiles name the same catalog", hint="mreg profile show --profile NAME")
+        raise BadInput(
+            "cannot copy the catalog: both profiles name the same catalog", hint="mreg profile show --profile NAME"
+        )
     if _identity(session, "artifacts") != _identity(other, "artifacts"):
         needed, _ = needed_blobs(session)
         missing = len(needed - {digest for digest, _ in other.artifacts().blobs()})
         if missing:
             raise NotFound(
-                f"{other.profile.artifacts} lacks {missing} of the {len(needed)} blobs that this catalog needs",
-                hint=f"copy them first, they lie in all stores alike: {_how_to_copy(session, other)}",
+                f"{missing} of the {len(needed)} blobs that this catalog needs are missing "
+                f"from {other.profile.artifacts}",
+                hint=f"copy them first: {_how_to_copy(session, other)}",
                 kind="blob",
             )
     return _copy(session, other)
@@ -148,7 +153,7 @@ def _copy(session: Session, other: Session) -> CatalogCopy:
     finally:
         other.catalog.close()
     if after.events < before.events:
-        raise Corrupt("the copy has fewer events than there were")
+        raise Corrupt("the copy has fewer events than the catalog")
     return CatalogCopy(
         source=place_of(session), target=place_of(other), rows=rows, events=after.events, last_hash=after.last_hash
     )
@@ -176,16 +181,19 @@ def _opened_backup(session: Session, file: str | os.PathLike[str]) -> Iterator[S
         try:
             real = os.path.realpath(file)
             if not stat.S_ISREG(os.stat(real).st_mode):
-                raise BadInput(f"{quoted(os.fspath(file), 200)} is no regular file", hint="name what mreg backup wrote")
+                raise BadInput(
+                    f"cannot restore {quoted(os.fspath(file), 200)}: not a regular file",
+                    hint="use a file that mreg backup wrote",
+                )
             check_journals(real)
             shutil.copyfile(real, path)
             for log in (JOURNAL, LOG):
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(f"{real}{log}", f"{path}{log}")
         except FileNotFoundError:
-            raise NotFound(f"there is no file {quoted(os.fspath(file), 200)}", kind="file") from None
+            raise NotFound(f"file not found: {quoted(os.fspath(file), 200)}", kind="file") from None
         except OSError as error:
-            raise Unavailable(f"{quoted(os.fspath(file), 200)} can't be read: {error.strerror or error}") from error
+            raise Unavailable(f"cannot read {quoted(os.fspath(file), 200)}: {error.strerror or error}") from error
         source = _session_on(session, path)
         try:
             with _path_in_errors(path, os.fspath(file)):

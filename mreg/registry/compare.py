@@ -57,7 +57,7 @@ def compare(session: Session, first: VersionRef | str, second: VersionRef | str 
     for note in filter(None, notes):
         session.notice(note)
     if left.version_id == right.version_id:
-        session.notice(f"both are {left.reference}: there is nothing to compare")
+        session.notice(f"nothing to compare: both references are {left.reference}")
     same = left.artifact.digest == right.artifact.digest and left.artifact.kind is right.artifact.kind
     return compare_versions(
         left,
@@ -216,7 +216,7 @@ class Tolerance:
                 raise BadInput("negative")
         except BadInput:
             raise BadInput(
-                f"{quoted(amount)} is no tolerance", hint="write metric:0.01 or metric:5%, from 0 up"
+                f"invalid tolerance {quoted(amount)}", hint="write metric:0.01 or metric:5%, not negative"
             ) from None
         return cls(metric=metric, amount=exact_arithmetic().scaleb(value, -2) if relative else value, relative=relative)
 
@@ -255,7 +255,7 @@ def regressions(comparison: Comparison, tolerances: Iterable[Tolerance]) -> tupl
             )
         if rows[name].direction is None:
             raise BadInput(
-                f"whether a higher {quoted(name)} is better is not known",
+                f"unknown direction of the metric {quoted(name)}",
                 hint=f"mreg edit {comparison.first.model_name} --direction {name}=higher",
             )
     found = []

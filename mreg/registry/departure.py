@@ -119,7 +119,7 @@ def _refusal(version: ModelVersion, departure: Departure, command: str) -> Appro
     )
     if departure.may_take_out:
         people = ", ".join(departure.may_take_out)
-        message = f"{what}: the policy reserves this to {people}"
+        message = f"{what}: the policy allows this only to {people}"
         hint = f"{replace}, or ask {people}: {command}"
     else:
         to = "" if departure.place == ModelStage.PRODUCTION.value else f" --to {departure.place}"
@@ -135,10 +135,10 @@ def _refusal_of_model(
 ) -> ApprovalMissing:
     if approvers:
         people = ", ".join(approvers)
-        message = f"cannot give up the name {name}: the policy for {place} reserves this to {people}"
+        message = f"cannot rename or delete {name}: the policy for {place} allows this only to {people}"
         hint = f"ask {people}: {command}"
     else:
-        message = f"cannot give up the name {name}: the policy guards {place}, and names no approvers"
+        message = f"cannot rename or delete {name}: the policy protects {place} and names no approvers"
         hint = f"change the policy first: mreg policy apply FILE --model {name}"
     if override:
         hint += f"\nor override the policy: {command} --override REASON"

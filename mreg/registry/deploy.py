@@ -43,7 +43,7 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
             if finished is not None:
                 done.append(finished)
         if found.more:
-            session.notice(f"more deployments of the hook {hook.name} wait; to run them: mreg deploy --pending")
+            session.notice(f"more deployments of the hook {hook.name} are pending; to run them: mreg deploy --pending")
     session.enqueued.difference_update(own)
     session.hook_log.deployments.extend(done)
     return tuple(done)
@@ -56,7 +56,7 @@ def _deliver_pending(session: Session) -> tuple[DeploymentReport, ...]:
         for hook in session.hooks:
             waiting = _open(session, hook, (), adopt=True)
             if waiting.runnable or waiting.refused:
-                message = f"deployments of the hook {hook.name} do not run: the profile {profile.name} names no catalog"
+                message = f"deployments of the hook {hook.name} are not run: the profile {profile.name} has no catalog"
                 session.notice(Caution(message))
     return tuple(map(report, deliver(session)))
 
@@ -109,7 +109,7 @@ def _described(deployment: Deployment) -> str:
 
 
 def _failure(deployment: Deployment) -> str:
-    last = deployment.output.strip().splitlines()[-1:] or ["it said nothing"]
+    last = deployment.output.strip().splitlines()[-1:] or ["no output"]
     return last[0] if deployment.outcome is None else f"{deployment.outcome}, {last[0]}"
 
 
@@ -132,7 +132,7 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
     try:
         change = rollback(session, event.model, stage=stage, reason=f"the hook {hook.name} failed")
         session.hook_log.rollbacks.append(change)
-        session.notice(f"{change.version.reference} is back in {stage.value}")
+        session.notice(f"rolled back: {change.version.reference} is in {stage.value} again")
     except MregError as error:
         session.notice(f"{_described(deployment)} could not be rolled back: {error.message}")
 
@@ -165,8 +165,8 @@ def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple
         ]
         if not hooks or entered is None:
             raise NotAllowed(
-                f"no hook of the profile {session.profile.name} is for {version.reference} in {version.stage.value}",
-                hint="hooks are defined in your own profile file: mreg profile list says where that is",
+                f"no hook of the profile {session.profile.name} matches {version.reference} in {version.stage.value}",
+                hint="define a hook in your profile file; to find the file: mreg profile list",
             )
         queue = DeploymentWriter(writer)
         for hook in hooks:
@@ -174,7 +174,7 @@ def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple
                 queue.check_runs(hook, entered)
             except (BadInput, Corrupt) as error:
                 raise NotAllowed(
-                    f"the hook {hook.name} is not run for {version.reference}: {error.message}",
+                    f"cannot run the hook {hook.name} for {version.reference}: {error.message}",
                     hint="mreg audit verify",
                 ) from error
             keys.append(queue.enqueue(entered, hook.name))

@@ -43,7 +43,7 @@ def check_destination(session: Session, destination: str | os.PathLike[str]) -> 
             if own == wanted or own.startswith(f"{wanted.rstrip(os.sep)}{os.sep}") or _is_same(own, place):
                 what = "belongs to" if own != catalog else "holds" if os.path.isdir(wanted) else "is"
                 raise BadInput(
-                    f"{quoted(place, 200)} {what} the catalog {session.profile.catalog}",
+                    f"cannot write to {quoted(place, 200)}: it {what} the catalog {session.profile.catalog}",
                     hint="name another destination",
                 )
     session.artifacts().refuse_overlap(Path(place))
@@ -69,7 +69,7 @@ def protection(path: str, name: str, command: str) -> BadInput | None:
         return None
     inner = os.path.join(path, name) if name and not os.path.lexists(os.path.join(path, name)) else ""
     return BadInput(
-        f"{quoted(path, 200)} {reason}: its files are never replaced",
+        f"cannot replace files in {quoted(path, 200)}: it {reason}",
         hint=f"{command} {shell_word(inner)}" if inner else "name a new folder",
     )
 
@@ -157,7 +157,7 @@ def check_database(path: str) -> None:
     for part in ("-wal", "-journal"):
         if os.path.lexists(f"{path}{part}"):
             raise BadInput(
-                f"{quoted(path + part, 200)} is the log of another database, which would be taken for this one's",
+                f"{quoted(path + part, 200)} is the log of another database, and SQLite would apply it to this one",
                 hint="name another destination",
             )
 

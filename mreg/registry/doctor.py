@@ -59,7 +59,7 @@ def _findings(session: Session) -> Iterator[Finding]:
             "tables",
             catalog,
             "; ".join(found.damage),
-            "mreg restore FILE brings a backup from before back; this one is set aside, and not lost",
+            "restore a backup: mreg restore FILE (the damaged catalog is kept under another name)",
             "damaged",
         )
         yield from _open_to_others(session)
@@ -72,8 +72,10 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield _tried(
             "clock", catalog, lambda: _clock(session, found.clock), "set this machine's clock: timedatectl set-ntp true"
         )
-        yield _found("leftovers", catalog, ", ".join(found.leftovers), "of dead processes; remove them with rm", "note")
-        yield _tried("removals", catalog, lambda: _stuck(session), "mreg gc --remove finishes them")
+        yield _found(
+            "leftovers", catalog, ", ".join(found.leftovers), "remove these files of dead processes: rm", "note"
+        )
+        yield _tried("removals", catalog, lambda: _stuck(session), "finish it: mreg gc --remove")
         yield _tried("bytes", store, lambda: _bytes(session))
     problems = permission_problems(session.profile)
     for problem in problems:
@@ -86,10 +88,10 @@ def _findings(session: Session) -> Iterator[Finding]:
         "temporary folders",
         tempfile.gettempdir(),
         _temporary(session),
-        "of commands that were killed; rm -r them",
+        "remove these folders of killed commands: rm -r",
         "note",
     )
-    yield _tried("store", store, lambda: _store(session), "mreg gc says what it is, mreg gc --remove removes it")
+    yield _tried("store", store, lambda: _store(session), "list it: mreg gc; remove it: mreg gc --remove")
 
 
 def _open_to_others(session: Session) -> Iterator[Finding]:
@@ -146,7 +148,7 @@ def _clock(session: Session, clock: datetime | None) -> str:
     if clock is None:
         newest = session.catalog.read(lambda reader: reader.events(limit=1))
         ahead = newest[0].at - now if newest else timedelta(0)
-        return f"the last change was made {_words(ahead)} from now" if ahead > SKEW else ""
+        return f"the time of the last change is {_words(ahead)} in the future" if ahead > SKEW else ""
     off = now - clock.astimezone(UTC)
     message = f"this machine's clock is {_words(abs(off))} {'ahead' if off > SKEW else 'behind'}"
     return message if abs(off) > SKEW else ""
@@ -185,8 +187,8 @@ def _bytes(session: Session) -> str:
     missing = [artifact.digest for artifact in newest if not store.has(artifact.digest)]
     if missing:
         raise Corrupt(
-            f"{len(missing)} of the {len(newest)} artifacts that came last are not there, such as {missing[0]}",
-            hint="is artifacts in the profile right, and what it names mounted? mreg verify tells of all of them",
+            f"{len(missing)} of the {len(newest)} newest artifacts are missing, such as {missing[0]}",
+            hint="check artifacts in the profile, and that the store is mounted; list all missing blobs: mreg verify",
         )
     return ""
 

@@ -111,7 +111,7 @@ def _checked_parent(writer: Writer, version: ModelVersion, parent: VersionRef | 
     found = find_version(writer, as_reference(parent))
     if would_cycle(version.version_id, found.version_id, writer.ancestors(found.version_id).get):
         raise NotAllowed(
-            f"{found.reference} can't be the parent of {version.reference}, from which it descends",
+            f"{found.reference} cannot be the parent of {version.reference}: it is a descendant",
             hint=f"mreg lineage {version.reference}",
         )
     return found
@@ -128,7 +128,7 @@ def tag(
     wanted = as_reference(reference)
     tags = _checked_tags(add or {})
     if not tags and not remove:
-        raise BadInput("no tag is given", hint=f"mreg tag {wanted} team=fraud, or --remove team")
+        raise BadInput("no tag given", hint=f"mreg tag {wanted} team=fraud, or --remove team")
 
     def change(writer: Writer) -> RegisteredModel | ModelVersion:
         model, selector = find(writer, wanted)
@@ -230,7 +230,7 @@ def delete(
         if seen is not None and seen != deletion:
             raise Conflict(
                 f"{deletion.reference} was not deleted: its versions, stages or aliases changed meanwhile",
-                hint=f"look and try again: mreg show {deletion.reference}",
+                hint=f"check and try again: mreg show {deletion.reference}",
             )
         command = f"mreg delete {deletion.reference}{' --force' if force else ''}"
         if version:
@@ -277,7 +277,7 @@ def _model_name(name: ModelName | str) -> ModelName:
 def _checked_tags(tags: Mapping[str, str], present: Mapping[str, str] | None = None) -> Mapping[str, str]:
     count = len({**(present or {}), **tags})
     if count > ENTRIES_LIMIT:
-        raise BadInput(f"{count} tags are too many; the limit is {ENTRIES_LIMIT}")
+        raise BadInput(f"too many tags: {count}; the limit is {ENTRIES_LIMIT}")
     return {check_key("tag", key): check_value("tag", key, value) for key, value in tags.items()}
 
 

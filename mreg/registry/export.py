@@ -53,7 +53,8 @@ def export(
     check_destination(session, target)
     if os.path.lexists(target) and not force:
         raise AlreadyExists(
-            f"{quoted(str(target), 200)} exists already", hint="--force replaces it; or name another file: -o FILE"
+            f"{quoted(str(target), 200)} already exists",
+            hint="add --force to replace it, or name another file: -o FILE",
         )
     model = found.model
     bundle = Bundle(
@@ -88,7 +89,7 @@ def _too_large(found: _Found, document: bytes) -> BadInput:
     if len(found.versions) > 1:
         hint = f"export single versions: mreg export {found.versions[0].version.reference}"
     else:
-        hint = "it has too many files: push an archive of the folder, and export that version"
+        hint = "push an archive of the folder, and export that version"
     return BadInput(
         f"{found.reference} cannot be exported: its bundle would list {len(document):,} bytes; the limit is "
         f"{DOCUMENT_LIMIT >> 20} MiB and {ELEMENTS_LIMIT:,} values",

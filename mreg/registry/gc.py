@@ -43,7 +43,7 @@ def gc(
     """See `mreg.Registry.gc`."""
     grace = GRACE if grace is None else grace
     if grace < timedelta(0):
-        raise BadInput("a grace period can't be negative")
+        raise BadInput("the grace period cannot be negative")
     now = session.now()
     names = None if seen is None else {(garbage.kind, garbage.name) for garbage in seen}
 
@@ -138,7 +138,7 @@ def _unreferenced(
     except Corrupt as error:
         if not old:
             return  # there is nothing to remove, and mreg verify reports the damage
-        error.message = f"what can be removed is not known: {error.message}"
+        error.message = f"cannot find the unreferenced blobs: {error.message}"
         raise
     for digest in stored.keys() - old.keys() - needed:
         younger.add(stored[digest].size, stored[digest].modified)

@@ -53,7 +53,7 @@ def find_repository(folder: str, notice: Callable[[str], None] = lambda _text: N
         if os.path.isdir(dot_git) or os.path.isfile(dot_git):
             found = _repository(current, dot_git)
             if found is None:
-                notice(f"no commit, branch or remote recorded: {dot_git} does not lead to a git folder of {current}")
+                notice(f"no commit, branch or remote recorded: {dot_git} does not point to a Git folder of {current}")
             return found
         parent = os.path.dirname(current)
         if parent == current:

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mreg.files import user_text
 from mreg.processes import end
 from mreg.registry.git import Repository, configuration, work_tree
 from mreg.registry.git_config import Setting, boolean, user_settings
@@ -91,7 +92,7 @@ class DirtyCheck:
         try:
             self._start(program, repository, commit, carried, environ)
         except (OSError, ValueError) as error:
-            self._unknown(f"git cannot be started: {getattr(error, 'strerror', None) or error}")
+            self._unknown(f"cannot start git: {getattr(error, 'strerror', None) or error}")
 
     def _start(
         self, program: str, repository: Repository, commit: str, carried: list[Setting], environ: Mapping[str, str]
@@ -265,7 +266,7 @@ def _foreign(repository: Repository, environ: Mapping[str, str]) -> str:
         with contextlib.suppress(OSError):
             owner = os.stat(folder).st_uid
             if owner not in own_ids and not _safe(repository.top, environ):
-                return f"{folder} belongs to user {owner}"
+                return f"{folder} belongs to {user_text(owner)}"
     return ""
 
 

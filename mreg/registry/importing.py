@@ -77,7 +77,7 @@ def import_bundle(
             lambda writer, _: incoming.add(writer),
         )
     for version in imported.versions:
-        what = "was there already as" if version.already_there else "is now"
+        what = "already exists as" if version.already_there else "is now"
         if version.already_there or str(version.source) != str(version.reference):
             session.notice(f"{version.source} {what} {version.reference}")
     for text in incoming.dropped:
@@ -182,7 +182,7 @@ class _Import:
         if found is not None and found.artifact.digest == bundled.parent_digest:
             return found
         source = bundled.version.reference
-        self.dropped.append(f"{source} was made from {parent}, which is not here; its event keeps that")
+        self.dropped.append(f"the parent of {source} was not found: {parent} is recorded only in its event")
         return None
 
     def _set_later_parents(self, writer: Writer, added: list[tuple[BundledVersion, ModelVersion]]) -> None:

@@ -107,7 +107,7 @@ class LocalRegistry(Registry):
             format=format,
         )
         if metadata is not None and given != VersionMetadata():
-            raise BadInput("push got metadata both as an object and as arguments", hint="put all of it in metadata")
+            raise BadInput("metadata given both as an object and as arguments", hint="pass all of it in metadata")
         target = target_model(self._session, path, name)
         return push(self._session, path, target, metadata or given, stage=stage, parent=parent, progress=progress)
 

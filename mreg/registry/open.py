@@ -144,7 +144,7 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
             from mreg.catalog.postgresql import PostgresqlDatabase
         except ImportError as error:
             raise Unavailable(
-                f"the catalog {place.partition('?')[0]} needs the package psycopg, which is not here: {error}",
+                f"cannot open the catalog {place.partition('?')[0]}: the package psycopg is not installed: {error}",
                 hint="pip install 'mreg[postgres]'",
             ) from error
         return PostgresqlDatabase(place, notice)

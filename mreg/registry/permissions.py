@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from mreg.files import group_text, user_text
 from mreg.sharing import GROUP_WRITES, explain_denial, has_access
 
 if TYPE_CHECKING:
@@ -78,14 +79,14 @@ def _of_folder(folder: str, info: os.stat_result) -> Iterator[Problem]:
     if not info.st_mode & GROUP_WRITES:
         return
     if not info.st_mode & stat.S_ISGID and sys.platform != "darwin" and not _is_private_group(info):
-        message = f"{folder} has no setgid bit: new files do not take its group {info.st_gid} automatically"
+        message = f"{folder} has no setgid bit: new files do not automatically get its {group_text(info.st_gid)}"
         yield Problem(place=folder, message=message, remedy=f"chmod g+s {quote(folder)}")
     if info.st_mode & stat.S_ISVTX:
-        message = f"{folder} has the sticky bit: members cannot remove the log that another one has left"
+        message = f"{folder} has the sticky bit: members cannot remove the logs of other members"
         yield Problem(place=folder, message=message, remedy=f"chmod -t {quote(folder)}")
     with suppress(OSError, AttributeError):
         os.getxattr(folder, "system.posix_acl_access")
-        message = f"{folder} has an access control list, which can permit more or less than the modes"
+        message = f"{folder} has an access control list, so its permissions can differ from its mode"
         yield Problem(place=folder, message=message, remedy=f"getfacl {quote(folder)}")
 
 
@@ -122,7 +123,7 @@ def _of_store(root: str) -> Iterator[Problem]:
         if shared:
             groups.append(_other_group(name, found, group))
         if folder and found.st_uid != top.st_uid and not found.st_mode & GROUP_WRITES:
-            owners.append(f"{name} belongs to user {found.st_uid}, the store to user {top.st_uid}")
+            owners.append(f"{name} belongs to {user_text(found.st_uid)}, the store to {user_text(top.st_uid)}")
         rights.append(_without_right(path, os.W_OK if folder and has_access(root, os.W_OK) else os.R_OK))
     letters = _letters(mode & 0o444)
     folders = f"find {quote(root)} -type d -exec chmod {_letters(mode & 0o777)} {{}} +"
@@ -162,7 +163,7 @@ def _letters(mode: int) -> str:
 
 
 def _other_group(name: str, info: os.stat_result, group: int) -> str:
-    return f"{name} has group {info.st_gid}, its folder group {group}" if info.st_gid != group else ""
+    return f"{name} has {group_text(info.st_gid)}, its folder has {group_text(group)}" if info.st_gid != group else ""
 
 
 def _without_right(path: str, right: int = os.R_OK) -> str:

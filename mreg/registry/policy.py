@@ -53,7 +53,7 @@ def apply_policy(
             model = f" --model {wanted}" if wanted is not None else ""
             raise Conflict(
                 f"the policy {scope} was not changed: another policy was applied meanwhile",
-                hint=f"look and try again: mreg policy show{model}",
+                hint=f"check and try again: mreg policy show{model}",
             )
         PolicyWriter(writer).set(find_model(writer, wanted) if wanted is not None else None, policy)
 
@@ -92,4 +92,4 @@ def _warn_of_unknown_metrics(session: Session, policy: Policy | None) -> None:
         lambda reader: [metric for metric in named if metric not in reader.metric_names(metric, limit=1)]
     )
     for metric in unknown:
-        session.notice(f"no version has the metric {metric} yet, which a gate asks for")
+        session.notice(f"a gate uses the metric {metric}, which no version has yet")

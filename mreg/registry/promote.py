@@ -110,14 +110,14 @@ def _next_step(version: ModelVersion, *, leave_production: bool) -> ModelStage:
     reference = version.reference
     if stage is None:
         raise NotAllowed(
-            f"{reference} is archived, where the road ends",
-            hint=f"name the stage to bring it back: mreg promote {reference} --to staging",
+            f"cannot promote {reference}: it is archived, and Archived is the last stage",
+            hint=f"name the new stage: mreg promote {reference} --to staging",
             stage=version.stage.value,
         )
     if version.stage is ModelStage.PRODUCTION and not leave_production:
         raise LeavesProduction(
-            f"{reference} is in Production, and its next step would archive it",
-            hint=f"if that is meant: mreg archive {reference} --yes",
+            f"cannot promote {reference}: it is in Production, and the next stage is Archived",
+            hint=f"to archive it: mreg archive {reference} --yes",
             stage=version.stage.value,
             reference=str(reference),
             to=stage.value,
@@ -233,8 +233,8 @@ def named_version(reference: VersionRef) -> VersionRef:
     """
     if reference.selector is None and reference.split_last_part() is None:
         raise NotAllowed(
-            f"{reference} is a model, and this needs one version",
-            hint=f"say which: {reference}@3, {reference}@latest or {reference}@staging",
+            f"expected a version, got the model {reference}",
+            hint=f"name a version: {reference}@3, {reference}@latest or {reference}@staging",
         )
     return reference
 
@@ -261,7 +261,7 @@ def rollback(
             version = find_version(reader, wanted)
             if version.model_name != model.name or not reader.was_in_stage(model, version.version, target):
                 raise NotAllowed(
-                    f"{version.reference} was never in {target.value} of {model.name}, so there is no way back to it",
+                    f"cannot roll back to {version.reference}: it was never in {target.value} of {model.name}",
                     hint=f"mreg promote {version.reference} --to {target.value}",
                 )
             return version
@@ -269,7 +269,8 @@ def rollback(
             if to is not None:
                 raise
             raise NotFound(
-                f"nothing was in {target.value} before for {model_name}", hint=f"mreg history {model_name}"
+                f"cannot roll back {target.value} of {model_name}: no version was in it before",
+                hint=f"mreg history {model_name}",
             ) from error
 
     version = session.catalog.read(choose)
@@ -281,7 +282,7 @@ def rollback(
         if chosen.version_id != version.version_id:
             raise Conflict(
                 f"{target.value} of {model_name} changed while the bytes of {version.reference} were verified",
-                hint=f"look and try again: mreg show {model_name}",
+                hint=f"check and try again: mreg show {model_name}",
             )
         check_seen(chosen, seen)
         return enter_stage(writer, chosen, target, leave_production=leave_production, reason=reason, returned=True)

@@ -60,11 +60,11 @@ def pull(
             protected=lambda: protection(str(target), artifact.name, f"mreg pull {version.reference}"),
         )
     if received.kept_bytes:
-        session.notice(f"{received.kept_bytes} bytes of {artifact.size_bytes} had arrived before and were kept")
+        session.notice(f"resumed: {received.kept_bytes} of {artifact.size_bytes} bytes had arrived before")
     if received.others:
         names = [quoted(name) for name in received.others[:LISTED]]
         more = " and more" if len(received.others) > LISTED else ""
-        session.notice(f"other files stay in {quoted(str(target), 200)}: {', '.join(names)}{more}")
+        session.notice(f"other files are kept in {quoted(str(target), 200)}: {', '.join(names)}{more}")
     return Pulled(version=version, destination=target, unchanged=received.unchanged, other_files=bool(received.others))
 
 
@@ -100,7 +100,7 @@ def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> Model
     version = session.catalog.read(lambda reader: find_version(reader, wanted))
     if version.artifact.kind is not ArtifactKind.FILE:
         raise BadInput(
-            f"{version.reference} is a folder of {counted(version.artifact.file_count, 'file')} and can't be streamed",
+            f"cannot stream {version.reference}: it is a folder of {counted(version.artifact.file_count, 'file')}",
             hint=f"mreg pull {version.reference} DEST",
         )
     with naming_version(version.reference):

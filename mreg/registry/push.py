@@ -54,7 +54,7 @@ def push(
     for note in capture.notes:
         session.notice(note)
     if stored.kept_bytes:
-        session.notice(f"{stored.kept_bytes} bytes of {stored.size_bytes} had arrived before and were kept")
+        session.notice(f"resumed: {stored.kept_bytes} of {stored.size_bytes} bytes had arrived before")
     file_format = detect(place)
     done = [stored]
 
@@ -173,7 +173,7 @@ def _add(
     change = add_with_bytes(session, put, lambda stored: stored.blobs, add, after)
     version = change.version
     for other in change.archived:
-        session.notice(f"{other} is archived: {version.reference} took its place in {version.stage.value}")
+        session.notice(f"{other} is archived: {version.reference} replaced it in {version.stage.value}")
     return version
 
 
@@ -209,5 +209,5 @@ def target_model(session: Session, path: str | os.PathLike[str], name: ModelName
 
     profile = session.profile
     found, why = found_name(path, profile.model, profile.origins.get("model", ""))
-    session.notice(f"model {found} ({why}); --name gives another")
+    session.notice(f"model {found} ({why}); to use another: --name")
     return found

@@ -98,8 +98,8 @@ def history(
     events = _history(session, reference, MOST_EVENTS if limit is None else limit, offset)
     if limit is None and events.more:
         raise BadInput(
-            f"the history cannot be read at once: it has more than {MOST_EVENTS:,} events",
-            hint="mreg history --limit 1000 shows the newest ones",
+            f"cannot read the whole history: it has more than {MOST_EVENTS:,} events",
+            hint="show the newest events: mreg history --limit 1000",
         )
     return events
 
@@ -139,7 +139,7 @@ def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
     past = [event for event in events if time_text(event.at) <= moment]
     found = StagesAt(model=str(wanted), at=moment, stages=replay(past))
     if moment > time_text(session.now()):
-        session.notice(f"{moment} is in the future; these are the stages now")
+        session.notice(f"{moment} is in the future; these are the current stages")
     elif not past and events:
         session.notice(f"{wanted} had no versions then: its history begins at {time_text(events[0].at)}")
     unit, end = changes_within(moment)

@@ -31,8 +31,8 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
     model = reader.model(name)
     if model is None:
         near = reader.near_names(name.value)
-        hint = f"did you mean {' or '.join(near)}?" if near else "mreg list shows the models there are"
-        raise NotFound(f"there is no model {quoted(name.value)}", hint=hint, kind="model", name=name.value)
+        hint = f"did you mean {' or '.join(near)}?" if near else "list the models: mreg list"
+        raise NotFound(f"model {quoted(name.value)} not found", hint=hint, kind="model", name=name.value)
     return model
 
 
@@ -120,21 +120,21 @@ def _deleted(reader: Reader, model: RegisteredModel, selector: Selector) -> NotF
 
 def _no_version(reader: Reader, model: RegisteredModel, selector: Selector) -> NotFound:
     name = model.name
-    hint = f"mreg show {name} lists its versions"
+    hint = f"list the versions: mreg show {name}"
     if model.version_count == 0:
         message = f"{name} has no versions"
         hint = f"mreg push PATH --name {name}"
     elif selector.kind is SelectorKind.BEST and (metric := _undirected(reader, model)):
-        message = f"nothing tells whether higher or lower {metric} is better, so {name} has no best version"
+        message = f"{name} has no best version: the direction of the metric {metric} is unknown"
         hint = f"mreg edit {name} --direction {shell_word(f'{metric}=higher')}"
     elif selector.back and selector.kind is SelectorKind.STAGE:
         stage = selector.value.capitalize()
         message = (
-            f"{stage} of {name} does not go back that far: {Selector(selector.kind, selector.value, selector.back)}"
+            f"{stage} of {name} has no version that far back: {Selector(selector.kind, selector.value, selector.back)}"
         )
-        hint = f"mreg history {name} shows what was there"
+        hint = f"show the earlier versions: mreg history {name}"
     elif selector.back:
-        message = f"nothing was {selector.back} back from {name}@{Selector(selector.kind, selector.value)}"
+        message = f"no version is {selector.back} back from {name}@{Selector(selector.kind, selector.value)}"
     elif selector.kind is SelectorKind.STAGE:
         stage = selector.value.capitalize()
         message = f"no version of {name} is in {stage}"
@@ -152,7 +152,7 @@ def _no_version(reader: Reader, model: RegisteredModel, selector: Selector) -> N
         message = f"{name} has no best version: it has no primary metric"
         hint = f"mreg edit {name} --primary-metric METRIC"
     elif selector.kind is SelectorKind.LATEST:
-        message = f"every version of {name} is archived, so that none is the latest"
+        message = f"{name} has no latest version: all versions are archived"
     else:
         message = f"no version of {name} has the digest {selector.value}"
     return NotFound(message, hint=hint, kind="version", name=str(name), selector=str(selector))

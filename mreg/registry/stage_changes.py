@@ -55,8 +55,8 @@ def check_seen(version: ModelVersion, seen: ModelStage | None) -> None:
     """
     if seen is not None and version.stage is not seen:
         raise Conflict(
-            f"{version.reference} was moved meanwhile: expected {seen.value}, got {version.stage.value}",
-            hint=f"look and try again: mreg show {version.reference}",
+            f"{version.reference} changed meanwhile: expected stage {seen.value}, got {version.stage.value}",
+            hint=f"check and try again: mreg show {version.reference}",
             expected=seen.value,
             stage=version.stage.value,
         )

@@ -76,8 +76,8 @@ def add_with_bytes(
             if any(removal.under_way for removal in error.removals):
                 if time.monotonic() > deadline:
                     raise Conflict(
-                        f"a gc is removing {error.removals[0].digest}, which this needs",
-                        hint="try again in ten minutes; a gc that died is not waited for any longer",
+                        f"the blob {error.removals[0].digest} is being removed by a gc",
+                        hint="try again in ten minutes, when a gc that died no longer blocks it",
                     ) from None
                 time.sleep(0.1)
             # The next put follows the announcement of this removal, so this gc cannot remove its bytes. Earlier entries

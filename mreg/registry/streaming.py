@@ -73,8 +73,8 @@ def file(session: Session, reference: VersionRef | str, path: str | None = None)
         raise NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)
     if version.artifact.kind is ArtifactKind.FOLDER:
         raise NotAllowed(
-            f"{version.reference} is a folder of {counted(len(found), 'file')}, and this gives one file",
-            hint="ask for its files one by one",
+            f"{version.reference} is a folder of {counted(len(found), 'file')}: expected a path of one file",
+            hint="request each file by its path",
         )
     return found[0]
 

@@ -37,7 +37,7 @@ def verify(
 ) -> Verification:
     """See `mreg.Registry.verify`."""
     if not 0 < sample <= 1:
-        raise BadInput("a sample is a share above 0 % and up to 100 %", hint="mreg verify --all --sample 5%")
+        raise BadInput("the sample must be above 0 % and at most 100 %", hint="mreg verify --all --sample 5%")
     wanted = as_reference(reference) if reference is not None else None
     found = session.catalog.read(lambda reader: _artifacts(reader, wanted))
     chosen = random.sample(found, max(1, round(len(found) * sample))) if found and sample < 1 else found

@@ -62,7 +62,7 @@ class Profile:
         default place; the project's folder if a project file names the store; and the catalog's folder if only the
         catalog was given for one command (flag, variable) and the store is next to it.
         """
-        if self.origins.get("artifacts") != "beside the catalog":
+        if self.origins.get("artifacts") != "next to the catalog":
             return self._project("artifacts") or self.artifacts
         given = self.origins.get("catalog") in ("flag", "MREG_CATALOG")
         return self._project("catalog") or (os.path.dirname(self.catalog) if given else self.artifacts)

@@ -34,8 +34,8 @@ class Role(IntEnum):
         except KeyError:
             names = [role.name.lower() for role in cls]
             near = nearest(word, names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"use {', '.join(names)}"
-            raise BadInput(f"there is no role {quoted(word)}", hint=hint) from None
+            hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(names)}"
+            raise BadInput(f"invalid role {quoted(word)}", hint=hint) from None
 
     def __str__(self) -> str:
         return self.name.lower()

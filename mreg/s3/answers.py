@@ -52,7 +52,7 @@ def send(session: Any, request: Any, longest: int | None = None) -> Any:
     limit = LONGEST_REFUSAL if refused else (longest or LONGEST_ANSWER)
     if not refused and request.method != "HEAD" and (announced_length(answer) or 0) > limit:
         answer.raw.close()
-        raise ResponseParserError(f"the answer is longer than {limit} bytes")
+        raise ResponseParserError(f"the response is longer than {limit} bytes")
     pieces: list[bytes] = []
     count = 0
     try:
@@ -69,7 +69,7 @@ def send(session: Any, request: Any, longest: int | None = None) -> Any:
     except http.HTTPError as error:
         raise HTTPClientError(error=error) from error
     if count > limit and not refused:
-        raise ResponseParserError(f"the answer is longer than {limit} bytes")
+        raise ResponseParserError(f"the response is longer than {limit} bytes")
     answer._content = b"".join(pieces)[:limit]
     return answer
 

@@ -256,7 +256,7 @@ class Bucket:
         try:
             return getattr(self.client, operation)(Bucket=self.name, **params)
         except UNREADABLE as error:
-            raise ResponseParserError(f"the answer cannot be read: {error}") from error
+            raise ResponseParserError(f"cannot read the response: {error}") from error
 
     def call(
         self, operation: str, *, expected: Callable[[Exception], bool] = lambda _error: False, **params: Any
@@ -490,7 +490,7 @@ class Bucket:
                     data = body.read()
             if size > largest:
                 raise Corrupt(
-                    f"s3://{self.name}/{name} has {size:,} bytes, the limit is {largest:,}",
+                    f"s3://{self.name}/{name} is too large: {size:,} bytes; the limit is {largest:,}",
                     hint="if it is not a catalog, name another: catalog: in the profile, or MREG_CATALOG",
                 )
             return data, answer["ETag"]
@@ -580,7 +580,7 @@ class Bucket:
         headers = answer["ResponseMetadata"]["HTTPHeaders"]
         if not begins_at(start, answer["ResponseMetadata"]["HTTPStatusCode"], headers):
             answer["Body"].close()
-            raise foreign(self.retry.endpoint, " (it gave other bytes of the object than were asked for)")
+            raise foreign(self.retry.endpoint, " (it returned another byte range than requested)")
         return answer["Body"]
 
     def list(self, prefix: str) -> Iterator[tuple[str, ObjectStat]]:
@@ -619,7 +619,7 @@ class Bucket:
             following = {marker: page[f"Next{marker}"] for marker in markers}
             start = tuple(map(str, following.values()))
             if start in starts:
-                raise foreign(self.retry.endpoint, f" ({operation}: the list begins again)")
+                raise foreign(self.retry.endpoint, f" ({operation}: the list starts again)")
             starts.add(start)
             params.update(following)
 

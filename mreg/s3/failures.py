@@ -40,26 +40,35 @@ FAILURES = (boto.BotoCoreError, boto.ClientError, ResponseParserError)
 """Everything that botocore raises if a request fails."""
 
 KEYS_HINT = "check the credentials in use: aws sts get-caller-identity, or the keys of this store"
-RIGHTS_HINT = "grant these credentials the permissions that the README lists for S3"
+RIGHTS_HINT = "grant these credentials the permissions for S3 that the documentation lists"
 SPACE_HINT = "free some space there, or choose another store: mreg profile list"
 
 WORDS: dict[str, tuple[str, str]] = {
-    "NoSuchBucket": ("there is no such bucket", "check artifacts in the profile, or make the bucket"),
-    "AccessDenied": ("permission is refused", RIGHTS_HINT),
-    "403": ("permission is refused", RIGHTS_HINT),
-    "AllAccessDisabled": ("all access is disabled", "ask the owner of the bucket"),
-    "AccountProblem": ("the account has a problem", "ask the owner of the account"),
-    "InvalidAccessKeyId": ("the access key is unknown there", KEYS_HINT),
-    "SignatureDoesNotMatch": ("the secret key is wrong", KEYS_HINT),
-    "InvalidToken": ("the session token is wrong", KEYS_HINT),
+    "NoSuchBucket": ("the bucket does not exist", "check artifacts in the profile, or create the bucket"),
+    "AccessDenied": ("permission denied", RIGHTS_HINT),
+    "403": ("permission denied", RIGHTS_HINT),
+    "AllAccessDisabled": ("access is disabled", "ask the owner of the bucket"),
+    "AccountProblem": ("the account is blocked or has a problem", "ask the owner of the account"),
+    "InvalidAccessKeyId": ("unknown access key", KEYS_HINT),
+    "SignatureDoesNotMatch": ("wrong secret key", KEYS_HINT),
+    "InvalidToken": ("invalid session token", KEYS_HINT),
     "ExpiredToken": ("the session token has expired", "log in again, for example with aws sso login"),
     "TokenRefreshRequired": ("the session token must be renewed", "log in again, for example with aws sso login"),
-    "RequestTimeTooSkewed": ("the clocks differ too much", "set this machine's clock: timedatectl set-ntp true"),
-    "RequestExpired": ("the clocks differ too much", "set this machine's clock: timedatectl set-ntp true"),
-    "QuotaExceeded": ("its quota is used up", SPACE_HINT),
-    "XMinioStorageFull": ("it is full", SPACE_HINT),
-    "NotImplemented": ("it can't do that", "mreg profile check shows what this store lacks"),
-    "MethodNotAllowed": ("it can't do that", "check endpoint_url in the profile: is it the address of an S3 store?"),
+    "RequestTimeTooSkewed": (
+        "the clock of this machine is wrong",
+        "set this machine's clock: timedatectl set-ntp true",
+    ),
+    "RequestExpired": ("the clock of this machine is wrong", "set this machine's clock: timedatectl set-ntp true"),
+    "QuotaExceeded": ("quota exceeded", SPACE_HINT),
+    "XMinioStorageFull": ("the store is full", SPACE_HINT),
+    "NotImplemented": (
+        "the store does not support the request",
+        "show what the store does not support: mreg profile check",
+    ),
+    "MethodNotAllowed": (
+        "the store does not support the request",
+        "check endpoint_url in the profile: is it the address of an S3 store?",
+    ),
     "NoSuchKey": ("an object is missing", "find what is missing: mreg verify"),
     "404": ("an object is missing", "find what is missing: mreg verify"),
     "NoSuchUpload": ("the upload was discarded meanwhile", "push again"),
@@ -67,7 +76,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "an object is archived",
         "restore it from its storage class first: aws s3api restore-object",
     ),
-    "EntityTooLarge": ("an object is too large for it", "check the size limit of the store"),
+    "EntityTooLarge": ("an object is too large for the store", "check the size limit of the store"),
 }
 """Message and hint by S3 error code: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
@@ -139,39 +148,37 @@ def translated(error: Exception, url: str, endpoint: str, secrets: Sequence[str]
         return _answered(error, url, endpoint, secrets)
     if isinstance(error, boto.ProfileNotFound):
         return BadProfile(
-            f"there is no AWS profile {_last(error, 'profile')!r}",
+            f"AWS profile {_last(error, 'profile')!r} not found",
             hint="check aws_profile and AWS_PROFILE: aws configure list-profiles",
         )
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
         missing = isinstance(error, boto.NoCredentialsError)
-        what = "no credentials were found" if missing else redacted(str(error), secrets)
-        return Unavailable(f"{url} can't be used: {what}", hint=f"looked for {CREDENTIAL_SOURCES}")
+        what = "no credentials found" if missing else redacted(str(error), secrets)
+        return Unavailable(f"cannot use {url}: {what}", hint=f"set one of: {CREDENTIAL_SOURCES}")
     if isinstance(error, (boto.TokenRetrievalError, boto.SSOError, boto.UnauthorizedSSOTokenError)):
-        return Unavailable(f"{url} can't be used: {redacted(str(error), secrets)}", hint="log in again: aws sso login")
+        return Unavailable(f"cannot use {url}: {redacted(str(error), secrets)}", hint="log in again: aws sso login")
     if isinstance(error, boto.SSLError):
         return _without_tls(error, endpoint)
     if isinstance(error, boto.ProxyConnectionError):
         return Unavailable(
-            f"the proxy on the way to {endpoint} can't be reached: {_reason(error)}",
+            f"cannot reach the proxy for {endpoint}: {_reason(error)}",
             hint="check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
         )
     if isinstance(error, ResponseParserError):
         return foreign(endpoint)
     if isinstance(error, (boto.ParamValidationError, boto.InvalidRegionError, boto.NoRegionError, ValueError)):
         return BadProfile(
-            f"{url} can't be used: {_reason(error)}", hint="check artifacts, endpoint_url and region in the profile"
+            f"cannot use {url}: {_reason(error)}", hint="check artifacts, endpoint_url and region in the profile"
         )
     if isinstance(error, SILENCE):
-        return _lost(f"{endpoint} does not answer", error)
+        return _lost(f"{endpoint} does not respond", error)
     if isinstance(error, boto.EndpointConnectionError):
-        return _lost(f"{endpoint} can't be reached", error)
+        return _lost(f"cannot reach {endpoint}", error)
     if _is_tls(error) and endpoint.startswith("http://"):
-        return Unavailable(
-            f"{endpoint} speaks TLS, and plain HTTP was sent to it", hint=_other_scheme(endpoint, "https")
-        )
-    lost = _lost(f"the connection to {endpoint} broke", error)
+        return Unavailable(f"{endpoint} expects TLS, got plain HTTP", hint=_other_scheme(endpoint, "https"))
+    lost = _lost(f"the connection to {endpoint} was lost", error)
     if endpoint.startswith("http://"):
-        lost.hint += f"; if the store speaks TLS, {_other_scheme(endpoint, 'https')}"
+        lost.hint += f"; if the store uses TLS, {_other_scheme(endpoint, 'https')}"
     return lost
 
 
@@ -182,11 +189,11 @@ def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str
         what: Details of the response in parentheses.
         page: Text of the response.
     """
-    hint = "check endpoint_url in the profile, and whether a proxy answers: HTTPS_PROXY, HTTP_PROXY, NO_PROXY"
+    hint = "check endpoint_url in the profile, and the proxy: HTTPS_PROXY, HTTP_PROXY, NO_PROXY"
     if endpoint.startswith("http://") and "https" in page.lower():
-        hint = f"if the store speaks TLS, {_other_scheme(endpoint, 'https')}; otherwise {hint}"
+        hint = f"if the store uses TLS, {_other_scheme(endpoint, 'https')}; otherwise {hint}"
     return Unavailable(
-        f"the answer of {endpoint} does not come from an S3 store{what}{attributed('the answer', page, secrets)}",
+        f"the response of {endpoint} is not from an S3 store{what}{attributed('the response', page, secrets)}",
         hint=hint,
     )
 
@@ -194,9 +201,8 @@ def foreign(endpoint: str, what: str = "", page: str = "", secrets: Sequence[str
 def damaged(url: str, code: str = "", detail: str = "") -> Unavailable:
     """Return the error for an upload that arrived damaged, detected by the store or by mreg."""
     return Unavailable(
-        f"{url} can't be used: the bytes that arrived are not those that were sent"
-        f"{f' ({code})' if code else ''}{detail}",
-        hint="push again; if it fails again, look for a proxy that changes what is sent: HTTPS_PROXY, HTTP_PROXY",
+        f"cannot use {url}: an upload was damaged in transit{f' ({code})' if code else ''}{detail}",
+        hint="push again; if it fails again, check for a proxy that changes uploads: HTTPS_PROXY, HTTP_PROXY",
     )
 
 
@@ -206,20 +212,20 @@ def _without_tls(error: boto.SSLError, endpoint: str) -> Unavailable:
     code = next((found[1] for wrapped in _chain(error) if (found := _OPENSSL.search(str(wrapped)))), "")
     if code in NO_TLS:
         return Unavailable(
-            f"{endpoint} does not speak TLS: {reason}",
-            hint=f"if the store speaks plain HTTP, {_other_scheme(endpoint, 'http')}; otherwise check HTTPS_PROXY",
+            f"{endpoint} does not support TLS: {reason}",
+            hint=f"if the store uses plain HTTP, {_other_scheme(endpoint, 'http')}; otherwise check HTTPS_PROXY",
         )
     if code not in ("", "CERTIFICATE_VERIFY_FAILED"):
         return Unavailable(
             f"the TLS connection to {endpoint} failed: {reason}",
-            hint="check endpoint_url in the profile, and whether a proxy is in the way: HTTPS_PROXY, NO_PROXY",
+            hint="check endpoint_url in the profile, and the proxy: HTTPS_PROXY, NO_PROXY",
         )
-    hint = "name the authority's file in AWS_CA_BUNDLE, or check endpoint_url in the profile"
+    hint = "set AWS_CA_BUNDLE to the file of the certificate authority, or check endpoint_url in the profile"
     if "expired" in reason or "not yet valid" in reason:
         hint = "renew the certificate of the store, or set this machine's clock: timedatectl set-ntp true"
     elif "mismatch" in reason or "not valid for" in reason or "doesn't match" in reason:
-        hint = "write the name that the certificate is for into endpoint_url in the profile"
-    return Unavailable(f"{endpoint} has no certificate that can be trusted: {reason}", hint=hint)
+        hint = "set endpoint_url in the profile to a host name of the certificate"
+    return Unavailable(f"cannot trust the certificate of {endpoint}: {reason}", hint=hint)
 
 
 _OPENSSL = re.compile(r"\[SSL: ([A-Z0-9_]+)\]")
@@ -239,7 +245,7 @@ def _is_tls(error: Exception) -> bool:
 
 
 def _other_scheme(endpoint: str, scheme: str) -> str:
-    return f"write endpoint_url: {scheme}://{endpoint.partition('://')[2]} into the profile"
+    return f"set endpoint_url: {scheme}://{endpoint.partition('://')[2]} in the profile"
 
 
 def _lost(what: str, error: Exception) -> Unavailable:
@@ -251,10 +257,10 @@ def _lost(what: str, error: Exception) -> Unavailable:
 def _answered(error: boto.ClientError, url: str, endpoint: str, secrets: Sequence[str]) -> MregError:
     code, status = redacted(code_of(error), secrets)[:80], status_of(error)
     page = str(error.response.get("ResponseMetadata", {}).get("Page") or "")
-    detail = attributed("the store", message_of(error), secrets) or attributed("the answer", page, secrets)
+    detail = attributed("the store", message_of(error), secrets) or attributed("the response", page, secrets)
     if throttled(error):
         return Unavailable(
-            f"{url} asks for fewer requests ({code}){detail}", hint="try again later, or with fewer at once"
+            f"{url} asks for fewer requests ({code}){detail}", hint="try again later, or with fewer concurrent requests"
         )
     if code in REGION:
         headers: dict[str, Any] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
@@ -262,31 +268,29 @@ def _answered(error: boto.ClientError, url: str, endpoint: str, secrets: Sequenc
             str(error.response.get("Error", {}).get("Region") or headers.get("x-amz-bucket-region") or "")
         )
         where = f", in {region}" if region else ""
-        hint = f"write region: {region} into the profile" if region else "check region and endpoint_url in the profile"
-        return Unavailable(f"{url} is elsewhere{where} ({code}){detail}", hint=hint)
+        hint = f"set region: {region} in the profile" if region else "check region and endpoint_url in the profile"
+        return Unavailable(f"{url} is in another region{where} ({code}){detail}", hint=hint)
     if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
-        return Conflict(f"{url} was changed by another at the same moment{detail}", hint="run the command again")
+        return Conflict(f"{url} was changed by another client at the same time{detail}", hint="run the command again")
     if is_foreign(error) and not (code == "503" or (status >= 500 and status != 501)):
         return foreign(endpoint, f" (HTTP {status})", page or message_of(error), secrets)
     if "kms" in f"{code} {message_of(error)}".lower():
-        return Unavailable(
-            f"{url} can't be used: the store cannot use its encryption key ({code}){detail}", hint=KMS_HINT
-        )
+        return Unavailable(f"cannot use {url}: the store cannot use its encryption key ({code}){detail}", hint=KMS_HINT)
     if code in WRONG_DIGEST:
         return damaged(url, code, detail)
     if code in WORDS:
         words, hint = WORDS[code]
-        return Unavailable(f"{url} can't be used: {words} ({code}){detail}", hint=hint)
+        return Unavailable(f"cannot use {url}: {words} ({code}){detail}", hint=hint)
     if status >= 500 and status != 501:
         number = f"HTTP {status}" if not code or code == str(status) else f"{code}, HTTP {status}"
         return Unavailable(
-            f"{url} can't be used: the store at {endpoint} failed ({number}){detail}",
-            hint="try again later; if it stays, ask the operator of the store",
+            f"cannot use {url}: the store at {endpoint} failed ({number}){detail}",
+            hint="try again later; if it fails again, ask the operator of the store",
         )
     if not code or code.isdecimal():
         return foreign(endpoint, f" (HTTP {status})", page, secrets)
     return Unavailable(
-        f"{url} can't be used: the store refused the request ({code}){detail}", hint="try each step: mreg profile check"
+        f"cannot use {url}: the store refused the request ({code}){detail}", hint="try each step: mreg profile check"
     )
 
 

@@ -41,7 +41,7 @@ class IntegrityCheck(StrEnum):
             IntegrityCheck.SUM: "by the store: SHA-256 sum",
             IntegrityCheck.SIGNATURE: "by the store: SHA-256 sum in the signature",
             IntegrityCheck.MD5: "by the store: MD5 sum",
-            IntegrityCheck.TAG: "by mreg: MD5 sum in the answer",
+            IntegrityCheck.TAG: "by mreg: MD5 sum in the response",
         }[self]
 
 
@@ -89,9 +89,7 @@ def _digests(body: Any) -> tuple[bytes, bytes]:
 
 def changed() -> Conflict:
     """Return the error for a file that changed after it was hashed."""
-    return Conflict(
-        "the file changed while it was read, so that no version was made", hint="push again once it is finished"
-    )
+    return Conflict("the file changed while it was read; no version was added", hint="push again once it is finished")
 
 
 class Signer(S3SigV4Auth):  # type: ignore[misc]

@@ -44,7 +44,7 @@ def find_integrity_check(bucket: Bucket) -> IntegrityCheck:
             if code in WRONG_DIGEST:
                 return check
             if code == "SignatureDoesNotMatch":
-                # The store detected the damage, or the secret key is wrong; in that case this put fails as well.
+                # The store detected the damage, or wrong secret key; in that case this put fails as well.
                 written.append(_put(bucket, key, check, wrong=False)[0])
                 return check
         answer, _ = _put(bucket, key, IntegrityCheck.TAG, wrong=False)
@@ -56,7 +56,7 @@ def find_integrity_check(bucket: Bucket) -> IntegrityCheck:
         if found is not None and found[0] != CONTENT:
             raise bucket.retry.damaged()
         raise Unavailable(
-            f"{bucket.url} can't be used: nothing tells whether an upload arrived as it was sent. The store checks "
+            f"cannot use {bucket.url}: mreg cannot verify uploads to it. The store checks "
             "neither SHA-256 sums nor signatures nor MD5 sums, and its entity tags are not MD5 sums",
             hint="choose another store: mreg profile list",
         )
@@ -183,10 +183,10 @@ class ConditionalWritesUnsupported(Unavailable):
         self.versioned = versioned
 
 
-IGNORED = "the store ignores If-None-Match or If-Match, and writers would overwrite each other"
-REFUSED = "the store refuses If-Match even with the right entity tag, quoted and bare, so that no client could write"
-NEVER = "the store refuses If-None-Match although the object does not exist, so that no client could make it"
-MARKED = "a deleted object left a marker there, over which the store makes no new one"
+IGNORED = "the store ignores If-None-Match or If-Match, so writers would overwrite each other"
+REFUSED = "the store refuses If-Match even with the right entity tag, quoted and unquoted, so no client could write"
+NEVER = "the store refuses If-None-Match although the object does not exist, so no client could create it"
+MARKED = "the store refuses a new object over the delete marker of an old one"
 
 
 def revives(bucket: Bucket) -> bool:

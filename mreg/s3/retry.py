@@ -101,13 +101,13 @@ class RetryPolicy:
         now = time.monotonic()
         if now - self._notified_at > SECONDS:
             self._notified_at = now
-            self._notice(f"waiting for {self.endpoint}, {waited:.0f} s by now")
+            self._notice(f"waiting for {self.endpoint} ({waited:.0f} s so far)")
 
     def _notify(self, error: Exception, left: float, waited: float) -> None:
         now = time.monotonic()
         if waited >= NOTICE_AFTER_SECONDS and now - self._notified_at > SECONDS:
             self._notified_at = now
-            self._notice(f"{self.translated(error).message}; trying again for {left:.0f} s more")
+            self._notice(f"{self.translated(error).message}; retrying for {left:.0f} s more")
 
     def translated(self, error: Exception) -> MregError:
         """Return the `MregError` for a failure of this store."""

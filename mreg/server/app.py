@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from mreg.server.settings import ServerSettings
 
 ABOUT = """\
-Models, their versions and their bytes. A version is `/models/{model}/versions/{version}`, where the version is a
-number, `latest`, `best`, a stage, an alias or `sha256:DIGEST`, with `~N` for N back in its history. A slash in a
-model's name is written `%2F`. Errors are RFC 9457 problems with the codes of the command line; where
-that names a command, the hint names the request that does the same.
+Models, their versions and artifacts. `/models/{model}/versions/{version}` names a version by a number, `latest`,
+`best`, a stage, an alias or `sha256:DIGEST`; `~N` after a selector goes back N versions. Write a slash in a model name
+as `%2F`. Errors are problem documents (RFC 9457) with the error codes of the command line; `hint` has the next request,
+or a command for the operator of the server.
 """
 
 

@@ -35,8 +35,8 @@ class ConcurrencyLimit:
             raise Refused(
                 503,
                 "busy",
-                f"{self.limit} {self._operations} are under way",
-                hint="try again soon",
+                f"too many {self._operations}: {self.limit} are in progress",
+                hint="retry after 5 seconds",
                 headers={"Retry-After": "5"},
             )
         self.active += 1

@@ -78,7 +78,9 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
         "Content-Disposition": _disposition(file.path.rpartition("/")[2]),
     }
     if not _matches(request.headers.get("if-match", "*"), etag):
-        raise Refused(412, "other_content", f"the file is {file.digest}", headers={"ETag": etag})
+        raise Refused(
+            412, "other_content", f"If-Match does not match: the file is {file.digest}", headers={"ETag": etag}
+        )
     if _matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     start, length, status = 0, file.size_bytes, 200
@@ -151,7 +153,12 @@ def _range(range_header: str, file: StoredFile) -> tuple[int, int] | None:
             return None
         length = (min(int(match[2]) + 1, size) if match[2] else size) - start
     if length <= 0 or start >= size:
-        raise Refused(416, "no_such_range", f"the file has {size} bytes", headers={"Content-Range": f"bytes */{size}"})
+        raise Refused(
+            416,
+            "no_such_range",
+            f"the range is beyond the end of the file, which has {size} bytes",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
     return start, length
 
 

@@ -213,7 +213,7 @@ EXAMPLES[Problem] = {
     "type": "urn:mreg:problem:not_found",
     "title": "Not Found",
     "status": 404,
-    "detail": "there is no model 'clasifier'",
+    "detail": "model 'clasifier' not found",
     "code": "not_found",
     "hint": "did you mean classifier?",
     "details": {"kind": "model", "name": "clasifier"},

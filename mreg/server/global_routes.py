@@ -12,7 +12,7 @@ from mreg.server import schemas
 from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response
 from mreg.server.schemas import responses
 
-router = APIRouter(tags=["over all models"])
+router = APIRouter(tags=["all models"])
 
 
 @router.get("/search", responses=responses(list[schemas.ModelVersion]))
@@ -22,13 +22,16 @@ def search(
     q: Annotated[
         str,
         Query(
-            description="Condition in the language of mreg search (default: none). A time without a zone is UTC.",
+            description="Search expression (default: all versions). Times without a zone are UTC.",
             examples=["metrics.accuracy > 0.9 and stage = 'Staging'"],
         ),
     ] = "",
     sort: Annotated[
         str | None,
-        Query(description="A field, with - before it for the largest first.", examples=["-metrics.accuracy"]),
+        Query(
+            description="Sort field, with - for descending order (default: newest first).",
+            examples=["-metrics.accuracy"],
+        ),
     ] = None,
     limit: Limit = PAGE_ITEMS,
     offset: Offset = 0,
@@ -40,8 +43,8 @@ def search(
 @router.get("/compare", responses=responses(schemas.Comparison))
 def compare(
     registry: RegistryOf,
-    version_a: Annotated[str, Query(examples=["classifier@3"])],
-    version_b: Annotated[str, Query(examples=["other@7"])],
+    version_a: Annotated[str, Query(description="Reference of the baseline.", examples=["classifier@3"])],
+    version_b: Annotated[str, Query(description="Reference of the other version.", examples=["other@7"])],
 ) -> JSONResponse:
     """Compare two versions of any models."""
     return json_response(registry.compare(version_a, version_b))

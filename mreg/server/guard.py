@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from mreg.errors import MregError
 from mreg.results.tokens import Role, Token
-from mreg.server.problems import Refused, http_error_response
+from mreg.server.problems import SEE_LOG, Refused, http_error_response
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
 from mreg.server.tokens import find_token
 
@@ -123,7 +123,7 @@ class Guard:
         except asyncio.CancelledError:
             # The server is stopping and the grace period of its requests is over.
             if not started:
-                stopping = Refused(503, "stopping", "the server was stopped", headers={"Connection": "close"})
+                stopping = Refused(503, "stopping", "the server is stopping", headers={"Connection": "close"})
                 await http_error_response(Request(scope), stopping)(scope, receive, guarded)
         finally:
             body.close()
@@ -140,18 +140,19 @@ class Guard:
         """
         headers: dict[bytes, bytes] = dict(scope["headers"])
         names = [name for name, _ in scope["headers"]]
-        if any(names.count(name) > 1 for name in SINGLE_HEADERS):
-            raise Refused(400, "header_twice", "a header is given twice that may be given once")
+        repeated = [name.decode() for name in SINGLE_HEADERS if names.count(name) > 1]
+        if repeated:
+            raise Refused(400, "header_twice", f"repeated header {repeated[0]}", hint="send it once")
         if len(scope["path"]) + len(scope["query_string"]) > TARGET_LIMIT:
-            raise Refused(414, "target_too_long", f"the path and query are longer than {TARGET_LIMIT} bytes")
+            raise Refused(414, "target_too_long", f"path and query are too long: the maximum is {TARGET_LIMIT} bytes")
         host = headers.get(b"host", b"").decode("latin-1").lower()
         name = _HOST.fullmatch(host)
         if name is None or not self._settings.knows_host(name[1]):
             raise Refused(
-                421, "foreign_host", "this server is not called by that name", hint="mreg serve --allow-host NAME"
+                421, "foreign_host", "unknown host name in the Host header", hint="mreg serve --allow-host NAME"
             )
         if _is_foreign(headers, host, navigation=page and scope["method"] in ("GET", "HEAD")):
-            raise Refused(403, "foreign_origin", "a page of another origin may not ask for this")
+            raise Refused(403, "foreign_origin", "requests from pages of other origins are refused")
         if scope["path"] in PUBLIC_PATHS:
             scope["mreg.caller"] = Caller("", Role.READER)
             return
@@ -182,22 +183,22 @@ class Guard:
                 token = find_token(self._settings.current_tokens(), secret)
             except MregError:  # only the log may name the file and the reason
                 raise Refused(
-                    503, "unavailable", "the server cannot read its tokens", hint="its log says more", headers=RETRY
+                    503, "unavailable", "the server cannot read its tokens", hint=SEE_LOG, headers=RETRY
                 ) from None
         if token is None:
             raise Refused(
                 401,
                 "no_token",
-                "the token is not known" if secret else "this needs a token",
-                hint="send it as Authorization: Bearer TOKEN",
-                headers={"WWW-Authenticate": 'Basic realm="mreg: any name, and the token"' if page else "Bearer"},
+                "unknown token" if secret else "missing token",
+                hint="send the header Authorization: Bearer TOKEN",
+                headers={"WWW-Authenticate": 'Basic realm="mreg: the token is the password"' if page else "Bearer"},
             )
         return Caller(token.name, token.role, token)
 
 
 def role_too_low(caller: Caller, needed: Role) -> Refused:
     """Return the 403 error for a caller whose role is too low."""
-    return Refused(403, "role_too_low", f"{caller.name} is a {caller.role}, and this needs a {needed} at least")
+    return Refused(403, "role_too_low", f"{caller.name} has role {caller.role}; this needs role {needed}")
 
 
 def _raw_path(scope: Scope) -> str:
@@ -278,7 +279,7 @@ class _Body:
             raise _too_large(self._limit)
         elapsed = self._loop.time() - self._began
         if not self._whole and elapsed > IDLE_SECONDS and self._count < elapsed * MINIMUM_RATE:
-            raise Refused(408, "too_slow", f"the body came with less than {MINIMUM_RATE} bytes a second")
+            raise Refused(408, "too_slow", f"the body is too slow: the minimum is {MINIMUM_RATE} bytes per second")
         return message
 
     async def _in_time(self) -> Message:
@@ -292,7 +293,7 @@ class _Body:
             if not self._silent or self._waiting is None:
                 raise
             self._waiting.uncancel()
-            raise Refused(408, "too_slow", f"nothing came for {IDLE_SECONDS:.0f} seconds") from None
+            raise Refused(408, "too_slow", f"no data for {IDLE_SECONDS:.0f} seconds") from None
         finally:
             self._waiting = None
 
@@ -311,4 +312,6 @@ class _Body:
 
 
 def _too_large(limit: int) -> Refused:
-    return Refused(413, "too_large", f"the body is larger than {limit} bytes", headers={"Connection": "close"})
+    return Refused(
+        413, "too_large", f"the body is too large: the maximum is {limit} bytes", headers={"Connection": "close"}
+    )

@@ -9,9 +9,6 @@ from urllib.parse import quote
 
 from mreg.domain.model import ModelStage
 
-OPERATORS = ("catalog", "doctor", "export", "gc", "profile", "restore", "serve", "token", "upgrade", "verify")
-"""Commands without a route: the operator of the server runs them."""
-
 Options = Mapping[str, str]
 
 _VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s,;]+)"
@@ -19,7 +16,7 @@ _OPTIONS = (
     rf"(?P<options>(?: --(?:at|direction|limit|model|name|override|primary-metric|reason|remove|stage|to) {_VALUE}"
     r"| --(?:force|withdraw|yes))*)"
 )
-_OPTION = re.compile(rf"--(?P<option>[a-z-]+)(?: (?P<value>(?!--){_VALUE}))?")
+_OPTION = re.compile(rf"(?<![\w-])--(?P<option>[a-z-]+)(?: (?P<value>(?!--){_VALUE}))?")
 _TARGET = r"(?P<model>[A-Za-z0-9][A-Za-z0-9._/-]*)(?:@(?P<selector>[^\s,;]+))?"
 
 
@@ -108,6 +105,11 @@ def _push(_model: str, _selector: str, _more: str, options: Options) -> str:
     return f"POST {_path(options.get('name', ''), '', '/versions')} with model_file{stage}"
 
 
+def _rollback(model: str, _selector: str, _more: str, options: Options) -> str:
+    stage = _stage({"to": options.get("stage", "")})
+    return f"POST {_path(model, '', '/rollback')}{_body(stage=stage, **_selected(options, 'to'))}"
+
+
 def _policy(_model: str, _selector: str, more: str, options: Options) -> str:
     method = "PUT" if more.startswith("apply") else "GET"
     return f"{method} {_path(options['model'], '', '/policy') if 'model' in options else '/policy'}"
@@ -119,12 +121,15 @@ def _read(rest: str) -> Callable[[str, str, str, Options], str]:
 
 REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "list": ("", lambda *_: "GET /models"),
+    "approvals": ("", lambda *_: "GET /approvals"),
     "audit": (" verify", lambda *_: "GET /audit"),
     "show": (f" {_TARGET}", _show),
     "history": (rf"(?: (?!--){_TARGET})?", _history),
     "lineage": (f" {_TARGET}", _read("/lineage")),
     "why": (f" {_TARGET}", _read("/why")),
+    "deploy": (f" {_TARGET}", lambda model, selector, *_: f"POST {_path(model, selector, '/deploy')}"),
     "promote": (f" {_TARGET}", _promote),
+    "rollback": (f" {_TARGET}", _rollback),
     "archive": (f" {_TARGET}", _archive),
     "approve": (f" {_TARGET}", _approve),
     "reject": (f" {_TARGET}", _reject),
@@ -139,32 +144,53 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
 
 _COMMANDS = {name: re.compile(rf"mreg {name}{words}{_OPTIONS}") for name, (words, _) in REQUESTS.items()}
 
-PHRASES = (
-    (re.compile(r"\bdelete with --force\b"), "delete with ?force=true"),
-    (re.compile(r"\badd --reason \"\.\.\.\""), 'add "reason": "..."'),
-    (re.compile(r"--metric (\S+)=0\.95"), r'metrics: {"\1": 0.95}'),
-    (re.compile(r"write it as name=value: --\w+ name=value"), "give each of them a name"),
-    (re.compile(r"with --limit (\d+)"), r"with ?limit=\1"),
-    (re.compile(r" && "), ", then "),
+MAPPINGS = {"metric": "metrics", "param": "parameters", "tag": "tags", "data": "data"}
+"""Options that take ``NAME=VALUE``, and the fields that take an object instead."""
+
+QUERY = ("force", "limit")
+"""Options that are query parameters; the others are fields of the body."""
+
+_SHELL = re.compile(
+    r"\bmreg [a-z]|(?:^|: |; |, or )(?:aws|cat|chgrp|chmod|chown|cp|curl|df|export|kill|mkdir|mv|pip|rm|ulimit) ",
+    re.MULTILINE,
 )
-"""Command-line phrases outside of commands, and their HTTP equivalents."""
+"""Commands that are left after the translation."""
+
+OPERATOR = "operator of the server: "
+"""Prefix of hints that a client cannot follow."""
 
 
-def http_hint(hint: str) -> str:
-    """Return the hint with each command replaced by the equivalent request.
+def http_hint(hint: str, *, server_failed: bool = False) -> str:
+    """Return the hint with commands replaced by requests and options by fields.
 
-    Commands of `OPERATORS` stay: they are for the operator of the server.
+    A hint that still has a command is addressed to the operator of the server.
+
+    Args:
+        server_failed: Whether only the operator can fix the error, unless the hint says to repeat or limit the request.
     """
+    if not hint or hint.startswith(OPERATOR):
+        return hint
+    if server_failed and not hint.startswith(("try again", "ask for")):
+        return f"{OPERATOR}{hint}"
     for name, pattern in _COMMANDS.items():
         if f"mreg {name}" in hint:
             hint = pattern.sub(lambda match, name=name: _request(name, match), hint)  # type: ignore[misc]
-    if "--" in hint or "&&" in hint:
-        for phrase, replacement in PHRASES:
-            hint = phrase.sub(replacement, hint)
-    return hint
+    if _SHELL.search(hint):
+        return f"{OPERATOR}{hint}"
+    return _OPTION.sub(_field, hint).replace(" && ", ", then ")
 
 
 def _request(name: str, match: re.Match[str]) -> str:
     words = match.groupdict(default="")
     options = {option["option"]: (option["value"] or "").strip("\"'") for option in _OPTION.finditer(words["options"])}
     return REQUESTS[name][1](words.get("model", ""), words.get("selector", ""), words.get("more", ""), options)
+
+
+def _field(match: re.Match[str]) -> str:
+    option, value = match["option"], (match["value"] or "").strip("\"'")
+    if option in QUERY:
+        return f"?{option}={value or 'true'}"
+    if option in MAPPINGS:
+        name, _, item = value.partition("=")
+        return f'{MAPPINGS[option]}: {{"{name}": {item if option == "metric" else json.dumps(item)}}}'
+    return f"{json.dumps(option)}: {json.dumps(value)}"

@@ -48,15 +48,17 @@ class NewModel(Body):
     name: str = Field(examples=["classifier"])
     description: str = Field("", examples=["spam or not"])
     tags: dict[str, str] = Field({}, examples=[{"team": "mail"}])
-    directions: dict[str, str] = Field({}, description="higher or lower by metric")
-    primary_metric: str = ""
+    directions: dict[str, str] = Field({}, description="Directions by metric: higher or lower.")
+    primary_metric: str = Field("", description="Metric that ranks the versions.")
 
 
 class ModelChanges(Body):
     """Changes to a model; omitted keys keep their values."""
 
     description: str | None = None
-    directions: dict[str, str] | None = Field(None, description="higher or lower by metric; empty takes one away")
+    directions: dict[str, str] | None = Field(
+        None, description="Directions by metric: higher, lower, or empty to remove it."
+    )
     primary_metric: str | None = None
 
 
@@ -64,7 +66,7 @@ class NewName(Body):
     """The new name of a model."""
 
     name: str = Field(examples=["mail/classifier"])
-    override: str = Field("", description="why the policy is overridden, if it allows overrides (audited)")
+    override: str = Field("", description="Reason for overriding the policy, if it allows overrides (audited).")
 
 
 class TagValue(Body):
@@ -77,15 +79,15 @@ class AliasTarget(Body):
     """The version that an alias will point to."""
 
     version: StrictStr | StrictInt = Field(examples=[3])
-    override: str = Field("", description="why the policy is overridden, if it allows overrides (audited)")
+    override: str = Field("", description="Reason for overriding the policy, if it allows overrides (audited).")
 
 
 class RollbackRequest(Body):
     """The stage to roll back, and the version to restore (default: the previous version of the stage)."""
 
     stage: str = "Production"
-    to: StrictStr | StrictInt | None = Field(None, description="a version that was in the stage")
-    reason: str = ""
+    to: StrictStr | StrictInt | None = Field(None, description="A version that was in the stage.")
+    reason: str = Field("", description="Reason for the audit trail.")
 
 
 @router.post("/models", responses=responses(schemas.Model))
@@ -142,8 +144,8 @@ def rename_model(model: Model, body: NewName, registry: RegistryOf) -> JSONRespo
 def delete_model(
     model: Model,
     registry: RegistryOf,
-    force: Annotated[bool, Query(description="Also what is in Staging or Production or has an alias.")] = False,
-    dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
+    force: Annotated[bool, Query(description="Delete versions in use, too.")] = False,
+    dry_run: Annotated[bool, Query(description="Return the versions that would be deleted, and delete none.")] = False,
     override: Override = "",
 ) -> JSONResponse:
     """Delete a model with all its versions; the history stays, and version numbers are never reused."""
@@ -185,8 +187,11 @@ def production(model: Model, registry: RegistryOf) -> JSONResponse:
 def compare(
     model: Model,
     registry: RegistryOf,
-    version_a: Annotated[str, Query(description="A version of this model, or other@3.", examples=["1"])],
-    version_b: Annotated[str, Query(description="What it is held against.", examples=["2"])],
+    version_a: Annotated[
+        str,
+        Query(description="Baseline: a selector, or a reference.", examples=["1"]),
+    ],
+    version_b: Annotated[str, Query(description="Other version: a selector, or a reference.", examples=["2"])],
 ) -> JSONResponse:
     """Compare two versions; ``metric_diff`` is the second value minus the first."""
     return json_response(registry.compare(other_version(model, version_a), other_version(model, version_b)))
@@ -211,7 +216,7 @@ def history(
 def stages_at(
     model: Model,
     registry: RegistryOf,
-    at: Annotated[str, Query(description="ISO 8601; UTC where it names no zone.", examples=["2026-03-01T12:00"])],
+    at: Annotated[str, Query(description="Time in ISO 8601 (default zone: UTC).", examples=["2026-03-01T12:00"])],
 ) -> JSONResponse:
     """Return the versions of each stage at a point in time."""
     return json_response(registry.stages_at(model, at))

@@ -47,17 +47,17 @@ class ServerMetrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         labels = ("method", "route")
-        self.requests = Counter("mreg_http_requests", "Requests answered.", (*labels, "status"), registry=self.registry)
+        self.requests = Counter("mreg_http_requests", "Requests served.", (*labels, "status"), registry=self.registry)
         self.seconds = Histogram(
             "mreg_http_request_duration_seconds",
-            "From a request's headers to the end of its answer.",
+            "Seconds from the headers of a request to the end of its response.",
             labels,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
             registry=self.registry,
         )
-        self.in_progress = Gauge("mreg_http_requests_in_progress", "Requests under way.", registry=self.registry)
-        self.received = Counter("mreg_http_received_bytes", "Bytes of bodies received.", registry=self.registry)
-        self.sent = Counter("mreg_http_sent_bytes", "Bytes of bodies sent.", registry=self.registry)
+        self.in_progress = Gauge("mreg_http_requests_in_progress", "Requests in progress.", registry=self.registry)
+        self.received = Counter("mreg_http_received_bytes", "Bytes of request bodies.", registry=self.registry)
+        self.sent = Counter("mreg_http_sent_bytes", "Bytes of response bodies.", registry=self.registry)
 
     def text(self) -> bytes:
         """Return the metrics in the Prometheus text format."""
@@ -189,24 +189,25 @@ def _percent_encoded(text: str) -> str:
     return "".join(char if "!" <= char <= "~" else f"%{ord(char):02X}" for char in text)
 
 
-@router.get("/healthz", responses={200: {"description": "The process answers."}})
+@router.get("/healthz", responses={200: {"description": "The process responds."}})
 async def healthz() -> JSONResponse:
     """Return 200 while the process responds; checks nothing else."""
     return PrintableJSONResponse({"status": "ok", "version": __version__})
 
 
-@router.get("/readyz", responses={200: {"description": "Catalog and store answer."}})
+@router.get("/readyz", responses={200: {"description": "The catalog and the artifact store respond."}})
 async def readyz(request: Request) -> Response:
     """Check that the catalog and the artifact store can be reached; 503 if not."""
     checks = await run_sync(request.app.state.registry.reachable)
     failed = [check.name for check in checks if check.error]
     if failed:  # without the cause, which names paths
-        return problem(503, "unavailable", f"can't {' and '.join(failed)}", hint="mreg doctor says what it is")
+        return problem(503, "unavailable", f"cannot {' and '.join(failed)}", hint="mreg doctor")
     return PrintableJSONResponse({"status": "ready", "checks": {check.name: True for check in checks}})
 
 
 @router.get(
-    "/metrics", responses={200: {"description": "Prometheus' text form.", "content": {CONTENT_TYPE_LATEST: {}}}}
+    "/metrics",
+    responses={200: {"description": "Prometheus text format.", "content": {CONTENT_TYPE_LATEST: {}}}},
 )
 async def metrics(request: Request) -> Response:
     """Return request, byte and duration metrics for Prometheus."""

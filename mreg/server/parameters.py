@@ -21,7 +21,8 @@ from mreg.server.problems import PrintableJSONResponse
 from mreg.wire import encode
 
 Override = Annotated[
-    str, Query(description="Why the policy is overridden, if it allows overrides (audited).", examples=["shop is down"])
+    str,
+    Query(description="Reason for overriding the policy, if it allows overrides (audited).", examples=["shop is down"]),
 ]
 
 PAGE_ITEMS = 100
@@ -39,7 +40,7 @@ def decoded(part: str) -> str:
     try:
         return unquote(part, errors="strict")
     except UnicodeDecodeError:
-        raise BadInput("the path is no UTF-8") from None
+        raise BadInput("the path is not valid UTF-8") from None
 
 
 async def _registry(request: Request) -> LocalRegistry:
@@ -53,7 +54,7 @@ RegistryOf = Annotated[LocalRegistry, Depends(_registry)]
 
 
 async def _model(
-    model: Annotated[str, Path(description="The model's name; a slash in it is written %2F.", examples=["classifier"])],
+    model: Annotated[str, Path(description="Model name, with %2F for a slash.", examples=["classifier"])],
 ) -> ModelName:
     return ModelName(decoded(model))
 
@@ -66,7 +67,7 @@ async def _version(
     version: Annotated[
         str,
         Path(
-            description="A number, latest, best, a stage, an alias or sha256:DIGEST, with ~N for N back.",
+            description="A number, latest, best, a stage, an alias or sha256:DIGEST; ~N goes back N versions.",
             examples=["3"],
         ),
     ],
@@ -106,9 +107,9 @@ def requires_role(role: Role) -> Dependency:
     return dependency
 
 
-Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="At most so many.")]
+Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="Maximum number of items.")]
 Offset = Annotated[
-    int, Query(ge=0, le=OFFSET_LIMIT, description="How many to leave out first; Link names the next page.")
+    int, Query(ge=0, le=OFFSET_LIMIT, description="Number of items to skip; the Link header has the next page.")
 ]
 
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from mreg import errors
 from mreg.domain.text import printable_json, quoted
-from mreg.server.hints import http_hint
+from mreg.server.hints import OPERATOR, http_hint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,6 +31,8 @@ STATUSES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.MregError, 500),
 )
 """The HTTP status of each error class; ``code`` distinguishes errors with the same status."""
+
+SEE_LOG = f"{OPERATOR}see the log"
 
 CODES = {400: "bad_request", 404: "no_such_route", 405: "method_not_allowed", 422: "bad_request"}
 
@@ -70,6 +72,7 @@ def problem(
     message: str,
     *,
     hint: str = "",
+    server_failed: bool = False,
     details: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
 ) -> Problem:
@@ -78,6 +81,7 @@ def problem(
     Args:
         code: Stable error code for programs; see `mreg.errors`.
         hint: Hint of the command line; `mreg.server.hints.http_hint` translates it.
+        server_failed: Whether only the operator of the server can fix the error.
         details: Structured fields of the error.
     """
     document = {
@@ -86,7 +90,7 @@ def problem(
         "status": status,
         "detail": message,
         "code": code,
-        "hint": http_hint(hint) or None,
+        "hint": http_hint(hint, server_failed=server_failed) or None,
         "details": details or {},
     }
     return Problem(document, status_code=status, headers=headers)
@@ -98,7 +102,7 @@ def error_response(_request: Request, error: Exception) -> Response:
         raise error
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     details = {key: value for key, value in error.details.items() if _is_plain(value)}
-    return problem(status, error.code, error.message, hint=error.hint, details=details)
+    return problem(status, error.code, error.message, hint=error.hint, server_failed=status >= 500, details=details)
 
 
 def http_error_response(request: Request, error: Exception) -> Response:
@@ -111,12 +115,12 @@ def http_error_response(request: Request, error: Exception) -> Response:
     code = CODES.get(error.status_code, "refused")
     message = str(error.detail)
     if error.status_code == 404:
-        message = "there is nothing at this path"
+        message = "path not found"
     if error.status_code == 405:
         allowed = _methods_of_path(request)
-        message = f"{request.method} is not for this path, which has {', '.join(allowed)}"
+        message = f"{request.method} is not allowed for this path: use {', '.join(allowed)}"
         headers["Allow"] = ", ".join(allowed)
-    return problem(error.status_code, code, message, hint="GET /openapi.json lists what there is", headers=headers)
+    return problem(error.status_code, code, message, hint="GET /openapi.json lists the routes", headers=headers)
 
 
 def _methods_of_path(request: Request) -> list[str]:
@@ -138,13 +142,13 @@ def validation_response(_request: Request, error: Exception) -> Response:
     ]
     message = "; ".join(f"{quoted(item['where'])}: {item['what']}" for item in invalid[:3])
     return problem(
-        422, "bad_request", message, hint="GET /openapi.json shows what is taken", details={"errors": invalid}
+        422, "bad_request", message, hint="GET /openapi.json has the schema of the request", details={"errors": invalid}
     )
 
 
 def unexpected_response(_request: Request, _error: Exception) -> Response:
     """Return the response for an unexpected failure; only the log has the cause."""
-    return problem(500, "unexpected", "the server failed unexpectedly", hint="its log says more; report it as a bug")
+    return problem(500, "unexpected", "unexpected error in the server", hint=f"{SEE_LOG}; report this error as a bug")
 
 
 def _is_plain(value: object) -> bool:

@@ -204,7 +204,7 @@ class Protocol(HttpToolsProtocol):
 
 
 def _busy() -> bytes:
-    response = problem(503, "busy", "too many connections are open", hint="try again soon")
+    response = problem(503, "busy", "too many open connections", hint=f"retry after {RETRY_SECONDS} seconds")
     head = (
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
         f"Content-Length: {len(response.body)}\r\nRetry-After: {RETRY_SECONDS}\r\nConnection: close\r\n\r\n"

@@ -111,7 +111,7 @@ def _listen(settings: ServerSettings, backlog: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise Unavailable(
-            f"{quoted(settings.host)}, port {settings.port}, can't be listened at: {error.strerror or error}",
+            f"cannot listen on {quoted(settings.host)}, port {settings.port}: {error.strerror or error}",
             hint="choose another port: mreg serve --port 8001",
         ) from error
     return listening

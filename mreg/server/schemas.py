@@ -75,7 +75,7 @@ def responses(shape: Any) -> Responses:
     within = get_args(shape)
     example = [EXAMPLES[within[0]]] if within else EXAMPLES[shape]
     content = {"application/json": {"example": example}}
-    return {200: {"model": schema(shape), "description": "Done.", "content": content}}
+    return {200: {"model": schema(shape), "description": "Success.", "content": content}}
 
 
 PROBLEMS: Responses = {
@@ -85,17 +85,17 @@ PROBLEMS: Responses = {
         "description": text,
     }
     for status, text in {
-        400: "A value that can't be used.",
-        401: "No token, or one that is not known.",
-        403: "A role that may not, a page of another origin, or a server that is read-only.",
-        404: "No such model, version or file.",
-        409: "It exists already, the policy or the rules forbid it, or it changed meanwhile.",
-        408: "Sent too slowly.",
-        413: "Too large.",
-        421: "A host by which the server is not called.",
-        422: "A body or query of another form.",
-        500: "Stored bytes, the catalog or the audit trail are not what they should be.",
-        503: "The catalog or the store can't be reached.",
+        400: "Invalid value.",
+        401: "Missing or unknown token.",
+        403: "The role is too low, the request is from a page of another origin, or the server is read-only.",
+        404: "Model, version or file not found.",
+        409: "The object already exists, has changed meanwhile, or the policy or the state forbids the change.",
+        408: "The body is too slow.",
+        413: "The body is too large.",
+        421: "Unknown host name.",
+        422: "Invalid body or query.",
+        500: "An artifact, the catalog or the audit trail is damaged.",
+        503: "The catalog or the artifact store cannot be reached.",
     }.items()
 }
 """The error responses of every route."""

@@ -72,8 +72,8 @@ class ServerSettings:
     def __post_init__(self) -> None:
         if not self.needs_token and not is_loopback(self.host):
             raise BadInput(
-                f"without tokens mreg serves loopback addresses alone, and {quoted(self.host)} is none",
-                hint="make tokens by mreg token NAME --role writer, and name their file: --token-file FILE",
+                f"cannot serve {quoted(self.host)} without tokens: it is not a loopback address",
+                hint="mreg token NAME --role writer -q >> FILE; mreg serve --token-file FILE",
             )
 
     @property

@@ -20,7 +20,7 @@ from mreg.server.schemas import responses
 
 router = APIRouter(tags=["stages and policies"])
 
-Target = Annotated[str, Query(description="A stage, or an alias that the policy has a rule for.")]
+Target = Annotated[str, Query(description="A stage, or an alias with a rule in the policy.")]
 PolicyDocument = Annotated[
     dict[str, Any],
     InBody(
@@ -35,23 +35,23 @@ class Transition(Body):
     """A transition to a stage."""
 
     stage: str = Field(examples=["Production"])
-    archive_existing: bool = Field(True, description="archive the version that is there")
-    reason: str = Field("", description="for the audit trail")
-    override: str = Field("", description="why the policy is overridden, if it allows overrides (audited)")
+    archive_existing: bool = Field(True, description="Archive the version that is in the stage.")
+    reason: str = Field("", description="Reason for the audit trail.")
+    override: str = Field("", description="Reason for overriding the policy, if it allows overrides (audited).")
 
 
 class Approval(Body):
     """An approval."""
 
-    stage: str = "Production"
-    comment: str = ""
+    stage: str = Field(default="Production", description="A stage, or an alias with a rule in the policy.")
+    comment: str = Field(default="", description="Comment for the audit trail.")
 
 
 class Rejection(Body):
     """A rejection with its reason."""
 
-    stage: str = "Production"
-    reason: str = Field(min_length=1, examples=["biased"])
+    stage: str = Field(default="Production", description="A stage, or an alias with a rule in the policy.")
+    reason: str = Field(min_length=1, description="Reason for the audit trail.", examples=["biased"])
 
 
 @router.post("/models/{model}/versions/{version}/transition", responses=responses(schemas.StageChange))
@@ -73,7 +73,7 @@ def transition(version: Version, body: Transition, registry: RegistryOf) -> JSON
 def plan(
     version: Version,
     registry: RegistryOf,
-    stage: Annotated[str | None, Query(description="The stage; else the next one of the road.")] = None,
+    stage: Annotated[str | None, Query(description="Target stage (default: the next stage).")] = None,
     archive_existing: bool = True,
 ) -> JSONResponse:
     """Preview a transition: its effects, and the gates and approvals that block it; changes nothing."""

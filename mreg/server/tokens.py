@@ -31,6 +31,8 @@ FILE_BYTES = 2 << 20
 SETTLED_SECONDS = 2.0
 """A file with a more recent change is read again: it can change once more without a new time stamp."""
 
+LINE_HINT = "write NAME ROLE sha256:DIGEST, as printed by mreg token NAME --role ROLE"
+
 _LOG = logging.getLogger("mreg.server")
 
 
@@ -60,25 +62,22 @@ def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
             continue
         where = f"{place}, line {number}"
         if len(words) != 3:
-            raise BadInput(
-                f"{where} is no token", hint="write NAME ROLE sha256:DIGEST, which mreg token NAME --role ROLE prints"
-            )
+            raise BadInput(f"{where}: invalid token", hint=LINE_HINT)
         try:
             role, digest = Role.parse(words[1]), Digest.parse(words[2])
         except BadInput as error:
             raise BadInput(
-                f"{where} is no token: its {'role' if 'role' in error.message else 'digest'} is none",
-                hint="write NAME ROLE sha256:DIGEST, which mreg token NAME --role ROLE prints",
+                f"{where}: invalid {'role' if 'role' in error.message else 'digest'}", hint=LINE_HINT
             ) from None
         tokens.append(Token(name=_checked_name(words[0]), role=role, digest=digest))
         if len(tokens) > TOKENS_LIMIT:
-            raise BadInput(f"{place} has more than {TOKENS_LIMIT} tokens")
+            raise BadInput(f"{place} has too many tokens: the maximum is {TOKENS_LIMIT}")
     for key, values in (
         ("name", [token.name for token in tokens]),
         ("digest", [token.digest.value for token in tokens]),
     ):
         if len(set(values)) != len(values):
-            raise BadInput(f"{place} has a {key} twice")
+            raise BadInput(f"{place}: repeated {key}")
     return tuple(tokens)
 
 
@@ -152,18 +151,20 @@ class TokenFile:
             text = data.decode()
         except FileNotFoundError:
             raise NotFound(
-                f"the token file {quoted(self._path)} does not exist", hint="mreg token NAME --role writer -q >> FILE"
+                f"token file {quoted(self._path)} not found", hint="mreg token NAME --role writer -q >> FILE"
             ) from None
         except (OSError, UnicodeDecodeError) as error:
             raise Unavailable(f"cannot read the token file {quoted(self._path)}: {error}") from error
         if len(data) > FILE_BYTES:
-            raise BadInput(f"the token file {quoted(self._path)} is larger than {FILE_BYTES} bytes")
+            raise BadInput(f"the token file {quoted(self._path)} is too large: the maximum is {FILE_BYTES} bytes")
         regular = stat.S_ISREG(status.st_mode)
         if regular:
             self._check_writers(status)
         tokens = parse_tokens(text, self._path)
         if not tokens:
-            raise BadInput(f"{quoted(self._path)} has no tokens", hint="mreg token NAME --role writer -q >> FILE")
+            raise BadInput(
+                f"the token file {quoted(self._path)} has no tokens", hint="mreg token NAME --role writer -q >> FILE"
+            )
         self._tokens = tokens
         self._roles = {token.digest.value: token.role for token in tokens}
         self._read_once = not regular  # a pipe cannot be read twice
@@ -175,11 +176,11 @@ class TokenFile:
         warning = ""
         if os.name == "posix" and status.st_mode & stat.S_IWOTH:
             raise Unavailable(
-                f"cannot trust the token file {quoted(self._path)}: every user may write to it",
+                f"cannot trust the token file {quoted(self._path)}: every user can write to it",
                 hint=f"chmod o-w {self._path}",
             )
         if os.name == "posix" and status.st_mode & stat.S_IWGRP:
-            warning = f"its group may write to the token file {self._path}: chmod g-w {self._path}"
+            warning = f"the group of the token file {self._path} can write to it: chmod g-w {self._path}"
         elif status.st_uid not in (own, 0):
             warning = f"the token file {self._path} belongs to user {status.st_uid}, not to the server or root"
         if warning and warning != self._warned:
@@ -215,5 +216,5 @@ def _digest(secret: str) -> Digest:
 
 def _checked_name(name: str) -> str:
     if len(name.split()) != 1 or any(mark in name for mark in "#;"):
-        raise BadInput(f"{quoted(name)} is no name for a token", hint="use a word without '#' and ';'")
+        raise BadInput(f"invalid token name {quoted(name)}", hint="use a word without '#' and ';'")
     return check_line("token's name", name)

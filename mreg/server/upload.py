@@ -48,21 +48,22 @@ UPLOADS = ConcurrencyLimit("uploads", 64)
 """Each upload holds an open file and a few megabytes."""
 
 FILE_FIELD = "model_file"
+FORM_HINT = f"send multipart/form-data with the file in the part {FILE_FIELD}"
 TEXTS = ("run_id", "experiment_id", "description", "stage", "parent", "format", "checksum")
 MAPPINGS = ("metrics", "parameters", "tags", "data")
 FIELDS = (*WELL_KNOWN, *TEXTS, *MAPPINGS, "aliases")
 CHECKSUM_HEADER = "x-checksum-sha256"
 
 _DESCRIPTIONS = {
-    "stage": "The stage to enter at once.",
-    "parent": "The version it was made from, such as base@1.",
-    "format": "What the content is; else told from it.",
-    "checksum": "sha256: and the hex digits that the file must have.",
-    "metrics": "Metrics as a JSON object of numbers; keys of nested objects are joined by dots.",
+    "stage": "Stage of the new version (default: None).",
+    "parent": "Parent version, such as base@1.",
+    "format": "Format of the artifact (default: detected).",
+    "checksum": "Expected digest of the file: sha256: and 64 hexadecimal digits.",
+    "metrics": "Metrics, as a JSON object of numbers; keys of nested objects are joined by dots.",
     "parameters": "Parameters, as a JSON object.",
-    "tags": "Tags, as a JSON object of texts.",
-    "data": "What it was made from, as a JSON object of addresses.",
-    "aliases": "Aliases to set, with commas between.",
+    "tags": "Tags, as a JSON object of strings.",
+    "data": "Training data, as a JSON object of URLs.",
+    "aliases": "Aliases to set, separated by commas.",
 }
 _SCHEMAS = {
     name: {"type": "string", "description": _DESCRIPTIONS.get(name, "")} for name in (*TEXTS, *MAPPINGS, "aliases")
@@ -75,7 +76,7 @@ REQUEST: dict[str, Any] = {
             "in": "header",
             "required": False,
             "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-            "description": "The hex digits of the SHA-256 that the file must have.",
+            "description": "Expected SHA-256 of the file in hexadecimal digits.",
         },
     ],
     "requestBody": {
@@ -131,7 +132,7 @@ class Form:
                 },
             )
         except FormParserError as error:
-            raise BadInput(f"the body can't be read: {error}") from None
+            raise BadInput(f"invalid form: {error}", hint=FORM_HINT) from None
 
     def feed(self, data: bytes) -> None:
         """Parse the next bytes of the body.
@@ -143,7 +144,7 @@ class Form:
         try:
             self._parser.write(data)
         except FormParserError as error:
-            raise BadInput(f"the body is no form: {error}", hint=f"curl -F {FILE_FIELD}=@model.pkl") from None
+            raise BadInput(f"invalid form: {error}", hint=FORM_HINT) from None
 
     def finish(self) -> str:
         """Check that the body is complete, and return the name of the file.
@@ -152,9 +153,9 @@ class Form:
             BadInput: The body is incomplete or has no file.
         """
         if not self._ended:
-            raise BadInput("the form ends in the middle", hint="send it again")
+            raise BadInput("the form is incomplete", hint="upload again")
         if self.file_name is None:
-            raise BadInput(f"the form has no file {FILE_FIELD}", hint=f"curl -F {FILE_FIELD}=@model.pkl")
+            raise BadInput(f"the form has no part {FILE_FIELD}", hint=FORM_HINT)
         return self.file_name
 
     def _begin(self) -> None:
@@ -173,7 +174,7 @@ class Form:
     def _count_headers(self, more: int) -> None:
         self._headers_size += more
         if self._headers_size > PART_HEADERS_BYTES:
-            raise BadInput(f"a part of the form has more than {PART_HEADERS_BYTES} bytes of headers")
+            raise BadInput(f"the headers of a part are too large: the maximum is {PART_HEADERS_BYTES} bytes")
 
     def _header_end(self) -> None:
         if self._header.lower() == b"content-disposition":
@@ -185,12 +186,10 @@ class Form:
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         if self._name == FILE_FIELD:
             if self.file_name is not None:
-                raise BadInput(
-                    f"the form has the file {FILE_FIELD} twice", hint="a version is one file; send a folder as one"
-                )
+                raise BadInput(f"repeated part {FILE_FIELD}", hint="upload one file; pack a folder into an archive")
             self.file_name = options.get(b"filename", b"").decode("utf-8", "replace") or "model"
         elif self._name in self.fields:
-            raise BadInput(f"the field {quoted(self._name)} is given twice")
+            raise BadInput(f"repeated field {quoted(self._name)}", hint="send it once")
         else:
             check_field(self._name)
 
@@ -200,7 +199,7 @@ class Form:
             return
         self._size += end - start
         if self._size > FIELDS_BYTES:
-            raise BadInput(f"the fields of the form are larger than {FIELDS_BYTES} bytes")
+            raise BadInput(f"the fields of the form are too large: the maximum is {FIELDS_BYTES} bytes")
         self._data += data[start:end]
 
     def _part_end(self) -> None:
@@ -209,7 +208,7 @@ class Form:
         try:
             self.fields[self._name] = self._data.decode()
         except UnicodeDecodeError:
-            raise BadInput(f"the field {quoted(self._name)} is no UTF-8") from None
+            raise BadInput(f"the field {quoted(self._name)} is not valid UTF-8") from None
 
     def _end(self) -> None:
         self._ended = True
@@ -225,8 +224,8 @@ def check_field(name: str) -> None:
         near = nearest(name, FIELDS, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise BadInput(
-            f"an upload has no field {quoted(name)}",
-            hint=f'{hint}other metrics go into the field metrics: {{"auc": 0.97}}',
+            f"unknown field {quoted(name)}",
+            hint=f'{hint}send other metrics in the field metrics: {{"auc": 0.97}}',
         )
 
 
@@ -246,7 +245,7 @@ def metadata_of(fields: dict[str, str]) -> tuple[VersionMetadata, tuple[str, ...
     for name in WELL_KNOWN:
         if fields.get(name):
             if name in metrics:
-                raise BadInput(f"the metric {name} is given twice")
+                raise BadInput(f"repeated metric {name}", hint="send it once")
             metrics[name] = parse_metric(name, fields[name])
     parameters = parameters_in(documents["parameters"], "the field parameters") if "parameters" in documents else {}
     texts = {name: texts_in(documents[name], f"the field {name}") for name in ("tags", "data") if name in documents}
@@ -268,7 +267,7 @@ def metadata_of(fields: dict[str, str]) -> tuple[VersionMetadata, tuple[str, ...
 async def receive_upload(
     request: Request, registry: LocalRegistry, model: ModelName
 ) -> tuple[ModelVersion, tuple[str, ...]]:
-    """Return the version that an upload becomes, and notes about metrics that were skipped.
+    """Receive an upload and return its version, and notes about metrics that were skipped.
 
     Raises:
         NotFound: The model does not exist; detected before the body is read.
@@ -277,7 +276,7 @@ async def receive_upload(
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise Refused(415, "no_form", "an upload is multipart/form-data", hint=f"curl -F {FILE_FIELD}=@model.pkl")
+        raise Refused(415, "no_form", "an upload must be multipart/form-data", hint=FORM_HINT)
     query = _query(request)
     checksum = _checksum(request.headers.get(CHECKSUM_HEADER), "the header X-Checksum-Sha256")
     await run_sync(registry.model, model)
@@ -295,9 +294,7 @@ async def receive_upload(
                 metadata, notes = metadata_of(fields)
                 for expected in (checksum, in_form):
                     if expected and upload.digest() != expected:
-                        raise BadInput(
-                            f"the file that came is {upload.digest()}, and was to be {expected}", hint="send it again"
-                        )
+                        raise BadInput(f"expected {expected}, got {upload.digest()}", hint="upload the file again")
                 version = registry.push_upload(
                     upload,
                     file_name,
@@ -316,7 +313,7 @@ def _query(request: Request) -> dict[str, str]:
     for name, value in request.query_params.multi_items():
         check_field(name)
         if name in values:
-            raise BadInput(f"the field {quoted(name)} is given twice")
+            raise BadInput(f"repeated field {quoted(name)}", hint="send it once")
         values[name] = value
     return values
 
@@ -324,7 +321,7 @@ def _query(request: Request) -> dict[str, str]:
 def _merged(query: dict[str, str], fields: dict[str, str]) -> dict[str, str]:
     for name in query:
         if name in fields:
-            raise BadInput(f"the field {quoted(name)} is given twice: in the form and in the query")
+            raise BadInput(f"repeated field {quoted(name)}: in the form and in the query", hint="send it once")
     return {**query, **fields}
 
 
@@ -334,7 +331,7 @@ def _checksum(text: str | None, where: str) -> Digest | None:
     try:
         return Digest.sha256(text.lower())
     except BadInput:
-        raise BadInput(f"{where} is no SHA-256", hint="write its 64 hex digits") from None
+        raise BadInput(f"{where} is not a valid SHA-256", hint="send 64 hexadecimal digits") from None
 
 
 async def _feed(request: Request, form: Form) -> None:
@@ -355,7 +352,7 @@ async def _feed(request: Request, form: Form) -> None:
             await parsing
         await run_sync(form.feed, b"".join(parts))
     except ClientDisconnect:
-        raise Refused(400, "cut", "the upload was cut") from None
+        raise Refused(400, "cut", "the upload was interrupted") from None
     finally:
         if parsing is not None and not parsing.done():  # the thread must not write to a closed upload
             with anyio.CancelScope(shield=True), suppress(MregError):

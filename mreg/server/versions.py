@@ -33,12 +33,12 @@ router = APIRouter(tags=["versions"])
 
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The bytes.",
+        "description": "The file.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     },
-    206: {"description": "A range of them."},
-    304: {"description": "The client has them already."},
-    416: {"description": "The range lies beyond them."},
+    206: {"description": "A range of the file."},
+    304: {"description": "The client has the current file."},
+    416: {"description": "The range is beyond the end of the file."},
 }
 
 
@@ -95,8 +95,8 @@ def edit_version(version: Version, body: VersionChanges, registry: RegistryOf) -
 def delete_version(
     version: Version,
     registry: RegistryOf,
-    force: Annotated[bool, Query(description="Also from Staging or Production, or with an alias.")] = False,
-    dry_run: Annotated[bool, Query(description="Say what would go, and delete nothing.")] = False,
+    force: Annotated[bool, Query(description="Delete a version in use, too.")] = False,
+    dry_run: Annotated[bool, Query(description="Return the result, and delete nothing.")] = False,
     override: Override = "",
 ) -> JSONResponse:
     """Delete a version; the history stays, and its number is never reused."""

@@ -27,7 +27,7 @@ class Bundle(TypedDict):
     tags: Annotated[dict[str, str], "text by key"]
     directions: Annotated[dict[str, Direction], "`higher` or `lower` by metric"]
     primary_metric: Annotated[str | None, "primary metric that was set on the model, or null"]
-    versions: Annotated[list[dict[str, Any]], "by number, as in the bundle: see [format.md](format.md)"]
+    versions: Annotated[list[dict[str, Any]], "by number, as in the bundle: see [On-disk format](format.md#bundle)"]
     event_count: Annotated[int, "number of events"]
     blob_count: Annotated[int, "number of blobs"]
     size_bytes: Annotated[int, "size of all blobs"]

@@ -83,7 +83,7 @@ def test_every_byte_counts_but_those_of_the_members(place: int) -> None:
 @pytest.mark.parametrize("path", [".", "pipe", "/dev/zero"])
 def test_only_a_file_is_read(path: str) -> None:
     os.mkfifo("pipe")
-    with pytest.raises(BadInput, match="is no file"):
+    with pytest.raises(BadInput, match="is not a file"):
         TarReader(path)
 
 

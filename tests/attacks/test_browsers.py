@@ -3,18 +3,13 @@
 # ruff: noqa: F811  (fixtures are imported)
 from __future__ import annotations
 
-import json
 import os
-import re
-import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
 from tests.server.conftest import Serve, Served, Tokens, serve, server, tokens  # noqa: F401
 
 FOREIGN_REFERERS = [
@@ -134,20 +129,3 @@ def test_reading_changes_nothing_and_sets_no_cookie(server: Served) -> None:
             assert server.get(url, headers={override: "DELETE"}).status_code < 500
         assert server.get(f"{url}?_method=DELETE").status_code < 500
     assert content() == before
-
-
-def test_the_curl_lines_of_the_readme_work_as_they_stand(serve: Serve) -> None:
-    assert shutil.which("curl")
-    server = serve()
-    Path("model.pkl").write_bytes(b"one")
-    Path("better.pkl").write_bytes(b"two")
-    lines = re.findall(r"^curl .*127\.0\.0\.1:8000.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert len(lines) >= 12
-    for line in lines:
-        command = line.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}").replace("curl ", "curl -sS -f ", 1)
-        done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, (line, done.stderr)
-        if "-o" not in line.split() and "-OJ" not in line:
-            assert json.loads(done.stdout) is not None, line
-    assert Path("best.pkl").read_bytes() == b"one"
-    assert [one["version"] for one in server.get("/models/classifier").json()["versions"]] == [2, 1]

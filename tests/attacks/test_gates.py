@@ -92,7 +92,7 @@ def test_the_refusal_names_who_may_and_what_to_run(guarded: As) -> None:
     done = guarded("ada", "archive", "m@2")
     assert (done.code, done.err) == (
         5,
-        "error: cannot take m@2 out of Production: the policy reserves this to lead\n"
+        "error: cannot take m@2 out of Production: the policy allows this only to lead\n"
         "  promote another version in its place, or ask lead: mreg archive m@2\n",
     )
     apply(guarded, override=True)
@@ -302,7 +302,7 @@ REFUSED = (
     "error: m@4 does not pass a gate of Production\n"
     "  accuracy >= production.accuracy: accuracy 0.61, and production.accuracy = 0.6 of m@1, production.accuracy = "
     "0.95 of m@3, which left Production without a rejection\n"
-    "  to compare no longer with m@3, ask lead to reject it: mreg reject m@3 --reason REASON\n"
+    "  to exclude m@3 from the comparison, ask lead to reject it: mreg reject m@3 --reason REASON\n"
 )
 
 
@@ -355,7 +355,7 @@ def test_if_a_rule_names_no_approvers_anyone_can_reject_a_rolled_back_version(ro
     strict("[]", rolled_back)
     assert rolled_back("ada", "rollback", "m", "--to", "m@1").code == 0
     done = rolled_back("ada", "promote", "m@4", "--to", "production")
-    assert "  to compare no longer with m@3, reject it: mreg reject m@3 --reason REASON\n" in done.err
+    assert "  to exclude m@3 from the comparison, reject it: mreg reject m@3 --reason REASON\n" in done.err
     for number in (3, 2):
         assert rolled_back("ada", "reject", f"m@{number}", "--reason", "leaked labels").code == 0
     assert rolled_back("ada", "promote", "m@4", "--to", "production").code == 0

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mreg.domain.model import Source
+from mreg.files import user_text
 from mreg.registry import git_changes
 from mreg.registry.capture import actor, begin_capture, environment
 from mreg.registry.git import find_repository
@@ -585,7 +586,7 @@ def test_a_repository_of_another_user_is_not_asked_unless_the_user_allows_it(
     monkeypatch.setattr(os, "geteuid", lambda: other)
     source = captured()
     assert (source.git_branch, source.git_dirty) == ("main", None)
-    assert f"{repository} belongs to user {other - 1}" in notes()[0]
+    assert f"{repository} belongs to {user_text(other - 1)}" in notes()[0]
     config = Path.home() / ".gitconfig"
     for allowed, answer in ((repository, True), ("*", True), ("/other", None)):
         config.write_text(f"[safe]\n\tdirectory = {allowed}\n")

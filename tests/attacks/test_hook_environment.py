@@ -104,15 +104,15 @@ def test_the_mreg_commands_of_a_hook_find_the_same_registry(pushed: Mreg) -> Non
 @pytest.mark.parametrize(
     ("documents", "words"),
     [
-        ([{"stage": "Production", "command": ["a"], "env": ["TOKEN=x"]}], "must list names of variables"),
-        ([{"stage": "Production", "command": ["a"], "env": {"TOKEN": "x"}}], "env of a hook must be a list of texts"),
-        ([{"stage": "Production", "webhook": "https://x", "env": ["TOKEN"]}], "is for a command"),
+        ([{"stage": "Production", "command": ["a"], "env": ["TOKEN=x"]}], "invalid variable name 'TOKEN=x' in env"),
+        ([{"stage": "Production", "command": ["a"], "env": {"TOKEN": "x"}}], "env of a hook must be a list of strings"),
+        ([{"stage": "Production", "webhook": "https://x", "env": ["TOKEN"]}], "env applies only to a command"),
         (
             [
                 {"stage": "Production", "command": ["a"], "env": ["KEY"]},
                 {"stage": "Production", "webhook": "https://x", "secret_env": "KEY"},
             ],
-            "env of the hook a names KEY, which is the secret_env of x",
+            "env of the hook a lists KEY, the secret_env of the hook x",
         ),
     ],
 )

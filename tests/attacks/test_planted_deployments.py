@@ -268,7 +268,7 @@ def test_deployments_that_hold_are_run_a_bounded_number_at_a_time(pushed: Mreg) 
         planter.row(planter.entered(), number + 1)
     done = pushed("tag", "junk@1", "a=b")
     assert [row["status"] for row in planter.rows()] == ["deployed"] * OPEN_LIMIT + ["pending"] * 5
-    assert "more deployments of the hook deploy wait; to run them: mreg deploy --pending\n" in done.err
+    assert "more deployments of the hook deploy are pending; to run them: mreg deploy --pending\n" in done.err
 
 
 # Which catalog
@@ -288,7 +288,10 @@ def test_hooks_do_not_run_for_a_catalog_that_the_profile_does_not_name(
     ):
         done = pushed(*words)
         assert (done.code, said()) == (0, [])
-        assert "the hooks of the profile prod do not run: it does not name the store of MREG_CATALOG\n" in done.err
+        assert (
+            "the hooks of the profile prod do not run: the catalog or the artifacts come from MREG_CATALOG\n"
+            in done.err
+        )
     assert [row["status"] for row in planter.rows()] == ["pending"]
     monkeypatch.delenv("MREG_CATALOG")
     notes: list[str] = []
@@ -312,7 +315,7 @@ def test_a_profile_that_names_no_catalog_runs_hooks_for_its_own_changes_alone(pu
     planter.row(planter.entered())
     done = pushed("deploy", "--pending")
     assert (done.code, said()) == (0, [])
-    assert "of the hook deploy do not run: the profile prod names no catalog\n" in done.err
+    assert "deployments of the hook deploy are not run: the profile prod has no catalog\n" in done.err
     pushed("promote", "classifier@2", "--to", "production")
     assert said() == ["version.stage_changed classifier@2 Production"]
     assert pushed("deploy", "classifier@2").code == 0
@@ -347,7 +350,7 @@ def test_deploy_of_a_version_whose_event_was_edited_is_refused(pushed: Mreg) -> 
         planter.raw.execute("UPDATE events SET actor = 'another' WHERE seq = ?", (planter.entered().seq,))
     done = pushed("deploy", "classifier@1")
     assert (done.code, said(), planter.rows()) == (1, [], [])
-    assert "the hook deploy is not run for classifier@1: " in done.err
+    assert "cannot run the hook deploy for classifier@1: " in done.err
 
 
 def test_deployments_shows_no_stage_that_is_none(pushed: Mreg) -> None:

@@ -59,7 +59,7 @@ def test_a_clone_can_not_send_a_model_to_a_bucket(project: Path, place: Place, m
     done = attack("push", "model.pkl", "-n", "x")
     assert done.code == 2
     assert done.err.decode() == (
-        f"error: {file}, line 2: this project file names the artifacts {place.url}, and you have not allowed that\n"
+        f"error: {file}, line 2: the project file sets artifacts to {place.url}, and this folder is not trusted\n"
         f"  mreg trust {project}\n"
     )
     assert place.keys() == []
@@ -86,7 +86,7 @@ COMMANDS = [
 def test_every_command_refuses_a_store_outside_the_folder(project: Path, command: Mreg, words: list[str]) -> None:
     say(project, STORES["both"])
     done = command(*words)
-    assert (done.code, "you have not allowed that" in done.err, "mreg trust" in done.err) == (2, True, True), done
+    assert (done.code, "this folder is not trusted" in done.err, "mreg trust" in done.err) == (2, True, True), done
     assert done.out == ""
 
 
@@ -123,7 +123,7 @@ def test_a_store_that_a_profile_of_the_user_names_is_allowed(project: Path) -> N
     # The bucket of that name at AWS, or at another endpoint, may be somebody else's.
     for text in ("artifacts: s3://models/x\n", "profile: minio\nartifacts: s3://team/x\n"):
         say(project, text)
-        with pytest.raises(BadProfile, match="you have not allowed"):
+        with pytest.raises(BadProfile, match="this folder is not trusted"):
             load_profile()
 
 
@@ -131,7 +131,7 @@ def test_halves_of_two_stores_of_the_user_are_no_store_of_the_user(project: Path
     # With the catalog of one and the artifacts of the other, gc would take every artifact for garbage.
     user_file("profiles:\n  a: {artifacts: 's3://team/a'}\n  b: {artifacts: 's3://team/b'}\n")
     say(project, "catalog: s3://team/a/catalog.db\nartifacts: s3://team/b\n")
-    with pytest.raises(BadProfile, match="you have not allowed"):
+    with pytest.raises(BadProfile, match="this folder is not trusted"):
         load_profile()
 
 
@@ -189,14 +189,14 @@ def test_trust_holds_for_this_folder_and_these_values_alone(project: Path, comma
         "profile: local\nartifacts: s3://bucket/x\n",
     ):
         say(project, text)
-        with pytest.raises(BadProfile, match="you have not allowed"):
+        with pytest.raises(BadProfile, match="this folder is not trusted"):
             load_profile()
     say(project, "artifacts: s3://bucket/x\n")
     copy = project.parent / "copy"
     project.rename(copy)
     project.symlink_to(copy)
     os.chdir(project)
-    with pytest.raises(BadProfile, match="you have not allowed"):
+    with pytest.raises(BadProfile, match="this folder is not trusted"):
         load_profile()
 
 

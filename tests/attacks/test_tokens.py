@@ -158,12 +158,12 @@ def test_a_token_file_that_others_may_write_to_is_refused_or_told(process: Mreg,
     file.chmod(0o602)
     done: Done = process("serve", "--token-file", str(file))
     assert done.code == 8
-    assert "every user may write to it" in done.err
+    assert "every user can write to it" in done.err
     assert f"chmod o-w {file}" in done.err
     heard: list[str] = []
     file.chmod(0o660)
     TokenFile(str(file), heard.append)
-    assert heard == [f"its group may write to the token file {file}: chmod g-w {file}"]
+    assert heard == [f"the group of the token file {file} can write to it: chmod g-w {file}"]
     if os.geteuid() == 0:
         heard.clear()
         file.chmod(0o600)
@@ -176,7 +176,7 @@ def test_a_token_file_is_bounded_and_a_pipe_is_read_once(tmp_path: Path) -> None
     file = tmp_path / "tokens"
     line = new_token("ci", Role.READER).token.line
     file.write_text(f"{line}\n" + "#" * (2 << 20))
-    with pytest.raises(BadInput, match="is larger than"):
+    with pytest.raises(BadInput, match="is too large"):
         TokenFile(str(file), print)
     with pytest.raises(NotFound):
         TokenFile(str(tmp_path / "none"), print)

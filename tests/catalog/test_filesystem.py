@@ -87,9 +87,9 @@ def test_a_file_that_was_made_elsewhere_is_changed_when_it_comes_there(
     busy.execute("BEGIN")
     busy.execute("SELECT * FROM models")
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
-    with pytest.raises(mreg.Conflict, match="with a log that machines can't share, and is in use") as caught:
+    with pytest.raises(mreg.Conflict, match=r"is in use on .*, with a log that machines cannot share") as caught:
         sqlite.SqliteDatabase(path, busy_seconds=0.2).read(count)
-    assert caught.value.hint == "end the other commands on it, then try again"
+    assert caught.value.hint == "stop the other commands that use it, then try again"
     busy.close()
     with mreg.open_registry(catalog=str(path)) as registry:
         assert len(registry.models()) == 1

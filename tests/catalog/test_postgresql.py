@@ -62,8 +62,8 @@ DAMAGES = {
     "a table is gone": ("DROP TABLE mreg.events CASCADE", "the table events is missing"),
     "a small table is gone": ("DROP TABLE mreg.removals", "the table removals is missing"),
     "a column is gone": ("ALTER TABLE mreg.versions DROP COLUMN run_id CASCADE", "the column run_id of versions"),
-    "the schema's number is gone": ("DELETE FROM mreg.catalog", "has nothing in its table catalog"),
-    "the table of the number is gone": ("DROP TABLE mreg.catalog", "lacks its table catalog"),
+    "the schema's number is gone": ("DELETE FROM mreg.catalog", "has an empty table catalog"),
+    "the table of the number is gone": ("DROP TABLE mreg.catalog", "has no table catalog"),
     "a row is in the way": (
         "ALTER TABLE mreg.models ADD CONSTRAINT none CHECK (name <> 'm') NOT VALID",
         "is not enforced",
@@ -297,9 +297,9 @@ def test_the_numbers_of_old_writes_are_forgotten(opened: Opened) -> None:
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("postgresql://postgres@127.0.0.1:1/mreg", "can't be used"),
-        ("postgresql://postgres@nowhere.invalid/mreg", "can't be used"),
-        ("postgresql:///nothing?host=/nowhere", "can't be used"),
+        ("postgresql://postgres@127.0.0.1:1/mreg", "cannot use the catalog"),
+        ("postgresql://postgres@nowhere.invalid/mreg", "cannot use the catalog"),
+        ("postgresql:///nothing?host=/nowhere", "cannot use the catalog"),
         ("postgresql://postgres@127.0.0.1:1/mreg", "Connection refused"),
         (
             "postgresql://postgres@127.0.0.1:1,127.0.0.2:2/mreg",
@@ -329,7 +329,7 @@ def test_a_server_that_is_not_there_is_told_soon(
         ("postgresql:///x?connect_timeout=abc", "connect_timeout"),
         ("postgresql:///x?sslmode=bogus", "invalid sslmode value"),
         ("postgresql:///x?target_session_attrs=bogus", "invalid target_session_attrs value"),
-        ("postgresql://host:port/x", "the catalog postgresql://host:port/x can't be used"),
+        ("postgresql://host:port/x", "cannot use the catalog postgresql://host:port/x"),
         ("postgresql://127.0.0.1:99999/x", "99999"),
         ("postgresql://[::1/x", "IPv6"),
         ("postgres://u@h/x", "write postgresql://"),
@@ -357,7 +357,7 @@ def test_the_check_of_a_profile_tells_who_may_not_write(
     postgresql.sql(f"CREATE ROLE {role} LOGIN", database=name_of(url))
     monkeypatch.setenv("MREG_CATALOG", postgresql.url(name_of(url), role))
     done = command("profile", "check")
-    assert (done.code, "this role may make none" in done.err) == (8, True), done
+    assert (done.code, "this role cannot create it" in done.err) == (8, True), done
     with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("n")
     postgresql.sql(
@@ -411,7 +411,7 @@ def test_a_message_has_the_words_of_the_server(url: str, postgresql: PostgresqlS
         opened(f"{url}{'&' if '?' in url else '?'}options=-c%20default_transaction_read_only%3Don").write(add_event)
     for raised, words in (
         ("USING ERRCODE = 'disk_full', DETAIL = 'quota of lab', HINT = 'Ask Ada.'", "the server's disk is full; the server says: no more; quota of lab; Ask Ada"),
-        ("USING ERRCODE = 'insufficient_privilege'", "permission is refused; the server says: no more"),
+        ("USING ERRCODE = 'insufficient_privilege'", "permission denied; the server says: no more"),
         ("USING ERRCODE = 'io_error'", "the server failed; the server says: no more"),
         ("USING ERRCODE = 'check_violation', DETAIL = E'\\x1b[2J\\npassword=hunter2 x'", r"says: no more; \x1b[2J password=*** x"),
     ):  # fmt: skip

@@ -144,8 +144,8 @@ def test_every_connection_follows_a_file_that_takes_the_place_of_the_catalog(
 def test_no_thread_takes_a_catalog_that_is_gone_for_an_empty_one(database: SqliteDatabase, path: Path) -> None:
     assert database.read(count) == 1  # one connection is open, a second thread would open another
     shutil.rmtree(path.parent)
-    gone = f"the catalog {path} is gone since it was opened"
+    gone = f"the catalog {path} was removed after it was opened"
     assert _read_by_two(database) == [gone, gone]
-    with pytest.raises(Unavailable, match="is gone since it was opened"):
+    with pytest.raises(Unavailable, match="was removed after it was opened"):
         database.write(add_event)
     assert not path.exists()

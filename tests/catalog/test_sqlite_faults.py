@@ -22,6 +22,7 @@ from mreg.catalog.sqlite import SqliteDatabase
 from mreg.domain.events import first_broken
 from mreg.domain.names import ModelName
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
+from mreg.files import group_text, user_text
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -74,15 +75,15 @@ def folder(path: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], type[MregError], str]] = {
-    "not sqlite": (lambda path: path.write_text("x" * 5000), Corrupt, "the catalog {} is no SQLite file"),
-    "zero bytes": (lambda path: path.write_bytes(b""), Corrupt, "the catalog {} is empty, which no catalog ever is"),
+    "not sqlite": (lambda path: path.write_text("x" * 5000), Corrupt, "the catalog {} is not a SQLite file"),
+    "zero bytes": (lambda path: path.write_bytes(b""), Corrupt, "the catalog {} is damaged: the file is empty"),
     "cut": (cut, Corrupt, "the catalog {} is damaged: database disk image is malformed"),
     "pages overwritten": (overwrite_pages, Corrupt, "the catalog {} is damaged: database disk image is malformed"),
     "foreign": (foreign, Corrupt, "{} is a SQLite file, but not an mreg catalog"),
     "newer": (
         newer,
         Unavailable,
-        f"the catalog {{}} has schema {SCHEMA + 1}, newer than this mreg understands ({SCHEMA})",
+        f"the catalog {{}} has schema {SCHEMA + 1}, which is newer than this mreg supports ({SCHEMA})",
     ),
     "folder": (folder, Unavailable, "the catalog {} is a folder"),
 }
@@ -129,7 +130,7 @@ def test_a_link_to_nothing_and_a_file_in_the_way_are_told(tmp_path: Path) -> Non
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "file").write_text("x")
     for path, message in (
-        (tmp_path / "link", "is a link to nothing"),
+        (tmp_path / "link", "is a broken link"),
         (tmp_path / "file" / "catalog.db", "a part of its path is a file"),
     ):
         with pytest.raises(Unavailable, match=message):
@@ -142,7 +143,7 @@ def test_a_writer_that_waits_too_long_changes_nothing(path: Path) -> None:
     catalog = opened(path, busy_seconds=0.2)
     with pytest.raises(Conflict) as caught:
         register(catalog, "another")
-    assert caught.value.message == f"the catalog {path} is busy: others were writing for 0.2 s"
+    assert caught.value.message == f"the catalog {path} is busy: other processes were writing for 0.2 s"
     assert catalog.read(lambda reader: reader.model(ModelName("another"))) is None
     blocker.execute("ROLLBACK")
     blocker.close()
@@ -197,7 +198,9 @@ def test_a_catalog_that_may_not_be_written_can_be_read(path: Path, log: bool, mo
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     found = as_nobody(look)
     writer.close()
-    message = "cannot write catalog.db: it belongs to user 0 and group 0, and you are not in that group"
+    message = (
+        f"cannot write catalog.db: it belongs to {user_text(0)} and {group_text(0)}, and you are not in that group"
+    )
     assert found == [41 if log else 40, message]
 
 

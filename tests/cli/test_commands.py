@@ -220,22 +220,22 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["list", "--limit", "0"], 2, None),
         (["list", "--limit", "x"], 2, None),
         (["show", "a@@1"], 2, None),
-        (["show", "nobody"], 4, "error: there is no model 'nobody'\n  mreg list shows the models there are\n"),
-        (["show", "classifier@9"], 4, "error: classifier has no version 9\n  mreg show classifier lists its versions\n"),
-        (["promote", "classifier@1", "--to", "prod"], 2, "error: 'prod' is no stage\n  did you mean Production?\n"),
+        (["show", "nobody"], 4, "error: model 'nobody' not found\n  list the models: mreg list\n"),
+        (["show", "classifier@9"], 4, "error: classifier has no version 9\n  list the versions: mreg show classifier\n"),
+        (["promote", "classifier@1", "--to", "prod"], 2, "error: invalid stage 'prod'\n  did you mean Production?\n"),
         (["promote", "classifier@1"], 2, "error: confirmation required: archive classifier@1 and take it out of Production?\n  not a terminal: add --yes to confirm\n"),
         (["delete", "classifier@2"], 1, "error: classifier@2 has the alias champ\n  mreg alias classifier --remove champ, or delete with --force\n"),
         (["delete", "classifier@2", "--force"], 2, "error: confirmation required: delete classifier@2, in use (classifier@2: champ), for good?\n  not a terminal: add --yes to confirm\n"),
         (["delete", "classifier", "--yes"], 1, "error: classifier@1 is in Production\n  mreg archive classifier@1, or delete with --force\n"),
-        (["archive", "classifier"], 1, "error: classifier is a model, and this needs one version\n  say which: classifier@3, classifier@latest or classifier@staging\n"),
+        (["archive", "classifier"], 1, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
         (["push", "model.pkl", "-n", "c", "--metric", "auc"], 2, "error: 'auc' is no metric\n  write it as --metric name=value\n"),
         (["push", "model.pkl", "-n", "c", "--metric", "accuracy=1", "--accuracy", "1"], 2, "error: the metric 'accuracy' is given twice\n  give it once: by flag or in a file\n"),
-        (["push", "model.pkl", "-n", "c", "--accuracy", "nan"], 2, "error: the metric 'accuracy' can't be 'nan'\n  give a finite decimal number: --metric accuracy=0.95\n"),
+        (["push", "model.pkl", "-n", "c", "--accuracy", "nan"], 2, "error: invalid value of the metric 'accuracy': 'nan'\n  use a finite decimal number: --metric accuracy=0.95\n"),
         (["push", "nowhere.pkl"], 4, "error: 'nowhere.pkl' does not exist\n  check the path\n"),
         (["pull", "classifier", "3"], 2, "error: '3' reads like a version and stands where the destination does\n  mreg pull classifier@3; or, for a file of that name: mreg pull classifier ./3\n"),
         (["pull", "classifier@1", "no/where"], 4, None),
         (["pull", "classifier@1", "--stdout", "x"], 2, None),
-        (["register", "classifier"], 7, "error: the model 'classifier' exists already\n  mreg show classifier, or mreg edit classifier\n"),
+        (["register", "classifier"], 7, "error: model 'classifier' already exists\n  show it: mreg show classifier; change it: mreg edit classifier\n"),
         (["register", "a@3"], 2, "error: 'a@3' names a version, and this needs a model\n  write a\n"),
         (["rename", "classifier", "ranker"], 7, None),
         (["alias", "classifier@1", "latest"], 2, None),
@@ -243,7 +243,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["tag", "classifier"], 2, None),
         (["tag", "a=b"], 2, None),
         (["edit", "classifier"], 2, "error: nothing to change is given\n  mreg edit --help lists what can be changed\n"),
-        (["search", "accuracy > x"], 2, "error: metrics.accuracy is a number and can't be compared with 'x', at character 12 of the expression\n  accuracy > x\n             ^\n"),
+        (["search", "accuracy > x"], 2, "error: metrics.accuracy is a number and cannot be compared with 'x', at character 12 of the expression\n  accuracy > x\n             ^\n"),
         (["search", "--sort", "'x'"], 2, None),
         (["compare", "classifier", "1", "2", "3"], 2, None),
         (["history", "classifier", "--at", "yesterday"], 2, None),
@@ -251,7 +251,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["show", "classifier@1", "--plot", "accuracy"], 2, None),
         (["show", "classifier", "--plot", "acuracy"], 4, None),
         (["show", "classifier", "--plot-file", "x.pdf"], 2, None),
-        (["list", "--profile", "nobody"], 4, "error: there is no profile 'nobody' (--profile)\n  there are: local\n"),
+        (["list", "--profile", "nobody"], 4, "error: profile 'nobody' not found (--profile)\n  use one of: local\n"),
         (["list", "--config", "nowhere.yaml"], 4, None),
         (["completion", "tcsh"], 2, None),
         (["profile", "shw"], 2, "error: there is no command 'shw'\n  did you mean mreg profile show?\n"),
@@ -410,7 +410,7 @@ def test_a_rollback_goes_nowhere_new(story: Mreg) -> None:
     done = story("rollback", "classifier", "--to", "classifier@2")
     assert (done.code, done.err) == (
         1,
-        "error: classifier@2 was never in Production of classifier, so there is no way back to it\n"
+        "error: cannot roll back to classifier@2: it was never in Production of classifier\n"
         "  mreg promote classifier@2 --to Production\n",
     )
 
@@ -424,7 +424,7 @@ def test_a_folder_that_is_named_as_one_must_exist(story: Mreg) -> None:
 
 
 def test_a_version_against_itself_is_told(story: Mreg) -> None:
-    assert "both are classifier@1: there is nothing to compare" in story("compare", "classifier@1").err
+    assert "nothing to compare: both references are classifier@1" in story("compare", "classifier@1").err
 
 
 def test_an_empty_table_has_the_columns_of_a_full_one(command: Mreg) -> None:

@@ -7,15 +7,19 @@ import os
 import pty
 import re
 import select
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 from mreg.cli import app
+from mreg.cli.help import find_page, walk
+from mreg.cli.invocation import Invocation
 from mreg.cli.topics import TOPICS
 from mreg.results.profiles import KEYS
 from tests.conftest import ROOT, Mreg
@@ -90,6 +94,19 @@ def test_h_and_the_help_command_show_the_same(words: tuple[str, ...], command: M
     whole = command(*words, "--help")
     assert command(*words, "-h") == whole
     assert command("help", *words) == whole
+
+
+@pytest.mark.parametrize("words", [(), *ALL], ids=["mreg", *IDS])
+def test_the_examples_are_command_lines_that_mreg_accepts(words: tuple[str, ...]) -> None:
+    page = find_page(app.root_command(), list(words))
+    lines = "\n".join(page.examples).replace("\\\n", "").splitlines()
+    assert lines
+    for line in lines:
+        first, *typed = takewhile(lambda word: word not in (">", ">>", "|"), shlex.split(line))
+        assert first == "mreg"
+        command, rest = walk(app.root_command(), typed)
+        assert " ".join(["mreg", *typed]).startswith(page.name), line
+        command.make_context(page.name, rest, obj=Invocation()).close()
 
 
 def test_the_commands_are_grouped_under_headings(command: Mreg) -> None:

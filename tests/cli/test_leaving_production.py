@@ -127,8 +127,8 @@ def test_a_version_that_was_moved_after_the_question_stays(
     done = command(*words)
     assert (done.code, done.err) == (
         7,
-        "error: churn@1 was moved meanwhile: expected Production, got Archived\n"
-        "  look and try again: mreg show churn@1\n",
+        "error: churn@1 changed meanwhile: expected stage Production, got Archived\n"
+        "  check and try again: mreg show churn@1\n",
     )
     assert stages(churn) == ["Archived", "Production", "None"]
 
@@ -165,7 +165,7 @@ def test_a_model_that_changed_after_the_question_is_not_deleted(
     assert (done.code, done.err) == (
         7,
         "error: churn was not deleted: its versions, stages or aliases changed meanwhile\n"
-        "  look and try again: mreg show churn\n",
+        "  check and try again: mreg show churn\n",
     )
     assert churn.model("churn").version_count >= 3
     meanwhile(lambda: None)

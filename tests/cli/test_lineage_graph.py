@@ -78,5 +78,5 @@ def test_a_cycle_is_refused(family: Mreg) -> None:
     done = family("edit", "base@1", "--parent", "small@1")
     assert (done.code, done.err.splitlines()[0]) == (
         1,
-        "error: small@1 can't be the parent of base@1, from which it descends",
+        "error: small@1 cannot be the parent of base@1: it is a descendant",
     )

@@ -305,5 +305,5 @@ def test_times_without_a_zone_make_an_expression_longer_and_the_error_says_so() 
     with pytest.raises(BadInput) as caught:
         with_instants(text, lambda time: f"{time}T00:00:00Z")
     assert caught.value.message == (
-        "the search expression has 5595 characters with the zones of its times; the limit is 4000"
+        "the search expression has 5595 characters after zones were added to its times; the limit is 4000"
     )

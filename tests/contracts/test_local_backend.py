@@ -84,4 +84,4 @@ class TestLocalBackend(StagingContract):
         (tmp_path / "file").write_text("x")
         with pytest.raises(Unavailable) as caught:
             LocalBackend(tmp_path / "file").put_if_absent(key_of(b"x"), b"x")
-        assert "can't be made" in caught.value.message
+        assert "cannot create " in caught.value.message

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import shutil
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.pages import Page, problem, run, written
+from tests.docs.pages import Page, problem, run, short_home, written
 from tests.docs.servers import replacements
 from tests.servers import PostgresqlServer, S3Server
 
@@ -32,9 +30,7 @@ def main(names: list[str]) -> int:
 
         for name in names:
             page = Page(Path(name))
-            home = Path(f"/tmp/{random.randrange(1000):03}a")
-            stack.callback(shutil.rmtree, home, ignore_errors=True)
-            with pytest.MonkeyPatch.context() as monkeypatch:
+            with short_home() as home, pytest.MonkeyPatch.context() as monkeypatch:
                 for variable in [name for name in os.environ if name.startswith(("MREG_", "AWS_", "XDG_"))]:
                     monkeypatch.delenv(variable)
                 printed = run(page, home, replacements(page.needs, server, monkeypatch))

@@ -22,14 +22,20 @@ a server: ``bucket`` is an S3 server with an empty bucket ``ml-models``, ``postg
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
 import re
+import secrets
+import select
+import shutil
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -42,7 +48,7 @@ SHOWN_HOME = "/home/ada"
 ELLIPSIS = "…"
 
 _PARTS = re.compile(
-    r"^<!-- (?P<comment>setup|needs: |not run: |background)(?P<text>.*?)-->$"
+    r"^ *<!-- (?P<comment>setup|needs: |not run: |background)(?P<text>.*?)-->$"
     r"|^(?P<indent> *)```(?P<language>\w+)(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -54,6 +60,7 @@ _VOLATILE = (
     (r"\d+(\.\d+)?(ms|s)\b", "DURATION"),
     (r"\d+\.\d+\.\d+", "VERSION"),
     (r"pid\d+", "PID"),
+    (r"mreg_[\w-]{20,}", "TOKEN"),
 )
 """What differs from run to run, in text without white space."""
 
@@ -178,6 +185,18 @@ def equal(shown: Sequence[str], printed: Sequence[str]) -> bool:
     return re.fullmatch(pattern, _normalized(printed)) is not None
 
 
+@contextlib.contextmanager
+def short_home() -> Iterator[Path]:
+    """Yield the path of a home that does not exist yet, as long as the one that pages show: longer ones wrap elsewhere."""
+    letters = len(SHOWN_HOME) - len("/tmp/")
+    while os.path.lexists(path := Path("/tmp") / secrets.token_hex(letters)[:letters]):
+        pass
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 @dataclass(frozen=True)
 class Printed:
     """What one command printed, with its exit code."""
@@ -194,7 +213,7 @@ def run(page: Page, home: Path, replaced: Sequence[tuple[str, str]] = (), second
         replaced: Texts of the page with those that a test uses instead, such as the address of a server.
     """
     (home / "work").mkdir(parents=True)
-    steps = [f"cd \"{home}/work\"; exec 2>&1; trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]
+    steps = [f'cd "{home}/work"; exec 2>&1']
     for number, command in enumerate(page.commands):
         text = command.text
         for old, new in replaced:
@@ -237,21 +256,25 @@ def _shown(shown: str, used: str, found: re.Match[str]) -> str:
 
 
 def _on_a_terminal(words: list[str], variables: dict[str, str], seconds: float) -> str:
-    """Run a command whose output is a terminal; return what it printed."""
+    """Run a command whose output is a terminal; return its output, and end the processes that it leaves behind."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     process = subprocess.Popen(
-        ["timeout", str(seconds), *words], env=variables, stdin=subprocess.DEVNULL, stdout=its, stderr=its
+        words, env=variables, stdin=subprocess.DEVNULL, stdout=its, stderr=its, start_new_session=True
     )
-    os.close(its)
     data = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            data += chunk
-    except OSError:  # Linux reports the end of a terminal in this way
-        pass
-    os.close(ours)
+    deadline = time.monotonic() + seconds
+    while True:
+        ended = process.poll() is not None or time.monotonic() > deadline
+        if select.select([ours], [], [], 0 if ended else 0.05)[0]:
+            data += os.read(ours, 65536)
+        elif ended:
+            break
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    os.close(ours)
+    os.close(its)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace").replace("\r\n", "\n"))
 
 

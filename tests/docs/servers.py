@@ -35,7 +35,9 @@ def replacements(
             replaced.append(("http://127.0.0.1:8333", f"http://127.0.0.1:{s3}"))
         elif need == "postgresql":
             database: PostgresqlServer = server("postgresql")
-            replaced.append(("postgresql://mreg@db.example/mreg", database.new_catalog()))
+            url = database.new_catalog()
+            replaced.append(("postgresql://mreg@db.example/mreg", url))
+            replaced.append(("postgresql://mreg@db.example/mreg", url.partition("?")[0]))  # as messages name it
         else:
             raise ValueError(f"no such server: {need}")
     return replaced

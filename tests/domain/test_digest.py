@@ -33,5 +33,5 @@ def test_any_text_is_a_digest_or_bad_input(text: str) -> None:
 def test_another_text_is_no_digest(text: str) -> None:
     with pytest.raises(BadInput) as caught:
         Digest.parse(text)
-    assert caught.value.message.endswith(" is no digest")
-    assert caught.value.hint == "a digest is sha256: and 64 lower-case hex digits"
+    assert caught.value.message.startswith("invalid digest ")
+    assert caught.value.hint == "write sha256: and 64 hexadecimal digits in lower case"

@@ -143,4 +143,4 @@ def test_the_models_own_word_wins(name: str, word: str) -> None:
 def test_another_word_is_no_direction() -> None:
     with pytest.raises(BadInput) as caught:
         Direction.parse("up")
-    assert (caught.value.message, caught.value.hint) == ("'up' is no direction", "write higher or lower")
+    assert (caught.value.message, caught.value.hint) == ("invalid direction 'up'", "write higher or lower")

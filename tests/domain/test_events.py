@@ -270,7 +270,7 @@ def test_a_stage_that_there_is_not_is_found_as_damage(details: dict[str, object]
     event = chained(None, at=AT, actor="me", action="version.stage_changed", details=details, model="m", version=3)
     with pytest.raises(Corrupt) as caught:
         stages_at([event])
-    assert caught.value.message == f"audit event 1 puts version 3 into no stage: {said} is no stage"
+    assert caught.value.message == f"audit event 1 of version 3 is invalid: invalid stage {said}"
     assert caught.value.hint == "mreg audit verify"
 
 

@@ -129,7 +129,7 @@ def test_no_edit_of_the_bytes_comes_through_as_the_same_manifest(manifest: Manif
         found = Manifest.parse(changed)
     except Corrupt as error:
         assert error.message.startswith(
-            ("the manifest can't be used: ", "the manifest can't be read", "the manifest is ")
+            ("invalid manifest: ", "invalid manifest: it is not valid JSON", "the manifest is ")
         )
     else:
         assert found.canonical() == changed
@@ -165,19 +165,19 @@ def test_a_manifest_nested_to_the_ground_is_refused() -> None:
     for data in (b"[" * 100_000, b'{"format":' + b"[" * 100_000, b'{"files":' * 50_000):
         with pytest.raises(Corrupt) as caught:
             Manifest.parse(data)
-        assert caught.value.message == "the manifest can't be read"
+        assert caught.value.message == "invalid manifest: it is not valid JSON"
 
 
 def test_sizes_that_no_file_can_have_are_refused() -> None:
     with pytest.raises(BadInput) as caught:
         ManifestEntry("a", 2**63, ZERO)
-    assert caught.value.message == f"the size of 'a' is beyond {2**63 - 1} bytes"
+    assert caught.value.message == f"the file 'a' is too large: the limit is {2**63 - 1} bytes"
     with pytest.raises(BadInput) as caught:
         ManifestEntry("a", -1, ZERO)
     assert caught.value.message == "the size of 'a' is negative"
     with pytest.raises(BadInput) as caught:
         Manifest((ManifestEntry("a", 2**63 - 1, ZERO), ManifestEntry("b", 1, ZERO)))
-    assert caught.value.message == f"the files are together larger than {2**63 - 1} bytes"
+    assert caught.value.message == f"the files are too large: the limit is {2**63 - 1} bytes in total"
     assert Manifest((ManifestEntry("a", 2**63 - 2, ZERO), ManifestEntry("b", 1, ZERO))).size == 2**63 - 1
 
 
@@ -219,11 +219,11 @@ def test_names_equal_under_any_unicode_form_or_case_folding_are_refused(name: st
 def test_the_messages_name_both_files() -> None:
     with pytest.raises(BadInput) as caught:
         Manifest(entries_of(["README", "readme"]))
-    assert caught.value.message == "the files 'README' and 'readme' can't be told apart on every system"
+    assert caught.value.message == "the file names 'README' and 'readme' are the same on some systems"
     assert caught.value.hint == "rename one of them"
     with pytest.raises(BadInput) as caught:
         Manifest(entries_of(["X", "x-y", "x/y/z"]))
-    assert caught.value.message == "'X' can't be both a file and the folder of 'x/y/z'"
+    assert caught.value.message == "'X' cannot be both a file and the folder of 'x/y/z'"
 
 
 def _calls(work: Callable[[], object]) -> int:

@@ -137,20 +137,20 @@ def test_a_direction_of_the_model_makes_a_primary_metric() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nan", "the metric 'accuracy' can't be 'nan'"),
-        ("", "the metric 'accuracy' can't be ''"),
-        ("0x10", "the metric 'accuracy' can't be '0x10'"),
-        ("1_000", "the metric 'accuracy' can't be '1_000'"),
-        ("1,5", "the metric 'accuracy' can't be '1,5'"),
-        ("1\x1b[2J", "the metric 'accuracy' can't be '1\\x1b[2J'"),
-        ("1e999", "the metric 'accuracy' can't be inf"),
-        ("-1e999", "the metric 'accuracy' can't be -inf"),
-        ("1e-400", "the metric 'accuracy' can't be '1e-400', which is too small for a 64-bit float"),
-        ("9" * 10_000, f"the metric 'accuracy' can't be '{'9' * 60}...{'9' * 17}'"),
-        ("1e99999999999999999999999", "the metric 'accuracy' can't be inf"),
+        ("nan", "invalid value of the metric 'accuracy': 'nan'"),
+        ("", "invalid value of the metric 'accuracy': ''"),
+        ("0x10", "invalid value of the metric 'accuracy': '0x10'"),
+        ("1_000", "invalid value of the metric 'accuracy': '1_000'"),
+        ("1,5", "invalid value of the metric 'accuracy': '1,5'"),
+        ("1\x1b[2J", "invalid value of the metric 'accuracy': '1\\x1b[2J'"),
+        ("1e999", "invalid value of the metric 'accuracy': inf"),
+        ("-1e999", "invalid value of the metric 'accuracy': -inf"),
+        ("1e-400", "invalid value of the metric 'accuracy': '1e-400', which is too small for a 64-bit float"),
+        ("9" * 10_000, f"invalid value of the metric 'accuracy': '{'9' * 60}...{'9' * 17}'"),
+        ("1e99999999999999999999999", "invalid value of the metric 'accuracy': inf"),
         (
             "1e-99999999999999999999999",
-            "the metric 'accuracy' can't be '1e-99999999999999999999999', which is too small for a 64-bit float",
+            "invalid value of the metric 'accuracy': '1e-99999999999999999999999', which is too small for a 64-bit float",
         ),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_refused_number_is_named_with_the_next_step(text: str, message: str) -
     with pytest.raises(BadInput) as caught:
         parse_metric("accuracy", text)
     assert caught.value.message == message
-    assert caught.value.hint == "give a finite decimal number: --metric accuracy=0.95"
+    assert caught.value.hint == "use a finite decimal number: --metric accuracy=0.95"
 
 
 @given(st.text(max_size=12) | st.from_regex(r"[+-]?[0-9]{0,30}\.?[0-9]{0,30}([eE][+-]?[0-9]{1,30})?", fullmatch=True))
@@ -198,22 +198,22 @@ def test_subclasses_of_numbers_become_plain_ones() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (None, "the metric 'm' can't be 'None'"),
-        (True, "the metric 'm' can't be 'True'"),
-        ("0.9", "the metric 'm' can't be '0.9'"),
-        ([1, 2], "the metric 'm' can't be '[1, 2]'"),
-        (Decimal(1), "the metric 'm' can't be '1'"),
-        (Fraction(1, 2), "the metric 'm' can't be '1/2'"),
-        (1j, "the metric 'm' can't be '1j'"),
-        (float("nan"), "the metric 'm' can't be nan"),
-        (float("-inf"), "the metric 'm' can't be -inf"),
-        (10**400, "the metric 'm' can't be an integer beyond the range of a float"),
+        (None, "invalid value of the metric 'm': 'None'"),
+        (True, "invalid value of the metric 'm': 'True'"),
+        ("0.9", "invalid value of the metric 'm': '0.9'"),
+        ([1, 2], "invalid value of the metric 'm': '[1, 2]'"),
+        (Decimal(1), "invalid value of the metric 'm': '1'"),
+        (Fraction(1, 2), "invalid value of the metric 'm': '1/2'"),
+        (1j, "invalid value of the metric 'm': '1j'"),
+        (float("nan"), "invalid value of the metric 'm': nan"),
+        (float("-inf"), "invalid value of the metric 'm': -inf"),
+        (10**400, "invalid value of the metric 'm': an integer that is too large for a 64-bit float"),
     ],
 )
 def test_a_value_that_is_no_finite_number_is_named(value: object, message: str) -> None:
     with pytest.raises(BadInput) as caught:
         check_metric("m", value)
-    assert (caught.value.message, caught.value.hint) == (message, "give a finite decimal number: --metric m=0.95")
+    assert (caught.value.message, caught.value.hint) == (message, "use a finite decimal number: --metric m=0.95")
 
 
 @given(VALUES, VALUES)

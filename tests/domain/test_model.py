@@ -41,18 +41,18 @@ def test_any_text_is_a_stage_or_bad_input(text: str) -> None:
     try:
         assert ModelStage.parse(text).value.lower() == text.lower()
     except BadInput as error:
-        assert error.message.endswith(" is no stage")
+        assert error.message.startswith("invalid stage ")
         assert error.message.isprintable()
 
 
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("Prodution", "'Prodution' is no stage", "did you mean Production?"),
-        ("prod", "'prod' is no stage", "did you mean Production?"),
-        ("live", "'live' is no stage", "the stages are None, Staging, Production, Archived"),
-        ("", "'' is no stage", "the stages are None, Staging, Production, Archived"),
-        ("staging\n", "'staging\\n' is no stage", "did you mean Staging?"),
+        ("Prodution", "invalid stage 'Prodution'", "did you mean Production?"),
+        ("prod", "invalid stage 'prod'", "did you mean Production?"),
+        ("live", "invalid stage 'live'", "use one of: None, Staging, Production, Archived"),
+        ("", "invalid stage ''", "use one of: None, Staging, Production, Archived"),
+        ("staging\n", "invalid stage 'staging\\n'", "did you mean Staging?"),
     ],
 )
 def test_an_unknown_stage_names_the_nearest(text: str, message: str, hint: str) -> None:

@@ -117,7 +117,7 @@ def test_the_last_part_of_a_name_may_be_a_selector() -> None:
 def test_a_bad_name_says_what_is_good() -> None:
     with pytest.raises(BadInput) as caught:
         ModelName("a//b")
-    assert caught.value.message == "'a//b' is no model name"
+    assert caught.value.message == "invalid model name 'a//b'"
     assert (
         caught.value.hint
         == "use letters, digits, '.', '_', '-' and '/' between parts, beginning with a letter or digit"
@@ -125,7 +125,7 @@ def test_a_bad_name_says_what_is_good() -> None:
 
 
 NAME_HINT = "use letters, digits, '.', '_', '-' and '/' between parts, beginning with a letter or digit"
-SELECTOR_HINT = "use a number, latest, best, a stage, an alias or sha256:DIGEST, with ~N for N back"
+SELECTOR_HINT = "use a number, latest, best, a stage, an alias or sha256:DIGEST; append ~N to go N versions back"
 REFERENCE_HINT = "write name, name@3, name@production, name@latest, name@ALIAS or name@sha256:DIGEST"
 
 
@@ -133,33 +133,33 @@ REFERENCE_HINT = "write name, name@3, name@production, name@latest, name@ALIAS o
     ("text", "message", "hint"),
     [
         ("", "the model name is empty", "name the model, such as classifier or team/classifier"),
-        (" ", "' ' is no model name", NAME_HINT),
+        (" ", "invalid model name ' '", NAME_HINT),
         ("a" * 129, f"the model name '{'a' * 60}...{'a' * 17}' has 129 characters; the limit is 128", ""),
-        ("a/../b", "'a/../b' is no model name", NAME_HINT),
-        ("-rf", "'-rf' is no model name", NAME_HINT),
-        ("$(id)", "'$(id)' is no model name", NAME_HINT),
-        ("[red]x[/red]", "'[red]x[/red]' is no model name", NAME_HINT),
-        ("a\x1b[2J", "'a\\x1b[2J' is no model name", NAME_HINT),
-        ("a\u202eb", "'a\\u202eb' is no model name", NAME_HINT),
-        ("a\udcff", "'a\\udcff' is no model name", NAME_HINT),
-        ("C:\\x", "'\\x' selects no version", SELECTOR_HINT),
-        ("@", "'@' names no model", REFERENCE_HINT),
-        ("@3", "'@3' names no model", REFERENCE_HINT),
-        (":3", "':3' names no model", REFERENCE_HINT),
-        ("a@", "'' selects no version", SELECTOR_HINT),
-        ("a@@1", "'@1' selects no version", SELECTOR_HINT),
-        ("a@0", "'0' selects no version", SELECTOR_HINT),
-        ("a@01", "'01' selects no version", SELECTOR_HINT),
-        ("a@2147483648", "'2147483648' selects no version", SELECTOR_HINT),
-        ("a@99999999999999999999", "'99999999999999999999' selects no version", SELECTOR_HINT),
-        ("a@production~0", "'production~0' selects no version", SELECTOR_HINT),
-        ("a@1~1000001", "'1~1000001' selects no version", SELECTOR_HINT),
-        ("a@~1", "'~1' selects no version", SELECTOR_HINT),
-        ("a@v", "'v' selects no version", SELECTOR_HINT),
-        ("a@champ\n", "'champ\\n' selects no version", SELECTOR_HINT),
-        ("models:/a", "'models:/a' names no version", REFERENCE_HINT),
+        ("a/../b", "invalid model name 'a/../b'", NAME_HINT),
+        ("-rf", "invalid model name '-rf'", NAME_HINT),
+        ("$(id)", "invalid model name '$(id)'", NAME_HINT),
+        ("[red]x[/red]", "invalid model name '[red]x[/red]'", NAME_HINT),
+        ("a\x1b[2J", "invalid model name 'a\\x1b[2J'", NAME_HINT),
+        ("a\u202eb", "invalid model name 'a\\u202eb'", NAME_HINT),
+        ("a\udcff", "invalid model name 'a\\udcff'", NAME_HINT),
+        ("C:\\x", "invalid selector '\\x'", SELECTOR_HINT),
+        ("@", "invalid reference '@': it has no model name", REFERENCE_HINT),
+        ("@3", "invalid reference '@3': it has no model name", REFERENCE_HINT),
+        (":3", "invalid reference ':3': it has no model name", REFERENCE_HINT),
+        ("a@", "invalid selector ''", SELECTOR_HINT),
+        ("a@@1", "invalid selector '@1'", SELECTOR_HINT),
+        ("a@0", "invalid selector '0'", SELECTOR_HINT),
+        ("a@01", "invalid selector '01'", SELECTOR_HINT),
+        ("a@2147483648", "invalid selector '2147483648'", SELECTOR_HINT),
+        ("a@99999999999999999999", "invalid selector '99999999999999999999'", SELECTOR_HINT),
+        ("a@production~0", "invalid selector 'production~0'", SELECTOR_HINT),
+        ("a@1~1000001", "invalid selector '1~1000001'", SELECTOR_HINT),
+        ("a@~1", "invalid selector '~1'", SELECTOR_HINT),
+        ("a@v", "invalid selector 'v'", SELECTOR_HINT),
+        ("a@champ\n", "invalid selector 'champ\\n'", SELECTOR_HINT),
+        ("models:/a", "invalid reference 'models:/a': it has no version", REFERENCE_HINT),
         ("models:/@3", "the model name is empty", "name the model, such as classifier or team/classifier"),
-        ("models:/a@b/3", "'b/3' selects no version", SELECTOR_HINT),
+        ("models:/a@b/3", "invalid selector 'b/3'", SELECTOR_HINT),
     ],
 )
 def test_a_refused_reference_is_named_with_the_next_step(text: str, message: str, hint: str) -> None:
@@ -225,7 +225,7 @@ def test_the_other_ways_to_write_a_reference_mean_the_same(reference: VersionRef
 def test_an_alias_that_is_taken_says_so(alias: str) -> None:
     with pytest.raises(BadInput) as caught:
         check_alias(alias)
-    assert caught.value.message == f"'{alias}' can't be an alias: it already means something in a reference"
+    assert caught.value.message == f"invalid alias '{alias}': it has another meaning in references"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_an_alias_that_is_taken_says_so(alias: str) -> None:
 def test_a_text_that_is_no_alias_says_what_is(alias: str) -> None:
     with pytest.raises(BadInput) as caught:
         check_alias(alias)
-    assert caught.value.message.endswith(" is no alias")
+    assert caught.value.message.startswith("invalid alias ")
     assert caught.value.hint == "use 1 to 64 letters, digits, '.', '_', '-', beginning with a letter"
 
 
@@ -242,7 +242,7 @@ def test_a_reference_goes_back_a_million_steps_and_no_further() -> None:
     assert VersionRef.parse("a@production~1000000").selector == Selector(SelectorKind.STAGE, "production", 1_000_000)
     assert str(VersionRef.parse("a@3~1000000")) == "a@3~1000000"
     for steps in ("1000001", "9999999", "10000000", "01"):
-        with pytest.raises(BadInput, match="selects no version"):
+        with pytest.raises(BadInput, match="invalid selector"):
             VersionRef.parse(f"a@production~{steps}")
 
 

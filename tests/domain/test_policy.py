@@ -262,27 +262,27 @@ def test_empty_values_of_a_rule_ask_for_nothing() -> None:
 
 WRONG = [
     ([], "a policy must be a mapping", []),
-    ({"Prod": {}}, "'Prod' is no stage that a policy can be for", ["Prod"]),
-    ({"None": {}}, "'None' is no stage that a policy can be for", ["None"]),
-    ({"Production": {}, "production": {}}, "Production is given twice", ["production"]),
+    ({"Prod": {}}, "invalid stage 'Prod' in a policy", ["Prod"]),
+    ({"None": {}}, "invalid stage 'None' in a policy", ["None"]),
+    ({"Production": {}, "production": {}}, "duplicate stage Production", ["production"]),
     ({"Production": []}, "Production must be a mapping", ["Production"]),
-    ({"Production": {"gate": []}}, "the key 'gate' is unknown", ["Production", "gate"]),
-    ({"Production": {"gates": "a > 1"}}, "gates must be a list of texts", ["Production", "gates"]),
+    ({"Production": {"gate": []}}, "unknown key 'gate'", ["Production", "gate"]),
+    ({"Production": {"gates": "a > 1"}}, "gates must be a list of strings", ["Production", "gates"]),
     ({"Production": {"gates": ["a >"]}}, "expected a value, at character 4", ["Production", "gates", "0"]),
-    ({"Production": {"approvals": -1}}, "approvals must be a whole number", ["Production", "approvals"]),
-    ({"Production": {"approvals": True}}, "approvals must be a whole number", ["Production", "approvals"]),
+    ({"Production": {"approvals": -1}}, "approvals must be an integer", ["Production", "approvals"]),
+    ({"Production": {"approvals": True}}, "approvals must be an integer", ["Production", "approvals"]),
     (
         {"Production": {"approvals": 3, "approvers": ["a"]}},
-        "3 approvals can't come from 1",
+        "the rule needs 3 approvals but names 1",
         ["Production", "approvals"],
     ),
-    ({"Production": {"approvers": ["a", "a"]}}, "an approver is named twice", ["Production", "approvers"]),
+    ({"Production": {"approvers": ["a", "a"]}}, "duplicate approver", ["Production", "approvers"]),
     ({"Production": {"approvers": ["a\nb"]}}, "", ["Production", "approvers"]),
     ({"Production": {"from": "Somewhere"}}, "", ["Production", "from"]),
     ({"Production": {"own_approval": "yes"}}, "own_approval must be true or false", ["Production", "own_approval"]),
     ({"aliases": {"latest": {}}}, "", ["aliases", "latest"]),
     ({"aliases": []}, "aliases must be a mapping", ["aliases"]),
-    ({"Production": {"gates": ["a > 1"] * 101}}, "101 gates are too many", ["Production", "gates"]),
+    ({"Production": {"gates": ["a > 1"] * 101}}, "too many gates: 101", ["Production", "gates"]),
 ]
 
 
@@ -399,7 +399,7 @@ def test_the_limits_of_gates_and_approvers_are_inclusive() -> None:
     for beyond in ({"gates": gates}, {"approvers": people}, {"approvals": PEOPLE_LIMIT + 1}, {"approvals": -1}):
         with pytest.raises(BadInput):
             parse_policy({"Production": beyond})
-    with pytest.raises(BadInput, match="2 approvals can't come from 1 approvers"):
+    with pytest.raises(BadInput, match="the rule needs 2 approvals but names 1 approvers"):
         parse_policy({"Production": {"approvers": ["bob"], "approvals": 2}})
 
 

@@ -98,10 +98,10 @@ def test_a_known_word_is_nearest_to_itself(known: list[str]) -> None:
 @pytest.mark.parametrize(
     ("kind", "key", "message", "hint"),
     [
-        ("metric", "", "the name of a metric is empty", "write it as name=value: --metric name=value"),
-        ("parameter", "", "the name of a parameter is empty", "write it as name=value: --param name=value"),
-        ("tag", "a=b", "the tag name 'a=b' can't be used", "use printable characters without '=' and without spaces at the ends"),
-        ("tag", "a\x1b[2J", "the tag name 'a\\x1b[2J' can't be used", "use printable characters without '=' and without spaces at the ends"),
+        ("metric", "", "the name of a metric is empty", "give it a name: --metric name=value"),
+        ("parameter", "", "the name of a parameter is empty", "give it a name: --param name=value"),
+        ("tag", "a=b", "invalid tag name 'a=b'", "use printable characters without '=' and without spaces at the ends"),
+        ("tag", "a\x1b[2J", "invalid tag name 'a\\x1b[2J'", "use printable characters without '=' and without spaces at the ends"),
         ("tag", "k" * 251, f"the tag name '{'k' * 60}...{'k' * 17}' has 251 characters; the limit is 250", ""),
     ],
 )  # fmt: skip
@@ -137,6 +137,6 @@ def test_a_value_is_kept_as_it_is_or_refused(value: str) -> None:
 def test_an_identifier_of_another_system_is_one_printable_line(line: str) -> None:
     with pytest.raises(BadInput) as caught:
         check_line("run id", line)
-    assert caught.value.message == f"the run id {quoted(line)} can't be used"
+    assert caught.value.message == f"invalid run id {quoted(line)}"
     assert caught.value.hint == "use 1 to 250 printable characters without spaces at the ends"
     assert check_line("run id", "run-1 é") == "run-1 é"

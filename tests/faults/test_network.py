@@ -91,7 +91,7 @@ def test_an_upload_that_is_cut_for_good_leaves_no_version_and_is_resumed(
         proxy.heal()
         registry.push("big.bin", name="m")
         assert proxy.up < SIZE - arrived + 100_000
-        kept = [f"{arrived} bytes of {SIZE} had arrived before and were kept"] if arrived else []
+        kept = [f"resumed: {arrived} of {SIZE} bytes had arrived before"] if arrived else []
         assert without_waiting(said) == kept
         check(registry)
 
@@ -124,14 +124,14 @@ def test_a_download_that_is_cut_for_good_leaves_nothing_in_sight_and_is_resumed(
         assert nothing_in_sight(tmp_path)
         kept = sum(path.stat().st_size for path in tmp_path.iterdir())
         assert kept >= proxy.down - BUFFERED or proxy.down < PART + BUFFERED
-        assert ("the same command goes on from there" in caught.value.hint) == bool(kept)
+        assert ("repeat the command to resume" in caught.value.hint) == bool(kept)
         assert kept == 0 or kept >= PART
         settle()
         proxy.heal()
         registry.pull("m@1", tmp_path / "out")
         assert (tmp_path / "out").read_bytes() == data
         assert proxy.down < SIZE - kept + 100_000
-        assert without_waiting(said) == ([f"{kept} bytes of {SIZE} had arrived before and were kept"] if kept else [])
+        assert without_waiting(said) == ([f"resumed: {kept} of {SIZE} bytes had arrived before"] if kept else [])
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -194,7 +194,7 @@ def test_a_store_that_asks_for_patience_gets_it_and_a_person_hears_of_it(
     assert time.monotonic() > until
     assert len(said) >= 1
     assert re.search(
-        r"asks for fewer requests \((SlowDown|503)\)(; the store says: Reduce your rate)?; trying again for \d+ s more",
+        r"asks for fewer requests \((SlowDown|503)\)(; the store says: Reduce your rate)?; retrying for \d+ s more",
         said[0],
     )
 
@@ -215,7 +215,7 @@ def test_refused_connections_are_told_and_change_nothing(proxy: Proxy, tmp_path:
         proxy.stop()
         with pytest.raises(mreg.Unavailable) as caught:
             registry.push(random_file("other.bin", 1000), name="m")
-        assert caught.value.message.startswith(f"{proxy.endpoint} can't be reached: ")
+        assert caught.value.message.startswith(f"cannot reach {proxy.endpoint}: ")
         with pytest.raises(mreg.Unavailable):
             registry.pull("m", tmp_path / "out")
         assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from mreg.files import group_text, user_text
 from tests.conftest import FULL, ROOT
 from tests.users import Done, Person
 
@@ -245,11 +246,14 @@ def test_a_prefix_folder_in_the_way_is_named_with_its_owner(shared: Shared) -> N
     folder.chmod(0o755)
     done = shared.push(shared.bob)
     assert done.code == 8
-    assert "cannot write artifacts/blobs/sha256: it belongs to user 0 and is not group-writable" in done.err
+    assert f"cannot write artifacts/blobs/sha256: it belongs to {user_text(0)} and is not group-writable" in done.err
     assert f"chmod g+rwx {folder}" in done.err
     os.chown(folder, 0, 0)
     done = shared.push(shared.bob)
-    assert "artifacts/blobs/sha256: it belongs to user 0 and group 0, and you are not in that group" in done.err
+    assert (
+        f"artifacts/blobs/sha256: it belongs to {user_text(0)} and {group_text(0)}, and you are not in that group"
+        in done.err
+    )
     assert f"chgrp {TEAM} {folder} && chmod g+rwx {folder}" in done.err
 
 
@@ -266,7 +270,7 @@ def damage_log(shared: Shared) -> str:
 
 def damage_group(shared: Shared) -> str:
     os.chown(shared.catalog, ALICE, ALICE)
-    return f"catalog.db has group {ALICE}, its folder group {TEAM}"
+    return f"catalog.db has group {ALICE}, its folder has group {TEAM}"
 
 
 def damage_setgid(shared: Shared) -> str:
@@ -290,7 +294,7 @@ def damage_group_of_store(shared: Shared) -> str:
     for one in (shared.store, *shared.store.rglob("*")):
         os.chown(one, ALICE, ALICE)
     shared.store.chmod(0o2775)
-    return f"artifacts has group {ALICE}, its folder group {TEAM}"
+    return f"artifacts has group {ALICE}, its folder has group {TEAM}"
 
 
 def damage_prefix(shared: Shared) -> str:
@@ -305,7 +309,7 @@ def damage_owner(shared: Shared) -> str:
     folder = shared.store / "blobs/sha256"
     os.chown(folder, 0, TEAM)
     folder.chmod(0o755)
-    return f"artifacts/blobs/sha256 belongs to user 0, the store to user {ALICE}"
+    return f"artifacts/blobs/sha256 belongs to {user_text(0)}, the store to user {ALICE}"
 
 
 def damage_blob(shared: Shared) -> str:

@@ -117,40 +117,40 @@ def error(code: str = "", message: str | None = None, extra: str = "") -> bytes:
     return f'<?xml version="1.0"?><Error>{words}{extra}</Error>'.encode()
 
 
-STORE = "s3://models/x can't be used: "
-FOREIGN = "the answer of http://127.0.0.1:PORT does not come from an S3 store"
+STORE = "cannot use s3://models/x: "
+FOREIGN = "the response of http://127.0.0.1:PORT is not from an S3 store"
 ANSWERS: list[tuple[int, bytes, str, str, str]] = [
     (403, error("AccessDenied", DENIED), "application/xml",
      f"{STORE}the store cannot use its encryption key (AccessDenied); the store says: {DENIED}", "grant these credentials kms:GenerateDataKey"),
     (400, error("KMS.DisabledException", "key/1 is disabled."), "application/xml",
      f"{STORE}the store cannot use its encryption key (KMS.DisabledException); the store says: key/1 is disabled", "check that the key is enabled"),
     (403, error("AccessDenied", "Access Denied. Ask Ada."), "application/xml",
-     f"{STORE}permission is refused (AccessDenied); the store says: Access Denied. Ask Ada", "grant these credentials the permissions"),
+     f"{STORE}permission denied (AccessDenied); the store says: Access Denied. Ask Ada", "grant these credentials the permissions"),
     (500, error("InternalError", "We encountered an internal error. Please try again."), "application/xml",
      f"{STORE}the store at http://127.0.0.1:PORT failed (InternalError, HTTP 500); the store says: We encountered an internal error. Please try again",
      "ask the operator of the store"),
     (503, error("SlowDown", "Please reduce your request rate."), "application/xml",
      "s3://models/x asks for fewer requests (SlowDown); the store says: Please reduce your request rate", "try again later"),
     (403, error("QuotaExceeded", "The quota of 5 GiB of user lab is used up"), "application/xml",
-     f"{STORE}its quota is used up (QuotaExceeded); the store says: The quota of 5 GiB of user lab is used up", "free some space"),
+     f"{STORE}quota exceeded (QuotaExceeded); the store says: The quota of 5 GiB of user lab is used up", "free some space"),
     (400, error("Odd", "The moon is full."), "application/xml",
      f"{STORE}the store refused the request (Odd); the store says: The moon is full", "mreg profile check"),
     (400, error("Odd"), "application/xml", f"{STORE}the store refused the request (Odd)\n", "mreg profile check"),
     (400, error("Odd", ""), "application/xml", f"{STORE}the store refused the request (Odd)\n", "mreg profile check"),
     (400, error("Odd", "None"), "application/xml", f"{STORE}the store refused the request (Odd)\n", "mreg profile check"),
     (400, error("AuthorizationHeaderMalformed", "the region is wrong", "<Region>eu-west-9</Region>"), "application/xml",
-     "s3://models/x is elsewhere, in eu-west-9 (AuthorizationHeaderMalformed); the store says: the region is wrong", "region: eu-west-9"),
-    (403, b"", "application/xml", f"{STORE}permission is refused (403)\n", "grant these credentials"),
+     "s3://models/x is in another region, in eu-west-9 (AuthorizationHeaderMalformed); the store says: the region is wrong", "region: eu-west-9"),
+    (403, b"", "application/xml", f"{STORE}permission denied (403)\n", "grant these credentials"),
     (502, b"<html><body>upstream is away</body></html>", "text/html",
-     f"{STORE}the store at http://127.0.0.1:PORT failed (HTTP 502); the answer says: upstream is away", "try again later"),
+     f"{STORE}the store at http://127.0.0.1:PORT failed (HTTP 502); the response says: upstream is away", "try again later"),
     (500, b"", "text/plain", f"{STORE}the store at http://127.0.0.1:PORT failed (HTTP 500)\n", "try again later"),
     (200, PAGE, "text/html", FOREIGN, "HTTPS_PROXY"),
-    (403, PAGE, "text/html", f"{FOREIGN} (HTTP 403); the answer says: Welcome to the Airport Wi-Fi", "HTTPS_PROXY"),
-    (404, PAGE, "text/html", f"{FOREIGN} (HTTP 404); the answer says: Welcome to the Airport Wi-Fi", "HTTPS_PROXY"),
-    (407, b"log in at the proxy", "text/plain", f"{FOREIGN} (HTTP 407); the answer says: log in at the proxy", "HTTPS_PROXY"),
+    (403, PAGE, "text/html", f"{FOREIGN} (HTTP 403); the response says: Welcome to the Airport Wi-Fi", "HTTPS_PROXY"),
+    (404, PAGE, "text/html", f"{FOREIGN} (HTTP 404); the response says: Welcome to the Airport Wi-Fi", "HTTPS_PROXY"),
+    (407, b"log in at the proxy", "text/plain", f"{FOREIGN} (HTTP 407); the response says: log in at the proxy", "HTTPS_PROXY"),
     (400, b"Client sent an HTTP request to an HTTPS server.\n", "text/plain",
-     f"{FOREIGN} (HTTP 400); the answer says: Client sent an HTTP request to an HTTPS server",
-     "if the store speaks TLS, write endpoint_url: https://127.0.0.1:PORT into the profile"),
+     f"{FOREIGN} (HTTP 400); the response says: Client sent an HTTP request to an HTTPS server",
+     "if the store uses TLS, set endpoint_url: https://127.0.0.1:PORT in the profile"),
 ]  # fmt: skip
 
 
@@ -263,7 +263,7 @@ def test_a_page_in_place_of_an_answer_is_never_taken_for_an_empty_bucket(
                 bucket = Bucket("s3://models/x", BucketSettings(endpoint_url=f"http://127.0.0.1:{port}"), print)
                 if what == "open" and status == 200:
                     continue  # the bytes of an object are held against its digest
-                with pytest.raises(mreg.Unavailable, match="does not come from an S3 store"):
+                with pytest.raises(mreg.Unavailable, match="is not from an S3 store"):
                     work(bucket)
 
 
@@ -286,8 +286,8 @@ def test_tls_to_a_server_without_tls_is_told_as_that(
     with answering(400, b"") as port:
         done = push(command, monkeypatch, f"https://127.0.0.1:{port}")
     assert done.code == 8
-    assert f"error: https://127.0.0.1:{port} does not speak TLS: wrong version number\n" in done.err
-    assert f"write endpoint_url: http://127.0.0.1:{port} into the profile" in done.err
+    assert f"error: https://127.0.0.1:{port} does not support TLS: wrong version number\n" in done.err
+    assert f"set endpoint_url: http://127.0.0.1:{port} in the profile" in done.err
     assert "WRONG_VERSION_NUMBER" not in done.err
 
 
@@ -297,7 +297,7 @@ def test_plain_http_to_a_server_with_tls_is_told_as_that(
     with answering(400, b"", context=tls) as port:
         done = push(command, monkeypatch, f"http://127.0.0.1:{port}")
     assert done.code == 8
-    assert f"write endpoint_url: https://127.0.0.1:{port} into the profile" in done.err
+    assert f"set endpoint_url: https://127.0.0.1:{port} in the profile" in done.err
 
 
 def test_a_certificate_that_is_not_trusted_or_for_another_name_is_told(
@@ -305,12 +305,12 @@ def test_a_certificate_that_is_not_trusted_or_for_another_name_is_told(
 ) -> None:
     with answering(400, b"", context=tls) as port:
         done = push(command, monkeypatch, f"https://127.0.0.1:{port}")
-        assert f"https://127.0.0.1:{port} has no certificate that can be trusted: self-signed certificate\n" in done.err
+        assert f"https://127.0.0.1:cannot trust the certificate of {port}: self-signed certificate\n" in done.err
         assert "AWS_CA_BUNDLE" in done.err
         monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "cert"))
         done = push(command, monkeypatch, f"https://127.0.0.1:{port}")
-    assert re.search(r"can be trusted: .*'127\.0\.0\.1'", done.err), done
-    assert "write the name that the certificate is for into endpoint_url" in done.err
+    assert re.search(r"cannot trust the certificate of .*'127\.0\.0\.1'", done.err), done
+    assert "set endpoint_url in the profile to a host name of the certificate" in done.err
     assert "_ssl.c" not in done.err
 
 
@@ -334,7 +334,7 @@ def test_a_real_store_is_quoted(proxy: Proxy, command: Mreg, monkeypatch: pytest
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-secret")
     done = command("push", "a.bin", "-n", "m")
     assert done.code == 8
-    assert "the secret key is wrong (SignatureDoesNotMatch); the store says: The request signature we" in done.err
+    assert "wrong secret key (SignatureDoesNotMatch); the store says: The request signature we" in done.err
     assert "another-secret" not in done.err
 
 

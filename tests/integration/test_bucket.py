@@ -131,18 +131,18 @@ def xml(code: str, extra: str = "") -> str:
 
 
 ANSWERS = [
-    ("403 Forbidden", "application/xml", xml("AccessDenied"), "permission is refused (AccessDenied); the store says: said the store", "the README lists"),
-    ("403 Forbidden", "application/xml", xml("InvalidAccessKeyId"), "the access key is unknown there", "credentials"),
-    ("403 Forbidden", "application/xml", xml("RequestTimeTooSkewed"), "the clocks differ too much", "set this machine's clock"),
+    ("403 Forbidden", "application/xml", xml("AccessDenied"), "permission denied (AccessDenied); the store says: said the store", "the documentation lists"),
+    ("403 Forbidden", "application/xml", xml("InvalidAccessKeyId"), "unknown access key", "credentials"),
+    ("403 Forbidden", "application/xml", xml("RequestTimeTooSkewed"), "the clock of this machine is wrong", "set this machine's clock"),
     ("400 Bad Request", "application/xml", xml("ExpiredToken"), "the session token has expired", "log in again"),
-    ("400 Bad Request", "application/xml", xml("AuthorizationHeaderMalformed", "<Region>eu-west-9</Region>"), "is elsewhere, in eu-west-9", "region: eu-west-9"),
-    ("404 Not Found", "application/xml", xml("NoSuchBucket"), "there is no such bucket (NoSuchBucket)", "make the bucket"),
-    ("501 Not Implemented", "application/xml", xml("NotImplemented"), "it can't do that", "profile check"),
+    ("400 Bad Request", "application/xml", xml("AuthorizationHeaderMalformed", "<Region>eu-west-9</Region>"), "is in another region, in eu-west-9", "region: eu-west-9"),
+    ("404 Not Found", "application/xml", xml("NoSuchBucket"), "the bucket does not exist (NoSuchBucket)", "create the bucket"),
+    ("501 Not Implemented", "application/xml", xml("NotImplemented"), "the store does not support the request", "profile check"),
     ("418 Teapot", "application/xml", xml("Strange"), "refused the request (Strange); the store says: said the store", "profile check"),
     ("500 Oops", "application/xml", xml("InternalError"), "", ""),
     ("502 Bad Gateway", "text/html", "<html>down</html>", "failed (HTTP 502)", "try again later"),
     ("403 Forbidden", "text/html", "<html>log in</html>", "", ""),
-    ("200 OK", "text/html", "<html>log in to the wifi</html>", "does not come from an S3 store", "whether a proxy answers"),
+    ("200 OK", "text/html", "<html>log in to the wifi</html>", "is not from an S3 store", "and the proxy: HTTPS_PROXY"),
     (*SLOW_DOWN, "asks for fewer requests", "try again later"),
 ]  # fmt: skip
 
@@ -200,7 +200,7 @@ def test_who_may_only_read_reads(bucket: Place, command: Mreg, monkeypatch: pyte
     done = command("push", "b.bin", "-n", "m")
     assert (done.code, done.err.splitlines()[0]) == (
         8,
-        f"error: {bucket.url} can't be used: permission is refused (AccessDenied); the store says: Access Denied",
+        f"error: cannot use {bucket.url}: permission denied (AccessDenied); the store says: Access Denied",
     )
     done = command("profile", "check")
     assert done.code == 8
@@ -213,9 +213,9 @@ def test_who_may_only_read_reads(bucket: Place, command: Mreg, monkeypatch: pyte
 
 
 CREDENTIALS = [
-    ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "the secret key is wrong (SignatureDoesNotMatch)"),
-    ({"AWS_ACCESS_KEY_ID": "AKIAWRONG"}, "the access key is unknown there (InvalidAccessKeyId)"),
-    ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no credentials were found"),
+    ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "wrong secret key (SignatureDoesNotMatch)"),
+    ({"AWS_ACCESS_KEY_ID": "AKIAWRONG"}, "unknown access key (InvalidAccessKeyId)"),
+    ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no credentials found"),
 ]
 
 
@@ -230,7 +230,7 @@ def test_what_is_wrong_with_credentials_or_bucket_is_told(
     assert done.code == 8
     assert words in done.err
     if "no credentials" in words:
-        assert "looked for AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the profile of aws_profile" in done.err
+        assert "set one of: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the profile of aws_profile" in done.err
     assert not any(secret in done.err + done.out for secret in ("secret-of", "wrong\n", "AKIAWRONG"))
     assert command("show", "m").code == 4
 
@@ -243,9 +243,9 @@ def test_wrong_addresses_are_told(
         closed.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
     for endpoint, words in (
-        (nobody, f"{nobody} can't be reached: Connection refused"),
-        ("http://no-such-host.invalid", "http://no-such-host.invalid can't be reached: "),
-        (bucket.endpoint.replace("http://", "https://"), "does not speak TLS: "),
+        (nobody, f"cannot reach {nobody}: Connection refused"),
+        ("http://no-such-host.invalid", "cannot reach http://no-such-host.invalid: "),
+        (bucket.endpoint.replace("http://", "https://"), "does not support TLS: "),
     ):
         monkeypatch.setenv("MREG_ENDPOINT_URL", endpoint)
         done = command("push", "a.bin", "-n", "m")
@@ -253,7 +253,7 @@ def test_wrong_addresses_are_told(
     monkeypatch.setenv("MREG_ENDPOINT_URL", bucket.endpoint)
     monkeypatch.setenv("MREG_AWS_PROFILE", "nobody")
     done = command("push", "a.bin", "-n", "m")
-    assert (done.code, done.err.splitlines()[0]) == (2, "error: there is no AWS profile 'nobody'")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: AWS profile 'nobody' not found")
 
 
 def test_a_black_hole_is_not_waited_for_for_ever(
@@ -267,10 +267,10 @@ def test_a_black_hole_is_not_waited_for_for_ever(
         monkeypatch.setenv("MREG_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         done = command("push", "a.bin", "-n", "m")
     assert done.code == 8
-    assert f"error: {os.environ['MREG_ENDPOINT_URL']} does not answer" in done.err
+    assert f"error: {os.environ['MREG_ENDPOINT_URL']} does not respond" in done.err
 
 
-def test_the_readme_lists_the_calls_that_are_made(proxy: Proxy, command: Mreg) -> None:
+def test_the_guide_to_s3_lists_the_calls_that_are_made(proxy: Proxy, command: Mreg) -> None:
     write("small.bin")
     write("large.bin", 20 << 20)
     write("folder/a", 10)
@@ -281,13 +281,13 @@ def test_the_readme_lists_the_calls_that_are_made(proxy: Proxy, command: Mreg) -
     ):  # fmt: skip
         assert command(*words).code == 0
     made = {permission_of(line) for line in proxy.requests}
-    policy = re.search(r"```json\n(\{\s*\"Version\".*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    policy = re.search(r"```json\n(\{\s*\"Version\".*?)```", (ROOT / "docs/how-to/s3.md").read_text(), re.DOTALL)
     assert policy is not None
     allowed = {
         action.removeprefix("s3:") for statement in json.loads(policy[1])["Statement"] for action in statement["Action"]
     }
-    assert made <= allowed, "the README's policy lacks a call"
-    assert allowed - made <= {"AbortMultipartUpload"}, "the README's policy allows what is never called"
+    assert made <= allowed, "the policy of the guide lacks a call"
+    assert allowed - made <= {"AbortMultipartUpload"}, "the policy of the guide allows a call that is never made"
 
 
 def permission_of(line: str) -> str:
@@ -330,7 +330,7 @@ def test_a_profile_is_added_shown_and_checked(place: Place, command: Mreg) -> No
     assert "team\tyes" in command("profile", "list").out
     shown = command("profile", "show").out
     assert f"artifacts\t{place.url}\t" in shown
-    assert f"catalog\t{place.url}/catalog.db\tbeside the artifacts\n" in shown
+    assert f"catalog\t{place.url}/catalog.db\tnext to the artifacts\n" in shown
     done = command("profile", "check")
     assert done.code == 0
     assert [tuple(line.split("\t")[::2]) for line in done.out.splitlines()[1:]] == [
@@ -340,7 +340,7 @@ def test_a_profile_is_added_shown_and_checked(place: Place, command: Mreg) -> No
         ("write a probe", "works"),
         ("check uploads (by the store: SHA-256 sum)", "works"),
         ("read it back", "works"),
-        ("write only where nothing is", "works"),
+        ("refuse to overwrite", "works"),
         ("send a large file in parts", "works"),
         ("remove the probe", "works"),
     ]
@@ -355,8 +355,8 @@ def test_a_check_says_what_a_store_lacks(proxy: Proxy, command: Mreg) -> None:
     done = command("profile", "check", "--json")
     assert done.code == 0, done.err
     (lacking,) = [one for one in json.loads(done.out) if one["lacks"]]
-    assert lacking["name"] == "write only where nothing is"
-    assert "does not know If-None-Match" in lacking["lacks"]
+    assert lacking["name"] == "refuse to overwrite"
+    assert "does not support If-None-Match" in lacking["lacks"]
     assert "lacks" in command("profile", "check").out
     write("large.bin", 20 << 20)
     for _ in range(2):

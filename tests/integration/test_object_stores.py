@@ -102,8 +102,8 @@ CHECKS = {
     "seaweedfs": ("check uploads (by the store: SHA-256 sum)", ""),
     "radosgw": ("check uploads (by the store: SHA-256 sum in the signature)", ""),
     "moto": (
-        "check uploads (by mreg: MD5 sum in the answer)",
-        "it checks nothing that it is sent: damage on the way is found, and put right, once it is stored",
+        "check uploads (by mreg: MD5 sum in the response)",
+        "it does not verify uploads: damage in transit is detected and repaired after the upload",
     ),
 }
 
@@ -166,7 +166,7 @@ def test_a_bucket_in_which_conditions_do_not_work_is_refused_at_once(own: Own, c
         for words in (["push", "a.bin", "-n", "m"], ["profile", "check"]):
             done = command(*words)
             assert done.code == 8
-            assert f"s3://{own.name}/{KEY} can't be a catalog: the store ignores If-None-Match" in done.err
+            assert f"s3://{own.name}/cannot create the catalog {KEY}: the store ignores If-None-Match" in done.err
             assert "suspend the versioning of the bucket" in done.err
     assert len(pauses) < 3
 
@@ -180,7 +180,7 @@ def test_a_profile_with_such_a_bucket_is_not_added(own: Own, command: Mreg) -> N
         assert done.code == 0
         return
     assert done.code == 8
-    assert "can't be a catalog: the store ignores If-None-Match" in done.err
+    assert "as a catalog: the store ignores If-None-Match" in done.err
     assert "team" not in command("profile", "list", "-q").out
     own.versioning("Suspended")
     assert command(*words).code == 0
@@ -191,7 +191,7 @@ def test_a_profile_whose_bucket_does_not_answer_is_added(command: Mreg, place: P
     place_of = ["--artifacts", "s3://models/x", "--endpoint-url", "http://127.0.0.1:1"]
     done = command("profile", "add", "team", *place_of)
     assert done.code == 0
-    assert "the bucket was not tried for the catalog: http://127.0.0.1:1 can't be reached" in done.err
+    assert "the bucket was not tried for the catalog: cannot reach http://127.0.0.1:1" in done.err
 
 
 @on_radosgw
@@ -206,7 +206,7 @@ def test_versioning_that_is_turned_on_later_is_noticed(own: Own) -> None:
             return
         with (
             counted_pauses() as pauses,
-            pytest.raises(mreg.Unavailable, match="can't be a catalog: the store ") as caught,
+            pytest.raises(mreg.Unavailable, match="as a catalog: the store ") as caught,
         ):
             registry.push("b.bin", name="m")
         assert len(pauses) < 3
@@ -242,7 +242,7 @@ def test_a_catalog_whose_deletion_left_a_marker_is_not_made_again(own: Own) -> N
     own.server.client().put_object(Bucket=own.name, Key=KEY, Body=b"x")
     own.server.client().delete_object(Bucket=own.name, Key=KEY)
     with mreg.open_registry() as registry, counted_pauses() as pauses:
-        with pytest.raises(mreg.Unavailable, match="a deleted object left a marker there") as caught:
+        with pytest.raises(mreg.Unavailable, match="the store refuses a new object over the delete marker") as caught:
             registry.push("a.bin", name="m")
         assert "name another place for the catalog" in caught.value.hint
     assert len(pauses) < 3
@@ -346,7 +346,7 @@ def test_s3rver_keeps_no_catalog(in_bucket: Place, command: Mreg) -> None:
     for words in (["push", "a.bin", "-n", "m"], ["profile", "check"]):
         done = command(*words)
         assert done.code == 8
-        assert "can't be a catalog: the store ignores If-None-Match or If-Match" in done.err
+        assert "as a catalog: the store ignores If-None-Match or If-Match" in done.err
     assert in_bucket.keys() == []
 
 
@@ -371,7 +371,7 @@ def test_a_store_without_parts_takes_small_files_and_refuses_large_ones(
     done = command("push", "b.bin", "-n", "m")
     assert done.code == 8
     assert (
-        f"{bucket.url} takes no files larger than 4 MiB: the store has no multipart uploads (NotImplemented); the store "
+        f"{bucket.url} does not accept files larger than 4 MiB: the store has no multipart uploads (NotImplemented); the store "
         "says: No"
     ) in done.err
     assert command("pull", "m", "out").code == 0
@@ -432,7 +432,7 @@ def test_a_store_that_says_nothing_is_not_quoted(bucket: Place, command: Mreg, m
     monkeypatch.setenv("MREG_ARTIFACTS", "s3://no-such-bucket-here/x")
     done = command("push", "a.bin", "-n", "m")
     assert done.code == 8
-    assert "there is no such bucket (NoSuchBucket)" in done.err or "permission is refused (AccessDenied)" in done.err
+    assert "the bucket does not exist (NoSuchBucket)" in done.err or "permission denied (AccessDenied)" in done.err
     assert "None" not in done.err
 
 

@@ -103,7 +103,7 @@ def test_a_server_may_be_named_with_its_parameters(place: str) -> None:
 
 def test_a_project_file_can_not_send_somebody_to_a_server() -> None:
     Path("mreg.yaml").write_text("catalog: postgresql://evil.example/x\n")
-    with pytest.raises(BadProfile, match="can't name a server"):
+    with pytest.raises(BadProfile, match="cannot name a database server"):
         load_profile()
 
 
@@ -119,39 +119,47 @@ def test_variables_are_filled_in_the_users_file_alone(monkeypatch: pytest.Monkey
     monkeypatch.setenv("WHERE", "/there")
     with pytest.raises(BadProfile) as caught:
         load_profile(profile="p")
-    assert caught.value.message == f"{file}, line 4: the variable WHO is not set"
+    assert caught.value.message == f"{file}, line 4: the environment variable WHO is not set"
     monkeypatch.setenv("WHO", "you")
     assert load_profile(profile="p").catalog == "/there/c.db"
     Path("mreg.yaml").write_text("model: ${WHO}\n")
-    with pytest.raises(BadProfile, match="variables are not filled in a project file"):
+    with pytest.raises(BadProfile, match="environment variables are not expanded in a project file"):
         load_profile()
 
 
 BAD_USER_FILES = [
     ("- 1\n", "line 1: a profile file must be a mapping", None),
-    ("profles: {}\n", "line 1: the key 'profles' is unknown", "did you mean profiles?"),
-    ("profiles:\n  p:\n    catlog: x\n", "line 3: the key 'catlog' is unknown", "did you mean catalog?"),
-    ("profiles:\n  p:\n    catalog: [x]\n", "line 3: catalog must be a text", None),
+    ("profles: {}\n", "line 1: unknown key 'profles'", "did you mean profiles?"),
+    ("profiles:\n  p:\n    catlog: x\n", "line 3: unknown key 'catlog'", "did you mean catalog?"),
+    ("profiles:\n  p:\n    catalog: [x]\n", "line 3: catalog must be a string", None),
     ("profiles:\n  p: x\n", "line 2: a profile must be a mapping", None),
-    ("profiles:\n  p: {}\n  p: {}\n", "line 3: the key 'p' is given twice", None),
+    ("profiles:\n  p: {}\n  p: {}\n", "line 3: duplicate key 'p'", None),
     (
         "profiles:\n\tp: {}\n",
-        "line 2: no YAML: found character '\\t' that cannot start any token",
+        "line 2: invalid YAML: found character '\\t' that cannot start any token",
         "indent with spaces",
     ),
-    ("profiles:\n  ../p: {}\n", "line 2: '../p' can't be a profile's name", None),
+    ("profiles:\n  ../p: {}\n", "line 2: invalid profile name '../p'", None),
     ("a: !!python/object/apply:os.system [id]\n", "line 1: the tag", None),
     (
         "profiles:\n  p:\n    catalog: postgresql://me:secret@db/x\n    artifacts: /a\n",
-        "line 3: the catalog has a password in its URL",
+        "line 3: the URL of catalog contains a password",
         None,
     ),
-    ("profiles:\n  p:\n    catalog: http://x\n    artifacts: /a\n", "line 3: the catalog can't be at http://", None),
-    ("profiles:\n  p:\n    endpoint_url: https://secret@x\n", "line 3: the endpoint_url has a login in its URL", None),
+    (
+        "profiles:\n  p:\n    catalog: http://x\n    artifacts: /a\n",
+        "line 3: unsupported URL scheme of catalog: http://",
+        None,
+    ),
+    (
+        "profiles:\n  p:\n    endpoint_url: https://secret@x\n",
+        "line 3: the URL of endpoint_url contains a user name",
+        None,
+    ),
     ("profiles:\n  p:\n    endpoint_url: x\n", "line 3: endpoint_url must begin with https:// or http://", None),
     (
         'profiles:\n  p:\n    catalog: "a\\e[2J"\n',
-        "line 3: the value of catalog has characters that can't be printed",
+        "line 3: catalog contains unprintable characters",
         None,
     ),
 ]
@@ -196,7 +204,7 @@ def test_an_unknown_profile_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("MREG_PROFILE", "x")
     with pytest.raises(NotFound) as caught:
         load_profile()
-    assert caught.value.message == "there is no profile 'x' (MREG_PROFILE)"
+    assert caught.value.message == "profile 'x' not found (MREG_PROFILE)"
 
 
 @pytest.mark.parametrize(
@@ -204,20 +212,20 @@ def test_an_unknown_profile_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -
     [
         (
             "hooks:\n  - command: [rm]\n",
-            "hooks can't be set in a project file, which may come with somebody else's repository",
+            "hooks is not allowed in a project file, which can come from another user",
         ),
-        ("profiles: {}\n", "profiles can't be set in a project file"),
-        ("endpoint_url: https://evil.example\n", "endpoint_url can't be set in a project file"),
-        ("user: root\n", "user can't be set in a project file"),
-        ("aws_profile: x\n", "aws_profile can't be set in a project file"),
-        ("modle: x\n", "the key 'modle' is unknown"),
+        ("profiles: {}\n", "profiles is not allowed in a project file"),
+        ("endpoint_url: https://evil.example\n", "endpoint_url is not allowed in a project file"),
+        ("user: root\n", "user is not allowed in a project file"),
+        ("aws_profile: x\n", "aws_profile is not allowed in a project file"),
+        ("modle: x\n", "unknown key 'modle'"),
         ("catalog: /etc/x\n", "the catalog of a project file must be below"),
         ("artifacts: ../../x\n", "the artifacts of a project file must be below"),
         ("artifacts: ~/.ssh\n", "the artifacts of a project file must be below"),
         ("artifacts: out/../../x\n", "the artifacts of a project file must be below"),
         ("artifacts: link/x\n", "the artifacts of a project file must be below"),
         ("artifacts: .\n", "the artifacts of a project file must be below"),
-        ("artifacts: s3://me:secret@x/y\n", "the artifacts has a password in its URL"),
+        ("artifacts: s3://me:secret@x/y\n", "the URL of artifacts contains a password"),
     ],
 )
 def test_a_project_file_can_not_lead_out_of_its_folder_or_run_anything(text: str, message: str) -> None:
@@ -236,7 +244,7 @@ def test_a_project_may_keep_its_own_store(command: Mreg) -> None:
     assert Path(".mreg/catalog.db").is_file()
     assert Path(".mreg/artifacts/blobs").is_dir()
     done = command("init")
-    assert (done.code, "exists already" in done.err) == (7, True)
+    assert (done.code, "already exists" in done.err) == (7, True)
     assert command("init", "--model", "../x").code == 2
 
 
@@ -301,14 +309,14 @@ def test_init_in_a_folder_that_can_not_be_written_is_told(tmp_path: Path) -> Non
 
 
 PLACES = [
-    ("artifacts", "s3://", "names no bucket"), ("artifacts", "s3:///x", "names no bucket"),
-    ("artifacts", "s3://b", "names no bucket"), ("artifacts", "s3://bucket/x?y=1", "has a prefix that can't be"),
-    ("artifacts", "s3://bucket/x#y", "has a prefix that can't be"), ("artifacts", "s3://bucket/../x", "has a prefix that can't be"),
-    ("artifacts", "s3://bucket//x", "has a prefix that can't be"), ("artifacts", "s3://u:p@bucket/x", "has a password in its URL"),
-    ("artifacts", "S3://bucket/x", "can't be at S3://"), ("endpoint_url", "http://", "is no address"),
-    ("endpoint_url", "https://h:99999", "is no address"), ("endpoint_url", "http://h h", "is no address"),
-    ("endpoint_url", "ftp://x", "can't be at ftp://"), ("endpoint_url", "http://u:p@h", "has a password in its URL"),
-    ("addressing_style", "bogus", "can't be 'bogus'"),
+    ("artifacts", "s3://", "has no bucket"), ("artifacts", "s3:///x", "has no bucket"),
+    ("artifacts", "s3://b", "has no bucket"), ("artifacts", "s3://bucket/x?y=1", "has an invalid prefix"),
+    ("artifacts", "s3://bucket/x#y", "has an invalid prefix"), ("artifacts", "s3://bucket/../x", "has an invalid prefix"),
+    ("artifacts", "s3://bucket//x", "has an invalid prefix"), ("artifacts", "s3://u:p@bucket/x", "contains a password"),
+    ("artifacts", "S3://bucket/x", "unsupported URL scheme of artifacts: S3://"), ("endpoint_url", "http://", "invalid address"),
+    ("endpoint_url", "https://h:99999", "invalid address"), ("endpoint_url", "http://h h", "invalid address"),
+    ("endpoint_url", "ftp://x", "unsupported URL scheme of endpoint_url: ftp://"), ("endpoint_url", "http://u:p@h", "contains a password"),
+    ("addressing_style", "bogus", "invalid addressing_style 'bogus'"),
 ]  # fmt: skip
 
 

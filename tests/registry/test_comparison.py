@@ -206,8 +206,8 @@ def test_any_text_is_a_tolerance_or_bad_input(text: str) -> None:
     try:
         assert Tolerance.parse(text).amount >= 0
     except BadInput as error:
-        assert error.message.endswith(" is no tolerance")
-        assert error.hint == "write metric:0.01 or metric:5%, from 0 up"
+        assert error.message.startswith("invalid tolerance ")
+        assert error.hint == "write metric:0.01 or metric:5%, not negative"
 
 
 NUMBERS = st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False)
@@ -257,7 +257,7 @@ def test_the_reasons_and_refusals_are_said_whole() -> None:
     for text, message, hint in [
         ("acuracy", "neither version has the metric 'acuracy'", "did you mean accuracy?"),
         ("zzz", "neither version has the metric 'zzz'", "they have: accuracy, foo"),
-        ("foo", "whether a higher 'foo' is better is not known", "mreg edit m --direction foo=higher"),
+        ("foo", "unknown direction of the metric 'foo'", "mreg edit m --direction foo=higher"),
     ]:
         with pytest.raises(BadInput) as caught:
             regressions(found, [Tolerance.parse(text)])

@@ -112,7 +112,7 @@ def test_a_backup_that_was_overtaken_says_so(
         real(self, path)
 
     monkeypatch.setattr(destination_module.Destination, "_link", overtaken)
-    with registry, pytest.raises(mreg.AlreadyExists, match=r"b\.db' exists already"):
+    with registry, pytest.raises(mreg.AlreadyExists, match=r"b\.db' already exists"):
         registry.backup("b.db")
     assert Path("b.db").read_text() == "another's"
     assert not list(Path().glob(".b.db.mreg-*"))

@@ -41,7 +41,7 @@ def chain_is_whole(registry: LocalRegistry) -> bool:
     return registry._session.catalog.read(lambda r: first_broken(r.events(newest_first=False))) is None
 
 
-def test_the_training_script_of_the_readme_works(registry: mreg.Registry, tmp_path: Path) -> None:
+def test_what_was_pushed_is_promoted_and_pulled(registry: mreg.Registry, tmp_path: Path) -> None:
     version = push(registry, metrics={"accuracy": 0.95}, parameters={"lr": 0.1}, tags={"team": "fraud"})
     assert str(version.reference) == "classifier@1"
     assert version.parameters == {"lr": "0.1"}
@@ -84,10 +84,10 @@ def test_a_promotion_never_empties_production_unasked(registry: mreg.Registry) -
     registry.promote("classifier@1", to="production")
     with pytest.raises(mreg.NotAllowed) as caught:
         registry.promote("classifier@1")
-    assert caught.value.message == "classifier@1 is in Production, and its next step would archive it"
-    assert caught.value.hint == "if that is meant: mreg archive classifier@1 --yes"
+    assert caught.value.message == "cannot promote classifier@1: it is in Production, and the next stage is Archived"
+    assert caught.value.hint == "to archive it: mreg archive classifier@1 --yes"
     assert registry.promote("classifier@1", leave_production=True).version.stage is ModelStage.ARCHIVED
-    with pytest.raises(mreg.NotAllowed, match="where the road ends"):
+    with pytest.raises(mreg.NotAllowed, match="Archived is the last stage"):
         registry.promote("classifier@1")
 
 
@@ -171,7 +171,7 @@ def test_a_rollback_verifies_goes_back_and_further_back(registry: mreg.Registry)
     assert registry.rollback("classifier", reason="again").version.version == 1
     with pytest.raises(mreg.NotFound) as caught:
         registry.rollback("classifier")
-    assert caught.value.message == "nothing was in Production before for classifier"
+    assert caught.value.message == "cannot roll back Production of classifier: no version was in it before"
     assert registry.rollback("classifier", to="classifier@3").version.version == 3
     blob = Path(registry.version("classifier@1").artifact.path.removeprefix("file://"))
     blob.chmod(0o644)
@@ -198,14 +198,14 @@ def test_references_resolve_as_written(registry: mreg.Registry) -> None:
 @pytest.mark.parametrize(
     ("reference", "message", "hint"),
     [
-        ("clasifier", "there is no model 'clasifier'", "did you mean classifier?"),
-        ("zzz", "there is no model 'zzz'", "mreg list shows the models there are"),
-        ("classifier@7", "classifier has no version 7", "mreg show classifier lists its versions"),
+        ("clasifier", "model 'clasifier' not found", "did you mean classifier?"),
+        ("zzz", "model 'zzz' not found", "list the models: mreg list"),
+        ("classifier@7", "classifier has no version 7", "list the versions: mreg show classifier"),
         ("classifier@chmp", "classifier has no alias 'chmp'", "did you mean classifier@champ?"),
         ("classifier@staging", "no version of classifier is in Staging", "mreg promote classifier@latest --to Staging"),
         (
             "chosen@best",
-            "nothing tells whether higher or lower churniness is better, so chosen has no best version",
+            "chosen has no best version: the direction of the metric churniness is unknown",
             "mreg edit chosen --direction churniness=higher",
         ),
         (
@@ -218,7 +218,11 @@ def test_references_resolve_as_written(registry: mreg.Registry) -> None:
             "no version of classifier has its primary metric 'auc'",
             "mreg edit classifier --primary-metric METRIC",
         ),
-        ("classifier@latest~5", "nothing was 5 back from classifier@latest", "mreg show classifier lists its versions"),
+        (
+            "classifier@latest~5",
+            "no version is 5 back from classifier@latest",
+            "list the versions: mreg show classifier",
+        ),
         ("empty@latest", "empty has no versions", "mreg push PATH --name empty"),
     ],
 )
@@ -250,7 +254,7 @@ def test_what_is_said_of_models_and_versions_can_be_changed(registry: LocalRegis
     assert (version.description, str(version.parent), version.run_id) == ("two", "classifier@1", "r")
     with pytest.raises(mreg.NotAllowed) as caught:
         registry.edit("classifier@1", parent="classifier@2")
-    assert caught.value.message == "classifier@2 can't be the parent of classifier@1, from which it descends"
+    assert caught.value.message == "classifier@2 cannot be the parent of classifier@1: it is a descendant"
     version = registry.edit("classifier@2", parent="")
     assert isinstance(version, ModelVersion)
     assert version.parent is None
@@ -381,7 +385,7 @@ def test_notices_say_what_was_taken(model_file: Path) -> None:
     with mreg.open_registry(notice=heard.append) as registry:
         registry.push(model_file.parent / "fraud" / "model.pkl")
         registry.pull("fraud")
-    assert heard == ["model fraud (from the folder fraud); --name gives another", "fraud is fraud@1"]
+    assert heard == ["model fraud (from the folder fraud); to use another: --name", "fraud is fraud@1"]
 
 
 # Promises under concurrency
@@ -524,7 +528,7 @@ def test_a_push_takes_a_thousand_entries_of_a_kind_and_no_more(registry: mreg.Re
     options: dict[str, Any] = {kind: entries}
     pushed = push(registry, **options)
     assert len(getattr(pushed, kind)) == 1000
-    with pytest.raises(mreg.BadInput, match=f"1001 {kind} are too many; the limit is 1000"):
+    with pytest.raises(mreg.BadInput, match=f"too many {kind}: 1001; the limit is 1000"):
         options = {kind: {**entries, "more": entries["k0"]}}
         push(registry, **options)
     assert len(registry.show("classifier").versions) == 1  # type: ignore[union-attr]

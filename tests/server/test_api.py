@@ -285,7 +285,7 @@ def test_a_server_whose_catalog_is_gone_is_alive_and_not_ready(serve: Serve, tmp
     served = serve(MREG_CATALOG=str(catalog), MREG_ARTIFACTS=str(tmp_path / "a"))
     assert served.get("/healthz").status_code == 200
     ready = served.get("/readyz")
-    assert (ready.status_code, ready.json()["detail"]) == (503, "can't read the catalog")
+    assert (ready.status_code, ready.json()["detail"]) == (503, "cannot read the catalog")
     assert str(tmp_path) not in ready.text
     assert (served.get("/models").status_code, served.get("/models").json()["code"]) == (503, "unavailable")
 

@@ -28,7 +28,7 @@ def test_a_writer_and_an_admin_cannot_empty_production(guarded: Served, tokens: 
         for stage in ("Archived", "None", "Staging"):
             answer = guarded.post(transition, {"stage": stage})
             assert (answer.status_code, answer.json()["code"]) == (409, "approval_missing")
-            assert "reserves this to approver" in answer.json()["detail"]
+            assert "allows this only to approver" in answer.json()["detail"]
             answer = guarded.post(transition, {"stage": stage, "override": "x"})
             assert (answer.status_code, answer.json()["code"]) == (409, "not_allowed")
         for alias in ("champion", "CHAMPION"):

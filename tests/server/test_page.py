@@ -229,7 +229,7 @@ def test_what_a_page_says_is_what_the_registry_has(client: Client, registry: Loc
     shown = client.get("/ui/models/fraud-detector").text
     assert "Trend of auc" in shown
     assert 'aria-label="Production: version 18"' in shown
-    assert "Higher is better; best is" in shown
+    assert "Higher is better; the best is" in shown
     assert "Trend of latency_ms" in client.get("/ui/models/fraud-detector?metric=latency_ms").text
     assert "Lower is better" in client.get("/ui/models/fraud-detector?metric=latency_ms").text
     version = client.get("/ui/models/fraud-detector/versions/champion").text
@@ -337,15 +337,15 @@ def test_a_part_of_an_address_stays_one_part() -> None:
 ERRORS = (
     ("/ui/models/clasifier", 404, "did you mean classifier?"),
     ("/ui/models/classifier/versions/9", 404, "classifier has no version 9"),
-    ("/ui/models/classifier/versions/a@b", 400, "selects no version"),
+    ("/ui/models/classifier/versions/a@b", 400, "invalid selector"),
     ("/ui/models/classifier/versions/nobody", 404, "classifier has no alias"),
-    ("/ui/models/..%2Fx", 400, "is no model name"),
-    ("/ui/models/%ff", 400, "the path is no UTF-8"),
-    ("/ui/models/team%252Fclassifier", 400, "is no model name"),
-    ("/ui/models/classifier/history/", 404, "there is nothing at this path"),
-    ("/ui/models/nobody/history", 404, "there is no model"),
+    ("/ui/models/..%2Fx", 400, "invalid model name"),
+    ("/ui/models/%ff", 400, "the path is not valid UTF-8"),
+    ("/ui/models/team%252Fclassifier", 400, "invalid model name"),
+    ("/ui/models/classifier/history/", 404, "path not found"),
+    ("/ui/models/nobody/history", 404, "not found"),
     ("/ui/models/classifier/compare", 422, "version_a"),
-    ("/ui/models/classifier/compare?version_a=1&version_b=", 400, "selects no version"),
+    ("/ui/models/classifier/compare?version_a=1&version_b=", 400, "invalid selector"),
     ("/ui/models/classifier/compare?version_a=1&version_b=7", 404, "classifier has no version 7"),
     ("/ui?q=metrics.accuracy%20%3E%3E%201", 400, "^"),
     ("/ui?q=stage%20%3D%20Nowhere", 400, "Nowhere"),
@@ -353,11 +353,11 @@ ERRORS = (
     ("/ui?limit=0", 422, "query.limit"),
     ("/ui?offset=-1", 422, "query.offset"),
     ("/ui?limit=1001", 422, "query.limit"),
-    ("/ui/nowhere", 404, "there is nothing at this path"),
-    ("/ui/models", 404, "there is nothing at this path"),
-    ("/ui/static/nothing.css", 404, "there is nothing at this path"),
-    ("/ui/static/..%2F__init__.py", 404, "there is nothing at this path"),
-    ("/ui/models/team/classifier", 404, "there is nothing at this path"),
+    ("/ui/nowhere", 404, "path not found"),
+    ("/ui/models", 404, "path not found"),
+    ("/ui/static/nothing.css", 404, "path not found"),
+    ("/ui/static/..%2F__init__.py", 404, "path not found"),
+    ("/ui/models/team/classifier", 404, "path not found"),
 )
 
 
@@ -383,7 +383,7 @@ def test_errors_elsewhere_stay_problems(client: Client) -> None:
 
 def test_an_empty_registry_says_how_to_begin(client: Client, registry: LocalRegistry) -> None:
     assert "mreg push model.pkl" in client.get("/ui").text
-    assert "Nothing has happened yet" in client.get("/ui/history").text
+    assert "No events yet" in client.get("/ui/history").text
     registry.register("empty")
     assert "mreg push PATH --name empty" in client.get("/ui/models/empty").text
     assert "none" in client.get("/ui").text
@@ -441,9 +441,9 @@ def test_a_page_is_of_bounded_size_however_much_there_is(
     assert len(first) < 1_600_000
     assert "5,000 characters" in first
     assert first.count("<rect") <= 110
-    assert "more are not shown" in first
-    assert "These are the newest 100 events" in client.get("/ui/models/big/history").text
-    assert "These are the first 200 of 300 files" in client.get("/ui/models/many/versions/1").text
+    assert "more items are not shown" in first
+    assert "Showing the newest 100 events" in client.get("/ui/models/big/history").text
+    assert "Showing the first 200 of 300 files" in client.get("/ui/models/many/versions/1").text
     assert len(client.get("/ui/models/big/compare?version_a=1&version_b=2").text) < 1_000_000
 
 
@@ -528,7 +528,7 @@ def test_the_page_follows_the_rules_of_the_server(registry: LocalRegistry, tmp_p
         assert refused.headers["www-authenticate"].startswith("Basic ")
         answer = client.get("/ui", auth=("any", made.secret))
         assert answer.status_code == 200
-        assert "read by <b>reader</b>" in answer.text
+        assert "user <b>reader</b>" in answer.text
         # A browser has the token for what is below /ui, and for nothing else.
         for text in crawled(client, "/ui", auth=("any", made.secret)).values():
             assert all(one.startswith("/ui") for one in Found(text).all("a", "href") if one.startswith("/"))

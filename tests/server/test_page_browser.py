@@ -329,7 +329,7 @@ def test_a_whole_visit_by_keyboard_alone(browser: Browser) -> None:
     browser.tab_to("#q")
     browser.press("name = 'fraud-detector' and metrics.auc > 0.9")
     browser.enter()
-    assert browser.find("h1").text == "Versions found"
+    assert browser.find("h1").text == "Search results"
     browser.tab_to("a[href='/ui']")
     browser.enter()
     browser.tab_to("a[href='/ui/models/fraud-detector']")
@@ -346,7 +346,7 @@ def test_a_whole_visit_by_keyboard_alone(browser: Browser) -> None:
     browser.press("champion")
     browser.tab_to(".compare button")
     browser.enter()
-    assert browser.find("h1").text == "fraud-detector version 12 and version 18"
+    assert browser.find("h1").text == "fraud-detector version 18 compared with version 12"
     assert "better" in browser.find("main table").text
     browser.tab_to("a[href='/ui/models/fraud-detector/versions/18']")
     browser.enter()

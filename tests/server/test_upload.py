@@ -54,7 +54,6 @@ BAD_FORMS = {
     "metrics that are no JSON": FILE + part("metrics", b"{") + END,
     "metrics given twice": FILE + part("metrics", b'{"accuracy": 1}') + part("accuracy", b"1") + END,
     "a metric twice": FILE + part("metrics", b'{"a": 1, "a": 2}') + END,
-    "infinite metrics": FILE + part("metrics", b'{"a": Infinity}') + END,
     "tags that are a list": FILE + part("tags", b"[1]") + END,
     "a field that is no UTF-8": FILE + part("description", b"\xff") + END,
     "a field with NUL": FILE + part("description", b"a\0b") + END,
@@ -104,7 +103,7 @@ def test_fields_may_come_before_and_behind_the_file_and_in_the_query(server: Ser
     both = server.ask(
         "POST", "/models/classifier/versions?accuracy=1", files={"model_file": b"x"}, data={"accuracy": "1"}
     )
-    assert (both.status_code, "twice" in both.json()["detail"]) == (400, True)
+    assert (both.status_code, "repeated field" in both.json()["detail"]) == (400, True)
     for query in ("?acuracy=1", "?accuracy=1&accuracy=2"):
         assert server.ask("POST", f"/models/classifier/versions{query}", files={"model_file": b"x"}).status_code == 400
 

@@ -117,7 +117,7 @@ def test_the_check_of_a_profile_tells_of_a_folder_that_can_not_be_written(
     with mreg.open_registry(catalog=str(tmp_path / "new/catalog.db"), artifacts=str(tmp_path / "a")) as registry:
         errors = [one.error for one in registry.check() if one.error]
     assert errors == [
-        f"the catalog {tmp_path}/new/catalog.db can't be used: it is not there yet, and {tmp_path} can't be written"
+        f"cannot use the catalog {tmp_path}/new/catalog.db: it does not exist, and {tmp_path} is not writable"
     ]
     assert not (tmp_path / "new").exists()
 
@@ -192,7 +192,7 @@ UNREADABLE = {
     "a version's time": ("UPDATE versions SET created_at = '1'", "of the table versions", ["show", "m"]),
     "its environment": ("UPDATE versions SET environment = '['", "of the table versions", ["show", "m@1"]),
     "its stage": ("UPDATE versions SET stage = 'weird'", "of the table versions", ["show", "m@1"]),
-    "a metric": ("UPDATE metrics SET exact = 'high'", "of the table", ["list"]),
+    "a metric": ("UPDATE metrics SET exact = 'high'", "of the table", ["show", "m@1"]),
     "an artifact's kind": ("UPDATE artifacts SET kind = 'weird'", "of the table artifacts", ["verify"]),
     "its digest": ("UPDATE artifacts SET digest = 'abc' || artifact_id", "of the table artifacts", ["show", "m@1"]),
     "a model's name": ("UPDATE models SET name = '../x' WHERE model_id = 1", "row 1 of the table models", ["list"]),
@@ -238,7 +238,7 @@ def test_the_doctor_sees_that_a_store_is_lost(loss: str, catalog: str, command: 
         (store / "blobs/sha256/ab").mkdir(parents=True)
         (store / "blobs/sha256/ab" / ("c" * 62)).write_text("other bytes")
     done = command("doctor")
-    assert (done.code, "artifacts that came last are not there" in done.err) == (6, True), done
+    assert (done.code, "newest artifacts are missing" in done.err) == (6, True), done
 
 
 @pytest.mark.parametrize(("kind", "other"), PAIRS)
@@ -273,7 +273,7 @@ def test_a_catalog_is_not_copied_to_a_store_that_lacks_its_bytes(tmp_path: Path)
         mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
     ):
         fill(registry)
-        with pytest.raises(mreg.NotFound, match="lacks 2 of the 2 blobs"):
+        with pytest.raises(mreg.NotFound, match="2 of the 2 blobs that this catalog needs are missing"):
             registry.copy_catalog(other)
         assert other.models() == ()
         shutil.copytree(registry.profile.artifacts, other.profile.artifacts)
@@ -309,12 +309,12 @@ def test_the_same_url_at_two_addresses_is_two_stores(bucket: Place, monkeypatch:
             opened(f"{bucket.url}/c.db", bucket.url, empty.endpoint) as elsewhere,
         ):
             fill(registry)
-            with pytest.raises(mreg.NotFound, match="lacks 2 of the 2 blobs") as caught:
+            with pytest.raises(mreg.NotFound, match="2 of the 2 blobs that this catalog needs are missing") as caught:
                 registry.copy_catalog(other)
             assert caught.value.hint.count("--endpoint-url") == 2
             assert other.models() == ()
             registry.copy_catalog(there)
-            with pytest.raises(mreg.NotFound, match="lacks 2 of the 2 blobs"):
+            with pytest.raises(mreg.NotFound, match="2 of the 2 blobs that this catalog needs are missing"):
                 there.copy_catalog(elsewhere)
             elsewhere_client = empty.client()
             for key in bucket.keys("blobs/"):
@@ -394,9 +394,9 @@ def test_a_catalog_that_is_set_aside_replaces_no_earlier_one(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        ("DELETE FROM models", "refers to a row of models"),
+        ("DELETE FROM models", "refers to a missing row of models"),
         ("DROP TABLE removals", "the table removals is missing"),
-        ("ALTER TABLE deployments DROP COLUMN output", "the 'table' 'deployments' is not that of mreg"),
+        ("ALTER TABLE deployments DROP COLUMN output", "the 'table' 'deployments' has an unexpected definition"),
     ],
 )
 def test_a_damage_of_a_file_is_seen_and_its_remedy_works(

@@ -179,7 +179,7 @@ def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
     assert registry.gc(grace=NOW, remove=True) == ()  # the other one is at it
     leave_behind(timedelta(hours=1))
     (note,) = [one for one in registry.examine() if one.state != "fine"]
-    assert (note.name, note.remedy) == ("removals", "mreg gc --remove finishes them")
+    assert (note.name, note.remedy) == ("removals", "finish it: mreg gc --remove")
     version = push(registry, "the same")
     registry.pull(version.reference, "out")
 

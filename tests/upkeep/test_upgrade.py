@@ -109,7 +109,7 @@ def test_an_older_catalog_is_read_everywhere_and_stays_as_it_is(older: Older, co
     assert command("audit", "verify").code == 0
     doctor = command("doctor")
     assert doctor.code == 0, doctor.err
-    assert f"schema {older.schema}, older than this mreg's ({SCHEMA})" in doctor.out
+    assert f"schema {older.schema} is older than schema {SCHEMA} of this mreg" in doctor.out
     check = command("profile", "check")
     assert (check.code, f"it has schema {older.schema}" in check.out) == (8, True)
     assert older.state() == before
@@ -129,7 +129,7 @@ def test_writing_to_an_older_catalog_is_refused_and_changes_nothing(older: Older
         shown = older.place.partition("?")[0]
         assert done.err == (
             f"error: cannot write to the catalog {shown}: it has schema {older.schema}, and this mreg writes schema "
-            f"{SCHEMA}\n  mreg upgrade --check shows the changes; mreg upgrade makes them, with a backup\n"
+            f"{SCHEMA}\n  show the changes: mreg upgrade --check; make them, with a backup: mreg upgrade\n"
         )
     assert older.state() == before
     assert snapshot(os.environ["MREG_ARTIFACTS"]) == artifacts
@@ -289,7 +289,7 @@ def test_a_role_that_only_reads_reads_an_older_catalog(postgresql: PostgresqlSer
     database = PostgresqlDatabase(postgresql.url(name, role))
     with contextlib.closing(database):
         assert database.read(count) > 1
-        with pytest.raises(mreg.Unavailable, match="last key of models cannot be read"):
+        with pytest.raises(mreg.Unavailable, match="cannot read the last key of models"):
             database.read(lambda connection: connection.last_key("models"))
 
 

@@ -113,7 +113,7 @@ def test_a_damaged_manifest_is_named_and_stops_gc(filled: mreg.Registry, command
     assert [(one.problem, str(one.versions[0])) for one in found.problems] == [("damaged", "f@1")]
     assert found.unreferenced is None
     filled.delete("m@1")
-    with pytest.raises(mreg.Corrupt, match="what can be removed is not known"):
+    with pytest.raises(mreg.Corrupt, match="cannot find the unreferenced blobs"):
         filled.gc(remove=True, grace=timedelta(0))
     assert command("gc", "--remove", "--yes", "--grace", "0s").code == 6
 

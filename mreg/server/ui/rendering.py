@@ -59,6 +59,11 @@ def size(count: int) -> str:
     return f"{value:.3g} {unit}"
 
 
+def sized(count: int) -> Markup:
+    """Return `size` with the exact number of bytes as its tooltip."""
+    return Markup('<span title="{:,} bytes">{}</span>').format(count, size(count))
+
+
 def timestamp(at: datetime) -> Markup:
     """Return a time in UTC to the minute; the ``datetime`` attribute has the microseconds."""
     return Markup('<time datetime="{}">{}\u00a0UTC</time>').format(
@@ -108,7 +113,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": number, "signed": signed, "size": size, "timestamp": timestamp, "shortened": shortened,
+        "number": number, "signed": signed, "size": sized, "timestamp": timestamp, "shortened": shortened,
         "truncated": truncated, "lines": lines, "digest": digest,
     }  # fmt: skip
     environment.globals |= {

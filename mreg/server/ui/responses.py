@@ -17,7 +17,7 @@ from mreg.server import problems
 from mreg.server.guard import Caller
 from mreg.server.ui.rendering import ASSETS, asset, asset_link, templates
 
-PAGE_HINT = "the list of models leads everywhere"
+PAGE_HINT = "start from the list of models"
 """Hint of error pages, instead of the hint for clients of the API."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -43,7 +43,7 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except MregError as error:
-                return error_page(request, problems.error_response(request, error))
+                return error_page(request, problems.error_response(request, error), hint=error.hint)
             except RequestValidationError as error:
                 return error_page(request, problems.validation_response(request, error), hint=PAGE_HINT)
             except problems.Refused as error:
@@ -79,7 +79,7 @@ def asset_response(request: Request, name: str) -> Response:
         NotFound: The asset does not exist.
     """
     if name not in ASSETS:
-        raise NotFound("there is nothing at this path", hint=PAGE_HINT)
+        raise NotFound("path not found", hint=PAGE_HINT)
     current = asset_link(name).endswith(f"?{request.url.query}")
     caching = "private, max-age=31536000, immutable" if current else "no-cache"
     return Response(asset(name), media_type=ASSETS[name], headers={"Cache-Control": caching})

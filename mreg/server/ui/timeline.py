@@ -19,10 +19,10 @@ ACTIONS = {
     "version.pushed": "pushed",
     "version.edited": "edited",
     "version.deleted": "deleted",
-    "version.stage_changed": "moved",
+    "version.stage_changed": "changed the stage of",
     "version.approved": "approved",
     "version.rejected": "rejected",
-    "version.decision_withdrawn": "took back a decision on",
+    "version.decision_withdrawn": "withdrew a decision on",
     "alias.set": "set an alias on",
     "alias.removed": "removed an alias from",
     "policy.changed": "changed the policy of",
@@ -110,16 +110,16 @@ def _summary(event: Event) -> str:
     if event.action in ("version.approved", "version.rejected", "version.decision_withdrawn", "policy.overridden"):
         return _joined([f"for {details.get('target')}"], details.get("comment") or details.get("reason"))
     if event.action == "policy.changed":
-        return f"{_rules(details.get('before'))} became {_rules(details.get('after'))}"
+        return f"{_rules(details.get('before'))} → {_rules(details.get('after'))}"
     shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
-    return ", ".join(f"{key.replace('_', ' ')} {_change(value)}" for key, value in list(shown.items())[:20])
+    return "; ".join(f"{key.replace('_', ' ')}: {_change(value)}" for key, value in list(shown.items())[:20])
 
 
 def _pushed(details: Mapping[str, object]) -> list[str]:
     count, metrics, origin = details.get("size_bytes"), details.get("metrics"), details.get("imported")
     words = [size(count)] if isinstance(count, int) else []
     words += [f"imported from {shortened(origin.get('reference'))}"] if isinstance(origin, dict) else []
-    words += [f"made from {details['parent']}"] if details.get("parent") else []
+    words += [f"parent {details['parent']}"] if details.get("parent") else []
     if isinstance(metrics, dict):
         words += [f"{shortened(name)} {value}" for name, value in list(metrics.items())[:6]]
         words += [f"{len(metrics) - 6} more metrics"] if len(metrics) > 6 else []
@@ -138,7 +138,7 @@ def _rules(document: object) -> str:
 def _change(value: object) -> str:
     """Return a detail as text; an edit has the old and the new value."""
     if isinstance(value, list) and len(value) == 2:
-        return f"{_compact(value[0])} became {_compact(value[1])}"
+        return f"{_compact(value[0])} → {_compact(value[1])}"
     return _compact(value)
 
 
