@@ -12,7 +12,8 @@ from mreg.domain.names import Selector, SelectorKind, VersionRef, spelled
 from mreg.domain.text import printable
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_with_note
-from mreg.results.history import AuditReport, Why
+from mreg.results.history import AuditReport
+from mreg.results.reasons import Why
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader

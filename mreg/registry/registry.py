@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from mreg.results.comparison import Comparison
     from mreg.results.deployments import DeploymentReport
     from mreg.results.files import Pulled
-    from mreg.results.history import AuditReport, StagesAt, Why
+    from mreg.results.history import AuditReport, StagesAt
     from mreg.results.lineage import Lineage
     from mreg.results.models import ModelSummary, ModelVersions
     from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
     from mreg.results.profiles import Profile
+    from mreg.results.reasons import Why
     from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
 Reference = VersionRef | str

@@ -30,7 +30,7 @@ class Page(tuple[T, ...]):
 
 
 SUBJECTS = ("bundles", "changes", "comparison", "configuration", "deployments", "files", "history", "lineage",
-            "models", "policies", "profiles", "tokens", "upkeep")  # fmt: skip
+            "models", "policies", "profiles", "reasons", "tokens", "upkeep")  # fmt: skip
 """The modules of results; `mreg.wire` and the command line have a module for each, imported if a result needs it."""
 
 _OF_DOMAIN = {"mreg.domain.model": "models", "mreg.domain.events": "history"}

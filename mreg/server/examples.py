@@ -26,10 +26,11 @@ from mreg.results.changes import Deletion, StageChange
 from mreg.results.comparison import Change, Comparison, MetricDifference
 from mreg.results.deployments import DeploymentReport
 from mreg.results.files import StoredFile
-from mreg.results.history import AuditReport, StagesAt, Why
+from mreg.results.history import AuditReport, StagesAt
 from mreg.results.lineage import Lineage, LineageNode
 from mreg.results.models import ModelSummary, ModelVersions
 from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
+from mreg.results.reasons import Why
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 

@@ -15,10 +15,11 @@ from mreg.wire.changes import Deletion, StageChange
 from mreg.wire.comparison import Comparison
 from mreg.wire.deployments import Deployment
 from mreg.wire.files import StoredFile
-from mreg.wire.history import AuditReport, Event, StagesAt, Why
+from mreg.wire.history import AuditReport, Event, StagesAt
 from mreg.wire.lineage import Lineage
 from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
 from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
+from mreg.wire.reasons import Why
 
 __all__ = [
     "PROBLEMS",

@@ -6,12 +6,8 @@ from typing import Annotated, Any, TypedDict
 
 from mreg.domain import events as domain
 from mreg.domain.model import ModelStage
-from mreg.domain.names import VersionRef
 from mreg.results import history as results
 from mreg.wire import Form, decode_time
-from mreg.wire.comparison import MetricDifference, decode_difference, encode_difference
-from mreg.wire.models import ModelVersion, decode_version, encode_version
-from mreg.wire.policies import Decision, decode_decision, encode_decision
 
 
 class Event(TypedDict):
@@ -48,18 +44,6 @@ class AuditReport(TypedDict):
     last_hash: Annotated[str | None, "hash of the last event, or null"]
 
 
-class Why(TypedDict):
-    """Why a version is in its stage."""
-
-    version: Annotated[ModelVersion, "version: see ModelVersion"]
-    entered: Annotated[
-        Event | None, "event by which it entered its stage, with the outcome of the policy then: see Event; or null"
-    ]
-    decisions: Annotated[list[Decision], "decisions on it that stand: see Decision"]
-    before: Annotated[str | None, "reference of the version that was in the stage before, or null"]
-    metrics: Annotated[list[MetricDifference], "its metrics against those of `before`: see MetricDifference"]
-
-
 def encode_event(event: domain.Event) -> Event:
     """Return the JSON of an event."""
     return {
@@ -76,7 +60,8 @@ def encode_event(event: domain.Event) -> Event:
     }
 
 
-def _decode_event(shape: Event) -> domain.Event:
+def decode_event(shape: Event) -> domain.Event:
+    """Return the event of a JSON form."""
     return domain.Event(
         seq=shape["seq"],
         at=decode_time(shape["at"]),
@@ -115,29 +100,8 @@ def _decode_report(shape: AuditReport) -> results.AuditReport:
     return results.AuditReport(events=shape["events"], last_hash=shape["last_hash"] or "")
 
 
-def _encode_why(reasons: results.Why) -> Why:
-    return {
-        "version": encode_version(reasons.version),
-        "entered": encode_event(reasons.entered) if reasons.entered else None,
-        "decisions": [encode_decision(decision) for decision in reasons.decisions],
-        "before": str(reasons.before) if reasons.before else None,
-        "metrics": [encode_difference(row) for row in reasons.metrics],
-    }
-
-
-def _decode_why(shape: Why) -> results.Why:
-    return results.Why(
-        version=decode_version(shape["version"]),
-        entered=_decode_event(shape["entered"]) if shape["entered"] else None,
-        decisions=tuple(map(decode_decision, shape["decisions"])),
-        before=VersionRef.parse(shape["before"]) if shape["before"] else None,
-        metrics=tuple(map(decode_difference, shape["metrics"])),
-    )
-
-
 FORMS = (
-    Form(domain.Event, Event, encode_event, _decode_event),
+    Form(domain.Event, Event, encode_event, decode_event),
     Form(results.StagesAt, StagesAt, _encode_stages_at, _decode_stages_at),
     Form(results.AuditReport, AuditReport, _encode_report, _decode_report),
-    Form(results.Why, Why, _encode_why, _decode_why),
 )

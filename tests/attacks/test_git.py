@@ -552,7 +552,7 @@ def test_another_repository_is_not_recorded_as_that_of_a_folder(
     source = pushed()
     assert (source["git_commit"], source["git_branch"], source["git_remote"]) == (None, None, None)
     if way != "inner links":
-        assert f"{here}/.git does not lead to a git folder of {here}" in str(source["notes"])
+        assert f"{here}/.git does not point to a Git folder of {here}" in str(source["notes"])
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ def test_a_certificate_that_is_not_trusted_or_for_another_name_is_told(
 ) -> None:
     with answering(400, b"", context=tls) as port:
         done = push(command, monkeypatch, f"https://127.0.0.1:{port}")
-        assert f"https://127.0.0.1:cannot trust the certificate of {port}: self-signed certificate\n" in done.err
+        assert f"cannot trust the certificate of https://127.0.0.1:{port}: self-signed certificate\n" in done.err
         assert "AWS_CA_BUNDLE" in done.err
         monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "cert"))
         done = push(command, monkeypatch, f"https://127.0.0.1:{port}")

@@ -166,7 +166,7 @@ def test_a_bucket_in_which_conditions_do_not_work_is_refused_at_once(own: Own, c
         for words in (["push", "a.bin", "-n", "m"], ["profile", "check"]):
             done = command(*words)
             assert done.code == 8
-            assert f"s3://{own.name}/cannot create the catalog {KEY}: the store ignores If-None-Match" in done.err
+            assert f"cannot use s3://{own.name}/{KEY} as a catalog: the store ignores If-None-Match" in done.err
             assert "suspend the versioning of the bucket" in done.err
     assert len(pauses) < 3
 

@@ -289,7 +289,7 @@ def test_the_remedy_for_bytes_that_lack_works(tmp_path: Path, command: Mreg, mon
         fill(registry)
         with pytest.raises(mreg.NotFound) as caught:
             registry.copy_catalog(other)
-        subprocess.run(caught.value.hint.partition("alike: ")[2], shell=True, check=True)
+        subprocess.run(caught.value.hint.partition("first: ")[2], shell=True, check=True)
         registry.copy_catalog(other)
         other.pull("m@1", "out")
 

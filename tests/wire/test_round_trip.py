@@ -45,6 +45,7 @@ from mreg.results import (
     models,
     policies,
     profiles,
+    reasons,
     tokens,
     upkeep,
 )
@@ -226,8 +227,8 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         stages=st.dictionaries(st.sampled_from(ModelStage), many(NUMBERS), max_size=4),
     ),
     history.AuditReport: built(history.AuditReport, events=NUMBERS, last_hash=WORDS),
-    history.Why: built(
-        history.Why, version=VERSIONS, entered=st.none() | EVENTS, decisions=many(DECISIONS),
+    reasons.Why: built(
+        reasons.Why, version=VERSIONS, entered=st.none() | EVENTS, decisions=many(DECISIONS),
         before=st.none() | REFERENCES, metrics=many(DIFFERENCES),
     ),
     lineage.Lineage: built(lineage.Lineage, version=VERSIONS, parents=NODES, children=NODES),

@@ -18,8 +18,8 @@ from mreg.domain.parsing import parse
 from mreg.errors import BadInput, MregError
 from mreg.registry.local import LocalRegistry
 from mreg.results.files import StoredFile
-from mreg.results.history import Why
 from mreg.results.models import ModelVersions
+from mreg.results.reasons import Why
 from mreg.server.download import download
 from mreg.server.parameters import (
     Limit,

@@ -10,7 +10,7 @@ from mreg.domain.metrics import direction
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import VersionRef
 from mreg.domain.policy import Decision
-from mreg.results.history import Why
+from mreg.results.reasons import Why
 from mreg.server.ui.listing import MetricRow, metric_order
 
 
