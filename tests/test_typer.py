@@ -109,7 +109,7 @@ def functions(table: dict[str, tuple[str, str, str]]) -> Iterator[Callable[..., 
         yield from functions(found) if isinstance(found, dict) else [found]
 
 
-@pytest.mark.parametrize("function", [*functions(app.COMMANDS), app._shared, app._version])
+@pytest.mark.parametrize("function", [*functions(app.COMMANDS), app._declared])
 def test_each_parameter_is_text_or_a_flag(function: Callable[..., None]) -> None:
     # Typer would have to convert others, which its releases do in different ways, and with pydantic.
     allowed = {str, str | None, bool, list[str], list[str] | None, typer.Context, None.__class__}

@@ -182,8 +182,7 @@ class Destination:
         """Return the hash and the number of the bytes that an interrupted pull left."""
         there = os.fstat(descriptor).st_size
         if there > size:
-            os.ftruncate(descriptor, 0)
-            there = 0
+            there = 0  # `_copy` truncates the file
         hashing = Hashing(size)
         for start in range(0, there, CHUNK_BYTES):
             hashing.add(read_at(descriptor, min(CHUNK_BYTES, there - start), start))

@@ -198,10 +198,15 @@ def _group(name: str, help: str) -> CommandGroup:
     return CommandGroup(name=name, help=help, no_args_is_help=True, rich_markup_mode=None, add_help_option=False)
 
 
-@cache
 def shared_options() -> tuple[Any, ...]:
     """Return the options that every command takes; they can stand before or after its name."""
-    return tuple(_command("shared", _shared).params)
+    return _options()[1:]
+
+
+@cache
+def _options() -> tuple[Any, ...]:
+    """Return the options of ``mreg``: ``--version``, and those that every command takes."""
+    return tuple(_command("mreg", _declared).params)
 
 
 def _keep(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> None:
@@ -226,7 +231,26 @@ def _print_help(ctx: typer.Context, value: bool) -> None:
         raise typer.Exit
 
 
-def _shared(
+def _print_version(ctx: typer.Context, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from mreg import __version__
+
+        streams.put(f"mreg {__version__}\n")
+        raise typer.Exit
+
+
+def _declared(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            "-V",
+            help="Print the version and exit.",
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+        ),
+    ] = False,
     help: Annotated[
         bool,
         typer.Option(
@@ -271,37 +295,13 @@ def _shared(
         ),
     ] = False,
 ) -> None:
-    """Declare the shared options; only the parameters are used."""
-
-
-def _print_version(ctx: typer.Context, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        from mreg import __version__
-
-        streams.put(f"mreg {__version__}\n")
-        raise typer.Exit
-
-
-def _version(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            "-V",
-            help="Print the version and exit.",
-            is_eager=True,
-            expose_value=False,
-            callback=_print_version,
-        ),
-    ] = False,
-) -> None:
-    """Declare the option ``--version``; only the parameter is used."""
+    """Declare the options of ``mreg``; only the parameters are used."""
 
 
 def root_command() -> CommandGroup:
     """Return the command ``mreg``."""
     root = _group("mreg", ROOT_HELP)
-    root.params.extend([*_command("version", _version).params, *shared_options()])
+    root.params.extend(_options())
     return root
 
 

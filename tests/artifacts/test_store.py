@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 from mreg import files
 from mreg.artifacts import placing
 from mreg.artifacts.backend import BlobRequest
+from mreg.artifacts.cache import BlobCache
 from mreg.artifacts.destination import Destination
 from mreg.artifacts.local import LocalBackend
+from mreg.artifacts.records import PullRecords
 from mreg.artifacts.store import ArtifactStore
 from mreg.artifacts.upload import Stored
 from mreg.domain.digest import Digest, blob_key
@@ -669,3 +671,155 @@ def test_the_progress_of_a_pull_that_begins_again_ends_at_its_size(tmp_path: Pat
     assert received.kept_bytes == 0, "what was kept was damaged and not used"
     assert (tmp_path / "out" / "back").read_bytes() == data
     assert not kept.exists()
+
+
+def destination_without_source(path: Path) -> Destination:
+    def fetch(_wanted: Sequence[Wanted]) -> Generator[Iterator[bytes]]:
+        raise AssertionError("nothing was to be fetched")
+
+    return Destination(path, fetch)
+
+
+def test_a_folder_in_conflict_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    write(tmp_path / "back" / "a" / "mine")
+    digest = Digest.sha256(hashlib.sha256(b"x").hexdigest())
+    with pytest.raises(AlreadyExists, match="'a' is a folder, and the artifact has a file there"):
+        destination_without_source(tmp_path / "back").receive_folder(
+            digest, [ManifestEntry("a", 1, digest)], force=True
+        )
+
+
+@pytest.mark.parametrize("there", ["file", "folder"])
+def test_a_generated_file_is_refused_before_it_is_written(tmp_path: Path, there: str) -> None:
+    def made(_path: object) -> None:
+        raise AssertionError("nothing was to be written")
+
+    place = tmp_path / "back"
+    if there == "file":
+        place.write_bytes(b"mine")
+    else:
+        place.mkdir()
+    target = destination_without_source(place)
+    digest = Digest.sha256(hashlib.sha256(b"x").hexdigest())
+    for call in (
+        lambda: target.receive_written(made, force=False),
+        lambda: target.receive_made(digest, 1, made, force=False),
+    ):
+        with pytest.raises(AlreadyExists) as caught:
+            call()
+        hint = "name another destination"
+        assert caught.value.hint == (f"--force replaces it; or {hint}" if there == "file" else hint)
+
+
+def test_a_generated_file_is_written_whole_and_needs_no_known_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = Digest.sha256(hashlib.sha256(b"x").hexdigest())
+    destination_without_source(tmp_path / "one").receive_made(digest, 4, lambda take: take(b"made"), force=False)
+    assert (tmp_path / "one").read_bytes() == b"made"
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result((1, 1, 1, 0, 0, 1, 1, 1, 0, 255)))
+    target = destination_without_source(tmp_path / "two")
+    assert target.receive_written(lambda path: Path(path).write_bytes(b"made"), force=False) == 4
+    assert everything(tmp_path) == {"one": b"made", "two": b"made"}
+
+
+def test_a_file_that_fills_the_disk_exactly_is_pulled(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = store.put(str(write(tmp_path / "m", b"x" * 100)))
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result((1, 1, 100, 100, 100, 1, 1, 1, 0, 255)))
+    assert pull(store, stored, tmp_path / "back")
+
+
+def test_kept_bytes_beyond_the_size_are_not_used(tmp_path: Path) -> None:
+    data = os.urandom(100)
+    digest = Digest.sha256(hashlib.sha256(data).hexdigest())
+    write(tmp_path / f".back.mreg-{digest.value[:16]}", b"x" * 101)
+    moved: list[int] = []
+
+    def fetch(wanted: Sequence[Wanted]) -> Generator[Iterator[bytes]]:
+        assert [one.start for one in wanted] == [0]
+        yield iter([data])
+
+    place = Destination(tmp_path / "back", fetch, resumable=True, advance=moved.append)
+    assert place.receive_file(digest, 100, force=False).kept_bytes == sum(moved) == 0
+    assert (tmp_path / "back").read_bytes() == data
+
+
+def test_a_rename_that_fails_is_reported_and_leaves_no_record(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = store.put(str(write(tmp_path / "f" / "a").parent))
+    records = PullRecords(str(tmp_path / "records"))
+
+    def refuse(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(Unavailable, match="back' can't be written: Input/output error"):
+        pull(store, stored, tmp_path / "back", records=records)
+    assert not list((tmp_path / "records").glob("*.json"))
+    assert not (tmp_path / "back").exists()
+
+
+def test_a_folder_that_is_filled_during_a_pull_is_not_replaced(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = store.put(str(write(tmp_path / "f" / "a").parent))
+    monkeypatch.setattr(Destination, "_receive_entries", lambda *_: write(tmp_path / "back" / "mine"))
+    with pytest.raises(AlreadyExists) as caught:
+        pull(store, stored, tmp_path / "back")
+    assert caught.value.hint.startswith("--force replaces files of the same name and keeps other files; or ")
+    assert everything(tmp_path / "back") == {"mine": b"x"}
+
+
+def test_a_range_of_a_blob_is_read_from_the_store_or_the_cache(root: Path, tmp_path: Path) -> None:
+    backend = LocalBackend(root)
+    for store in (ArtifactStore(backend), ArtifactStore(backend, BlobCache(tmp_path / "cache", 1000))):
+        stored = store.put(str(write(tmp_path / "m", b"0123456789")))
+        pull(store, stored, tmp_path / f"back-{id(store)}")
+        assert store.has(stored.digest)
+        for start, length in ((0, None), (0, 10), (3, None), (0, 4), (3, 4), (9, 1)):
+            end = None if length is None else start + length
+            found = b"".join(store.read(stored.digest, 10, start, length))
+            assert found == b"0123456789"[start:end], (start, length)
+        assert b"".join(store.read(stored.digest, 10)) == b"0123456789"
+        with pytest.raises(Corrupt, match="it has 2 bytes less than 12"):
+            list(store.read(stored.digest, 12, 3))
+    other = Digest.sha256("0" * 64)
+    assert not store.has(other)
+    store.remove(stored.digest)
+    assert not ArtifactStore(backend).has(stored.digest)
+
+
+def test_the_last_chunk_of_a_damaged_blob_is_not_given_out(store: ArtifactStore, root: Path, tmp_path: Path) -> None:
+    stored = store.put(str(write(tmp_path / "m", b"data")))
+    _blob(root, stored.digest).write_bytes(b"lies")
+    for length in (None, 4):
+        with pytest.raises(Corrupt, match="its bytes have another SHA-256") as caught:
+            next(store.read(stored.digest, 4, 0, length))
+        assert caught.value.hint == (
+            f"remove {LocalBackend(root).url}/{blob_key(stored.digest)}, then push the model again from its source"
+        )
+    _blob(root, stored.digest).unlink()
+    with pytest.raises(Corrupt) as caught:
+        next(store.read(stored.digest, 4))
+    assert caught.value.hint == "push the model again from its source"
+
+
+def test_a_pull_keeps_the_cache_within_its_limit(root: Path, tmp_path: Path) -> None:
+    cache = BlobCache(tmp_path / "cache", 150)
+    store = ArtifactStore(LocalBackend(root), cache)
+    stored = [store.put(str(write(tmp_path / name, name.encode() * 100))) for name in "ab"]
+    for number, one in enumerate(stored):
+        pull(store, one, tmp_path / f"back{number}")
+        assert one.digest in cache
+    assert stored[0].digest not in cache
+
+
+def test_unfinished_uploads_are_listed_and_discarded(store: ArtifactStore, root: Path) -> None:
+    with store.open_upload() as upload:
+        upload.write(b"half")
+        (unfinished,) = store.unfinished()
+        store.discard(unfinished)
+        assert list(store.unfinished()) == []

@@ -172,6 +172,24 @@ def test_a_token_file_that_others_may_write_to_is_refused_or_told(process: Mreg,
         assert heard == [f"the token file {file} belongs to user 12345, not to the server or root"]
 
 
+def test_a_warning_about_a_token_file_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "tokens"
+    lines = [new_token(name, Role.READER).token.line + "\n" for name in ("a", "b", "c")]
+    file.write_text(lines[0])
+    heard: list[str] = []
+    caplog.set_level("WARNING", "mreg.server")
+    tokens = TokenFile(str(file), heard.append)
+    for mode, text in ((0o660, lines[0]), (0o660, "".join(lines[:2])), (0o600, "".join(lines))):
+        file.chmod(mode)
+        replaced = file.with_name("new")
+        replaced.write_text(text)
+        replaced.chmod(mode)
+        replaced.replace(file)
+        assert len(tokens.current()) == len(text.splitlines())
+    assert heard == []
+    assert caplog.messages == [f"its group may write to the token file {file}: chmod g-w {file}"]
+
+
 def test_a_token_file_is_bounded_and_a_pipe_is_read_once(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     line = new_token("ci", Role.READER).token.line

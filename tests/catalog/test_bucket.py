@@ -26,6 +26,7 @@ from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
 from mreg.s3.bucket import Bucket, BucketSettings
+from mreg.s3.trying import Unfit
 from mreg.testing.database import add_event, count
 from tests.conftest import EVERY_STORE, Mreg, counted_pauses
 from tests.proxy import Proxy
@@ -567,6 +568,17 @@ def test_pauses_after_lost_races_grow_and_stay_within_bounds() -> None:
     assert max(longest[6:]) < max(longest)  # the longest loser is let in first
 
 
+def test_pauses_double_up_to_the_longest_and_then_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds: list[tuple[float, float]] = []
+    monkeypatch.setattr(random, "uniform", lambda low, high: bounds.append((low, high)))
+    for losses in range(1, 13):
+        bucket_module._pause(losses)
+    assert [high for _, high in bounds] == pytest.approx(
+        [0.06, 0.12, 0.24, 0.48, 0.8, 0.6, 0.45, 0.3375, 0.253125, 0.2, 0.2, 0.2]
+    )
+    assert [low * 2 for low, _ in bounds] == [high for _, high in bounds]
+
+
 def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
     place: Place, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -597,6 +609,46 @@ def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
         database.write(add_event)
     assert bucket_module.SECONDS <= now[0] < bucket_module.SECONDS + 2
     assert puts[0] < 600
+    now[0], puts[0] = 0.0, 0
+    monkeypatch.setattr(bucket_module, "_pause", lambda _losses: bucket_module.SECONDS / 4)
+    with pytest.raises(mreg.Conflict, match="is busy: other writers were faster 5 times"):  # the last of them in time
+        database.write(add_event)
+
+
+def test_an_upgrade_of_a_current_or_missing_catalog_makes_no_backup(place: Place, opened: Opened) -> None:
+    assert (opened().upgrade(), place.keys()) == ("", [])
+    opened().write(add_event)
+    assert (opened().upgrade(), place.keys()) == ("", [KEY])
+
+
+def test_a_write_soon_after_reading_an_older_schema_does_not_upgrade_it(place: Place, opened: Opened) -> None:
+    data = (COMPAT / f"schema-{SCHEMA - 1}" / "catalog.db").read_bytes()
+    place.write(KEY, data)
+    database = opened()
+    database.read(count)
+    with pytest.raises(mreg.MregError, match="it has schema"):
+        database.write(add_event)
+    assert place.read(KEY) == data
+
+
+def test_restore_sets_aside_the_local_copy_of_a_lost_catalog(opened: Opened, place: Place) -> None:
+    database = opened()
+    database.write(add_event)
+    place.delete(KEY)
+    aside = database.set_aside()
+    with closing(sqlite3.connect(aside)) as raw:
+        assert raw.execute("SELECT count(*) FROM events").fetchone() == (1,)
+
+
+def test_a_marker_over_which_no_catalog_can_be_made_is_reported(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Bucket.swap
+    monkeypatch.setattr(Bucket, "revives", False)
+    monkeypatch.setattr(Bucket, "swap", lambda self, key, *words: "" if key == KEY else real(self, key, *words))
+    with counted_pauses(), pytest.raises(Unfit, match="a deleted object left a marker there") as caught:
+        opened().write(add_event)
+    assert caught.value.versioned
 
 
 def test_a_put_that_is_refused_although_nobody_was_faster_is_told_at_once(

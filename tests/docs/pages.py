@@ -275,7 +275,8 @@ def _on_a_terminal(words: list[str], variables: dict[str, str], seconds: float) 
     process.wait()
     os.close(ours)
     os.close(its)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace").replace("\r\n", "\n"))
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace").replace("\r\n", "\n"))
+    return re.sub(r"(?:.*━.*\n)+\n?", "", text)  # progress bars, which only slow commands show
 
 
 def problem(page: Page, printed: Sequence[Printed]) -> str:

@@ -372,7 +372,7 @@ def test_what_a_killed_push_left_is_collected_after_its_grace(
     proxy.cut_for_good = True
     assert command("push", "big.bin", "-n", "m").code == 8
     proxy.heal()
-    empty = "kind\twhat\tbytes\tmodified\tremoved\n"
+    empty = "kind\tname\tbytes\tmodified\tremoved\n"
     assert command("gc", "--grace", "0s").out == empty  # within an hour its push may live
     monkeypatch.setattr(gc, "PUSH_LIVES", timedelta(0))
     assert command("gc").out == empty

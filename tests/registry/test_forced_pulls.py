@@ -18,6 +18,7 @@ import mreg
 import mreg.registry.open
 from mreg.artifacts import destination, placing, resuming
 from mreg.artifacts.records import PullRecord, PullRecords
+from mreg.artifacts.replacing import Merge
 from mreg.artifacts.tree import Tree
 from mreg.linux import rename2
 from mreg.registry.destinations import protection
@@ -413,6 +414,79 @@ def test_a_pull_that_fails_in_the_middle_takes_everything_back(
         assert files_in("out").items() >= {**V2, "notes.txt": "mine", "sub/mine": "mine"}.items()
     monkeypatch.undo()
     mreg.open_registry(catalog=registry._session.profile.catalog).pull("fo@2", "out", force=True)
+
+
+@pytest.mark.parametrize("what", ["a file to replace", "a new file"])
+def test_a_link_that_fails_on_a_file_system_with_links_is_reported(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    mine = dict.fromkeys(V1, "mine") if what == "a file to replace" else {"mine": "mine"}
+    fill("out", mine)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Tree, "link", refuse)
+    with untouched("."), pytest.raises(mreg.Unavailable, match="No space left on device"):
+        registry.pull("fo@1", "out", force=True)
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("path", ["config.json", "old.txt", "new.txt"])
+def test_a_file_that_is_changed_during_a_merge_is_not_replaced(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, path: str, links: bool
+) -> None:
+    registry.pull("fo@1", "out")
+    fill("out", {"notes.txt": "mine"})
+    changed = {**V1, "notes.txt": "mine", path: "mine, too"}
+    real_find, real_link, real_run = Tree.find, Tree.link, Merge._run
+
+    def change() -> None:
+        fill("out", {path: "mine, too"})
+
+    def link(self: Tree, *words: object) -> None:
+        if not links:
+            raise OSError(1, "no links here")
+        real_link(self, *words)  # type: ignore[arg-type]
+
+    def run(self: Merge, *words: object) -> frozenset[str]:
+        if path != "new.txt":
+            change()
+        else:
+            monkeypatch.setattr(Tree, "find", appearing)
+        return real_run(self, *words)  # type: ignore[arg-type]
+
+    def appearing(self: Tree, wanted: str) -> os.stat_result | None:
+        found = real_find(self, wanted)
+        if wanted == path and found is None:
+            change()
+        return found
+
+    monkeypatch.setattr(Merge, "_run", run)
+    monkeypatch.setattr(Tree, "link", link)
+    with pytest.raises(mreg.Conflict) as caught:
+        registry.pull("fo@2", "out", force=True)
+    folder = os.path.abspath("out")
+    assert caught.value.message == f"cannot replace files in '{folder}': '{path}' was changed during the pull"
+    assert caught.value.hint == "repeat the command"
+    assert files_in("out") == changed
+
+
+def test_during_a_merge_the_record_has_the_old_and_the_new_files(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.pull("fo@1", "out")
+    fill("out", {"notes.txt": "mine"})
+    inode, real, files = os.stat("out").st_ino, Merge._run, []
+
+    def run(self: Merge, *words: object) -> frozenset[str]:
+        files.append(PullRecords(str(records())).find(os.path.abspath("out"), inode).files.keys())
+        return real(self, *words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Merge, "_run", run)
+    registry.pull("fo@2", "out", force=True)
+    assert files == [V1.keys() | V2.keys()]
+    assert PullRecords(str(records())).find(os.path.abspath("out"), inode).files.keys() == V2.keys()
 
 
 def test_what_cannot_be_moved_back_is_kept_and_named(registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,16 +84,20 @@ def _metric_names(versions: Sequence[ModelVersion], first: str = "") -> list[str
     return list(dict.fromkeys([*known, *sorted(names)]))
 
 
-def version_columns(versions: Sequence[ModelVersion], primary: str = "") -> Columns[ModelVersion]:
+def version_columns(
+    versions: Sequence[ModelVersion], primary: str = "", *, usual_only: bool = False
+) -> Columns[ModelVersion]:
     """Return the columns of a list of versions.
 
     Args:
         primary: The metric that comes first.
+        usual_only: Leave out the columns of parameters, tags and data, whose names take a while to collect.
     """
     names = _metric_names(versions, primary)
-    params = sorted({name for version in versions for name in version.parameters})
-    tags = sorted({name for version in versions for name in version.tags})
-    data = sorted({name for version in versions for name in version.data})
+    params, tags, data = (
+        sorted({name for version in versions for name in getattr(version, field)}) if not usual_only else ()
+        for field in ("parameters", "tags", "data")
+    )
     return Columns(
         usual=(
             Column(">version", lambda version: Toned(version.version, "strong")),
@@ -214,7 +218,7 @@ def _model_versions(found: ModelVersions) -> Rendering:
     if len(values) > 1:
         line = f"{sparkline([float(value) for value in values])}  {found.metric} {values[0]:.6g} to {values[-1]:.6g}"
         facts.append(("trend", line))
-    versions = version_columns(found.versions, found.metric).table(found.versions)
+    versions = version_columns(found.versions, found.metric, usual_only=True).table(found.versions)
     about = Table(title=str(found.model.name), columns=("field", "value"), rows=tuple(facts), facts=True)
     return Rendering(tables=(about, versions), flat=versions if versions.rows else _model(found.model).flat)
 

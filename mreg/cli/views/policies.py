@@ -113,6 +113,8 @@ def _decided(found: DecisionResult) -> Rendering:
     if found.decision == "approved" and assessment.needed:
         missing = f"; {len(assessment.approved_by)} of {assessment.needed} approvals"
     sentence = f"{found.person} {found.decision} {reference} for {target}{missing}"
+    if found.decision == "rejected":
+        sentence += f"; it is in {found.stage.value}"
     if found.decision == "withdrawn":
         sentence = f"{found.person} withdrew the decision on {reference} for {target}"
     columns = ("reference", "stage", "target", "decision", "person", "approvals", "needed")
