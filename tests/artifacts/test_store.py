@@ -674,7 +674,7 @@ def test_the_progress_of_a_pull_that_begins_again_ends_at_its_size(tmp_path: Pat
 
 
 def destination_without_source(path: Path) -> Destination:
-    def fetch(_wanted: Sequence[Wanted]) -> Generator[Iterator[bytes]]:
+    def fetch(_wanted: Sequence[BlobRequest]) -> Generator[Iterator[bytes]]:
         raise AssertionError("nothing was to be fetched")
 
     return Destination(path, fetch)
@@ -708,7 +708,7 @@ def test_a_generated_file_is_refused_before_it_is_written(tmp_path: Path, there:
         with pytest.raises(AlreadyExists) as caught:
             call()
         hint = "name another destination"
-        assert caught.value.hint == (f"--force replaces it; or {hint}" if there == "file" else hint)
+        assert caught.value.hint == (f"add --force to replace it, or {hint}" if there == "file" else hint)
 
 
 def test_a_generated_file_is_written_whole_and_needs_no_known_size(
@@ -737,7 +737,7 @@ def test_kept_bytes_beyond_the_size_are_not_used(tmp_path: Path) -> None:
     write(tmp_path / f".back.mreg-{digest.value[:16]}", b"x" * 101)
     moved: list[int] = []
 
-    def fetch(wanted: Sequence[Wanted]) -> Generator[Iterator[bytes]]:
+    def fetch(wanted: Sequence[BlobRequest]) -> Generator[Iterator[bytes]]:
         assert [one.start for one in wanted] == [0]
         yield iter([data])
 
@@ -769,7 +769,7 @@ def test_a_folder_that_is_filled_during_a_pull_is_not_replaced(
     monkeypatch.setattr(Destination, "_receive_entries", lambda *_: write(tmp_path / "back" / "mine"))
     with pytest.raises(AlreadyExists) as caught:
         pull(store, stored, tmp_path / "back")
-    assert caught.value.hint.startswith("--force replaces files of the same name and keeps other files; or ")
+    assert caught.value.hint.startswith("add --force to replace files of the same name and keep other files, or ")
     assert everything(tmp_path / "back") == {"mine": b"x"}
 
 
@@ -784,7 +784,7 @@ def test_a_range_of_a_blob_is_read_from_the_store_or_the_cache(root: Path, tmp_p
             found = b"".join(store.read(stored.digest, 10, start, length))
             assert found == b"0123456789"[start:end], (start, length)
         assert b"".join(store.read(stored.digest, 10)) == b"0123456789"
-        with pytest.raises(Corrupt, match="it has 2 bytes less than 12"):
+        with pytest.raises(Corrupt, match="expected 12 bytes, got 2 fewer"):
             list(store.read(stored.digest, 12, 3))
     other = Digest.sha256("0" * 64)
     assert not store.has(other)
@@ -796,7 +796,7 @@ def test_the_last_chunk_of_a_damaged_blob_is_not_given_out(store: ArtifactStore,
     stored = store.put(str(write(tmp_path / "m", b"data")))
     _blob(root, stored.digest).write_bytes(b"lies")
     for length in (None, 4):
-        with pytest.raises(Corrupt, match="its bytes have another SHA-256") as caught:
+        with pytest.raises(Corrupt, match="its bytes do not match its SHA-256") as caught:
             next(store.read(stored.digest, 4, 0, length))
         assert caught.value.hint == (
             f"remove {LocalBackend(root).url}/{blob_key(stored.digest)}, then push the model again from its source"

@@ -26,7 +26,7 @@ from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
 from mreg.s3.bucket import Bucket, BucketSettings
-from mreg.s3.trying import Unfit
+from mreg.s3.probing import ConditionalWritesUnsupported
 from mreg.testing.database import add_event, count
 from tests.conftest import EVERY_STORE, Mreg, counted_pauses
 from tests.proxy import Proxy
@@ -611,7 +611,9 @@ def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
     assert puts[0] < 600
     now[0], puts[0] = 0.0, 0
     monkeypatch.setattr(bucket_module, "_pause", lambda _losses: bucket_module.SECONDS / 4)
-    with pytest.raises(mreg.Conflict, match="is busy: other writers were faster 5 times"):  # the last of them in time
+    with pytest.raises(
+        mreg.Conflict, match="is busy: 5 attempts lost against other writers"
+    ):  # the last of them in time
         database.write(add_event)
 
 
@@ -646,7 +648,12 @@ def test_a_marker_over_which_no_catalog_can_be_made_is_reported(
     real = Bucket.swap
     monkeypatch.setattr(Bucket, "revives", False)
     monkeypatch.setattr(Bucket, "swap", lambda self, key, *words: "" if key == KEY else real(self, key, *words))
-    with counted_pauses(), pytest.raises(Unfit, match="a deleted object left a marker there") as caught:
+    with (
+        counted_pauses(),
+        pytest.raises(
+            ConditionalWritesUnsupported, match="the store refuses a new object over the delete marker"
+        ) as caught,
+    ):
         opened().write(add_event)
     assert caught.value.versioned
 
