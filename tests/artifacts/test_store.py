@@ -706,7 +706,7 @@ def test_a_generated_file_is_refused_before_it_is_written(tmp_path: Path, there:
         lambda: target.receive_made(digest, 1, made, force=False),
     ):
         with pytest.raises(AlreadyExists) as caught:
-            call()
+            call()  # type: ignore[no-untyped-call]
         hint = "name another destination"
         assert caught.value.hint == (f"add --force to replace it, or {hint}" if there == "file" else hint)
 
@@ -715,7 +715,12 @@ def test_a_generated_file_is_written_whole_and_needs_no_known_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = Digest.sha256(hashlib.sha256(b"x").hexdigest())
-    destination_without_source(tmp_path / "one").receive_made(digest, 4, lambda take: take(b"made"), force=False)
+    destination_without_source(tmp_path / "one").receive_made(
+        digest,
+        4,
+        lambda take: take(b"made"),
+        force=False,  # type: ignore[arg-type]
+    )
     assert (tmp_path / "one").read_bytes() == b"made"
     monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result((1, 1, 1, 0, 0, 1, 1, 1, 0, 255)))
     target = destination_without_source(tmp_path / "two")

@@ -71,7 +71,7 @@ def ask(app: Any, scope: Message, *body: Message) -> tuple[list[Message], list[a
             timers.append(real(*words))
             return timers[-1]
 
-        loop.call_later = call_later  # type: ignore[method-assign]
+        loop.call_later = call_later  # type: ignore[method-assign, assignment]
         await Guard(app, ServerSettings(), "everybody")(scope, receive, send)  # type: ignore[arg-type]
 
     asyncio.run(run())
@@ -204,11 +204,11 @@ def test_a_client_is_cut_off_when_it_sent_nothing_for_the_idle_time() -> None:
     ):
         loop.now, body._asked = now, asked
         body._waiting = task if waiting else None  # type: ignore[assignment]
-        body._look()
+        body._check_idle()
         assert loop.delays.pop() == delay
         assert not task.cancelled
     loop.now, body._waiting = 150.0, task  # type: ignore[assignment]
-    body._look()
+    body._check_idle()
     assert task.cancelled
     assert loop.delays == []
 
@@ -225,7 +225,7 @@ def test_a_client_is_cut_off_when_it_sent_nothing_for_the_idle_time() -> None:
 def test_a_slow_body_is_refused_while_it_is_incomplete(seconds: int, count: int, more: bool, refused: bool) -> None:
     body = body_of(Loop(), {**part(b"x" * count, more=more), "seconds": seconds})
     if refused:
-        with pytest.raises(Refused, match="less than 1024 bytes a second") as caught:
+        with pytest.raises(Refused, match="the minimum is 1024 bytes per second") as caught:
             asyncio.run(body.receive())
         assert caught.value.status_code == 408
     else:
