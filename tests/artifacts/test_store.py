@@ -718,8 +718,8 @@ def test_a_generated_file_is_written_whole_and_needs_no_known_size(
     destination_without_source(tmp_path / "one").receive_made(
         digest,
         4,
-        lambda take: take(b"made"),
-        force=False,  # type: ignore[arg-type]
+        lambda take: take(b"made"),  # type: ignore[arg-type]
+        force=False,
     )
     assert (tmp_path / "one").read_bytes() == b"made"
     monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result((1, 1, 1, 0, 0, 1, 1, 1, 0, 255)))
