@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import mreg
 from mreg.documents.metrics import metrics_of, read_metrics
 from mreg.documents.parameters import parameters_of, read_parameters
-from mreg.domain.metrics import Direction, direction
+from mreg.domain.metrics import QUALITY, Direction, direction
 from mreg.errors import BadInput, MregError
 from tests.conftest import Mreg
 
@@ -278,3 +278,8 @@ def test_nan_at_the_end_of_a_column_is_not_hidden_by_an_earlier_value() -> None:
 def test_the_index_column_of_pandas_is_left_out() -> None:
     assert read_metrics(written("m.csv", "\ufeff,acc\r\n0,0.5\r\n1,0.75\r\n")).metrics == {"acc": 0.75}
     assert os.stat("m.csv").st_size > 0
+
+
+def test_the_reference_lists_the_quality_metrics_in_their_order() -> None:
+    page = " ".join((Path(__file__).parents[1] / "docs/reference/metrics.md").read_text().split())
+    assert f"comes last): {', '.join(QUALITY)}, 3. the only metric" in page

@@ -42,7 +42,7 @@ class Model(TypedDict):
 class ModelSummary(Model):
     """A model with its primary metric."""
 
-    metric: Annotated[str | None, "primary metric, or null if no version has a metric"]
+    metric: Annotated[str | None, "primary metric, or null if there is none"]
     latest_metric: Annotated[Number | None, "its value of the latest version, or null"]
     production_metric: Annotated[Number | None, "its value of the version in Production, or null"]
 
@@ -102,7 +102,7 @@ class ModelVersion(TypedDict):
 class ModelVersions(Model):
     """A model with its versions."""
 
-    metric: Annotated[str | None, "primary metric, or null if no version has a metric"]
+    metric: Annotated[str | None, "primary metric, or null if there is none"]
     versions: Annotated[list[ModelVersion], "versions, newest first: see ModelVersion"]
 
 
