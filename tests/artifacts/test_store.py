@@ -683,7 +683,7 @@ def destination_without_source(path: Path) -> Destination:
 def test_a_folder_in_conflict_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
     write(tmp_path / "back" / "a" / "mine")
     digest = Digest.sha256(hashlib.sha256(b"x").hexdigest())
-    with pytest.raises(AlreadyExists, match="'a' is a folder, and the artifact has a file there"):
+    with pytest.raises(AlreadyExists, match="'a': expected a file, got a folder"):
         destination_without_source(tmp_path / "back").receive_folder(
             digest, [ManifestEntry("a", 1, digest)], force=True
         )

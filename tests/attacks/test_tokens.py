@@ -187,7 +187,7 @@ def test_a_warning_about_a_token_file_is_logged_once(tmp_path: Path, caplog: pyt
         replaced.replace(file)
         assert len(tokens.current()) == len(text.splitlines())
     assert heard == []
-    assert caplog.messages == [f"its group may write to the token file {file}: chmod g-w {file}"]
+    assert caplog.messages == [f"the group of the token file {file} can write to it: chmod g-w {file}"]
 
 
 def test_a_token_file_is_bounded_and_a_pipe_is_read_once(tmp_path: Path) -> None:

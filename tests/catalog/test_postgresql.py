@@ -430,4 +430,4 @@ def test_a_message_has_the_words_of_the_server(url: str, postgresql: PostgresqlS
 def test_a_refused_connection_names_the_server_as_the_speaker(postgresql: PostgresqlServer, opened: Opened) -> None:
     with pytest.raises(mreg.Unavailable) as caught:
         opened(postgresql.url("nothing")).read(count)
-    assert 'can\'t be used: the server says: database "nothing" does not exist' in caught.value.message
+    assert ': the server says: database "nothing" does not exist' in caught.value.message

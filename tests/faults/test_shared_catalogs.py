@@ -69,7 +69,7 @@ def write_on(database: Database, number: int, end: float, said: Said, errors: li
                 work = partial(push_and_promote, run_id=run_id, promote=promote)
                 said.done[run_id] = catalog.write(work, actor=f"w{number}", at=AT)
             except MregError as error:
-                (said.unknown if "not known" in error.message else said.failed).append(run_id)
+                (said.unknown if "it is unknown" in error.message else said.failed).append(run_id)
     except BaseException as error:
         errors.append(error)
     finally:

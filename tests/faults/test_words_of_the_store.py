@@ -324,7 +324,7 @@ def test_a_sum_that_the_store_refuses_does_not_blame_the_file(proxy: Proxy, comm
     proxy.answer = lambda line: answer if "partNumber" in line else None
     done = command("push", "big.bin", "-n", "m")
     assert done.code == 8, done
-    assert "the bytes that arrived are not those that were sent (BadDigest); the store says: The SHA256 you" in done.err
+    assert "an upload was damaged in transit (BadDigest); the store says: The SHA256 you" in done.err
     assert "changed while it was read" not in done.err
     assert not any(secret in done.err for secret in WRITER)
 
