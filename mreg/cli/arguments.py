@@ -8,7 +8,7 @@ from datetime import timedelta
 import typer
 
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
-from mreg.domain.text import quoted
+from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput
 
 
@@ -26,7 +26,10 @@ def reference(words: Sequence[str]) -> VersionRef:
     if len(words) == 1:
         return first
     if first.selector is not None:
-        raise BadInput(f"{quoted(words[0])} says which version already, so {quoted(words[1])} is one word too many")
+        raise BadInput(
+            f"{quoted(words[0])} names a version already: unexpected {quoted(words[1])}",
+            hint=f"mreg promote {shell_word(words[0])} --to STAGE, or mreg tag {shell_word(words[0])} KEY=VALUE",
+        )
     return VersionRef(first.name, Selector.parse(words[1]))
 
 
@@ -46,7 +49,7 @@ def two_references(words: Sequence[str]) -> tuple[VersionRef, VersionRef | None]
         return first, None
     if len(words) == 3:
         if first.selector is not None:
-            raise BadInput(f"{quoted(words[0])} says which version already", hint="mreg compare classifier 1 2")
+            raise BadInput(f"{quoted(words[0])} names a version already", hint="mreg compare classifier 1 2")
         return VersionRef(first.name, Selector.parse(words[1])), VersionRef(first.name, Selector.parse(words[2]))
     selector = _plain_selector(words[1])
     if selector is None:

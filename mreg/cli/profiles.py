@@ -81,7 +81,7 @@ def _warn_of_overrides(run: Invocation) -> None:
         run.output.warn(f"here {project.path} has its own word: {', '.join(keys)}")
     variables = [f"MREG_{key.upper()}" for key in ("profile", *KEYS) if os.environ.get(f"MREG_{key.upper()}")]
     if variables:
-        run.output.warn(f"in this environment {', '.join(variables)} come first")
+        run.output.warn(f"set in the environment, so they override the profile: {', '.join(variables)}")
 
 
 def add_profile(

@@ -269,7 +269,7 @@ def rollback(
             if to is not None:
                 raise
             raise NotFound(
-                f"cannot roll back {target.value} of {model_name}: no version was in it before",
+                f"cannot roll back {target.value} of {model_name}: no earlier version is left",
                 hint=f"mreg history {model_name}",
             ) from error
 

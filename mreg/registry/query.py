@@ -77,8 +77,10 @@ def search(
 
     def look(reader: Reader) -> tuple[Page[ModelVersion], list[str]]:
         found = reader.search(condition, sort=order, limit=limit, offset=offset)
-        named = metrics_of(condition) if condition is not None and not found else ()
-        return found, [name for name in named if name not in reader.metric_names(name, limit=1)]
+        named = list(metrics_of(condition)) if condition is not None and not found else []
+        if order is not None and order.field.group == "metrics":
+            named.append(order.field.key)
+        return found, [name for name in dict.fromkeys(named) if name not in reader.metric_names(name, limit=1)]
 
     found, unknown = session.catalog.read(look)
     for name in unknown:

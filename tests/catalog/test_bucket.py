@@ -249,7 +249,7 @@ def test_a_newer_schema_is_refused_untouched(place: Place, opened: Opened) -> No
     raw.close()
     place.write(KEY, Path("c.db").read_bytes())
     for work in read_and_write(opened):
-        with pytest.raises(mreg.Unavailable, match=f"schema {SCHEMA + 1}, newer"):
+        with pytest.raises(mreg.Unavailable, match=f"has schema {SCHEMA + 1}, which is newer than this mreg supports"):
             work()
     assert place.read(KEY) == Path("c.db").read_bytes()
 
@@ -550,7 +550,7 @@ def test_the_hint_of_a_lost_catalog_does_not_offer_a_damaged_copy(in_bucket: Pla
     in_bucket.delete(KEY)
     spoil(local_copy(), how)
     done = command("list")
-    assert (done.code, "  mreg restore FILE " in done.err) == (6, True), done
+    assert (done.code, "  restore a backup: mreg restore FILE; " in done.err) == (6, True), done
 
 
 def test_pauses_after_lost_races_grow_and_stay_within_bounds() -> None:

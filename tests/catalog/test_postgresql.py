@@ -169,7 +169,7 @@ def test_a_newer_schema_is_refused_untouched(url: str, postgresql: PostgresqlSer
     version = "SELECT schema FROM mreg.catalog"
     postgresql.sql(f"UPDATE mreg.catalog SET schema = {SCHEMA + 1}", database=name_of(url))
     for work in (lambda: opened().read(count), lambda: opened().write(add_event), lambda: opened().upgrade()):
-        with pytest.raises(mreg.Unavailable, match=f"schema {SCHEMA + 1}, newer"):
+        with pytest.raises(mreg.Unavailable, match=f"has schema {SCHEMA + 1}, which is newer than this mreg supports"):
             work()
     assert postgresql.sql(version, database=name_of(url)) == [(SCHEMA + 1,)]
 

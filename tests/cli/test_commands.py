@@ -451,4 +451,4 @@ def test_a_profile_is_shown_as_it_is_and_what_overrides_it_is_told(command: Mreg
     assert json.loads(done.out)["catalog"] == "/nas/c.db"
     done = command("profile", "use", "nas")
     assert "mreg.yaml has its own word: catalog, artifacts" in done.err
-    assert "MREG_USER come first" in done.err
+    assert "so they override the profile: MREG_USER" in done.err

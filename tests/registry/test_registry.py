@@ -171,7 +171,7 @@ def test_a_rollback_verifies_goes_back_and_further_back(registry: mreg.Registry)
     assert registry.rollback("classifier", reason="again").version.version == 1
     with pytest.raises(mreg.NotFound) as caught:
         registry.rollback("classifier")
-    assert caught.value.message == "cannot roll back Production of classifier: no version was in it before"
+    assert caught.value.message == "cannot roll back Production of classifier: no earlier version is left"
     assert registry.rollback("classifier", to="classifier@3").version.version == 3
     blob = Path(registry.version("classifier@1").artifact.path.removeprefix("file://"))
     blob.chmod(0o644)
