@@ -129,7 +129,7 @@ def test_a_folder_is_pushed_pulled_and_replaced(here: Path) -> None:
         assert Path(name, "config.json").read_bytes() == b"{1}\n"
         assert not Path(name, "sub/deep/x").exists()
     assert Path("kept/mine.txt").read_text() == "mine"
-    assert "other files stay" in results[2].err
+    assert "other files are kept" in results[2].err
     assert not temporary_files()
 
 
