@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,10 @@ from mreg.registry.local import LocalRegistry
 from tests.proxy import Proxy
 from tests.servers import Place, PostgresqlServer, Store, new_place
 from tests.stores import STORES, refuse_missing, running
+
+# A shell starts a background job with SIGINT ignored, and the processes of the tests would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FULL = bool(os.environ.get("MREG_TEST_FULL"))
 """Whether the long fault campaigns run whole, and not only a seeded share of them."""
