@@ -761,7 +761,7 @@ def test_a_rename_that_fails_is_reported_and_leaves_no_record(
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "rename", refuse)
-    with pytest.raises(Unavailable, match="back' can't be written: Input/output error"):
+    with pytest.raises(Unavailable, match=r"cannot write '.*back': Input/output error"):
         pull(store, stored, tmp_path / "back", records=records)
     assert not list((tmp_path / "records").glob("*.json"))
     assert not (tmp_path / "back").exists()

@@ -268,7 +268,7 @@ def test_received_bytes_that_a_gc_took_meanwhile_are_put_again(registry: LocalRe
 
 
 def test_a_disk_without_room_is_told_before_bytes_come(registry: LocalRegistry) -> None:
-    with pytest.raises(Unavailable, match="do not fit"), registry.open_upload(1 << 60):
+    with pytest.raises(Unavailable, match="not enough space"), registry.open_upload(1 << 60):
         pass
 
 
