@@ -165,7 +165,7 @@ def test_a_writer_that_waits_for_another_one_of_a_file_hears_so_once(tmp_path: P
     held.wait(10)
     assert database.write(add_event) == 3
     holder.join()
-    assert [one.rpartition(",")[0] for one in said] == [f"waiting for another process that writes to {path}"]
+    assert [one.rpartition(" (")[0] for one in said] == [f"waiting for another process that writes to {path}"]
     database.close()
     other.close()
 
