@@ -83,7 +83,10 @@ def pairs(kind: str, words: Iterable[str] | None, *, last: bool = False) -> dict
     for word in words or ():
         key, equals, value = word.rpartition("=") if last else word.partition("=")
         if not equals:
-            raise BadInput(f"{quoted(word)} is no {kind}", hint=f"write it as --{kind} name=value")
+            raise BadInput(
+                f"invalid {'parameter' if kind == 'param' else kind} {quoted(word)}: expected name=value",
+                hint=f"write it as --{kind} name=value",
+            )
         if key in values:
             raise BadInput(f"the {kind} {quoted(key)} is given twice", hint="give it once")
         values[key] = value

@@ -3,7 +3,7 @@
 It rejects, with file and line: duplicate keys, anchors, aliases and merge keys (which can expand exponentially), tags
 (which can create objects), NaN and infinities, several documents in one file, and documents that are nested deeper than
 `DEPTH_LIMIT`, have more than `NODE_LIMIT` values, are larger than `SIZE_LIMIT` (YAML: `YAML_LIMIT`) or are not UTF-8.
-Files of metrics and parameters are written by training tools, so they may have anchors, and their metrics NaN and
+Files of metrics and parameters are written by training tools, so anchors are allowed, and in metrics NaN and
 infinities (see `Rules`).
 
 Values are counted during parsing, so that every file within the size limit is read or rejected in seconds. YAML is
@@ -45,7 +45,7 @@ class Rules:
         size: Maximum size of a JSON document in bytes.
         nodes: Maximum number of keys and values of a JSON document.
         anchors: Whether YAML anchors and merge keys are expanded; the result has at most `NODE_LIMIT` keys and values.
-        constants: Whether JSON may have ``NaN`` and ``Infinity``.
+        constants: Whether ``NaN`` and ``Infinity`` are allowed in JSON.
     """
 
     size: int = SIZE_LIMIT

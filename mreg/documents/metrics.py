@@ -1,7 +1,7 @@
 """Metrics from files of training tools, forms and Python.
 
 A value that cannot be a metric is skipped with a note: a text, a boolean, null, a list, NaN or an infinity. These
-formats have a structure of their own:
+formats are recognized:
 
 - ``trainer_state.json`` of the Hugging Face Trainer: the last value that ``log_history`` has of each key
 - ``classification_report(output_dict=True)`` of scikit-learn: everything but ``support``, the number of samples

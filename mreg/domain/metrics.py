@@ -306,7 +306,7 @@ _COUNTED = frozenset(
     "bytes memory params parameters flos flops time times timestamp runtime duration latency elapsed seconds sec secs "
     "ms minutes hours per fps qps rps ops throughput lr".split()
 )
-"""Words of counters, rates, times and sizes, which are no default primary metric (except ``latency_ms``)."""
+"""Words of counters, rates, times and sizes, which are not chosen as the primary metric (except ``latency_ms``)."""
 
 
 def primary_metric(chosen: str, present: Collection[str], own: Mapping[str, str] | None = None) -> str:

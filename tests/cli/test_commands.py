@@ -228,7 +228,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["delete", "classifier@2", "--force"], 2, "error: confirmation required: delete classifier@2, in use (classifier@2: champ), for good?\n  not a terminal: add --yes to confirm\n"),
         (["delete", "classifier", "--yes"], 1, "error: classifier@1 is in Production\n  mreg archive classifier@1, or delete with --force\n"),
         (["archive", "classifier"], 1, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
-        (["push", "model.pkl", "-n", "c", "--metric", "auc"], 2, "error: 'auc' is no metric\n  write it as --metric name=value\n"),
+        (["push", "model.pkl", "-n", "c", "--metric", "auc"], 2, "error: invalid metric 'auc': expected name=value\n  write it as --metric name=value\n"),
         (["push", "model.pkl", "-n", "c", "--metric", "accuracy=1", "--accuracy", "1"], 2, "error: the metric 'accuracy' is given twice\n  give it once: by flag or in a file\n"),
         (["push", "model.pkl", "-n", "c", "--accuracy", "nan"], 2, "error: invalid value of the metric 'accuracy': 'nan'\n  use a finite decimal number: --metric accuracy=0.95\n"),
         (["push", "nowhere.pkl"], 4, "error: 'nowhere.pkl' does not exist\n  check the path\n"),

@@ -15,7 +15,7 @@ from mreg import __version__
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 from mreg.domain.metrics import MetricValue
-from mreg.domain.text import printable
+from mreg.domain.text import printable, size_text
 from mreg.server.ui.links import api, external_link, link
 
 VALUE_LIMIT = 500
@@ -47,21 +47,9 @@ def signed(value: MetricValue) -> str:
     return f"{value:+.6g}" if isinstance(value, float) or abs(value) >= 10**15 else f"{value:+d}"
 
 
-def size(count: int) -> str:
-    """Return a number of bytes in the largest unit of which it has at least one."""
-    if count < 1_000:
-        return "1 byte" if count == 1 else f"{count} bytes"
-    value = float(count)
-    for unit in ("kB", "MB", "GB", "TB", "PB"):
-        value /= 1_000
-        if value < 999.5 or unit == "PB":
-            break
-    return f"{value:.3g} {unit}"
-
-
 def sized(count: int) -> Markup:
-    """Return `size` with the exact number of bytes as its tooltip."""
-    return Markup('<span title="{:,} bytes">{}</span>').format(count, size(count))
+    """Return `size_text` with the exact number of bytes as its tooltip."""
+    return Markup('<span title="{:,} bytes">{}</span>').format(count, size_text(count))
 
 
 def timestamp(at: datetime) -> Markup:

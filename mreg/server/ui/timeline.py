@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from mreg.domain.events import Event
 from mreg.domain.names import ModelName
+from mreg.domain.text import size_text
 from mreg.errors import BadInput
 from mreg.server.ui.links import link
-from mreg.server.ui.rendering import shortened, size
+from mreg.server.ui.rendering import shortened
 
 ACTIONS = {
     "model.registered": "registered",
@@ -117,7 +118,7 @@ def _summary(event: Event) -> str:
 
 def _pushed(details: Mapping[str, object]) -> list[str]:
     count, metrics, origin = details.get("size_bytes"), details.get("metrics"), details.get("imported")
-    words = [size(count)] if isinstance(count, int) else []
+    words = [size_text(count)] if isinstance(count, int) else []
     words += [f"imported from {shortened(origin.get('reference'))}"] if isinstance(origin, dict) else []
     words += [f"parent {details['parent']}"] if details.get("parent") else []
     if isinstance(metrics, dict):
