@@ -39,6 +39,7 @@ _CATALOG = "tests/contracts/test_sqlite_catalog.py"
 _PULL = "tests/registry/test_destinations.py tests/registry/test_forced_pulls.py"
 _STORE = "tests/artifacts/test_store.py"
 _WINDOWS = "tests/portability/test_without_posix.py::test_a_file_is_pushed_pulled_and_replaced"
+_STDOUT = "tests/integration/test_bucket.py::test_a_file_goes_to_standard_output_after_it_was_verified"
 _SERVER = "tests/server/test_api.py tests/server/test_safety.py"
 
 MODULES = {
@@ -62,7 +63,7 @@ MODULES = {
     "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS}",
     "artifacts/placing": f"{_PULL} {_STORE}",
     "artifacts/replacing": f"{_PULL} {_STORE}",
-    "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py",
+    "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py {_STDOUT}",
     "server/guard": f"tests/server/test_guard.py tests/attacks/test_browsers.py tests/server/test_upload.py {_SERVER}",
     "server/tokens": f"tests/attacks/test_tokens.py {_SERVER}",
 }
