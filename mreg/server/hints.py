@@ -16,8 +16,8 @@ Options = Mapping[str, str]
 
 _VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s,;]+)"
 _OPTIONS = (
-    rf"(?P<options>(?: --(?:at|direction|limit|model|name|override|primary-metric|reason|remove|stage|to) {_VALUE}"
-    r"| --(?:force|withdraw|yes))*)"
+    r"(?P<options>(?: --(?:at|direction|limit|metric|model|name|override|primary-metric|reason|remove|stage|to)"
+    rf" {_VALUE}| --(?:force|withdraw|yes))*)"
 )
 _OPTION = re.compile(rf"--(?P<option>[a-z-]+)(?: (?P<value>(?!--){_VALUE}))?")
 _TARGET = r"(?P<model>[A-Za-z0-9][A-Za-z0-9._/-]*)(?:@(?P<selector>[^\s,;]+))?"
@@ -103,6 +103,13 @@ def _edit(model: str, selector: str, _more: str, options: Options) -> str:
     return f"PATCH {_path(model, selector)}{f' {json.dumps(body, ensure_ascii=False)}' if body else ''}"
 
 
+def _evaluate(model: str, selector: str, _more: str, options: Options) -> str:
+    metric, _, number = options.get("metric", "").partition("=")
+    return f"POST {_path(model, selector, '/evaluations')}" + (
+        f' {{"metrics": {{"{metric}": {number}}}}}' if metric else ""
+    )
+
+
 def _push(_model: str, _selector: str, _more: str, options: Options) -> str:
     stage = f" and stage={_stage({'to': options['stage']})}" if "stage" in options else ""
     return f"POST {_path(options.get('name', ''), '', '/versions')} with model_file{stage}"
@@ -132,6 +139,7 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "delete": (f" {_TARGET}", _delete),
     "rename": (rf" {_TARGET} (?P<more>[^\s,;]+)", _rename),
     "edit": (f" {_TARGET}", _edit),
+    "evaluate": (f" {_TARGET}", _evaluate),
     "push": (" PATH", _push),
     "policy": (" (?P<more>show|apply FILE)", _policy),
 }
@@ -141,6 +149,7 @@ _COMMANDS = {name: re.compile(rf"mreg {name}{words}{_OPTIONS}") for name, (words
 
 PHRASES = (
     (re.compile(r"\bdelete with --force\b"), "delete with ?force=true"),
+    (re.compile(r"\badd --replace --reason \"\.\.\.\""), 'add "replace": true and "reason": "..."'),
     (re.compile(r"\badd --reason \"\.\.\.\""), 'add "reason": "..."'),
     (re.compile(r"--metric (\S+)=0\.95"), r'metrics: {"\1": 0.95}'),
     (re.compile(r"write it as name=value: --\w+ name=value"), "give each of them a name"),
