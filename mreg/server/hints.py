@@ -201,4 +201,4 @@ def _field(match: re.Match[str]) -> str:
     if option in MAPPINGS:
         name, _, item = value.partition("=")
         return f'{MAPPINGS[option]}: {{"{name}": {item if option == "metric" else json.dumps(item)}}}'
-    return f"{json.dumps(option)}: {json.dumps(value)}"
+    return f"{json.dumps(option)}: {json.dumps(value) if match['value'] else 'true'}"

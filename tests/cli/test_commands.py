@@ -246,7 +246,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["edit", "classifier"], 2, "error: nothing to change is given\n  mreg edit --help lists what can be changed\n"),
         (["search", "accuracy > x"], 2, "error: metrics.accuracy is a number and cannot be compared with 'x', at character 12 of the expression\n  accuracy > x\n             ^\n"),
         (["evaluate", "classifier@1"], 2, "error: no metrics to add\n  mreg evaluate classifier@1 --metric accuracy=0.95\n"),
-        (["evaluate", "classifier@1", "--metric", "accuracy=0.95"], 7, "error: classifier@1 already has accuracy 0.91\n  to replace it, add --replace --reason \"...\"\n"),
+        (["evaluate", "classifier@1", "--metric", "accuracy=0.95"], 7, "error: classifier@1 already has accuracy 0.91\n  to replace it, add --replace and --reason \"...\"\n"),
         (["evaluate", "classifier@1", "--metric", "accuracy=0.95", "--replace"], 2, "error: to replace a metric, a reason is required\n  add --reason \"...\"\n"),
         (["evaluate", "classifier@1", "--metric", "auc=nan"], 2, "error: invalid value of the metric 'auc': 'nan'\n  use a finite decimal number: --metric auc=0.95\n"),
         (["evaluate", "classifier@1", "--metric", "auc=1", "--metric", "auc=1"], 2, None),
