@@ -19,6 +19,7 @@ COMMANDS = {
             "list, or mreg show NAME": "status",
             "search": "find query grep filter select",
             "compare": "diff cmp difference",
+            "evaluate": "eval score measure metrics",
             "register": "create new",
             "alias": "label point unalias",
             "tag": "tags untag",
