@@ -129,7 +129,8 @@ def edit(
 ) -> None:
     """Edit the metadata of a model or a version.
 
-    A name alone means the model. An empty text removes a value. The artifact and the metrics of a version never change.
+    A name alone means the model. An empty text removes a value. The artifact of a version never changes, and its
+    metrics only by mreg evaluate.
 
     Examples:
       mreg edit churn --description "churn in 30 days" --primary-metric f1_score

@@ -69,6 +69,31 @@ PrimaryMetric = Annotated[
         autocompletion=complete_metric,
     ),
 ]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME=NUMBER",
+        help="Metric.",
+        autocompletion=complete_metric,
+        rich_help_panel=METRICS,
+    ),
+]
+MetricsFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metrics-file", metavar="FILE", help="File of metrics in JSON, YAML or CSV.", rich_help_panel=METRICS
+    ),
+]
+MetricsPrefixes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metrics-prefix",
+        metavar="TEXT",
+        help="Prefix of metric names: one for all files, or one for each file.",
+        rich_help_panel=METRICS,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
 Override = Annotated[
     str,

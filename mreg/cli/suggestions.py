@@ -17,6 +17,7 @@ COMMANDS = {
             "show": "info status view describe inspect cat",
             "search": "find query grep filter select",
             "compare": "diff cmp difference",
+            "evaluate": "eval score measure metrics",
             "register": "create new",
             "alias": "label point unalias",
             "tag": "tags untag",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mreg.results.changes import Deletion, StageChange
     from mreg.results.comparison import Comparison
     from mreg.results.deployments import DeploymentReport
+    from mreg.results.evaluations import Evaluation
     from mreg.results.files import Pulled
     from mreg.results.history import AuditReport, StagesAt
     from mreg.results.lineage import Lineage
@@ -395,7 +396,7 @@ class Registry(abc.ABC):
     ) -> RegisteredModel | ModelVersion:
         """Edit the description and other editable fields of a model (a bare name) or of a version.
 
-        Bytes and metrics of a version never change. None leaves a field unchanged.
+        The bytes of a version never change; `evaluate` changes its metrics. None leaves a field unchanged.
 
         Args:
             directions: Of a model: ``higher`` or ``lower`` by metric name; an empty text removes the direction.
@@ -406,6 +407,34 @@ class Registry(abc.ABC):
             NotFound: The model, version or parent does not exist.
             BadInput: A text is invalid, or the field does not belong to a model or to a version.
             NotAllowed: The parent is a descendant of the version.
+        """
+
+    @abc.abstractmethod
+    def evaluate(
+        self,
+        reference: Reference,
+        metrics: Mapping[str, object],
+        *,
+        dataset: str = "",
+        replace: bool = False,
+        reason: str = "",
+    ) -> Evaluation:
+        """Add metrics to a version after its push, in one transaction with its audit event.
+
+        A metric that the version has with an equal value stays unchanged; if nothing changes, no event is written.
+        Replacing a value voids all approvals of the version; rejections stay.
+
+        Args:
+            metrics: Number by name, read like the metrics of `push`.
+            dataset: Name of the data set of the evaluation, for the audit trail.
+            replace: Replace existing values; needs a reason.
+            reason: Reason, for the audit trail.
+
+        Raises:
+            NotFound: The model or version does not exist.
+            NotAllowed: The reference names no version.
+            Conflict: The version has another value of a metric, and ``replace`` is not set; nothing was changed.
+            BadInput: A name or text is invalid, ``metrics`` is empty or too large, or ``replace`` lacks a reason.
         """
 
     @abc.abstractmethod

@@ -101,6 +101,8 @@ def _explained(event: Event) -> str:
     if event.action in ("version.approved", "version.rejected", "version.decision_withdrawn", "policy.overridden"):
         comment = details.get("comment") or details.get("reason")
         return f"for {details.get('target')}" + (f": {comment}" if comment else "")
+    if event.action == "version.evaluated":
+        return _evaluated(details)
     if event.action == "policy.changed":
         before, after = details.get("before"), details.get("after")
         return f"{_rules(before)} to {_rules(after)}"
@@ -121,6 +123,22 @@ def _push_details(details: Mapping[str, object], limit: int | None = None) -> li
     shown = metrics[:limit]
     more = [counted(len(metrics) - len(shown), "more metric")] if len(shown) < len(metrics) else []
     return [*imported, *parent, *shown, *more]
+
+
+def _evaluated(details: Mapping[str, object]) -> str:
+    metrics, replaced, voided = (details.get(key) for key in ("metrics", "replaced", "voided"))
+    old = replaced if isinstance(replaced, dict) else {}
+    parts = [
+        f"{name}={value}" + (f" (was {old[name]})" if name in old else "")
+        for name, value in (metrics.items() if isinstance(metrics, dict) else ())
+    ]
+    parts += [f"on {details['dataset']}"] if details.get("dataset") else []
+    parts += [
+        f"approval of {approval.get('person')} for {approval.get('target')} is void"
+        for approval in (voided if isinstance(voided, list) else ())
+        if isinstance(approval, dict)
+    ]
+    return ", ".join(parts) + (f": {details['reason']}" if details.get("reason") else "")
 
 
 def _rules(document: object) -> str:
