@@ -564,3 +564,16 @@ def test_a_plan_calls_the_changes_planned(command: Mreg, model_file: Path) -> No
         command("push", str(model_file), "-n", "churn")
     command("promote", "churn@1", "--to", "staging")
     assert "archive churn@1\tplanned\tit is in Staging" in command("promote", "churn@2", "--plan").out
+
+
+def test_a_plot_is_ascii_where_the_encoding_has_no_lines(
+    command: Mreg, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for accuracy in ("0.5", "0.9"):
+        command("push", str(model_file), "-n", "churn", "--accuracy", accuracy, "--param", f"a={accuracy}")
+    assert "┤" in command("show", "churn", "--plot", "accuracy").out
+    monkeypatch.setattr("mreg.streams.can_show", lambda _name, text: text.isascii())
+    out = command("show", "churn", "--plot", "accuracy").out
+    assert out.isascii()
+    assert "?" not in out
+    assert "****" in out
