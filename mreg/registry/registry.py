@@ -433,7 +433,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The model or version does not exist.
-            NotAllowed: The reference names no version.
+            BadInput: The reference does not name one version.
             Conflict: The version has another value of a metric, and ``replace`` is not set; nothing was changed.
             BadInput: A name or text is invalid, ``metrics`` is empty or too large, or ``replace`` lacks a reason.
         """
