@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from mreg.artifacts.access import missing_folder
 from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, Unfinished
 from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import chunks_from, damaged, digest_of, missing, stream_chunks
@@ -169,6 +170,8 @@ class ArtifactStore:
         try:
             stream = self._backend.open(blob_key(request.digest), request.start, length)
         except NotFound as error:
+            if self.missing:
+                raise missing_folder(self.missing) from error
             raise missing(request.digest, self._backend.url) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
             error.hint = (
@@ -269,6 +272,11 @@ class ArtifactStore:
                 if length <= 0:
                     return
         raise damaged(request.digest, f"expected {request.size} bytes, got {length} fewer")
+
+    @property
+    def missing(self) -> str:
+        """Path of the folder of this store if it does not exist, otherwise empty; the first put creates it."""
+        return self._backend.missing
 
     @property
     def remote(self) -> bool:

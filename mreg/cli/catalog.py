@@ -104,13 +104,15 @@ def copy_catalog(
     Examples:
       mreg catalog copy --from-profile local --to-profile team
     """
-    from mreg.registry.open import open_registry
+    from mreg.profile.load import load_profile
+    from mreg.registry.open import wire_registry
 
     run = invocation_of(ctx)
-    trust_project, notice = run.trust_project, run.notice
+    from_profile = run.load_profile(source)
+    to_profile = load_profile(profile=target, config=run.config, trust_project=run.trust_project)  # the same notices
     with (
-        open_registry(source, config=run.config, trust_project=trust_project, notice=notice) as registry,
-        open_registry(target, config=run.config, trust_project=trust_project) as other,  # the notices are the same
+        wire_registry(from_profile, notice=run.notice) as registry,
+        wire_registry(to_profile, notice=run.notice) as other,
     ):
         run.output.result(registry.copy_catalog(other))
         run.output.note(f"use --profile {target} from now on, or make it the default: mreg profile use {target}")

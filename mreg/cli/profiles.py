@@ -185,8 +185,9 @@ def add_profile(
         from mreg.registry.open import wire_registry
 
         profile = load_profile(profile=name, config=partial, alone=True)
-        if profile.catalog.startswith("s3://"):
-            with wire_registry(profile, notice=run.notice) as registry:
+        with wire_registry(profile, notice=run.notice) as registry:
+            registry.check_places()
+            if profile.catalog.startswith("s3://"):
                 reasons.append(registry.refuse_unfit())
 
     file = add(name, values, config=run.config, check=check)

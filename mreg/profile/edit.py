@@ -42,7 +42,7 @@ def add_profile(
             near = nearest(key, KEYS, 1)
             raise BadProfile(f"unknown key {quoted(key)}", hint=f"did you mean {near[0]}?" if near else "")
         if "${" not in value:
-            location(key, value, None)
+            location(key, value, None, is_written=lambda start, end: start < end)
     file = config_file(config, os.environ)
 
     def change(text: str) -> str:

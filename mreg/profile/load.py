@@ -12,9 +12,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from mreg.domain.password import Password
 from mreg.domain.text import Caution, nearest, quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
-from mreg.profile.place import location, pair_locations
+from mreg.profile.place import PASSWORD, pair_locations, place
 from mreg.profile.project import ProjectFile, find_project, project_values
 from mreg.profile.reading import NAME, Values, document, mapping, origin_of, text_of, unknown_key
 from mreg.results.profiles import KEYS, Profile
@@ -69,9 +70,8 @@ def load_profile(
         near = nearest(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
         raise NotFound(f"profile {quoted(name)} not found ({origin})", hint=hint, kind="profile", name=name)
-    given = {"catalog": catalog, "artifacts": artifacts, "user": user}
     layers: list[Values] = [
-        {key: (location(key, value, None), "flag") for key, value in given.items() if value},
+        _arguments({"catalog": catalog, "artifacts": artifacts, "user": user}),
         {} if alone else _variables(variables),
         project_layer,
         _filled(profiles.get(name, {}), variables, file),
@@ -82,10 +82,13 @@ def load_profile(
     if not from_project:
         layers[2] = {key: value for key, value in project_layer.items() if key not in STORE}
     values: Values = {"name": (name, origin)}
+    password = ""
     for key in KEYS:
-        found = next((layer[key] for layer in layers if key in layer), None)
+        found = next((layer for layer in layers if key in layer), {})
         if found:
-            values[key] = found
+            values[key] = found[key]
+        if key == "catalog" and PASSWORD in found:
+            password = found[PASSWORD][0]
     pair_locations(values)
     if "catalog" not in values:
         folder = user_folder("data", variables)
@@ -115,6 +118,7 @@ def load_profile(
         active = ()
     return Profile(
         **{key: value for key, (value, _) in values.items()},
+        password=Password(password),
         hooks=active,
         adopts=adopts,
         origins={key: origin for key, (_, origin) in values.items()},
@@ -291,22 +295,36 @@ def _hooks(node: Node, file: str) -> tuple[Hook, ...]:
         raise BadProfile(f"{origin_of(file, node)}: {error.message}", hint=error.hint) from error
 
 
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
 def _filled(values: Values, variables: Mapping[str, str], file: str) -> Values:
     """Return the values with each ``${VAR}`` replaced, and paths made absolute from the folder of the file."""
     folder = os.path.dirname(file)
     found: Values = {}
     for key, (text, origin) in values.items():
-
-        def value_of(match: re.Match[str], origin: str = origin) -> str:
-            if match[1] not in variables:
+        pieces = VARIABLE.split(text)  # texts of the file, and between them the names of variables
+        for name in pieces[1::2]:
+            if name not in variables:
                 raise BadProfile(
-                    f"{origin}: the environment variable {match[1]} is not set",
-                    hint=f"export {match[1]}, or write the value itself",
+                    f"{origin}: the environment variable {name} is not set",
+                    hint=f"export {name}, or write the value itself",
                 )
-            return variables[match[1]]
+        filled = [variables[piece] if number % 2 else piece for number, piece in enumerate(pieces)]
+        written = "".join(" " if number % 2 else "x" for number, piece in enumerate(filled) for _ in piece)
 
-        filled = re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text)
-        found[key] = (location(key, filled, folder, origin), origin)
+        def is_written(start: int, end: int, written: str = written) -> bool:
+            return "x" in written[start:end]
+
+        place(found, key, "".join(filled), folder, origin, is_written=is_written)
+    return found
+
+
+def _arguments(given: Mapping[str, str | None]) -> Values:
+    found: Values = {}
+    for key, value in given.items():
+        if value:
+            place(found, key, value, None, "flag")
     return found
 
 
@@ -315,7 +333,7 @@ def _variables(variables: Mapping[str, str]) -> Values:
     for key in KEYS:
         name = f"MREG_{key.upper()}"
         if variables.get(name):
-            found[key] = (location(key, variables[name], None, name), name)
+            place(found, key, variables[name], None, name)
     return found
 
 

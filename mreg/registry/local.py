@@ -164,6 +164,12 @@ class LocalRegistry(Registry):
 
         return copy_catalog(self._session, other._session)
 
+    def check_places(self) -> None:
+        """Check the folders of catalog and artifacts; see `mreg.registry.check.check_places`."""
+        from mreg.registry.check import check_places
+
+        check_places(self._session)
+
     def refuse_unfit(self) -> str:
         """Try the conditional writes of a catalog in a bucket; see `mreg.registry.check.refuse_unfit`."""
         from mreg.registry.check import refuse_unfit
@@ -189,6 +195,9 @@ class LocalRegistry(Registry):
         Args:
             size: Expected number of bytes, 0 if unknown.
         """
+        from mreg.registry.storing import begin_storing
+
+        begin_storing(self._session)
         return self._session.artifacts().open_upload(size)
 
     def push_upload(
