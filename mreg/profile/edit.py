@@ -12,7 +12,7 @@ from mreg.durability import sync, sync_folder
 from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
 from mreg.files import CREATE, lock, open_file, opened_folder, replace, unlink
 from mreg.folders import Folder, linked, make_folders
-from mreg.profile.load import BUILT_IN, config_file, read_profiles, user_folder
+from mreg.profile.load import BUILT_IN, editable_file, read_profiles, user_folder
 from mreg.profile.place import location
 from mreg.profile.reading import NAME
 from mreg.results.profiles import KEYS, PROJECT_FILE
@@ -43,7 +43,7 @@ def add_profile(
             raise BadProfile(f"unknown key {quoted(key)}", hint=f"did you mean {near[0]}?" if near else "")
         if "${" not in value:
             location(key, value, None, is_written=lambda start, end: start < end)
-    file = config_file(config, os.environ)
+    file = editable_file(config, os.environ)
 
     def change(text: str) -> str:
         profiles, _, _ = read_profiles(file, required=False)
@@ -80,7 +80,7 @@ def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> s
         NotFound: The profile does not exist.
         Unavailable: The file cannot be written.
     """
-    file = config_file(config, os.environ)
+    file = editable_file(config, os.environ)
 
     def change(text: str) -> str:
         profiles, _, _ = read_profiles(file, required=False)
@@ -188,6 +188,8 @@ def rewrite(
     try:
         make_folders(os.path.dirname(target), _private(file))
         with _locked(os.path.dirname(target)):
+            if os.path.lexists(target) and not os.path.isfile(target):
+                raise BadProfile(f"cannot write the {what} {quoted(file, 200)}: it is not a regular file")
             text = ""
             with contextlib.suppress(FileNotFoundError), open(target, encoding="utf-8") as stream:
                 text = stream.read()

@@ -63,7 +63,7 @@ def load_profile(
     tell = notice or (lambda _text: None)
     project, project_layer = (None, {}) if alone else project_here(variables, trusting=trusting, notice=tell)
     file = config_file(config, variables)
-    profiles, default, hooks = read_profiles(file, required=_is_named(config, variables))
+    profiles, default, hooks = _read_named(file, config, variables)
     name, origin = _chosen_name(profile, variables, project_layer, default)
     if name not in profiles and name != BUILT_IN:
         known = sorted({*profiles, BUILT_IN})
@@ -199,15 +199,59 @@ def is_trusting(variables: Mapping[str, str]) -> bool:
     return variables.get("MREG_TRUST_PROJECT", "").lower() in ("1", "true", "yes")
 
 
-def _is_named(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> bool:
-    return bool(config or variables.get("MREG_CONFIG"))
+def _origin_of_file(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> str:
+    """Return what names the profile file; empty for the user's."""
+    return "--config" if config else "MREG_CONFIG" if variables.get("MREG_CONFIG") else ""
+
+
+def _read_named(
+    file: str, config: str | os.PathLike[str] | None, variables: Mapping[str, str]
+) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
+    """Read the profile file like `read_profiles`; a file that an option or a variable names must exist."""
+    origin = _origin_of_file(config, variables)
+    try:
+        return read_profiles(file, required=bool(origin))
+    except NotFound as error:
+        error.hint = f"{origin} names it; add a profile to create it: mreg profile add --help"
+        raise
 
 
 def config_file(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> str:
-    """Return the path of the profile file, which need not exist: the given one, MREG_CONFIG, or the user's."""
-    if config or variables.get("MREG_CONFIG"):
-        return os.path.abspath(os.path.expanduser(os.fspath(config or variables["MREG_CONFIG"])))
-    return os.path.join(user_folder("config", variables), "config.yaml")
+    """Return the path of the profile file, which need not exist: the given one, MREG_CONFIG, or the user's.
+
+    The path is empty if there is no profile file: the null device is named, or there is no home folder.
+    """
+    named = os.fspath(config or variables.get("MREG_CONFIG", ""))
+    if named:
+        return "" if _is_null_device(named) else os.path.abspath(os.path.expanduser(named))
+    try:
+        return os.path.join(user_folder("config", variables), "config.yaml")
+    except Unavailable:
+        return ""
+
+
+def _is_null_device(path: str) -> bool:
+    if os.name == "nt":
+        return path.lower() == os.devnull
+    return os.path.realpath(path) == os.devnull
+
+
+def editable_file(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> str:
+    """Return the path of the profile file for a change.
+
+    Raises:
+        BadProfile: There is no profile file: the null device is named.
+        Unavailable: The home folder cannot be determined.
+    """
+    file = config_file(config, variables)
+    if file:
+        return file
+    origin = _origin_of_file(config, variables)
+    if origin:
+        raise BadProfile(
+            f"there is no profile file to change: {origin} is {os.devnull}", hint=f"name a file with {origin}"
+        )
+    raise _no_home()
 
 
 def user_folder(kind: str, variables: Mapping[str, str]) -> str:
@@ -244,11 +288,15 @@ def read_profiles(
 ) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
     """Read the profiles (without filling in variables), the default with its origin, and the hooks of each profile.
 
+    Args:
+        file: Path of the file, empty for none.
+        required: Whether the file must exist.
+
     Raises:
         BadProfile: The file is damaged, or has an unknown key or invalid value.
         NotFound: The file is required and does not exist.
     """
-    if not required and not os.path.lexists(file):
+    if not file or (not required and not os.path.lexists(file)):
         return {}, None, {}
     root = document(file)
     profiles: dict[str, Values] = {}
@@ -358,7 +406,7 @@ def list_profiles(
     from mreg.results.configuration import ProfileEntry
 
     file = config_file(config, os.environ)
-    profiles, default, _ = read_profiles(file, required=_is_named(config, os.environ))
+    profiles, default, _ = _read_named(file, config, os.environ)
     trusting = trust_project or is_trusting(os.environ)
     _, values = project_here(os.environ, trusting=trusting, notice=notice or (lambda _text: None))
     active, _ = _chosen_name(profile, os.environ, values, default)

@@ -182,6 +182,10 @@ def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> Artifac
 
     cache = None
     if profile.cache:
-        folder, limit = cache_place(profile.cache)
-        cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
+        try:
+            folder, limit = cache_place(profile.cache)
+        except Unavailable:
+            notice("the pull cache is not used: there is no home folder; name a folder for it: MREG_CACHE=FOLDER")
+        else:
+            cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
     return ArtifactStore(S3Backend(_bucket(profile, profile.artifacts, notice)), cache)
