@@ -379,6 +379,24 @@ class ArtifactStore:
             )
         return size
 
+    def copy_blobs(self, sizes: dict[Digest, int], other: ArtifactStore, progress: Progress | None = None) -> None:
+        """Copy blobs to another store, verified and durable; see `mreg.artifacts.copying.copy_blobs`.
+
+        Args:
+            sizes: Size of each blob.
+            progress: Called with the number of bytes done and the total.
+        """
+        from mreg.artifacts.copying import copy_blobs
+        from mreg.artifacts.progress import progress_callback
+
+        with self._explaining():
+            copy_blobs(
+                sizes,
+                lambda requests: self._fetch(requests, ignore_progress),
+                other._backend,
+                progress_callback(progress, sum(sizes.values())),
+            )
+
     def refuse_overlap(self, path: Path, hint: str = "name another destination") -> None:
         """Refuse a source or destination that overlaps the store.
 

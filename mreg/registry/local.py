@@ -158,11 +158,13 @@ class LocalRegistry(Registry):
         deploy = _operation("deploy.deploy")
         metric_names = _operation("query.metric_names")
 
-    def copy_catalog(self, other: LocalRegistry) -> CatalogCopy:
+    def copy_catalog(
+        self, other: LocalRegistry, *, with_artifacts: bool = False, progress: Progress = None
+    ) -> CatalogCopy:
         """Copy the catalog to the empty one of another registry; see `mreg.registry.backup.copy_catalog`."""
         from mreg.registry.backup import copy_catalog
 
-        return copy_catalog(self._session, other._session)
+        return copy_catalog(self._session, other._session, with_artifacts=with_artifacts, progress=progress)
 
     def check_places(self) -> None:
         """Check the folders of catalog and artifacts; see `mreg.registry.check.check_places`."""
