@@ -304,7 +304,8 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The model or version does not exist.
-            NotAllowed: The reference names no version, or the policy allows no overrides.
+            BadInput: The reference names no version.
+            NotAllowed: The policy allows no overrides.
             LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
             Conflict: The version is not in the stage that was seen.
             ApprovalMissing: The policy guards the stage of the version, and reserves moving it to others.
@@ -432,7 +433,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The model or version does not exist.
-            NotAllowed: The reference names no version.
+            BadInput: The reference does not name one version.
             Conflict: The version has another value of a metric, and ``replace`` is not set; nothing was changed.
             BadInput: A name or text is invalid, ``metrics`` is empty or too large, or ``replace`` lacks a reason.
         """
@@ -568,6 +569,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The version or target does not exist.
+            BadInput: The reference names no version.
             ApprovalMissing: The approval would not count: the policy names other approvers, or the person pushed the
                 version.
             NotAllowed: The version is archived, or is in the target already.
@@ -595,7 +597,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The version or target does not exist.
-            BadInput: The reason is empty.
+            BadInput: The reason is empty, or the reference names no version.
             ApprovalMissing: The policy names other approvers.
             NotAllowed: The version is archived, and never was in the stage or had the alias.
             LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
@@ -608,6 +610,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The version, the target or the decision does not exist.
+            BadInput: The reference names no version.
         """
 
     @abc.abstractmethod
@@ -694,7 +697,9 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def import_bundle(self, path: Place, name: Name | None = None, *, progress: Progress = None) -> Imported:
+    def import_bundle(
+        self, path: Place, name: Name | None = None, *, aliases: bool = False, progress: Progress = None
+    ) -> Imported:
         """Add the versions of a bundle to its model, all of them or none; a new model is registered.
 
         A version keeps its number if every number in use is lower, and otherwise gets the next one. A version that is
@@ -703,11 +708,14 @@ class Registry(abc.ABC):
 
         Args:
             name: Model name (default: the name in the bundle).
+            aliases: Set the aliases of the bundle, too, if the policy permits it.
             progress: Called with the bytes read so far and the total.
 
         Raises:
             NotFound: The file does not exist.
             BadInput: The file is not a bundle of mreg, or the name is invalid.
+            AlreadyExists: An alias of the bundle names another version here.
+            GateFailed, ApprovalMissing: A version fails the policy's rule for an alias.
             Corrupt: The bundle is damaged or truncated.
             Unavailable: The file cannot be read, or the store or the temporary folder cannot be written.
         """

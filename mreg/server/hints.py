@@ -16,7 +16,7 @@ _OPTIONS = (
     r"(?P<options>(?: --(?:at|direction|limit|metric|model|name|override|primary-metric|reason|remove|stage|to)"
     rf" {_VALUE}| --(?:force|withdraw|yes))*)"
 )
-_OPTION = re.compile(rf"(?<![\w-])--(?P<option>[a-z-]+)(?: (?P<value>(?!--){_VALUE}))?")
+_OPTION = re.compile(rf"(?<![\w-])--(?P<option>[a-z-]+)(?: (?P<value>(?!--|and\b){_VALUE}))?")
 _TARGET = r"(?P<model>[A-Za-z0-9][A-Za-z0-9._/-]*)(?:@(?P<selector>[^\s,;]+))?"
 
 
