@@ -59,8 +59,9 @@ def report(error: BaseException, invocation: Invocation) -> int:
 
         streams.try_to_say("".join(traceback.format_exception(error)), end="")
     if isinstance(error, errors.MregError):
+        message = error.message + invocation.source_of_model(error)
         hint = "\n".join(filter(None, (error.hint, _variable_of(error, invocation))))
-        _say(error.message, hint, error.code, invocation, error.details)
+        _say(message, hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     if isinstance(error, TYPER_ERRORS.NoArgsIsHelpError):
         streams.try_to_say(str(error))
@@ -144,8 +145,6 @@ def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:
     message = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path} --help shows how it is used" if context is not None else "mreg --help"
-    if "unexpected extra argument" in message:
-        hint = f"a version is one word, such as classifier@3; {hint}"
     return message[:1].lower() + message[1:], hint
 
 

@@ -152,8 +152,8 @@ class _Import:
                 hint="import without --aliases, then move each alias that you want: mreg alias REF ALIAS",
             )
         if self._aliases:
-            for _, here, _, absent in done:
-                for alias in absent:
+            for _, here, _, new in done:
+                for alias in new:
                     set_alias_checked(writer, here, alias, new=False)
         if not self._aliases:
             return tuple(replace(result, aliases=present, left_out=absent) for result, _, present, absent in done)

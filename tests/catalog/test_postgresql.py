@@ -468,8 +468,8 @@ def test_the_url_of_a_platform_works_with_its_password(
         monkeypatch.setenv("MREG_CATALOG", os.environ["DATABASE_URL"])
         monkeypatch.setenv("MREG_ARTIFACTS", os.path.abspath("artifacts"))
     else:
-        words = ("--catalog", "${DATABASE_URL}", "--artifacts", os.path.abspath("artifacts"))
-        assert command("profile", "add", "p", *words).code == 0
+        places = ("--catalog", "${DATABASE_URL}", "--artifacts", os.path.abspath("artifacts"))
+        assert command("profile", "add", "p", *places).code == 0
         monkeypatch.setenv("MREG_PROFILE", "p")
     done = command("push", "model.pkl", "--name", "m")
     assert done.code == 0, done.err
