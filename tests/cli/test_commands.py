@@ -509,8 +509,9 @@ def test_a_store_of_a_project_stays_out_of_git(command: Mreg) -> None:
 
 def test_a_profile_is_shown_as_it_is_and_what_overrides_it_is_told(command: Mreg) -> None:
     command("init", "--local")
-    done = command("profile", "add", "nas", "--catalog", "/nas/c.db", "--json")
-    assert json.loads(done.out)["catalog"] == "/nas/c.db"
+    catalog = os.path.abspath("c.db")
+    done = command("profile", "add", "nas", "--catalog", catalog, "--json")
+    assert json.loads(done.out)["catalog"] == catalog
     done = command("profile", "use", "nas")
     assert "mreg.yaml has its own word: catalog, artifacts" in done.err
     assert "so they override the profile: MREG_USER" in done.err
