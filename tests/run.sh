@@ -60,13 +60,14 @@ memory=""
 if [ -z "${MREG_TEST_FULL:-}${TMPDIR:-}" ] && [ -w /dev/shm ] &&
     [ "$(df -Pk /dev/shm | awk 'NR == 2 { print $4 }')" -gt 8000000 ] &&
     [ "$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)" -gt 12000000 ]; then
-    memory=$(mktemp -d /dev/shm/mreg-tests-XXXXXX)
+    memory=$(mktemp -d /dev/shm/mreg-XXXXXX)
     trap 'rm -rf "$memory"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     printf '#!/bin/sh\n' >"$memory/try"
     chmod 755 "$memory" "$memory/try"
-    ! "$memory/try" 2>/dev/null || export TMPDIR="$memory"
+    # With --basetemp, paths are no longer than below /tmp: messages shorten long ones.
+    ! "$memory/try" 2>/dev/null || { export TMPDIR="$memory" && set -- --basetemp "$memory/t" "$@"; }
 fi
 
 .venv/bin/ruff check .
