@@ -77,6 +77,20 @@ def metrics_of(values: Mapping[str, object]) -> Measured:
     return metrics_in(node_of(values, "metrics"), "metrics")
 
 
+def finite_metrics(values: Mapping[str, object]) -> dict[str, MetricValue]:
+    """Return the metrics of `metrics_of`; a `UserWarning` at the call of the caller has each note.
+
+    Raises:
+        BadInput: A name cannot be stored, or there are too many.
+    """
+    import warnings
+
+    measured = metrics_of(values)
+    for note in measured.notes:
+        warnings.warn(note, stacklevel=3)
+    return measured.metrics
+
+
 def metrics_in(node: Node, place: str | os.PathLike[str], prefix: str = "") -> Measured:
     """Return the metrics of a parsed document; nested keys are joined by dots.
 
