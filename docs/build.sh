@@ -6,5 +6,5 @@ cd "$(dirname "$0")/.."
 
 . examples/venv.sh
 .venv/bin/python -c 'import fastapi, material, mkdocstrings_handlers.python, mreg' 2>/dev/null ||
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+    sh tests/install.sh docs
 NO_MKDOCS_2_WARNING=1 exec .venv/bin/python -m mkdocs build --strict "$@"

@@ -16,7 +16,7 @@ models="$PWD/examples/models"
 work=$(mktemp -d "${TMPDIR:-/tmp}/mreg-bucket.XXXXXX")
 server=""
 end() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    [ -z "$server" ] || kill -9 "$server" 2>/dev/null || true  # asked to stop, it takes half a minute
     [ -z "$server" ] || wait "$server" 2>/dev/null || true
     rm -rf "$work"
 }
