@@ -160,9 +160,19 @@ class BlobBackend(abc.ABC):
         """URL of the store, without secrets and without a trailing slash."""
 
     @property
+    def place(self) -> str:
+        """The store in messages: its URL, or the path of a folder."""
+        return self.url
+
+    @property
     def room(self) -> int | None:
         """Free space in bytes; None if unknown."""
         return None
+
+    @property
+    def missing(self) -> str:
+        """Path of the folder of this store if it does not exist, otherwise empty."""
+        return ""
 
     @property
     def conditional(self) -> bool:

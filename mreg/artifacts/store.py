@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from mreg.artifacts.access import missing_folder
 from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, Unfinished
 from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import chunks_from, damaged, digest_of, missing, stream_chunks
@@ -179,10 +180,12 @@ class ArtifactStore:
         try:
             stream = self._backend.open(blob_key(request.digest), request.start, length)
         except NotFound as error:
-            raise missing(request.digest, self._backend.url) from error
+            if self.missing:
+                raise missing_folder(self.missing) from error
+            raise missing(request.digest, self._backend.place) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
             error.hint = (
-                error.hint or f"remove {self._backend.url}/{blob_key(request.digest)}, then push the model again"
+                error.hint or f"remove {self._backend.place}/{blob_key(request.digest)}, then push the model again"
             )
             raise
         with closing(stream):
@@ -281,6 +284,11 @@ class ArtifactStore:
         raise damaged(request.digest, f"expected {request.size} bytes, got {length} fewer")
 
     @property
+    def missing(self) -> str:
+        """Path of the folder of this store if it does not exist, otherwise empty; the first put creates it."""
+        return self._backend.missing
+
+    @property
     def remote(self) -> bool:
         """True if each access to a blob is a network round trip."""
         return self._backend.remote
@@ -295,7 +303,7 @@ class ArtifactStore:
                 key = blob_key(Digest.parse(str(error.details["digest"])))
                 with suppress(MregError):
                     there = self._backend.stat(key) is not None
-                    first = f"remove {self._backend.url}/{key}, then " if there else ""
+                    first = f"remove {self._backend.place}/{key}, then " if there else ""
                     if there and self._backend.remote:  # the damage can be in transit
                         first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
                     error.hint = f"{first}push the model again from its source"
@@ -381,6 +389,24 @@ class ArtifactStore:
             )
         return size
 
+    def copy_blobs(self, sizes: dict[Digest, int], other: ArtifactStore, progress: Progress | None = None) -> None:
+        """Copy blobs to another store, verified and durable; see `mreg.artifacts.copying.copy_blobs`.
+
+        Args:
+            sizes: Size of each blob.
+            progress: Called with the number of bytes done and the total.
+        """
+        from mreg.artifacts.copying import copy_blobs
+        from mreg.artifacts.progress import progress_callback
+
+        with self._explaining():
+            copy_blobs(
+                sizes,
+                lambda requests: self._fetch(requests, ignore_progress),
+                other._backend,
+                progress_callback(progress, sum(sizes.values())),
+            )
+
     def refuse_overlap(self, path: Path, hint: str = "name another destination") -> None:
         """Refuse a source or destination that overlaps the store.
 
@@ -388,7 +414,7 @@ class ArtifactStore:
             BadInput: The path is inside the store or contains it.
         """
         if self._backend.overlaps(Path(os.path.realpath(path))):
-            raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.url}", hint=hint)
+            raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.place}", hint=hint)
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
         """Verify all bytes of a file, then write them to a stream.

@@ -13,6 +13,7 @@ from mreg.cli.options import (
     FILES,
     METADATA,
     METRICS,
+    Ci,
     Description,
     Exclude,
     Include,
@@ -117,9 +118,7 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the files with their sizes; push nothing.", rich_help_panel="Output")
     ] = False,
-    ci: Annotated[
-        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
-    ] = False,
+    ci: Ci = False,
 ) -> None:
     """Upload a file or folder as a new version.
 
@@ -134,7 +133,7 @@ def push(
       mreg push model.pkl --name churn --metrics-file metrics.json --tag team=crm
       mreg push checkpoints/final --name llm --metric perplexity=7.2
       mreg push checkpoints/final --exclude 'optimizer.*' --dry-run
-      mreg push ~/.cache/huggingface/hub/models--org--bert/snapshots/1a2b3c --name bert --follow-links
+      mreg push hub/models--org--bert/snapshots/1a2b3c -n bert --follow-links
       mreg push model.pkl --parent base@2 --data train=s3://lake/churn/2026-03
     """
     from mreg.cli.views.models import pushed

@@ -19,7 +19,7 @@ from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.stage_changes import after_hooks
-from mreg.registry.storing import add_with_bytes
+from mreg.registry.storing import add_with_bytes, begin_storing
 from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def push(
     made_from = as_reference(parent) if parent is not None else None
     folder = _content(session, place, choice)
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
-    session.catalog.begin()
+    begin_storing(session)
     with begin_capture(place) as capture:
         stored = session.artifacts().put(place, folder=folder, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()
@@ -300,11 +300,14 @@ def target_model(session: Session, path: str | os.PathLike[str], name: ModelName
 
     Raises:
         BadInput: The name is invalid, or no name can be inferred.
+        NotFound: The path does not exist.
     """
     if name is not None:
         return name if isinstance(name, ModelName) else ModelName(name)
+    from mreg.artifacts.source import check_source
     from mreg.registry.naming import found_name
 
+    check_source(os.fspath(path))  # a note on the model of a missing file would hide the error
     profile = session.profile
     found, why = found_name(path, profile.model, profile.origins.get("model", ""))
     session.notice(f"model {found} ({why}); to use another: --name")

@@ -120,7 +120,6 @@ def _decode_file(shape: StoredFile) -> results.StoredFile:
 
 FORMS = (
     Form(results.Pulled, Pulled, _encode_pulled, _decode_pulled),
-    Form(results.PlannedFile, PlannedFile, _encode_planned, _decode_planned),
     Form(results.PushPlan, PushPlan, _encode_plan, _decode_plan),
     Form(results.StoredFile, StoredFile, _encode_file, _decode_file),
 )

@@ -79,7 +79,8 @@ def test_the_registry_in_the_folder_is_left_out(registry: LocalRegistry, tmp_pat
 
 def test_another_registry_is_found_by_its_marks(registry: LocalRegistry, tmp_path: Path) -> None:
     root = write(tmp_path / "f", "w.bin")
-    with mreg.connect(catalog=str(root / "other" / "mine.db"), artifacts=str(root / "other" / "store")) as other:
+    (root / "other").mkdir()
+    with mreg.open_registry(catalog=str(root / "other" / "mine.db"), artifacts=str(root / "other" / "store")) as other:
         other.push(write(tmp_path / "g", "x.bin"), name="g")
         names = planned(registry, root)
     assert names == ["w.bin"]
@@ -264,7 +265,7 @@ def test_empty_folders_come_back_on_every_way(registry: LocalRegistry, tmp_path:
     assert registry.verify().problems == ()
     registry.gc(remove=True)
     exported = registry.export("m@1", tmp_path / "m.mreg")
-    with mreg.connect(catalog=str(tmp_path / "c.db"), artifacts=str(tmp_path / "store")) as other:
+    with mreg.open_registry(catalog=str(tmp_path / "c.db"), artifacts=str(tmp_path / "store")) as other:
         other.import_bundle(exported.destination)
         assert other.verify().problems == ()
         other.pull("m@1", tmp_path / "again")

@@ -62,7 +62,7 @@ LEFT_OUT = {
     policies.Plan: {"empties_production"},
     changes.Deletion: {"places"},
     files.StoredFile: {"reference"},
-    profiles.Profile: {"hooks", "adopts"},
+    profiles.Profile: {"hooks", "adopts", "password"},
     GateResult: {"remedies"},
 }
 """Fields that the JSON form lacks; each has a default."""
@@ -245,6 +245,11 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     files.Pulled: built(
         files.Pulled, version=VERSIONS, destination=PATHS, unchanged=st.booleans(), other_files=st.booleans()
     ),
+    files.PushPlan: built(
+        files.PushPlan, model=NAMES, path=WORDS, kind=st.sampled_from(ArtifactKind),
+        files=many(st.builds(files.PlannedFile, path=WORDS, size_bytes=NUMBERS)), folders=many(WORDS),
+        left_out=st.dictionaries(WORDS, NUMBERS, max_size=3),
+    ),
     files.StoredFile: built(
         files.StoredFile, path=WORDS, size_bytes=NUMBERS, digest=DIGESTS, executable=st.booleans()
     ),
@@ -256,7 +261,10 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     bundles.Imported: built(
         bundles.Imported, model=NAMES,
         versions=many(
-            built(bundles.ImportedVersion, source=REFERENCES, reference=REFERENCES, already_there=st.booleans())
+            built(
+                bundles.ImportedVersion, source=REFERENCES, reference=REFERENCES, already_there=st.booleans(),
+                aliases=many(WORDS), left_out=many(WORDS),
+            )
         ),
     ),
     upkeep.Check: built(upkeep.Check, name=WORDS, place=WORDS, error=WORDS, hint=WORDS, lacks=WORDS),
@@ -269,7 +277,8 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     ),
     upkeep.Finding: built(upkeep.Finding, name=WORDS, place=WORDS, state=WORDS, message=WORDS, remedy=WORDS),
     upkeep.CatalogCopy: built(
-        upkeep.CatalogCopy, source=WORDS, target=WORDS, rows=NUMBERS, events=NUMBERS, last_hash=WORDS, set_aside=WORDS
+        upkeep.CatalogCopy, source=WORDS, target=WORDS, rows=NUMBERS, events=NUMBERS, last_hash=WORDS, set_aside=WORDS,
+        blobs=NUMBERS, size_bytes=NUMBERS,
     ),
     upkeep.Upgrade: built(
         upkeep.Upgrade, place=WORDS, schema=NUMBERS, target=NUMBERS, others=many(WORDS), caution=WORDS, backup=WORDS,
@@ -296,8 +305,8 @@ def test_every_form_is_tried() -> None:
 
 def test_every_type_of_results_has_a_form_or_is_part_of_one_that_has() -> None:
     parts = {
-        comparison.Change, lineage.LineageNode, bundles.ImportedVersion, upkeep.BlobProblem, upkeep.Migration,
-        tokens.Token,
+        comparison.Change, files.PlannedFile, lineage.LineageNode, bundles.ImportedVersion, upkeep.BlobProblem,
+        upkeep.Migration, tokens.Token,
     }  # fmt: skip
     assert {kind for kind in _results() if kind not in parts} <= set(RESULTS)
 
