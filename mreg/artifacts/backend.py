@@ -160,6 +160,11 @@ class BlobBackend(abc.ABC):
         """URL of the store, without secrets and without a trailing slash."""
 
     @property
+    def place(self) -> str:
+        """The store in messages: its URL, or the path of a folder."""
+        return self.url
+
+    @property
     def room(self) -> int | None:
         """Free space in bytes; None if unknown."""
         return None

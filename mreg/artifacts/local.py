@@ -117,6 +117,10 @@ class LocalBackend(BlobBackend):
         return folder_url(Path(self._root))
 
     @property
+    def place(self) -> str:
+        return self._root
+
+    @property
     def room(self) -> int | None:
         folder = self._root
         while not os.path.isdir(folder) and folder != os.path.dirname(folder):

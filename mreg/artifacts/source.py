@@ -36,6 +36,22 @@ class SourceFile:
     mark: tuple[int, ...]
 
 
+def check_source(path: str) -> os.stat_result:
+    """Return the status of a path that the user named.
+
+    Raises:
+        NotFound: The path does not exist.
+        Unavailable: The status cannot be read.
+    """
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        what = "is a broken link" if os.path.islink(path) else "does not exist"
+        raise NotFound(f"{quoted(path)} {what}", hint="check the path", kind="file", path=path) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
 def source_file(path: str) -> SourceFile:
     """Return the file at a path that the user named; a symbolic link is followed.
 
@@ -44,14 +60,7 @@ def source_file(path: str) -> SourceFile:
         BadInput: The path is not a regular file.
         Unavailable: The status cannot be read.
     """
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        what = "is a broken link" if os.path.islink(path) else "does not exist"
-        raise NotFound(f"{quoted(path)} {what}", hint="check the path", kind="file", path=path) from None
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    return _regular(os.path.realpath(path), path, found)
+    return _regular(os.path.realpath(path), path, check_source(path))
 
 
 def _regular(path: str, name: str, info: os.stat_result) -> SourceFile:

@@ -172,10 +172,10 @@ class ArtifactStore:
         except NotFound as error:
             if self.missing:
                 raise missing_folder(self.missing) from error
-            raise missing(request.digest, self._backend.url) from error
+            raise missing(request.digest, self._backend.place) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
             error.hint = (
-                error.hint or f"remove {self._backend.url}/{blob_key(request.digest)}, then push the model again"
+                error.hint or f"remove {self._backend.place}/{blob_key(request.digest)}, then push the model again"
             )
             raise
         with closing(stream):
@@ -293,7 +293,7 @@ class ArtifactStore:
                 key = blob_key(Digest.parse(str(error.details["digest"])))
                 with suppress(MregError):
                     there = self._backend.stat(key) is not None
-                    first = f"remove {self._backend.url}/{key}, then " if there else ""
+                    first = f"remove {self._backend.place}/{key}, then " if there else ""
                     if there and self._backend.remote:  # the damage can be in transit
                         first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
                     error.hint = f"{first}push the model again from its source"
@@ -404,7 +404,7 @@ class ArtifactStore:
             BadInput: The path is inside the store or contains it.
         """
         if self._backend.overlaps(Path(os.path.realpath(path))):
-            raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.url}", hint=hint)
+            raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.place}", hint=hint)
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
         """Verify all bytes of a file, then write them to a stream.

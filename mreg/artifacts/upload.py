@@ -110,7 +110,7 @@ class Upload:
         """
         if not isinstance(self._backend, SupportsParts):
             raise Unavailable(
-                f"{self._backend.url} does not accept files larger than {SMALL_BYTES >> 20} MiB",
+                f"{self._backend.place} does not accept files larger than {SMALL_BYTES >> 20} MiB",
                 hint="choose another store for large files: mreg profile list",
             )
         from mreg.artifacts.parts import measured, put_parts
@@ -226,7 +226,7 @@ def check_room(backend: BlobBackend, size: int) -> None:
     room = backend.room
     if room is not None and size > room:
         raise Unavailable(
-            f"not enough space in {backend.url}: {size} bytes needed, {room} free",
+            f"not enough space in {backend.place}: {size} bytes needed, {room} free",
             hint="free some space there, or name another store: mreg profile list",
         )
 

@@ -202,11 +202,14 @@ def target_model(session: Session, path: str | os.PathLike[str], name: ModelName
 
     Raises:
         BadInput: The name is invalid, or no name can be inferred.
+        NotFound: The path does not exist.
     """
     if name is not None:
         return name if isinstance(name, ModelName) else ModelName(name)
+    from mreg.artifacts.source import check_source
     from mreg.registry.naming import found_name
 
+    check_source(os.fspath(path))  # a note on the model of a missing file would hide the error
     profile = session.profile
     found, why = found_name(path, profile.model, profile.origins.get("model", ""))
     session.notice(f"model {found} ({why}); to use another: --name")

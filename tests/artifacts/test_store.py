@@ -804,7 +804,7 @@ def test_the_last_chunk_of_a_damaged_blob_is_not_given_out(store: ArtifactStore,
         with pytest.raises(Corrupt, match="its bytes do not match its SHA-256") as caught:
             next(store.read(stored.digest, 4, 0, length))
         assert caught.value.hint == (
-            f"remove {LocalBackend(root).url}/{blob_key(stored.digest)}, then push the model again from its source"
+            f"remove {LocalBackend(root).place}/{blob_key(stored.digest)}, then push the model again from its source"
         )
     _blob(root, stored.digest).unlink()
     with pytest.raises(Corrupt) as caught:

@@ -35,6 +35,7 @@ def catalog() -> Path:
     Path("net/sub").mkdir(parents=True)
     Path("net/config.json").write_text("{}")
     Path("net/sub/weights.bin").write_text("weights")
+    os.mkdir("fx")
     with opened() as registry:
         registry.push("model.pkl", name="m", metrics={"accuracy": 0.5}, tags={"a": "b"}, aliases=("champion",))
         registry.push("net", name="net")

@@ -50,6 +50,7 @@ LINKS = {
 @pytest.fixture
 def sources(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry in the working folder, a file and a folder to push."""
+    os.mkdir("store")
     monkeypatch.setenv("MREG_CATALOG", os.path.abspath("store/catalog.db"))
     monkeypatch.setenv("MREG_ARTIFACTS", os.path.abspath("store/artifacts"))
     Path("model.bin").write_bytes(b"model")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mreg.domain.hook import parse_hooks
+from mreg.domain.password import Password
 from mreg.errors import BadProfile
 from mreg.profile.edit import add_profile
 from mreg.profile.load import load_profile
 from mreg.profile.server_url import split_password
+from mreg.wire import encode
 from tests.conftest import Mreg
 
 PASSWORD = "hunter2@/:?#% ü"
@@ -234,3 +240,25 @@ def test_libpq_finds_no_password_in_what_is_left(text: str) -> None:
     except psycopg.Error:
         return
     assert "password" not in parts
+
+
+def test_a_password_is_in_no_copy_that_leaves_the_process() -> None:
+    secret = Password("hunter2")
+    assert copy.deepcopy(secret).reveal() == copy.copy(secret).reveal() == "hunter2"
+    assert pickle.loads(pickle.dumps(secret)) == Password()
+    profile = load_profile(catalog="postgres://me:hunter2@db/x", artifacts="/x")
+    assert b"hunter2" not in pickle.dumps(dataclasses.replace(profile, hooks=(), origins={}))
+    assert "hunter2" not in f"{dataclasses.asdict(dataclasses.replace(profile, origins={}))} {encode(profile)}"
+
+
+@pytest.mark.parametrize(("asked", "received"), [(("PGPASSWORD",), "hunter2"), (("OTHER",), None), ((), None)])
+def test_a_hook_receives_the_password_only_if_it_asks(asked: tuple[str, ...], received: str | None) -> None:
+    profile = load_profile(catalog="postgres://me:hunter2@db/x", artifacts="/x")
+    hook = parse_hooks(
+        [{"command": ["true"], "stage": "Production", **({"env": list(asked)} if asked else {})}],
+        "/x",
+        "/x/config.yaml",
+    )[0]
+    variables = profile.variables_for(hook)
+    assert variables.get("PGPASSWORD") == received
+    assert variables["MREG_CATALOG"] == "postgresql://me@db/x"

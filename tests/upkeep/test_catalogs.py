@@ -114,10 +114,10 @@ def test_the_check_of_a_profile_tells_of_a_folder_that_can_not_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_words, **_named: False)  # root may write everywhere
-    with mreg.open_registry(catalog=str(tmp_path / "new/catalog.db"), artifacts=str(tmp_path / "a")) as registry:
+    with mreg.open_registry(catalog=str(tmp_path / "catalog.db"), artifacts=str(tmp_path / "a")) as registry:
         errors = [one.error for one in registry.check() if one.error]
     assert errors == [
-        f"cannot use the catalog {tmp_path}/new/catalog.db: it does not exist, and {tmp_path} is not writable"
+        f"cannot use the catalog {tmp_path}/catalog.db: it does not exist, and {tmp_path} is not writable"
     ]
     assert not (tmp_path / "new").exists()
 
