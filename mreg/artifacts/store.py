@@ -20,6 +20,7 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound
 if TYPE_CHECKING:
     from mreg.artifacts.cache import BlobCache
     from mreg.artifacts.destination import Received
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
@@ -95,6 +96,21 @@ class ArtifactStore:
         from mreg.artifacts.stream_upload import StreamUpload
 
         with self._explaining(), StreamUpload(self._backend, size) as incoming:
+            yield incoming
+
+    @contextmanager
+    def open_folder_upload(self, size: int = 0) -> Iterator[FolderUpload]:
+        """Yield an upload for a folder that arrives as a stream; see `mreg.artifacts.folder_upload.FolderUpload`.
+
+        Args:
+            size: Expected total size in bytes (default: unknown).
+
+        Raises:
+            Unavailable: The store has too little free space, or cannot be written.
+        """
+        from mreg.artifacts.folder_upload import FolderUpload
+
+        with self._explaining(), FolderUpload(self._backend, size) as incoming:
             yield incoming
 
     def probing(self) -> Iterator[Step]:
