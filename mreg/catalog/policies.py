@@ -118,6 +118,13 @@ class PolicyWriter(Policies):
         self._delete(version, target)
         self._record("version.decision_withdrawn", version, {"target": target})
 
+    def void_approvals(self, version: ModelVersion) -> tuple[Decision, ...]:
+        """Delete the approvals of a version for all targets, and return them, oldest first; the caller records it."""
+        approvals = tuple(decision for decision in self.decisions_on(version) if decision.approved)
+        if approvals:
+            self._connection.run("policies.void_approvals", version_id=version.version_id)
+        return approvals
+
     def _delete(self, version: ModelVersion, target: str) -> None:
         self._connection.run(
             "policies.withdraw", version_id=version.version_id, folded=folded(target), person=self._writer.actor

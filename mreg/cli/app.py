@@ -33,6 +33,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
         "show": ("show", "show", "Show a model with its versions, or one version."),
         "search": ("models", "search", "Find versions by metrics, tags and other fields."),
         "compare": ("compare", "compare", "Compare metrics, parameters and files of two versions."),
+        "evaluate": ("evaluate", "evaluate", "Add metrics to a version after its push."),
         "register": ("models", "register", "Register a model before its first version."),
         "alias": ("edit", "alias", "Set or remove an alias of a version."),
         "tag": ("edit", "tag", "Set or remove tags of a model or a version."),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.metadata import VersionMetadata
-    from mreg.domain.metrics import MetricValue
     from mreg.domain.model import ModelStage, ModelVersion
     from mreg.registry.session import Session
     from mreg.results.files import StoredFile
@@ -37,23 +36,6 @@ class _Operation:
     def __get__(self, registry: LocalRegistry | None, _owner: type) -> Any:
         # abc reads each method from the class, which must not import all modules.
         return self if registry is None else partial(self.function(), registry._session)
-
-
-def _metrics(values: Mapping[str, object]) -> Mapping[str, MetricValue]:
-    import warnings
-
-    from mreg.documents.metrics import metrics_of
-
-    measured = metrics_of(values)
-    for note in measured.notes:
-        warnings.warn(note, stacklevel=3)  # at the call of push
-    return measured.metrics
-
-
-def _parameters(values: Mapping[str, object]) -> Mapping[str, str]:
-    from mreg.documents.parameters import parameters_of
-
-    return parameters_of(values)
 
 
 def _operation(place: str) -> Any:
@@ -96,13 +78,17 @@ class LocalRegistry(Registry):
         from mreg.domain.metadata import VersionMetadata
         from mreg.registry.push import push, target_model
 
+        if metrics:
+            from mreg.documents.metrics import finite_metrics
+        if parameters:
+            from mreg.documents.parameters import parameters_of
         given = VersionMetadata(
             description=description,
-            metrics=_metrics(metrics) if metrics else {},
+            metrics=finite_metrics(metrics) if metrics else {},
             tags=tags or {},
             data=data or {},
             aliases=tuple(aliases),
-            parameters=_parameters(parameters) if parameters else {},
+            parameters=parameters_of(parameters) if parameters else {},
             run_id=run_id,
             experiment_id=experiment_id,
             format=format,
@@ -129,6 +115,7 @@ class LocalRegistry(Registry):
         remove_alias = _operation("edit.remove_alias")
         tag = _operation("edit.tag")
         edit = _operation("edit.edit")
+        evaluate = _operation("evaluate.evaluate")
         rename = _operation("edit.rename")
         delete = _operation("edit.delete")
         history = _operation("query.history")

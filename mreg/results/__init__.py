@@ -29,8 +29,8 @@ class Page(tuple[T, ...]):
         return page
 
 
-SUBJECTS = ("bundles", "changes", "comparison", "configuration", "deployments", "files", "history", "lineage",
-            "models", "policies", "profiles", "reasons", "tokens", "upkeep")  # fmt: skip
+SUBJECTS = ("bundles", "changes", "comparison", "configuration", "deployments", "evaluations", "files", "history",
+            "lineage", "models", "policies", "profiles", "reasons", "tokens", "upkeep")  # fmt: skip
 """The modules of results; `mreg.wire` and the command line have a module for each, imported if a result needs it."""
 
 _OF_DOMAIN = {"mreg.domain.model": "models", "mreg.domain.events": "history"}

@@ -28,6 +28,7 @@ MAY: dict[str, list[tuple[str, str, object]]] = {
                ("GET", "/metrics", None), ("GET", "/openapi.json", None), ("GET", "/ui", None)],
     "writer": [("POST", "/models", {"name": "new"}), ("PATCH", "/models/m", {"description": "x"}),
                ("PUT", "/models/m/tags/a", {"value": "b"}), ("PUT", "/models/m/aliases/champ", {"version": 1}),
+               ("POST", "/models/m/versions/1/evaluations", {"metrics": {"auc": 0.9}}),
                ("POST", "/models/m/versions/1/transition", {"stage": "Staging"})],
     "approver": [("POST", "/models/m/versions/1/approve", {}), ("POST", "/models/m/versions/1/reject", {"reason": "x"}),
                  ("DELETE", "/models/m/versions/1/decision", None)],

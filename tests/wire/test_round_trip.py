@@ -39,6 +39,7 @@ from mreg.results import (
     comparison,
     configuration,
     deployments,
+    evaluations,
     files,
     history,
     lineage,
@@ -212,6 +213,10 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     policies.DecisionResult: built(
         policies.DecisionResult, reference=REFERENCES, stage=st.sampled_from(ModelStage), person=WORDS,
         decision=st.sampled_from(["approved", "rejected", "withdrawn"]), assessment=ASSESSMENTS,
+    ),
+    evaluations.Evaluation: built(
+        evaluations.Evaluation, version=VERSIONS, added=st.dictionaries(WORDS, METRICS, max_size=3),
+        replaced=st.dictionaries(WORDS, METRICS, max_size=3), voided=many(DECISIONS), dataset=WORDS,
     ),
     comparison.MetricDifference: DIFFERENCES,
     comparison.Comparison: built(
