@@ -209,11 +209,10 @@ class FolderUpload:
             if not any(file.size for file in self._files.values()):
                 how = "it has only files of 0 bytes" if self._files else "it has no files"
                 raise BadInput(f"the folder is empty: {how}", hint="check the program that sent it")
-            self._manifest = Manifest(
-                tuple(
-                    ManifestEntry(path, file.size, file.digest, file.executable) for path, file in self._files.items()
-                )
+            entries = tuple(
+                ManifestEntry(path, file.size, file.digest, file.executable) for path, file in self._files.items()
             )
+            self._manifest = Manifest(entries, tuple(self._folders - _parents((*self._files, *self._folders))))
         return self._manifest
 
     def digest(self) -> Digest:
@@ -263,7 +262,7 @@ class FolderUpload:
 
     def format(self, _name: str) -> str:
         """Return the detected format of the folder, or ``unknown``."""
-        names = {path.partition("/")[0] for path in self._files}
+        names = {path.partition("/")[0] for path in (*self._files, *self._folders)}
         files = [path for path in self._files if "/" not in path]
         with self._opened() as small:
             return folder_format(names, files[:FOLDER_FILES], lambda name: self._format_of(name, small))
@@ -274,6 +273,17 @@ class FolderUpload:
             return detect_stream(io.BytesIO(_read(small, file)), name)
         staged = self._staged.get(file.digest)
         return detect(staged.path if staged else os.path.join(self._folder, file.digest.value), name)
+
+
+def _parents(paths: Iterable[str]) -> set[str]:
+    """Return the folders of paths: they are not empty."""
+    found: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
 
 
 def _too_large(limit: str) -> BadInput:

@@ -99,6 +99,8 @@ def test_a_tar_is_the_same_version_as_the_pushed_folder(
     opened: LocalRegistry, tmp_path: Path, form: int, arcname: str
 ) -> None:
     folder = make(tmp_path / "net", FILES)
+    (folder / "logs/empty").mkdir(parents=True)
+    (folder / "weights/none").mkdir()
     pushed = opened.push(folder, name="net")
     received = receive(opened, tar_of(folder, form, arcname))
     assert received.artifact == pushed.artifact
@@ -106,6 +108,8 @@ def test_a_tar_is_the_same_version_as_the_pushed_folder(
     pulled = opened.pull(received.reference, tmp_path / "out").destination
     assert {path: (pulled / path).read_bytes() for path in FILES} == FILES
     assert os.access(pulled / "config.json", os.X_OK)
+    assert (pulled / "logs/empty").is_dir()
+    assert (pulled / "weights/none").is_dir()
     opened.verify()
 
 
