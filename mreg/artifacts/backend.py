@@ -172,6 +172,11 @@ class BlobBackend(abc.ABC):
         return None
 
     @property
+    def missing(self) -> str:
+        """Path of the folder of this store if it does not exist, otherwise empty."""
+        return ""
+
+    @property
     def conditional(self) -> bool:
         """True unless a put so far showed that the store itself does not refuse to replace an existing blob."""
         return True

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from mreg.artifacts.access import missing_folder
 from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, Unfinished
 from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import chunks_from, damaged, digest_of, missing, stream_chunks
@@ -195,6 +196,8 @@ class ArtifactStore:
         try:
             stream = self._backend.open(blob_key(request.digest), request.start, length)
         except NotFound as error:
+            if self.missing:
+                raise missing_folder(self.missing) from error
             raise missing(request.digest, self._backend.url) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
             error.hint = (
@@ -297,6 +300,11 @@ class ArtifactStore:
         raise damaged(request.digest, f"expected {request.size} bytes, got {length} fewer")
 
     @property
+    def missing(self) -> str:
+        """Path of the folder of this store if it does not exist, otherwise empty; the first put creates it."""
+        return self._backend.missing
+
+    @property
     def remote(self) -> bool:
         """True if each access to a blob is a network round trip."""
         return self._backend.remote
@@ -396,6 +404,24 @@ class ArtifactStore:
                 digest_of(document), size, lambda write: write_bundle(bundle, document, write, read), force=force
             )
         return size
+
+    def copy_blobs(self, sizes: dict[Digest, int], other: ArtifactStore, progress: Progress | None = None) -> None:
+        """Copy blobs to another store, verified and durable; see `mreg.artifacts.copying.copy_blobs`.
+
+        Args:
+            sizes: Size of each blob.
+            progress: Called with the number of bytes done and the total.
+        """
+        from mreg.artifacts.copying import copy_blobs
+        from mreg.artifacts.progress import progress_callback
+
+        with self._explaining():
+            copy_blobs(
+                sizes,
+                lambda requests: self._fetch(requests, ignore_progress),
+                other._backend,
+                progress_callback(progress, sum(sizes.values())),
+            )
 
     def refuse_overlap(self, path: Path, hint: str = "name another destination") -> None:
         """Refuse a source or destination that overlaps the store.

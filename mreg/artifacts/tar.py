@@ -111,6 +111,8 @@ class TarReader:
             BadInput: The header is of another member, size or kind.
             Corrupt: The file is truncated, or the header is damaged.
         """
+        if self._left == self.size < BLOCK:
+            self._refuse_another_file(name)
         block = self._read(BLOCK)
         found = _size_in(block, name)
         if size is not None and found != size:
@@ -120,6 +122,13 @@ class TarReader:
         if found > self._left:
             raise self._truncated()
         return found
+
+    def _refuse_another_file(self, name: str) -> None:
+        """Refuse a file that does not begin like a tar with a member of this name."""
+        start = self._stream.read(len(name))
+        self._stream.seek(0)
+        if start != name.encode()[: max(len(start), 1)]:
+            raise BadInput(f"{quoted(self._path, 200)} is not a bundle", hint="use a bundle that mreg export wrote")
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield the bytes of the current member, and check its padding.

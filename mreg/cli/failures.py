@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,8 @@ def report(error: BaseException, invocation: Invocation) -> int:
         streams.try_to_say("".join(traceback.format_exception(error)), end="")
     if isinstance(error, errors.MregError):
         message = error.message + invocation.source_of_model(error)
-        _say(message, error.hint, error.code, invocation, error.details)
+        hint = "\n".join(filter(None, (error.hint, _variable_of(error, invocation))))
+        _say(message, hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     if isinstance(error, TYPER_ERRORS.NoArgsIsHelpError):
         streams.try_to_say(str(error))
@@ -69,6 +71,20 @@ def report(error: BaseException, invocation: Invocation) -> int:
         _say(message, hint, "usage", invocation)
         return 2
     return _unknown(error, invocation)
+
+
+def _variable_of(error: errors.MregError, invocation: Invocation) -> str:
+    """Return which variable names the place that an error is about; empty if no variable does."""
+    profile = invocation.opened_profile
+    if profile is None or not isinstance(error, (errors.Unavailable, errors.Corrupt)):
+        return ""
+    origins = profile.origins
+    for key, other in (("artifacts", "catalog"), ("catalog", "artifacts")):
+        place = str(getattr(profile, key)).partition("?")[0]
+        origin = origins.get(other if origins.get(key, "").startswith("next to") else key, "")
+        if origin.startswith("MREG_") and re.search(rf"{re.escape(place)}(?![\w.-])", error.message):
+            return f"the {key if origins.get(key) == origin else f'place of the {key}'} is set by {origin}"
+    return ""
 
 
 def _unknown(error: BaseException, invocation: Invocation) -> int:

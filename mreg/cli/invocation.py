@@ -108,6 +108,11 @@ class Invocation:
         return f", the default model of {self.registry.profile.origins.get('model', '')}"
 
     @property
+    def opened_profile(self) -> Profile | None:
+        """The profile of the registry, if it was opened."""
+        return self._registry.profile if self._registry is not None else None
+
+    @property
     def events(self) -> Sequence[Event]:
         """The events that the changes of this command recorded, in order."""
         return (self._hook_log and self._hook_log.events) or ()

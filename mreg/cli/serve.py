@@ -122,6 +122,7 @@ def serve(
         connections=connections,
         connections_per_address=connections_per_address,
     )
+    run.registry.check_places()
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
         serve_registry(run.registry, settings, lambda url: _announce(run, url))

@@ -146,11 +146,19 @@ class LocalRegistry(Registry):
         deploy = _operation("deploy.deploy")
         metric_names = _operation("query.metric_names")
 
-    def copy_catalog(self, other: LocalRegistry) -> CatalogCopy:
+    def copy_catalog(
+        self, other: LocalRegistry, *, with_artifacts: bool = False, progress: Progress = None
+    ) -> CatalogCopy:
         """Copy the catalog to the empty one of another registry; see `mreg.registry.backup.copy_catalog`."""
         from mreg.registry.backup import copy_catalog
 
-        return copy_catalog(self._session, other._session)
+        return copy_catalog(self._session, other._session, with_artifacts=with_artifacts, progress=progress)
+
+    def check_places(self) -> None:
+        """Check the folders of catalog and artifacts; see `mreg.registry.check.check_places`."""
+        from mreg.registry.check import check_places
+
+        check_places(self._session)
 
     def refuse_unfit(self) -> str:
         """Try the conditional writes of a catalog in a bucket; see `mreg.registry.check.refuse_unfit`."""
@@ -177,6 +185,9 @@ class LocalRegistry(Registry):
         Args:
             size: Expected number of bytes, 0 if unknown.
         """
+        from mreg.registry.storing import begin_storing
+
+        begin_storing(self._session)
         return self._session.artifacts().open_upload(size)
 
     def open_folder_upload(self, size: int = 0) -> AbstractContextManager[FolderUpload]:

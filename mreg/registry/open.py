@@ -138,7 +138,7 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
         from mreg.profile.cache import catalogs_folder
 
         url, _, key = place.rpartition("/")
-        return BucketDatabase(_bucket(profile, url, notice), key, catalogs_folder(), orphans)
+        return BucketDatabase(_bucket(profile, url, notice), key, catalogs_folder(), orphans, notice)
     if "://" in place:
         try:
             from mreg.catalog.postgresql import PostgresqlDatabase
@@ -147,10 +147,10 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
                 f"cannot open the catalog {place.partition('?')[0]}: the package psycopg is not installed: {error}",
                 hint="pip install 'mreg[postgres]'",
             ) from error
-        return PostgresqlDatabase(place, notice)
+        return PostgresqlDatabase(place, notice, password=profile.password)
     from mreg.catalog.sqlite import SqliteDatabase
 
-    return SqliteDatabase(place, private=profile.own_folder, notice=notice)
+    return SqliteDatabase(place, private=profile.own_folder, base=profile.base, notice=notice)
 
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:
@@ -182,6 +182,10 @@ def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> Artifac
 
     cache = None
     if profile.cache:
-        folder, limit = cache_place(profile.cache)
-        cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
+        try:
+            folder, limit = cache_place(profile.cache)
+        except Unavailable:
+            notice("the pull cache is not used: there is no home folder; name a folder for it: MREG_CACHE=FOLDER")
+        else:
+            cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
     return ArtifactStore(S3Backend(_bucket(profile, profile.artifacts, notice)), cache)

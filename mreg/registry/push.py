@@ -17,7 +17,7 @@ from mreg.errors import Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.stage_changes import after_hooks
-from mreg.registry.storing import add_with_bytes
+from mreg.registry.storing import add_with_bytes, begin_storing
 from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def push(
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
-    session.catalog.begin()
+    begin_storing(session)
     with begin_capture(place) as capture:
         stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()

@@ -255,7 +255,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["evaluate", "classifier@1", "--metrics-file", "nowhere.json"], 4, None),
         (["evaluate", "classifier@1", "--metric", "auc=1", "--dataset", "a\nb"], 2, None),
         (["evaluate", "classifier@9", "--metric", "auc=1"], 4, None),
-        (["evaluate", "classifier", "--metric", "auc=1"], 1, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
+        (["evaluate", "classifier", "--metric", "auc=1"], 2, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
         (["search", "--sort", "'x'"], 2, None),
         (["compare", "classifier", "1", "2", "3"], 2, None),
         (["history", "classifier", "--at", "yesterday"], 2, None),

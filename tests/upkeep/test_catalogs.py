@@ -268,6 +268,8 @@ def test_a_catalog_is_copied_from_each_kind_to_each_other(
 
 
 def test_a_catalog_is_not_copied_to_a_store_that_lacks_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
     with (
         mreg.open_registry(catalog=str(tmp_path / "a/catalog.db")) as registry,
         mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
@@ -282,6 +284,8 @@ def test_a_catalog_is_not_copied_to_a_store_that_lacks_its_bytes(tmp_path: Path)
 
 
 def test_the_remedy_for_bytes_that_lack_works(tmp_path: Path, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "b").mkdir()
     with (
         mreg.open_registry(catalog=str(tmp_path / "a b/catalog.db")) as registry,
         mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,

@@ -22,16 +22,18 @@ def _model_policy(found: ModelPolicy) -> Rendering:
             *(("gate", gate) for gate in rule.gates),
             ("approvals", rule.approvals or None),
             ("approvers", ", ".join(rule.approvers) or None),
-            ("own approval", "counts" if rule.own_approval and rule.approvals else None),
+            ("own_approval", ("counts" if rule.own_approval else "does not count") if rule.approvals else None),
             ("override", "allowed" if rule.override else None),
         ]
         rows += [(target, key, value) for key, value in conditions if value is not None]
         if not any(value is not None for _, value in conditions):
             rows.append((target, "", "no conditions"))
-    owner = found.model if found.own and found.model else "all models"
-    summary = f"The policy of {owner}."
+    summary = "The default policy, for all models without a policy of their own."
+    if found.model:
+        summary = f"The policy of {found.model}." if found.own else f"The default policy, which {found.model} uses."
     if not found.policy.rules:
-        summary = f"No policy holds for {found.model or 'all models'}: every stage is open."
+        summary = f"{found.model} has no policy" if found.model else "There is no default policy"
+        summary += ": every stage is open."
     table = Table(columns=("target", "rule", "value"), rows=tuple(rows))
     return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
 
