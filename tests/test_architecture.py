@@ -88,7 +88,7 @@ ONLY_IN = {
     "starlette": ("server",),
     "uvicorn": ("server",),
     "pydantic": ("server",),
-    "python_multipart": ("server/upload",),
+    "python_multipart": ("server/upload", "server/form"),
     "prometheus_client": ("server/monitoring",),
     "jinja2": ("server/ui",),
     "pytest": ("testing",),
