@@ -98,7 +98,10 @@ def _chosen(comparison: Comparison, names: Sequence[str], *, only_changed: bool)
     Raises:
         NotFound: Neither version has a metric.
     """
+    from mreg.domain.metrics import known_metric
+
     known = [metric.name for metric in comparison.metrics]
+    names = [known_metric(name) for name in names]
     for name in names:
         if name not in known:
             from mreg.domain.text import quoted

@@ -18,6 +18,7 @@ from mreg.domain.metrics import (
     difference,
     exact,
     exact_arithmetic,
+    known_metric,
     parse_metric,
     percent,
 )
@@ -215,6 +216,7 @@ class Tolerance:
             BadInput: The part after the last colon is not a number from 0 up, with or without ``%``.
         """
         metric, colon, amount = text.rpartition(":") if ":" in text else (text, "", "")
+        metric = known_metric(metric)
         if not colon:
             return cls(metric=metric)
         relative = amount.endswith("%")
