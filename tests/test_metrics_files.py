@@ -324,6 +324,6 @@ def test_a_well_known_metric_is_found_by_each_spelling(command: Mreg, model_file
     assert (model["primary_metric"], model["directions"]) == ("f1_score", {"f1_score": "lower"})
     compared = command("compare", "m", "1", "2", "--metric", "F1 score", "--fail-on-regression", "f1-score", "--json")
     assert (compared.code, [metric["name"] for metric in json.loads(compared.out)["metrics"]]) == (3, ["f1_score"])
-    Path("policy.yaml").write_text("default:\n  Staging:\n    gates: [f1-score >= production.f1-score - 0.05]\n")
+    Path("policy.yaml").write_text("Staging:\n  gates: [f1-score >= production.f1-score - 0.05]\n")
     assert command("promote", "m@1", "--to", "production").code == command("policy", "apply", "policy.yaml").code == 0
     assert command("promote", "m@2", "--to", "staging").code == 0
