@@ -39,6 +39,7 @@ COMMANDS = {
     "ModelVersions": ["show", "m"],
     "ModelVersion": ["show", "m@1"],
     "Pulled": ["pull", "m@1", "out"],
+    "PushPlan": ["push", "model.pkl", "-n", "m", "--dry-run"],
     "StageChange": ["promote", "m@1"],
     "Evaluation": ["evaluate", "m@1", "--metric", "auc=0.9"],
     "Comparison": ["compare", "m", "1", "2"],
@@ -72,7 +73,7 @@ COMMANDS = {
 
 INNER = {
     "Artifact", "Assessment", "BlobProblem", "Change", "Decision", "Departure", "Gate", "ImportedVersion", "LineageNode",
-    "MetricDifference", "Migration", "Source",
+    "MetricDifference", "Migration", "PlannedFile", "Source",
 }  # fmt: skip
 """Sections of values within other values."""
 

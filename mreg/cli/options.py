@@ -98,6 +98,26 @@ MetricsPrefixes = Annotated[
         rich_help_panel=METRICS,
     ),
 ]
+FILES = "Files of a folder"
+
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="PATTERN",
+        help="Take only files that match a pattern (.gitignore syntax).",
+        rich_help_panel=FILES,
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="PATTERN",
+        help="Leave out files that match a pattern ('!' takes files back).",
+        rich_help_panel=FILES,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
 Override = Annotated[
     str,

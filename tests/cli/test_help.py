@@ -117,7 +117,8 @@ def test_the_commands_are_grouped_under_headings(command: Mreg) -> None:
 
 def test_the_options_of_push_are_grouped(command: Mreg) -> None:
     found = sections(command("push", "--help").out)
-    assert found == ["Examples", "Arguments", "Options", "Metrics", "Metadata", "Output", "Connection"]
+    assert found == ["Examples", "Arguments", "Options", "Metrics", "Metadata", "Files of a folder", "Output",
+                     "Connection"]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,11 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     files.Pulled: built(
         files.Pulled, version=VERSIONS, destination=PATHS, unchanged=st.booleans(), other_files=st.booleans()
     ),
+    files.PushPlan: built(
+        files.PushPlan, model=NAMES, path=WORDS, kind=st.sampled_from(ArtifactKind),
+        files=many(st.builds(files.PlannedFile, path=WORDS, size_bytes=NUMBERS)), folders=many(WORDS),
+        left_out=st.dictionaries(WORDS, NUMBERS, max_size=3),
+    ),
     files.StoredFile: built(
         files.StoredFile, path=WORDS, size_bytes=NUMBERS, digest=DIGESTS, executable=st.booleans()
     ),
@@ -300,8 +305,8 @@ def test_every_form_is_tried() -> None:
 
 def test_every_type_of_results_has_a_form_or_is_part_of_one_that_has() -> None:
     parts = {
-        comparison.Change, lineage.LineageNode, bundles.ImportedVersion, upkeep.BlobProblem, upkeep.Migration,
-        tokens.Token,
+        comparison.Change, files.PlannedFile, lineage.LineageNode, bundles.ImportedVersion, upkeep.BlobProblem,
+        upkeep.Migration, tokens.Token,
     }  # fmt: skip
     assert {kind for kind in _results() if kind not in parts} <= set(RESULTS)
 

@@ -284,8 +284,15 @@ def pushed(version: ModelVersion) -> Rendering:
     detected = "unknown format" if artifact.format == UNKNOWN_FORMAT else artifact.format
     sentence = f"{version.reference}: {size}{files}, {detected}, {artifact.digest}"
     return one_line(
-        ("reference", "stage", "format", "bytes", "checksum"),
-        (str(version.reference), stage_cell(version.stage), artifact.format, artifact.size_bytes, str(artifact.digest)),
+        ("reference", "stage", "format", "bytes", "checksum", "files"),
+        (
+            str(version.reference),
+            stage_cell(version.stage),
+            artifact.format,
+            artifact.size_bytes,
+            str(artifact.digest),
+            artifact.file_count,
+        ),
         sentence,
     )
 
