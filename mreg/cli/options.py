@@ -48,6 +48,14 @@ ColumnOrder = Annotated[
         "--sort", metavar="[-]COLUMN", help="Sort column; '-' sorts in descending order.", rich_help_panel="Output"
     ),
 ]
+Include = Annotated[
+    list[str] | None,
+    typer.Option("--include", metavar="PATTERN", help="Files to select (gitignore syntax; default: all)."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="PATTERN", help="Files to leave out (gitignore syntax)."),
+]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Reason, recorded in the audit trail.")]
 Description = Annotated[
     str | None, typer.Option("--description", metavar="TEXT", help="Description.", rich_help_panel=METADATA)
