@@ -48,14 +48,6 @@ ColumnOrder = Annotated[
         "--sort", metavar="[-]COLUMN", help="Sort column; '-' sorts in descending order.", rich_help_panel="Output"
     ),
 ]
-Include = Annotated[
-    list[str] | None,
-    typer.Option("--include", metavar="PATTERN", help="Files to select (gitignore syntax; default: all)."),
-]
-Exclude = Annotated[
-    list[str] | None,
-    typer.Option("--exclude", metavar="PATTERN", help="Files to leave out (gitignore syntax)."),
-]
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Reason, recorded in the audit trail.")]
 Description = Annotated[
     str | None, typer.Option("--description", metavar="TEXT", help="Description.", rich_help_panel=METADATA)
@@ -104,6 +96,26 @@ MetricsPrefixes = Annotated[
         metavar="TEXT",
         help="Prefix of metric names: one for all files, or one for each file.",
         rich_help_panel=METRICS,
+    ),
+]
+FILES = "Files of a folder"
+
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        metavar="PATTERN",
+        help="Take only files that match a pattern (.gitignore syntax).",
+        rich_help_panel=FILES,
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="PATTERN",
+        help="Leave out files that match a pattern ('!' takes files back).",
+        rich_help_panel=FILES,
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]

@@ -9,7 +9,18 @@ import typer
 from mreg.cli.arguments import pairs
 from mreg.cli.completion import complete_alias, complete_model, complete_reference, complete_stage
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import METADATA, METRICS, Description, Metrics, MetricsFiles, MetricsPrefixes, Tags
+from mreg.cli.options import (
+    FILES,
+    METADATA,
+    METRICS,
+    Description,
+    Exclude,
+    Include,
+    Metrics,
+    MetricsFiles,
+    MetricsPrefixes,
+    Tags,
+)
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput
 
@@ -98,6 +109,14 @@ def push(
             rich_help_panel=METADATA,
         ),
     ] = "",
+    include: Include = None,
+    exclude: Exclude = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Push what links point to.", rich_help_panel=FILES)
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the files with their sizes; push nothing.", rich_help_panel="Output")
+    ] = False,
     ci: Annotated[
         bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
     ] = False,
@@ -107,17 +126,22 @@ def push(
     The first push of a name registers the model. Without --name, the model is MREG_MODEL, or model: of mreg.yaml or the
     profile, or is inferred from the path; a note on standard error says which.
 
+    Of a folder, .git, __pycache__, .venv, files of mreg and the like are left out, and what .mregignore in the folder
+    and --exclude name. With --include, only files that match it are pushed.
+
     Examples:
       mreg push model.pkl --accuracy 0.95
       mreg push model.pkl --name churn --metrics-file metrics.json --tag team=crm
       mreg push checkpoints/final --name llm --metric perplexity=7.2
+      mreg push checkpoints/final --exclude 'optimizer.*' --dry-run
+      mreg push ~/.cache/huggingface/hub/models--org--bert/snapshots/1a2b3c --name bert --follow-links
       mreg push model.pkl --parent base@2 --data train=s3://lake/churn/2026-03
     """
     from mreg.cli.views.models import pushed
     from mreg.domain.metadata import VersionMetadata
 
     run = invocation_of(ctx)
-    if ci:
+    if ci and not dry_run:
         from mreg.cli.ci import check_step, write_push
 
         check_step()
@@ -129,23 +153,34 @@ def push(
         "latency_ms": latency_ms,
     }
     given = {key: value for key, value in known.items() if value is not None}
+    metadata = VersionMetadata(
+        metrics=all_metrics(given, metric or (), metrics_from(run.output.note, metrics_file, metrics_prefix)),
+        parameters=_parameters(param or (), params_file or ()),
+        tags=pairs("tag", tags),
+        aliases=tuple(alias or ()),
+        description=description or "",
+        run_id=run_id,
+        experiment_id=experiment_id,
+        data=pairs("data", data),
+        format=artifact_format,
+    )
+    if dry_run:
+        run.output.result(
+            run.registry.plan_push(
+                path, name=name, include=include or (), exclude=exclude or (), follow_links=follow_links
+            )
+        )
+        return
     with run.output.progress("push") as progress:
         version = run.registry.push(
             path,
             name=name,
-            metadata=VersionMetadata(
-                metrics=all_metrics(given, metric or (), metrics_from(run.output.note, metrics_file, metrics_prefix)),
-                parameters=_parameters(param or (), params_file or ()),
-                tags=pairs("tag", tags),
-                aliases=tuple(alias or ()),
-                description=description or "",
-                run_id=run_id,
-                experiment_id=experiment_id,
-                data=pairs("data", data),
-                format=artifact_format,
-            ),
+            metadata=metadata,
             stage=stage,
             parent=parent,
+            include=include or (),
+            exclude=exclude or (),
+            follow_links=follow_links,
             progress=progress,
         )
     run.output.result(version, pushed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 from mreg.artifacts.file_names import check_encodable
 from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput
-from mreg.files import close, open_file
+from mreg.registry.marks import is_catalog, is_store
 
 if TYPE_CHECKING:
     from mreg.registry.session import Session
@@ -128,10 +127,10 @@ def _registry(path: str) -> str:
     with os.scandir(path) as entries:
         inner = [entry.path for entry in islice(entries, SCAN_LIMIT) if entry.is_dir(follow_symlinks=False)]
     for folder in (path, *inner):
-        if all(os.path.isdir(os.path.join(folder, *names)) for names in (("blobs", "sha256"), ("tmp",))):
+        if is_store(folder):
             return f"holds the artifact store {quoted(os.path.relpath(folder, path), 200)}"
     for file in islice(_files((path, *inner)), SCAN_LIMIT):
-        if _is_catalog(file):
+        if is_catalog(file):
             return f"holds the catalog {quoted(os.path.relpath(file, path), 200)}"
     return ""
 
@@ -142,20 +141,6 @@ def _files(folders: tuple[str, ...]) -> Iterator[str]:
     for folder in folders:
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             yield from (entry.path for entry in entries if entry.is_file(follow_symlinks=False))
-
-
-def _is_catalog(path: str) -> bool:
-    """Return whether a file is an mreg catalog, by the application id (https://sqlite.org/fileformat.html)."""
-    from mreg.catalog.embedded import APPLICATION_ID
-
-    with contextlib.suppress(OSError):
-        descriptor = open_file(path, follow=False)
-        try:
-            head = os.read(descriptor, 72) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-        finally:
-            close(descriptor)
-        return head.startswith(b"SQLite format 3\0") and head[68:] == APPLICATION_ID.to_bytes(4, "big")
-    return False
 
 
 def check_database(path: str) -> None:

@@ -73,10 +73,13 @@ class LocalRegistry(Registry):
         parent: Reference | None = None,
         data: Mapping[str, str] | None = None,
         format: str = "",
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        follow_links: bool = False,
         progress: Progress = None,
     ) -> ModelVersion:
         from mreg.domain.metadata import VersionMetadata
-        from mreg.registry.push import push, target_model
+        from mreg.registry.push import Choice, push, target_model
 
         if metrics:
             from mreg.documents.metrics import finite_metrics
@@ -96,7 +99,16 @@ class LocalRegistry(Registry):
         if metadata is not None and given != VersionMetadata():
             raise BadInput("metadata given both as an object and as arguments", hint="pass all of it in metadata")
         target = target_model(self._session, path, name)
-        return push(self._session, path, target, metadata or given, stage=stage, parent=parent, progress=progress)
+        return push(
+            self._session,
+            path,
+            target,
+            metadata or given,
+            stage=stage,
+            parent=parent,
+            choice=Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links),
+            progress=progress,
+        )
 
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("edit.register")
@@ -109,6 +121,7 @@ class LocalRegistry(Registry):
         show = _operation("query.show")
         search = _operation("query.search")
         compare = _operation("compare.compare")
+        plan_push = _operation("push.plan_push")
         promote = _operation("promote.promote")
         archive = _operation("promote.archive")
         rollback = _operation("promote.rollback")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.paths import check_artifact_name
-from mreg.errors import Corrupt, Unavailable
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.stage_changes import after_hooks
@@ -22,11 +24,31 @@ from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
     from mreg.artifacts.folder_upload import FolderUpload
+    from mreg.artifacts.source_folder import SourceFolder
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.registry.session import Session
+    from mreg.results.files import PushPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The files of a folder that a push takes.
+
+    Attributes:
+        include: Patterns of which one must match a file, if there are any.
+        exclude: Patterns of files that are left out.
+        follow_links: Take what links point to, instead of refusing links.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    follow_links: bool = False
+
+
+EVERYTHING = Choice()
 
 
 def push(
@@ -37,6 +59,7 @@ def push(
     *,
     stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
+    choice: Choice = EVERYTHING,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelVersion:
     """See `mreg.Registry.push`."""
@@ -44,13 +67,14 @@ def push(
     from mreg.registry.capture import begin_capture
 
     place = os.fspath(path)
-    artifact_name = check_artifact_name(os.path.basename(os.path.abspath(place)) or "root")
+    artifact_name = check_artifact_name(_artifact_name(place))
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
+    folder = _content(session, place, choice)
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
     begin_storing(session)
     with begin_capture(place) as capture:
-        stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
+        stored = session.artifacts().put(place, folder=folder, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()
     for note in capture.notes:
         session.notice(note)
@@ -60,7 +84,7 @@ def push(
     done = [stored]
 
     def put() -> Stored:
-        return done.pop() if done else session.artifacts().put(place, progress=progress)
+        return done.pop() if done else session.artifacts().put(place, folder=folder, progress=progress)
 
     return _add(
         session,
@@ -72,6 +96,80 @@ def push(
         parent=parent,
         new_model=True,
     )
+
+
+def plan_push(
+    session: Session,
+    path: str | os.PathLike[str],
+    *,
+    name: ModelName | str | None = None,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    follow_links: bool = False,
+) -> PushPlan:
+    """See `mreg.Registry.plan_push`."""
+    from mreg.results.files import PlannedFile, PushPlan
+
+    model = target_model(session, path, name)
+    place = os.fspath(path)
+    check_artifact_name(_artifact_name(place))
+    choice = Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links)
+    folder = _content(session, place, choice)
+    if folder is None:
+        from mreg.artifacts.source import source_file
+
+        session.artifacts().refuse_overlap(Path(place), "push the model from its source")
+        file = source_file(place)
+        return PushPlan(
+            model=model,
+            path=place,
+            kind=ArtifactKind.FILE,
+            files=(PlannedFile(path=_artifact_name(place), size_bytes=file.size),),
+        )
+    return PushPlan(
+        model=model,
+        path=place,
+        kind=ArtifactKind.FOLDER,
+        files=tuple(PlannedFile(path=file.name, size_bytes=file.size) for file in folder.files),
+        folders=folder.folders,
+        left_out=dict(sorted(folder.left_out.items())),
+    )
+
+
+def _content(session: Session, path: str, choice: Choice) -> SourceFolder | None:
+    """Return the content of a folder that is pushed; None for a file. Notices say what is left out or looks secret.
+
+    Raises:
+        BadInput: The folder cannot be pushed or has no content, a pattern is invalid, or the path is a file and there
+            are patterns.
+    """
+    from mreg.registry.secret_names import secrets_warning
+
+    if not os.path.isdir(path):
+        if choice.include or choice.exclude:
+            raise BadInput(
+                f"patterns select files of a folder: {quoted(path)} is not a folder",
+                hint="push the folder, or leave out --include and --exclude",
+            )
+        _notice(session, secrets_warning([(path, os.path.realpath(path) if os.path.islink(path) else "")]))
+        return None
+    from mreg.artifacts.upload import check_content
+    from mreg.registry.selection import left_out_note, selected, targets
+
+    folder = selected(session, path, include=choice.include, exclude=choice.exclude, follow_links=choice.follow_links)
+    check_content(folder)
+    _notice(session, left_out_note(folder), secrets_warning(targets(folder)))
+    return folder
+
+
+def _notice(session: Session, *texts: str) -> None:
+    for text in texts:
+        if text:
+            session.notice(text)
+
+
+def _artifact_name(path: str) -> str:
+    return os.path.basename(os.path.abspath(path)) or "root"
 
 
 def push_upload(

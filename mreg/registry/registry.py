@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mreg.results.comparison import Comparison
     from mreg.results.deployments import DeploymentReport
     from mreg.results.evaluations import Evaluation
-    from mreg.results.files import Pulled, StoredFile
+    from mreg.results.files import Pulled, PushPlan, StoredFile
     from mreg.results.history import AuditReport, StagesAt
     from mreg.results.lineage import Lineage
     from mreg.results.models import ModelSummary, ModelVersions
@@ -100,6 +100,9 @@ class Registry(abc.ABC):
         parent: Reference | None = None,
         data: Mapping[str, str] | None = None,
         format: str = "",
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        follow_links: bool = False,
         progress: Progress = None,
     ) -> ModelVersion:
         """Store a file or folder as the next version of a model; a new model is registered.
@@ -120,6 +123,10 @@ class Registry(abc.ABC):
             parent: Version that this version was made from.
             data: URI of each data set by name, optionally with ``@digest``.
             format: Artifact format (default: detected from the content).
+            include: Patterns in the syntax of ``.gitignore``: of a folder, only files that match one are pushed.
+            exclude: Patterns of files of a folder that are left out, after the defaults and ``.mregignore`` in it. A
+                pattern with ``!`` in front takes back what an earlier one leaves out.
+            follow_links: Push what the links in a folder point to, anywhere, instead of refusing links.
             progress: Called with the bytes stored so far and the total.
 
         Raises:
@@ -129,6 +136,22 @@ class Registry(abc.ABC):
             Conflict: The file or folder changed while it was read.
             GateFailed, ApprovalMissing, NotAllowed: The policy does not let a new version into the stage or alias.
             Unavailable: The file cannot be read, or the store cannot be written.
+        """
+
+    @abc.abstractmethod
+    def plan_push(
+        self,
+        path: Place,
+        *,
+        name: Name | None = None,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        follow_links: bool = False,
+    ) -> PushPlan:
+        """Return the files that `push` with the same arguments would take, without storing anything.
+
+        Raises:
+            As `push`, as far as the path, the name and the patterns cause it.
         """
 
     @abc.abstractmethod

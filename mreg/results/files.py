@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mreg.domain.digest import Digest
-    from mreg.domain.model import ModelVersion
-    from mreg.domain.names import VersionRef
+    from mreg.domain.model import ArtifactKind, ModelVersion
+    from mreg.domain.names import ModelName, VersionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,43 @@ class PulledFile:
     path: str
     size_bytes: int
     state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFile:
+    """A file that a push would take.
+
+    Attributes:
+        path: Path in the folder; name of the file if a file is pushed.
+    """
+
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushPlan:
+    """What a push would take; nothing was stored or registered.
+
+    Attributes:
+        model: Model that would get the version.
+        path: File or folder as the caller named it.
+        files: The files, sorted by path.
+        folders: The empty folders.
+        left_out: Number of entries that would be left out, by reason; a folder that is left out counts as one.
+    """
+
+    model: ModelName
+    path: str
+    kind: ArtifactKind
+    files: tuple[PlannedFile, ...]
+    folders: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """Total size."""
+        return sum(file.size_bytes for file in self.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from mreg.domain.digest import Digest
+from mreg.domain.model import ArtifactKind
+from mreg.domain.names import ModelName
 from mreg.results import files as results
 from mreg.wire import Form
 from mreg.wire.models import ModelVersion, decode_version, encode_version
@@ -27,6 +29,26 @@ class PulledFile(TypedDict):
     path: Annotated[str, "path in the folder; name of an artifact that is one file; an empty folder ends in /"]
     size_bytes: Annotated[int, "size"]
     state: Annotated[str, "before the pull: new, unchanged (there already), replaced, or removed (of an earlier pull)"]
+
+
+class PlannedFile(TypedDict):
+    """A file that a push would take."""
+
+    path: Annotated[str, "path in the folder; name of the file if a file is pushed"]
+    size_bytes: Annotated[int, "size"]
+
+
+class PushPlan(TypedDict):
+    """What a push would take."""
+
+    model: Annotated[str, "model that would get the version"]
+    path: Annotated[str, "file or folder"]
+    kind: Annotated[Literal["file", "folder"], "`file` or `folder`"]
+    size_bytes: Annotated[int, "size of all files"]
+    file_count: Annotated[int, "number of files"]
+    files: Annotated[list[PlannedFile], "files by path: see PlannedFile"]
+    folders: Annotated[list[str], "empty folders"]
+    left_out: Annotated[dict[str, int], "number of files and folders that would be left out, by reason"]
 
 
 class StoredFile(TypedDict):
@@ -68,6 +90,38 @@ def _decode_pulled_file(shape: PulledFile) -> results.PulledFile:
     return results.PulledFile(path=shape["path"], size_bytes=shape["size_bytes"], state=shape["state"])
 
 
+def _encode_planned(file: results.PlannedFile) -> PlannedFile:
+    return {"path": file.path, "size_bytes": file.size_bytes}
+
+
+def _decode_planned(shape: PlannedFile) -> results.PlannedFile:
+    return results.PlannedFile(path=shape["path"], size_bytes=shape["size_bytes"])
+
+
+def _encode_plan(plan: results.PushPlan) -> PushPlan:
+    return {
+        "model": str(plan.model),
+        "path": plan.path,
+        "kind": plan.kind.value,
+        "size_bytes": plan.size_bytes,
+        "file_count": len(plan.files),
+        "files": [_encode_planned(file) for file in plan.files],
+        "folders": list(plan.folders),
+        "left_out": dict(plan.left_out),
+    }
+
+
+def _decode_plan(shape: PushPlan) -> results.PushPlan:
+    return results.PushPlan(
+        model=ModelName(shape["model"]),
+        path=shape["path"],
+        kind=ArtifactKind(shape["kind"]),
+        files=tuple(_decode_planned(file) for file in shape["files"]),
+        folders=tuple(shape["folders"]),
+        left_out=shape["left_out"],
+    )
+
+
 def _encode_file(file: results.StoredFile) -> StoredFile:
     return {
         "path": file.path,
@@ -88,5 +142,7 @@ def _decode_file(shape: StoredFile) -> results.StoredFile:
 
 FORMS = (
     Form(results.Pulled, Pulled, _encode_pulled, _decode_pulled),
+    Form(results.PlannedFile, PlannedFile, _encode_planned, _decode_planned),
+    Form(results.PushPlan, PushPlan, _encode_plan, _decode_plan),
     Form(results.StoredFile, StoredFile, _encode_file, _decode_file),
 )

@@ -203,7 +203,6 @@ def test_who_acts_is_said_chosen_or_found(repository: Path) -> None:
         ("fraud.pkl", "fraud", "from the file fraud.pkl"),
         ("fraud.tar.gz", "fraud", "from the file fraud.tar.gz"),
         ("fraud-v1.2.onnx", "fraud-v1.2", "from the file fraud-v1.2.onnx"),
-        ("out/model.pkl", "folder", "from the folder folder"),
         ("spam filter/best_model.pt", "spam-filter", "from the folder spam filter"),
         ("final_v2.pkl", "folder", "from the folder folder"),
         ("checkpoint-1000", "folder", "from the folder folder"),
@@ -213,13 +212,45 @@ def test_who_acts_is_said_chosen_or_found(repository: Path) -> None:
 def test_a_name_is_found_from_the_path(path: str, name: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("folder").mkdir()
     monkeypatch.chdir("folder")
-    if path.startswith("out/"):
-        Path("out").mkdir()
-        # `out` says nothing either, and above it is no repository.
-        assert str(found_name(path, "", "")[0]) in ("folder", "model")
-        return
     found, reason = found_name(path, "", "")
     assert (str(found), reason) == (name, why)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.pkl", "best.pt", "last.ckpt", "latest", "final", "final_v2", "checkpoint-500", "checkpoint_500", "step_1000",
+     "global_step500", "epoch=3-step=1000.ckpt", "epoch=03-val_loss=0.25.ckpt", "epoch12.pt", "snapshots", "run-7",
+     "version_3", "a1b2c3d4e5f6a7b8c9d0a1b2c3d4e5f6a7b8c9d0", "1a2b3c4", "c0ffee00-1234-4567-89ab-0123456789ab", "42"],
+)  # fmt: skip
+def test_no_name_is_inferred_from_a_generic_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("out").mkdir()
+    monkeypatch.chdir("out")
+    with pytest.raises(BadInput) as caught:
+        found_name(name, "", "")
+    assert caught.value.message == f"cannot infer a model name: '{name}' does not identify a model"
+    assert caught.value.hint == "add a name: --name NAME"
+
+
+@pytest.mark.parametrize(
+    "name", ["bert", "facade", "decade", "resnet50", "step-counter", "last-mile", "runner", "deed"]
+)
+def test_a_name_is_inferred_from_a_word_that_resembles_a_generic_one(name: str) -> None:
+    assert str(found_name(f"out/{name}", "", "")[0]) == name
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("models--google--bert-base", "google/bert-base"), ("models--gpt2", "gpt2"), ("models--a--b--c", "a/b--c")],
+)
+def test_the_name_of_a_hugging_face_snapshot_is_suggested(folder: str, name: str) -> None:
+    for path in (
+        f"hub/{folder}/snapshots/a1b2c3d",
+        f"hub/{folder}/snapshots/a1b2c3d/model.safetensors",
+        f"hub/{folder}",
+    ):
+        with pytest.raises(BadInput) as caught:
+            found_name(path, "", "")
+        assert caught.value.hint == f"add a name: --name {name}"
 
 
 def test_a_name_that_was_chosen_comes_first_and_the_remote_before_the_folder(repository: Path) -> None:

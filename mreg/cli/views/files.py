@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mreg.cli.columns import Column, Columns
-from mreg.cli.table import Rendering, Size, Table, Toned, one_line, rendering_of
+from mreg.cli.table import Rendering, Row, Size, Table, Toned, one_line, rendering_of
 from mreg.cli.views import View
 from mreg.domain.text import counted, size_text
-from mreg.results.files import Pulled, PulledFile, StoredFile
+from mreg.results.files import Pulled, PulledFile, PushPlan, StoredFile
 
 LONG = "file,bytes,checksum,executable"
 """The columns with ``--long``."""
@@ -67,7 +67,20 @@ def _file_table(files: Sequence[PulledFile]) -> Table:
     )
 
 
+def _plan(plan: PushPlan) -> Rendering:
+    """Return the files of a push that was not made, with the sum below a table."""
+    rows: list[Row] = [(file.path, Size(file.size_bytes)) for file in plan.files]
+    table = Table(
+        columns=("file", ">bytes"), rows=(*rows, *((f"{folder}/", None) for folder in plan.folders)), empty="no files"
+    )
+    summary = (
+        f"dry run: {counted(len(plan.files), 'file')}, {size_text(plan.size_bytes)}, would be pushed to {plan.model}"
+    )
+    return Rendering(tables=(table,), flat=table, summary=summary)
+
+
 VIEWS = (
+    View(PushPlan, render=_plan, references=lambda plan: [file.path for file in plan.files]),
     View(Pulled, render=_pulled, references=lambda pulled: [str(pulled.version.reference)]),
     View(
         StoredFile,
