@@ -114,6 +114,7 @@ class LocalRegistry(Registry):
         register = _operation("edit.register")
         pull = _operation("pull.pull")
         stream = _operation("pull.stream")
+        files = _operation("streaming.files")
         models = _operation("query.models")
         model = _operation("query.model")
         version = _operation("query.version")
@@ -227,12 +228,6 @@ class LocalRegistry(Registry):
 
         target = ModelName(name) if isinstance(name, str) else name
         return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
-
-    def files(self, reference: Reference) -> tuple[StoredFile, ...]:
-        """Return the files of a version; see `mreg.registry.streaming.files`."""
-        from mreg.registry.streaming import files
-
-        return files(self._session, reference)
 
     def file(self, reference: Reference, path: str | None = None) -> StoredFile:
         """Return a file of a version; see `mreg.registry.streaming.file`."""
