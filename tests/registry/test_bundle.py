@@ -897,7 +897,7 @@ def other_user(registry: LocalRegistry) -> LocalRegistry:
     return mreg.open_registry(catalog=registry.profile.catalog, artifacts=registry.profile.artifacts, user="another")
 
 
-@pytest.mark.parametrize("data", [b"x", b"hello, world\n", b"{}", b"PK\x03\x04", b"\x80\x04K\x01.", b"", b"m" * 511])
+@pytest.mark.parametrize("data", [b"x", b"hello, world\n", b"{}", b"PK\x03\x04", b"\x80\x04K\x01.", b"m" * 511])
 def test_a_short_file_of_another_kind_is_not_a_bundle(data: bytes, other: LocalRegistry) -> None:
     Path("file.mreg").write_bytes(data)
     with pytest.raises(BadInput) as caught:
