@@ -21,9 +21,11 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound
 if TYPE_CHECKING:
     from mreg.artifacts.cache import BlobCache
     from mreg.artifacts.destination import Received
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
+    from mreg.artifacts.source_folder import SourceFolder
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.domain.bundle import Bundle
@@ -44,13 +46,21 @@ class ArtifactStore:
 
     # Writing
 
-    def put(self, path: str, *, known_sizes: Container[int] = (), progress: Progress | None = None) -> Stored:
+    def put(
+        self,
+        path: str,
+        *,
+        folder: SourceFolder | None = None,
+        known_sizes: Container[int] = (),
+        progress: Progress | None = None,
+    ) -> Stored:
         """Store a file or folder durably, the blobs before the manifest.
 
         A crash leaves at most unreferenced blobs.
 
         Args:
-            path: File or folder, or a link to one; links inside a folder are refused.
+            path: File or folder, or a link to one.
+            folder: Content of the folder, without the store (default: everything in it; links in it are refused).
             known_sizes: Sizes of files that the store could already have: such a file is hashed first and written only
                 if it is new; other files are hashed while they are written.
             progress: Called with the number of bytes done and the total.
@@ -64,9 +74,10 @@ class ArtifactStore:
         """
         from mreg.artifacts.upload import Upload
 
-        self.refuse_overlap(Path(path), "push the model from its source")
+        if folder is None:
+            self.refuse_overlap(Path(path), "push the model from its source")
         with self._explaining():
-            return Upload(self._backend, known_sizes, progress).put(path)
+            return Upload(self._backend, known_sizes, progress).put(path, folder)
 
     def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
         """Store the files of a flat folder durably; each is named by the hex digits of its digest.
@@ -96,6 +107,21 @@ class ArtifactStore:
         from mreg.artifacts.stream_upload import StreamUpload
 
         with self._explaining(), StreamUpload(self._backend, size) as incoming:
+            yield incoming
+
+    @contextmanager
+    def open_folder_upload(self, size: int = 0) -> Iterator[FolderUpload]:
+        """Yield an upload for a folder that arrives as a stream; see `mreg.artifacts.folder_upload.FolderUpload`.
+
+        Args:
+            size: Expected total size in bytes (default: unknown).
+
+        Raises:
+            Unavailable: The store has too little free space, or cannot be written.
+        """
+        from mreg.artifacts.folder_upload import FolderUpload
+
+        with self._explaining(), FolderUpload(self._backend, size) as incoming:
             yield incoming
 
     def probing(self) -> Iterator[Step]:
@@ -172,10 +198,10 @@ class ArtifactStore:
         except NotFound as error:
             if self.missing:
                 raise missing_folder(self.missing) from error
-            raise missing(request.digest, self._backend.url) from error
+            raise missing(request.digest, self._backend.place) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
             error.hint = (
-                error.hint or f"remove {self._backend.url}/{blob_key(request.digest)}, then push the model again"
+                error.hint or f"remove {self._backend.place}/{blob_key(request.digest)}, then push the model again"
             )
             raise
         with closing(stream):
@@ -293,7 +319,7 @@ class ArtifactStore:
                 key = blob_key(Digest.parse(str(error.details["digest"])))
                 with suppress(MregError):
                     there = self._backend.stat(key) is not None
-                    first = f"remove {self._backend.url}/{key}, then " if there else ""
+                    first = f"remove {self._backend.place}/{key}, then " if there else ""
                     if there and self._backend.remote:  # the damage can be in transit
                         first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
                     error.hint = f"{first}push the model again from its source"
@@ -339,7 +365,7 @@ class ArtifactStore:
             if kind is ArtifactKind.FILE:
                 received = target.receive_file(digest, size, force=force)
             else:
-                received = target.receive_folder(digest, self.manifest(digest).entries, force=force)
+                received = target.receive_folder(digest, self.manifest(digest), force=force)
         if self._cache is not None:
             self._cache.trim()
         return received
@@ -404,7 +430,7 @@ class ArtifactStore:
             BadInput: The path is inside the store or contains it.
         """
         if self._backend.overlaps(Path(os.path.realpath(path))):
-            raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.url}", hint=hint)
+            raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.place}", hint=hint)
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
         """Verify all bytes of a file, then write them to a stream.

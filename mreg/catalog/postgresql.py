@@ -72,7 +72,10 @@ TURN = (
 )
 """The first statement of a writer, so that its snapshot is taken after it has the lock."""
 
-MAKE_SCHEMA = "GRANT CREATE ON DATABASE to the role of the first write, which makes it: see docs/how-to/postgresql.md"
+MAKE_SCHEMA = (
+    "GRANT CREATE ON DATABASE to the role of the first write, which makes it: "
+    "see the page on PostgreSQL in the documentation"
+)
 
 APPLICATION = f"mreg {__version__} schema {SCHEMA}"
 """The name of this client on the server, by which an upgrade detects older clients."""

@@ -10,6 +10,7 @@ import typer
 
 from mreg.cli.completion import complete_metric, complete_words
 from mreg.cli.invocation import invocation_of
+from mreg.cli.options import Ci
 from mreg.cli.parameters import Command
 from mreg.cli.references import two_references
 from mreg.errors import GateFailed, NotFound
@@ -52,9 +53,7 @@ def compare(
     only_changed: Annotated[
         bool, typer.Option("--only-changed", help="Hide metrics with equal values.", rich_help_panel="Output")
     ] = False,
-    ci: Annotated[
-        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
-    ] = False,
+    ci: Ci = False,
 ) -> None:
     """Compare metrics, parameters and files of two versions.
 

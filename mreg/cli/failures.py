@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mreg import errors, streams
+from mreg.cli.output import Cancelled
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
 from mreg.domain.text import printable, quoted
 
@@ -136,7 +137,9 @@ def _say(message: str, hint: str, code: str, invocation: Invocation, details: di
         streams.try_to_say_json(json.dumps(document, default=str))
         return
     # If standard error is closed or full, the exit code still reports the error.
-    streams.try_to_say(f"error: {message}" + "".join(f"\n  {line}" for line in hint.splitlines()))
+    start = "" if code == Cancelled.code else "error: "
+    # A hint can be a command to paste, so it is not wrapped.
+    streams.try_to_say(streams.wrapped(f"{start}{message}") + "".join(f"\n  {line}" for line in hint.splitlines()))
 
 
 def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:
@@ -154,6 +157,8 @@ def _unknown_option(error: Any, option: str, typed: Sequence[str]) -> tuple[str,
     context = getattr(error, "ctx", None)
     known = [name for param in context.command.params for name in param.opts] if context is not None else []
     command = context.command_path if context is not None else "mreg"
+    if command == "mreg edit" and option == "--metric":
+        return "there is no option '--metric'", "metrics are added by mreg evaluate REF --metric NAME=NUMBER"
     near = option_meant(option, known)
     if "--metric" in known and option.startswith("--"):
         value = _value_after(option, typed)

@@ -149,7 +149,7 @@ class Invocation:
             outcome = "the change was made before"
             if log.rollbacks:
                 version = log.rollbacks[-1].version
-                outcome = f"the change was rolled back: {version.reference} is in {version.stage.value}"
+                outcome = f"the change was rolled back: {version.reference} is {version.stage.location}"
             raise DeploymentFailed(
                 f"the hook {failed[0].hook} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
                 hint=f"{outcome}; what the hook said: mreg deployments {event.model or 'NAME'}",

@@ -103,6 +103,9 @@ Override = Annotated[
     str,
     typer.Option("--override", metavar="REASON", help="Override the policy, if it allows overrides (audited)."),
 ]
+Ci = Annotated[
+    bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")]
 StageOption = Annotated[
     str | None,

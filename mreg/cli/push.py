@@ -9,7 +9,7 @@ import typer
 from mreg.cli.arguments import pairs
 from mreg.cli.completion import complete_alias, complete_model, complete_reference, complete_stage
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import METADATA, METRICS, Description, Metrics, MetricsFiles, MetricsPrefixes, Tags
+from mreg.cli.options import METADATA, METRICS, Ci, Description, Metrics, MetricsFiles, MetricsPrefixes, Tags
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput
 
@@ -98,9 +98,7 @@ def push(
             rich_help_panel=METADATA,
         ),
     ] = "",
-    ci: Annotated[
-        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
-    ] = False,
+    ci: Ci = False,
 ) -> None:
     """Upload a file or folder as a new version.
 

@@ -101,8 +101,10 @@ def serve(
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("mreg"):
             raise
+        from mreg.installation import extra_command
+
         raise Unavailable(
-            f"serving needs packages that are not here: {error}", hint="pip install 'mreg[server]'"
+            f"serving needs packages that are not installed: {error}", hint=extra_command("server")
         ) from error
     file = TokenFile(token_file, run.output.warn) if token_file is not None else None
     text = os.environ.get("MREG_SERVER_TOKENS") if file is None else None

@@ -12,6 +12,7 @@ from mreg.errors import BadInput
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.model import ModelStage, ModelVersion
@@ -189,22 +190,30 @@ class LocalRegistry(Registry):
         begin_storing(self._session)
         return self._session.artifacts().open_upload(size)
 
+    def open_folder_upload(self, size: int = 0) -> AbstractContextManager[FolderUpload]:
+        """Open an upload that receives a folder from a stream, for `push_upload`; discarded unless it is pushed.
+
+        Args:
+            size: Expected total number of bytes, 0 if unknown.
+        """
+        return self._session.artifacts().open_folder_upload(size)
+
     def push_upload(
         self,
-        upload: StreamUpload,
-        file_name: str,
+        upload: StreamUpload | FolderUpload,
+        artifact_name: str,
         name: Name,
         metadata: VersionMetadata,
         *,
         stage: ModelStage | str | None = None,
         parent: Reference | None = None,
     ) -> ModelVersion:
-        """Make a received file the next version of a registered model; see `mreg.registry.push.push_upload`."""
+        """Make a received artifact the next version of a registered model; see `mreg.registry.push.push_upload`."""
         from mreg.domain.names import ModelName
         from mreg.registry.push import push_upload
 
         target = ModelName(name) if isinstance(name, str) else name
-        return push_upload(self._session, upload, file_name, target, metadata, stage=stage, parent=parent)
+        return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
 
     def files(self, reference: Reference) -> tuple[StoredFile, ...]:
         """Return the files of a version; see `mreg.registry.streaming.files`."""

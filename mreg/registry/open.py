@@ -145,9 +145,11 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
         try:
             from mreg.catalog.postgresql import PostgresqlDatabase
         except ImportError as error:
+            from mreg.installation import extra_command
+
             raise Unavailable(
                 f"cannot open the catalog {place.partition('?')[0]}: the package psycopg is not installed: {error}",
-                hint="pip install 'mreg[postgres]'",
+                hint=extra_command("postgres"),
             ) from error
         return PostgresqlDatabase(place, notice, password=profile.password)
     from mreg.catalog.sqlite import SqliteDatabase

@@ -20,7 +20,8 @@ import pytest
 
 from mreg import durability, files, linux
 from mreg.artifacts import destination
-from mreg.artifacts.source import FileSection, source_folder
+from mreg.artifacts.source import FileSection
+from mreg.artifacts.source_folder import source_folder
 from mreg.catalog import embedded, sqlite_upgrade
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.errors import BadInput
