@@ -124,10 +124,10 @@ class TarReader:
         return found
 
     def _refuse_another_file(self, name: str) -> None:
-        """Refuse a file that does not begin like a tar with a member of this name."""
+        """Refuse a file that does not begin like a tar with a member of this name; an empty file can be incomplete."""
         start = self._stream.read(len(name))
         self._stream.seek(0)
-        if start != name.encode()[: max(len(start), 1)]:
+        if start != name.encode()[: len(start)]:
             raise BadInput(f"{quoted(self._path, 200)} is not a bundle", hint="use a bundle that mreg export wrote")
 
     def chunks(self, size: int) -> Iterator[bytes]:
