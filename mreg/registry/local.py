@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.session import Session
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
@@ -72,6 +73,7 @@ class LocalRegistry(Registry):
         parent: Reference | None = None,
         data: Mapping[str, str] | None = None,
         format: str = "",
+        python: TrainingEnvironment | Place | None = None,
         progress: Progress = None,
     ) -> ModelVersion:
         from mreg.domain.metadata import VersionMetadata
@@ -95,7 +97,16 @@ class LocalRegistry(Registry):
         if metadata is not None and given != VersionMetadata():
             raise BadInput("metadata given both as an object and as arguments", hint="pass all of it in metadata")
         target = target_model(self._session, path, name)
-        return push(self._session, path, target, metadata or given, stage=stage, parent=parent, progress=progress)
+        return push(
+            self._session,
+            path,
+            target,
+            metadata or given,
+            stage=stage,
+            parent=parent,
+            python=python,
+            progress=progress,
+        )
 
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("edit.register")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
+    from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.session import Session
 
 
@@ -36,19 +37,22 @@ def push(
     *,
     stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
+    python: TrainingEnvironment | str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelVersion:
     """See `mreg.Registry.push`."""
     from mreg.artifacts.format import detect
     from mreg.registry.capture import begin_capture
+    from mreg.registry.environments import training_environment
 
     place = os.fspath(path)
     artifact_name = check_artifact_name(os.path.basename(os.path.abspath(place)) or "root")
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
+    training = training_environment(python, os.environ)
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
     session.catalog.begin()
-    with begin_capture(place) as capture:
+    with begin_capture(place, training=training) as capture:
         stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()
     for note in capture.notes:
