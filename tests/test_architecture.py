@@ -49,7 +49,19 @@ LEVELS = {
         "files",
         "processes",
     },
-    "cli": {"errors", "domain", "results", "documents", "profile", "registry", "wire", "server", "streams", "files"},
+    "cli": {
+        "errors",
+        "domain",
+        "results",
+        "documents",
+        "profile",
+        "registry",
+        "wire",
+        "server",
+        "streams",
+        "files",
+        "processes",
+    },
     "server": {"errors", "domain", "results", "documents", "registry", "wire", "streams"},
 }
 """What each room may import beside itself: at its top, within a function, or for type checking."""

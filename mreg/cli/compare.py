@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from mreg.cli.arguments import two_references
 from mreg.cli.completion import complete_metric, complete_words
 from mreg.cli.invocation import invocation_of
+from mreg.cli.options import Ci
 from mreg.cli.parameters import Command
 from mreg.errors import GateFailed, NotFound
 
@@ -52,9 +54,7 @@ def compare(
     only_changed: Annotated[
         bool, typer.Option("--only-changed", help="Hide metrics with equal values.", rich_help_panel="Output")
     ] = False,
-    ci: Annotated[
-        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
-    ] = False,
+    ci: Ci = False,
 ) -> None:
     """Compare metrics, parameters and files of two versions.
 
@@ -77,15 +77,15 @@ def compare(
     from mreg.registry.compare import Tolerance, regressions
 
     if ci:
-        from mreg.cli.ci import check_step, write_comparison
+        from mreg.cli.ci import Report
 
-        check_step()
+        report = Report(run.output, os.environ)
     rules = [Tolerance.parse(text) for text in fail_on_regression or ()]
     comparison = run.registry.compare(*two_references(words))
     failed = regressions(comparison, rules)
     run.output.result(_chosen(comparison, metric or (), only_changed=only_changed))
     if ci:
-        write_comparison(comparison, failed=[regression.metric.name for regression in failed])
+        report.comparison(comparison, failed=[regression.metric.name for regression in failed])
     if failed:
         raise _failure(comparison, failed)
 

@@ -94,6 +94,10 @@ MetricsPrefixes = Annotated[
         rich_help_panel=METRICS,
     ),
 ]
+Ci = Annotated[
+    bool,
+    typer.Option("--ci", help="Write outputs and a summary for the CI platform.", rich_help_panel="Output"),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
 Override = Annotated[
     str,

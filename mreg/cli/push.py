@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from mreg.cli.arguments import pairs
 from mreg.cli.completion import complete_alias, complete_model, complete_reference, complete_stage
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import METADATA, METRICS, Description, Metrics, MetricsFiles, MetricsPrefixes, Tags
+from mreg.cli.options import METADATA, METRICS, Ci, Description, Metrics, MetricsFiles, MetricsPrefixes, Tags
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput
 
@@ -98,19 +99,30 @@ def push(
             rich_help_panel=METADATA,
         ),
     ] = "",
-    ci: Annotated[
-        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
-    ] = False,
+    python: Annotated[
+        str | None,
+        typer.Option(
+            "--python",
+            metavar="PATH",
+            help="Interpreter or environment of the training (default: the active one).",
+            rich_help_panel=METADATA,
+        ),
+    ] = None,
+    ci: Ci = False,
 ) -> None:
     """Upload a file or folder as a new version.
 
     The first push of a name registers the model. Without --name, the model is MREG_MODEL, or model: of mreg.yaml or the
     profile, or is inferred from the path; a note on standard error says which.
 
+    The versions of Python and of known frameworks are recorded, from the active virtual or conda environment, or from
+    --python. Without either they are those of the environment in which mreg is installed.
+
     Examples:
       mreg push model.pkl --accuracy 0.95
       mreg push model.pkl --name churn --metrics-file metrics.json --tag team=crm
       mreg push checkpoints/final --name llm --metric perplexity=7.2
+      mreg push model.pkl --python .venv/bin/python
       mreg push model.pkl --parent base@2 --data train=s3://lake/churn/2026-03
     """
     from mreg.cli.views.models import pushed
@@ -118,9 +130,11 @@ def push(
 
     run = invocation_of(ctx)
     if ci:
-        from mreg.cli.ci import check_step, write_push
+        from mreg.cli.ci import Report
 
-        check_step()
+        report = Report(run.output, os.environ)
+    from mreg.registry.environments import active_environment
+
     known = {
         "accuracy": accuracy,
         "f1_score": f1_score,
@@ -146,11 +160,12 @@ def push(
             ),
             stage=stage,
             parent=parent,
+            python=active_environment(os.environ, run.output.note) if python is None else python,
             progress=progress,
         )
     run.output.result(version, pushed)
     if ci:
-        write_push(version)
+        report.push(version)
 
 
 def all_metrics(
