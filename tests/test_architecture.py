@@ -82,6 +82,7 @@ ONLY_IN = {
     "hypothesis": ("testing",),
     "yaml": ("documents",),
     "platformdirs": ("profile",),
+    "pathspec": ("documents/patterns",),
     "subprocess": ("registry/git_changes", "hooks", "processes"),
     "sqlite3": ("catalog",),
     "psycopg": ("catalog/postgresql", "catalog/postgresql_connection", "catalog/postgresql_failures"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mreg
-from mreg.documents.metrics import metrics_of, read_metrics
+from mreg.documents.metrics import Measured, metrics_of, read_metrics
 from mreg.documents.parameters import parameters_of, read_parameters
 from mreg.domain.metrics import QUALITY, Direction, direction
 from mreg.errors import BadInput, MregError
@@ -267,6 +267,35 @@ def test_a_large_csv_file_is_read_and_a_larger_one_rejected() -> None:
         stream.truncate(1 << 30)
     with pytest.raises(BadInput, match="larger than 16 MiB"):
         read_metrics("huge.csv")
+
+
+@pytest.mark.parametrize(("name", "text"), [("m.json", "{}"), ("m.yaml", ""), ("m.csv", ""), ("m.csv", "loss\n")])
+def test_a_file_without_any_value_is_accepted_with_a_note(name: str, text: str) -> None:
+    measured = read_metrics(written(name, text))
+    assert measured == Measured({}, (f"'{name}' has no metrics",))
+    assert metrics_of({}) == Measured({})
+
+
+@pytest.mark.parametrize("ending", ["yaml", "yml", "txt", "YAML", ""])
+def test_a_file_with_another_ending_is_read_as_yaml(ending: str) -> None:
+    assert read_metrics(written(f"m.{ending}", "eval:\n  acc: 0.5\n")).metrics == {"eval.acc": 0.5}
+    assert read_metrics(written(f"m.{ending}", '{"eval": {"acc": 0.5}}')).metrics == {"eval.acc": 0.5}
+
+
+@pytest.mark.parametrize("text", ["acc\tloss\n1\t2\n", '{"acc": 1}\n{"acc": 2}\n', "[eval]\nacc = 1\n", "acc=1\n"])
+def test_tab_separated_values_json_lines_and_toml_are_rejected(text: str) -> None:
+    with pytest.raises(BadInput, match=r"m\.log"):
+        read_metrics(written("m.log", text))
+
+
+def test_a_metric_of_two_files_is_rejected(command: Mreg, model_file: Path) -> None:
+    written("a.json", '{"acc": 0.9, "f1-score": 1}')
+    written("b.json", '{"acc": 0.9}')
+    push = ("push", str(model_file), "--name", "m", "--metrics-file", "a.json")
+    done = command(*push, "--metrics-file", "b.json")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: the metric 'acc' is given twice")
+    assert command(*push, "--metric", "acc=1").code == 2
+    assert command(*push, "--f1-score", "1").code == 2
 
 
 def test_nan_at_the_end_of_a_column_is_not_hidden_by_an_earlier_value() -> None:

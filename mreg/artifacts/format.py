@@ -13,13 +13,13 @@ import stat
 import struct
 from typing import BinaryIO
 
+from mreg.domain.model import UNKNOWN_FORMAT as UNKNOWN
 from mreg.files import close, open_file
 
 HEAD_BYTES = 4_096
 MEMBERS_LIMIT = 100_000
 """Maximum number of archive members that are checked."""
 
-UNKNOWN = "unknown"
 
 _BY_ENDING = {
     ".pkl": "pickle",

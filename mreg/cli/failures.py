@@ -58,7 +58,8 @@ def report(error: BaseException, invocation: Invocation) -> int:
 
         streams.try_to_say("".join(traceback.format_exception(error)), end="")
     if isinstance(error, errors.MregError):
-        _say(error.message, error.hint, error.code, invocation, error.details)
+        message = error.message + invocation.source_of_model(error)
+        _say(message, error.hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     if isinstance(error, TYPER_ERRORS.NoArgsIsHelpError):
         streams.try_to_say(str(error))
@@ -128,8 +129,6 @@ def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:
     message = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path} --help shows how it is used" if context is not None else "mreg --help"
-    if "unexpected extra argument" in message:
-        hint = f"a version is one word, such as classifier@3; {hint}"
     return message[:1].lower() + message[1:], hint
 
 

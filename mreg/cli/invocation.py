@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from mreg.cli.output import Output
     from mreg.domain.events import Event
+    from mreg.domain.names import ModelName
+    from mreg.errors import MregError
     from mreg.registry.local import LocalRegistry
     from mreg.registry.session import HookLog
     from mreg.results.profiles import Profile
@@ -30,6 +32,8 @@ class Invocation:
         self.trust_project = False
         self.debug = False
         self.words: Sequence[str] = ()
+        self.context: typer.Context | None = None
+        self._default: ModelName | None = None
         self._output: Output | None = None
         self._registry: LocalRegistry | None = None
         self._hook_log: HookLog | None = None
@@ -82,6 +86,26 @@ class Invocation:
                 hook_log=self._hook_log,
             )
         return self._registry
+
+    @property
+    def command_path(self) -> str:
+        """The command with its subcommand, such as ``mreg policy show``."""
+        return self.context.command_path if self.context is not None else "mreg"
+
+    def default_model(self) -> ModelName | None:
+        """Return the model of a reference that leaves the model out; None if no setting names one."""
+        if self._default is None and self.registry.profile.model:
+            from mreg.domain.names import ModelName
+
+            self._default = ModelName(self.registry.profile.model)
+        return self._default
+
+    def source_of_model(self, error: MregError) -> str:
+        """Return the clause with the setting that names the model that an error did not find; otherwise empty."""
+        details = error.details
+        if self._default is None or details.get("kind") != "model" or details.get("name") != str(self._default):
+            return ""
+        return f", the default model of {self.registry.profile.origins.get('model', '')}"
 
     @property
     def events(self) -> Sequence[Event]:
@@ -138,4 +162,5 @@ def invocation_of(ctx: typer.Context) -> Invocation:
     root = ctx.find_root()
     if not isinstance(root.obj, Invocation):
         root.obj = Invocation()
+    root.obj.context = ctx
     return root.obj

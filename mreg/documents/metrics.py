@@ -37,7 +37,8 @@ class Measured:
 
     Attributes:
         metrics: Number by name.
-        notes: Sentences for the user: the values that were skipped, and the texts that were read as numbers.
+        notes: Sentences for the user: the values that were skipped, the texts that were read as numbers, and whether a
+            file has no metrics.
     """
 
     metrics: dict[str, MetricValue]
@@ -59,8 +60,12 @@ def read_metrics(path: str | os.PathLike[str], prefix: str = "") -> Measured:
 
         data = read_bytes(os.fspath(path), "metrics file", SIZE_LIMIT)
         text = text_in(data, os.fspath(path), what="metrics file", limit=SIZE_LIMIT)
-        return _measured(last_values(text, os.fspath(path)).items(), path, prefix)
-    return metrics_in(read_document(path, what="metrics file", rules=RULES), path, prefix)
+        measured = _measured(last_values(text, os.fspath(path)).items(), path, prefix)
+    else:
+        measured = metrics_in(read_document(path, what="metrics file", rules=RULES), path, prefix)
+    if measured == Measured({}):
+        return Measured({}, (f"{quoted(os.fspath(path))} has no metrics",))
+    return measured
 
 
 def metrics_of(values: Mapping[str, object]) -> Measured:

@@ -15,6 +15,9 @@ from mreg.domain.names import ModelName, Selector, VersionRef
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput
 
+UNKNOWN_FORMAT = "unknown"
+"""The format of an artifact whose format was not detected."""
+
 
 def _empty() -> Mapping[str, Any]:
     return MappingProxyType({})
@@ -83,7 +86,7 @@ class ModelArtifact:
     size_bytes: int
     digest: Digest
     file_count: int = 1
-    format: str = "unknown"
+    format: str = UNKNOWN_FORMAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

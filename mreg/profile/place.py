@@ -6,7 +6,7 @@ import os
 import re
 
 from mreg.domain.text import quoted
-from mreg.errors import BadProfile
+from mreg.errors import BadInput, BadProfile
 from mreg.profile.reading import Values
 
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -31,6 +31,8 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
         raise BadProfile(f"{label}{key} contains unprintable characters")
     if key == "addressing_style" and value not in ("auto", "path", "virtual"):
         raise BadProfile(f"{label}invalid addressing_style {quoted(value)}", hint="write auto, path or virtual")
+    if key == "model" and value:
+        _check_model(value, label)
     if key not in SCHEMES or (key == "cache" and SIZE.match(value)):
         return value
     if "://" in value:
@@ -38,6 +40,15 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
     if key == "endpoint_url":
         raise BadProfile(f"{label}endpoint_url must begin with https:// or http://")
     return _absolute_path(key, value, folder, label)
+
+
+def _check_model(value: str, label: str) -> None:
+    from mreg.domain.names import ModelName
+
+    try:
+        ModelName(value)
+    except BadInput as error:
+        raise BadProfile(f"{label}{error.message}", hint=error.hint) from error
 
 
 def _absolute_path(key: str, value: str, folder: str | None, label: str) -> str:

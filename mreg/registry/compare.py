@@ -23,7 +23,7 @@ from mreg.domain.metrics import (
 )
 from mreg.domain.metrics import direction as direction_of
 from mreg.domain.metrics import verdict as verdict_of
-from mreg.domain.model import ArtifactKind, ModelVersion
+from mreg.domain.model import UNKNOWN_FORMAT, ArtifactKind, ModelVersion
 from mreg.domain.names import Selector, SelectorKind, VersionRef
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput
@@ -180,7 +180,7 @@ def _source(version: ModelVersion) -> Mapping[str, str]:
         "git_state": dirty,
         "run_id": version.run_id,
         "experiment_id": version.experiment_id,
-        "format": version.artifact.format,
+        "format": "" if version.artifact.format == UNKNOWN_FORMAT else version.artifact.format,
     }
     return {name: value for name, value in found.items() if value}
 

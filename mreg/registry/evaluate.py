@@ -89,6 +89,6 @@ def _conflict(version: ModelVersion, replaced: Mapping[str, MetricValue]) -> Con
     pronoun = "it" if len(replaced) == 1 else "them"
     return Conflict(
         f"{version.reference} already has {listed}{more}",
-        hint=f'to replace {pronoun}, add --replace --reason "..."',
+        hint=f'to replace {pronoun}, add --replace and --reason "..."',
         metrics=dict(replaced),
     )

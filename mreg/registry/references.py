@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import nearest, quoted, shell_word
-from mreg.errors import Corrupt, NotFound
+from mreg.errors import BadInput, Corrupt, NotFound
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -31,9 +31,18 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
     model = reader.model(name)
     if model is None:
         near = reader.near_names(name.value)
-        hint = f"did you mean {' or '.join(near)}?" if near else "list the models: mreg list"
+        hint = f"did you mean {' or '.join(near)}?" if near else _selector_meant(name.value)
         raise NotFound(f"model {quoted(name.value)} not found", hint=hint, kind="model", name=name.value)
     return model
+
+
+def _selector_meant(word: str) -> str:
+    """Return the hint for a name that was not found and is not similar to a name of a model."""
+    try:
+        is_alias = Selector.parse(word).kind is SelectorKind.ALIAS
+    except BadInput:
+        is_alias = True
+    return "list the models: mreg list" if is_alias else f"for a version, name its model: NAME@{word}"
 
 
 def find(reader: Reader, reference: VersionRef) -> tuple[RegisteredModel, Selector | None]:

@@ -308,7 +308,8 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The model or version does not exist.
-            NotAllowed: The reference names no version, or the policy allows no overrides.
+            BadInput: The reference names no version.
+            NotAllowed: The policy allows no overrides.
             LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
             Conflict: The version is not in the stage that was seen.
             ApprovalMissing: The policy guards the stage of the version, and reserves moving it to others.
@@ -572,6 +573,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The version or target does not exist.
+            BadInput: The reference names no version.
             ApprovalMissing: The approval would not count: the policy names other approvers, or the person pushed the
                 version.
             NotAllowed: The version is archived, or is in the target already.
@@ -599,7 +601,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The version or target does not exist.
-            BadInput: The reason is empty.
+            BadInput: The reason is empty, or the reference names no version.
             ApprovalMissing: The policy names other approvers.
             NotAllowed: The version is archived, and never was in the stage or had the alias.
             LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
@@ -612,6 +614,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The version, the target or the decision does not exist.
+            BadInput: The reference names no version.
         """
 
     @abc.abstractmethod

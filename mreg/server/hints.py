@@ -16,7 +16,7 @@ _OPTIONS = (
     r"(?P<options>(?: --(?:at|direction|limit|metric|model|name|override|primary-metric|reason|remove|stage|to)"
     rf" {_VALUE}| --(?:force|withdraw|yes))*)"
 )
-_OPTION = re.compile(rf"(?<![\w-])--(?P<option>[a-z-]+)(?: (?P<value>(?!--){_VALUE}))?")
+_OPTION = re.compile(rf"(?<![\w-])--(?P<option>[a-z-]+)(?: (?P<value>(?!--|and\b){_VALUE}))?")
 _TARGET = r"(?P<model>[A-Za-z0-9][A-Za-z0-9._/-]*)(?:@(?P<selector>[^\s,;]+))?"
 
 
@@ -201,4 +201,4 @@ def _field(match: re.Match[str]) -> str:
     if option in MAPPINGS:
         name, _, item = value.partition("=")
         return f'{MAPPINGS[option]}: {{"{name}": {item if option == "metric" else json.dumps(item)}}}'
-    return f"{json.dumps(option)}: {json.dumps(value)}"
+    return f"{json.dumps(option)}: {json.dumps(value) if match['value'] else 'true'}"

@@ -72,7 +72,7 @@ def test_another_value_of_an_existing_metric_is_a_conflict(versions: LocalRegist
     with pytest.raises(mreg.Conflict) as caught:
         versions.evaluate("churn@2", {"auc": 0.97, "accuracy": 0.95})
     assert caught.value.message == "churn@2 already has accuracy 0.93"
-    assert caught.value.hint == 'to replace it, add --replace --reason "..."'
+    assert caught.value.hint == 'to replace it, add --replace and --reason "..."'
     assert caught.value.details["metrics"] == {"accuracy": 0.93}
     assert (versions.version("churn@2"), versions.history()) == before
 
@@ -82,7 +82,7 @@ def test_a_conflict_names_a_few_of_many_metrics(versions: LocalRegistry) -> None
     with pytest.raises(mreg.Conflict) as caught:
         versions.evaluate("churn@2", {f"m{number:03}": -1 for number in range(100)})
     assert caught.value.message == "churn@2 already has m000 0, m001 1, m002 2, m003 3, m004 4 and 95 more"
-    assert caught.value.hint == 'to replace them, add --replace --reason "..."'
+    assert caught.value.hint == 'to replace them, add --replace and --reason "..."'
 
 
 def test_a_value_is_replaced_with_a_reason(versions: LocalRegistry) -> None:

@@ -323,7 +323,7 @@ def test_metrics_are_added_after_the_upload(server: Served) -> None:
     assert done.headers["Warning"].isascii()
     refused = server.post(path, {"metrics": {"accuracy": 0.95}})
     assert (refused.status_code, refused.json()["code"], refused.json()["detail"], refused.json()["hint"]) == (
-        409, "conflict", "classifier@1 has accuracy 0.93 already", 'to replace it, add "replace": true and "reason": "..."',
+        409, "conflict", "classifier@1 already has accuracy 0.93", 'to replace it, add "replace": true and "reason": "..."',
     )  # fmt: skip
     assert server.post("/models/classifier/versions/1/approve", {}).status_code == 200
     done = server.post(path, {"metrics": {"accuracy": 0.95}, "replace": True, "reason": "wrong split"})

@@ -99,7 +99,7 @@ def _checks(checks: Sequence[PolicyCheck | PendingApproval], empty: str = "no ve
         for condition in _conditions(check.assessment) + _leaving(getattr(check, "leaving", None))
     ]
     columns = ("version", "target", *COLUMNS)
-    table = Table(columns=columns, rows=tuple(rows), wide=WIDE, empty=empty)
+    table = Table(columns=columns, rows=tuple(rows), shortened=("version",), wide=WIDE, empty=empty)
     return Rendering(tables=(table,), flat=table)
 
 
