@@ -73,6 +73,7 @@ LEVELS = {
         "server",
         "streams",
         "files",
+        "processes",
         "installation",
     },
     "server": {"errors", "domain", "results", "documents", "registry", "wire", "streams"},

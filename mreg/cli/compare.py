@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -76,15 +77,15 @@ def compare(
     from mreg.registry.compare import Tolerance, regressions
 
     if ci:
-        from mreg.cli.ci import check_step, write_comparison
+        from mreg.cli.ci import Report
 
-        check_step()
+        report = Report(run.output, os.environ)
     rules = [Tolerance.parse(text) for text in fail_on_regression or ()]
     comparison = run.registry.compare(*two_references(run, words))
     failed = regressions(comparison, rules)
     run.output.result(_chosen(comparison, metric or (), only_changed=only_changed))
     if ci:
-        write_comparison(comparison, failed=[regression.metric.name for regression in failed])
+        report.comparison(comparison, failed=[regression.metric.name for regression in failed])
     if failed:
         raise _failure(comparison, failed)
 

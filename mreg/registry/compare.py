@@ -102,7 +102,7 @@ def compare_versions(
             *_changes("data", first.data, second.data),
             *_file_changes(first_files, second_files),
             *_changes("source", _source(first), _source(second)),
-            *_changes("environment", first.source.environment, second.source.environment),
+            *_changes("environment", *_environments(first, second)),
         ),
         same_artifact=(first.artifact.kind, first.artifact.digest) == (second.artifact.kind, second.artifact.digest),
     )
@@ -177,6 +177,14 @@ def _file(entry: ManifestEntry | str | None, digits: int) -> str | None:
     if isinstance(entry, str):
         return "empty folder"
     return f"{entry.digest.value[:digits]} {entry.size} B{' executable' if entry.executable else ''}"
+
+
+def _environments(first: ModelVersion, second: ModelVersion) -> Iterable[Mapping[str, str]]:
+    """Return both environments; without ``source``, which older versions lack, unless both have it."""
+    both = (first.source.environment, second.source.environment)
+    if all("source" in environment for environment in both):
+        return both
+    return [{name: value for name, value in environment.items() if name != "source"} for environment in both]
 
 
 def _source(version: ModelVersion) -> Mapping[str, str]:

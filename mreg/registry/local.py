@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.session import Session
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
@@ -76,6 +77,7 @@ class LocalRegistry(Registry):
         include: Iterable[str] = (),
         exclude: Iterable[str] = (),
         follow_links: bool = False,
+        python: TrainingEnvironment | Place | None = None,
         progress: Progress = None,
     ) -> ModelVersion:
         from mreg.domain.metadata import VersionMetadata
@@ -107,6 +109,7 @@ class LocalRegistry(Registry):
             stage=stage,
             parent=parent,
             choice=Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links),
+            python=python,
             progress=progress,
         )
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
+    from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.session import Session
     from mreg.results.files import PushPlan
 
@@ -60,20 +61,23 @@ def push(
     stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
     choice: Choice = EVERYTHING,
+    python: TrainingEnvironment | str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelVersion:
     """See `mreg.Registry.push`."""
     from mreg.artifacts.format import detect
     from mreg.registry.capture import begin_capture
+    from mreg.registry.environments import training_environment
 
     place = os.fspath(path)
     artifact_name = check_artifact_name(_artifact_name(place))
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
+    training = training_environment(python, os.environ)
     folder = _content(session, place, choice)
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
     begin_storing(session)
-    with begin_capture(place) as capture:
+    with begin_capture(place, training=training) as capture:
         stored = session.artifacts().put(place, folder=folder, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()
     for note in capture.notes:

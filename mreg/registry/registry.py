@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mreg.domain.metrics import Direction
     from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
+    from mreg.registry.environments import TrainingEnvironment
     from mreg.results import Page
     from mreg.results.bundles import Exported, Imported
     from mreg.results.changes import Deletion, StageChange
@@ -103,6 +104,7 @@ class Registry(abc.ABC):
         include: Iterable[str] = (),
         exclude: Iterable[str] = (),
         follow_links: bool = False,
+        python: TrainingEnvironment | Place | None = None,
         progress: Progress = None,
     ) -> ModelVersion:
         """Store a file or folder as the next version of a model; a new model is registered.
@@ -127,12 +129,14 @@ class Registry(abc.ABC):
             exclude: Patterns of files of a folder that are left out, after the defaults and ``.mregignore`` in it. A
                 pattern with ``!`` in front takes back what an earlier one leaves out.
             follow_links: Push what the links in a folder point to, anywhere, instead of refusing links.
+            python: Interpreter or environment folder of the training, whose package versions are recorded (default: the
+                calling process). Its folders are read; it is not run.
             progress: Called with the bytes stored so far and the total.
 
         Raises:
-            NotFound: The file, folder or parent does not exist.
-            BadInput: The path is empty or is not a file or folder, a value is invalid, no name can be inferred, or
-                metadata is given both ways.
+            NotFound: The file, folder, parent or Python interpreter does not exist.
+            BadInput: The path is empty or is not a file or folder, a value is invalid, no name can be inferred,
+                metadata is given both ways, or ``python`` is not a Python environment.
             Conflict: The file or folder changed while it was read.
             GateFailed, ApprovalMissing, NotAllowed: The policy does not let a new version into the stage or alias.
             Unavailable: The file cannot be read, or the store cannot be written.
