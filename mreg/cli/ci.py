@@ -73,7 +73,7 @@ class Content:
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
 
     def variables(self) -> dict[str, str]:
-        """Return the outputs as variables: names such as ``MREG_PUSHED_REFERENCE``, values of one line."""
+        """Return the outputs as variables: names begin with ``MREG_`` and the step, values have one line."""
         return {f"MREG_{self.scope}_{name.upper()}": printable(value) for name, value in self.outputs.items()}
 
     def limited_summary(self) -> str:
