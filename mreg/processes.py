@@ -1,10 +1,11 @@
-"""Termination of processes that mreg started."""
+"""Programs that mreg starts: where they are found, and how they are ended."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,3 +25,38 @@ def end(process: subprocess.Popen[bytes], *, kill: bool) -> None:
             os.killpg(process.pid, signal.SIGKILL if kill else signal.SIGTERM)
         else:
             process.terminate()
+
+
+def search_path(environ: Mapping[str, str]) -> list[str]:
+    """Return the folders of PATH without relative ones, which would be searched in the current folder."""
+    return [folder for folder in environ.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(folder)]
+
+
+def find_program(name: str, environ: Mapping[str, str]) -> str:
+    """Return the path of a program in a folder of PATH, empty if there is none; see `search_path`."""
+    for folder in search_path(environ):
+        path = os.path.join(folder, f"{name}.exe" if os.name == "nt" else name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return ""
+
+
+def run(command: list[str], data: bytes, environ: Mapping[str, str], seconds: float) -> str:
+    """Run a program with data on its standard input; return why it failed, empty if it succeeded.
+
+    Args:
+        seconds: Time limit, after which the program is killed.
+    """
+    import subprocess
+
+    env = {**environ, "PATH": os.pathsep.join(search_path(environ))}
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, check=False, timeout=seconds, env=env)
+    except subprocess.TimeoutExpired:
+        return f"it took over {seconds:g} s"
+    except OSError as error:
+        return error.strerror or str(error)
+    if not done.returncode:
+        return ""
+    last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+    return f"exit code {done.returncode}" + "".join(f": {line[:500]}" for line in last)

@@ -51,7 +51,7 @@ FAILED = pytest.StashKey[bool]()
 
 SCRUBBED = (
     "MREG_", "_MREG", "_TYPER", "AWS_", "GIT_", "GITHUB_", "GITLAB_", "CI_", "CIRCLE", "BUILDKITE", "BUILD_", "JENKINS_",
-    "XDG_", "MLFLOW_", "WANDB_",
+    "AGENT_", "BITBUCKET_", "DRONE", "SYSTEM_", "TEAMCITY_", "TF_BUILD", "XDG_", "MLFLOW_", "WANDB_",
 )  # fmt: skip
 SCRUBBED_NAMES = (
     "CI", "VIRTUAL_ENV", "CONDA_PREFIX", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES",

@@ -312,3 +312,18 @@ def test_the_index_column_of_pandas_is_left_out() -> None:
 def test_the_reference_lists_the_quality_metrics_in_their_order() -> None:
     page = " ".join((Path(__file__).parents[1] / "docs/reference/metrics.md").read_text().split())
     assert f"comes last): {', '.join(QUALITY)}, 3. the only metric" in page
+
+
+def test_a_well_known_metric_is_found_by_each_spelling(command: Mreg, model_file: Path) -> None:
+    for value in (0.5, 0.6):
+        assert command("push", str(model_file), "--name", "m", "--f1-score", str(value)).code == 0
+    assert command("search", "metrics.f1-score > 0.55", "-q").out == "m@2\n"
+    assert command("search", "f1-score > 0.55 and metrics.'F1 Score' < 1", "-q").out == "m@2\n"
+    assert command("edit", "m", "--primary-metric", "F1-Score", "--direction", "f1-score=lower").err == ""
+    model = json.loads(command("show", "m", "--json").out)
+    assert (model["primary_metric"], model["directions"]) == ("f1_score", {"f1_score": "lower"})
+    compared = command("compare", "m", "1", "2", "--metric", "F1 score", "--fail-on-regression", "f1-score", "--json")
+    assert (compared.code, [metric["name"] for metric in json.loads(compared.out)["metrics"]]) == (3, ["f1_score"])
+    Path("policy.yaml").write_text("Staging:\n  gates: [f1-score >= production.f1-score - 0.05]\n")
+    assert command("promote", "m@1", "--to", "production").code == command("policy", "apply", "policy.yaml").code == 0
+    assert command("promote", "m@2", "--to", "staging").code == 0

@@ -24,6 +24,8 @@ SCHEMAS = {
     "github-issue-config": [ROOT / ".github/ISSUE_TEMPLATE/config.yml"],
     "dependabot": [ROOT / ".github/dependabot.yml"],
     "gitlab-ci": [ROOT / "examples/gitlab-ci.yml"],
+    "azure-pipelines": [ROOT / "examples/azure-pipelines.yml"],
+    "buildkite": [ROOT / "examples/buildkite.yml"],
     "compose-spec": [ROOT / "examples/compose.yaml"],
 }
 """The schemas that check-jsonschema carries, and the files that must conform to them."""

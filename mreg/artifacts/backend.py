@@ -74,6 +74,13 @@ class TemporaryFile(abc.ABC):
             Unavailable: The bytes cannot be written (disk full, permission denied).
         """
 
+    def finish(self) -> None:  # noqa: B027
+        """Close the file for writing, so that many finished files do not exceed the limit of open files.
+
+        Raises:
+            Unavailable: The bytes cannot be written.
+        """
+
     @abc.abstractmethod
     def discard(self) -> None:
         """Remove the file; idempotent."""

@@ -17,6 +17,7 @@ from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, has
 from mreg.artifacts.partial import Partial, partial, size_of
 from mreg.artifacts.placing import FolderPlace, is_folder, refuse_irreplaceable, taken
 from mreg.artifacts.records import PullRecords, folders_of
+from mreg.artifacts.replacing import Plan
 from mreg.artifacts.resuming import make_folder, missing_entries
 from mreg.artifacts.tree import Tree, names_below
 from mreg.domain.digest import Digest
@@ -34,6 +35,19 @@ Fetch = Callable[[Sequence[BlobRequest]], Generator[Iterator[Chunk]]]
 """Yields the unverified chunks of each blob in order; the caller must close the generator if it stops early."""
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file of a pull; the path of an empty folder ends in ``/``.
+
+    Attributes:
+        state: ``new``, ``unchanged`` (already there), ``replaced`` or ``removed`` (of an earlier pull).
+    """
+
+    path: str
+    size: int
+    state: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """The result of a pull.
@@ -42,11 +56,13 @@ class Received:
         unchanged: The destination already had the same content, so nothing was written.
         kept_bytes: Number of bytes reused from an interrupted pull.
         others: Other paths that remain in the folder; see `mreg.artifacts.replacing.Plan`.
+        files: The files of the pull, with their states before it, if it is a dry run or of a selection.
     """
 
     unchanged: bool = False
     kept_bytes: int = 0
     others: tuple[str, ...] = ()
+    files: tuple[PlannedFile, ...] = ()
 
 
 class Destination:
@@ -62,6 +78,7 @@ class Destination:
         advance: Called with the number of bytes that need not be fetched.
         records: Records of folders that earlier pulls created; with None, every file in a folder counts as the user's.
         protected: Returns an error if the files in the folder at the destination must not be replaced.
+        make_parents: Create missing parent folders.
     """
 
     def __init__(
@@ -74,6 +91,7 @@ class Destination:
         advance: Callable[[int], None] = lambda _count: None,
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
+        make_parents: bool = False,
     ) -> None:
         self._path = str(path)
         self._folder = os.path.dirname(self._path)
@@ -84,14 +102,24 @@ class Destination:
         self._keep = keep
         self._advance = advance
         self._place = FolderPlace(self._path, self._prefix, records, protected)
+        self._make_parents = make_parents
         self._kept = 0
+        self._there: set[str] = set()
 
-    def receive_file(self, digest: Digest, size: int, *, force: bool) -> Received:
-        """Write the file of a blob, verified."""
-        self._refuse_reserved(os.path.basename(self._path))
+    def receive_file(self, digest: Digest, size: int, *, force: bool, dry_run: bool = False) -> Received:
+        """Write the file of a blob, verified.
+
+        Args:
+            dry_run: Write nothing.
+        """
+        name = os.path.basename(self._path)
+        self._refuse_reserved(name)
         if self._is_unchanged(force=force, folder=False, is_same=lambda: self._same_file(self._path, digest, size)):
-            return Received(unchanged=True)
-        with self._translated(), self._partial(digest, size, _make_file) as made:
+            return Received(unchanged=True, files=(PlannedFile(name, size, "unchanged"),))
+        if dry_run:
+            state = "replaced" if os.path.lexists(self._path) else "new"
+            return Received(files=(PlannedFile(name, size, state),))
+        with self._translated(), self._parents(), self._partial(digest, size, _make_file) as made:
             descriptor = made.descriptor
             hashing, start = self._found(descriptor, size)
             fault = self._copy_one(digest, size, descriptor, hashing, start)
@@ -134,7 +162,15 @@ class Destination:
             self._give_name(made, path, force=force)
         return result
 
-    def receive_folder(self, digest: Digest, manifest: Manifest, *, force: bool) -> Received:
+    def receive_folder(
+        self,
+        digest: Digest,
+        manifest: Manifest,
+        *,
+        force: bool,
+        whole: Manifest | None = None,
+        dry_run: bool = False,
+    ) -> Received:
         """Write the folder of a manifest, every file verified.
 
         With `force`, files of the same name in an existing folder are replaced and other files of earlier pulls are
@@ -142,8 +178,17 @@ class Destination:
         Otherwise each file is replaced by one rename: a crash leaves some old and some new files, and repeating the
         pull completes them.
 
+        A selection is added to the files of an existing folder: no file is removed, and files with the same bytes are
+        not fetched. So is a whole artifact, if the folder has only files of it.
+
+        Args:
+            digest: Digest of the manifest.
+            whole: The manifest of the artifact, if `manifest` is a selection of it.
+            dry_run: Write nothing.
+
         Raises:
-            AlreadyExists: The folder has conflicting files, listed in the message; or `force` is False.
+            AlreadyExists: The folder has conflicting files, listed in the message; or files of other content, and
+                `force` is False.
             BadInput: The folder must not be replaced.
             Conflict: The folder was changed during the pull.
         """
@@ -151,21 +196,64 @@ class Destination:
         self._refuse_reserved(os.path.basename(self._path), *paths)
         for path in paths:
             check_encodable(path)
-        if self._is_unchanged(force=force, folder=True, is_same=lambda: self._same_folder(manifest)):
-            return Received(unchanged=True)
+        selected = manifest
+        if whole is None and not force and self._has_only(manifest):
+            whole = manifest
+        same = (lambda: False) if whole is not None else (lambda: self._same_folder(manifest))
+        if self._is_unchanged(force=force, folder=True, adds=whole is not None, is_same=same):
+            return Received(unchanged=True, files=_planned(selected, None))
+        plan = None
         if is_folder(self._path) and os.listdir(self._path):
             with self._translated():
-                self._place.refuse_conflicts(manifest)  # before anything is fetched
-        with self._translated(), self._partial(digest, manifest.size, make_folder) as made:
+                if whole is not None:
+                    manifest = self._missing_here(manifest)
+                    if not (manifest.entries or manifest.folders):
+                        return Received(unchanged=True, files=_planned(selected, None))
+                plan = self._place.look(manifest, whole, force=force, dry_run=dry_run)  # before anything is fetched
+        files = _planned(selected, manifest, plan)
+        if dry_run:
+            return Received(files=files, others=plan.others if plan else ())
+        self._advance(selected.size - manifest.size)
+        with self._translated(), self._parents(), self._partial(digest, manifest.size, make_folder) as made:
             with Tree(made.path, made.descriptor) as tree:
                 self._receive_entries(made.path, tree, missing_entries(tree, manifest, self._found_already))
                 for folder in manifest.folders:
                     tree.make_folder(folder)
                 tree.settle_folders(folders_of(manifest))
                 sync_all(made.descriptor)
-                others = self._place.put(made.path, tree, manifest, force=force)
+                others = self._place.put(made.path, tree, manifest, whole, force=force)
             self._keep_name()
-        return Received(kept_bytes=self._kept, others=others)
+        return Received(kept_bytes=self._kept, others=others, files=files)
+
+    def _has_only(self, manifest: Manifest) -> bool:
+        """Return whether the destination is a folder with some files of a manifest and no others."""
+        if not is_folder(self._path):
+            return False
+        with self._translated(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            there, own = names_below(self._path), {entry.path: entry for entry in manifest.entries}
+            return bool(there) and there <= own.keys() and all(self._has(own[path]) for path in there)
+        return False
+
+    def _has(self, entry: ManifestEntry) -> bool:
+        """Return whether the destination has a file of a manifest with the same bytes, and not by a link."""
+        if entry.path in self._there:
+            return True
+        path = os.path.join(self._path, entry.path)
+        folders = entry.path.split("/")[:-1]
+        if not all(is_folder(os.path.join(self._path, *folders[:depth])) for depth in range(1, len(folders) + 1)):
+            return False
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if self._same_file(path, entry.digest, entry.size, entry.executable):
+                self._there.add(entry.path)  # a large folder is hashed once
+                return True
+        return False
+
+    def _missing_here(self, manifest: Manifest) -> Manifest:
+        """Return the files and empty folders of a manifest that the destination does not have with the same bytes."""
+        return Manifest(
+            tuple(entry for entry in manifest.entries if not self._has(entry)),
+            tuple(folder for folder in manifest.folders if not is_folder(os.path.join(self._path, folder))),
+        )
 
     def _receive_entries(self, root: str, tree: Tree, entries: Sequence[ManifestEntry]) -> None:
         with closing(self._fetch([BlobRequest(entry.digest, entry.size) for entry in entries])) as blobs:
@@ -232,22 +320,24 @@ class Destination:
                     hint="pull it on another system",
                 )
 
-    def _is_unchanged(self, *, force: bool, folder: bool, is_same: Callable[[], bool]) -> bool:
+    def _is_unchanged(self, *, force: bool, folder: bool, is_same: Callable[[], bool], adds: bool = False) -> bool:
         """Return whether the destination already has the wanted content.
 
         Args:
             folder: A folder is pulled.
+            adds: Its files are added to those of an existing folder.
 
         Raises:
             AlreadyExists: The destination has other content and `force` is False.
             BadInput: The destination is of a kind that is never replaced.
             NotFound: The parent folder does not exist.
         """
-        if not os.path.isdir(self._folder):
-            what = "is not a folder" if os.path.lexists(self._folder) else "does not exist"
-            raise NotFound(
-                f"the folder {quoted(self._folder)} {what}", hint=f"mkdir -p {shell_word(self._folder)}", kind="folder"
-            )
+        missing = self._missing_parents() if self._make_parents else []
+        parent = os.path.dirname(missing[-1]) if missing else self._folder
+        if not os.path.isdir(parent):
+            what = "is not a folder" if os.path.lexists(parent) else "does not exist"
+            hint = "name another destination" if os.path.lexists(parent) else f"mkdir -p {shell_word(parent)}"
+            raise NotFound(f"the folder {quoted(parent)} {what}", hint=hint, kind="folder")
         if not os.path.lexists(self._path):
             return False
         refuse_irreplaceable(self._path, folder=folder or not force)
@@ -260,9 +350,36 @@ class Destination:
             if empty:
                 return False
             self._place.refuse(force=force)
+            if adds:
+                return False
         if not force or (folder and not is_folder(self._path)):
             raise taken(self._path, folder=folder)
         return False
+
+    def _missing_parents(self) -> list[str]:
+        """Return the parent folders that do not exist, innermost first."""
+        missing, folder = [], self._folder
+        while not os.path.lexists(folder) and folder != os.path.dirname(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        return missing
+
+    @contextlib.contextmanager
+    def _parents(self) -> Iterator[None]:
+        """Create the missing parent folders durably, and remove them again if the body raises."""
+        made: list[str] = []
+        try:
+            for folder in reversed(self._missing_parents()):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder)
+                    made.append(folder)
+                sync_folder(os.path.dirname(folder))
+            yield
+        except BaseException:
+            for folder in reversed(made):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+            raise
 
     def _give_name(self, made: Partial, path: str = "", *, force: bool) -> None:
         """Rename a complete file to the destination, durably.
@@ -347,6 +464,29 @@ class Destination:
                 f"cannot write {quoted(self._path)}: {error.strerror or error}",
                 hint="fix its permissions or free some space, or name another destination",
             ) from error
+
+
+def _planned(selected: Manifest, missing: Manifest | None, plan: Plan | None = None) -> tuple[PlannedFile, ...]:
+    """Return the files of a pull with their states.
+
+    Args:
+        missing: The files that are written (default: none).
+        plan: Plan of a merge into an existing folder.
+    """
+    written = {entry.path for entry in missing.entries} if missing else set()
+    replaced = plan.replaced if plan else {}
+    files = [
+        PlannedFile(
+            entry.path,
+            entry.size,
+            "unchanged" if entry.path not in written else "replaced" if entry.path in replaced else "new",
+        )
+        for entry in selected.entries
+    ]
+    made = set(missing.folders) if missing else set()
+    files += [PlannedFile(f"{path}/", 0, "new" if path in made else "unchanged") for path in selected.folders]
+    removed = plan.removed if plan else {}
+    return (*files, *(PlannedFile(path, found.st_size, "removed") for path, found in removed.items()))
 
 
 def _nothing() -> Generator[Iterator[Chunk]]:

@@ -75,6 +75,10 @@ class LocalStagedBlob(StagedBlob):
     def put_if_absent(self, key: str) -> bool:
         return self.backend.put_staged(key, self)
 
+    def finish(self) -> None:
+        with self.backend.translated("write"):
+            self.close(durable=True)
+
     def close(self, *, durable: bool) -> None:
         """Close the file, flushed to disk if `durable`."""
         if self.descriptor >= 0:

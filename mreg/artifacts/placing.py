@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from mreg.artifacts.partial import remove
 from mreg.artifacts.records import PullRecord, PullRecords, folders_of, record_of
-from mreg.artifacts.replacing import Merge, Plan, holds_only, kind_of, make_plan
+from mreg.artifacts.replacing import Merge, Plan, holds_only, kind_of, listed, make_plan
 from mreg.artifacts.tree import Tree
 from mreg.domain.manifest import Manifest
 from mreg.domain.text import quoted
@@ -50,42 +50,92 @@ class FolderPlace:
         if error is not None:
             raise error if force else AlreadyExists(error.message, hint=error.hint)
 
-    def refuse_conflicts(self, manifest: Manifest) -> None:
-        """Refuse a folder with conflicting files.
+    def look(self, manifest: Manifest, whole: Manifest | None, *, force: bool, dry_run: bool) -> Plan:
+        """Return the plan for a folder with files, without changing it; see `put` for the arguments.
+
+        Args:
+            dry_run: Do not lock the folder, which would create a file in the user's data folder.
 
         Raises:
             AlreadyExists: There are conflicts, listed in the message.
         """
-        with self._planned(manifest) as (_, _, plan):
-            plan.refuse_conflicts(self._path)
+        with self._planned(manifest, whole, lock=not dry_run) as (_, record, plan):
+            self._refuse(plan, record, whole, force=force)
+            return plan
 
-    def put(self, path: str, staged: Tree, manifest: Manifest, *, force: bool) -> tuple[str, ...]:
-        """Move a complete folder, or its files, to the destination; return the other paths that remain there."""
+    def _refuse(self, plan: Plan, record: PullRecord, whole: Manifest | None, *, force: bool) -> None:
+        """Refuse a plan with conflicts or, without `force`, one that replaces files or mixes versions.
+
+        Raises:
+            AlreadyExists: The message lists the files.
+        """
+        if not force and plan.replaced:
+            files = listed([quoted(path) for path in plan.replaced])
+            raise AlreadyExists(
+                f"files in {quoted(self._path)} have other content: {files}",
+                hint="add --force to replace them, or name another destination",
+            )
+        plan.refuse_conflicts(self._path)
+        if force or whole is None:
+            return
+        own = {entry.path: entry.digest.value for entry in whole.entries}
+        foreign = [quoted(path) for path, digests in record.files.items() if own.get(path) not in digests]
+        if foreign:
+            raise AlreadyExists(
+                f"{quoted(self._path)} has files of another version: {listed(foreign)}",
+                hint="name another destination, or add --force to mix them",
+            )
+
+    def put(
+        self, path: str, staged: Tree, manifest: Manifest, whole: Manifest | None, *, force: bool
+    ) -> tuple[str, ...]:
+        """Move a complete folder, or its files, to the destination; return the other paths that remain there.
+
+        Args:
+            whole: The manifest of the artifact, if a selection of it is added to the files of an existing folder.
+        """
         if not is_folder(self._path) or not (os.listdir(self._path) or self._protected()):
             self._rename_folder(path, staged.identity.st_ino, record_of(manifest), force=force)
             return ()
-        if not force and os.listdir(self._path):
+        if whole is None and not force and os.listdir(self._path):
             raise taken(self._path, folder=True)
-        with self._planned(manifest) as (target, record, plan):
-            plan.refuse_conflicts(self._path)
-            if record and not plan.others:
+        with self._planned(manifest, whole) as (target, record, plan):
+            self._refuse(plan, record, whole, force=force)
+            if whole is not None:
+                self._add(path, staged, target, plan, manifest, record)
+            elif record and not plan.others:
                 self._exchange_folder(path, staged, target, plan, manifest)
             else:
                 self._merge(path, staged, target, plan, manifest, record)
+            if whole is not None or not record or plan.others:
                 target.settle_folders(folders_of(manifest))
                 sync_all(self._path)
         return plan.others
 
     @contextlib.contextmanager
-    def _planned(self, manifest: Manifest) -> Iterator[tuple[Tree, PullRecord, Plan]]:
+    def _planned(
+        self, manifest: Manifest, whole: Manifest | None, *, lock: bool = True
+    ) -> Iterator[tuple[Tree, PullRecord, Plan]]:
         """Yield the folder at the path, its record and the plan for it; locked against other pulls with records."""
         with (
-            self._records.locked(self._path) if self._records else contextlib.nullcontext(),
+            self._records.locked(self._path) if self._records and lock else contextlib.nullcontext(),
             opened_folder(self._path, follow=False) as descriptor,
             Tree(self._path, descriptor) as tree,
         ):
             record = self._records.find(self._path, tree.identity.st_ino) if self._records else PullRecord()
-            yield tree, record, make_plan(tree, manifest, record)
+            yield tree, record, make_plan(tree, manifest, record, whole=whole)
+
+    def _add(self, path: str, staged: Tree, target: Tree, plan: Plan, manifest: Manifest, record: PullRecord) -> None:
+        """Merge a selection of files; the record keeps the files of earlier pulls."""
+        inode, made = target.identity.st_ino, record_of(manifest)
+        self._record(inode, record.also(record_of(manifest, frozenset())))
+        try:
+            folders = Merge(staged, target, path=self._path, source=path).run(plan, manifest, PullRecord())
+        except BaseException:
+            self._record(inode, record)
+            raise
+        kept = PullRecord(files={**record.files, **made.files}, folders=record.folders | folders)
+        self._record(inode, kept)
 
     def _merge(self, path: str, staged: Tree, target: Tree, plan: Plan, manifest: Manifest, record: PullRecord) -> None:
         inode, made = target.identity.st_ino, record_of(manifest)

@@ -76,11 +76,13 @@ def listed(texts: Sequence[str]) -> str:
     return "; ".join(texts[:LISTED]) + more
 
 
-def make_plan(tree: Tree, manifest: Manifest, record: PullRecord) -> Plan:
+def make_plan(tree: Tree, manifest: Manifest, record: PullRecord, *, whole: Manifest | None = None) -> Plan:
     """Return the plan for a merge into a folder, without changing it.
 
     Args:
         record: The files and folders of earlier pulls.
+        whole: The manifest of the artifact, if the merge adds a selection of it: no file is removed (default: the merge
+            removes the files of earlier pulls that the artifact does not have).
 
     Raises:
         OSError: A file that the merge changes cannot be read.
@@ -88,7 +90,7 @@ def make_plan(tree: Tree, manifest: Manifest, record: PullRecord) -> Plan:
     wanted, folders = {entry.path for entry in manifest.entries}, folders_of(manifest)
     conflicts: list[str] = []
     removed: dict[str, os.stat_result] = {}
-    for path, digests in record.files.items():
+    for path, digests in record.files.items() if whole is None else ():
         found = tree.find(path) if path not in wanted else None
         if found is None:
             continue
@@ -112,6 +114,8 @@ def make_plan(tree: Tree, manifest: Manifest, record: PullRecord) -> Plan:
             replaced[path] = found
         elif kind != stat.S_IFDIR or not _becomes_empty(tree, path, removed, record):
             conflicts.append(f"{quoted(path)}: expected a file, got {kind_of(kind)}")
+    if whole is not None:
+        wanted, folders = {entry.path for entry in whole.entries}, folders_of(whole)
     others, seen = _others(tree, wanted | removed.keys(), folders | record.folders)
     return Plan(
         conflicts=tuple(conflicts),

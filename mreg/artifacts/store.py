@@ -21,6 +21,7 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound
 if TYPE_CHECKING:
     from mreg.artifacts.cache import BlobCache
     from mreg.artifacts.destination import Received
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
@@ -106,6 +107,21 @@ class ArtifactStore:
         from mreg.artifacts.stream_upload import StreamUpload
 
         with self._explaining(), StreamUpload(self._backend, size) as incoming:
+            yield incoming
+
+    @contextmanager
+    def open_folder_upload(self, size: int = 0) -> Iterator[FolderUpload]:
+        """Yield an upload for a folder that arrives as a stream; see `mreg.artifacts.folder_upload.FolderUpload`.
+
+        Args:
+            size: Expected total size in bytes (default: unknown).
+
+        Raises:
+            Unavailable: The store has too little free space, or cannot be written.
+        """
+        from mreg.artifacts.folder_upload import FolderUpload
+
+        with self._explaining(), FolderUpload(self._backend, size) as incoming:
             yield incoming
 
     def probing(self) -> Iterator[Step]:
@@ -317,15 +333,21 @@ class ArtifactStore:
         destination: Path,
         *,
         force: bool = False,
+        select: Callable[[Manifest], Manifest] | None = None,
+        dry_run: bool = False,
         progress: Progress | None = None,
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
     ) -> Received:
         """Write an artifact to a destination, verified; see `Destination` for the arguments and for `force`.
 
+        Args:
+            select: Returns the part of a folder to write (default: all of it).
+            dry_run: Write nothing, and return the files of the pull.
+
         Raises:
             AlreadyExists: The destination has other content, or files in it conflict with those of the artifact.
-            NotFound: The parent folder of the destination does not exist.
+            NotFound: A parent of the destination is not a folder.
             BadInput: The destination overlaps the store, or must not be replaced.
             Conflict: The folder at the destination was changed during the pull.
             Corrupt: A blob is missing or damaged.
@@ -335,6 +357,12 @@ class ArtifactStore:
         from mreg.artifacts.progress import progress_callback
 
         self.refuse_overlap(destination)
+        manifest = whole = None
+        if kind is ArtifactKind.FOLDER:
+            manifest = self.manifest(digest)
+            if select is not None:
+                whole, manifest = manifest, select(manifest)
+                size, digest = manifest.size, digest_of(manifest.canonical())
         advance = progress_callback(progress, size)
         target = Destination(
             destination,
@@ -344,12 +372,13 @@ class ArtifactStore:
             advance=advance,
             records=records,
             protected=protected,
+            make_parents=True,
         )
         with self._explaining():
-            if kind is ArtifactKind.FILE:
-                received = target.receive_file(digest, size, force=force)
+            if manifest is None:
+                received = target.receive_file(digest, size, force=force, dry_run=dry_run)
             else:
-                received = target.receive_folder(digest, self.manifest(digest), force=force)
+                received = target.receive_folder(digest, manifest, whole=whole, force=force, dry_run=dry_run)
         if self._cache is not None:
             self._cache.trim()
         return received

@@ -171,13 +171,14 @@ class Upload:
             kept_bytes=kept_bytes,
         )
 
-    def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
-        """Store the files of a folder durably; each is named by the hex digits of its digest."""
+    def put_blobs(self, folder: str, advance: Callable[[int], None]) -> int:
+        """Store the files of a folder durably, each named by the hex digits of its digest; return how many are new."""
         files = [source_file(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
-        digests, _, _ = self._put_files(files, advance)
+        digests, new, _ = self._put_files(files, advance)
         for path, digest in digests.items():
             if digest.value != os.path.basename(path):
                 raise damaged(Digest.sha256(os.path.basename(path)))
+        return new
 
     def _put_files(self, files: list[SourceFile], advance: Callable[[int], None]) -> tuple[dict[str, Digest], int, int]:
         """Store files; return the digests by name, the number of new blobs and the number of reused bytes.

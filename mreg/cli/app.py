@@ -29,6 +29,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
     "Everyday": {
         "push": ("push", "push", "Upload a file or folder as a new version."),
         "pull": ("pull", "pull", "Download the artifact of a version and verify it."),
+        "files": ("files", "files", "List the files of a version."),
         "list": ("models", "list_models", "List all models with their latest versions."),
         "show": ("show", "show", "Show a model with its versions, or one version."),
         "search": ("models", "search", "Find versions by metrics, tags and other fields."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -76,15 +77,15 @@ def compare(
     from mreg.registry.compare import Tolerance, regressions
 
     if ci:
-        from mreg.cli.ci import check_step, write_comparison
+        from mreg.cli.ci import Report
 
-        check_step()
+        report = Report(run.output, os.environ)
     rules = [Tolerance.parse(text) for text in fail_on_regression or ()]
     comparison = run.registry.compare(*two_references(run, words))
     failed = regressions(comparison, rules)
     run.output.result(_chosen(comparison, metric or (), only_changed=only_changed))
     if ci:
-        write_comparison(comparison, failed=[regression.metric.name for regression in failed])
+        report.comparison(comparison, failed=[regression.metric.name for regression in failed])
     if failed:
         raise _failure(comparison, failed)
 
@@ -98,7 +99,10 @@ def _chosen(comparison: Comparison, names: Sequence[str], *, only_changed: bool)
     Raises:
         NotFound: Neither version has a metric.
     """
+    from mreg.domain.metrics import known_metric
+
     known = [metric.name for metric in comparison.metrics]
+    names = [known_metric(name) for name in names]
     for name in names:
         if name not in known:
             from mreg.domain.text import quoted

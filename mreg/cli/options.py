@@ -118,13 +118,14 @@ Exclude = Annotated[
         rich_help_panel=FILES,
     ),
 ]
+Ci = Annotated[
+    bool,
+    typer.Option("--ci", help="Write outputs and a summary for the CI platform.", rich_help_panel="Output"),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
 Override = Annotated[
     str,
     typer.Option("--override", metavar="REASON", help="Override the policy, if it allows overrides (audited)."),
-]
-Ci = Annotated[
-    bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")]
 StageOption = Annotated[

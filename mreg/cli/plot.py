@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg import streams
+from mreg.domain.metrics import known_metric
 from mreg.domain.text import nearest, printable, quoted
 from mreg.errors import BadInput, NotFound, Unavailable
 
@@ -41,7 +42,7 @@ def trend(found: ModelVersions | ModelVersion, metric: str | None) -> Trend:
     if versions is None:
         raise BadInput("a trend is of a model, not of one version", hint="mreg show NAME --plot METRIC")
     model: ModelVersions = found  # type: ignore[assignment]
-    name = metric or model.metric
+    name = known_metric(metric) if metric else model.metric
     ordered = sorted(versions, key=lambda version: version.version)
     points = [(version.version, version.metrics[name]) for version in ordered if name in version.metrics]
     if not points:

@@ -194,9 +194,8 @@ def add_profile(
 
     file = add(name, values, config=run.config, check=check)
     for reason in filter(None, reasons):
-        run.output.warn(
-            f"the profile was added, but the bucket could not be tried: {reason}; try it: mreg profile check {name}"
-        )
+        run.output.warn(f"the profile was added, but its bucket could not be tried: {reason}")
+        run.output.warn(f"once the bucket can be reached, try it: mreg profile check {name}")
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
     run.output.result(run.load_profile(name, alone=True))
 

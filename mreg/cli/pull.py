@@ -9,6 +9,7 @@ import typer
 from mreg import streams
 from mreg.cli.completion import complete_words
 from mreg.cli.invocation import invocation_of
+from mreg.cli.options import Exclude, Include
 from mreg.cli.references import reference_and_destination
 from mreg.errors import BadInput
 
@@ -28,6 +29,9 @@ def pull(
         bool, typer.Option("--stdout", help="Write an artifact that is one file to standard output.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files of the same name.")] = False,
+    include: Include = None,
+    exclude: Exclude = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files, and write nothing.")] = False,
 ) -> None:
     """Download the artifact of a version and verify it.
 
@@ -37,17 +41,29 @@ def pull(
     replaces files of the same name and removes unchanged files of earlier pulls; other files stay. A folder never
     replaces a file, a link, the current folder, the home folder, a repository or a registry.
 
+    A DEST that ends in / is a folder: a file is written into it under its own name. Missing folders are created.
+
+    --include and --exclude select files of a folder by patterns in the syntax of .gitignore. Only these are
+    transferred, and keep their paths: mreg pull churn@3 --include config.json writes NAME/config.json, NAME being the
+    name of the artifact. They are added to an existing folder, and no file is removed.
+
     Examples:
       mreg pull churn@production
       mreg pull churn@3 models/churn.pkl --force
       mreg pull churn 3 models/churn.pkl
       mreg pull churn@champion --stdout | sha256sum
+      mreg pull churn@3 models/
+      mreg pull churn@3 --include config.json --include '*.safetensors'
+      mreg pull churn@3 --include config.json --stdout | jq .
+      mreg pull churn@3 models/churn --dry-run
     """
     run = invocation_of(ctx)
     reference, destination = reference_and_destination(run, words)
     if to_stdout:
         if destination is not None:
             raise BadInput("--stdout and a destination exclude each other", hint="give one of them")
+        if dry_run:
+            raise BadInput("--stdout and --dry-run exclude each other", hint="give one of them")
         if streams.is_closed("stdout"):
             raise BadInput("standard output is closed")
         if streams.is_terminal("stdout"):
@@ -55,8 +71,16 @@ def pull(
                 "the bytes of a model are not for a terminal",
                 hint=f"send them on: mreg pull {reference} --stdout | ..., or name a file: mreg pull {reference} DEST",
             )
-        run.registry.stream(reference, streams.raw_output())
+        run.registry.stream(reference, streams.raw_output(), include=include or (), exclude=exclude or ())
         return
     with run.output.progress("pull") as progress:
-        pulled = run.registry.pull(reference, destination, force=force, progress=progress)
+        pulled = run.registry.pull(
+            reference,
+            destination,
+            include=include or (),
+            exclude=exclude or (),
+            force=force,
+            dry_run=dry_run,
+            progress=progress,
+        )
     run.output.result(pulled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -118,6 +119,15 @@ def push(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the files with their sizes; push nothing.", rich_help_panel="Output")
     ] = False,
+    python: Annotated[
+        str | None,
+        typer.Option(
+            "--python",
+            metavar="PATH",
+            help="Interpreter or environment of the training (default: the active one).",
+            rich_help_panel=METADATA,
+        ),
+    ] = None,
     ci: Ci = False,
 ) -> None:
     """Upload a file or folder as a new version.
@@ -127,6 +137,8 @@ def push(
 
     Of a folder, .git, __pycache__, .venv, files of mreg and the like are left out, and what .mregignore in the folder
     and --exclude name. With --include, only files that match it are pushed.
+    The versions of Python and of known frameworks are recorded, from the active virtual or conda environment, or from
+    --python. Without either they are those of the environment in which mreg is installed.
 
     Examples:
       mreg push model.pkl --accuracy 0.95
@@ -134,6 +146,7 @@ def push(
       mreg push checkpoints/final --name llm --metric perplexity=7.2
       mreg push checkpoints/final --exclude 'optimizer.*' --dry-run
       mreg push hub/models--org--bert/snapshots/1a2b3c -n bert --follow-links
+      mreg push model.pkl --python .venv/bin/python
       mreg push model.pkl --parent base@2 --data train=s3://lake/churn/2026-03
     """
     from mreg.cli.views.models import pushed
@@ -141,9 +154,11 @@ def push(
 
     run = invocation_of(ctx)
     if ci and not dry_run:
-        from mreg.cli.ci import check_step, write_push
+        from mreg.cli.ci import Report
 
-        check_step()
+        report = Report(run.output, os.environ)
+    from mreg.registry.environments import active_environment
+
     known = {
         "accuracy": accuracy,
         "f1_score": f1_score,
@@ -180,11 +195,12 @@ def push(
             include=include or (),
             exclude=exclude or (),
             follow_links=follow_links,
+            python=active_environment(os.environ, run.output.note) if python is None else python,
             progress=progress,
         )
     run.output.result(version, pushed)
     if ci:
-        write_push(version)
+        report.push(version)
 
 
 def all_metrics(

@@ -15,6 +15,7 @@ COMMANDS = {
             "push": "add upload save commit put store publish",
             "pull": "get download fetch checkout clone",
             "list": "ls models",
+            "files": "contents content manifest ls-files",
             "show": "info view describe inspect cat",
             "list, or mreg show NAME": "status",
             "search": "find query grep filter select",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -28,6 +29,12 @@ class Items(tuple[str, ...]):
     """A list in a cell. A terminal shows as many items as fit on one line."""
 
 
+class Link(str):
+    """An address in a cell: a link in Markdown if it is an http or https address, and text elsewhere."""
+
+    __slots__ = ()
+
+
 Cell = str | int | float | bool | datetime | Size | Items | None
 
 
@@ -50,6 +57,11 @@ Row = tuple[Cell | Toned, ...]
 def stage_cell(stage: ModelStage) -> Toned:
     """Return the name of a stage in its tone."""
     return Toned(stage.value, STAGE_TONES.get(stage.value, ""))
+
+
+def data_cell(address: str) -> Link | str:
+    """Return the address of data as a link, unless a digest follows it."""
+    return address if "@sha256:" in address else Link(address)
 
 
 def verdict_cell(*, passed: bool) -> Toned:
@@ -226,8 +238,7 @@ def markdown(rendering: Rendering) -> str:
         lines.append("| " + " | ".join(markdown_cell(name) for name in names) + " |")
         lines.append("|" + "|".join("---:" if column.startswith(">") else "---" for column in table.columns) + "|")
         lines += [
-            "| " + " | ".join(markdown_cell(short(cell, UTC, seconds=table.facts)) for cell in row) + " |"
-            for row in table.for_people()
+            "| " + " | ".join(_markdown(cell, seconds=table.facts) for cell in row) + " |" for row in table.for_people()
         ]
         lines.append("")
     if rendering.summary:
@@ -238,6 +249,33 @@ def markdown(rendering: Rendering) -> str:
 _MARKDOWN = str.maketrans(
     {char: f"\\{char}" for char in "\\`*_{}[]|~#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;"}
 )
+
+
+_ADDRESS = re.compile(r"https?://[a-z0-9][a-z0-9.-]{0,252}(?::[0-9]{1,5})?(?=[/?#]|\Z)", re.IGNORECASE)
+"""Scheme and host of an address that becomes a link; a user before the host would hide the host."""
+
+_KEPT = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/?#%=+,:;&")
+"""Characters of the rest of an address that a link keeps; the others are percent-encoded."""
+
+
+def _markdown(cell: Cell | Toned, *, seconds: bool) -> str:
+    return markdown_link(cell) if isinstance(cell, Link) else markdown_cell(short(cell, UTC, seconds=seconds))
+
+
+def markdown_link(address: str) -> str:
+    """Return a Markdown link to an http or https address, otherwise the text of `markdown_cell`.
+
+    The target cannot end the link or begin other markup: it is in angle brackets, and has only characters that are
+    neither markup nor special in a table.
+    """
+    match = _ADDRESS.match(address)
+    if not match:
+        return markdown_cell(address)
+    rest = "".join(
+        char if char in _KEPT else "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "replace"))
+        for char in address[match.end() :]
+    )
+    return f"[{markdown_cell(address)}](<{match[0]}{rest.replace('&', '&amp;')}>)"
 
 
 def markdown_cell(text: str) -> str:

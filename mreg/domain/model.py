@@ -100,11 +100,12 @@ class Source:
 
     Attributes:
         git_commit: Full hash of HEAD.
-        git_branch: Branch of HEAD; empty if HEAD is detached.
+        git_branch: Branch of HEAD; if HEAD is detached, the branch that a CI run names, empty outside CI.
         git_remote: URL of the remote without user and password.
         git_dirty: Whether tracked files were modified; None if unknown or outside a repository.
         run_url: URL of the CI run.
-        environment: Versions of Python and of known frameworks, by name.
+        environment: Versions of Python and of known frameworks, by name, with ``platform`` and, as ``source``, the
+            environment that was read.
     """
 
     git_commit: str = ""

@@ -7,34 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from mreg.domain.model import Source
-from mreg.registry.git import find_repository, head, remote, without_secrets
+from mreg.registry.ci_runs import ACTORS, checkout_of, run_of
+from mreg.registry.environments import PROCESS, TrainingEnvironment, versions
+from mreg.registry.git import find_repository, head, remote
 from mreg.registry.git_changes import DirtyCheck
 from mreg.registry.git_config import user_settings
-from mreg.registry.small_file import read_small_text
-
-FRAMEWORKS = frozenset(
-    "accelerate catboost diffusers fastai flax gluonts jax joblib keras lightgbm mlflow numpy onnx onnxruntime pandas "
-    "peft prophet pytorch-lightning lightning safetensors scikit-learn scipy sentence-transformers skops spacy "
-    "statsmodels tensorflow timm tokenizers torch torchvision transformers vllm xgboost".split()
-)
-"""Packages whose version is recorded, by normalised name."""
-
-_CI = (
-    ("GITHUB_RUN_ID", "github:{GITHUB_RUN_ID}", "{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"),
-    ("CI_PIPELINE_ID", "gitlab:{CI_PIPELINE_ID}", "{CI_PIPELINE_URL}"),
-    ("BUILDKITE_BUILD_ID", "buildkite:{BUILDKITE_BUILD_ID}", "{BUILDKITE_BUILD_URL}"),
-    ("CIRCLE_WORKFLOW_ID", "circleci:{CIRCLE_WORKFLOW_ID}", "{CIRCLE_BUILD_URL}"),
-    ("BUILD_TAG", "jenkins:{BUILD_TAG}", "{BUILD_URL}"),
-)
-"""For each CI system: the variable that identifies it, the run id and the URL of the run, from documented variables."""
-
-_CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR", "CIRCLE_USERNAME", "BUILD_USER_ID")
 
 
 class Capture:
@@ -44,12 +25,16 @@ class Capture:
         notes: Notes for the user about missing facts.
     """
 
-    def __init__(self, folder: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: str, environ: Mapping[str, str], training: TrainingEnvironment) -> None:
         self.notes: list[str] = []
         self._environ = environ
+        self._training = training
         self._repository = find_repository(folder, self.notes.append)
         self._commit, self._branch = head(self._repository) if self._repository else ("", "")
         self._dirty = DirtyCheck(self._repository, self._commit, environ) if self._repository else None
+        if self._repository and not self._branch:  # CI checks out a commit, so HEAD is detached
+            commit, self._branch = checkout_of(environ)
+            self._commit = self._commit or commit
 
     def __enter__(self) -> Capture:
         return self
@@ -60,7 +45,7 @@ class Capture:
 
     def result(self) -> tuple[Source, str]:
         """Return the source of the version and the id of the CI run (empty outside CI)."""
-        run_id, run_url = ci_run(self._environ)
+        run_id, run_url = run_of(self._environ)
         dirty = self._dirty.result() if self._dirty else None
         if self._dirty and self._dirty.note:
             self.notes.append(self._dirty.note)
@@ -70,14 +55,16 @@ class Capture:
                 git_branch=_line(self._branch),
                 git_remote=_line(remote(self._repository)) if self._repository else "",
                 git_dirty=dirty,
-                run_url=run_url,
-                environment=MappingProxyType(environment(self._environ)),
+                run_url=_line(run_url),
+                environment=MappingProxyType(versions(self._training)),
             ),
-            run_id,
+            _line(run_id),
         )
 
 
-def begin_capture(path: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Capture:
+def begin_capture(
+    path: str | os.PathLike[str], environ: Mapping[str, str] | None = None, training: TrainingEnvironment = PROCESS
+) -> Capture:
     """Begin to collect facts; the git repository is that of the working folder, otherwise that of the pushed path."""
     variables = os.environ if environ is None else environ
     here = "."
@@ -85,57 +72,7 @@ def begin_capture(path: str | os.PathLike[str], environ: Mapping[str, str] | Non
         here = os.getcwd()
     if find_repository(here) is None:
         here = os.path.dirname(os.path.realpath(path))
-    return Capture(here, variables)
-
-
-def ci_run(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Return the id and URL of the current CI run, empty outside a known CI system."""
-    for known_by, run_id, url in _CI:
-        if environ.get(known_by):
-            names = re.findall(r"{(\w+)}", url)
-            page = url.format_map({name: environ.get(name, "") for name in names})
-            complete = all(environ.get(name) for name in names)
-            return _line(run_id.format_map({known_by: environ[known_by]})), _line(
-                without_secrets(page)
-            ) if complete else ""
-    return "", ""
-
-
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the versions of Python and of known frameworks, read from their metadata folders; nothing is imported.
-
-    If mreg is installed separately (pipx) and a virtual environment is active, the versions are those of that
-    environment, which the model was probably made with.
-    """
-    active = environ.get("VIRTUAL_ENV") or environ.get("CONDA_PREFIX") or ""
-    folders = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    version = ".".join(str(part) for part in sys.version_info[:3])
-    if active and os.path.realpath(active) != os.path.realpath(sys.prefix):
-        libraries = os.path.join(active, "lib")
-        with contextlib.suppress(OSError):
-            found = sorted(name for name in os.listdir(libraries) if re.fullmatch(r"python3\.\d+", name))
-            if found:
-                folders = [os.path.join(libraries, found[-1], "site-packages")]
-                version = _venv_python(active) or found[-1].removeprefix("python")
-    versions = {
-        "python": version,
-        "platform": f"{sys.platform}-{os.uname().machine}" if hasattr(os, "uname") else sys.platform,
-    }
-    for folder in folders:
-        with contextlib.suppress(OSError), os.scandir(folder) as entries:
-            for entry in entries:
-                match = re.fullmatch(r"(.+?)-([0-9][^-]*)\.(?:dist|egg)-info", entry.name)
-                if match:
-                    name = match[1].lower().replace("_", "-").replace(".", "-")
-                    if name in FRAMEWORKS:
-                        versions.setdefault(name, _line(match[2]))
-    return dict(sorted(versions.items()))
-
-
-def _venv_python(folder: str) -> str:
-    text = read_small_text(os.path.join(folder, "pyvenv.cfg"))
-    match = re.search(r"^version(?:_info)?[ \t]*=[ \t]*([0-9.]{1,20})", text, re.MULTILINE)
-    return match[1] if match else ""
+    return Capture(here, variables, training)
 
 
 def actor(chosen: str, environ: Mapping[str, str] | None = None) -> str:
@@ -148,7 +85,7 @@ def actor(chosen: str, environ: Mapping[str, str] | None = None) -> str:
         chosen: The user that MREG_USER or the profile names, empty if neither does.
     """
     variables = os.environ if environ is None else environ
-    for candidate in (chosen, *(variables.get(name, "") for name in _CI_ACTORS)):
+    for candidate in (chosen, *(variables.get(name, "") for name in ACTORS)):
         if _line(candidate):
             return _line(candidate)
     return _git_user(variables) or _login(variables) or "unknown"

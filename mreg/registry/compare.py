@@ -18,6 +18,7 @@ from mreg.domain.metrics import (
     difference,
     exact,
     exact_arithmetic,
+    known_metric,
     parse_metric,
     percent,
 )
@@ -101,7 +102,7 @@ def compare_versions(
             *_changes("data", first.data, second.data),
             *_file_changes(first_files, second_files),
             *_changes("source", _source(first), _source(second)),
-            *_changes("environment", first.source.environment, second.source.environment),
+            *_changes("environment", *_environments(first, second)),
         ),
         same_artifact=(first.artifact.kind, first.artifact.digest) == (second.artifact.kind, second.artifact.digest),
     )
@@ -178,6 +179,14 @@ def _file(entry: ManifestEntry | str | None, digits: int) -> str | None:
     return f"{entry.digest.value[:digits]} {entry.size} B{' executable' if entry.executable else ''}"
 
 
+def _environments(first: ModelVersion, second: ModelVersion) -> Iterable[Mapping[str, str]]:
+    """Return both environments; without ``source``, which older versions lack, unless both have it."""
+    both = (first.source.environment, second.source.environment)
+    if all("source" in environment for environment in both):
+        return both
+    return [{name: value for name, value in environment.items() if name != "source"} for environment in both]
+
+
 def _source(version: ModelVersion) -> Mapping[str, str]:
     source = version.source
     dirty = "" if source.git_dirty is None else ("changed files" if source.git_dirty else "clean")
@@ -215,6 +224,7 @@ class Tolerance:
             BadInput: The part after the last colon is not a number from 0 up, with or without ``%``.
         """
         metric, colon, amount = text.rpartition(":") if ":" in text else (text, "", "")
+        metric = known_metric(metric)
         if not colon:
             return cls(metric=metric)
         relative = amount.endswith("%")

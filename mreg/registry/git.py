@@ -20,7 +20,7 @@ PACKED_REFS_BYTES = 32 << 20
 _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 _REF = re.compile(r"refs/(?:(?!\.)[^/\0-\x20\x7f~^:?*\[\\]+/)*(?!\.)[^/\0-\x20\x7f~^:?*\[\\]+")
-"""A ref name by the rules of ``git check-ref-format``; `_valid_ref` checks the remaining rules."""
+"""A ref name by the rules of ``git check-ref-format``; `valid_ref` checks the remaining rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def head(repository: Repository) -> tuple[str, str]:
     if not text.startswith("ref:"):
         return (text, "") if _HASH.fullmatch(text) else ("", "")
     ref = text.removeprefix("ref:").strip()
-    if not _valid_ref(ref):
+    if not valid_ref(ref):
         return "", ""
     branch = ref.removeprefix("refs/heads/")
     for folder in (repository.git_folder, repository.common):
@@ -136,7 +136,8 @@ def head(repository: Repository) -> tuple[str, str]:
     return (match[1].decode() if match else ""), branch
 
 
-def _valid_ref(ref: str) -> bool:
+def valid_ref(ref: str) -> bool:
+    """Return whether a text is a full name of a ref, such as ``refs/heads/main``."""
     broken = ".." in ref or "@{" in ref or ref.endswith(".") or any(part.endswith(".lock") for part in ref.split("/"))
     return not broken and len(ref) <= 1000 and _REF.fullmatch(ref) is not None
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mreg.files import user_text
-from mreg.processes import end
+from mreg.processes import end, find_program, search_path
 from mreg.registry.git import Repository, configuration, work_tree
 from mreg.registry.git_config import Setting, boolean, user_settings
 from mreg.registry.small_file import read_small
@@ -81,7 +81,7 @@ class DirtyCheck:
         self.note = ""
         self._folder = ""
         self._process: subprocess.Popen[bytes] | None = None
-        program = _program(environ)
+        program = find_program("git", environ)
         if not commit or not program:
             return
         carried: list[Setting] = []
@@ -136,7 +136,7 @@ class DirtyCheck:
                     "GIT_TERMINAL_PROMPT": "0",
                     "GIT_OPTIONAL_LOCKS": "0",
                     "GIT_ALLOC_LIMIT": "256m",
-                    "PATH": os.pathsep.join(_search_path(environ)),
+                    "PATH": os.pathsep.join(search_path(environ)),
                 },
                 start_new_session=True,
             )
@@ -201,20 +201,6 @@ def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-def _search_path(environ: Mapping[str, str]) -> list[str]:
-    """Return the folders of PATH without relative ones, which would be searched in the folder of the push."""
-    return [folder for folder in environ.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(folder)]
-
-
-def _program(environ: Mapping[str, str]) -> str:
-    for folder in _search_path(environ):
-        for name in ("git.exe",) if os.name == "nt" else ("git",):
-            path = os.path.join(folder, name)
-            if os.path.isfile(path) and os.access(path, os.X_OK):
-                return path
-    return ""
 
 
 def _refusal(repository: Repository, environ: Mapping[str, str], carried: list[Setting]) -> str:

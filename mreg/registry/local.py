@@ -12,9 +12,11 @@ from mreg.errors import BadInput
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.session import Session
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
@@ -75,6 +77,7 @@ class LocalRegistry(Registry):
         include: Iterable[str] = (),
         exclude: Iterable[str] = (),
         follow_links: bool = False,
+        python: TrainingEnvironment | Place | None = None,
         progress: Progress = None,
     ) -> ModelVersion:
         from mreg.domain.metadata import VersionMetadata
@@ -106,6 +109,7 @@ class LocalRegistry(Registry):
             stage=stage,
             parent=parent,
             choice=Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links),
+            python=python,
             progress=progress,
         )
 
@@ -113,6 +117,7 @@ class LocalRegistry(Registry):
         register = _operation("edit.register")
         pull = _operation("pull.pull")
         stream = _operation("pull.stream")
+        files = _operation("streaming.files")
         models = _operation("query.models")
         model = _operation("query.model")
         version = _operation("query.version")
@@ -202,28 +207,30 @@ class LocalRegistry(Registry):
         begin_storing(self._session)
         return self._session.artifacts().open_upload(size)
 
+    def open_folder_upload(self, size: int = 0) -> AbstractContextManager[FolderUpload]:
+        """Open an upload that receives a folder from a stream, for `push_upload`; discarded unless it is pushed.
+
+        Args:
+            size: Expected total number of bytes, 0 if unknown.
+        """
+        return self._session.artifacts().open_folder_upload(size)
+
     def push_upload(
         self,
-        upload: StreamUpload,
-        file_name: str,
+        upload: StreamUpload | FolderUpload,
+        artifact_name: str,
         name: Name,
         metadata: VersionMetadata,
         *,
         stage: ModelStage | str | None = None,
         parent: Reference | None = None,
     ) -> ModelVersion:
-        """Make a received file the next version of a registered model; see `mreg.registry.push.push_upload`."""
+        """Make a received artifact the next version of a registered model; see `mreg.registry.push.push_upload`."""
         from mreg.domain.names import ModelName
         from mreg.registry.push import push_upload
 
         target = ModelName(name) if isinstance(name, str) else name
-        return push_upload(self._session, upload, file_name, target, metadata, stage=stage, parent=parent)
-
-    def files(self, reference: Reference) -> tuple[StoredFile, ...]:
-        """Return the files of a version; see `mreg.registry.streaming.files`."""
-        from mreg.registry.streaming import files
-
-        return files(self._session, reference)
+        return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
 
     def file(self, reference: Reference, path: str | None = None) -> StoredFile:
         """Return a file of a version; see `mreg.registry.streaming.file`."""

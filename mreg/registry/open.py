@@ -36,12 +36,14 @@ def open_registry(
     """Open the registry of a profile.
 
     Before the first operation, nothing is created and only the profile is read. Without arguments and a profile file,
-    the registry is a SQLite file and a folder in the user's data folder.
+    the registry is a SQLite file and a folder in the user's data folder. Any other folder of a catalog or above an
+    artifact folder must exist: otherwise the first operation raises `Unavailable`.
 
     Args:
         profile: Name of the profile (default: MREG_PROFILE, the project file, or the profile file's default).
         config: Profile file (default: MREG_CONFIG, or the user's profile file).
-        catalog: Catalog (default: the profile's).
+        catalog: Catalog (default: the profile's). The URL of a database server can have a password, such as
+            ``os.environ["DATABASE_URL"]``.
         artifacts: Artifact store (default: the profile's, or next to the given catalog).
         user: Actor of events (default: MREG_USER, the profile, or the user of CI, git or the login).
         trust_project: Use the store that an ``mreg.yaml`` in the working folder or above names, although the user has

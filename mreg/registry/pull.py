@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import VersionRef
 from mreg.domain.paths import check_artifact_name, is_project_file
 from mreg.domain.text import counted, quoted, shell_word
-from mreg.errors import BadInput, Corrupt, NotFound
+from mreg.errors import BadInput, Corrupt
 from mreg.registry.destinations import check_destination, protection
-from mreg.registry.references import as_reference, find_version, find_with_note, naming_version
+from mreg.registry.references import as_reference, find_with_note, naming_version
+from mreg.registry.selected_files import select_paths
 from mreg.registry.session import Session
-from mreg.results.files import Pulled
+from mreg.registry.streaming import files_of
+from mreg.results.files import Pulled, PulledFile
 
 LISTED = 5
 """Maximum number of other files that a notice names."""
@@ -26,26 +30,27 @@ def pull(
     reference: VersionRef | str,
     destination: str | os.PathLike[str] | None = None,
     *,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
     force: bool = False,
+    dry_run: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Pulled:
     """See `mreg.Registry.pull`."""
-    wanted = as_reference(reference)
+    wanted, include, exclude = as_reference(reference), tuple(include), tuple(exclude)
     version, note = session.catalog.read(lambda reader: find_with_note(reader, wanted))
     if note:
         session.notice(note)
     artifact = version.artifact
+    is_file = artifact.kind is ArtifactKind.FILE
+    chosen = partial(_selected, version, include, exclude) if include or exclude else None
+    if is_file and chosen is not None:
+        select_paths((artifact.name,), include, exclude, version.reference)
     if destination is None:
         target = Path.cwd() / _own_name(version, ".")
     else:
         target = Path(os.path.abspath(os.fspath(destination)))
-    if destination is not None and os.fspath(destination).endswith("/") and not target.is_dir():
-        raise NotFound(
-            f"the folder {quoted(str(target), 200)} does not exist",
-            hint=f"mkdir -p {shell_word(str(target))}",
-            kind="folder",
-        )
-    if artifact.kind is ArtifactKind.FILE and destination is not None and target.is_dir():
+    if is_file and destination is not None and (_names_folder(os.fspath(destination)) or target.is_dir()):
         target = target / _own_name(version, os.fspath(destination))
     check_destination(session, target)
     with naming_version(version.reference):
@@ -55,17 +60,45 @@ def pull(
             artifact.size_bytes,
             target,
             force=force,
+            select=chosen,
+            dry_run=dry_run,
             progress=progress,
-            records=session.pull_records() if artifact.kind is ArtifactKind.FOLDER else None,
+            records=None if is_file else session.pull_records(),
             protected=lambda: protection(str(target), artifact.name, f"mreg pull {version.reference}"),
         )
     if received.kept_bytes:
         session.notice(f"resumed: {received.kept_bytes} of {artifact.size_bytes} bytes had arrived before")
-    if received.others:
+    if received.others and not dry_run:
         names = [quoted(name) for name in received.others[:LISTED]]
         more = " and more" if len(received.others) > LISTED else ""
         session.notice(f"other files are kept in {quoted(str(target), 200)}: {', '.join(names)}{more}")
-    return Pulled(version=version, destination=target, unchanged=received.unchanged, other_files=bool(received.others))
+    files = received.files if dry_run or chosen is not None else ()
+    return Pulled(
+        version=version,
+        destination=target,
+        unchanged=received.unchanged,
+        other_files=bool(received.others),
+        files=tuple(PulledFile(path=file.path, size_bytes=file.size, state=file.state) for file in files),
+        dry_run=dry_run,
+    )
+
+
+def _names_folder(text: str) -> bool:
+    """Return whether a path names a folder by its form: it ends in a separator, ``.`` or ``..``."""
+    separators = (os.sep, os.altsep or os.sep)
+    return text.endswith(separators) or os.path.basename(text) in (os.curdir, os.pardir)
+
+
+def _selected(
+    version: ModelVersion, include: tuple[str, ...], exclude: tuple[str, ...], manifest: Manifest
+) -> Manifest:
+    """Return the part of a manifest that patterns select."""
+    paths = (*(entry.path for entry in manifest.entries), *(f"{folder}/" for folder in manifest.folders))
+    selected = select_paths(paths, include, exclude, version.reference)
+    return Manifest(
+        tuple(entry for entry in manifest.entries if entry.path in selected),
+        tuple(folder for folder in manifest.folders if f"{folder}/" in selected),
+    )
 
 
 def _own_name(version: ModelVersion, folder: str) -> str:
@@ -94,15 +127,31 @@ def _own_name(version: ModelVersion, folder: str) -> str:
     return name
 
 
-def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> ModelVersion:
+def stream(
+    session: Session,
+    reference: VersionRef | str,
+    to: BinaryIO,
+    *,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+) -> ModelVersion:
     """See `mreg.Registry.stream`."""
-    wanted = as_reference(reference)
-    version = session.catalog.read(lambda reader: find_version(reader, wanted))
-    if version.artifact.kind is not ArtifactKind.FILE:
+    include, exclude = tuple(include), tuple(exclude)
+    version, found = files_of(session, reference)
+    if include or exclude:
+        selected = select_paths([file.path for file in found], include, exclude, version.reference)
+        found = tuple(file for file in found if file.path in selected)
+        if len(found) > 1:
+            names = ", ".join(quoted(file.path) for file in found[:LISTED])
+            raise BadInput(
+                f"cannot stream {len(found)} files of {version.reference}: {names}{', ...' * (len(found) > LISTED)}",
+                hint=f"name one file: --include {shell_word(found[0].path)}",
+            )
+    elif version.artifact.kind is not ArtifactKind.FILE:
         raise BadInput(
             f"cannot stream {version.reference}: it is a folder of {counted(version.artifact.file_count, 'file')}",
-            hint=f"mreg pull {version.reference} DEST",
+            hint=f"mreg pull {version.reference} DEST; or name one file: --include FILE",
         )
     with naming_version(version.reference):
-        session.artifacts().write_to(version.artifact.digest, version.artifact.size_bytes, to)
+        session.artifacts().write_to(found[0].digest, found[0].size_bytes, to)
     return version

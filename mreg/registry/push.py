@@ -23,11 +23,13 @@ from mreg.registry.storing import add_with_bytes, begin_storing
 from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.source_folder import SourceFolder
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
+    from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.session import Session
     from mreg.results.files import PushPlan
 
@@ -59,20 +61,23 @@ def push(
     stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
     choice: Choice = EVERYTHING,
+    python: TrainingEnvironment | str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelVersion:
     """See `mreg.Registry.push`."""
     from mreg.artifacts.format import detect
     from mreg.registry.capture import begin_capture
+    from mreg.registry.environments import training_environment
 
     place = os.fspath(path)
     artifact_name = check_artifact_name(_artifact_name(place))
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
+    training = training_environment(python, os.environ)
     folder = _content(session, place, choice)
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
     begin_storing(session)
-    with begin_capture(place) as capture:
+    with begin_capture(place, training=training) as capture:
         stored = session.artifacts().put(place, folder=folder, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()
     for note in capture.notes:
@@ -173,31 +178,29 @@ def _artifact_name(path: str) -> str:
 
 def push_upload(
     session: Session,
-    upload: StreamUpload,
-    file_name: str,
+    upload: StreamUpload | FolderUpload,
+    artifact_name: str,
     name: ModelName,
     metadata: VersionMetadata,
     *,
     stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
 ) -> ModelVersion:
-    """Add a received file as the next version of a registered model; otherwise like `push`.
+    """Add a received file or folder as the next version of a registered model; otherwise like `push`.
 
     Git commit and environment are not recorded, because they would be the server's.
 
     Args:
         upload: A completely written upload.
-        file_name: Name of the file; folders in it are removed.
+        artifact_name: Name of the file or folder; see `check_file_name`.
 
     Raises:
         NotFound: The model or parent does not exist.
-        BadInput: The file is empty, or its name is invalid.
+        BadInput: The file or folder is empty, or its name is invalid.
         Unavailable: The store cannot be written.
     """
-    from mreg.artifacts.format import detect
-
-    artifact_name = check_file_name(file_name)
-    found = _Found(artifact_name, detect(upload.path, artifact_name), Source(), "")
+    check_artifact_name(artifact_name)
+    found = _Found(artifact_name, upload.format(artifact_name), Source(), "")
     return _add(session, name, upload.put, metadata, found, stage=stage, parent=parent, new_model=False)
 
 

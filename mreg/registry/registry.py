@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from mreg.domain.metrics import Direction
     from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
     from mreg.domain.policy import Policy
+    from mreg.registry.environments import TrainingEnvironment
     from mreg.results import Page
     from mreg.results.bundles import Exported, Imported
     from mreg.results.changes import Deletion, StageChange
     from mreg.results.comparison import Comparison
     from mreg.results.deployments import DeploymentReport
     from mreg.results.evaluations import Evaluation
-    from mreg.results.files import Pulled, PushPlan
+    from mreg.results.files import Pulled, PushPlan, StoredFile
     from mreg.results.history import AuditReport, StagesAt
     from mreg.results.lineage import Lineage
     from mreg.results.models import ModelSummary, ModelVersions
@@ -103,6 +104,7 @@ class Registry(abc.ABC):
         include: Iterable[str] = (),
         exclude: Iterable[str] = (),
         follow_links: bool = False,
+        python: TrainingEnvironment | Place | None = None,
         progress: Progress = None,
     ) -> ModelVersion:
         """Store a file or folder as the next version of a model; a new model is registered.
@@ -127,12 +129,14 @@ class Registry(abc.ABC):
             exclude: Patterns of files of a folder that are left out, after the defaults and ``.mregignore`` in it. A
                 pattern with ``!`` in front takes back what an earlier one leaves out.
             follow_links: Push what the links in a folder point to, anywhere, instead of refusing links.
+            python: Interpreter or environment folder of the training, whose package versions are recorded (default: the
+                calling process). Its folders are read; it is not run.
             progress: Called with the bytes stored so far and the total.
 
         Raises:
-            NotFound: The file, folder or parent does not exist.
-            BadInput: The path is empty or is not a file or folder, a value is invalid, no name can be inferred, or
-                metadata is given both ways.
+            NotFound: The file, folder, parent or Python interpreter does not exist.
+            BadInput: The path is empty or is not a file or folder, a value is invalid, no name can be inferred,
+                metadata is given both ways, or ``python`` is not a Python environment.
             Conflict: The file or folder changed while it was read.
             GateFailed, ApprovalMissing, NotAllowed: The policy does not let a new version into the stage or alias.
             Unavailable: The file cannot be read, or the store cannot be written.
@@ -156,29 +160,47 @@ class Registry(abc.ABC):
 
     @abc.abstractmethod
     def pull(
-        self, reference: Reference, destination: Place | None = None, *, force: bool = False, progress: Progress = None
+        self,
+        reference: Reference,
+        destination: Place | None = None,
+        *,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        force: bool = False,
+        dry_run: bool = False,
+        progress: Progress = None,
     ) -> Pulled:
         """Write the bytes of a version to a destination, verified by SHA-256.
 
-        If the destination is an existing folder and the version is a file, the file is written into the folder under
-        its own name. A pull that fails leaves the destination unchanged. So does a pull that is killed, unless the
-        destination is a folder with other files: there each file is either old or new, and repeating the pull completes
-        it.
+        If the destination is an existing folder or ends in ``/``, and the version is a file, the file is written into
+        the folder under its own name. Missing parent folders are created, and removed again if the pull fails. A pull
+        that fails leaves the destination unchanged. So does a pull that is killed, unless the destination is a folder
+        with other files: there each file is either old or new, and repeating the pull completes it.
 
         With ``force``, a file replaces a file or link, and a folder never replaces anything. In a folder, files of the
         same name are replaced, and files that earlier pulls wrote are removed (a record in the user's data folder lists
         them by path and SHA-256); all other files stay. Nothing is replaced in the current folder, the home folder or a
         folder above them, in a folder with ``.git`` or inside one, or in a folder that holds a registry.
 
+        With patterns, only the selected files of a folder are fetched, and written at their paths in the destination.
+        They are added to an existing folder: no file is removed, and files with the same bytes stay. Without ``force``
+        such a pull replaces no file, and refuses a folder with files of another version. A whole folder is added to a
+        folder with some of its files in the same way.
+
         Args:
             reference: The version; a bare name means the latest.
+            include: Patterns in the syntax of gitignore; only files that match one are pulled (default: all).
+            exclude: Patterns of files to leave out.
+            dry_run: Write nothing, and return the files that would be written; a pull that would be refused raises the
+                same error.
             destination: File or folder to write (default: the artifact's name in the current folder). A name that
                 begins with ``-`` or ``.``, and ``mreg.yaml``, is not taken from the catalog: name the destination then.
             force: Replace files of the same name.
             progress: Called with the bytes written so far and the total.
 
         Raises:
-            NotFound: The model, the version or the destination's parent folder does not exist.
+            NotFound: The model or the version does not exist, a pattern selects no file, or a parent of the destination
+                is not a folder.
             AlreadyExists: The destination exists. With ``force``: a file of an earlier pull was changed since, or a
                 folder, link or device is in the place of a file, or the reverse; the message lists them.
             BadInput: The destination is inside the registry, is a device or pipe, is a folder whose files are never
@@ -189,14 +211,41 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def stream(self, reference: Reference, to: BinaryIO) -> ModelVersion:
-        """Write the bytes of a version that is a file to a stream, verified first.
+    def stream(
+        self,
+        reference: Reference,
+        to: BinaryIO,
+        *,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+    ) -> ModelVersion:
+        """Write the bytes of one file of a version to a stream, verified first.
+
+        Args:
+            include: Patterns in the syntax of gitignore that select the file of a folder.
+            exclude: Patterns of files to leave out.
 
         Raises:
-            NotFound: The model or version does not exist.
-            BadInput: The version is a folder.
+            NotFound: The model or version does not exist, or a pattern selects no file.
+            BadInput: The version is a folder, and the patterns do not select exactly one file.
             Corrupt: The stored bytes are damaged. Nothing was written, unless they changed between verification and
                 writing.
+        """
+
+    @abc.abstractmethod
+    def files(
+        self, reference: Reference, *, include: Iterable[str] = (), exclude: Iterable[str] = ()
+    ) -> tuple[StoredFile, ...]:
+        """Return the files of a version, sorted by path; a version that is a file has one. No blob is read.
+
+        Args:
+            include: Patterns in the syntax of gitignore; only files that match one are returned (default: all).
+            exclude: Patterns of files to leave out.
+
+        Raises:
+            NotFound: The model or version does not exist, or a pattern selects no file.
+            BadInput: A pattern is invalid.
+            Corrupt: The manifest of the folder is missing or damaged.
         """
 
     @abc.abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,17 +21,27 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 
-def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ...]:
-    """Return the files of a version in the order of its manifest.
+def files(
+    session: Session, reference: VersionRef | str, *, include: Iterable[str] = (), exclude: Iterable[str] = ()
+) -> tuple[StoredFile, ...]:
+    """See `mreg.Registry.files`."""
+    include, exclude = tuple(include), tuple(exclude)
+    version, found = files_of(session, reference)
+    if include or exclude:
+        from mreg.registry.selected_files import select_paths
+
+        selected = select_paths([file.path for file in found], include, exclude, version.reference)
+        found = tuple(file for file in found if file.path in selected)
+    return found
+
+
+def files_of(session: Session, reference: VersionRef | str) -> tuple[ModelVersion, tuple[StoredFile, ...]]:
+    """Return a version and its files in the order of its manifest.
 
     Raises:
         NotFound: The model or version does not exist.
         Corrupt: The manifest is missing or damaged.
     """
-    return _look(session, reference)[1]
-
-
-def _look(session: Session, reference: VersionRef | str) -> tuple[ModelVersion, tuple[StoredFile, ...]]:
     wanted = as_reference(reference)
     version = session.catalog.read(lambda reader: find_version(reader, wanted))
     artifact, exact = version.artifact, version.reference
@@ -65,7 +75,7 @@ def file(session: Session, reference: VersionRef | str, path: str | None = None)
         NotFound: The model, version or file does not exist.
         NotAllowed: The version is a folder, and no path is given.
     """
-    version, found = _look(session, reference)
+    version, found = files_of(session, reference)
     if path is not None:
         for stored in found:
             if stored.path == path:

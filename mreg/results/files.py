@@ -22,12 +22,31 @@ class Pulled:
         destination: Absolute path of the file or folder.
         unchanged: Whether the destination had the same bytes already, and nothing was written.
         other_files: Whether the folder also has files that do not belong to the artifact.
+        files: The files of a dry run, or of a pull with patterns; empty otherwise.
+        dry_run: Whether nothing was written.
     """
 
     version: ModelVersion
     destination: Path
     unchanged: bool
     other_files: bool = False
+    files: tuple[PulledFile, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PulledFile:
+    """A file of a pull.
+
+    Attributes:
+        path: Name of the file, or its path in the folder; that of an empty folder ends in ``/``.
+        state: Before the pull: ``new``, ``unchanged`` (there already), ``replaced``, or ``removed`` (of an earlier
+            pull, and not in this version).
+    """
+
+    path: str
+    size_bytes: int
+    state: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,16 @@ class Pulled(ModelVersion):
     destination: Annotated[str, "absolute path"]
     unchanged: Annotated[bool, "whether the same bytes were there already"]
     other_files: Annotated[bool, "whether the folder also holds files that are not part of the artifact"]
+    files: Annotated[list[PulledFile], "files of a dry run, or of a pull with patterns; otherwise empty"]
+    dry_run: Annotated[bool, "whether nothing was written"]
+
+
+class PulledFile(TypedDict):
+    """A file of a pull."""
+
+    path: Annotated[str, "path in the folder; name of an artifact that is one file; an empty folder ends in /"]
+    size_bytes: Annotated[int, "size"]
+    state: Annotated[str, "before the pull: new, unchanged (there already), replaced, or removed (of an earlier pull)"]
 
 
 class PlannedFile(TypedDict):
@@ -56,6 +66,8 @@ def _encode_pulled(pulled: results.Pulled) -> Pulled:
         "destination": str(pulled.destination),
         "unchanged": pulled.unchanged,
         "other_files": pulled.other_files,
+        "files": [_encode_pulled_file(file) for file in pulled.files],
+        "dry_run": pulled.dry_run,
     }
 
 
@@ -65,7 +77,17 @@ def _decode_pulled(shape: Pulled) -> results.Pulled:
         destination=Path(shape["destination"]),
         unchanged=shape["unchanged"],
         other_files=shape["other_files"],
+        files=tuple(_decode_pulled_file(file) for file in shape["files"]),
+        dry_run=shape["dry_run"],
     )
+
+
+def _encode_pulled_file(file: results.PulledFile) -> PulledFile:
+    return {"path": file.path, "size_bytes": file.size_bytes, "state": file.state}
+
+
+def _decode_pulled_file(shape: PulledFile) -> results.PulledFile:
+    return results.PulledFile(path=shape["path"], size_bytes=shape["size_bytes"], state=shape["state"])
 
 
 def _encode_planned(file: results.PlannedFile) -> PlannedFile:

@@ -68,7 +68,12 @@ class Source(TypedDict):
     git_remote: Annotated[str | None, "URL of the remote, or null"]
     git_dirty: Annotated[bool | None, "whether tracked files were changed, or null"]
     run_url: Annotated[str | None, "page of the CI run, or null"]
-    environment: Annotated[dict[str, str], "version by name of the package"]
+    environment: Annotated[
+        dict[str, str],
+        "`source`, `platform`, `python`, and versions of known frameworks by name; `source` is `VIRTUAL_ENV` or "
+        "`CONDA_PREFIX` (the active environment), `given` (`--python`), `process` (the caller of the Python API) or "
+        "`mreg` (the environment of mreg)",
+    ]
 
 
 class ModelVersion(TypedDict):

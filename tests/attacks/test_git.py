@@ -17,7 +17,8 @@ import pytest
 from mreg.domain.model import Source
 from mreg.files import user_text
 from mreg.registry import git_changes
-from mreg.registry.capture import actor, begin_capture, environment
+from mreg.registry.capture import actor, begin_capture
+from mreg.registry.environments import TrainingEnvironment, versions
 from mreg.registry.git import find_repository
 from tests.hostile import attack, plant, printable_only, untouched
 
@@ -611,8 +612,8 @@ def test_a_repository_does_not_choose_the_user_of_the_audit_trail(
 def test_names_of_an_environment_stay_short(tmp_path: Path) -> None:
     (tmp_path / "lib/python3.12/site-packages").mkdir(parents=True)
     (tmp_path / "pyvenv.cfg").write_text(f"version = {'1' * 100_000}\n")
-    found = environment({"VIRTUAL_ENV": str(tmp_path)})
+    found = versions(TrainingEnvironment(source="VIRTUAL_ENV", prefix=str(tmp_path)))
     assert len(found["python"]) <= 20
     os.unlink(tmp_path / "pyvenv.cfg")
     os.mkfifo(tmp_path / "pyvenv.cfg")
-    assert environment({"VIRTUAL_ENV": str(tmp_path)})["python"] == "3.12"
+    assert versions(TrainingEnvironment(source="VIRTUAL_ENV", prefix=str(tmp_path)))["python"] == "3.12"

@@ -150,6 +150,7 @@ def test_a_store_that_the_user_named_may_be_reached_through_links(
     elif kind == "profile":
         config = home / ".config/mreg/config.yaml"
         config.parent.mkdir(parents=True)
+        Path.home().joinpath("c").mkdir()
         config.write_text(f"default: d\nprofiles:\n  d:\n    catalog: ~/c/catalog.db\n    artifacts: {link}\n")
     else:
         (home / ".local/share/mreg").mkdir(parents=True)

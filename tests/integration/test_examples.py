@@ -118,36 +118,70 @@ def test_a_model_is_trained_and_pushed() -> None:
         assert "scikit-learn" in version.source.environment
 
 
+OUTPUTS = {
+    "github-actions.yml": 'sed -n "s/^reference=//p" "$GITHUB_OUTPUT" | head -n 1',
+    "azure-pipelines.yml": 'sed -n "s/^##vso.task.setvariable variable=reference;isOutput=true.//p" commands',
+    "Jenkinsfile": 'sed -n "s/^MREG_PUSHED_REFERENCE=//p" mreg-ci.properties',
+}
+"""How the test reads the output that the platform hands to the next step."""
+
+AGENT = """#!/bin/sh
+case "$1 $2" in
+  "meta-data set") cat > "$TMPDIR/$3" ;;
+  "meta-data get") cat "$TMPDIR/$3" ;;
+  annotate*) cat >> "$TMPDIR/annotations" ;;
+esac
+"""
+
+
 def ci_lines(file: str) -> list[str]:
-    """The lines of a CI file that call mreg or hand on what it said, comments cut; GitHub's outputs as its file has them."""
+    """The lines of a CI file that call mreg or read its outputs, comments cut."""
     lines = re.findall(
-        r"^\s*(?:- )?(?:run: )?((?:if mreg|REF=|echo|mkdir|mreg) ?.+)$", (EXAMPLES / file).read_text(), re.MULTILINE
+        r"^\s*(?:- )?(?:run: |script: |sh ')?((?:if mreg|REF=|mkdir|mreg) ?.+)$",
+        (EXAMPLES / file).read_text(),
+        re.MULTILINE,
     )
-    found = [line.split("  #")[0] for line in lines]
-    read = 'REF=$(sed -n "s/^reference=//p" "$GITHUB_OUTPUT" | head -n 1)'
-    return [found[0], read, *found[1:]] if file.startswith("github") else found
+    found = [line.split("  #")[0].removesuffix("'").replace("$$", "$") for line in lines]
+    if file == "azure-pipelines.yml":
+        found[0] += " 2> commands"
+    return [found[0], f"REF=$({OUTPUTS[file]})", *found[1:]] if file in OUTPUTS else found
 
 
 @pytest.mark.parametrize(
     ("file", "variables"),
     [
         ("github-actions.yml", {"GITHUB_REF_NAME": "main", "GITHUB_RUN_ID": "77"}),
-        ("gitlab-ci.yml", {"CI_COMMIT_REF_NAME": "main", "CI_PIPELINE_ID": "78"}),
+        ("gitlab-ci.yml", {"GITLAB_CI": "true", "CI_COMMIT_REF_NAME": "main", "CI_PIPELINE_ID": "77"}),
+        ("azure-pipelines.yml", {"TF_BUILD": "True", "BUILD_SOURCEBRANCHNAME": "main", "BUILD_BUILDID": "77"}),
+        (
+            "buildkite.yml",
+            {
+                "BUILDKITE": "true",
+                "BUILDKITE_BRANCH": "main",
+                "BUILDKITE_BUILD_ID": "77",
+                "BUILDKITE_BUILD_NUMBER": "7",
+            },
+        ),
+        ("Jenkinsfile", {"JENKINS_URL": "https://j", "BRANCH_NAME": "main", "BUILD_TAG": "77"}),
     ],
 )
 def test_the_lines_of_a_ci_job_work(file: str, variables: dict[str, str], tmp_path: Path) -> None:
     lines = ci_lines(file)
     assert len(lines) >= 4
-    variables = {
-        **variables,
-        "GITHUB_OUTPUT": str(tmp_path / "output"),
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"),
-    }
+    agent = tmp_path / "bin/buildkite-agent"
+    agent.parent.mkdir()
+    agent.write_text(AGENT)
+    agent.chmod(0o755)
+    variables = {**variables, "AGENT_TEMPDIRECTORY": str(tmp_path), "PATH": f"{agent.parent}:{os.environ['PATH']}"}
+    if file.startswith("github"):
+        variables |= {"GITHUB_OUTPUT": str(tmp_path / "output"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    # GitLab sets the variables of the dotenv report in later jobs.
+    lines = [line.replace("$MREG_PUSHED_REFERENCE", "$REF") for line in lines]
     shutil.copy(EXAMPLES / "models/logistic/model.joblib", "model.pkl")
     shutil.copy(EXAMPLES / "models/logistic/metrics.json", "metrics.json")
     first = [line for line in lines if "--format md" not in line]  # a comparison for people needs something to compare
     shell("\n".join(first), **variables)
-    Path(variables["GITHUB_OUTPUT"]).unlink(missing_ok=True)
+    (tmp_path / "output").unlink(missing_ok=True)
     shutil.copy(EXAMPLES / "models/svm/model.joblib", "model.pkl")
     shutil.copy(EXAMPLES / "models/svm/metrics.json", "metrics.json")
     shell("\n".join(lines), **variables)
@@ -155,11 +189,15 @@ def test_the_lines_of_a_ci_job_work(file: str, variables: dict[str, str], tmp_pa
         version = registry.version("classifier@production")
         assert version.version == 2
         assert version.tags == {"branch": "main"}
-        assert version.run_id in ("github:77", "gitlab:78")
+        assert version.run_id.partition(":")[2] == "77"
     if file.startswith("gitlab"):
         assert Path("deployed/model.pkl").read_bytes() == Path("model.pkl").read_bytes()
-    else:
+        assert 'mreg_metric{model="classifier",metric="accuracy"}' in Path("mreg-ci-metrics.txt").read_text()
+        assert "MREG_COMPARED_REGRESSION=false\n" in Path("mreg-ci.env").read_text()
+    elif file.startswith("github"):
         assert "reference=classifier@2\n" in (tmp_path / "output").read_text()
+    elif file.startswith("buildkite"):
+        assert "classifier&#64;1 against classifier&#64;2" in Path(os.environ["TMPDIR"], "annotations").read_text()
 
 
 def test_the_review_shows_what_compare_prints() -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from mreg.domain.model import Source
 from mreg.errors import BadInput
-from mreg.registry.capture import actor, begin_capture, ci_run, environment
+from mreg.registry.capture import actor, begin_capture
 from mreg.registry.git import without_secrets
 from mreg.registry.naming import found_name
 
@@ -142,48 +141,6 @@ def test_hostile_git_files_are_empty(repository: Path) -> None:
 )
 def test_no_secret_of_a_remote_is_noted(url: str, clean: str) -> None:
     assert without_secrets(url) == clean
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        (
-            {"GITHUB_RUN_ID": "7", "GITHUB_SERVER_URL": "https://g", "GITHUB_REPOSITORY": "a/b"},
-            ("github:7", "https://g/a/b/actions/runs/7"),
-        ),
-        ({"GITHUB_RUN_ID": "7"}, ("github:7", "")),
-        ({"CI_PIPELINE_ID": "8", "CI_PIPELINE_URL": "https://l/8"}, ("gitlab:8", "https://l/8")),
-        ({"BUILD_TAG": "jenkins-x-9", "BUILD_URL": "https://j/9"}, ("jenkins:jenkins-x-9", "https://j/9")),
-        ({"BUILD_TAG": "a\nb", "BUILD_URL": "https://u:p@j/9?x"}, ("jenkins:ab", "https://j/9")),
-        ({}, ("", "")),
-    ],
-)
-def test_the_run_of_a_ci_job_is_noted(variables: dict[str, str], expected: tuple[str, str]) -> None:
-    assert ci_run(variables) == expected
-
-
-def test_frameworks_are_noted_without_importing_them() -> None:
-    before = set(sys.modules)
-    found = environment({})
-    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert "scikit-learn" in found
-    assert not {"sklearn", "importlib.metadata"} & (set(sys.modules) - before)
-
-
-def test_the_active_environment_counts_where_mreg_lives_apart(tmp_path: Path) -> None:
-    packages = tmp_path / "lib/python3.12/site-packages"
-    (packages / "torch-2.9.1.dist-info").mkdir(parents=True)
-    (packages / "scikit_learn-1.8.0.dist-info").mkdir()
-    (packages / "unknown-1.0.dist-info").mkdir()
-    (tmp_path / "pyvenv.cfg").write_text("home = /usr\nversion = 3.12.4\n")
-    found = environment({"VIRTUAL_ENV": str(tmp_path)})
-    assert {name: found.get(name) for name in ("python", "torch", "scikit-learn", "numpy", "unknown")} == {
-        "python": "3.12.4",
-        "torch": "2.9.1",
-        "scikit-learn": "1.8.0",
-        "numpy": None,
-        "unknown": None,
-    }
 
 
 def test_who_acts_is_said_chosen_or_found(repository: Path) -> None:

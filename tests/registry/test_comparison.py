@@ -100,6 +100,14 @@ def test_a_metric_that_neither_has_or_without_direction_can_not_be_asked_for() -
     assert caught.value.hint == "mreg edit m --direction foo=higher"
 
 
+def test_the_source_of_an_environment_differs_only_if_both_versions_have_one() -> None:
+    old = version(1, {}, source=Source(environment={"python": "3.11"}))
+    new = version(2, {}, source=Source(environment={"python": "3.11", "source": "mreg"}))
+    other = version(3, {}, source=Source(environment={"python": "3.11", "source": "VIRTUAL_ENV"}))
+    assert compare_versions(old, new, directions={}).changes == ()
+    assert [change.name for change in compare_versions(new, other, directions={}).changes] == ["source"]
+
+
 def test_parameters_files_source_and_environment_that_differ_are_listed() -> None:
     first = version(1, {}, parameters={"lr": "1", "same": "x"}, source=Source(environment={"python": "3.11"}))
     second = version(2, {}, ONE, parameters={"lr": "2", "same": "x"}, source=Source(git_commit="a" * 40))

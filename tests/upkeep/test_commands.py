@@ -114,6 +114,8 @@ def test_a_mistake_is_told_and_changes_nothing(story: Mreg, words: list[str], co
 
 def test_copying_an_empty_catalog_and_onto_one_that_is_used(story: Mreg) -> None:
     words = ["catalog", "copy", "--config", "config.yaml", "--from-profile"]
+    for folder in ("a", "b"):
+        Path(folder).mkdir(exist_ok=True)
     assert story(*words, "a", "--to-profile", "b").code == 0  # nothing to copy, and nothing wrong
     shutil.copytree(Path(os.environ["HOME"]) / ".local/share/mreg", "full")
     shutil.copytree("full/artifacts", "b/artifacts", dirs_exist_ok=True)

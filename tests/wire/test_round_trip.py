@@ -146,6 +146,7 @@ RULES = st.builds(
     override=st.booleans(),
 )
 POLICIES = st.dictionaries(st.sampled_from(["Staging", "Production", "champion", "b"]), RULES).map(Policy)
+PULLED_FILES = built(files.PulledFile, path=WORDS, size_bytes=NUMBERS, state=WORDS)
 NODES = st.recursive(
     st.just(()),
     lambda related: many(
@@ -243,7 +244,8 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         created_at=TIMES, started_at=st.none() | TIMES, ended_at=st.none() | TIMES, event_seq=NUMBERS,
     ),
     files.Pulled: built(
-        files.Pulled, version=VERSIONS, destination=PATHS, unchanged=st.booleans(), other_files=st.booleans()
+        files.Pulled, version=VERSIONS, destination=PATHS, unchanged=st.booleans(), other_files=st.booleans(),
+        files=many(PULLED_FILES), dry_run=st.booleans(),
     ),
     files.PushPlan: built(
         files.PushPlan, model=NAMES, path=WORDS, kind=st.sampled_from(ArtifactKind),

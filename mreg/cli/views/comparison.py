@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from mreg.cli.table import Rendering, Row, Table, Toned
+from mreg.cli.table import Link, Rendering, Row, Table, Toned, data_cell
 from mreg.cli.views import View
 from mreg.domain.metrics import Verdict
 from mreg.domain.names import VersionRef
-from mreg.results.comparison import Comparison, MetricDifference
+from mreg.results.comparison import Change, Comparison, MetricDifference
 
 VERDICT_TONES = {"better": "good", "worse": "bad", "missing": "bad", "same": "dim", "unknown": "dim"}
 
@@ -26,7 +26,7 @@ def _comparison(comparison: Comparison) -> Rendering:
         Table(
             title=group,
             columns=("", *heads),
-            rows=tuple((change.name, change.first, change.second) for change in changes),
+            rows=tuple((change.name, _side(change, change.first), _side(change, change.second)) for change in changes),
             shortened=("",),
             wide=heads,
         )
@@ -46,6 +46,12 @@ def _comparison(comparison: Comparison) -> Rendering:
         summary="The bytes of both are the same." if comparison.same_artifact else "",
         marker=f"mreg compare {comparison.first.model_name} {comparison.second.model_name}",
     )
+
+
+def _side(change: Change, text: str | None) -> str | None:
+    if text and change.group == "data":
+        return data_cell(text)
+    return Link(text) if text and change.name == "git_remote" and change.group == "source" else text
 
 
 def metric_table(first: VersionRef, second: VersionRef, metrics: Sequence[MetricDifference]) -> Table:
