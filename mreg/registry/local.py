@@ -202,10 +202,10 @@ class LocalRegistry(Registry):
         parent: Reference | None = None,
     ) -> ModelVersion:
         """Make a received file the next version of a registered model; see `mreg.registry.push.push_upload`."""
-        from mreg.domain.names import ModelName
         from mreg.registry.push import push_upload
+        from mreg.registry.references import as_name
 
-        target = ModelName(name) if isinstance(name, str) else name
+        target = as_name(name)
         return push_upload(self._session, upload, file_name, target, metadata, stage=stage, parent=parent)
 
     def files(self, reference: Reference) -> tuple[StoredFile, ...]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mreg.domain.model import ArtifactKind, ModelVersion
-from mreg.domain.names import VersionRef
 from mreg.domain.paths import check_artifact_name, is_project_file
 from mreg.domain.text import counted, quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.destinations import check_destination, protection
 from mreg.registry.references import as_reference, find_version, find_with_note, naming_version
+from mreg.registry.registry import Reference
 from mreg.registry.session import Session
 from mreg.results.files import Pulled
 
@@ -23,7 +23,7 @@ LISTED = 5
 
 def pull(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     destination: str | os.PathLike[str] | None = None,
     *,
     force: bool = False,
@@ -94,7 +94,7 @@ def _own_name(version: ModelVersion, folder: str) -> str:
     return name
 
 
-def stream(session: Session, reference: VersionRef | str, to: BinaryIO) -> ModelVersion:
+def stream(session: Session, reference: Reference, to: BinaryIO) -> ModelVersion:
     """See `mreg.Registry.stream`."""
     wanted = as_reference(reference)
     version = session.catalog.read(lambda reader: find_version(reader, wanted))

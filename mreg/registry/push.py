@@ -15,7 +15,8 @@ from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.paths import check_artifact_name
 from mreg.errors import Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
-from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.references import as_name, as_reference, find_model, find_version
+from mreg.registry.registry import Name, Reference
 from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes
 from mreg.results.changes import StageChange
@@ -35,7 +36,7 @@ def push(
     metadata: VersionMetadata,
     *,
     stage: ModelStage | str | None = None,
-    parent: VersionRef | str | None = None,
+    parent: Reference | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelVersion:
     """See `mreg.Registry.push`."""
@@ -81,7 +82,7 @@ def push_upload(
     metadata: VersionMetadata,
     *,
     stage: ModelStage | str | None = None,
-    parent: VersionRef | str | None = None,
+    parent: Reference | None = None,
 ) -> ModelVersion:
     """Add a received file as the next version of a registered model; otherwise like `push`.
 
@@ -130,7 +131,7 @@ def _add(
     found: _Found,
     *,
     stage: ModelStage | str | None,
-    parent: VersionRef | str | None,
+    parent: Reference | None,
     new_model: bool,
 ) -> ModelVersion:
     """Add the version with its aliases and stage in one transaction.
@@ -197,14 +198,14 @@ def _look_before(
     return ()
 
 
-def target_model(session: Session, path: str | os.PathLike[str], name: ModelName | str | None) -> ModelName:
+def target_model(session: Session, path: str | os.PathLike[str], name: Name | None) -> ModelName:
     """Return the model of a push: the given name, otherwise an inferred one, with a notice.
 
     Raises:
         BadInput: The name is invalid, or no name can be inferred.
     """
     if name is not None:
-        return name if isinstance(name, ModelName) else ModelName(name)
+        return as_name(name)
     from mreg.registry.naming import found_name
 
     profile = session.profile

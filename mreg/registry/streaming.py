@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
-from mreg.domain.names import VersionRef
 from mreg.domain.text import check_line, counted, quoted
 from mreg.errors import NotAllowed, NotFound
 from mreg.registry.references import as_reference, find_version, naming_version
+from mreg.registry.registry import Reference
 from mreg.registry.session import HookLog
 from mreg.results.files import StoredFile
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 
-def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ...]:
+def files(session: Session, reference: Reference) -> tuple[StoredFile, ...]:
     """Return the files of a version in the order of its manifest.
 
     Raises:
@@ -31,7 +31,7 @@ def files(session: Session, reference: VersionRef | str) -> tuple[StoredFile, ..
     return _look(session, reference)[1]
 
 
-def _look(session: Session, reference: VersionRef | str) -> tuple[ModelVersion, tuple[StoredFile, ...]]:
+def _look(session: Session, reference: Reference) -> tuple[ModelVersion, tuple[StoredFile, ...]]:
     wanted = as_reference(reference)
     version = session.catalog.read(lambda reader: find_version(reader, wanted))
     artifact, exact = version.artifact, version.reference
@@ -55,7 +55,7 @@ def _manifest(session: Session, version: ModelVersion) -> Manifest:
         return session.artifacts().manifest(version.artifact.digest)
 
 
-def file(session: Session, reference: VersionRef | str, path: str | None = None) -> StoredFile:
+def file(session: Session, reference: Reference, path: str | None = None) -> StoredFile:
     """Return a file of a version.
 
     Args:
