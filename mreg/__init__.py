@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         DeploymentFailed,
         GateFailed,
         LeavesProduction,
+        MissingBlob,
         MregError,
         NotAllowed,
         NotFound,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from mreg.results.comparison import Change, Comparison, MetricDifference, Regression
     from mreg.results.configuration import ProfileEntry, TrustedFolder
     from mreg.results.deployments import DeploymentReport
+    from mreg.results.evaluations import Evaluation
     from mreg.results.files import Pulled, StoredFile
     from mreg.results.history import AuditReport, StagesAt
     from mreg.results.lineage import Lineage, LineageNode
@@ -115,6 +117,7 @@ __all__ = [
     "DeploymentStatus",
     "Digest",
     "Direction",
+    "Evaluation",
     "Event",
     "Exported",
     "Finding",
@@ -131,6 +134,7 @@ __all__ = [
     "LineageNode",
     "MetricDifference",
     "Migration",
+    "MissingBlob",
     "ModelArtifact",
     "ModelName",
     "ModelPolicy",
@@ -205,6 +209,7 @@ _HOMES = {
         "DeploymentFailed",
         "GateFailed",
         "LeavesProduction",
+        "MissingBlob",
         "MregError",
         "NotAllowed",
         "NotFound",
@@ -219,6 +224,7 @@ _HOMES = {
     "mreg.results.comparison": ("Change", "Comparison", "MetricDifference", "Regression"),
     "mreg.results.configuration": ("ProfileEntry", "TrustedFolder"),
     "mreg.results.deployments": ("DeploymentReport",),
+    "mreg.results.evaluations": ("Evaluation",),
     "mreg.results.files": ("Pulled", "StoredFile"),
     "mreg.results.history": ("AuditReport", "StagesAt"),
     "mreg.results.lineage": ("Lineage", "LineageNode"),

@@ -32,8 +32,8 @@ ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tests/equivalent_mutants.txt"
 COPIED = ("mreg", "tests", "docs", "examples", "benchmarks", "completions", "man", "pyproject.toml", "README.md")
 
-_PUSH = "tests/registry/test_registry.py tests/registry/test_capture.py"
-_LIFE = "tests/registry/test_life.py"
+_PUSH = "tests/registry/test_registry.py tests/registry/test_capture.py tests/registry/test_rules.py"
+_LIFE = "tests/registry/test_life.py tests/registry/test_rules.py"
 _POLICY = "tests/registry/test_policy.py tests/attacks/test_gates.py"
 _CATALOG = "tests/contracts/test_sqlite_catalog.py"
 _PULL = "tests/registry/test_destinations.py tests/registry/test_forced_pulls.py"
@@ -58,7 +58,7 @@ MODULES = {
     "registry/push": f"{_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py",
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH}",
-    "catalog/reader": f"{_CATALOG} tests/registry/test_queries.py {_LIFE}",
+    "catalog/reader": f"{_CATALOG} tests/registry/test_queries.py {_LIFE} {_POLICY}",
     "catalog/bucket": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
     "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS}",
     "artifacts/placing": f"{_PULL} {_STORE}",

@@ -26,7 +26,8 @@ SECTIONS = {
     match[1]: re.findall(r"^\| `(\w+)` \|", match[2], re.MULTILINE)
     for match in re.finditer(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
 }
-MORE = {"ModelSummary": "Model", "ModelVersions": "Model", "Pulled": "ModelVersion", "StageChange": "ModelVersion"}
+MORE = {"ModelSummary": "Model", "ModelVersions": "Model", "Pulled": "ModelVersion", "StageChange": "ModelVersion",
+        "Evaluation": "ModelVersion"}  # fmt: skip
 """Sections that add keys to another one's."""
 
 ASSESSED = ("PolicyCheck", "PendingApproval", "DecisionResult", "Plan")
@@ -39,6 +40,7 @@ COMMANDS = {
     "ModelVersion": ["show", "m@1"],
     "Pulled": ["pull", "m@1", "out"],
     "StageChange": ["promote", "m@1"],
+    "Evaluation": ["evaluate", "m@1", "--metric", "auc=0.9"],
     "Comparison": ["compare", "m", "1", "2"],
     "Event": ["history", "m"],
     "StagesAt": ["history", "m", "--at", "2099-01-01"],

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mreg
-from mreg.documents.metrics import metrics_of, read_metrics
+from mreg.documents.metrics import Measured, metrics_of, read_metrics
 from mreg.documents.parameters import parameters_of, read_parameters
 from mreg.domain.metrics import QUALITY, Direction, direction
 from mreg.errors import BadInput, MregError
@@ -269,6 +269,35 @@ def test_a_large_csv_file_is_read_and_a_larger_one_rejected() -> None:
         read_metrics("huge.csv")
 
 
+@pytest.mark.parametrize(("name", "text"), [("m.json", "{}"), ("m.yaml", ""), ("m.csv", ""), ("m.csv", "loss\n")])
+def test_a_file_without_any_value_is_accepted_with_a_note(name: str, text: str) -> None:
+    measured = read_metrics(written(name, text))
+    assert measured == Measured({}, (f"'{name}' has no metrics",))
+    assert metrics_of({}) == Measured({})
+
+
+@pytest.mark.parametrize("ending", ["yaml", "yml", "txt", "YAML", ""])
+def test_a_file_with_another_ending_is_read_as_yaml(ending: str) -> None:
+    assert read_metrics(written(f"m.{ending}", "eval:\n  acc: 0.5\n")).metrics == {"eval.acc": 0.5}
+    assert read_metrics(written(f"m.{ending}", '{"eval": {"acc": 0.5}}')).metrics == {"eval.acc": 0.5}
+
+
+@pytest.mark.parametrize("text", ["acc\tloss\n1\t2\n", '{"acc": 1}\n{"acc": 2}\n', "[eval]\nacc = 1\n", "acc=1\n"])
+def test_tab_separated_values_json_lines_and_toml_are_rejected(text: str) -> None:
+    with pytest.raises(BadInput, match=r"m\.log"):
+        read_metrics(written("m.log", text))
+
+
+def test_a_metric_of_two_files_is_rejected(command: Mreg, model_file: Path) -> None:
+    written("a.json", '{"acc": 0.9, "f1-score": 1}')
+    written("b.json", '{"acc": 0.9}')
+    push = ("push", str(model_file), "--name", "m", "--metrics-file", "a.json")
+    done = command(*push, "--metrics-file", "b.json")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: the metric 'acc' is given twice")
+    assert command(*push, "--metric", "acc=1").code == 2
+    assert command(*push, "--f1-score", "1").code == 2
+
+
 def test_nan_at_the_end_of_a_column_is_not_hidden_by_an_earlier_value() -> None:
     measured = read_metrics(written("m.csv", "loss,acc\n0.5,0.9\nnan,\n"))
     assert measured.metrics == {"acc": 0.9}
@@ -283,3 +312,18 @@ def test_the_index_column_of_pandas_is_left_out() -> None:
 def test_the_reference_lists_the_quality_metrics_in_their_order() -> None:
     page = " ".join((Path(__file__).parents[1] / "docs/reference/metrics.md").read_text().split())
     assert f"comes last): {', '.join(QUALITY)}, 3. the only metric" in page
+
+
+def test_a_well_known_metric_is_found_by_each_spelling(command: Mreg, model_file: Path) -> None:
+    for value in (0.5, 0.6):
+        assert command("push", str(model_file), "--name", "m", "--f1-score", str(value)).code == 0
+    assert command("search", "metrics.f1-score > 0.55", "-q").out == "m@2\n"
+    assert command("search", "f1-score > 0.55 and metrics.'F1 Score' < 1", "-q").out == "m@2\n"
+    assert command("edit", "m", "--primary-metric", "F1-Score", "--direction", "f1-score=lower").err == ""
+    model = json.loads(command("show", "m", "--json").out)
+    assert (model["primary_metric"], model["directions"]) == ("f1_score", {"f1_score": "lower"})
+    compared = command("compare", "m", "1", "2", "--metric", "F1 score", "--fail-on-regression", "f1-score", "--json")
+    assert (compared.code, [metric["name"] for metric in json.loads(compared.out)["metrics"]]) == (3, ["f1_score"])
+    Path("policy.yaml").write_text("Staging:\n  gates: [f1-score >= production.f1-score - 0.05]\n")
+    assert command("promote", "m@1", "--to", "production").code == command("policy", "apply", "policy.yaml").code == 0
+    assert command("promote", "m@2", "--to", "staging").code == 0

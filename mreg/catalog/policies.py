@@ -46,9 +46,9 @@ class Policies:
                 raise BadInput(f"it has {len(document)} characters; the limit is {DETAILS_LIMIT}")
             return parse_policy(json.loads(document), stored=True)
         except (ValueError, RecursionError, BadInput) as error:
-            what = f"of {model.name}" if model else "for all models"
+            what = f"policy of {model.name}" if model else "default policy"
             why = error.message if isinstance(error, BadInput) else quoted(str(error))
-            raise Corrupt(f"cannot read the policy {what} in the catalog: {why}", hint=RESTORE) from error
+            raise Corrupt(f"cannot read the {what} in the catalog: {why}", hint=RESTORE) from error
 
     def effective(self, model: RegisteredModel) -> Policy:
         """Return the policy in effect for a model: its own, otherwise the default, or one without rules."""
@@ -117,6 +117,13 @@ class PolicyWriter(Policies):
         """Withdraw the actor's decision, which must exist."""
         self._delete(version, target)
         self._record("version.decision_withdrawn", version, {"target": target})
+
+    def void_approvals(self, version: ModelVersion) -> tuple[Decision, ...]:
+        """Delete the approvals of a version for all targets, and return them, oldest first; the caller records it."""
+        approvals = tuple(decision for decision in self.decisions_on(version) if decision.approved)
+        if approvals:
+            self._connection.run("policies.void_approvals", version_id=version.version_id)
+        return approvals
 
     def _delete(self, version: ModelVersion, target: str) -> None:
         self._connection.run(

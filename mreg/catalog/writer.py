@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from mreg.catalog.database import Connection
 from mreg.catalog.reader import Reader
@@ -23,6 +24,10 @@ from mreg.domain.model import ModelArtifact, ModelStage, ModelVersion, Registere
 from mreg.domain.names import LARGEST_VERSION, ModelName, folded, spelled
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Corrupt
+
+if TYPE_CHECKING:
+    from mreg.domain.metrics import MetricValue
+    from mreg.domain.policy import Decision
 
 Observer = Callable[["Writer", Event], None]
 """Called with each event in its transaction, right after the event is written."""
@@ -366,6 +371,39 @@ class Writer(Reader):
         self.record("version.edited", model, _changes(version, after, fields), version.version)
         self.connection.run("models.touch", model_id=model.model_id, at=self.time)
         return after
+
+    def set_metrics(
+        self, version: ModelVersion, metrics: Mapping[str, MetricValue], *, dataset: str = "", reason: str = ""
+    ) -> tuple[ModelVersion, tuple[Decision, ...]]:
+        """Set metrics of a version, and return it with the approvals that are void because a value was replaced.
+
+        Args:
+            metrics: New values only; the caller checks the number of metrics.
+            dataset: Name of the data set, for the audit trail.
+            reason: Reason, for the audit trail.
+        """
+        replaced = {name: version.metrics[name] for name in metrics if name in version.metrics}
+        voided: tuple[Decision, ...] = ()
+        if replaced:
+            from mreg.catalog.policies import PolicyWriter
+
+            voided = PolicyWriter(self).void_approvals(version)
+        model = self.reload_model(version.model_name)
+        ids = {"version_id": version.version_id, "model_id": model.model_id}
+        rows = [{**ids, **metric_values(name, value)} for name, value in metrics.items()]
+        self.connection.run_many("versions.set_metric", rows)
+        self.connection.run("versions.touch", version_id=version.version_id, at=self.time)
+        self.connection.run("models.touch", model_id=model.model_id, at=self.time)
+        details = {
+            "metrics": dict(metrics),
+            "dataset": dataset,
+            "replaced": replaced,
+            "reason": reason,
+            "voided": [{"person": decision.person, "target": decision.target} for decision in voided],
+        }
+        given = {key: value for key, value in details.items() if value}
+        self.record("version.evaluated", model, given, version.version)
+        return self._reload_version(version), voided
 
     def set_alias(self, version: ModelVersion, alias: str) -> ModelVersion:
         """Point an alias to a version; an existing alias keeps its spelling. No event if nothing changes."""

@@ -33,6 +33,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
         "show": ("show", "show", "Show a model with its versions, or one version."),
         "search": ("models", "search", "Find versions by metrics, tags and other fields."),
         "compare": ("compare", "compare", "Compare metrics, parameters and files of two versions."),
+        "evaluate": ("evaluate", "evaluate", "Add metrics to a version after its push."),
         "register": ("models", "register", "Register a model before its first version."),
         "alias": ("edit", "alias", "Set or remove an alias of a version."),
         "tag": ("edit", "tag", "Set or remove tags of a model or a version."),
@@ -76,7 +77,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
     },
     "Configuration": {
         "init": ("profiles", "init", "Create a project file (mreg.yaml)."),
-        "profile": ("profiles", "PROFILE_COMMANDS", "List, show, add, check and select profiles."),
+        "profile": ("profiles", "PROFILE_COMMANDS", "List, show, add, remove, check and select profiles."),
         "trust": ("trust", "trust", "Trust the project file of a folder."),
         "completion": ("completion", "completion", "Print the completion script for a shell."),
         "help": ("help", "show_help", "Show the help of a command or a topic."),
@@ -120,7 +121,7 @@ GROUPS = {
     Examples:
       mreg catalog copy --from-profile local --to-profile team
     """,
-    "profile": """List, show, add, check and select profiles.
+    "profile": """List, show, add, remove, check and select profiles.
 
     A profile has the catalog, the artifact store and other settings of a registry. Profiles are in your profile file.
 

@@ -1,73 +1,14 @@
-"""Parsing of command-line words: references, pairs, durations, sizes and numbers."""
+"""Parsing of command-line words: pairs, durations, sizes and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 
 import typer
 
-from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
-from mreg.domain.text import quoted, shell_word
+from mreg.domain.text import quoted
 from mreg.errors import BadInput
-
-
-def reference(words: Sequence[str]) -> VersionRef:
-    """Return the reference in one word (``classifier@3``) or two words (``classifier 3``).
-
-    Raises:
-        BadInput: The words are not a reference.
-    """
-    if len(words) > 2:
-        raise BadInput(
-            f"one reference was expected, not {len(words)} words", hint="write classifier@3, or classifier 3"
-        )
-    first = VersionRef.parse(words[0])
-    if len(words) == 1:
-        return first
-    if first.selector is not None:
-        raise BadInput(
-            f"{quoted(words[0])} names a version already: unexpected {quoted(words[1])}",
-            hint=f"mreg promote {shell_word(words[0])} --to STAGE, or mreg tag {shell_word(words[0])} KEY=VALUE",
-        )
-    return VersionRef(first.name, Selector.parse(words[1]))
-
-
-def two_references(words: Sequence[str]) -> tuple[VersionRef, VersionRef | None]:
-    """Return the two references of ``compare``; the second is None if the words name a single version.
-
-    Two versions: ``classifier 1 2``, ``a@3 b@7``, ``a@3 production`` (of the same model), ``a b`` (the latest versions
-    of two models). A single version: ``classifier``, ``classifier@2``, ``classifier 2``.
-
-    Raises:
-        BadInput: The words are not one or two references.
-    """
-    if len(words) > 3:
-        raise BadInput(f"two versions were expected, not {len(words)} words", hint="mreg compare classifier 1 2")
-    first = VersionRef.parse(words[0])
-    if len(words) == 1:
-        return first, None
-    if len(words) == 3:
-        if first.selector is not None:
-            raise BadInput(f"{quoted(words[0])} names a version already", hint="mreg compare classifier 1 2")
-        return VersionRef(first.name, Selector.parse(words[1])), VersionRef(first.name, Selector.parse(words[2]))
-    selector = _plain_selector(words[1])
-    if selector is None:
-        return first, VersionRef.parse(words[1])
-    if first.selector is None:
-        return VersionRef(first.name, selector), None
-    return first, VersionRef(first.name, selector)
-
-
-def _plain_selector(word: str) -> Selector | None:
-    """Return the selector in a word, None if the word is the name of a model."""
-    if word.startswith("@"):
-        return Selector.parse(word[1:])
-    try:
-        selector = Selector.parse(word)
-    except BadInput:
-        return None
-    return None if selector.kind is SelectorKind.ALIAS else selector
 
 
 def pairs(kind: str, words: Iterable[str] | None, *, last: bool = False) -> dict[str, str]:
@@ -91,17 +32,6 @@ def pairs(kind: str, words: Iterable[str] | None, *, last: bool = False) -> dict
             raise BadInput(f"the {kind} {quoted(key)} is given twice", hint="give it once")
         values[key] = value
     return values
-
-
-def model_name(word: str) -> ModelName:
-    """Return the name of a model, for commands that take a model and not a version.
-
-    Raises:
-        BadInput: The word is not a valid name, or it names a version.
-    """
-    if "@" in word:
-        raise BadInput(f"{quoted(word)} names a version, and this needs a model", hint=f"write {word.split('@')[0]}")
-    return ModelName(word)
 
 
 def duration(word: str) -> timedelta:

@@ -6,19 +6,20 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.completion import complete_model, complete_reference
+from mreg.cli.completion import complete_model, complete_words
 from mreg.cli.invocation import invocation_of
+from mreg.cli.references import reference
 from mreg.errors import BadInput
 
 
 def export(
     ctx: typer.Context,
-    reference: Annotated[
-        str | None,
+    words: Annotated[
+        list[str] | None,
         typer.Argument(
             metavar="REF",
-            help="Version, such as churn@3, or model with all its versions.",
-            autocompletion=complete_reference,
+            help="Version, such as churn@3 or churn 3, or model with all its versions (default: the default model).",
+            autocompletion=complete_words,
         ),
     ] = None,
     destination: Annotated[
@@ -45,18 +46,17 @@ def export(
     if inspect is not None:
         from mreg.registry.importing import inspect_bundle
 
-        if reference is not None or destination is not None or force:
+        if words or destination is not None or force:
             raise BadInput("--inspect looks at a file and exports nothing", hint="mreg export --inspect FILE")
         with run.output.progress("verify") as progress:
             contents = inspect_bundle(inspect, progress)
         run.output.result(contents)
         return
-    if reference is None:
-        raise BadInput("no version or model is named", hint="mreg export classifier@3, or mreg export classifier")
+    wanted = reference(run, words)
     if destination == "-":
-        raise BadInput("a bundle is not written to standard output", hint=f"mreg export {reference} -o FILE")
+        raise BadInput("a bundle is not written to standard output", hint=f"mreg export {wanted} -o FILE")
     with run.output.progress("export") as progress:
-        exported = run.registry.export(reference, destination, force=force, progress=progress)
+        exported = run.registry.export(wanted, destination, force=force, progress=progress)
     run.output.result(exported)
 
 
@@ -73,17 +73,22 @@ def import_bundle(
             autocompletion=complete_model,
         ),
     ] = None,
+    aliases: Annotated[
+        bool, typer.Option("--aliases", help="Set the aliases of the bundle, too, if the policy permits it.")
+    ] = False,
 ) -> None:
     """Import the versions of a bundle.
 
     The bundle is verified first. Then all of its versions are added, or none. They enter no stage. A version keeps its
-    number if all numbers of the model are lower, and gets the next number otherwise.
+    number if all numbers of the model are lower, and gets the next number otherwise. Aliases are left out and named,
+    unless --aliases is given; an alias that names another version here is refused then.
 
     Examples:
       mreg import churn.mreg
+      mreg import churn.mreg --aliases
       mreg import churn-3.mreg --name vendor/churn
     """
     run = invocation_of(ctx)
     with run.output.progress("import") as progress:
-        imported = run.registry.import_bundle(path, name, progress=progress)
+        imported = run.registry.import_bundle(path, name, aliases=aliases, progress=progress)
     run.output.result(imported)

@@ -13,6 +13,9 @@ from mreg.errors import BadInput
 
 T = TypeVar("T")
 
+NAMES = ("model", "reference", "parent")
+"""Columns of names, which a narrow terminal shortens in the middle."""
+
 NAMED = 60
 """Number of columns that an error names."""
 
@@ -38,6 +41,7 @@ class Columns(Generic[T]):
         usual: The columns without ``--columns``.
         more: Further columns that can be chosen.
         optional: Names of the usual columns that a narrow terminal leaves out, in this order.
+        essential: Names of the optional columns that stay as long as shortened names leave room for them.
         synonyms: Other names for columns.
         empty: Text on a terminal if the list is empty.
     """
@@ -45,6 +49,7 @@ class Columns(Generic[T]):
     usual: tuple[Column[T], ...]
     more: tuple[Column[T], ...] = ()
     optional: tuple[str, ...] = ()
+    essential: tuple[str, ...] = ()
     synonyms: Mapping[str, str]
     empty: str
 
@@ -63,6 +68,9 @@ class Columns(Generic[T]):
             columns=tuple(column.name for column in columns),
             rows=tuple(tuple(column.cell(value) for column in columns) for value in values),
             optional=self.optional if chosen is None else (),
+            essential=self.essential,
+            shortened=NAMES,
+            choosable=True,
             complete=chosen is not None,
             empty=self.empty,
         )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mreg.cli.arguments import two_references
 from mreg.cli.completion import complete_metric, complete_words
 from mreg.cli.invocation import invocation_of
+from mreg.cli.options import Ci
 from mreg.cli.parameters import Command
+from mreg.cli.references import two_references
 from mreg.errors import GateFailed, NotFound
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ ALL_METRICS = ":0"
 def compare(
     ctx: typer.Context,
     words: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="A [B]",
-            help="One or two versions: churn 1 2, churn@3 other@7, or churn@3.",
+            metavar="[A] [B]",
+            help="Up to two versions: churn 1 2, churn@3 other@7, churn@3, or 1 2 of the default model.",
             autocompletion=complete_words,
         ),
-    ],
+    ] = None,
     fail_on_regression: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,9 +53,7 @@ def compare(
     only_changed: Annotated[
         bool, typer.Option("--only-changed", help="Hide metrics with equal values.", rich_help_panel="Output")
     ] = False,
-    ci: Annotated[
-        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
-    ] = False,
+    ci: Ci = False,
 ) -> None:
     """Compare metrics, parameters and files of two versions.
 
@@ -81,7 +80,7 @@ def compare(
 
         check_step()
     rules = [Tolerance.parse(text) for text in fail_on_regression or ()]
-    comparison = run.registry.compare(*two_references(words))
+    comparison = run.registry.compare(*two_references(run, words))
     failed = regressions(comparison, rules)
     run.output.result(_chosen(comparison, metric or (), only_changed=only_changed))
     if ci:
@@ -99,7 +98,10 @@ def _chosen(comparison: Comparison, names: Sequence[str], *, only_changed: bool)
     Raises:
         NotFound: Neither version has a metric.
     """
+    from mreg.domain.metrics import known_metric
+
     known = [metric.name for metric in comparison.metrics]
+    names = [known_metric(name) for name in names]
     for name in names:
         if name not in known:
             from mreg.domain.text import quoted

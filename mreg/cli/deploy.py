@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import count, model_name, reference
+from mreg.cli.arguments import count
 from mreg.cli.completion import complete_words
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import Limit, ModelArgument
+from mreg.cli.options import Limit, OptionalModel
+from mreg.cli.references import model_or_default, reference
 from mreg.errors import BadInput
 
 SHOWN = 100
@@ -39,11 +40,14 @@ def deploy(
 
     run = invocation_of(ctx)
     if bool(words) == pending:
-        raise BadInput("say which version, or --pending", hint="mreg deploy classifier@production")
-    run.output.results(run.registry.deploy(reference(words) if words else None), DeploymentReport)
+        raise BadInput(
+            "a version and --pending exclude each other" if pending else "a version or --pending is required",
+            hint="mreg deploy NAME@production, or mreg deploy --pending",
+        )
+    run.output.results(run.registry.deploy(reference(run, words) if words else None), DeploymentReport)
 
 
-def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) -> None:
+def deployments(ctx: typer.Context, name: OptionalModel = None, limit: Limit = None) -> None:
     """List the deployments of a model.
 
     A deployment is one run of a hook for one event. The list shows its status, attempts and output.
@@ -56,7 +60,7 @@ def deployments(ctx: typer.Context, name: ModelArgument, limit: Limit = None) ->
 
     run = invocation_of(ctx)
     rows = count(ctx, "--limit", limit)
-    wanted = model_name(name)
+    wanted = model_or_default(run, name)
     if rows is not None:
         run.output.results(run.registry.deployments(wanted, limit=rows), DeploymentReport)
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mreg.cli.arguments import model_name, pairs, reference
+from mreg.cli.arguments import pairs
 from mreg.cli.completion import complete_alias, complete_reference, complete_tag, complete_tag_words, complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import (
@@ -15,13 +15,15 @@ from mreg.cli.options import (
     Directions,
     DryRun,
     ModelArgument,
+    OptionalReferenceWords,
     Override,
     PrimaryMetric,
     ReferenceWords,
     Yes,
 )
+from mreg.cli.references import model_name, model_or_default, named_reference, reference, reference_within
 from mreg.cli.stages import warn_of_override
-from mreg.domain.text import counted
+from mreg.domain.text import counted, quoted, shell_word
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
@@ -33,13 +35,13 @@ if TYPE_CHECKING:
 def alias(
     ctx: typer.Context,
     words: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="REF [ALIAS]",
-            help="Version and alias; with --remove, the model.",
+            metavar="[REF] [ALIAS]",
+            help="Version and alias; with --remove, the model (default: the default model).",
             autocompletion=complete_words,
         ),
-    ],
+    ] = None,
     remove: Annotated[
         str | None,
         typer.Option("--remove", metavar="ALIAS", help="Alias to remove.", autocompletion=complete_alias),
@@ -57,29 +59,35 @@ def alias(
     """
     run = invocation_of(ctx)
     if remove is not None:
-        if len(words) > 1:
+        if len(words or ()) > 1:
             raise BadInput("an alias to set and one to remove exclude each other", hint="give one of them")
-        model = run.registry.remove_alias(model_name(words[0]), remove, override=override)
+        name = model_or_default(run, words[0] if words else None)
+        model = run.registry.remove_alias(name, remove, override=override)
         warn_of_override(run, override)
         run.output.result(model, lambda model: _edits().alias_removed(model, run.events))
         return
-    if len(words) < 2:
-        raise BadInput("no alias is given", hint=f"mreg alias {words[0]} champion, or --remove champion")
-    version = run.registry.set_alias(reference(words[:-1]), words[-1], override=override)
+    if not words or len(words) < 2:
+        subject = shell_word(words[0]) if words else "NAME@3"
+        raise BadInput(
+            "a version and an alias are required" if not words else "no alias is given",
+            hint=f"mreg alias {subject} ALIAS, or --remove ALIAS",
+        )
+    *named, alias = words
+    version = run.registry.set_alias(reference(run, named), alias, override=override)
     warn_of_override(run, override)
-    run.output.result(version, lambda version: _edits().alias_set(version, words[-1], run.events))
+    run.output.result(version, lambda version: _edits().alias_set(version, alias, run.events))
 
 
 def tag(
     ctx: typer.Context,
     words: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="REF [KEY=VALUE]...",
-            help="Model or version, and tags to set.",
+            metavar="[REF] [KEY=VALUE]...",
+            help="Model or version (default: the default model), and tags to set.",
             autocompletion=complete_tag_words,
         ),
-    ],
+    ] = None,
     remove: Annotated[
         list[str] | None, typer.Option("--remove", metavar="KEY", help="Tag to remove.", autocompletion=complete_tag)
     ] = None,
@@ -93,18 +101,20 @@ def tag(
       mreg tag churn@3 data=2026-02 --remove draft
     """
     run = invocation_of(ctx)
+    words = words or []
     named = [word for word in words if "=" not in word]
-    if not named or named != words[: len(named)]:
-        raise BadInput("the model or version comes first", hint="mreg tag classifier@3 team=fraud")
+    if named != words[: len(named)]:
+        raise BadInput(f"the model or version comes first, got {quoted(words[0])}", hint="mreg tag NAME@3 KEY=VALUE")
+    wanted = reference(run, named)
     tags = pairs("tag", words[len(named) :])
-    tagged = run.registry.tag(reference(named), add=tags, remove=remove or ())
+    tagged = run.registry.tag(wanted, add=tags, remove=remove or ())
     fields = [f"tags.{key}" for key in (*tags, *(remove or ()))]
     run.output.result(tagged, lambda tagged: _edits().edited(tagged, fields, run.events))
 
 
 def edit(
     ctx: typer.Context,
-    words: ReferenceWords,
+    words: OptionalReferenceWords = None,
     description: Description = None,
     directions: Directions = None,
     primary_metric: PrimaryMetric = None,
@@ -129,7 +139,8 @@ def edit(
 ) -> None:
     """Edit the metadata of a model or a version.
 
-    A name alone means the model. An empty text removes a value. The artifact and the metrics of a version never change.
+    A name alone means the model. An empty text removes a value. The artifact of a version never changes, and its
+    metrics only by mreg evaluate.
 
     Examples:
       mreg edit churn --description "churn in 30 days" --primary-metric f1_score
@@ -137,17 +148,18 @@ def edit(
       mreg edit churn@3 --parent base@1
     """
     run = invocation_of(ctx)
+    wanted = reference(run, words)
     changes = {
         "description": description,
         "directions": pairs("direction", directions) if directions else None,
         "primary_metric": primary_metric,
-        "parent": parent,
+        "parent": parent and reference_within(parent, wanted.name),
         "run_id": run_id,
         "experiment_id": experiment_id,
     }
     if all(value is None for value in changes.values()):
         raise BadInput("nothing to change is given", hint="mreg edit --help lists what can be changed")
-    result = run.registry.edit(reference(words), **changes)  # type: ignore[arg-type]
+    result = run.registry.edit(wanted, **changes)  # type: ignore[arg-type]
     fields = [field for field, value in changes.items() if value is not None and field != "directions"]
     fields += [f"directions.{metric}" for metric in pairs("direction", directions)]
     run.output.result(result, lambda result: _edits().edited(result, fields, run.events))
@@ -195,7 +207,7 @@ def delete(
       mreg delete churn --force --yes
     """
     run = invocation_of(ctx)
-    wanted = reference(words)
+    wanted = named_reference(run, words)
     plan = run.registry.delete(wanted, force=force, dry_run=True)
     if not dry_run:
         run.output.confirm(_question(plan), yes=yes)

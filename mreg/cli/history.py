@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import count, reference
+from mreg.cli.arguments import count
 from mreg.cli.completion import complete_words, one_of
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import Limit, ReferenceWords
+from mreg.cli.options import Limit, OptionalReferenceWords
+from mreg.cli.references import reference
 from mreg.errors import BadInput
 
 AUDIT_COMMANDS = {"verify": ("history", "verify", "Verify the hash chain of the audit trail.")}
@@ -51,7 +52,7 @@ def history(
             raise BadInput("--at asks for the stages of a model", hint=f"mreg history NAME --at {at}")
         run.output.results(run.registry.history(limit=rows), Event)
         return
-    wanted = reference(words)
+    wanted = reference(run, words)
     if at is None:
         run.output.results(run.registry.history(wanted, limit=rows), Event)
         return
@@ -64,7 +65,7 @@ def history(
 
 def lineage(
     ctx: typer.Context,
-    words: ReferenceWords,
+    words: OptionalReferenceWords = None,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -85,7 +86,7 @@ def lineage(
       mreg lineage churn@3 --graph mermaid >> README.md
     """
     run = invocation_of(ctx)
-    lineage = run.registry.lineage(reference(words))
+    lineage = run.registry.lineage(reference(run, words))
     if kind is None:
         run.output.result(lineage)
         return
@@ -94,7 +95,7 @@ def lineage(
     run.output.text(graph(lineage, kind))
 
 
-def why(ctx: typer.Context, words: ReferenceWords) -> None:
+def why(ctx: typer.Context, words: OptionalReferenceWords = None) -> None:
     """Explain why a version is in its stage.
 
     The result has the user and time of the change, the gates, the approvals and the replaced version.
@@ -104,7 +105,7 @@ def why(ctx: typer.Context, words: ReferenceWords) -> None:
       mreg why churn@3 --json
     """
     run = invocation_of(ctx)
-    run.output.result(run.registry.why(reference(words)))
+    run.output.result(run.registry.why(reference(run, words)))
 
 
 def verify(ctx: typer.Context) -> None:

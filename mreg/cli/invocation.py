@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from mreg.cli.output import Output
     from mreg.domain.events import Event
+    from mreg.domain.names import ModelName
+    from mreg.errors import MregError
     from mreg.registry.local import LocalRegistry
     from mreg.registry.session import HookLog
     from mreg.results.profiles import Profile
@@ -30,6 +32,8 @@ class Invocation:
         self.trust_project = False
         self.debug = False
         self.words: Sequence[str] = ()
+        self.context: typer.Context | None = None
+        self._default: ModelName | None = None
         self._output: Output | None = None
         self._registry: LocalRegistry | None = None
         self._hook_log: HookLog | None = None
@@ -84,6 +88,31 @@ class Invocation:
         return self._registry
 
     @property
+    def command_path(self) -> str:
+        """The command with its subcommand, such as ``mreg policy show``."""
+        return self.context.command_path if self.context is not None else "mreg"
+
+    def default_model(self) -> ModelName | None:
+        """Return the model of a reference that leaves the model out; None if no setting names one."""
+        if self._default is None and self.registry.profile.model:
+            from mreg.domain.names import ModelName
+
+            self._default = ModelName(self.registry.profile.model)
+        return self._default
+
+    def source_of_model(self, error: MregError) -> str:
+        """Return the clause with the setting that names the model that an error did not find; otherwise empty."""
+        details = error.details
+        if self._default is None or details.get("kind") != "model" or details.get("name") != str(self._default):
+            return ""
+        return f", the default model of {self.registry.profile.origins.get('model', '')}"
+
+    @property
+    def opened_profile(self) -> Profile | None:
+        """The profile of the registry, if it was opened."""
+        return self._registry.profile if self._registry is not None else None
+
+    @property
     def events(self) -> Sequence[Event]:
         """The events that the changes of this command recorded, in order."""
         return (self._hook_log and self._hook_log.events) or ()
@@ -120,7 +149,7 @@ class Invocation:
             outcome = "the change was made before"
             if log.rollbacks:
                 version = log.rollbacks[-1].version
-                outcome = f"the change was rolled back: {version.reference} is in {version.stage.value}"
+                outcome = f"the change was rolled back: {version.reference} is {version.stage.location}"
             raise DeploymentFailed(
                 f"the hook {failed[0].hook} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
                 hint=f"{outcome}; what the hook said: mreg deployments {event.model or 'NAME'}",
@@ -138,4 +167,5 @@ def invocation_of(ctx: typer.Context) -> Invocation:
     root = ctx.find_root()
     if not isinstance(root.obj, Invocation):
         root.obj = Invocation()
+    root.obj.context = ctx
     return root.obj

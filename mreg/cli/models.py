@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import count, model_name, pairs
+from mreg.cli.arguments import count, pairs
 from mreg.cli.completion import complete_field
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import ColumnNames, ColumnOrder, Description, Directions, Limit, PrimaryMetric, Tags
+from mreg.cli.references import model_name
 
 
 def register(

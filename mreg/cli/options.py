@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.completion import complete_metric, complete_model, complete_reference, complete_stage, complete_words
+from mreg.cli.completion import complete_metric, complete_model, complete_stage, complete_words
 
 METRICS = "Metrics"
 METADATA = "Metadata"
@@ -15,17 +15,21 @@ ReferenceWords = Annotated[
     list[str],
     typer.Argument(
         metavar="REF",
-        help="Reference, such as churn@3, churn@production or churn 3.",
+        help="Reference, such as churn@3, churn 3 or, of the default model, 3 or @production.",
         autocompletion=complete_words,
     ),
 ]
-ReferenceArgument = Annotated[
-    str,
+OptionalReferenceWords = Annotated[
+    list[str] | None,
     typer.Argument(
         metavar="REF",
-        help="Version, such as churn@3 or churn@production (default: the latest).",
-        autocompletion=complete_reference,
+        help="Reference, such as churn@3, churn 3 or, of the default model, 3 (default: the default model).",
+        autocompletion=complete_words,
     ),
+]
+OptionalModel = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="Model (default: the default model).", autocompletion=complete_model),
 ]
 ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="Model.", autocompletion=complete_model)]
 Limit = Annotated[str | None, typer.Option("--limit", metavar="N", help="Maximum number of rows.")]
@@ -69,10 +73,38 @@ PrimaryMetric = Annotated[
         autocompletion=complete_metric,
     ),
 ]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        metavar="NAME=NUMBER",
+        help="Metric.",
+        autocompletion=complete_metric,
+        rich_help_panel=METRICS,
+    ),
+]
+MetricsFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metrics-file", metavar="FILE", help="File of metrics in JSON, YAML or CSV.", rich_help_panel=METRICS
+    ),
+]
+MetricsPrefixes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metrics-prefix",
+        metavar="TEXT",
+        help="Prefix of metric names: one for all files, or one for each file.",
+        rich_help_panel=METRICS,
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")]
 Override = Annotated[
     str,
     typer.Option("--override", metavar="REASON", help="Override the policy, if it allows overrides (audited)."),
+]
+Ci = Annotated[
+    bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")]
 StageOption = Annotated[

@@ -61,14 +61,14 @@ def page_of(command: Any, name: str) -> Page:
     summary, description, examples = read_docstring(command.help or "")
     table = getattr(command, "headings", None)
     arguments = [param for param in command.params if param.param_type_name == "argument"]
-    words = ["COMMAND"] if table else [_metavar(param) for param in arguments]
+    words = ["COMMAND"] if table else [argument_term(param) for param in arguments]
     sections = [Section(heading, _summaries(entries)) for heading, entries in (table or {}).items()]
     if name == "mreg":
         from mreg.cli.topics import TOPICS
 
         sections.append(Section("Topics", tuple((f"mreg help {topic}", summary) for topic, summary in TOPICS.items())))
     if arguments:
-        sections.append(Section("Arguments", tuple((_metavar(param), describe(param)) for param in arguments)))
+        sections.append(Section("Arguments", tuple((argument_term(param), describe(param)) for param in arguments)))
     return Page(
         name=name,
         summary=summary,
@@ -103,7 +103,8 @@ def _option_sections(command: Any) -> Iterator[Section]:
             yield Section(heading, tuple(rows))
 
 
-def _metavar(argument: Any) -> str:
+def argument_term(argument: Any) -> str:
+    """Return the placeholder of an argument, in brackets if it can be left out."""
     word = argument.metavar or argument.name.upper()
     return word if argument.required or word.startswith("[") else f"[{word}]"
 

@@ -17,6 +17,21 @@ from typer.core import TyperCommand
 class Command(TyperCommand):
     """A command whose values are not converted."""
 
+    allow_extra_args = True  # for a better error than Typer's
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Parse the words after the command.
+
+        Raises:
+            UnexpectedArgument: There are more arguments than the command takes.
+        """
+        rest = super().parse_args(ctx, args)
+        if rest and not ctx.resilient_parsing:
+            from mreg.cli.suggestions import unexpected_argument
+
+            raise unexpected_argument(ctx, rest[0])
+        return rest
+
     def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
         """Return the parameters, with the option ``--help``."""
         return as_typed(super().get_params(ctx))

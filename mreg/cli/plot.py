@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg import streams
+from mreg.domain.metrics import known_metric
 from mreg.domain.text import nearest, printable, quoted
 from mreg.errors import BadInput, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from mreg.domain.model import ModelVersion
     from mreg.results.models import ModelVersions
+
+
+ASCII = str.maketrans({"─": "-", "│": "|", **dict.fromkeys("┌┐└┘├┤┬┴┼", "+")})
+"""The frame of a plot for terminals whose encoding has no lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,7 @@ def trend(found: ModelVersions | ModelVersion, metric: str | None) -> Trend:
     if versions is None:
         raise BadInput("a trend is of a model, not of one version", hint="mreg show NAME --plot METRIC")
     model: ModelVersions = found  # type: ignore[assignment]
-    name = metric or model.metric
+    name = known_metric(metric) if metric else model.metric
     ordered = sorted(versions, key=lambda version: version.version)
     points = [(version.version, version.metrics[name]) for version in ordered if name in version.metrics]
     if not points:
@@ -70,14 +75,14 @@ def draw(points: Trend) -> None:
     plotext.clear_figure()
     width = os.environ.get("COLUMNS", "")
     plotext.plot_size(min(max(int(width), 20), 200) if width.isdecimal() and len(width) < 6 else 80, 20)
-    plotext.plot(list(points.versions), list(points.values), marker="braille")
+    marker = "braille" if streams.can_show("stdout", "\u2801") else "*"
+    plotext.plot(list(points.versions), list(points.values), marker=marker)
     plotext.title(printable(f"{points.metric} of {points.model}"))
     plotext.xlabel("version")
     plotext.xticks(list(points.versions)[:: max(1, len(points.versions) // 12)])
     coloured = streams.is_terminal("stdout") and not os.environ.get("NO_COLOR")
     text = plotext.build() if coloured else plotext.uncolorize(plotext.build())
-    encoding = streams.output().encoding or "utf-8"
-    streams.screen().write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    streams.screen().write((text if streams.can_show("stdout", text) else text.translate(ASCII)) + "\n")
 
 
 def write(points: Trend, file: str) -> None:
@@ -130,4 +135,6 @@ def _page(points: Trend, svg: bytes) -> bytes:
 
 
 def _missing(package: str) -> Unavailable:
-    return Unavailable(f"drawing needs the package {package}", hint="pip install 'mreg[plot]'")
+    from mreg.installation import extra_command
+
+    return Unavailable(f"drawing needs the package {package}", hint=extra_command("plot"))

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mreg.cli.arguments import model_name, reference
 from mreg.cli.completion import complete_model, complete_target
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import ReferenceWords, Yes
+from mreg.cli.references import model_name, reference
 from mreg.cli.stages import ask_before_leaving, seen_stage
 from mreg.errors import BadInput
 
@@ -109,7 +109,8 @@ def remove_policy(ctx: typer.Context, model: Model = None, yes: Yes = False) -> 
     run = invocation_of(ctx)
     name = model_name(model) if model is not None else None
     seen = None if yes else run.registry.policy(name)
-    run.output.confirm(f"take the policy of {model or 'all models'} away?", yes=yes)
+    what = f"policy of {model}" if model is not None else "default policy"
+    run.output.confirm(f"remove the {what}?", yes=yes)
     run.output.result(run.registry.apply_policy(None, name, seen=seen))
 
 
@@ -133,9 +134,9 @@ def approve(
     """
     run = invocation_of(ctx)
     if withdraw:
-        run.output.result(run.registry.withdraw_decision(reference(words), to=to))
+        run.output.result(run.registry.withdraw_decision(reference(run, words), to=to))
         return
-    run.output.result(run.registry.approve(reference(words), to=to, comment=comment))
+    run.output.result(run.registry.approve(reference(run, words), to=to, comment=comment))
 
 
 def reject(
@@ -156,7 +157,7 @@ def reject(
       mreg reject churn@3 --withdraw
     """
     run = invocation_of(ctx)
-    wanted = reference(words)
+    wanted = reference(run, words)
     if withdraw:
         run.output.result(run.registry.withdraw_decision(wanted, to=to))
         return

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
 
 from mreg import streams
+from mreg.cli.completion import complete_words
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import ReferenceArgument
-from mreg.domain.names import Selector, SelectorKind, VersionRef
-from mreg.domain.text import quoted
+from mreg.cli.references import reference_and_destination
 from mreg.errors import BadInput
 
 
 def pull(
     ctx: typer.Context,
-    reference: ReferenceArgument,
-    destination: Annotated[
-        str | None,
-        typer.Argument(metavar="DEST", help="File or folder to create (default: the name of the artifact)."),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[REF] [DEST]",
+            help="Version (default: the latest of the default model), and file or folder to create (default: named as "
+            "the artifact).",
+            autocompletion=complete_words,
+        ),
     ] = None,
     to_stdout: Annotated[
         bool, typer.Option("--stdout", help="Write an artifact that is one file to standard output.")
@@ -29,6 +31,8 @@ def pull(
 ) -> None:
     """Download the artifact of a version and verify it.
 
+    After a model, a number, latest, best, a stage or @ALIAS is the version; for a file of such a name write ./NAME.
+
     A pull is atomic: if it fails, an existing destination is unchanged. With --force, a file replaces a file. A folder
     replaces files of the same name and removes unchanged files of earlier pulls; other files stay. A folder never
     replaces a file, a link, the current folder, the home folder, a repository or a registry.
@@ -36,9 +40,11 @@ def pull(
     Examples:
       mreg pull churn@production
       mreg pull churn@3 models/churn.pkl --force
+      mreg pull churn 3 models/churn.pkl
       mreg pull churn@champion --stdout | sha256sum
     """
     run = invocation_of(ctx)
+    reference, destination = reference_and_destination(run, words)
     if to_stdout:
         if destination is not None:
             raise BadInput("--stdout and a destination exclude each other", hint="give one of them")
@@ -51,23 +57,6 @@ def pull(
             )
         run.registry.stream(reference, streams.raw_output())
         return
-    _refuse_selector(reference, destination)
     with run.output.progress("pull") as progress:
         pulled = run.registry.pull(reference, destination, force=force, progress=progress)
     run.output.result(pulled)
-
-
-def _refuse_selector(reference: str, destination: str | None) -> None:
-    """Refuse ``pull classifier 3``, which would write the latest version to a file named 3."""
-    wanted = VersionRef.parse(reference)
-    if destination is None or wanted.selector is not None or os.path.lexists(destination):
-        return
-    try:
-        selector = Selector.parse(destination)
-    except BadInput:
-        return
-    if selector.kind is not SelectorKind.ALIAS:
-        raise BadInput(
-            f"{quoted(destination)} reads like a version and stands where the destination does",
-            hint=f"mreg pull {wanted}@{selector}; or, for a file of that name: mreg pull {wanted} ./{destination}",
-        )

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from mreg.cli.arguments import pairs
-from mreg.cli.completion import complete_alias, complete_metric, complete_model, complete_reference, complete_stage
+from mreg.cli.completion import complete_alias, complete_model, complete_reference, complete_stage
 from mreg.cli.invocation import invocation_of
-from mreg.cli.options import METADATA, METRICS, Description, Tags
+from mreg.cli.options import METADATA, METRICS, Ci, Description, Metrics, MetricsFiles, MetricsPrefixes, Tags
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput
 
@@ -44,31 +44,9 @@ def push(
     precision: Annotated[str | None, _metric_option("--precision")] = None,
     recall: Annotated[str | None, _metric_option("--recall")] = None,
     latency_ms: Annotated[str | None, _metric_option("--latency-ms")] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metric",
-            metavar="NAME=NUMBER",
-            help="Other metric.",
-            autocompletion=complete_metric,
-            rich_help_panel=METRICS,
-        ),
-    ] = None,
-    metrics_file: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metrics-file", metavar="FILE", help="File of metrics in JSON, YAML or CSV.", rich_help_panel=METRICS
-        ),
-    ] = None,
-    metrics_prefix: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--metrics-prefix",
-            metavar="TEXT",
-            help="Prefix of metric names: one for all files, or one for each file.",
-            rich_help_panel=METRICS,
-        ),
-    ] = None,
+    metric: Metrics = None,
+    metrics_file: MetricsFiles = None,
+    metrics_prefix: MetricsPrefixes = None,
     param: Annotated[
         list[str] | None,
         typer.Option("--param", metavar="KEY=VALUE", help="Parameter.", rich_help_panel=METADATA),
@@ -120,9 +98,7 @@ def push(
             rich_help_panel=METADATA,
         ),
     ] = "",
-    ci: Annotated[
-        bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
-    ] = False,
+    ci: Ci = False,
 ) -> None:
     """Upload a file or folder as a new version.
 
@@ -156,7 +132,7 @@ def push(
             path,
             name=name,
             metadata=VersionMetadata(
-                metrics=_metrics(given, metric or (), metrics_from(run.output.note, metrics_file, metrics_prefix)),
+                metrics=all_metrics(given, metric or (), metrics_from(run.output.note, metrics_file, metrics_prefix)),
                 parameters=_parameters(param or (), params_file or ()),
                 tags=pairs("tag", tags),
                 aliases=tuple(alias or ()),
@@ -175,7 +151,7 @@ def push(
         write_push(version)
 
 
-def _metrics(
+def all_metrics(
     given: dict[str, str], words: list[str] | tuple[()], files: list[dict[str, MetricValue]]
 ) -> dict[str, MetricValue]:
     """Return the metrics of flags, ``--metric`` and files; one that is given twice is rejected."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mreg.cli.arguments import count, reference
+from mreg.cli.arguments import count
 from mreg.cli.completion import complete_metric
 from mreg.cli.invocation import Invocation, invocation_of
-from mreg.cli.options import ColumnNames, ColumnOrder, Limit, ReferenceWords
+from mreg.cli.options import ColumnNames, ColumnOrder, Limit, OptionalReferenceWords
+from mreg.cli.references import reference
 
 if TYPE_CHECKING:
     from mreg.domain.model import ModelVersion
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def show(
     ctx: typer.Context,
-    words: ReferenceWords,
+    words: OptionalReferenceWords = None,
     columns: ColumnNames = None,
     sort: ColumnOrder = None,
     limit: Limit = None,
@@ -51,7 +52,7 @@ def show(
 ) -> None:
     """Show a model with its versions, or one version.
 
-    A name alone means the model.
+    A name alone means the model. Without REF it is the default model: see mreg help references.
 
     Examples:
       mreg show churn
@@ -67,9 +68,9 @@ def show(
         from mreg.cli.times import instant
 
         at = instant(at, run.output)
-        _print(run, run.registry.version_at(reference(words), at), columns, sort, rows)
+        _print(run, run.registry.version_at(reference(run, words), at), columns, sort, rows)
         return
-    found = run.registry.show(reference(words), limit=rows if sort is None else None)
+    found = run.registry.show(reference(run, words), limit=rows if sort is None else None)
     if run.output.format == "json" or (plot is None and plot_file is None):
         _print(run, found, columns, sort, rows)
     if plot is None and plot_file is None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from mreg.cli.arguments import model_name, reference
 from mreg.cli.completion import complete_stage, complete_version
 from mreg.cli.invocation import Invocation, invocation_of
-from mreg.cli.options import ModelArgument, Override, Reason, ReferenceWords, StageOption, Yes
+from mreg.cli.options import OptionalModel, Override, Reason, ReferenceWords, StageOption, Yes
+from mreg.cli.references import model_or_default, reference, reference_within
 from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef
 from mreg.errors import LeavesProduction
@@ -45,7 +45,7 @@ def promote(
       mreg promote churn@3 --to production --plan
     """
     run = invocation_of(ctx)
-    wanted = reference(words)
+    wanted = reference(run, words)
     if plan:
         run.output.result(run.registry.plan(wanted, to, keep_existing=keep_existing))
         return
@@ -124,14 +124,14 @@ def archive(
             reference, leave_production=leave_production, seen=seen_stage(confirmed), reason=reason, override=override
         )
 
-    change = ask_before_leaving(run, reference(words), move, yes=yes)
+    change = ask_before_leaving(run, reference(run, words), move, yes=yes)
     warn_of_override(run, override if change.changed else "")
     run.output.result(change)
 
 
 def rollback(
     ctx: typer.Context,
-    name: ModelArgument,
+    name: OptionalModel = None,
     stage: Annotated[
         str, typer.Option("--stage", metavar="STAGE", help="Stage to roll back.", autocompletion=complete_stage)
     ] = "Production",
@@ -154,16 +154,17 @@ def rollback(
 
     Examples:
       mreg rollback churn --reason "errors in checkout"
-      mreg rollback churn --to churn@5
+      mreg rollback churn --to 5
     """
     run = invocation_of(ctx)
-    model = model_name(name)
+    model = model_or_default(run, name, option="--to")
+    wanted = None if to is None else reference_within(to, model)
 
     def move(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> StageChange:
         return run.registry.rollback(
             model,
             stage=stage,
-            to=to if confirmed is None else reference,
+            to=wanted if confirmed is None else reference,
             leave_production=leave_production,
             seen=seen_stage(confirmed),
             reason=reason,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
-from mreg.domain.text import nearest, quoted
+from mreg.domain.text import nearest, quoted, shell_word
 from mreg.errors import BadInput
 
 COMMANDS = {
@@ -14,9 +15,11 @@ COMMANDS = {
             "push": "add upload save commit put store publish",
             "pull": "get download fetch checkout clone",
             "list": "ls models",
-            "show": "info status view describe inspect cat",
+            "show": "info view describe inspect cat",
+            "list, or mreg show NAME": "status",
             "search": "find query grep filter select",
             "compare": "diff cmp difference",
+            "evaluate": "eval score measure metrics",
             "register": "create new",
             "alias": "label point unalias",
             "tag": "tags untag",
@@ -71,6 +74,28 @@ COMMANDS = {
 }  # fmt: skip
 """What people type for a command, with the command: names from git, package managers and other registries."""
 
+EXTRA_ARGUMENTS = {
+    "mreg push": "to name the model: --name {}",
+    "mreg list": "for one model: mreg show {}",
+    "mreg search": "quote the expression as one argument",
+    "mreg promote": "to name the stage: --to {}",
+    "mreg approve": "to name the stage or alias: --to {}",
+    "mreg reject": "to name the stage or alias: --to {}",
+    "mreg rollback": "to name the version: --to {}",
+    "mreg tag": "to set a tag: {}=VALUE",
+    "mreg edit": "to change the description: --description {}",
+    "mreg pull": "to replace existing files: --force",
+    "mreg export": "to name the file: --output {}",
+    "mreg import": "to name the model: --name {}",
+    "mreg register": "to describe the model: --description {}",
+    "mreg approvals": "for one model: mreg show {}",
+    "mreg policy show": "one policy at a time: mreg policy show {}",
+    "mreg policy apply": "to name the model: --model {}",
+    "mreg policy check": "to name the model: --model {}",
+    "mreg policy remove": "to name the model: --model {}",
+}
+"""What an additional argument of a command is probably meant for."""
+
 OPTIONS = (
     "reason comment message msg note description why",
     "to stage target",
@@ -106,6 +131,30 @@ def no_such_command(path: str, word: str, known: Iterable[str], *, topics: Itera
         meant = f"help {meant}" if near and near[0] in set(topics) else meant
     hint = f"did you mean mreg {meant}?" if meant else f"{path} --help lists the commands"
     return BadInput(f"there is no command {quoted(word)}", hint=hint)
+
+
+class UnexpectedArgument(BadInput):
+    """The command line has more arguments than the command takes."""
+
+    code = "usage"
+
+
+def unexpected_argument(context: Any, word: str, why: str = "") -> UnexpectedArgument:
+    """Return the usage error for an additional argument of a command.
+
+    Args:
+        why: Why the command takes no more, if that depends on the other arguments.
+    """
+    from mreg.cli.pages import argument_term
+
+    path, command = context.command_path, context.command
+    taken = [param for param in command.params if param.param_type_name == "argument"]
+    takes = " ".join(map(argument_term, taken)) or "no arguments"
+    meant = EXTRA_ARGUMENTS.get(path, "").format(shell_word(word))
+    return UnexpectedArgument(
+        f"unexpected argument {quoted(word)}: {why or f'{path} takes {takes}'}",
+        hint="\n".join(filter(None, [meant, f"{path} --help shows how it is used"])),
+    )
 
 
 def option_meant(option: str, known: Collection[str]) -> str:

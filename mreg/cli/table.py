@@ -66,7 +66,10 @@ class Table:
         columns: Names. A column whose name begins with ``>``, which is not shown, is aligned to the right.
         facts: The table has two columns, name and value, and a terminal shows no header.
         optional: Columns that a narrow terminal leaves out, in this order; the other formats have all columns.
+        essential: Optional columns that are left out only if the names are as short as possible already; the last ones.
+        shortened: Columns of names that a narrow terminal shortens in the middle.
         wide: Columns that a narrow terminal wraps before it leaves other columns out.
+        choosable: The command has the option ``--columns``.
         complete: Columns without a value in any row are shown on a terminal, too.
         empty: Text on a terminal if there are no rows.
     """
@@ -76,7 +79,10 @@ class Table:
     rows: tuple[Row, ...]
     facts: bool = False
     optional: tuple[str, ...] = ()
+    essential: tuple[str, ...] = ()
+    shortened: tuple[str, ...] = ()
     wide: tuple[str, ...] = ()
+    choosable: bool = False
     complete: bool = False
     empty: str = "nothing"
 

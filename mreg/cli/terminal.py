@@ -5,22 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from mreg import streams
 from mreg.cli.table import Cell, Items, Rendering, Table, Toned, short
-from mreg.domain.text import printable
+from mreg.domain.text import counted, printable
 
 GAP = 2
 """Characters between two columns."""
 
 NARROW = 24
-"""Minimum width of a column of long texts; a narrow terminal leaves other columns out rather than wrap it further."""
+"""Minimum width of a column of names or long texts; a narrow terminal leaves other columns out first."""
+
+SHORTEST = 12
+"""Minimum width of a column of names if no other column can be left out."""
 
 MORE = ", ..."
+
+CUT = "..."
+"""The sign for the middle of a name that is left out."""
 
 TONES = {"good": "green", "bad": "red", "next": "cyan", "dim": "dim", "strong": "bold"}
 """Colours that can be read on light and dark backgrounds."""
@@ -60,14 +66,22 @@ def print_rendering(rendering: Rendering) -> None:
             drawn, left_out = _drawn(table, out.width, ascii_only=ascii_only)
             out.print(drawn)
             if left_out:
-                note = f"hidden: {', '.join(left_out)} (--format plain shows all)"
-                out.print(_text(note, "dim", ascii_only=ascii_only))
+                out.print(_text(_hidden(table, left_out, out.width), "dim", ascii_only=ascii_only))
         elif not table.facts:
             out.print(Text(table.empty, style="dim"))
     if rendering.summary:
         if rendering.tables:
             out.print()
         out.print(_text(rendering.summary, "", ascii_only=ascii_only))
+
+
+def _hidden(table: Table, columns: Sequence[str], width: int) -> str:
+    """Return the note on the columns that do not fit: their names, or their number if there are too many names."""
+    remedy = "--columns NAME,... or --format plain" if table.choosable else "--format plain shows all"
+    note = f"hidden: {', '.join(columns)} ({remedy})"
+    if cell_len(note) > width and len(columns) > 1:
+        note = f"hidden: {counted(len(columns), 'column')} ({remedy})"
+    return note
 
 
 def _drawn(table: Table, width: int, *, ascii_only: bool) -> tuple[RichTable, list[str]]:
@@ -80,6 +94,10 @@ def _drawn(table: Table, width: int, *, ascii_only: bool) -> tuple[RichTable, li
         for place, column in enumerate(texts)
     ]
     shown, left_out = _fitting(table, natural, width, [any(column) for column in texts])
+    for place, length in _name_widths(table, natural, width, shown).items():
+        natural[place] = length
+        heads[place] = _shortened(heads[place], length)
+        texts[place] = [_shortened(text, length) for text in texts[place]]
     room = width - sum(natural[place] + GAP for place in shown if table.columns[place] not in table.wide)
     drawn = RichTable(
         box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=not table.facts, header_style="bold"
@@ -103,7 +121,8 @@ def _fitting(table: Table, natural: Sequence[int], width: int, filled: Sequence[
     places = [place for place in range(len(natural)) if filled[place] or table.facts or table.complete]
     left_out: list[int] = []
     for column in table.optional:
-        needed = (min(natural[p], NARROW) if table.columns[p] in table.wide else natural[p] for p in places)
+        flexible = (*table.wide, *table.shortened) if column in table.essential else table.wide
+        needed = (min(natural[p], NARROW) if table.columns[p] in flexible else natural[p] for p in places)
         if sum(needed) + GAP * (len(places) - 1) <= width:
             break
         place = table.columns.index(column)
@@ -111,6 +130,33 @@ def _fitting(table: Table, natural: Sequence[int], width: int, filled: Sequence[
             places.remove(place)
             left_out.append(place)
     return places, sorted(left_out)
+
+
+def _name_widths(table: Table, natural: Sequence[int], width: int, shown: Sequence[int]) -> dict[int, int]:
+    """Return the width of each column of names; names and long texts share the space that the other columns leave."""
+    flexible = [place for place in shown if table.columns[place] in (*table.wide, *table.shortened)]
+    room = width - GAP * (len(shown) - 1) - sum(natural[place] for place in shown if place not in flexible)
+    widths = {}
+    for left, place in zip(range(len(flexible), 0, -1), sorted(flexible, key=natural.__getitem__), strict=True):
+        widths[place] = min(natural[place], max(room // left, SHORTEST))
+        room -= widths[place]
+    return {place: widths[place] for place in flexible if table.columns[place] in table.shortened}
+
+
+def _shortened(text: str, length: int) -> str:
+    """Return a text that fits into a number of terminal cells, without its middle if it is longer."""
+    if cell_len(text) <= length:
+        return text
+    end = (length - len(CUT)) // 2
+    return f"{set_cell_size(text, length - len(CUT) - end).rstrip()}{CUT}{_end(text, end)}"
+
+
+def _end(text: str, length: int) -> str:
+    """Return the longest end of a text that fits into a number of terminal cells."""
+    end = text[-length:]
+    while cell_len(end) > length:
+        end = end[1:]
+    return end
 
 
 def _cell(cell: Cell | Toned, text: str, room: int, *, ascii_only: bool) -> Text:

@@ -7,20 +7,19 @@ from typing import Annotated
 import typer
 
 from mreg.cli.arguments import duration, parse_fraction
-from mreg.cli.completion import complete_reference
+from mreg.cli.completion import complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Yes
+from mreg.cli.references import reference
 from mreg.domain.text import size_text
 from mreg.errors import BadInput, Corrupt, Unavailable
 
 
 def verify(
     ctx: typer.Context,
-    reference: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="REF", help="Version or model (default: all models).", autocompletion=complete_reference
-        ),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="REF", help="Version or model (default: all models).", autocompletion=complete_words),
     ] = None,
     all_of_them: Annotated[bool, typer.Option("--all", help="All models, as without REF.")] = False,
     sample: Annotated[
@@ -36,11 +35,12 @@ def verify(
       mreg verify churn@production
       mreg verify --sample 5% --json
     """
-    if reference is not None and all_of_them:
-        raise BadInput("--all is of all models, and a reference of one", hint="leave one of them out")
     run = invocation_of(ctx)
+    wanted = reference(run, words) if words else None
+    if wanted is not None and all_of_them:
+        raise BadInput("--all and a reference exclude each other", hint=f"mreg verify {wanted}, or mreg verify --all")
     with run.output.progress("verify") as progress:
-        found = run.registry.verify(reference, sample=parse_fraction(sample), progress=progress)
+        found = run.registry.verify(wanted, sample=parse_fraction(sample), progress=progress)
     run.output.result(found)
     if found.unreferenced and run.output.format in ("plain", "csv"):  # the other formats show it in the result
         from mreg.cli.views.upkeep import unreferenced

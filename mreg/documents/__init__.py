@@ -108,8 +108,11 @@ def _is_json(place: str) -> bool:
     return place.lower().endswith(".json")
 
 
-def read_bytes(place: str, what: str, limit: int) -> bytes:
+def read_bytes(place: str, what: str, limit: int, *, follow: bool = True) -> bytes:
     """Return the bytes of a file, at most one more than the limit.
+
+    Args:
+        follow: Follow a symbolic link at the end of the path; otherwise it is refused.
 
     Raises:
         NotFound: The file does not exist.
@@ -117,12 +120,13 @@ def read_bytes(place: str, what: str, limit: int) -> bytes:
         Unavailable: The file cannot be read.
     """
     try:
-        descriptor = open_file(place)
+        descriptor = open_file(place, follow=follow)
     except FileNotFoundError:
         raise NotFound(f"the {what} {quoted(place)} does not exist", hint="check the path", kind="file") from None
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise BadInput(f"the {what} {quoted(place)} is a symbolic link to itself") from error
+        if error.errno in (errno.ELOOP, errno.EMLINK):
+            which = "a symbolic link to itself" if follow else "a symbolic link, which is not followed here"
+            raise BadInput(f"the {what} {quoted(place)} is {which}") from error
         raise Unavailable(f"cannot read the {what} {quoted(place)}: {error.strerror}") from error
     except ValueError:
         raise BadInput(f"invalid path {quoted(place)}") from None

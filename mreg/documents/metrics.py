@@ -37,7 +37,8 @@ class Measured:
 
     Attributes:
         metrics: Number by name.
-        notes: Sentences for the user: the values that were skipped, and the texts that were read as numbers.
+        notes: Sentences for the user: the values that were skipped, the texts that were read as numbers, and whether a
+            file has no metrics.
     """
 
     metrics: dict[str, MetricValue]
@@ -59,8 +60,12 @@ def read_metrics(path: str | os.PathLike[str], prefix: str = "") -> Measured:
 
         data = read_bytes(os.fspath(path), "metrics file", SIZE_LIMIT)
         text = text_in(data, os.fspath(path), what="metrics file", limit=SIZE_LIMIT)
-        return _measured(last_values(text, os.fspath(path)).items(), path, prefix)
-    return metrics_in(read_document(path, what="metrics file", rules=RULES), path, prefix)
+        measured = _measured(last_values(text, os.fspath(path)).items(), path, prefix)
+    else:
+        measured = metrics_in(read_document(path, what="metrics file", rules=RULES), path, prefix)
+    if measured == Measured({}):
+        return Measured({}, (f"{quoted(os.fspath(path))} has no metrics",))
+    return measured
 
 
 def metrics_of(values: Mapping[str, object]) -> Measured:
@@ -70,6 +75,20 @@ def metrics_of(values: Mapping[str, object]) -> Measured:
         BadInput: A name cannot be stored, or there are too many.
     """
     return metrics_in(node_of(values, "metrics"), "metrics")
+
+
+def finite_metrics(values: Mapping[str, object]) -> dict[str, MetricValue]:
+    """Return the metrics of `metrics_of`; a `UserWarning` at the call of the caller has each note.
+
+    Raises:
+        BadInput: A name cannot be stored, or there are too many.
+    """
+    import warnings
+
+    measured = metrics_of(values)
+    for note in measured.notes:
+        warnings.warn(note, stacklevel=3)
+    return measured.metrics
 
 
 def metrics_in(node: Node, place: str | os.PathLike[str], prefix: str = "") -> Measured:

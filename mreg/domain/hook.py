@@ -19,8 +19,8 @@ from mreg.errors import BadInput
 KEYS = ("name", "on", "stage", "models", "command", "webhook", "secret_env", "env", "timeout", "on_failure")
 ACTIONS = (
     "model.registered", "model.edited", "model.renamed", "model.deleted", "version.pushed", "version.edited",
-    "version.deleted", "version.stage_changed", "version.approved", "version.rejected", "version.decision_withdrawn",
-    "alias.set", "alias.removed", "policy.changed", "policy.overridden",
+    "version.evaluated", "version.deleted", "version.stage_changed", "version.approved", "version.rejected",
+    "version.decision_withdrawn", "alias.set", "alias.removed", "policy.changed", "policy.overridden",
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")

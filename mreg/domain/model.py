@@ -14,6 +14,9 @@ from mreg.domain.text import counted, nearest, quoted
 from mreg.domain.value import FrozenMapping, Result, Value, short_repr
 from mreg.errors import BadInput
 
+UNKNOWN_FORMAT = "unknown"
+"""The format of an artifact whose format was not detected."""
+
 
 class ModelStage(Enum):
     """Stage of a version; the usual sequence is None, Staging, Production, Archived."""
@@ -22,6 +25,11 @@ class ModelStage(Enum):
     STAGING = "Staging"
     PRODUCTION = "Production"
     ARCHIVED = "Archived"
+
+    @property
+    def location(self) -> str:
+        """``in Production``, in a sentence about a version; ``in no stage`` for None."""
+        return "in no stage" if self is ModelStage.NONE else f"in {self.value}"
 
     @classmethod
     def parse(cls, text: str) -> ModelStage:
@@ -78,7 +86,7 @@ class ModelArtifact(Value):
     size_bytes: int
     digest: Digest
     file_count: int = 1
-    format: str = "unknown"
+    format: str = UNKNOWN_FORMAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

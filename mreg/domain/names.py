@@ -41,7 +41,7 @@ class ModelName:
     def __post_init__(self) -> None:
         text = self.value
         if not text:
-            raise BadInput("the model name is empty", hint="name the model, such as classifier or team/classifier")
+            raise BadInput("the model name is empty", hint="name the model, such as churn or team/churn")
         if len(text) > NAME_LIMIT:
             raise BadInput(f"the model name {quoted(text)} has {len(text)} characters; the limit is {NAME_LIMIT}")
         if not _NAME.fullmatch(text) or any(part in (".", "..") for part in text.split("/")):
@@ -110,6 +110,11 @@ class Selector:
             return cls(SelectorKind(lower), "", back)
         if lower in _STAGES:
             return cls(SelectorKind.STAGE, lower, back)
+        if lower.startswith("sha256:") and not _PREFIX.fullmatch(lower):
+            raise BadInput(
+                f"invalid selector {quoted(text)}: a digest has 8 to 64 hexadecimal digits",
+                hint="write sha256: and at least the first 8 digits, such as sha256:964c3755",
+            )
         if _PREFIX.fullmatch(lower):
             return cls(SelectorKind.DIGEST, lower, back)
         try:
@@ -120,6 +125,23 @@ class Selector:
     def __str__(self) -> str:
         base = self.value or self.kind.value
         return f"{base}~{self.back}" if self.back else base
+
+
+def selector_alone(text: str) -> Selector | None:
+    """Return the selector of a text that names a version without its model; None for any other text.
+
+    Such texts are a number (``3``, ``v3``, ``3~1``), ``@`` with any selector (``@production``), steps back from the
+    latest version (``~1``), and a digest (``sha256:964c3755``). A word such as ``production`` is the name of a model.
+
+    Raises:
+        BadInput: The text has one of these forms, and is not a valid selector.
+    """
+    if text.startswith("@"):
+        return Selector.parse(text[1:])
+    if text.startswith("~"):
+        return Selector.parse(f"latest{text}")
+    is_selector = _NUMBER.fullmatch(text.partition("~")[0]) or text.lower().startswith("sha256:")
+    return Selector.parse(text) if is_selector else None
 
 
 def _invalid_selector(text: str) -> BadInput:
@@ -209,6 +231,12 @@ class VersionRef:
             colon, _, rest = text.partition(":")
             if rest:
                 name, at, selector = colon, ":", rest
+        before, tilde, steps = name.partition("~")
+        if not at and _NAME.fullmatch(before) and re.fullmatch(r"[1-9][0-9]{0,6}", steps):
+            raise BadInput(
+                f"invalid reference {quoted(text)}: {tilde}{steps} follows a selector",
+                hint=f"write {before}@latest~{steps} or {before}@production~{steps}",
+            )
         if not name and text:
             raise BadInput(f"invalid reference {quoted(text)}: it has no model name", hint=_REFERENCE_HINT)
         return cls(ModelName(name), Selector.parse(selector) if at else None)

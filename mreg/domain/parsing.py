@@ -22,7 +22,7 @@ from mreg.domain.expression import (
     Relative,
     Sort,
 )
-from mreg.domain.metrics import MetricValue, parse_metric
+from mreg.domain.metrics import MetricValue, known_metric, parse_metric
 from mreg.domain.model import ModelStage, ModelStatus
 from mreg.domain.names import check_alias
 from mreg.domain.text import nearest, printable, quoted
@@ -239,9 +239,10 @@ class _Parser:
                 key = _unquoted(following.text)
             if not key:
                 raise self.wrong(f"{quoted(group)} needs a key, such as {group}.accuracy", token.at)
-            return Field(GROUPS[group.lower()], key)
+            group = GROUPS[group.lower()]
+            return Field(group, known_metric(key) if group == "metrics" else key)
         name = {"model": "name", "digest": "checksum", "size": "size_bytes"}.get(token.text.lower(), token.text.lower())
-        return Field("", name) if name in FIELDS else Field("metrics", token.text)
+        return Field("", name) if name in FIELDS else Field("metrics", known_metric(token.text))
 
     def compare(self) -> Expression:
         field = self.field()
@@ -322,7 +323,7 @@ class _Parser:
             offset = -self.number()
         elif self.tokens[self.place].kind == "number" and self.tokens[self.place].text[0] in "+-":
             offset = self.number()
-        return Relative(place, metric, factor, offset)
+        return Relative(place, known_metric(metric), factor, offset)
 
     def number(self) -> MetricValue:
         token = self.tokens[self.place]

@@ -88,12 +88,13 @@ def _rejected(reader: Reader, model: RegisteredModel, number: int, place: str, p
 
 
 def _recorded_metrics(reader: Reader, model: RegisteredModel, number: int) -> Mapping[str, MetricValue]:
-    """Return the metrics of a version from the audit event of its push; metrics never change."""
+    """Return the last metrics of a version from the audit events of its push and its evaluations."""
+    found: dict[str, MetricValue] = {}
     for event in reader.events(model=model, version=number, newest_first=False):
         metrics = event.details.get("metrics")
-        if event.action == "version.pushed" and isinstance(metrics, dict):
-            return {str(name): value for name, value in metrics.items() if type(value) in (int, float)}
-    return {}
+        if event.action in ("version.pushed", "version.evaluated") and isinstance(metrics, dict):
+            found |= {str(name): value for name, value in metrics.items() if type(value) in (int, float)}
+    return found
 
 
 def assessment_of(
@@ -242,7 +243,7 @@ def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
         )
     if assessment.wrong_stage is not None:
         return NotAllowed(
-            f"{reference} is in {version.stage.value}: the policy allows only versions from "
+            f"{reference} is {version.stage.location}: the policy allows only versions from "
             f"{assessment.wrong_stage.value} to enter {target}",
             hint=f"mreg promote {reference} --to {assessment.wrong_stage.value}",
             **details,

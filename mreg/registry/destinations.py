@@ -29,11 +29,11 @@ SCAN_LIMIT = 10_000
 
 
 def check_destination(session: Session, destination: str | os.PathLike[str]) -> None:
-    """Refuse a destination that belongs to the registry, by any path or link, even with ``--force``.
+    """Refuse a destination in the registry or in a repository, by any path or link, even with ``--force``.
 
     Raises:
         BadInput: The destination is the catalog or one of its logs, or a folder with the catalog; or it overlaps the
-            artifact store; or the locale cannot encode its name.
+            artifact store; or it belongs to the data of version control; or the locale cannot encode its name.
     """
     place = os.fspath(destination)
     check_encodable(place, "export PYTHONUTF8=1; or name another destination")
@@ -47,13 +47,18 @@ def check_destination(session: Session, destination: str | os.PathLike[str]) -> 
                     hint="name another destination",
                 )
     session.artifacts().refuse_overlap(Path(place))
+    repository = _repository_around(place)
+    if repository:
+        raise BadInput(
+            f"cannot write to {quoted(place, 200)}: it is part of {repository}", hint="name another destination"
+        )
 
 
 def protection(path: str, name: str, command: str) -> BadInput | None:
     """Return an error if the files in a folder must never be replaced, even with ``--force``, otherwise None.
 
-    Protected are the current folder, the home folder and all folders above them; folders that hold a repository or are
-    part of one; and folders that hold a registry.
+    Protected are the current folder, the home folder and all folders above them; folders that hold a repository; and
+    folders that hold a registry.
 
     Args:
         path: An existing folder.
@@ -102,15 +107,20 @@ def _upwards(place: str) -> Iterator[str]:
 
 
 def _repository(path: str) -> str:
-    """Return a reason if the folder belongs to version control."""
-    for name in REPOSITORIES:
-        if os.path.lexists(os.path.join(path, name)):
-            return f"holds a repository ({name})"
-    inside = next((part for part in os.path.realpath(path).split(os.sep) if part.lower() in REPOSITORIES), "")
-    if inside:
-        return f"is part of a repository ({inside})"
-    bare = all(os.path.lexists(os.path.join(path, name)) for name in ("HEAD", "objects", "refs"))
-    return "is a Git repository" if bare else ""
+    """Return a reason if the folder holds a repository."""
+    names = (name for name in REPOSITORIES if os.path.lexists(os.path.join(path, name)))
+    return next((f"holds a repository ({name})" for name in names), "")
+
+
+def _repository_around(path: str) -> str:
+    """Return the repository to whose data a path belongs, empty for none; the path need not exist."""
+    for place in (os.path.abspath(path), os.path.realpath(path)):
+        inside = next((part for part in place.split(os.sep) if part.lower() in REPOSITORIES), "")
+        if inside:
+            return f"a repository ({inside})"
+    bare = ("HEAD", "objects", "refs")
+    folders = _upwards(path)
+    return "a Git repository" if any(all(os.path.lexists(os.path.join(f, n)) for n in bare) for f in folders) else ""
 
 
 def _registry(path: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from mreg.catalog.reader import Reader
 from mreg.catalog.writer import Writer
 from mreg.domain.lineage import would_cycle
-from mreg.domain.metrics import Direction
+from mreg.domain.metrics import Direction, known_metric
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import Selector, VersionRef, check_alias, spelled
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value, nearest, quoted
@@ -36,7 +36,7 @@ def register(
             description=check_text("description", description),
             tags=_checked_tags(tags or {}),
             directions=_checked_directions(directions or {}),
-            primary_metric=check_key("metric", primary_metric) if primary_metric else "",
+            primary_metric=check_key("metric", known_metric(primary_metric)) if primary_metric else "",
         ),
         model_now,
     )
@@ -71,7 +71,7 @@ def edit(
                 model,
                 description=description,
                 directions=_checked_directions(directions) if directions is not None else None,
-                primary_metric=check_key("metric", primary_metric) if primary_metric else primary_metric,
+                primary_metric=check_key("metric", known_metric(primary_metric)) if primary_metric else primary_metric,
             )
         version = find_version(writer, wanted)
         _refuse(of_model, f"{version.reference} is a version", f"name the model: {model.name}")
@@ -282,5 +282,5 @@ def _checked_directions(directions: Mapping[str, Direction | str]) -> Mapping[st
     found = {}
     for metric, direction in directions.items():
         word = direction.value if isinstance(direction, Direction) else direction
-        found[check_key("metric", metric)] = Direction.parse(word).value if word else ""
+        found[check_key("metric", known_metric(metric))] = Direction.parse(word).value if word else ""
     return found

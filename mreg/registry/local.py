@@ -12,9 +12,9 @@ from mreg.errors import BadInput
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.metadata import VersionMetadata
-    from mreg.domain.metrics import MetricValue
     from mreg.domain.model import ModelStage, ModelVersion
     from mreg.registry.session import Session
     from mreg.results.files import StoredFile
@@ -36,23 +36,6 @@ class _Operation:
     def __get__(self, registry: LocalRegistry | None, _owner: type) -> Any:
         # abc reads each method from the class, which must not import all modules.
         return self if registry is None else partial(self.function(), registry._session)
-
-
-def _metrics(values: Mapping[str, object]) -> Mapping[str, MetricValue]:
-    import warnings
-
-    from mreg.documents.metrics import metrics_of
-
-    measured = metrics_of(values)
-    for note in measured.notes:
-        warnings.warn(note, stacklevel=3)  # at the call of push
-    return measured.metrics
-
-
-def _parameters(values: Mapping[str, object]) -> Mapping[str, str]:
-    from mreg.documents.parameters import parameters_of
-
-    return parameters_of(values)
 
 
 def _operation(place: str) -> Any:
@@ -95,13 +78,17 @@ class LocalRegistry(Registry):
         from mreg.domain.metadata import VersionMetadata
         from mreg.registry.push import push, target_model
 
+        if metrics:
+            from mreg.documents.metrics import finite_metrics
+        if parameters:
+            from mreg.documents.parameters import parameters_of
         given = VersionMetadata(
             description=description,
-            metrics=_metrics(metrics) if metrics else {},
+            metrics=finite_metrics(metrics) if metrics else {},
             tags=tags or {},
             data=data or {},
             aliases=tuple(aliases),
-            parameters=_parameters(parameters) if parameters else {},
+            parameters=parameters_of(parameters) if parameters else {},
             run_id=run_id,
             experiment_id=experiment_id,
             format=format,
@@ -128,6 +115,7 @@ class LocalRegistry(Registry):
         remove_alias = _operation("edit.remove_alias")
         tag = _operation("edit.tag")
         edit = _operation("edit.edit")
+        evaluate = _operation("evaluate.evaluate")
         rename = _operation("edit.rename")
         delete = _operation("edit.delete")
         history = _operation("query.history")
@@ -158,11 +146,19 @@ class LocalRegistry(Registry):
         deploy = _operation("deploy.deploy")
         metric_names = _operation("query.metric_names")
 
-    def copy_catalog(self, other: LocalRegistry) -> CatalogCopy:
+    def copy_catalog(
+        self, other: LocalRegistry, *, with_artifacts: bool = False, progress: Progress = None
+    ) -> CatalogCopy:
         """Copy the catalog to the empty one of another registry; see `mreg.registry.backup.copy_catalog`."""
         from mreg.registry.backup import copy_catalog
 
-        return copy_catalog(self._session, other._session)
+        return copy_catalog(self._session, other._session, with_artifacts=with_artifacts, progress=progress)
+
+    def check_places(self) -> None:
+        """Check the folders of catalog and artifacts; see `mreg.registry.check.check_places`."""
+        from mreg.registry.check import check_places
+
+        check_places(self._session)
 
     def refuse_unfit(self) -> str:
         """Try the conditional writes of a catalog in a bucket; see `mreg.registry.check.refuse_unfit`."""
@@ -189,24 +185,35 @@ class LocalRegistry(Registry):
         Args:
             size: Expected number of bytes, 0 if unknown.
         """
+        from mreg.registry.storing import begin_storing
+
+        begin_storing(self._session)
         return self._session.artifacts().open_upload(size)
+
+    def open_folder_upload(self, size: int = 0) -> AbstractContextManager[FolderUpload]:
+        """Open an upload that receives a folder from a stream, for `push_upload`; discarded unless it is pushed.
+
+        Args:
+            size: Expected total number of bytes, 0 if unknown.
+        """
+        return self._session.artifacts().open_folder_upload(size)
 
     def push_upload(
         self,
-        upload: StreamUpload,
-        file_name: str,
+        upload: StreamUpload | FolderUpload,
+        artifact_name: str,
         name: Name,
         metadata: VersionMetadata,
         *,
         stage: ModelStage | str | None = None,
         parent: Reference | None = None,
     ) -> ModelVersion:
-        """Make a received file the next version of a registered model; see `mreg.registry.push.push_upload`."""
+        """Make a received artifact the next version of a registered model; see `mreg.registry.push.push_upload`."""
         from mreg.registry.push import push_upload
         from mreg.registry.references import as_name
 
         target = as_name(name)
-        return push_upload(self._session, upload, file_name, target, metadata, stage=stage, parent=parent)
+        return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
 
     def files(self, reference: Reference) -> tuple[StoredFile, ...]:
         """Return the files of a version; see `mreg.registry.streaming.files`."""

@@ -9,7 +9,7 @@ from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import check_text
 from mreg.domain.transition import EXCLUSIVE, next_stage
-from mreg.errors import Conflict, LeavesProduction, NotAllowed, NotFound
+from mreg.errors import BadInput, Conflict, LeavesProduction, NotAllowed, NotFound
 from mreg.registry.references import as_name, as_reference, find_model, find_version, naming_version
 from mreg.registry.registry import Name, Reference
 from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
@@ -230,10 +230,10 @@ def named_version(reference: VersionRef) -> VersionRef:
     """Return the reference if it names a version.
 
     Raises:
-        NotAllowed: The reference is a bare name, and its last part cannot be a selector either.
+        BadInput: The reference is a bare name, and its last part cannot be a selector either.
     """
     if reference.selector is None and reference.split_last_part() is None:
-        raise NotAllowed(
+        raise BadInput(
             f"expected a version, got the model {reference}",
             hint=f"name a version: {reference}@3, {reference}@latest or {reference}@staging",
         )

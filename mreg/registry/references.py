@@ -74,9 +74,18 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
     model = reader.model(name)
     if model is None:
         near = reader.near_names(name.value)
-        hint = f"did you mean {' or '.join(near)}?" if near else "list the models: mreg list"
+        hint = f"did you mean {' or '.join(near)}?" if near else _selector_meant(name.value)
         raise NotFound(f"model {quoted(name.value)} not found", hint=hint, kind="model", name=name.value)
     return model
+
+
+def _selector_meant(word: str) -> str:
+    """Return the hint for a name that was not found and is not similar to a name of a model."""
+    try:
+        is_alias = Selector.parse(word).kind is SelectorKind.ALIAS
+    except BadInput:
+        is_alias = True
+    return "list the models: mreg list" if is_alias else f"for a version, name its model: NAME@{word}"
 
 
 def find(reader: Reader, reference: VersionRef) -> tuple[RegisteredModel, Selector | None]:
@@ -157,7 +166,7 @@ def naming_version(reference: VersionRef | None) -> Iterator[None]:
     except Corrupt as error:
         if reference is None:
             raise
-        raise Corrupt(
+        raise type(error)(
             f"{reference}: {error.message}", hint=error.hint, **{**error.details, "reference": str(reference)}
         ) from error
 
@@ -199,7 +208,9 @@ def _no_version(reader: Reader, model: RegisteredModel, selector: Selector) -> N
         message = f"no version is {selector.back} back from {name}@{Selector(selector.kind, selector.value)}"
     elif selector.kind is SelectorKind.STAGE:
         stage = selector.value.capitalize()
-        message = f"no version of {name} is in {stage}"
+        from mreg.domain.model import ModelStage
+
+        message = f"no version of {name} is {ModelStage(stage).location}"
         hint = f"mreg promote {name}@latest --to {stage}" if stage in ("Staging", "Production") else hint
     elif selector.kind is SelectorKind.ALIAS:
         message = f"{name} has no alias {quoted(selector.value)}"

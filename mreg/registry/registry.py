@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mreg.results.changes import Deletion, StageChange
     from mreg.results.comparison import Comparison
     from mreg.results.deployments import DeploymentReport
+    from mreg.results.evaluations import Evaluation
     from mreg.results.files import Pulled
     from mreg.results.history import AuditReport, StagesAt
     from mreg.results.lineage import Lineage
@@ -311,7 +312,8 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The model or version does not exist.
-            NotAllowed: The reference names no version, or the policy allows no overrides.
+            BadInput: The reference names no version.
+            NotAllowed: The policy allows no overrides.
             LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
             Conflict: The version is not in the stage that was seen.
             ApprovalMissing: The policy guards the stage of the version, and reserves moving it to others.
@@ -403,7 +405,7 @@ class Registry(abc.ABC):
     ) -> RegisteredModel | ModelVersion:
         """Edit the description and other editable fields of a model (a bare name) or of a version.
 
-        Bytes and metrics of a version never change. None leaves a field unchanged.
+        The bytes of a version never change; `evaluate` changes its metrics. None leaves a field unchanged.
 
         Args:
             directions: Of a model: ``higher`` or ``lower`` by metric name; an empty text removes the direction.
@@ -414,6 +416,34 @@ class Registry(abc.ABC):
             NotFound: The model, version or parent does not exist.
             BadInput: A text is invalid, or the field does not belong to a model or to a version.
             NotAllowed: The parent is a descendant of the version.
+        """
+
+    @abc.abstractmethod
+    def evaluate(
+        self,
+        reference: Reference,
+        metrics: Mapping[str, object],
+        *,
+        dataset: str = "",
+        replace: bool = False,
+        reason: str = "",
+    ) -> Evaluation:
+        """Add metrics to a version after its push, in one transaction with its audit event.
+
+        A metric that the version has with an equal value stays unchanged; if nothing changes, no event is written.
+        Replacing a value voids all approvals of the version; rejections stay.
+
+        Args:
+            metrics: Number by name, read like the metrics of `push`.
+            dataset: Name of the data set of the evaluation, for the audit trail.
+            replace: Replace existing values; needs a reason.
+            reason: Reason, for the audit trail.
+
+        Raises:
+            NotFound: The model or version does not exist.
+            BadInput: The reference does not name one version.
+            Conflict: The version has another value of a metric, and ``replace`` is not set; nothing was changed.
+            BadInput: A name or text is invalid, ``metrics`` is empty or too large, or ``replace`` lacks a reason.
         """
 
     @abc.abstractmethod
@@ -547,6 +577,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The version or target does not exist.
+            BadInput: The reference names no version.
             ApprovalMissing: The approval would not count: the policy names other approvers, or the person pushed the
                 version.
             NotAllowed: The version is archived, or is in the target already.
@@ -574,7 +605,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The version or target does not exist.
-            BadInput: The reason is empty.
+            BadInput: The reason is empty, or the reference names no version.
             ApprovalMissing: The policy names other approvers.
             NotAllowed: The version is archived, and never was in the stage or had the alias.
             LeavesProduction: Production would be empty, and ``leave_production`` does not allow it.
@@ -587,6 +618,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The version, the target or the decision does not exist.
+            BadInput: The reference names no version.
         """
 
     @abc.abstractmethod
@@ -673,7 +705,9 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def import_bundle(self, path: Place, name: Name | None = None, *, progress: Progress = None) -> Imported:
+    def import_bundle(
+        self, path: Place, name: Name | None = None, *, aliases: bool = False, progress: Progress = None
+    ) -> Imported:
         """Add the versions of a bundle to its model, all of them or none; a new model is registered.
 
         A version keeps its number if every number in use is lower, and otherwise gets the next one. A version that is
@@ -682,11 +716,14 @@ class Registry(abc.ABC):
 
         Args:
             name: Model name (default: the name in the bundle).
+            aliases: Set the aliases of the bundle, too, if the policy permits it.
             progress: Called with the bytes read so far and the total.
 
         Raises:
             NotFound: The file does not exist.
             BadInput: The file is not a bundle of mreg, or the name is invalid.
+            AlreadyExists: An alias of the bundle names another version here.
+            GateFailed, ApprovalMissing: A version fails the policy's rule for an alias.
             Corrupt: The bundle is damaged or truncated.
             Unavailable: The file cannot be read, or the store or the temporary folder cannot be written.
         """

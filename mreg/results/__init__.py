@@ -60,8 +60,8 @@ class Page(tuple[T, ...], Tabular):
         return [item.to_dict() for item in self]  # type: ignore[attr-defined]
 
 
-SUBJECTS = ("bundles", "changes", "comparison", "configuration", "deployments", "files", "history", "lineage",
-            "models", "policies", "profiles", "reasons", "tokens", "upkeep")  # fmt: skip
+SUBJECTS = ("bundles", "changes", "comparison", "configuration", "deployments", "evaluations", "files", "history",
+            "lineage", "models", "policies", "profiles", "reasons", "tokens", "upkeep")  # fmt: skip
 """The modules of results; `mreg.wire` and the command line have a module for each, imported if a result needs it."""
 
 _OF_DOMAIN = {"mreg.domain.model": "models", "mreg.domain.events": "history"}

@@ -25,6 +25,7 @@ from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
 from mreg.results.changes import Deletion, StageChange
 from mreg.results.comparison import Change, Comparison, MetricDifference
 from mreg.results.deployments import DeploymentReport
+from mreg.results.evaluations import Evaluation
 from mreg.results.files import StoredFile
 from mreg.results.history import AuditReport, StagesAt
 from mreg.results.lineage import Lineage, LineageNode
@@ -143,6 +144,13 @@ RESULTS = (
     ModelVersions(model=MODEL, metric="accuracy", versions=(VERSION, OLDER)),
     VERSION,
     StageChange(version=VERSION, before=ModelStage.STAGING, archived=(OLDER_REFERENCE,)),
+    Evaluation(
+        version=VERSION,
+        added={"f1_score": 0.93},
+        replaced={"accuracy": 0.94},
+        voided=(DECISION,),
+        dataset="holdout-2026-03",
+    ),
     Comparison(
         first=OLDER,
         second=VERSION,

@@ -13,10 +13,10 @@ Options = Mapping[str, str]
 
 _VALUE = r"(?:\"[^\"]*\"|'[^']*'|[^\s,;]+)"
 _OPTIONS = (
-    rf"(?P<options>(?: --(?:at|direction|limit|model|name|override|primary-metric|reason|remove|stage|to) {_VALUE}"
-    r"| --(?:force|withdraw|yes))*)"
+    r"(?P<options>(?: --(?:at|direction|limit|metric|model|name|override|primary-metric|reason|remove|stage|to)"
+    rf" {_VALUE}| --(?:force|withdraw|yes))*)"
 )
-_OPTION = re.compile(rf"(?<![\w-])--(?P<option>[a-z-]+)(?: (?P<value>(?!--){_VALUE}))?")
+_OPTION = re.compile(rf"(?<![\w-])--(?P<option>[a-z-]+)(?: (?P<value>(?!--|and\b){_VALUE}))?")
 _TARGET = r"(?P<model>[A-Za-z0-9][A-Za-z0-9._/-]*)(?:@(?P<selector>[^\s,;]+))?"
 
 
@@ -100,6 +100,13 @@ def _edit(model: str, selector: str, _more: str, options: Options) -> str:
     return f"PATCH {_path(model, selector)}{f' {json.dumps(body, ensure_ascii=False)}' if body else ''}"
 
 
+def _evaluate(model: str, selector: str, _more: str, options: Options) -> str:
+    metric, _, number = options.get("metric", "").partition("=")
+    return f"POST {_path(model, selector, '/evaluations')}" + (
+        f' {{"metrics": {{"{metric}": {number}}}}}' if metric else ""
+    )
+
+
 def _push(_model: str, _selector: str, _more: str, options: Options) -> str:
     stage = f" and stage={_stage({'to': options['stage']})}" if "stage" in options else ""
     return f"POST {_path(options.get('name', ''), '', '/versions')} with model_file{stage}"
@@ -137,6 +144,7 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "delete": (f" {_TARGET}", _delete),
     "rename": (rf" {_TARGET} (?P<more>[^\s,;]+)", _rename),
     "edit": (f" {_TARGET}", _edit),
+    "evaluate": (f" {_TARGET}", _evaluate),
     "push": (" PATH", _push),
     "policy": (" (?P<more>show|apply FILE)", _policy),
 }
@@ -151,7 +159,7 @@ QUERY = ("force", "limit")
 """Options that are query parameters; the others are fields of the body."""
 
 _SHELL = re.compile(
-    r"\bmreg [a-z]|(?:^|: |; |, or )(?:aws|cat|chgrp|chmod|chown|cp|curl|df|export|kill|mkdir|mv|pip|rm|ulimit) ",
+    r"\bmreg [a-z]|(?:^|: |; |, or )(?:aws|cat|chgrp|chmod|chown|cp|curl|df|export|kill|mkdir|mv|pipx?|rm|ulimit|uv) ",
     re.MULTILINE,
 )
 """Commands that are left after the translation."""
@@ -193,4 +201,4 @@ def _field(match: re.Match[str]) -> str:
     if option in MAPPINGS:
         name, _, item = value.partition("=")
         return f'{MAPPINGS[option]}: {{"{name}": {item if option == "metric" else json.dumps(item)}}}'
-    return f"{json.dumps(option)}: {json.dumps(value)}"
+    return f"{json.dumps(option)}: {json.dumps(value) if match['value'] else 'true'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 from urllib.parse import unquote, urlencode
 
@@ -124,6 +125,14 @@ def model_versions(registry: LocalRegistry, model: ModelName, *, limit: int, off
 def json_response(value: object) -> JSONResponse:
     """Return a result of the registry as a JSON response."""
     return PrintableJSONResponse(encode(value))
+
+
+def add_warnings(response: JSONResponse, notes: Iterable[str]) -> JSONResponse:
+    """Return the response with each note in a ``Warning`` header (RFC 7234, 5.5)."""
+    for note in notes:
+        text = note.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.append("Warning", f'299 - "{text}"')
+    return response
 
 
 def page_response(request: Request, page: Page[Any] | ModelVersions, limit: int, offset: int) -> JSONResponse:

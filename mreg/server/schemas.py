@@ -14,6 +14,7 @@ from mreg.server.examples import EXAMPLES, Problem
 from mreg.wire.changes import Deletion, StageChange
 from mreg.wire.comparison import Comparison
 from mreg.wire.deployments import Deployment
+from mreg.wire.evaluations import Evaluation
 from mreg.wire.files import StoredFile
 from mreg.wire.history import AuditReport, Event, StagesAt
 from mreg.wire.lineage import Lineage
@@ -28,6 +29,7 @@ __all__ = [
     "DecisionResult",
     "Deletion",
     "Deployment",
+    "Evaluation",
     "Event",
     "Lineage",
     "Model",

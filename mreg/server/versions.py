@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mreg.documents.metrics import metrics_of
 from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.download import download
@@ -21,6 +22,7 @@ from mreg.server.parameters import (
     Override,
     RegistryOf,
     Version,
+    add_warnings,
     decoded,
     json_response,
     page_response,
@@ -51,20 +53,31 @@ class VersionChanges(Body):
     parent: str | None = Field(None, examples=["base@1"])
 
 
+class NewEvaluation(Body):
+    """Metrics to add to a version."""
+
+    metrics: dict[str, Any] = Field(
+        description="numbers by name; keys of nested objects are joined by dots", examples=[{"auc": 0.97}]
+    )
+    dataset: str = Field("", description="name of the data set", examples=["holdout-2026-03"])
+    replace: bool = Field(False, description="replace existing values; needs a reason and voids approvals")
+    reason: str = Field("", description="reason, for the audit trail")
+
+
 @router.post("/models/{model}/versions", responses=responses(schemas.ModelVersion), openapi_extra=REQUEST)
 async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONResponse:
-    """Upload a file as the next version of a registered model.
+    """Upload a file or folder as the next version of a registered model.
 
-    The file is the part ``model_file``; all other values are form fields or query parameters. If the header
-    ``X-Checksum-Sha256`` or the field ``checksum`` is set, the file is verified. The upload is atomic: it creates a
-    complete version or none. Metrics that are not finite numbers are skipped, and a ``Warning`` header names them.
+    A file is the part ``model_file`` of a form. A folder is sent as one part ``folder_file`` per file, whose filename
+    is the path in the folder; as one part ``folder_tar`` with an uncompressed tar; or as a body of type
+    ``application/x-tar``. All other values are form fields or query parameters. If the header ``X-Checksum-Sha256`` or
+    the field ``checksum`` is set, the digest of the artifact is verified. The upload is atomic: it creates a complete
+    version or none. A folder becomes the same version as a push of it. It has at most 100,000 files; links, special
+    files, and names that an artifact cannot have are refused. Metrics that are not finite numbers are skipped, and a
+    ``Warning`` header names them.
     """
     version, notes = await receive_upload(request, registry, model)
-    response = json_response(version)
-    for note in notes:  # RFC 7234, 5.5
-        text = note.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', '\\"')
-        response.headers.append("Warning", f'299 - "{text}"')
-    return response
+    return add_warnings(json_response(version), notes)
 
 
 @router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
@@ -85,6 +98,20 @@ def edit_version(version: Version, body: VersionChanges, registry: RegistryOf) -
             parent=body.parent,
         )
     )
+
+
+@router.post("/models/{model}/versions/{version}/evaluations", responses=responses(schemas.Evaluation))
+def evaluate(version: Version, body: NewEvaluation, registry: RegistryOf) -> JSONResponse:
+    """Add metrics to a version; 409 if it has another value of a metric, unless ``replace`` is set.
+
+    Replacing a value voids all approvals of the version. Metrics that are not finite numbers are skipped, and a
+    ``Warning`` header names them.
+    """
+    measured = metrics_of(body.metrics)
+    evaluation = registry.evaluate(
+        version, measured.metrics, dataset=body.dataset, replace=body.replace, reason=body.reason
+    )
+    return add_warnings(json_response(evaluation), measured.notes)
 
 
 @router.delete(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mreg.catalog.catalog import Catalog
 from mreg.catalog.database import Database
+from mreg.catalog.policies import Policies, PolicyWriter
 from mreg.catalog.reader import Reader
 from mreg.catalog.writer import Writer
 from mreg.domain.digest import Digest
@@ -311,6 +312,77 @@ class CatalogContract(abc.ABC):
         }
         assert {event.actor for event in events} == {"me"}
         assert len({event.model_id for event in events}) == 1
+
+    def test_metrics_of_a_version_are_added_and_replaced(self, catalog: Catalog) -> None:
+        self.write(catalog, lambda writer: (push(writer, metrics={"accuracy": 0.93, "n": 2**60}), push(writer)))
+        later = AT + timedelta(hours=1)
+
+        def evaluate(writer: Writer) -> ModelVersion:
+            version = self._version(writer, 1)
+            metrics = {"accuracy": 0.95, "auc": 2**60 + 1}
+            after, voided = writer.set_metrics(version, metrics, dataset="holdout", reason="wrong split")
+            assert voided == ()
+            return after
+
+        after = self.write(catalog, evaluate, later)
+        assert after.metrics == {"accuracy": 0.95, "auc": 2**60 + 1, "n": 2**60}
+        assert (after.created_at, after.updated_at) == (AT, later)
+        assert catalog.read(lambda reader: self._version(reader, 1)) == after
+        assert catalog.read(lambda reader: self._version(reader, 2)).metrics == {}
+        event = catalog.read(lambda reader: reader.events())[0]
+        assert (event.action, event.version, event.details) == (
+            "version.evaluated",
+            1,
+            {
+                "metrics": {"accuracy": 0.95, "auc": 2**60 + 1},
+                "replaced": {"accuracy": 0.93},
+                "dataset": "holdout",
+                "reason": "wrong split",
+            },
+        )
+        self.write(catalog, lambda writer: writer.set_metrics(self._version(writer, 2), {"accuracy": 0.5}), later)
+        assert catalog.read(lambda reader: reader.events())[0].details == {"metrics": {"accuracy": 0.5}}
+
+    def test_a_replaced_metric_voids_the_approvals_of_its_version(self, catalog: Catalog) -> None:
+        def story(writer: Writer) -> None:
+            for number in (1, 2):
+                version = push(writer, number=number, metrics={"accuracy": 0.9})
+                PolicyWriter(writer).decide(version, "Production", approved=True, comment="")
+
+        self.write(catalog, story)
+
+        def decide(writer: Writer, target: str, approved: bool) -> None:
+            PolicyWriter(writer).decide(self._version(writer, 1), target, approved=approved, comment="")
+
+        later = AT + timedelta(minutes=1)
+        catalog.write(partial(decide, target="champion", approved=True), actor="ben", at=later)
+        catalog.write(partial(decide, target="Production", approved=False), actor="eve", at=later)
+        _, voided = self.write(catalog, lambda writer: writer.set_metrics(self._version(writer, 1), {"auc": 0.9}))
+        assert voided == ()
+        _, voided = self.write(catalog, lambda writer: writer.set_metrics(self._version(writer, 1), {"accuracy": 1}))
+        assert [(decision.person, decision.target) for decision in voided] == [
+            ("me", "Production"),
+            ("ben", "champion"),
+        ]
+
+        def left(reader: Reader, number: int) -> list[tuple[str, bool]]:
+            decisions = Policies(reader).decisions_on(self._version(reader, number))
+            return [(decision.person, decision.approved) for decision in decisions]
+
+        assert catalog.read(partial(left, number=1)) == [("eve", False)]
+        assert catalog.read(partial(left, number=2)) == [("me", True)]
+        assert catalog.read(lambda reader: reader.events())[0].details["voided"] == [
+            {"person": "me", "target": "Production"},
+            {"person": "ben", "target": "champion"},
+        ]
+
+    @staticmethod
+    def _version(reader: Reader, number: int) -> ModelVersion:
+        model = reader.model(M)
+        assert model is not None
+        version = reader.version(model, number)
+        assert version is not None
+        return version
 
     def test_models_are_listed_last_changed_first(self, catalog: Catalog) -> None:
         for hour, name in enumerate(["a", "b", "c", "a"]):

@@ -19,7 +19,8 @@ class Event(TypedDict):
     action: Annotated[
         str,
         "`model.registered`, `model.edited`, `model.renamed`, `model.deleted`, `version.pushed`, "
-        "`version.stage_changed`, `version.edited`, `version.deleted`, `alias.set`, `alias.removed` ...",
+        "`version.stage_changed`, `version.edited`, `version.evaluated`, `version.deleted`, "
+        "`alias.set`, `alias.removed` ...",
     ]
     model_id: Annotated[int, "number of the model in the catalog; 0 for a catalog-wide event"]
     model: Annotated[str, "name of the model at that time; empty for a catalog-wide event"]

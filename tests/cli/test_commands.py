@@ -67,6 +67,7 @@ CHANGING = [
     ["edit", "classifier", "--description", "x"], ["edit", "classifier", "2", "--run-id", "r"],
     ["rename", "classifier", "clf"], ["delete", "classifier@2", "--force", "--yes"],
     ["rollback", "classifier", "--to", "classifier@1"], ["alias", "classifier", "1", "old"], ["init"], ["profile", "use", "local"],
+    ["evaluate", "classifier@1", "--metric", "auc=0.97"], ["evaluate", "classifier", "2", "--metric", "auc=0.99"],
     ["profile", "add", "here", "--catalog", "c.db"], ["export", "classifier@1"], ["import", "classifier.mreg", "-n", "copy"],
     ["token", "ci"], ["trust"], ["trust", "--remove"],
 ]  # fmt: skip
@@ -227,7 +228,9 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["delete", "classifier@2"], 1, "error: classifier@2 has the alias champ\n  mreg alias classifier --remove champ, or delete with --force\n"),
         (["delete", "classifier@2", "--force"], 2, "error: confirmation required: delete classifier@2, in use (classifier@2: champ), for good?\n  not a terminal: add --yes to confirm\n"),
         (["delete", "classifier", "--yes"], 1, "error: classifier@1 is in Production\n  mreg archive classifier@1, or delete with --force\n"),
-        (["archive", "classifier"], 1, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
+        (["archive", "classifier"], 2, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
+        (["approve", "classifier"], 2, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
+        (["reject", "classifier", "--reason", "slow"], 2, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
         (["push", "model.pkl", "-n", "c", "--metric", "auc"], 2, "error: invalid metric 'auc': expected name=value\n  write it as --metric name=value\n"),
         (["push", "model.pkl", "-n", "c", "--metric", "accuracy=1", "--accuracy", "1"], 2, "error: the metric 'accuracy' is given twice\n  give it once: by flag or in a file\n"),
         (["push", "model.pkl", "-n", "c", "--accuracy", "nan"], 2, "error: invalid value of the metric 'accuracy': 'nan'\n  use a finite decimal number: --metric accuracy=0.95\n"),
@@ -244,6 +247,15 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["tag", "a=b"], 2, None),
         (["edit", "classifier"], 2, "error: nothing to change is given\n  mreg edit --help lists what can be changed\n"),
         (["search", "accuracy > x"], 2, "error: metrics.accuracy is a number and cannot be compared with 'x', at character 12 of the expression\n  accuracy > x\n             ^\n"),
+        (["evaluate", "classifier@1"], 2, "error: no metrics to add\n  mreg evaluate classifier@1 --metric accuracy=0.95\n"),
+        (["evaluate", "classifier@1", "--metric", "accuracy=0.95"], 7, "error: classifier@1 already has accuracy 0.91\n  to replace it, add --replace and --reason \"...\"\n"),
+        (["evaluate", "classifier@1", "--metric", "accuracy=0.95", "--replace"], 2, "error: to replace a metric, a reason is required\n  add --reason \"...\"\n"),
+        (["evaluate", "classifier@1", "--metric", "auc=nan"], 2, "error: invalid value of the metric 'auc': 'nan'\n  use a finite decimal number: --metric auc=0.95\n"),
+        (["evaluate", "classifier@1", "--metric", "auc=1", "--metric", "auc=1"], 2, None),
+        (["evaluate", "classifier@1", "--metrics-file", "nowhere.json"], 4, None),
+        (["evaluate", "classifier@1", "--metric", "auc=1", "--dataset", "a\nb"], 2, None),
+        (["evaluate", "classifier@9", "--metric", "auc=1"], 4, None),
+        (["evaluate", "classifier", "--metric", "auc=1"], 2, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
         (["search", "--sort", "'x'"], 2, None),
         (["compare", "classifier", "1", "2", "3"], 2, None),
         (["history", "classifier", "--at", "yesterday"], 2, None),
@@ -363,6 +375,56 @@ def test_push_reads_metrics_and_parameters_from_files(command: Mreg) -> None:
     assert parsed["parameters"] == {"flag": "true", "list": '[1,"a"]', "model.depth": "3", "model.name": "no", "x": "1"}
 
 
+def test_evaluate_reads_metrics_like_push_and_prints_the_state(story: Mreg) -> None:
+    Path("eval.json").write_text('{"auc": 0.97, "best": true, "per_class": {"spam": 0.5}}')
+    words = [
+        "evaluate",
+        "classifier@1",
+        "--metrics-file",
+        "eval.json",
+        "--metrics-prefix",
+        "test.",
+        "--dataset",
+        "holdout",
+    ]
+    done = story(*words, "--metric", "f1=1", "--format", "table")
+    assert done.out == "classifier@1: f1 1 (new), test.auc 0.97 (new), test.per_class.spam 0.5 (new)\n"
+    assert "'eval.json': skipped values that are not finite numbers: best" in done.err
+    assert story(*words, "--format", "table").out == "classifier@1: no changes\n"
+    shown = json.loads(story("show", "classifier@1", "--json").out)
+    assert shown["metrics"] == {
+        "accuracy": 0.91, "f1": 1, "latency_ms": 12, "test.auc": 0.97, "test.per_class.spam": 0.5,
+    }  # fmt: skip
+    event = rows(story("history", "classifier@1"))[1]
+    assert event[3:] == [
+        "version.evaluated", "classifier@1", "f1=1, test.auc=0.97, test.per_class.spam=0.5, on holdout",
+    ]  # fmt: skip
+
+
+def test_evaluate_says_that_approvals_are_void(story: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("policy.yaml").write_text("Production: {approvals: 2}\n")
+    assert story("policy", "apply", "policy.yaml").code == 0
+    for person in ("ada", "bob"):
+        monkeypatch.setenv("MREG_USER", person)
+        assert story("approve", "classifier@2").code == 0
+    replace = ["evaluate", "classifier@2", "--replace", "--reason", "wrong split", "--format", "table"]
+    done = story(*replace, "--metric", "accuracy=0.97", "--metric", "f1=0.5")
+    assert done.out == (
+        "classifier@2: accuracy 0.97 (was 0.95), f1 0.5 (new); approvals of ada and bob for Production are void, "
+        "because metrics were replaced\n"
+    )
+    assert story("promote", "classifier@2", "--yes").code == 0
+    done = story("promote", "classifier@2", "--to", "production", "--yes")
+    assert (done.code, done.err.splitlines()[0]) == (5, "error: classifier@2 has 0 of 2 approvals for Production")
+    assert story("approve", "classifier@2").code == 0
+    done = story(*replace, "--metric", "accuracy=0.98")
+    assert "; the approval of bob for Production is void, because metrics were replaced\n" in done.out
+    assert rows(story("history", "classifier@2"))[1][5] == (
+        "accuracy=0.98 (was 0.97), approval of bob for Production is void: wrong split"
+    )
+    assert rows(story("evaluate", "classifier@2", "--metric", "x=1"))[1] == ["classifier@2", "x=1", "", "", ""]
+
+
 def test_stdout_gives_the_bytes_alone(process: Mreg) -> None:
     Path("model.pkl").write_bytes(b"\x00\x01data")
     process("push", "model.pkl", "-n", "m")
@@ -447,8 +509,74 @@ def test_a_store_of_a_project_stays_out_of_git(command: Mreg) -> None:
 
 def test_a_profile_is_shown_as_it_is_and_what_overrides_it_is_told(command: Mreg) -> None:
     command("init", "--local")
-    done = command("profile", "add", "nas", "--catalog", "/nas/c.db", "--json")
-    assert json.loads(done.out)["catalog"] == "/nas/c.db"
+    catalog = os.path.abspath("c.db")
+    done = command("profile", "add", "nas", "--catalog", catalog, "--json")
+    assert json.loads(done.out)["catalog"] == catalog
     done = command("profile", "use", "nas")
     assert "mreg.yaml has its own word: catalog, artifacts" in done.err
     assert "so they override the profile: MREG_USER" in done.err
+
+
+def test_a_missing_path_is_an_error_before_the_model_is_inferred(command: Mreg) -> None:
+    done = command("push", "nothing")
+    assert (done.code, done.err) == (4, "error: 'nothing' does not exist\n  check the path\n")
+
+
+def test_edit_names_the_command_that_adds_metrics(command: Mreg) -> None:
+    done = command("edit", "classifier@1", "--metric", "accuracy=0.9")
+    assert (done.code, done.err) == (
+        2,
+        "error: there is no option '--metric'\n  metrics are added by mreg evaluate REF --metric NAME=NUMBER\n",
+    )
+
+
+def test_a_sentence_about_a_version_says_in_no_stage(command: Mreg, model_file: Path) -> None:
+    command("push", str(model_file), "-n", "churn")
+    done = command("promote", "churn@1", "--to", "none", "--format", "table")
+    assert done.out == "churn@1 was in no stage already\n"
+    assert "no version of churn is in Production" in command("show", "churn@production").err
+    command("promote", "churn@1")
+    assert "error: no version of churn is in no stage\n" in command("show", "churn@none").err
+
+
+def test_doctor_has_a_message_in_each_row(command: Mreg, model_file: Path) -> None:
+    command("push", str(model_file), "-n", "churn")
+    rows = [line.split("\t") for line in command("doctor").out.splitlines()[1:]]
+    assert len(rows) >= 10
+    assert all(row[3] for row in rows), rows
+
+
+def test_rejected_versions_are_listed_apart_from_pending_approvals(command: Mreg, model_file: Path) -> None:
+    Path("policy.yaml").write_text("Production: {approvals: 1, from: Staging}")
+    for number in (1, 2):
+        command("push", str(model_file), "-n", "churn", "--param", f"n={number}")
+    command("policy", "apply", "policy.yaml", "--model", "churn")
+    command("promote", "churn@1", "--keep-existing")
+    command("promote", "churn@2", "--keep-existing")
+    command("reject", "churn@2", "--reason", "biased")
+    lines = [" ".join(line.split()) for line in command("approvals", "--format", "table").out.splitlines()]
+    assert lines[0] == "waiting for approval"
+    apart = lines.index("rejected (blocked until the rejection is withdrawn)")
+    assert any(line.startswith("churn@1 ") for line in lines[:apart])
+    assert not any(line.startswith("churn@1 ") for line in lines[apart:])
+    assert any(" blocks biased" in line for line in lines[apart:])
+
+
+def test_a_plan_calls_the_changes_planned(command: Mreg, model_file: Path) -> None:
+    for _ in range(2):
+        command("push", str(model_file), "-n", "churn")
+    command("promote", "churn@1", "--to", "staging")
+    assert "archive churn@1\tplanned\tit is in Staging" in command("promote", "churn@2", "--plan").out
+
+
+def test_a_plot_is_ascii_where_the_encoding_has_no_lines(
+    command: Mreg, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for accuracy in ("0.5", "0.9"):
+        command("push", str(model_file), "-n", "churn", "--accuracy", accuracy, "--param", f"a={accuracy}")
+    assert "┤" in command("show", "churn", "--plot", "accuracy").out
+    monkeypatch.setattr("mreg.streams.can_show", lambda _name, text: text.isascii())
+    out = command("show", "churn", "--plot", "accuracy").out
+    assert out.isascii()
+    assert "?" not in out
+    assert "****" in out

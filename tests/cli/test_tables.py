@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mreg import streams
 from mreg.cli.table import Items, Rendering, Size, Table, csv_text, exact, markdown, plain_lines, short
 from mreg.cli.terminal import print_rendering
 from mreg.domain.text import size_text
@@ -102,6 +103,73 @@ def test_a_narrow_terminal_wraps_long_texts_before_it_hides_columns(
     assert lines[-1] == "hidden: seq (--format plain" or lines[-1].endswith("shows all)")
 
 
+LONG = "research/recommendation/two-tower-retrieval-with-hard-negatives-v2"
+
+
+def test_long_names_are_shortened_in_the_middle_before_essential_columns_are_hidden(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Table(
+        columns=("reference", "stage", ">accuracy", "by"),
+        rows=((f"{LONG}@12", "Production", 0.9157, "ana"), ("churn@3", "None", 0.5, "bo")),
+        optional=("by", ">accuracy"), shortened=("reference",), essential=(">accuracy",),
+    )  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "100")
+    assert f"{LONG}@12  Production    0.9157  ana" in print_table(table, capfd)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert print_table(table, capfd) == [
+        "reference                               stage       accuracy",
+        "research/recommend...d-negatives-v2@12  Production    0.9157",
+        "churn@3                                 None             0.5",
+        "hidden: by (--format plain shows all)",
+    ]
+    monkeypatch.setenv("COLUMNS", "40")
+    assert print_table(table, capfd)[1] == "research/reco...atives-v2@12  Production"
+    assert plain_lines(table)[1].startswith(f"{LONG}@12\t")
+
+
+def test_names_and_long_texts_share_the_width(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    row = ("ana", f"{LONG}@12", "the reason is long enough for two lines of this column")
+    table = Table(columns=("actor", "reference", "reason"), rows=(row,), shortened=("reference",), wide=("reason",))
+    assert print_table(table, capfd)[1:] == [
+        "ana    research/rec...tives-v2@12  the reason is long enough",
+        "                                   for two lines of this",
+        "                                   column",
+    ]
+
+
+def test_a_long_list_of_hidden_columns_is_counted(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = tuple(f"metric_number_{number}" for number in range(12))
+    table = Table(columns=("name", *names), rows=(("x", *(0.5,) * 12),), optional=names[::-1])
+    assert print_table(table, capfd)[-1] == "hidden: 8 columns (--format plain shows all)"
+    table = Table(columns=("name", *names), rows=(("x", *(0.5,) * 12),), optional=names[::-1], choosable=True)
+    assert print_table(table, capfd)[-1] == "hidden: 8 columns (--columns NAME,... or --format plain)"
+    few = Table(columns=("name", *names[:5]), rows=(("x", *(0.5,) * 5),), optional=names[4::-1], choosable=True)
+    assert print_table(few, capfd)[-1] == "hidden: metric_number_4 (--columns NAME,... or --format plain)"
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_a_list_with_long_names_shows_stages_and_metrics(
+    registry_of_two: Mreg, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    registry_of_two("rename", "churn", LONG)
+    registry_of_two("promote", f"{LONG}@3", "--to", "staging")
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = drawn(registry_of_two, "list")
+    assert max(map(len, lines)) <= width
+    row = next(line for line in lines if line.startswith("research/")).split()
+    assert row[1:6] == ["3", "accuracy", "0.92", "3", "2"]
+    assert row[0] == (LONG if width == 200 else row[0])
+    assert row[0].startswith("research/r")
+    assert row[0].endswith("ives-v2")
+
+
 def test_a_list_in_a_cell_is_one_line(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     table = Table(columns=("a", "list"), rows=(("x", Items(("pushed", "1 MB", *("metric=0.5",) * 9))),), wide=("list",))
@@ -118,7 +186,11 @@ def test_a_column_without_values_is_hidden_unless_it_was_chosen(
     assert print_table(Table(columns=("a", "b", "c"), rows=rows, complete=True), capfd)[0] == "a  b  c"
 
 
-@pytest.mark.parametrize("words", [["list"], ["show", "churn"], ["search"], ["history", "churn"], ["why", "churn@2"]])
+@pytest.mark.parametrize(
+    "words",
+    [["list"], ["show", "churn"], ["search"], ["history", "churn"], ["history"], ["why", "churn@2"],
+     ["compare", "churn", "1", "2"], ["lineage", "churn@3"]],
+)  # fmt: skip
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_no_line_is_longer_than_the_terminal(
     registry_of_two: Mreg, monkeypatch: pytest.MonkeyPatch, words: list[str], width: int
@@ -138,15 +210,25 @@ def test_an_empty_list_names_what_is_missing(command: Mreg) -> None:
 # History
 
 
-def test_history_shows_the_actor_and_a_push_in_one_line_at_80_columns(registry_of_two: Mreg) -> None:
+def test_history_shows_the_actor_and_wraps_the_details_of_a_push_at_80_columns(registry_of_two: Mreg) -> None:
     lines = drawn(registry_of_two, "history", "churn")
     assert lines[0] == "churn"
     assert lines[1].split() == ["at", "actor", "version", "event"]
     pushes = [line for line in lines if "pushed" in line]
     assert len(pushes) == 3
-    assert all("bo.jensen@example.com" in line and " kB, " in line for line in pushes)
-    assert len(lines) == 2 + 5 + 1  # the events, and the note on the hidden column
+    assert all("bo.jensen@example.com" in line for line in pushes)
     assert "Production" in lines[2]
+    text = " ".join(" ".join(line.split()) for line in lines)
+    assert "f1_score=0.5, latency_ms=1" in text
+    assert "..." not in text
+
+
+def test_history_names_six_metrics_of_a_push_and_the_number_of_the_others(command: Mreg) -> None:
+    Path("m.bin").write_bytes(b"m")
+    command("push", "m.bin", "-n", "churn", *(word for n in range(9) for word in ("--metric", f"m{n}={n}")))
+    text = " ".join(" ".join(drawn(command, "history", "churn")).split())
+    assert "pushed, 1 byte, m0=0, m1=1, m2=2, m3=3, m4=4, m5=5, 3 more metrics" in text
+    assert "m8=8" in command("history", "churn").out
 
 
 def test_history_of_several_models_has_references(registry_of_two: Mreg) -> None:
@@ -340,6 +422,26 @@ def test_compare_hides_metrics_with_equal_values(registry_of_two: Mreg) -> None:
     ]
 
 
+def test_compare_names_the_version_that_lacks_a_metric_and_no_unknown_format(registry_of_two: Mreg) -> None:
+    Path("m.onnx").write_bytes(b"x")
+    registry_of_two("push", "m.onnx", "-n", "churn", "--metric", "loss=0.5", "--accuracy", "0.9")
+    lines = [" ".join(line.split()) for line in drawn(registry_of_two, "compare", "churn", "1", "4")]
+    assert "loss 0.5 missing in churn@1" in lines
+    assert "auc 0.9 missing in churn@4" in lines
+    assert "format onnx" in lines
+    rows = registry_of_two("compare", "churn", "1", "4").out.splitlines()
+    assert "metrics\tloss\t\t0.5\t\t\tmissing" in rows
+
+
+def test_compare_shows_numbers_in_place_of_references_with_long_names(registry_of_two: Mreg) -> None:
+    registry_of_two("rename", "churn", LONG)
+    lines = drawn(registry_of_two, "compare", LONG, "1", "2")
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == f"{LONG}@1 against {LONG}@2"[: len(lines[0])]
+    assert ["metric", "version", "1", "version", "2", "delta", "percent", "verdict"] in [line.split() for line in lines]
+    assert registry_of_two("compare", LONG, "1", "2").out.startswith(f"group\tname\t{LONG}@1\t{LONG}@2\t")
+
+
 def test_compare_refuses_a_metric_that_neither_version_has(registry_of_two: Mreg) -> None:
     done = registry_of_two("compare", "churn", "1", "2", "--metric", "acuracy")
     assert (done.code, done.out) == (4, "")
@@ -409,3 +511,22 @@ def test_gc_reports_garbage_within_the_grace_period(registry_of_two: Mreg) -> No
     assert re.search(r"\tsha256:[0-9a-f]{64}\t125000\t", registry_of_two("gc", "--grace", "0s").out)
     removed = registry_of_two("gc", "--grace", "0s", "--remove", "--yes", "--format", "table").out
     assert removed.splitlines()[-1] == "removed: 1 unreferenced blob, 125 kB"
+
+
+# Notes
+
+
+def test_notes_and_errors_are_wrapped_at_words_on_a_terminal_and_hints_are_not(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = ["push", "m.bin", "--metrics-prefix", "a", "--metrics-prefix", "b", "--metrics-prefix", "c"]
+    one_line = "error: 3 prefixes for 0 metrics files\n  give --metrics-prefix once, or once for each --metrics-file\n"
+    monkeypatch.setenv("COLUMNS", "31")
+    assert command(*long).err == one_line
+    monkeypatch.setattr("mreg.streams.is_terminal", lambda name: name == "stderr")
+    assert command(*long).err == one_line.replace("metrics files", "metrics\nfiles")
+    assert streams.wrapped("word " * 20 + "/a/path/that/is/longer/than/the/terminal") == (
+        "word word word word word word\n" * 3 + "word word\n/a/path/that/is/longer/than/the/terminal"
+    )
+    monkeypatch.setenv("COLUMNS", "10")
+    assert streams.wrapped("word " * 20) == "word " * 20

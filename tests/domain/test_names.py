@@ -10,6 +10,7 @@ from mreg.domain.names import (
     SelectorKind,
     VersionRef,
     check_alias,
+    selector_alone,
     spelled,
 )
 from mreg.errors import BadInput
@@ -125,6 +126,7 @@ def test_a_bad_name_says_what_is_good() -> None:
 
 
 NAME_HINT = "use letters, digits, '.', '_', '-' and '/' between parts, beginning with a letter or digit"
+DIGEST_HINT = "write sha256: and at least the first 8 digits, such as sha256:964c3755"
 SELECTOR_HINT = "use a number, latest, best, a stage, an alias or sha256:DIGEST; append ~N to go N versions back"
 REFERENCE_HINT = "write name, name@3, name@production, name@latest, name@ALIAS or name@sha256:DIGEST"
 
@@ -132,7 +134,7 @@ REFERENCE_HINT = "write name, name@3, name@production, name@latest, name@ALIAS o
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("", "the model name is empty", "name the model, such as classifier or team/classifier"),
+        ("", "the model name is empty", "name the model, such as churn or team/churn"),
         (" ", "invalid model name ' '", NAME_HINT),
         ("a" * 129, f"the model name '{'a' * 60}...{'a' * 17}' has 129 characters; the limit is 128", ""),
         ("a/../b", "invalid model name 'a/../b'", NAME_HINT),
@@ -156,9 +158,23 @@ REFERENCE_HINT = "write name, name@3, name@production, name@latest, name@ALIAS o
         ("a@1~1000001", "invalid selector '1~1000001'", SELECTOR_HINT),
         ("a@~1", "invalid selector '~1'", SELECTOR_HINT),
         ("a@v", "invalid selector 'v'", SELECTOR_HINT),
+        ("a@sha256:12", "invalid selector 'sha256:12': a digest has 8 to 64 hexadecimal digits", DIGEST_HINT),
+        ("a@SHA256:", "invalid selector 'SHA256:': a digest has 8 to 64 hexadecimal digits", DIGEST_HINT),
+        (
+            "a@sha256:xyzxyzxyz",
+            "invalid selector 'sha256:xyzxyzxyz': a digest has 8 to 64 hexadecimal digits",
+            DIGEST_HINT,
+        ),
+        ("two~1", "invalid reference 'two~1': ~1 follows a selector", "write two@latest~1 or two@production~1"),
+        (
+            "team/two~12",
+            "invalid reference 'team/two~12': ~12 follows a selector",
+            "write team/two@latest~12 or team/two@production~12",
+        ),
+        ("two~x", "invalid model name 'two~x'", NAME_HINT),
         ("a@champ\n", "invalid selector 'champ\\n'", SELECTOR_HINT),
         ("models:/a", "invalid reference 'models:/a': it has no version", REFERENCE_HINT),
-        ("models:/@3", "the model name is empty", "name the model, such as classifier or team/classifier"),
+        ("models:/@3", "the model name is empty", "name the model, such as churn or team/churn"),
         ("models:/a@b/3", "invalid selector 'b/3'", SELECTOR_HINT),
     ],
 )
@@ -166,6 +182,40 @@ def test_a_refused_reference_is_named_with_the_next_step(text: str, message: str
     with pytest.raises(BadInput) as caught:
         VersionRef.parse(text)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "selector"),
+    [
+        ("3", "3"), ("v3", "3"), ("V12", "12"), ("3~1", "3~1"), ("@production", "production"), ("@Staging", "staging"),
+        ("@champion~2", "champion~2"), ("@3", "3"), ("~1", "latest~1"), ("sha256:964c3755", "sha256:964c3755"),
+        ("@sha256:964c3755", "sha256:964c3755"), ("production", None), ("latest", None), ("churn", None), ("churn@3", None),
+        ("0", None), ("03", None), ("3a", None), ("", None), ("models:/churn/3", None), ("churn:3", None), ("v", None),
+    ],
+)  # fmt: skip
+def test_a_number_an_at_sign_a_tilde_and_a_digest_name_a_version_without_its_model(
+    text: str, selector: str | None
+) -> None:
+    found = selector_alone(text)
+    assert (found and str(found)) == selector
+
+
+@pytest.mark.parametrize(
+    "text", ["@", "@@3", "@~1", "~", "~0", "~x", "3~", "3~0", "2147483648", "sha256:12", "@a b", "@\x1b[2J"]
+)
+def test_a_selector_alone_that_is_not_valid_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="invalid selector"):
+        selector_alone(text)
+
+
+@given(st.text(max_size=30) | st.from_regex(r"[@~v]?[a-z0-9~:@]{0,20}", fullmatch=True))
+def test_any_text_is_a_selector_alone_a_name_or_bad_input(text: str) -> None:
+    try:
+        found = selector_alone(text)
+    except BadInput as error:
+        assert error.message.isprintable()
+    else:
+        assert found is None or Selector.parse(str(found)) == found
 
 
 @pytest.mark.parametrize("text", ["models:/" * 5_000 + "a@1", "a@" * 5_000, "a/" * 50_000, "a:" * 5_000, "a~" * 5_000])

@@ -205,7 +205,7 @@ def test_every_result_is_the_state_after_the_hooks(pushed: Mreg) -> None:
     tag = f"{sys.executable} -m mreg tag $MREG_REFERENCE seen=$MREG_EVENT"
     actions = (
         "model.registered", "model.edited", "model.renamed", "version.pushed", "version.edited", "version.stage_changed",
-        "version.approved", "alias.set", "alias.removed",
+        "version.approved", "version.evaluated", "alias.set", "alias.removed",
     )  # fmt: skip
     # A command of a hook runs mreg without hooks, or it would set itself off for ever.
     hooks(f"{{name: tag, on: [{', '.join(actions)}], env: [PYTHONPATH], command: [sh, -c, '{tag}']}}")
@@ -219,6 +219,7 @@ def test_every_result_is_the_state_after_the_hooks(pushed: Mreg) -> None:
         (["push", "model", "-n", "m"], "version.pushed"),
         (["edit", "m@1", "--description", "x"], "version.edited"),
         (["promote", "m@1"], "version.stage_changed"),
+        (["evaluate", "m@1", "--metric", "auc=0.9"], "version.evaluated"),
         (["alias", "m@1", "champion"], "alias.set"),
     ):
         done = pushed(*words, "--json")

@@ -19,11 +19,11 @@ from mreg import files
 from mreg.artifacts import destination as destination_module
 from tests.conftest import Mreg
 
-MAKERS: dict[str, Callable[[mreg.Registry, str], object]] = {
-    "backup": lambda registry, place: registry.backup(place, force=True),
-    "export": lambda registry, place: registry.export("m@1", place, force=True),
-    "pull": lambda registry, place: registry.pull("m@1", place, force=True),
-    "pull of a folder": lambda registry, place: registry.pull("folder@1", place, force=True),
+MAKERS: dict[str, Callable[[mreg.Registry, str, bool], object]] = {
+    "backup": lambda registry, place, force: registry.backup(place, force=force),
+    "export": lambda registry, place, force: registry.export("m@1", place, force=force),
+    "pull": lambda registry, place, force: registry.pull("m@1", place, force=force),
+    "pull of a folder": lambda registry, place, force: registry.pull("folder@1", place, force=force),
 }
 OWN = {
     "the catalog": "fx/catalog.db",
@@ -44,6 +44,7 @@ def registry() -> mreg.Registry:
     Path("model").write_text("bytes")
     os.mkdir("folder")
     Path("folder/a").write_text("a")
+    os.mkdir("fx")
     registry = mreg.open_registry(catalog=os.path.abspath("fx/catalog.db"), artifacts=os.path.abspath("fx/artifacts"))
     registry.push("model", name="m")
     registry.push("folder", name="folder")
@@ -59,7 +60,7 @@ def test_what_is_the_registrys_own_is_never_replaced(registry: mreg.Registry, ma
     with registry:
         inode = os.stat("fx/catalog.db").st_ino
         with pytest.raises(mreg.BadInput) as caught:
-            MAKERS[maker](registry, OWN[own])
+            MAKERS[maker](registry, OWN[own], True)
         assert caught.value.hint == "name another destination"
         assert registry.push("folder", name="after").version == 1
         assert os.stat("fx/catalog.db").st_ino == inode
@@ -68,6 +69,39 @@ def test_what_is_the_registrys_own_is_never_replaced(registry: mreg.Registry, ma
     ) as again:
         assert [str(one.model.name) for one in again.models()] == ["after", "folder", "m"]
         again.verify_audit()
+
+
+REPOSITORIES: dict[str, tuple[dict[str, str], str, str]] = {
+    "the .git file of a worktree": ({".git": "gitdir: elsewhere"}, ".git", "part of a repository (.git)"),
+    "a file in .git": ({".git/config": "[core]"}, ".git/config", "part of a repository (.git)"),
+    "a new file in .git": ({".git/HEAD": "x"}, ".git/hooks", "part of a repository (.git)"),
+    "a new .git": ({"train.py": "x"}, ".git", "part of a repository (.git)"),
+    "a .git of another case": ({".GIT/config": "[core]"}, ".GIT/config", "part of a repository (.GIT)"),
+    "by a link to .git": ({".git/config": "[core]"}, "way/config", "part of a repository (.git)"),
+    "a file of Mercurial": ({".hg/hgrc": "x"}, ".hg/hgrc", "part of a repository (.hg)"),
+    "a bare repository": ({"HEAD": "x", "objects/x": "x", "refs/x": "x"}, "", "part of a Git repository"),
+    "a file in a bare repository": (
+        {"HEAD": "x", "objects/x": "x", "refs/x": "x", "hooks/x": "x"}, "hooks/x", "part of a Git repository"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("place", REPOSITORIES)
+@pytest.mark.parametrize("maker", MAKERS)
+def test_nothing_is_written_into_a_repository(registry: mreg.Registry, maker: str, place: str, force: bool) -> None:
+    there, destination, reason = REPOSITORIES[place]
+    for name, text in there.items():
+        (Path("work") / name).parent.mkdir(parents=True, exist_ok=True)
+        (Path("work") / name).write_text(text)
+    os.symlink(".git", "work/way")
+    before = sorted((str(path), path.read_text() if path.is_file() else "") for path in Path("work").rglob("*"))
+    path = os.path.abspath(os.path.join("work", destination))
+    with registry, pytest.raises(mreg.BadInput) as caught:
+        MAKERS[maker](registry, path, force)
+    assert caught.value.message.startswith(f"cannot write to '{path}")
+    assert caught.value.message.endswith(f"': it is {reason}")
+    assert caught.value.hint == "name another destination"
+    assert before == sorted((str(path), path.read_text() if path.is_file() else "") for path in Path("work").rglob("*"))
 
 
 def test_a_folder_that_holds_the_catalog_is_not_replaced_by_one(registry: mreg.Registry) -> None:
@@ -90,7 +124,7 @@ def test_a_device_a_pipe_and_a_link_to_one_are_never_replaced(registry: mreg.Reg
         for place in places:
             before = os.lstat(place)
             with pytest.raises(mreg.BadInput, match=r"is a (pipe|device), which is never replaced"):
-                MAKERS[maker](registry, place)
+                MAKERS[maker](registry, place, True)
             assert os.path.samestat(os.lstat(place), before)
 
 
@@ -170,6 +204,7 @@ def test_a_backup_by_its_command_onto_the_catalog_is_a_mistake(
 
 @pytest.mark.parametrize("force", [True, False])
 def test_a_backup_does_not_go_where_another_databases_log_is(registry: mreg.Registry, force: bool) -> None:
+    os.mkdir("other")
     with registry, mreg.open_registry(catalog=os.path.abspath("other/catalog.db")) as other:
         other.register("theirs")
         assert Path("other/catalog.db-wal").exists()

@@ -78,9 +78,6 @@ PROTECTED: dict[str, tuple[str, Callable[[], str]]] = {
     "a project": ("holds a repository (.git)", lambda: (project(Path("project")), "project")[1]),
     "a worktree": ("holds a repository (.git)", lambda: (
         fill("work", {".git": "gitdir: elsewhere", "train.py": "x"}), "work")[1]),
-    "inside .git": ("is part of a repository (.git)", lambda: (project(Path("project")), "project/.git")[1]),
-    "a bare repository": ("is a Git repository", lambda: (
-        fill("bare.git", {"HEAD": "x", "objects/x": "x", "refs/x": "x"}), "bare.git")[1]),
     "a registry": ("holds the catalog '.mreg/team.db'", lambda: (other_registry(Path("reg")), "reg")[1]),
     "a store": ("holds the artifact store 'artifacts'", lambda: (
         fill("reg", {"artifacts/blobs/sha256/ab/cd": "x", "artifacts/tmp/x": "x"}), "reg")[1]),

@@ -48,6 +48,7 @@ BY_REFERENCE: dict[str, Callable[[Registry, Any], Any]] = {
         registry.reject("churn@2", reason="bad", to="Staging"), registry.withdraw_decision(it, to="Staging")
     )[-1],
     "why": lambda registry, it: registry.why(it).version,
+    "evaluate": lambda registry, it: registry.evaluate(it, {"f1": 0.5}).version,
     "export": lambda registry, it: registry.export(it).versions[0],
     "verify": lambda registry, it: registry.verify(it),
 }  # fmt: skip
@@ -134,6 +135,7 @@ def test_a_deleted_version_is_not_found(registry: Registry, operation: str) -> N
 
 @pytest.mark.parametrize("operation", BY_REFERENCE)
 def test_a_version_of_another_registry_with_other_bytes_is_not_found(registry: Registry, operation: str) -> None:
+    Path("other").mkdir()
     with mreg.open_registry(catalog="other/catalog.db", artifacts="other/artifacts") as other:
         for number in (7, 8):
             Path("other.pkl").write_bytes(b"\x80\x04K%c." % number)
@@ -145,6 +147,7 @@ def test_a_version_of_another_registry_with_other_bytes_is_not_found(registry: R
 
 def test_an_imported_version_stands_for_the_same_version_here(registry: Registry) -> None:
     registry.export("churn", "churn.mreg")
+    Path("other").mkdir()
     with mreg.open_registry(catalog="other/catalog.db", artifacts="other/artifacts") as other:
         other.push("model.pkl", name="first")
         other.import_bundle("churn.mreg")

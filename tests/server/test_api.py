@@ -309,6 +309,48 @@ def test_the_openapi_document_names_every_route_with_its_answers(server: Served)
     assert "example" in json.dumps(upload)
 
 
+def test_metrics_are_added_after_the_upload(server: Served) -> None:
+    server.upload(b"x", accuracy="0.93")
+    path = "/models/classifier/versions/1/evaluations"
+    done = server.post(path, {"metrics": {"auc": 0.97, 'é"': None, "test": {"f1": 1}}, "dataset": "holdout"})
+    assert done.status_code == 200, done.text
+    found = done.json()
+    assert (found["reference"], found["metrics"]) == ("classifier@1", {"accuracy": 0.93, "auc": 0.97, "test.f1": 1})
+    assert (found["added"], found["replaced"], found["voided"], found["dataset"]) == (
+        {"auc": 0.97, "test.f1": 1}, {}, [], "holdout",
+    )  # fmt: skip
+    assert done.headers["Warning"].startswith("299 - \"'metrics': skipped values that are not finite numbers: ")
+    assert done.headers["Warning"].isascii()
+    refused = server.post(path, {"metrics": {"accuracy": 0.95}})
+    assert (refused.status_code, refused.json()["code"], refused.json()["detail"], refused.json()["hint"]) == (
+        409, "conflict", "classifier@1 already has accuracy 0.93", 'to replace it, add "replace": true and "reason": "..."',
+    )  # fmt: skip
+    assert server.post("/models/classifier/versions/1/approve", {}).status_code == 200
+    done = server.post(path, {"metrics": {"accuracy": 0.95}, "replace": True, "reason": "wrong split"})
+    assert done.json()["replaced"] == {"accuracy": 0.93}
+    assert [(decision["person"], decision["target"]) for decision in done.json()["voided"]] == [
+        ("tester", "Production")
+    ]
+    assert server.get("/models/classifier/versions/1").json()["metrics"]["accuracy"] == 0.95
+    shown = server.get("/ui/models/classifier/versions/1").text
+    assert "accuracy 0.95 (was 0.93), approval of tester for Production is void: wrong split" in shown
+    before = server.get("/history").text
+    for document, status in (
+        ({}, 422), ({"metrics": 1}, 422), ({"metrics": {}, "more": 1}, 422), ({"metrics": {}}, 400),
+        ({"metrics": {"auc": 1}, "replace": True}, 400), ({"metrics": {"loss": None}}, 400),
+        ({"metrics": {f"m{number}": 1 for number in range(1001)}}, 400), ({"metrics": {"auc": 1}, "dataset": "a\nb"}, 400),
+    ):  # fmt: skip
+        done = server.post(path, document)
+        assert done.status_code == status, done.text
+    for body in (b'{"metrics": {"loss": NaN}}', b'{"metrics": {"n": ' + b"9" * 5000 + b"}}"):
+        assert server.ask("POST", path, data=body, headers={"Content-Type": "application/json"}).status_code in (
+            400,
+            422,
+        )
+    assert server.post("/models/classifier/versions/9/evaluations", {"metrics": {"auc": 1}}).status_code == 404
+    assert server.get("/history").text == before
+
+
 def test_a_change_that_a_hook_rolled_back_answers_with_the_final_stage(serve: Serve) -> None:
     hook = "{name: h, stage: Production, on_failure: rollback, command: [sh, -c, '[ $MREG_VERSION = 1 ]']}"
     Path("config.yaml").write_text(f"default: here\nprofiles: {{here: {{hooks: [{hook}]}}}}\n")

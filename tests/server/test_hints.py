@@ -121,7 +121,8 @@ def test_no_command_that_has_a_request_is_left_in_what_a_client_can_get() -> Non
 
 
 KNOWN = {
-    "alias", "approve", "approvals", "archive", "audit", "compare", "delete", "deploy", "deployments", "edit", "history",
+    "alias", "approve", "approvals", "archive", "audit", "compare", "delete", "deploy", "deployments", "edit", "evaluate",
+    "history",
     "lineage", "list", "policy", "promote", "pull", "push", "register", "reject", "rename", "rollback", "search", "show",
     "tag", "why",
 }  # fmt: skip

@@ -84,6 +84,10 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
     posted = {
         "Deletion": server.ask("DELETE", "/models/classifier/versions/1?dry_run=true&force=true"),
         "DecisionResult": server.post("/models/classifier/versions/3/approve", {}),
+        "Evaluation": server.post(
+            "/models/classifier/versions/3/evaluations",
+            {"metrics": {"accuracy": 0.9, "auc": 1}, "replace": True, "reason": "r"},
+        ),
         "StageChange": server.post("/models/classifier/versions/1/transition", {"stage": "Archived"}),
         "Model": server.ask("PATCH", "/models/classifier", json={"description": "x"}),
         "Problem": server.get("/models/none"),

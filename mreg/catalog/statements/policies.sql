@@ -19,3 +19,6 @@ DO UPDATE SET approved = :approved, comment = :comment, digest = :digest, at = :
 
 -- name: withdraw
 DELETE FROM decisions WHERE version_id = :version_id AND lower(target) = :folded AND person = :person
+
+-- name: void_approvals
+DELETE FROM decisions WHERE version_id = :version_id AND approved = 1

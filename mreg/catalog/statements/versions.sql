@@ -152,6 +152,13 @@ VALUES (:model_id, :version, 'None', :seq, 'ready', :description, :artifact_id, 
 -- name: insert_metric
 INSERT INTO metrics (version_id, model_id, name, value, exact) VALUES (:version_id, :model_id, :name, :value, :exact)
 
+-- name: set_metric
+INSERT INTO metrics (version_id, model_id, name, value, exact) VALUES (:version_id, :model_id, :name, :value, :exact)
+ON CONFLICT (version_id, name) DO UPDATE SET value = excluded.value, exact = excluded.exact
+
+-- name: touch
+UPDATE versions SET updated_at = :at WHERE version_id = :version_id
+
 -- name: insert_parameter
 INSERT INTO parameters (version_id, name, value, number) VALUES (:version_id, :name, :value, :number)
 

@@ -43,6 +43,7 @@ def _bundle(bundle: BundleContents) -> Rendering:
         columns=columns,
         rows=rows,
         optional=("checksum", "kind", ">files", "by", "format", "created"),
+        shortened=("version",),
         wide=("metrics",),
     )
     return Rendering(
@@ -59,7 +60,8 @@ def _imported(imported: Imported) -> Rendering:
         (str(version.source), str(version.reference), "already there" if version.already_there else "added")
         for version in imported.versions
     )
-    return rendering_of(Table(columns=("source", "reference", "outcome"), rows=rows))
+    names = ("source", "reference")
+    return rendering_of(Table(columns=(*names, "outcome"), rows=rows, shortened=names))
 
 
 VIEWS = (

@@ -25,7 +25,14 @@ def _deployments(reports: Sequence[DeploymentReport]) -> Rendering:
         for report in reports
     )
     columns = (">id", "reference", "event", "hook", "status", ">outcome", "at", "output")
-    table = Table(columns=columns, rows=rows, optional=(">id", "at"), wide=("output",), empty="no deployments")
+    table = Table(
+        columns=columns,
+        rows=rows,
+        optional=(">id", "at"),
+        shortened=("reference",),
+        wide=("output",),
+        empty="no deployments",
+    )
     return Rendering(tables=(table,), flat=table)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from mreg.cli.table import (
     STAGE_TONES,
     Cell,
-    Items,
     Rendering,
     Table,
     Toned,
@@ -18,6 +17,9 @@ from mreg.cli.views.edits import change_text
 from mreg.domain.events import Event
 from mreg.domain.text import counted, size_text
 from mreg.results.history import AuditReport, StagesAt
+
+METRICS = 6
+"""Number of metrics of a push that a terminal shows."""
 
 
 def _events(events: Sequence[Event]) -> Rendering:
@@ -38,6 +40,7 @@ def _events(events: Sequence[Event]) -> Rendering:
             for event in events
         ),
         optional=(">seq",),
+        shortened=("reference",),
         wide=("event",),
         empty="no events",
     )
@@ -45,12 +48,12 @@ def _events(events: Sequence[Event]) -> Rendering:
 
 
 def _sentence(event: Event) -> Cell:
-    """Return an event for people: what happened and the most important details; a push is one line."""
+    """Return an event for people: what happened and the most important details."""
     details = event.details
     if event.action == "version.pushed":
         size = details.get("size_bytes")
         sizes = (size_text(size),) if isinstance(size, int) else ()
-        return Items(("pushed", *sizes, *_push_details(details)))
+        return ", ".join(("pushed", *sizes, *_push_details(details, METRICS)))
     if event.action in ("alias.set", "alias.removed"):
         before = details.get("before")
         was = f" (was {before})" if before is not None else ""
@@ -98,6 +101,8 @@ def _explained(event: Event) -> str:
     if event.action in ("version.approved", "version.rejected", "version.decision_withdrawn", "policy.overridden"):
         comment = details.get("comment") or details.get("reason")
         return f"for {details.get('target')}" + (f": {comment}" if comment else "")
+    if event.action == "version.evaluated":
+        return _evaluated(details)
     if event.action == "policy.changed":
         before, after = details.get("before"), details.get("after")
         return f"{_rules(before)} to {_rules(after)}"
@@ -105,16 +110,35 @@ def _explained(event: Event) -> str:
     return ", ".join(f"{key} {_change(value)}" for key, value in shown.items())
 
 
-def _push_details(details: Mapping[str, object]) -> list[str]:
-    """Return the origin and the metrics of a pushed version."""
-    metrics, origin = details.get("metrics"), details.get("imported")
+def _push_details(details: Mapping[str, object], limit: int | None = None) -> list[str]:
+    """Return the origin and the metrics of a pushed version.
+
+    Args:
+        limit: Maximum number of metrics; the number of the others follows (default: all).
+    """
+    found, origin = details.get("metrics"), details.get("imported")
     imported = [f"imported from {origin.get('reference')}"] if isinstance(origin, dict) else []
     parent = [f"from {details['parent']}"] if details.get("parent") else []
-    return [
-        *imported,
-        *parent,
-        *([f"{name}={value}" for name, value in metrics.items()] if isinstance(metrics, dict) else []),
+    metrics = [f"{name}={value}" for name, value in found.items()] if isinstance(found, dict) else []
+    shown = metrics[:limit]
+    more = [counted(len(metrics) - len(shown), "more metric")] if len(shown) < len(metrics) else []
+    return [*imported, *parent, *shown, *more]
+
+
+def _evaluated(details: Mapping[str, object]) -> str:
+    metrics, replaced, voided = (details.get(key) for key in ("metrics", "replaced", "voided"))
+    old = replaced if isinstance(replaced, dict) else {}
+    parts = [
+        f"{name}={value}" + (f" (was {old[name]})" if name in old else "")
+        for name, value in (metrics.items() if isinstance(metrics, dict) else ())
     ]
+    parts += [f"on {details['dataset']}"] if details.get("dataset") else []
+    parts += [
+        f"approval of {approval.get('person')} for {approval.get('target')} is void"
+        for approval in (voided if isinstance(voided, list) else ())
+        if isinstance(approval, dict)
+    ]
+    return ", ".join(parts) + (f": {details['reason']}" if details.get("reason") else "")
 
 
 def _rules(document: object) -> str:

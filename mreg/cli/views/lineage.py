@@ -35,7 +35,10 @@ def _lineage(lineage: Lineage) -> Rendering:
     return Rendering(
         tables=(
             Table(
-                columns=("version", "stage", "run", "commit", "data"), rows=tuple(drawn), optional=("data", "commit")
+                columns=("version", "stage", "run", "commit", "data"),
+                rows=tuple(drawn),
+                optional=("data", "commit"),
+                shortened=("version",),
             ),
         ),
         flat=Table(columns=(">depth", "relation", "reference", "stage", "run", "commit", "data"), rows=tuple(flat)),

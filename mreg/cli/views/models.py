@@ -19,7 +19,7 @@ from mreg.cli.table import (
     stage_cell,
 )
 from mreg.cli.views import View
-from mreg.domain.model import ModelVersion, RegisteredModel
+from mreg.domain.model import UNKNOWN_FORMAT, ModelVersion, RegisteredModel
 from mreg.domain.text import counted, size_text
 from mreg.results.models import ModelSummary, ModelVersions
 
@@ -45,7 +45,8 @@ SUMMARIES: Columns[ModelSummary] = Columns(
         Column("tags", lambda summary: _mapping(summary.model.tags)),
         Column("description", lambda summary: summary.model.description),
     ),
-    optional=("updated", ">versions", ">staging", ">production value", ">latest value", "metric"),
+    optional=("updated", ">versions", ">production value", ">staging", ">latest value", "metric"),
+    essential=(">staging", ">latest value", "metric"),
     synonyms={"name": "model", "latest version": "latest", "production version": "production"},
     empty="no models",
 )
@@ -280,7 +281,8 @@ def pushed(version: ModelVersion) -> Rendering:
     artifact = version.artifact
     files = f", {counted(artifact.file_count, 'file')}" if artifact.kind.value == "folder" else ""
     size = size_text(artifact.size_bytes)
-    sentence = f"{version.reference}: {size}{files}, {artifact.format}, {artifact.digest}"
+    detected = "unknown format" if artifact.format == UNKNOWN_FORMAT else artifact.format
+    sentence = f"{version.reference}: {size}{files}, {detected}, {artifact.digest}"
     return one_line(
         ("reference", "stage", "format", "bytes", "checksum"),
         (str(version.reference), stage_cell(version.stage), artifact.format, artifact.size_bytes, str(artifact.digest)),

@@ -19,6 +19,7 @@ ACTIONS = {
     "model.deleted": "deleted",
     "version.pushed": "pushed",
     "version.edited": "edited",
+    "version.evaluated": "evaluated",
     "version.deleted": "deleted",
     "version.stage_changed": "changed the stage of",
     "version.approved": "approved",
@@ -108,6 +109,8 @@ def _summary(event: Event) -> str:
         return _joined(words, details.get("reason"))
     if event.action == "version.pushed":
         return ", ".join(_pushed(details))
+    if event.action == "version.evaluated":
+        return _joined(_evaluated(details), details.get("reason"))
     if event.action in ("version.approved", "version.rejected", "version.decision_withdrawn", "policy.overridden"):
         return _joined([f"for {details.get('target')}"], details.get("comment") or details.get("reason"))
     if event.action == "policy.changed":
@@ -121,10 +124,32 @@ def _pushed(details: Mapping[str, object]) -> list[str]:
     words = [size_text(count)] if isinstance(count, int) else []
     words += [f"imported from {shortened(origin.get('reference'))}"] if isinstance(origin, dict) else []
     words += [f"parent {details['parent']}"] if details.get("parent") else []
-    if isinstance(metrics, dict):
-        words += [f"{shortened(name)} {value}" for name, value in list(metrics.items())[:6]]
-        words += [f"{len(metrics) - 6} more metrics"] if len(metrics) > 6 else []
+    return words + _metrics(metrics)
+
+
+def _evaluated(details: Mapping[str, object]) -> list[str]:
+    words = _metrics(details.get("metrics"), details.get("replaced"))
+    words += [f"on {shortened(details['dataset'])}"] if details.get("dataset") else []
+    voided = details.get("voided")
+    if isinstance(voided, list) and voided:
+        approvals = [item for item in voided[:6] if isinstance(item, dict)]
+        words += [
+            f"approval of {shortened(item.get('person'))} for {shortened(item.get('target'))} is void"
+            for item in approvals
+        ]
+        words += [f"{len(voided) - 6} more approvals are void"] if len(voided) > 6 else []
     return words
+
+
+def _metrics(metrics: object, replaced: object = None) -> list[str]:
+    if not isinstance(metrics, dict):
+        return []
+    old = replaced if isinstance(replaced, dict) else {}
+    words = [
+        f"{shortened(name)} {value}" + (f" (was {old[name]})" if name in old else "")
+        for name, value in list(metrics.items())[:6]
+    ]
+    return words + ([f"{len(metrics) - 6} more metrics"] if len(metrics) > 6 else [])
 
 
 def _joined(words: list[str], reason: object) -> str:
