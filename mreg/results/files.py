@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled:
+class Pulled(Result):
     """A pull: the destination holds the verified bytes of the version.
 
     Attributes:
@@ -87,7 +89,7 @@ class PushPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
+class StoredFile(Result):
     """A file of a version: its only file, or one file of its folder.
 
     Attributes:
