@@ -32,7 +32,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mreg.domain.bundle import BundledModel, BundledVersion
+    from mreg.domain.digest import Digest
+    from mreg.domain.events import Event
+    from mreg.domain.gates import GateResult
+    from mreg.domain.hook import Deployment, DeploymentStatus, Hook
     from mreg.domain.metadata import VersionMetadata
+    from mreg.domain.metrics import Direction, Verdict
+    from mreg.domain.model import (
+        ArtifactKind,
+        ModelArtifact,
+        ModelStage,
+        ModelStatus,
+        ModelVersion,
+        RegisteredModel,
+        Source,
+    )
+    from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
+    from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
+    from mreg.domain.value import FrozenMapping
     from mreg.errors import (
         AlreadyExists,
         ApprovalMissing,
@@ -40,8 +58,10 @@ if TYPE_CHECKING:
         BadProfile,
         Conflict,
         Corrupt,
+        DeploymentFailed,
         GateFailed,
         LeavesProduction,
+        MissingBlob,
         MregError,
         NotAllowed,
         NotFound,
@@ -50,38 +70,195 @@ if TYPE_CHECKING:
     from mreg.registry.open import open_registry
     from mreg.registry.registry import Registry
     from mreg.registry.session import HookLog
+    from mreg.results import Page
+    from mreg.results.bundles import BundleContents, Exported, Imported, ImportedVersion
+    from mreg.results.changes import Deletion, StageChange
+    from mreg.results.comparison import Change, Comparison, MetricDifference, Regression
+    from mreg.results.configuration import ProfileEntry, TrustedFolder
+    from mreg.results.deployments import DeploymentReport
+    from mreg.results.evaluations import Evaluation
+    from mreg.results.files import PlannedFile, Pulled, PulledFile, PushPlan, StoredFile
+    from mreg.results.history import AuditReport, StagesAt
+    from mreg.results.lineage import Lineage, LineageNode
+    from mreg.results.models import ModelSummary, ModelVersions
+    from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
+    from mreg.results.profiles import Profile
+    from mreg.results.reasons import Why
+    from mreg.results.tokens import NewToken, Role, Token
+    from mreg.results.upkeep import BlobProblem, CatalogCopy, Check, Finding, Garbage, Migration, Upgrade, Verification
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AlreadyExists",
     "ApprovalMissing",
+    "ArtifactKind",
+    "Assessment",
+    "AuditReport",
     "BadInput",
     "BadProfile",
+    "BlobProblem",
+    "BundleContents",
+    "BundledModel",
+    "BundledVersion",
+    "CatalogCopy",
+    "Change",
+    "Check",
+    "Comparison",
     "Conflict",
     "Corrupt",
+    "Decision",
+    "DecisionResult",
+    "Deletion",
+    "Departure",
+    "Deployment",
+    "DeploymentFailed",
+    "DeploymentReport",
+    "DeploymentStatus",
+    "Digest",
+    "Direction",
+    "Evaluation",
+    "Event",
+    "Exported",
+    "Finding",
+    "FrozenMapping",
+    "Garbage",
     "GateFailed",
+    "GateResult",
+    "Hook",
     "HookLog",
+    "Imported",
+    "ImportedVersion",
     "LeavesProduction",
+    "Lineage",
+    "LineageNode",
+    "MetricDifference",
+    "Migration",
+    "MissingBlob",
+    "ModelArtifact",
+    "ModelName",
+    "ModelPolicy",
+    "ModelStage",
+    "ModelStatus",
+    "ModelSummary",
+    "ModelVersion",
+    "ModelVersions",
     "MregError",
+    "NewToken",
     "NotAllowed",
     "NotFound",
+    "Page",
+    "PendingApproval",
+    "Plan",
+    "PlannedFile",
+    "Policy",
+    "PolicyCheck",
+    "Profile",
+    "ProfileEntry",
+    "Pulled",
+    "PulledFile",
+    "PushPlan",
+    "RegisteredModel",
     "Registry",
+    "Regression",
+    "Role",
+    "Rule",
+    "Selector",
+    "SelectorKind",
+    "Source",
+    "StageChange",
+    "StagesAt",
+    "StoredFile",
+    "Token",
+    "TrustedFolder",
     "Unavailable",
+    "Upgrade",
+    "Verdict",
+    "Verification",
     "VersionMetadata",
+    "VersionRef",
+    "Why",
     "__version__",
     "open_registry",
 ]
 
-_PLACES = {
-    "HookLog": "mreg.registry.session",
-    "Registry": "mreg.registry.registry",
-    "VersionMetadata": "mreg.domain.metadata",
-    "open_registry": "mreg.registry.open",
+_HOMES = {
+    "mreg.domain.bundle": ("BundledModel", "BundledVersion"),
+    "mreg.domain.digest": ("Digest",),
+    "mreg.domain.events": ("Event",),
+    "mreg.domain.gates": ("GateResult",),
+    "mreg.domain.hook": ("Deployment", "DeploymentStatus", "Hook"),
+    "mreg.domain.metadata": ("VersionMetadata",),
+    "mreg.domain.metrics": ("Direction", "Verdict"),
+    "mreg.domain.model": (
+        "ArtifactKind",
+        "ModelArtifact",
+        "ModelStage",
+        "ModelStatus",
+        "ModelVersion",
+        "RegisteredModel",
+        "Source",
+    ),
+    "mreg.domain.names": ("ModelName", "Selector", "SelectorKind", "VersionRef"),
+    "mreg.domain.policy": ("Assessment", "Decision", "Departure", "Policy", "Rule"),
+    "mreg.domain.value": ("FrozenMapping",),
+    "mreg.errors": (
+        "AlreadyExists",
+        "ApprovalMissing",
+        "BadInput",
+        "BadProfile",
+        "Conflict",
+        "Corrupt",
+        "DeploymentFailed",
+        "GateFailed",
+        "LeavesProduction",
+        "MissingBlob",
+        "MregError",
+        "NotAllowed",
+        "NotFound",
+        "Unavailable",
+    ),
+    "mreg.registry.open": ("open_registry",),
+    "mreg.registry.registry": ("Registry",),
+    "mreg.registry.session": ("HookLog",),
+    "mreg.results": ("Page",),
+    "mreg.results.bundles": ("BundleContents", "Exported", "Imported", "ImportedVersion"),
+    "mreg.results.changes": ("Deletion", "StageChange"),
+    "mreg.results.comparison": ("Change", "Comparison", "MetricDifference", "Regression"),
+    "mreg.results.configuration": ("ProfileEntry", "TrustedFolder"),
+    "mreg.results.deployments": ("DeploymentReport",),
+    "mreg.results.evaluations": ("Evaluation",),
+    "mreg.results.files": ("PlannedFile", "Pulled", "PulledFile", "PushPlan", "StoredFile"),
+    "mreg.results.history": ("AuditReport", "StagesAt"),
+    "mreg.results.lineage": ("Lineage", "LineageNode"),
+    "mreg.results.models": ("ModelSummary", "ModelVersions"),
+    "mreg.results.policies": ("DecisionResult", "ModelPolicy", "PendingApproval", "Plan", "PolicyCheck"),
+    "mreg.results.profiles": ("Profile",),
+    "mreg.results.reasons": ("Why",),
+    "mreg.results.tokens": ("NewToken", "Role", "Token"),
+    "mreg.results.upkeep": (
+        "BlobProblem",
+        "CatalogCopy",
+        "Check",
+        "Finding",
+        "Garbage",
+        "Migration",
+        "Upgrade",
+        "Verification",
+    ),
 }
+"""The names of the API by the module that defines them."""
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'mreg' has no attribute {name!r}")
-    return getattr(import_module(_PLACES.get(name, "mreg.errors")), name)
+if not TYPE_CHECKING:  # to a type checker, every name would be one of the module
+
+    def __getattr__(name: str) -> object:
+        home = next((home for home, names in _HOMES.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module 'mreg' has no attribute {name!r}")
+        globals()[name] = found = getattr(import_module(home), name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

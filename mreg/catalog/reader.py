@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from mreg.catalog.database import Connection, Row, Value
@@ -22,13 +21,14 @@ from mreg.catalog.rows import (
 from mreg.catalog.selecting import holders, select
 from mreg.catalog.statements import statement
 from mreg.domain.digest import Digest
+from mreg.domain.events import Event
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.stored import SIZE_LIMIT
+from mreg.domain.value import FrozenMapping
 from mreg.results import Page
 
 if TYPE_CHECKING:
-    from mreg.domain.events import Event
     from mreg.domain.expression import Expression, Sort
     from mreg.results.models import ModelSummary
 
@@ -43,7 +43,7 @@ PAGE = 5_000
 
 T = TypeVar("T")
 
-NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, str] = FrozenMapping()
 
 CHUNK = 500
 """Number of versions whose attributes one statement reads."""
@@ -79,9 +79,10 @@ class Reader:
     def models(self, *, limit: int | None = None, offset: int = 0) -> Page[ModelSummary]:
         """Return every model with its primary metric, the last changed first."""
         from mreg.catalog.summaries import summaries
+        from mreg.results.models import ModelSummary
 
         rows = self.connection.all("models.by_update", row_limit=_rows(limit, offset))
-        return _page(rows, limit, offset, lambda part: summaries(self.connection, part))
+        return _page(ModelSummary, rows, limit, offset, lambda part: summaries(self.connection, part))
 
     def primary_metric(self, model: RegisteredModel) -> str:
         """Return a model's primary metric; see `mreg.domain.metrics.primary_metric`."""
@@ -114,7 +115,7 @@ class Reader:
     def versions(self, model: RegisteredModel, *, limit: int | None = None, offset: int = 0) -> Page[ModelVersion]:
         """Return the versions of a model, newest first, with a constant number of statements for `CHUNK` of them."""
         rows = self.connection.all("versions.of_model", model_id=model.model_id, row_limit=_rows(limit, offset))
-        return _page(rows, limit, offset, self._versions)
+        return _page(ModelVersion, rows, limit, offset, self._versions)
 
     def version(self, model: RegisteredModel, number: int) -> ModelVersion | None:
         """Return the version with a number, or None."""
@@ -167,7 +168,7 @@ class Reader:
         from mreg.catalog.search import find_versions
 
         rows = find_versions(self.connection, where, sort, _rows(limit, offset))
-        return _page(rows, limit, offset, self._versions)
+        return _page(ModelVersion, rows, limit, offset, self._versions)
 
     def versions_by_id(self, ids: Sequence[int]) -> tuple[ModelVersion, ...]:
         """Return the existing versions with these ids, with a constant number of statements for `CHUNK` ids."""
@@ -306,7 +307,7 @@ class Reader:
         end = len(rows) if limit is None else offset + limit
         part, more = list(rows[offset:end]), len(rows) > end
         del rows
-        return Page(map(read_event, _drained(part)), more=more)
+        return Page(map(read_event, _drained(part)), more=more, kind=Event)
 
     def stage_entered(self, version: ModelVersion, model: RegisteredModel) -> Event | None:
         """Return the event of a version's last entry into its current stage; None if its stage never changed."""
@@ -373,10 +374,12 @@ def _drained(rows: list[Row]) -> Iterator[Row]:
         yield rows.pop()
 
 
-def _page(rows: Sequence[Row], limit: int | None, offset: int, read: Callable[[Sequence[Row]], Iterable[T]]) -> Page[T]:
+def _page(
+    kind: type[T], rows: Sequence[Row], limit: int | None, offset: int, read: Callable[[Sequence[Row]], Iterable[T]]
+) -> Page[T]:
     """Return the page of rows that `_rows` asked for; only its own rows are read."""
     end = len(rows) if limit is None else offset + limit
-    return Page(read(rows[offset:end]), more=len(rows) > end)
+    return Page(read(rows[offset:end]), more=len(rows) > end, kind=kind)
 
 
 def _edges(limit: int | None) -> int:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache, wraps
-from types import MappingProxyType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from mreg.catalog.database import Row, Value
@@ -26,6 +25,7 @@ from mreg.domain.model import (
 from mreg.domain.names import LARGEST_VERSION, ModelName, Selector, VersionRef, check_alias
 from mreg.domain.stored import SIZE_LIMIT, check_event, check_model, check_version, check_year
 from mreg.domain.text import check_key, check_line, quoted
+from mreg.domain.value import FrozenMapping
 from mreg.errors import BadInput, Corrupt
 
 RESTORE = "restore a backup: mreg restore FILE (the artifacts are kept)"
@@ -36,7 +36,7 @@ EXACT_LIMIT = 400
 _EXACT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, str] = FrozenMapping({})
 _STAGES = {stage.value: stage for stage in ModelStage}
 _STATUSES = {status.value: status for status in ModelStatus}
 _KINDS = {kind.value: kind for kind in ArtifactKind}
@@ -188,7 +188,7 @@ def _json(stored: str) -> Mapping[str, Any]:
     document = json.loads(stored)
     if not isinstance(document, dict):
         raise BadInput(f"{quoted(stored)} is not a JSON object")
-    return MappingProxyType(document)
+    return FrozenMapping(document)
 
 
 def details_of(row: Row) -> Mapping[str, Any]:
@@ -229,11 +229,11 @@ def parameter_number(value: str) -> float | None:
 
 
 def _frozen(entries: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType(dict(entries)) if entries else _NOTHING
+    return FrozenMapping(entries) if entries else _NOTHING
 
 
 def _pairs(rows: Iterable[Row]) -> Mapping[str, str]:
-    return MappingProxyType({text(row, "name"): text(row, "value") for row in rows})
+    return FrozenMapping({text(row, "name"): text(row, "value") for row in rows})
 
 
 @row_of("models", "model_id")
@@ -254,7 +254,7 @@ def read_model(
         name=ModelName(text(row, "name")),
         description=text(row, "description"),
         tags=_pairs(tags),
-        aliases=MappingProxyType({check_alias(text(alias, "alias")): version_number(alias) for alias in aliases}),
+        aliases=FrozenMapping({check_alias(text(alias, "alias")): version_number(alias) for alias in aliases}),
         directions=_pairs(directions),
         primary_metric=text(row, "primary_metric"),
         version_count=number(row, "version_count"),
@@ -328,7 +328,7 @@ def read_version(
         description=text(row, "description"),
         tags=_frozen(tags),
         parameters=_frozen(parameters),
-        metrics=MappingProxyType({name: _number_of(exact) for name, exact in metrics.items()}),
+        metrics=FrozenMapping({name: _number_of(exact) for name, exact in metrics.items()}),
         aliases=tuple(aliases),
         artifact=ModelArtifact(
             artifact_id=artifact_id,

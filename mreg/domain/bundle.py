@@ -30,6 +30,7 @@ from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.stored import check_model, check_version
 from mreg.domain.text import quoted
+from mreg.domain.value import Value
 from mreg.errors import BadInput, Corrupt
 
 FORMAT = "mreg.bundle.v1"
@@ -47,7 +48,7 @@ BLOBS_LIMIT = 2_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BundledModel:
+class BundledModel(Value):
     """The fields of the model itself; see `mreg.domain.model.RegisteredModel`."""
 
     name: ModelName
@@ -58,7 +59,7 @@ class BundledModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BundledVersion:
+class BundledVersion(Value):
     """A version in the state in which it was exported.
 
     Attributes:

@@ -55,6 +55,9 @@ class Digest:
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.value}"
 
+    def __repr__(self) -> str:
+        return f"<Digest {self}>"
+
 
 def blob_key(digest: Digest) -> str:
     """Return the key of a blob in any store: ``blobs/sha256/ab/cdef...``."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from mreg.domain.model import ModelStage
 from mreg.domain.text import quoted
+from mreg.domain.value import Result, short_repr
 from mreg.errors import BadInput, Corrupt
 
 GENESIS = "0" * 64
@@ -19,7 +20,7 @@ DETAILS_LIMIT = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Result):
     """An entry of the audit trail; written in the transaction of the change that it records, and never changed.
 
     Attributes:
@@ -42,7 +43,7 @@ class Event:
     model_id: int = 0
     model: str = ""
     version: int | None = None
-    details: Mapping[str, object]
+    details: Mapping[str, object] = field(hash=False)
     previous: str
     hash: str
 
@@ -50,6 +51,9 @@ class Event:
     def reference(self) -> str:
         """``model@version``, or the name of the model without a version; empty without a model."""
         return f"{self.model}@{self.version}" if self.version is not None else self.model
+
+    def __repr__(self) -> str:
+        return short_repr(self, self.seq, time_text(self.at), self.action, self.reference, "by", self.actor)
 
 
 def time_text(at: datetime) -> str:

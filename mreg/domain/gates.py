@@ -12,6 +12,7 @@ from mreg.domain.expression import And, Compare, Expression, Field, Missing, Not
 from mreg.domain.metrics import MetricValue, exact, exact_arithmetic
 from mreg.domain.model import ModelVersion
 from mreg.domain.names import VersionRef, folded
+from mreg.domain.value import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ Occupant = Callable[[str], Holder | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateResult:
+class GateResult(Value):
     """The result of a gate.
 
     Attributes:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from mreg.domain.events import Event
 from mreg.domain.model import ModelStage
 from mreg.domain.text import check_text, nearest, quoted
+from mreg.domain.value import Value
 from mreg.errors import BadInput
 
 KEYS = ("name", "on", "stage", "models", "command", "webhook", "secret_env", "env", "timeout", "on_failure")
@@ -30,7 +31,7 @@ LONGEST_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
+class Hook(Value):
     """A command or webhook that is triggered by a change.
 
     Attributes:
@@ -85,7 +86,7 @@ class DeploymentStatus(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
+class Deployment(Value):
     """A run of a hook.
 
     Attributes:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from mreg.domain.metrics import MetricValue, check_metric
 from mreg.domain.names import check_alias
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value
+from mreg.domain.value import Value
 from mreg.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VersionMetadata:
+class VersionMetadata(Value):
     """The metadata of a version, given by a push or an import; values are checked on creation.
 
     Attributes:
@@ -39,6 +40,7 @@ class VersionMetadata:
                 raise BadInput(f"too many {kind}s: {len(entries)}; the limit is {ENTRIES_LIMIT}")
         metrics = {check_key("metric", name): check_metric(name, value) for name, value in self.metrics.items()}
         object.__setattr__(self, "metrics", metrics)
+        Value.__post_init__(self)
         for kind, texts in (("parameter", self.parameters), ("tag", self.tags)):
             for key, value in texts.items():
                 check_value(kind, check_key(kind, key), value)

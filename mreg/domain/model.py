@@ -6,21 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from types import MappingProxyType
-from typing import Any
 
 from mreg.domain.digest import Digest
-from mreg.domain.metrics import MetricValue
+from mreg.domain.metrics import MetricValue, primary_metric
 from mreg.domain.names import ModelName, Selector, VersionRef
-from mreg.domain.text import nearest, quoted
+from mreg.domain.text import counted, nearest, quoted
+from mreg.domain.value import FrozenMapping, Result, Value, short_repr
 from mreg.errors import BadInput
 
 UNKNOWN_FORMAT = "unknown"
 """The format of an artifact whose format was not detected."""
-
-
-def _empty() -> Mapping[str, Any]:
-    return MappingProxyType({})
 
 
 class ModelStage(Enum):
@@ -70,7 +65,7 @@ class ArtifactKind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelArtifact:
+class ModelArtifact(Value):
     """The bytes of a version; they never change.
 
     Attributes:
@@ -95,7 +90,7 @@ class ModelArtifact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Value):
     """The code and environment from which a version was pushed; unknown values are empty.
 
     Attributes:
@@ -113,11 +108,11 @@ class Source:
     git_remote: str = ""
     git_dirty: bool | None = None
     run_url: str = ""
-    environment: Mapping[str, str] = field(default_factory=_empty)
+    environment: Mapping[str, str] = field(default_factory=FrozenMapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelVersion:
+class ModelVersion(Result):
     """One version of a model.
 
     Attributes:
@@ -136,15 +131,15 @@ class ModelVersion:
     stage: ModelStage = ModelStage.NONE
     status: ModelStatus = ModelStatus.READY
     description: str = ""
-    tags: Mapping[str, str] = field(default_factory=_empty)
-    parameters: Mapping[str, str] = field(default_factory=_empty)
-    metrics: Mapping[str, MetricValue] = field(default_factory=_empty)
+    tags: Mapping[str, str] = field(default_factory=FrozenMapping)
+    parameters: Mapping[str, str] = field(default_factory=FrozenMapping)
+    metrics: Mapping[str, MetricValue] = field(default_factory=FrozenMapping)
     aliases: tuple[str, ...] = ()
     artifact: ModelArtifact
     run_id: str = ""
     experiment_id: str = ""
     parent: VersionRef | None = None
-    data: Mapping[str, str] = field(default_factory=_empty)
+    data: Mapping[str, str] = field(default_factory=FrozenMapping)
     source: Source = field(default_factory=Source)
     created_at: datetime
     updated_at: datetime
@@ -156,9 +151,15 @@ class ModelVersion:
         """The reference by number: ``classifier@3``."""
         return VersionRef(self.model_name, Selector.number(self.version))
 
+    def __repr__(self) -> str:
+        metric = primary_metric("", self.metrics)
+        measured = f"{metric}={self.metrics[metric]}" if metric else ""
+        stage = "" if self.stage is ModelStage.NONE else self.stage.value
+        return short_repr(self, self.reference, stage, measured)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredModel:
+class RegisteredModel(Result):
     """A model: the name under which versions are pushed.
 
     Attributes:
@@ -176,9 +177,9 @@ class RegisteredModel:
     model_id: int = 0
     name: ModelName
     description: str = ""
-    tags: Mapping[str, str] = field(default_factory=_empty)
-    aliases: Mapping[str, int] = field(default_factory=_empty)
-    directions: Mapping[str, str] = field(default_factory=_empty)
+    tags: Mapping[str, str] = field(default_factory=FrozenMapping)
+    aliases: Mapping[str, int] = field(default_factory=FrozenMapping)
+    directions: Mapping[str, str] = field(default_factory=FrozenMapping)
     primary_metric: str = ""
     version_count: int = 0
     latest_version: int | None = None
@@ -200,3 +201,6 @@ class RegisteredModel:
         if newest == latest + 1:
             return f"version {newest} is archived"
         return f"newer versions up to {newest} are archived"
+
+    def __repr__(self) -> str:
+        return short_repr(self, self.name, counted(self.version_count, "version"))

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from mreg.domain.digest import Digest
 from mreg.domain.text import quoted
+from mreg.domain.value import short_repr
 from mreg.errors import BadInput
 
 NAME_LIMIT = 128
@@ -50,6 +52,9 @@ class ModelName:
 
     def __str__(self) -> str:
         return self.value
+
+    def __repr__(self) -> str:
+        return f"ModelName({self.value!r})"
 
 
 class SelectorKind(Enum):
@@ -182,6 +187,19 @@ def spelled(alias: str, known: Iterable[str]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownVersion:
+    """The properties of a version that never change.
+
+    Attributes:
+        version_id: Id in the catalog.
+        digest: SHA-256 of the artifact.
+    """
+
+    version_id: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRef:
     """A model or one of its versions: ``classifier``, ``classifier@3``, ``classifier@production~1``.
 
@@ -191,11 +209,13 @@ class VersionRef:
     Attributes:
         selector: Selector of the version; None for the model itself.
         exact: Whether the name is literal, so that ``classifier/3`` never means ``classifier@3``.
+        known: The version that the reference was made from; it names that version only, also after a rename.
     """
 
     name: ModelName
     selector: Selector | None = None
     exact: bool = field(default=False, compare=False)
+    known: KnownVersion | None = field(default=None, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> VersionRef:
@@ -247,3 +267,6 @@ class VersionRef:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.selector}" if self.selector else str(self.name)
+
+    def __repr__(self) -> str:
+        return short_repr(self, self)

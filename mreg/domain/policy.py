@@ -15,6 +15,7 @@ from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import check_alias, folded, spelled
 from mreg.domain.parsing import GATE_LIMIT, parse_gate
 from mreg.domain.text import check_line, nearest, quoted
+from mreg.domain.value import Value
 from mreg.errors import BadInput
 
 KEYS = ("from", "gates", "approvals", "approvers", "own_approval", "override")
@@ -29,7 +30,7 @@ PEOPLE_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Value):
     """The requirements for entering a stage or taking an alias.
 
     Attributes:
@@ -53,7 +54,7 @@ class Rule:
     def conditions(self) -> tuple[tuple[str, Expression], ...]:
         """The gates with their expressions, which are parsed once."""
         if not self._parsed:
-            self._parsed.extend(map(parse_gate, self.gates))
+            self._parsed[:] = map(parse_gate, self.gates)  # at once: another thread can parse them, too
         return tuple(zip(self.gates, self._parsed, strict=True))
 
     @property
@@ -67,7 +68,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Value):
     """Rules by target: the value of a stage, or an alias. Targets are case-insensitive."""
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
@@ -79,7 +80,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Value):
     """A person's approval or rejection of a version for a target.
 
     Attributes:
@@ -97,7 +98,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Departure:
+class Departure(Value):
     """Whether a person can take a version out of a stage or an alias that a rule guards.
 
     Attributes:
@@ -114,7 +115,7 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Assessment:
+class Assessment(Value):
     """The result of checking a version against the rule for a target.
 
     Attributes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mreg.catalog.policies import Policies, PolicyWriter
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
-from mreg.domain.names import Selector, VersionRef, folded, spelled
+from mreg.domain.names import Selector, folded, spelled
 from mreg.domain.policy import Decision, Rule, counts
 from mreg.domain.text import check_text
 from mreg.domain.transition import STAGE_ORDER
@@ -16,6 +16,7 @@ from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
 from mreg.registry.admission import assessment_of, no_such_target, occupants
 from mreg.registry.promote import enter_stage, named_version
 from mreg.registry.references import LATEST, as_reference, find_model, find_version
+from mreg.registry.registry import Reference
 from mreg.registry.stage_changes import check_seen
 from mreg.results.policies import DecisionResult, PendingApproval
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def approve(
-    session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value, comment: str = ""
+    session: Session, reference: Reference, *, to: str = ModelStage.PRODUCTION.value, comment: str = ""
 ) -> DecisionResult:
     """See `mreg.Registry.approve`."""
     check_text("comment", comment)
@@ -52,7 +53,7 @@ def approve(
 
 def reject(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     *,
     to: str = ModelStage.PRODUCTION.value,
     reason: str,
@@ -89,7 +90,7 @@ def reject(
 
 
 def withdraw_decision(
-    session: Session, reference: VersionRef | str, *, to: str = ModelStage.PRODUCTION.value
+    session: Session, reference: Reference, *, to: str = ModelStage.PRODUCTION.value
 ) -> DecisionResult:
     """See `mreg.Registry.withdraw_decision`."""
 
@@ -136,7 +137,7 @@ def _candidates(reader: Reader, model: RegisteredModel, target: str, rule: Rule)
     return () if latest is None or latest.version_id in current else (latest,)
 
 
-def _looked_up(writer: Writer, reference: VersionRef | str, to: str) -> tuple[ModelVersion, RegisteredModel, str, Rule]:
+def _looked_up(writer: Writer, reference: Reference, to: str) -> tuple[ModelVersion, RegisteredModel, str, Rule]:
     version = find_version(writer, named_version(as_reference(reference)))
     model = find_model(writer, version.model_name)
     policy = Policies(writer).effective(model)

@@ -12,6 +12,7 @@ from mreg.domain.names import Selector, SelectorKind, VersionRef, spelled
 from mreg.domain.text import printable
 from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.references import as_reference, find, find_model, find_with_note
+from mreg.registry.registry import Reference
 from mreg.results.history import AuditReport
 from mreg.results.reasons import Why
 
@@ -69,7 +70,7 @@ def _check_stages(reader: Reader, staged: dict[tuple[int, int], str]) -> None:
             )
 
 
-def why(session: Session, reference: VersionRef | str) -> Why:
+def why(session: Session, reference: Reference) -> Why:
     """See `mreg.Registry.why`."""
     from mreg.registry.compare import compare_versions
 
@@ -96,7 +97,7 @@ def why(session: Session, reference: VersionRef | str) -> Why:
     return found
 
 
-def version_at(session: Session, reference: VersionRef | str, at: str) -> ModelVersion:
+def version_at(session: Session, reference: Reference, at: str) -> ModelVersion:
     """See `mreg.Registry.version_at`."""
     wanted = as_reference(reference)
     moment = parse_time(at)

@@ -29,6 +29,7 @@ from mreg.domain.names import Selector, SelectorKind, VersionRef
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput
 from mreg.registry.references import as_reference, find, find_model, find_with_note
+from mreg.registry.registry import Reference
 from mreg.registry.session import Session
 from mreg.results.comparison import Change, Comparison, MetricDifference, Regression
 
@@ -36,13 +37,17 @@ if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
 
 
-def compare(session: Session, first: VersionRef | str, second: VersionRef | str | None = None) -> Comparison:
+def compare(session: Session, first: Reference, second: Reference | None = None) -> Comparison:
     """See `mreg.Registry.compare`."""
     left_ref = as_reference(first)
     right_ref = as_reference(second) if second is not None else left_ref
     if second is None:
         split = right_ref.split_last_part() if right_ref.selector is None else None
-        name = session.catalog.read(lambda reader: find(reader, right_ref))[0].name if split else right_ref.name
+        name = (
+            session.catalog.read(lambda reader: find(reader, right_ref))[0].name
+            if split or right_ref.known
+            else right_ref.name
+        )
         left_ref = VersionRef(name, Selector(SelectorKind.STAGE, "production"))
 
     def both(reader: Reader) -> tuple[ModelVersion, ModelVersion, dict[str, str], tuple[str, str]]:

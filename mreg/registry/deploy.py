@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from mreg.catalog.deployments import Deployments, DeploymentWriter, OpenDeployments
 from mreg.domain.hook import Deployment, Hook
-from mreg.domain.names import ModelName, VersionRef
+from mreg.domain.names import ModelName
 from mreg.domain.text import Caution, counted
 from mreg.errors import BadInput, Corrupt, MregError, NotAllowed
-from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.references import as_name, as_reference, find_model, find_version
+from mreg.registry.registry import Name, Reference
 from mreg.results import Page
 from mreg.results.deployments import DeploymentReport
 
@@ -137,7 +138,7 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
         session.notice(f"{_described(deployment)} could not be rolled back: {error.message}")
 
 
-def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple[DeploymentReport, ...]:
+def deploy(session: Session, reference: Reference | None = None) -> tuple[DeploymentReport, ...]:
     """See `mreg.Registry.deploy`."""
     if reference is None:
         return _deliver_pending(session)
@@ -186,13 +187,11 @@ def deploy(session: Session, reference: VersionRef | str | None = None) -> tuple
     return tuple(map(report, deliver(session)))
 
 
-def deployments(
-    session: Session, name: ModelName | str, *, limit: int = 100, offset: int = 0
-) -> Page[DeploymentReport]:
+def deployments(session: Session, name: Name, *, limit: int = 100, offset: int = 0) -> Page[DeploymentReport]:
     """See `mreg.Registry.deployments`."""
-    wanted = name if isinstance(name, ModelName) else ModelName(name)
+    wanted = as_name(name)
     found = session.catalog.read(lambda reader: Deployments(reader).of_model(find_model(reader, wanted), limit, offset))
-    return Page(map(report, found), more=found.more)
+    return Page(map(report, found), more=found.more, kind=DeploymentReport)
 
 
 def report(deployment: Deployment) -> DeploymentReport:

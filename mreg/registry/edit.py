@@ -10,17 +10,18 @@ from mreg.catalog.writer import Writer
 from mreg.domain.lineage import would_cycle
 from mreg.domain.metrics import Direction, known_metric
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
-from mreg.domain.names import ModelName, Selector, VersionRef, check_alias, spelled
+from mreg.domain.names import Selector, VersionRef, check_alias, spelled
 from mreg.domain.text import ENTRIES_LIMIT, check_key, check_line, check_text, check_value, nearest, quoted
 from mreg.errors import BadInput, Conflict, NotAllowed, NotFound
-from mreg.registry.references import as_reference, find, find_model, find_version, model_now, version_now
+from mreg.registry.references import as_name, as_reference, find, find_model, find_version, model_now, version_now
+from mreg.registry.registry import Name, Reference
 from mreg.registry.session import Session
 from mreg.results.changes import Deletion
 
 
 def register(
     session: Session,
-    name: ModelName | str,
+    name: Name,
     *,
     description: str = "",
     tags: Mapping[str, str] | None = None,
@@ -28,7 +29,7 @@ def register(
     primary_metric: str = "",
 ) -> RegisteredModel:
     """See `mreg.Registry.register`."""
-    wanted = _model_name(name)
+    wanted = as_name(name)
     return session.write(
         lambda writer: writer.register(
             name=wanted,
@@ -43,12 +44,12 @@ def register(
 
 def edit(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     *,
     description: str | None = None,
     directions: Mapping[str, Direction | str] | None = None,
     primary_metric: str | None = None,
-    parent: VersionRef | str | None = None,
+    parent: Reference | None = None,
     run_id: str | None = None,
     experiment_id: str | None = None,
 ) -> RegisteredModel | ModelVersion:
@@ -107,7 +108,7 @@ def _refuse(fields: Mapping[str, object], what: str, hint: str) -> None:
             raise BadInput(f"{what}, which has no {name}", hint=hint)
 
 
-def _checked_parent(writer: Writer, version: ModelVersion, parent: VersionRef | str) -> ModelVersion:
+def _checked_parent(writer: Writer, version: ModelVersion, parent: Reference) -> ModelVersion:
     found = find_version(writer, as_reference(parent))
     if would_cycle(version.version_id, found.version_id, writer.ancestors(found.version_id).get):
         raise NotAllowed(
@@ -119,7 +120,7 @@ def _checked_parent(writer: Writer, version: ModelVersion, parent: VersionRef | 
 
 def tag(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     *,
     add: Mapping[str, str] | None = None,
     remove: Collection[str] = (),
@@ -150,7 +151,7 @@ def _check_present(keys: Collection[str], tags: Mapping[str, str], what: str) ->
             raise NotFound(f"{what} has no tag {quoted(key)}", hint=f"it has: {', '.join(tags) or 'no tags'}")
 
 
-def set_alias(session: Session, reference: VersionRef | str, alias: str, *, override: str = "") -> ModelVersion:
+def set_alias(session: Session, reference: Reference, alias: str, *, override: str = "") -> ModelVersion:
     """See `mreg.Registry.set_alias`."""
     wanted = as_reference(reference)
     check_alias(alias)
@@ -162,9 +163,9 @@ def set_alias(session: Session, reference: VersionRef | str, alias: str, *, over
     )
 
 
-def remove_alias(session: Session, name: ModelName | str, alias: str, *, override: str = "") -> RegisteredModel:
+def remove_alias(session: Session, name: Name, alias: str, *, override: str = "") -> RegisteredModel:
     """See `mreg.Registry.remove_alias`."""
-    wanted = _model_name(name)
+    wanted = as_name(name)
     check_text("override", override)
     from mreg.registry.departure import check_removal
 
@@ -182,9 +183,9 @@ def remove_alias(session: Session, name: ModelName | str, alias: str, *, overrid
     return session.write(change, model_now)
 
 
-def rename(session: Session, name: ModelName | str, to: ModelName | str, *, override: str = "") -> RegisteredModel:
+def rename(session: Session, name: Name, to: Name, *, override: str = "") -> RegisteredModel:
     """See `mreg.Registry.rename`."""
-    wanted, new = _model_name(name), _model_name(to)
+    wanted, new = as_name(name), as_name(to)
     check_text("override", override)
     from mreg.registry.departure import check_whole_model
 
@@ -199,7 +200,7 @@ def rename(session: Session, name: ModelName | str, to: ModelName | str, *, over
 
 def delete(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     *,
     force: bool = False,
     dry_run: bool = False,
@@ -268,10 +269,6 @@ def _check_unused(version: ModelVersion) -> None:
             hint=f"{' && '.join(remedies)}, or delete with --force",
             aliases=list(version.aliases),
         )
-
-
-def _model_name(name: ModelName | str) -> ModelName:
-    return name if isinstance(name, ModelName) else ModelName(name)
 
 
 def _checked_tags(tags: Mapping[str, str], present: Mapping[str, str] | None = None) -> Mapping[str, str]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from mreg.documents.metrics import finite_metrics
 from mreg.domain.metrics import MetricValue, exact
-from mreg.domain.names import VersionRef
 from mreg.domain.text import ENTRIES_LIMIT, check_line, check_text
 from mreg.errors import BadInput, Conflict
 from mreg.registry.promote import named_version
 from mreg.registry.references import as_reference, find_version, version_now
+from mreg.registry.registry import Reference
 from mreg.results.evaluations import Evaluation
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ NAMED = 5
 
 def evaluate(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     metrics: Mapping[str, object],
     *,
     dataset: str = "",

@@ -16,6 +16,7 @@ from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput
 from mreg.registry.destinations import check_destination
 from mreg.registry.references import as_reference, find, find_with_note, naming_version
+from mreg.registry.registry import Reference
 from mreg.results.bundles import Exported
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class _Found:
 
 def export(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     destination: str | os.PathLike[str] | None = None,
     *,
     force: bool = False,

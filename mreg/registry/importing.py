@@ -17,7 +17,8 @@ from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, spelled
 from mreg.errors import AlreadyExists
-from mreg.registry.references import find_model
+from mreg.registry.references import as_name, find_model
+from mreg.registry.registry import Name
 from mreg.registry.storing import add_with_bytes
 from mreg.results.bundles import BundleContents, Imported, ImportedVersion
 
@@ -58,7 +59,7 @@ def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], 
 def import_bundle(
     session: Session,
     path: str | os.PathLike[str],
-    name: ModelName | str | None = None,
+    name: Name | None = None,
     *,
     aliases: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -67,7 +68,7 @@ def import_bundle(
     from mreg.artifacts.bundle_file import BundleFile, unpacking
     from mreg.artifacts.progress import progress_callback
 
-    target = ModelName(name) if isinstance(name, str) else name
+    target = as_name(name) if name is not None else None
     with BundleFile(os.fspath(path)) as file, unpacking() as folder:
         bundle = file.bundle
         size = sum(bundle.blobs.values())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mreg.catalog.reader import Reader
-from mreg.domain.names import VersionRef
 from mreg.registry.references import as_reference, find_version
+from mreg.registry.registry import Reference
 from mreg.registry.session import Session
 from mreg.results.lineage import Lineage, LineageNode
 
@@ -12,7 +12,7 @@ NODES_LIMIT = 10_000
 """Maximum number of versions in a tree; a larger tree is cut."""
 
 
-def lineage(session: Session, reference: VersionRef | str) -> Lineage:
+def lineage(session: Session, reference: Reference) -> Lineage:
     """See `mreg.Registry.lineage`."""
     wanted = as_reference(reference)
 

@@ -226,10 +226,10 @@ class LocalRegistry(Registry):
         parent: Reference | None = None,
     ) -> ModelVersion:
         """Make a received artifact the next version of a registered model; see `mreg.registry.push.push_upload`."""
-        from mreg.domain.names import ModelName
         from mreg.registry.push import push_upload
+        from mreg.registry.references import as_name
 
-        target = ModelName(name) if isinstance(name, str) else name
+        target = as_name(name)
         return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
 
     def file(self, reference: Reference, path: str | None = None) -> StoredFile:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mreg.domain.names import NAME_LIMIT, ModelName
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 from mreg.registry.git import find_repository, remote
+
+if TYPE_CHECKING:
+    pass
 
 GENERIC_STEMS = frozenset(
     "model models best final last latest checkpoint checkpoints ckpt weights weight pytorch_model tf_model saved_model "

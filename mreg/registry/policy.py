@@ -11,7 +11,8 @@ from mreg.domain.policy import Policy, metrics_asked_for
 from mreg.errors import Conflict
 from mreg.registry.admission import assessment_of, occupants
 from mreg.registry.departure import departure
-from mreg.registry.references import find_model
+from mreg.registry.references import as_name, find_model
+from mreg.registry.registry import Name
 from mreg.results.policies import ModelPolicy, PolicyCheck
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 
-def show_policy(session: Session, name: ModelName | str | None = None) -> ModelPolicy:
+def show_policy(session: Session, name: Name | None = None) -> ModelPolicy:
     """See `mreg.Registry.policy`."""
-    wanted = ModelName(name) if isinstance(name, str) else name
+    wanted = as_name(name) if name is not None else None
 
     return session.catalog.read(lambda reader: _policy_of(reader, wanted))
 
@@ -39,12 +40,12 @@ def _policy_of(reader: Reader, name: ModelName | None) -> ModelPolicy:
 def apply_policy(
     session: Session,
     policy: Policy | None,
-    name: ModelName | str | None = None,
+    name: Name | None = None,
     *,
     seen: ModelPolicy | None = None,
 ) -> ModelPolicy:
     """See `mreg.Registry.apply_policy`."""
-    wanted = ModelName(name) if isinstance(name, str) else name
+    wanted = as_name(name) if name is not None else None
     _warn_of_unknown_metrics(session, policy)
 
     def change(writer: Writer) -> None:
@@ -61,9 +62,9 @@ def apply_policy(
     return show_policy(session, wanted)
 
 
-def check_policy(session: Session, policy: Policy, name: ModelName | str | None = None) -> tuple[PolicyCheck, ...]:
+def check_policy(session: Session, policy: Policy, name: Name | None = None) -> tuple[PolicyCheck, ...]:
     """See `mreg.Registry.check_policy`."""
-    wanted = ModelName(name) if isinstance(name, str) else name
+    wanted = as_name(name) if name is not None else None
     _warn_of_unknown_metrics(session, policy)
     person = session.actor()
 

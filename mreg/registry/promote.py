@@ -10,7 +10,8 @@ from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import check_text
 from mreg.domain.transition import EXCLUSIVE, next_stage
 from mreg.errors import BadInput, Conflict, LeavesProduction, NotAllowed, NotFound
-from mreg.registry.references import as_reference, find_model, find_version, naming_version
+from mreg.registry.references import as_name, as_reference, find_model, find_version, naming_version
+from mreg.registry.registry import Name, Reference
 from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
 from mreg.results.changes import StageChange
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def promote(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     to: ModelStage | str | None = None,
     *,
     keep_existing: bool = False,
@@ -71,7 +72,7 @@ def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChan
 
 
 def plan(
-    session: Session, reference: VersionRef | str, to: ModelStage | str | None = None, *, keep_existing: bool = False
+    session: Session, reference: Reference, to: ModelStage | str | None = None, *, keep_existing: bool = False
 ) -> Plan:
     """See `mreg.Registry.plan`."""
     from mreg.registry.admission import assessment_of
@@ -203,7 +204,7 @@ def _replaced(reader: Reader, version: ModelVersion, stage: ModelStage) -> tuple
 
 def archive(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     *,
     leave_production: bool = True,
     seen: ModelStage | None = None,
@@ -241,16 +242,16 @@ def named_version(reference: VersionRef) -> VersionRef:
 
 def rollback(
     session: Session,
-    name: ModelName | str,
+    name: Name,
     *,
     stage: ModelStage | str = "Production",
-    to: VersionRef | str | None = None,
+    to: Reference | None = None,
     leave_production: bool = False,
     seen: ModelStage | None = None,
     reason: str = "",
 ) -> StageChange:
     """See `mreg.Registry.rollback`."""
-    model_name = name if isinstance(name, ModelName) else ModelName(name)
+    model_name = as_name(name)
     target = ModelStage.parse(stage) if isinstance(stage, str) else stage
     wanted = as_reference(to) if to is not None else _before(model_name, target)
     check_text("reason", reason)

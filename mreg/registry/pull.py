@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
-from mreg.domain.names import VersionRef
 from mreg.domain.paths import check_artifact_name, is_project_file
 from mreg.domain.text import counted, quoted, shell_word
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.destinations import check_destination, protection
 from mreg.registry.references import as_reference, find_with_note, naming_version
+from mreg.registry.registry import Reference
 from mreg.registry.selected_files import select_paths
 from mreg.registry.session import Session
 from mreg.registry.streaming import files_of
@@ -27,7 +27,7 @@ LISTED = 5
 
 def pull(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     destination: str | os.PathLike[str] | None = None,
     *,
     include: Iterable[str] = (),
@@ -129,7 +129,7 @@ def _own_name(version: ModelVersion, folder: str) -> str:
 
 def stream(
     session: Session,
-    reference: VersionRef | str,
+    reference: Reference,
     to: BinaryIO,
     *,
     include: Iterable[str] = (),

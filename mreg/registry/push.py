@@ -17,7 +17,8 @@ from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
-from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.references import as_name, as_reference, find_model, find_version
+from mreg.registry.registry import Name, Reference
 from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes, begin_storing
 from mreg.results.changes import StageChange
@@ -59,7 +60,7 @@ def push(
     metadata: VersionMetadata,
     *,
     stage: ModelStage | str | None = None,
-    parent: VersionRef | str | None = None,
+    parent: Reference | None = None,
     choice: Choice = EVERYTHING,
     python: TrainingEnvironment | str | os.PathLike[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -184,7 +185,7 @@ def push_upload(
     metadata: VersionMetadata,
     *,
     stage: ModelStage | str | None = None,
-    parent: VersionRef | str | None = None,
+    parent: Reference | None = None,
 ) -> ModelVersion:
     """Add a received file or folder as the next version of a registered model; otherwise like `push`.
 
@@ -231,7 +232,7 @@ def _add(
     found: _Found,
     *,
     stage: ModelStage | str | None,
-    parent: VersionRef | str | None,
+    parent: Reference | None,
     new_model: bool,
 ) -> ModelVersion:
     """Add the version with its aliases and stage in one transaction.
@@ -298,7 +299,7 @@ def _look_before(
     return ()
 
 
-def target_model(session: Session, path: str | os.PathLike[str], name: ModelName | str | None) -> ModelName:
+def target_model(session: Session, path: str | os.PathLike[str], name: Name | None) -> ModelName:
     """Return the model of a push: the given name, otherwise an inferred one, with a notice.
 
     Raises:
@@ -306,7 +307,7 @@ def target_model(session: Session, path: str | os.PathLike[str], name: ModelName
         NotFound: The path does not exist.
     """
     if name is not None:
-        return name if isinstance(name, ModelName) else ModelName(name)
+        return as_name(name)
     from mreg.artifacts.source import check_source
     from mreg.registry.naming import found_name
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.events import Event
 from mreg.domain.model import ModelVersion, RegisteredModel
-from mreg.domain.names import ModelName, VersionRef
+from mreg.domain.names import ModelName
 from mreg.errors import BadInput
-from mreg.registry.references import LATEST, as_reference, find, find_model, find_version, find_with_note
+from mreg.registry.references import LATEST, as_name, as_reference, find, find_model, find_version, find_with_note
+from mreg.registry.registry import Name, Reference
 from mreg.registry.session import Session
 from mreg.results import Page
 
@@ -27,7 +28,7 @@ def models(session: Session, *, limit: int | None = None, offset: int = 0) -> Pa
 
 
 def show(
-    session: Session, reference: VersionRef | str, *, limit: int | None = None, offset: int = 0
+    session: Session, reference: Reference, *, limit: int | None = None, offset: int = 0
 ) -> ModelVersions | ModelVersion:
     """See `mreg.Registry.show`."""
     from mreg.results.models import ModelVersions
@@ -52,13 +53,13 @@ def show(
     return found
 
 
-def model(session: Session, name: ModelName | str) -> RegisteredModel:
+def model(session: Session, name: Name) -> RegisteredModel:
     """See `mreg.Registry.model`."""
-    wanted = name if isinstance(name, ModelName) else ModelName(name)
+    wanted = as_name(name)
     return session.catalog.read(lambda reader: find_model(reader, wanted))
 
 
-def version(session: Session, reference: VersionRef | str) -> ModelVersion:
+def version(session: Session, reference: Reference) -> ModelVersion:
     """See `mreg.Registry.version`."""
     wanted = as_reference(reference)
     return session.catalog.read(lambda reader: find_version(reader, wanted))
@@ -94,7 +95,7 @@ MOST_EVENTS = 200_000
 
 
 def history(
-    session: Session, reference: VersionRef | str | None = None, *, limit: int | None = None, offset: int = 0
+    session: Session, reference: Reference | None = None, *, limit: int | None = None, offset: int = 0
 ) -> Page[Event]:
     """See `mreg.Registry.history`."""
     events = _history(session, reference, MOST_EVENTS if limit is None else limit, offset)
@@ -106,7 +107,7 @@ def history(
     return events
 
 
-def _history(session: Session, reference: VersionRef | str | None, limit: int, offset: int) -> Page[Event]:
+def _history(session: Session, reference: Reference | None, limit: int, offset: int) -> Page[Event]:
     from mreg.domain.names import SelectorKind
 
     if reference is None:
@@ -118,20 +119,21 @@ def _history(session: Session, reference: VersionRef | str | None, limit: int, o
         if selector is None:
             return reader.events(model=model, limit=limit, offset=offset)
         number = int(selector.value) if selector.kind is SelectorKind.NUMBER and not selector.back else None
-        if number is None or not reader.events(model=model, version=number, limit=1):
+        exists = wanted.known is not None and number is not None and reader.version(model, number) is not None
+        if number is None or exists or not reader.events(model=model, version=number, limit=1):
             number = find_version(reader, wanted).version
         return reader.events(model=model, version=number, limit=limit, offset=offset)
 
     return session.catalog.read(look)
 
 
-def stages_at(session: Session, name: ModelName | str, at: str) -> StagesAt:
+def stages_at(session: Session, name: Name, at: str) -> StagesAt:
     """See `mreg.Registry.stages_at`."""
     from mreg.domain.events import STAGING, changes_within, parse_time, time_text
     from mreg.domain.events import stages_at as replay
     from mreg.results.history import StagesAt
 
-    wanted = name if isinstance(name, ModelName) else ModelName(name)
+    wanted = as_name(name)
     moment = parse_time(at)
 
     def look(reader: Reader) -> tuple[Event, ...]:

@@ -6,20 +6,63 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
+from mreg.domain.names import KnownVersion, ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import nearest, quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.domain.model import ModelVersion, RegisteredModel
+    from mreg.registry.registry import Name, Reference
 
 LATEST = Selector(SelectorKind.LATEST)
 
 
-def as_reference(reference: VersionRef | str) -> VersionRef:
-    """Return the reference, parsed if it is a text."""
-    return VersionRef.parse(reference) if isinstance(reference, str) else reference
+def as_reference(reference: Reference) -> VersionRef:
+    """Return the reference, parsed if it is a text, or made from a version or model.
+
+    Raises:
+        BadInput: The text is not a valid reference, or the value is of another type.
+    """
+    if isinstance(reference, str):
+        return VersionRef.parse(reference)
+    if isinstance(reference, VersionRef):
+        return reference
+    if isinstance(reference, ModelName):
+        return VersionRef(reference, exact=True)
+    from mreg.domain.model import ModelVersion, RegisteredModel
+
+    if isinstance(reference, ModelVersion):
+        known = KnownVersion(reference.version_id, reference.artifact.digest)
+        return VersionRef(reference.model_name, Selector.number(reference.version), exact=True, known=known)
+    if isinstance(reference, RegisteredModel):
+        return VersionRef(reference.name, exact=True)
+    raise _wrong_type("reference", reference)
+
+
+def as_name(name: Name) -> ModelName:
+    """Return the name of a model, parsed if it is a text, or that of a model or version.
+
+    Raises:
+        BadInput: The text is not a valid name, or the value is of another type.
+    """
+    if isinstance(name, str):
+        return ModelName(name)
+    if isinstance(name, ModelName):
+        return name
+    from mreg.domain.model import ModelVersion, RegisteredModel
+
+    if isinstance(name, RegisteredModel):
+        return name.name
+    if isinstance(name, ModelVersion):
+        return name.model_name
+    raise _wrong_type("model name", name)
+
+
+def _wrong_type(what: str, value: object) -> BadInput:
+    return BadInput(
+        f"invalid {what} of type {type(value).__name__}", hint="pass a text, or a version or model of a registry"
+    )
 
 
 def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
@@ -51,6 +94,8 @@ def find(reader: Reader, reference: VersionRef) -> tuple[RegisteredModel, Select
     Raises:
         NotFound: The model does not exist.
     """
+    if reference.known is not None and (version := _same(reader, reference, reference.known)) is not None:
+        return find_model(reader, version.model_name), reference.selector
     if reader.model(reference.name) is None:
         split = reference.split_last_part()
         if split is not None and reader.model(split.name) is not None:
@@ -69,7 +114,24 @@ def find_version(reader: Reader, reference: VersionRef, *, default: Selector | N
     version = reader.find(model, selector)
     if version is None:
         raise _deleted(reader, model, selector) or _no_version(reader, model, selector)
+    known = reference.known
+    if known is not None and version.artifact.digest != known.digest:
+        raise NotFound(
+            f"{version.reference} of this registry is another version: expected {known.digest}, "
+            f"got {version.artifact.digest}",
+            hint=f"mreg show {version.reference}",
+            kind="version",
+            name=str(version.model_name),
+            selector=str(selector),
+        )
     return version
+
+
+def _same(reader: Reader, reference: VersionRef, known: KnownVersion) -> ModelVersion | None:
+    """Return a known version, which can have another name now; None if this registry does not have it."""
+    found = reader.version_by_id(known.version_id)
+    same = found is not None and (found.version, found.artifact.digest) == (reference.number, known.digest)
+    return found if same else None
 
 
 def find_with_note(reader: Reader, reference: VersionRef) -> tuple[ModelVersion, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self, TypeAlias
 
 from mreg.domain.names import ModelName, VersionRef
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mreg.results.reasons import Why
     from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
 
-Reference = VersionRef | str
-Name = ModelName | str
+Reference: TypeAlias = "ModelVersion | RegisteredModel | VersionRef | ModelName | str"
+Name: TypeAlias = "RegisteredModel | ModelVersion | ModelName | str"
 Place = str | os.PathLike[str]
 Progress = Callable[[int, int], None] | None
 
@@ -43,8 +43,13 @@ class Registry(abc.ABC):
     """A model registry: the operations of the commands, as methods that return frozen values.
 
     Get one from `mreg.open_registry`. Methods raise subclasses of `mreg.MregError`, and have then changed nothing; each
-    change is one transaction with its audit event. A reference is a text such as ``classifier@production`` or a
-    `VersionRef`. Several threads can share a registry. As a context manager it closes itself.
+    change is one transaction with its audit event. Several threads can share a registry. As a context manager it closes
+    itself.
+
+    A reference is a text such as ``classifier@production``, a `VersionRef`, or a value that an operation returned. A
+    `ModelVersion` means exactly that version, also after its model was renamed; if it was deleted, or if the registry
+    has other bytes under its number, the operation raises `NotFound`. A `RegisteredModel` or `ModelName` is a bare
+    name. Where a name is expected, a `RegisteredModel` or `ModelVersion` stands for its model.
     """
 
     def __enter__(self) -> Self:
@@ -52,6 +57,9 @@ class Registry(abc.ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a registry cannot be pickled: call mreg.open_registry in each process")
 
     @abc.abstractmethod
     def close(self) -> None:
@@ -795,7 +803,7 @@ class Registry(abc.ABC):
     @abc.abstractmethod
     def verify(
         self,
-        reference: VersionRef | str | None = None,
+        reference: Reference | None = None,
         *,
         sample: float = 1.0,
         progress: Callable[[int, int], None] | None = None,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
-from mreg.domain.names import VersionRef
 from mreg.domain.text import check_line, counted, quoted
 from mreg.errors import NotAllowed, NotFound
 from mreg.registry.references import as_reference, find_version, naming_version
+from mreg.registry.registry import Reference
 from mreg.registry.session import HookLog
 from mreg.results.files import StoredFile
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def files(
-    session: Session, reference: VersionRef | str, *, include: Iterable[str] = (), exclude: Iterable[str] = ()
+    session: Session, reference: Reference, *, include: Iterable[str] = (), exclude: Iterable[str] = ()
 ) -> tuple[StoredFile, ...]:
     """See `mreg.Registry.files`."""
     include, exclude = tuple(include), tuple(exclude)
@@ -35,7 +35,7 @@ def files(
     return found
 
 
-def files_of(session: Session, reference: VersionRef | str) -> tuple[ModelVersion, tuple[StoredFile, ...]]:
+def files_of(session: Session, reference: Reference) -> tuple[ModelVersion, tuple[StoredFile, ...]]:
     """Return a version and its files in the order of its manifest.
 
     Raises:
@@ -65,7 +65,7 @@ def _manifest(session: Session, version: ModelVersion) -> Manifest:
         return session.artifacts().manifest(version.artifact.digest)
 
 
-def file(session: Session, reference: VersionRef | str, path: str | None = None) -> StoredFile:
+def file(session: Session, reference: Reference, path: str | None = None) -> StoredFile:
     """Return a file of a version.
 
     Args:

@@ -14,6 +14,7 @@ from mreg.domain.model import ArtifactKind
 from mreg.domain.names import VersionRef
 from mreg.errors import BadInput, Corrupt, MissingBlob, MregError
 from mreg.registry.references import as_reference, find, find_version
+from mreg.registry.registry import Reference
 from mreg.results.upkeep import BlobProblem, Verification
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ NAMED = 20
 
 def verify(
     session: Session,
-    reference: VersionRef | str | None = None,
+    reference: Reference | None = None,
     *,
     sample: float = 1.0,
     progress: Callable[[int, int], None] | None = None,

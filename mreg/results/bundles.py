@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result, Value
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exported:
+class Exported(Result):
     """An export to a bundle file.
 
     Attributes:
@@ -30,7 +32,7 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BundleContents:
+class BundleContents(Result):
     """The contents of a verified bundle.
 
     Attributes:
@@ -48,7 +50,7 @@ class BundleContents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedVersion:
+class ImportedVersion(Value):
     """A version of a bundle after its import.
 
     Attributes:
@@ -67,7 +69,7 @@ class ImportedVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
+class Imported(Result):
     """The result of an import.
 
     Attributes:

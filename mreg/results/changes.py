@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result, short_repr
+
 if TYPE_CHECKING:
     from mreg.domain.model import ModelStage, ModelVersion
     from mreg.domain.names import VersionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageChange:
+class StageChange(Result):
     """The result of a stage change.
 
     Attributes:
@@ -34,9 +36,12 @@ class StageChange:
         """Whether the operation changed anything."""
         return self.version.stage is not self.before or bool(self.archived) or self.rolled_back
 
+    def __repr__(self) -> str:
+        return short_repr(self, self.version.reference, self.before.value, "->", self.version.stage.value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deletion:
+class Deletion(Result):
     """A deletion, done or planned.
 
     Attributes:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from mreg.domain.value import Result, Tabular, Value, short_repr
 
 if TYPE_CHECKING:
     from mreg.domain.metrics import Direction, MetricValue, Verdict
@@ -11,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricDifference:
+class MetricDifference(Result):
     """One metric of two versions.
 
     Attributes:
@@ -30,9 +33,12 @@ class MetricDifference:
     direction: Direction | None
     verdict: Verdict
 
+    def __repr__(self) -> str:
+        return short_repr(self, self.name, self.first, "->", self.second, self.verdict.value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Value):
     """A difference of two versions that is not a metric.
 
     Attributes:
@@ -47,7 +53,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Result, Tabular):
     """Two versions with all their metrics and their other differences.
 
     Attributes:
@@ -60,9 +66,14 @@ class Comparison:
     changes: tuple[Change, ...]
     same_artifact: bool
 
+    def __repr__(self) -> str:
+        counts = Counter(row.verdict.value for row in self.metrics)
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+        return short_repr(self, self.first.reference, self.second.reference, verdicts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Regression:
+class Regression(Result):
     """A metric that became worse than its tolerance allows, or that cannot be compared."""
 
     metric: MetricDifference

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from mreg.domain.value import Result
 from mreg.results.profiles import PROJECT_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileEntry:
+class ProfileEntry(Result):
     """A profile in a list.
 
     Attributes:
@@ -23,7 +24,7 @@ class ProfileEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedFolder:
+class TrustedFolder(Result):
     """A folder whose project file the user has allowed to name a profile and a store.
 
     Attributes:

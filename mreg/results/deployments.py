@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentReport:
+class DeploymentReport(Result):
     """The state of a run of a hook; see `mreg.domain.hook.Deployment`.
 
     Attributes:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result
+
 if TYPE_CHECKING:
     from mreg.domain.metrics import MetricValue
     from mreg.domain.model import ModelVersion
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class Evaluation(Result):
     """The result of an evaluation; a metric that the version had with an equal value is in neither mapping.
 
     Attributes:

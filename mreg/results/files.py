@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result, Value
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled:
+class Pulled(Result):
     """A pull: the destination holds the verified bytes of the version.
 
     Attributes:
@@ -35,7 +37,7 @@ class Pulled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PulledFile:
+class PulledFile(Value):
     """A file of a pull.
 
     Attributes:
@@ -50,7 +52,7 @@ class PulledFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedFile:
+class PlannedFile(Value):
     """A file that a push would take.
 
     Attributes:
@@ -62,7 +64,7 @@ class PlannedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PushPlan:
+class PushPlan(Result):
     """What a push would take; nothing was stored or registered.
 
     Attributes:
@@ -87,7 +89,7 @@ class PushPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
+class StoredFile(Result):
     """A file of a version: its only file, or one file of its folder.
 
     Attributes:

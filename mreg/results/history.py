@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result
+
 if TYPE_CHECKING:
     from mreg.domain.model import ModelStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StagesAt:
+class StagesAt(Result):
     """The versions of a model by their stage at a time.
 
     Attributes:
@@ -25,7 +27,7 @@ class StagesAt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditReport:
+class AuditReport(Result):
     """The result of verifying an intact audit trail.
 
     Attributes:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result, Value
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LineageNode:
+class LineageNode(Value):
     """A version in a tree of parents or of children.
 
     Attributes:
@@ -35,7 +36,7 @@ class LineageNode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lineage:
+class Lineage(Result):
     """The ancestors and descendants of a version.
 
     Attributes:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mreg.domain.text import counted
+from mreg.domain.value import Result, Tabular, short_repr
+
 if TYPE_CHECKING:
     from mreg.domain.metrics import MetricValue
     from mreg.domain.model import ModelVersion, RegisteredModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSummary:
+class ModelSummary(Result):
     """A model with the values that a list shows.
 
     Attributes:
@@ -24,9 +27,13 @@ class ModelSummary:
     latest_value: MetricValue | None
     production_value: MetricValue | None
 
+    def __repr__(self) -> str:
+        measured = "" if self.latest_value is None else f"{self.metric}={self.latest_value}"
+        return short_repr(self, self.model.name, counted(self.model.version_count, "version"), measured)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelVersions:
+class ModelVersions(Result, Tabular):
     """A model with its versions, newest first.
 
     Attributes:
@@ -38,3 +45,7 @@ class ModelVersions:
     versions: tuple[ModelVersion, ...]
     metric: str
     more: bool = False
+
+    def __repr__(self) -> str:
+        shown, count = len(self.versions), counted(self.model.version_count, "version")
+        return short_repr(self, self.model.name, f"{shown} of {count}" if self.more else count)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result
+
 if TYPE_CHECKING:
     from mreg.domain.model import ModelStage
     from mreg.domain.names import VersionRef
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPolicy:
+class ModelPolicy(Result):
     """The policy of a model, or the default policy.
 
     Attributes:
@@ -26,7 +28,7 @@ class ModelPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyCheck:
+class PolicyCheck(Result):
     """A version in a stage or under an alias, checked against the policy's rule for that target.
 
     Attributes:
@@ -39,7 +41,7 @@ class PolicyCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PendingApproval:
+class PendingApproval(Result):
     """A version that waits for approvals."""
 
     reference: VersionRef
@@ -47,7 +49,7 @@ class PendingApproval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionResult:
+class DecisionResult(Result):
     """A version after a decision.
 
     Attributes:
@@ -65,7 +67,7 @@ class DecisionResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Result):
     """A promotion that was planned and not made.
 
     Attributes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mreg.domain.password import Password
+from mreg.domain.value import Result
 
 if TYPE_CHECKING:
     from mreg.domain.hook import Hook
@@ -22,7 +23,7 @@ PROJECT_FILE = "mreg.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(Result):
     """The locations of catalog and artifacts, and all other settings; a setting that is not set is an empty text.
 
     Attributes:

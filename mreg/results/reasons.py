@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result
+
 if TYPE_CHECKING:
     from mreg.domain.events import Event
     from mreg.domain.model import ModelVersion
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Why:
+class Why(Result):
     """The reasons why a version is in its stage.
 
     Attributes:

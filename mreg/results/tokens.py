@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from mreg.domain.digest import Digest
 from mreg.domain.text import nearest, quoted
+from mreg.domain.value import Result, Value
 from mreg.errors import BadInput
 
 
@@ -42,7 +43,7 @@ class Role(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class Token(Value):
     """A token as the server stores it.
 
     Attributes:
@@ -61,7 +62,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewToken:
+class NewToken(Result):
     """A new token with its secret, which is stored nowhere."""
 
     token: Token

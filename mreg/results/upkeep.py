@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mreg.domain.value import Result, Value
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Result):
     """A check of the catalog or the store.
 
     Attributes:
@@ -31,7 +33,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Result):
     """A check of `mreg.Registry.examine` and its result.
 
     Attributes:
@@ -50,7 +52,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Garbage:
+class Garbage(Result):
     """An unfinished upload or unreferenced blob in the artifact store.
 
     Attributes:
@@ -71,7 +73,7 @@ class Garbage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlobProblem:
+class BlobProblem(Value):
     """A blob that versions need and that cannot be read or does not match its digest.
 
     Attributes:
@@ -87,7 +89,7 @@ class BlobProblem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+class Verification(Result):
     """The result of verifying stored bytes.
 
     Attributes:
@@ -107,7 +109,7 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogCopy:
+class CatalogCopy(Result):
     """A copy of a catalog, compared with its source row by row.
 
     Attributes:
@@ -132,7 +134,7 @@ class CatalogCopy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
+class Migration(Value):
     """A step of an upgrade.
 
     Attributes:
@@ -145,7 +147,7 @@ class Migration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upgrade:
+class Upgrade(Result):
     """An upgrade of a catalog, planned or done.
 
     Attributes:
