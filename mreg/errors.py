@@ -114,6 +114,10 @@ class Corrupt(MregError):
     code = "corrupt"
 
 
+class MissingBlob(Corrupt):
+    """A blob that a version needs is not in the artifact store."""
+
+
 class Unavailable(MregError):
     """A catalog, a store or a file cannot be reached, or permission is denied."""
 

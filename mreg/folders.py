@@ -15,9 +15,9 @@ import os
 import stat
 from collections.abc import Iterator
 
-from mreg.domain.text import quoted
+from mreg.domain.text import quoted, shell_word
 from mreg.durability import hand_over_folder, settle_folder, sync_folder
-from mreg.errors import Corrupt
+from mreg.errors import Corrupt, Unavailable
 from mreg.files import RELATIVE, close, is_link, name_new, open_file, open_folder, opened_folder, unlink
 from mreg.sharing import PERMISSIONS, inherit_access
 
@@ -205,15 +205,24 @@ class Tree:
         anchor: The folder up to which links are followed: the root or one of its parents (default: the root).
         private: The folder that is created with mode 0700: the root or one of its parents (default: none).
         kept: Folders that stay open between uses, as components from the root. A replaced folder is opened again.
+        parents: Create the missing parents of the anchor, too. Without them, a root on a drive that is not mounted is
+            not created on another drive.
     """
 
     def __init__(
-        self, root: str, *, anchor: str | None = None, private: str = "", kept: tuple[tuple[str, ...], ...] = ()
+        self,
+        root: str,
+        *,
+        anchor: str | None = None,
+        private: str = "",
+        kept: tuple[tuple[str, ...], ...] = (),
+        parents: bool = True,
     ) -> None:
         self._anchor = root if anchor is None else os.path.abspath(anchor)
         below = os.path.relpath(root, self._anchor)
         self._below = () if below == os.curdir else tuple(below.split(os.sep))
         self._private = private
+        self._parents = parents
         self._kept = kept
         self._open: dict[tuple[str, ...], Folder] = {}
 
@@ -247,6 +256,8 @@ class Tree:
         except FileNotFoundError:
             if not make:
                 raise
+        if not self._parents and not self._private:
+            os.stat(self._anchor if self._below else os.path.dirname(self._anchor))
         make_folders(self._anchor, self._private)
         return Folder.named(self._anchor)
 
@@ -299,6 +310,25 @@ def linked(path: str) -> Corrupt:
         f"cannot use {quoted(path, 300)}: it is a symbolic link, and links are not followed there",
         hint="remove the link; to keep artifacts elsewhere, set MREG_ARTIFACTS or artifacts in your own profile",
     )
+
+
+def refuse_missing_parent(what: str, path: str) -> None:
+    """Refuse to create a file or folder of the user in a folder that does not exist.
+
+    The folder could be on a drive that is not mounted, and the path could be misspelled.
+
+    Args:
+        what: What failed, for the message: ``cannot use the catalog /x/catalog.db``.
+
+    Raises:
+        Unavailable: The folder does not exist.
+    """
+    parent = os.path.dirname(os.path.abspath(path))
+    if not os.path.lexists(parent):
+        raise Unavailable(
+            f"{what}: the folder {parent} does not exist",
+            hint=f"check the path, and that its drive is mounted; to create the folder: mkdir -p {shell_word(parent)}",
+        )
 
 
 def make_folders(path: str, private: str = "") -> None:

@@ -8,6 +8,7 @@ these streams.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -18,6 +19,10 @@ from mreg.domain.text import json_escape, printable, printable_json
 _COLOURS = re.compile("(\x1b\\[[0-9;]*m)")
 _MOVES = re.compile("(\x1b\\[[0-9;]*[ABGHJKm]|\x1b\\[\\?25[hl]|\r)")
 _NOT_ASCII = re.compile(r"[^\n -~]")
+
+
+NARROWEST = 20
+"""Width of a terminal below which texts are not broken at spaces."""
 
 
 class Screen:
@@ -149,6 +154,23 @@ def say(text: str, *, end: str = "\n") -> None:
     if sys.stderr is not None:
         sys.stderr.write(_encodable(_safe(text), sys.stderr) + end)
         sys.stderr.flush()
+
+
+def wrapped(text: str) -> str:
+    """Return a text for standard error, broken at spaces if that is a terminal; long words stay whole."""
+    if not is_terminal("stderr"):
+        return text
+    columns = os.environ.get("COLUMNS", "")
+    try:
+        width = int(columns) if columns.isdecimal() and len(columns) < 6 else os.get_terminal_size(2).columns
+    except OSError:
+        return text
+    if len(text) <= width or width < NARROWEST:
+        return text
+    from textwrap import wrap
+
+    lines = (wrap(line, width, break_long_words=False, break_on_hyphens=False) for line in text.split("\n"))
+    return "\n".join("\n".join(line) for line in lines)
 
 
 def try_to_say(text: str, *, end: str = "\n") -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,9 @@ settings.register_profile(
 )
 settings.load_profile("default")
 
+FAILED = pytest.StashKey[bool]()
+"""Whether a step of a test failed."""
+
 SCRUBBED = (
     "MREG_", "_MREG", "_TYPER", "AWS_", "GIT_", "GITHUB_", "GITLAB_", "CI_", "CIRCLE", "BUILDKITE", "BUILD_", "JENKINS_",
     "AGENT_", "BITBUCKET_", "DRONE", "SYSTEM_", "TEAMCITY_", "TF_BUILD", "XDG_", "MLFLOW_", "WANDB_",
@@ -73,7 +77,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def _a_person_of_the_tests(people: Path) -> Iterator[None]:
+def _a_person_of_the_tests(people: Path, request: pytest.FixtureRequest) -> Iterator[None]:
     """A home and a working folder of its own, which a test's ``monkeypatch.undo()`` keeps; no variable outlives it."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         _scrub(monkeypatch)
@@ -100,6 +104,16 @@ def _a_person_of_the_tests(people: Path) -> Iterator[None]:
             os.environ.pop(name, None)
         os.environ.update(before)
     assert not left, f"the test left variables changed: {', '.join(sorted(left))}"
+    if not request.node.stash.get(FAILED, False):
+        shutil.rmtree(person, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note whether a test failed: its files stay then."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
 
 
 _databases: list[Database] = []
@@ -131,9 +145,17 @@ def _variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "KMP_"))}
 
 
+TEMPORARY = tempfile.gettempdir()
+"""The folder for temporary files outside of the tests: what serves several tests is not kept in the first one's."""
+
+
 def _store(kind: str) -> Iterator[Store]:
     refuse_missing(kind)
-    with running(STORES[kind]()) as store:
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(tempfile, "tempdir", TEMPORARY)
+            monkeypatch.setenv("TMPDIR", TEMPORARY)
+            store = stack.enter_context(running(STORES[kind]()))
         yield store
 
 
@@ -269,6 +291,11 @@ def process() -> Mreg:
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long tests, so that none of them is left to one process while the others have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("campaign") is None)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

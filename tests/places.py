@@ -24,7 +24,13 @@ def new_catalog(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
 def catalogs_of(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, folder: Path) -> NewCatalog:
     """Gives the place of another empty catalog of a kind."""
     if kind == "file":
-        return lambda: str(folder / f"catalog-{os.urandom(4).hex()}" / "catalog.db")
+
+        def new_file() -> str:
+            made = folder / f"catalog-{os.urandom(4).hex()}"
+            made.mkdir()
+            return str(made / "catalog.db")
+
+        return new_file
     if kind == "postgresql":
         postgresql: PostgresqlServer = request.getfixturevalue("postgresql")
         return postgresql.new_catalog

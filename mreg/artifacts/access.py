@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 
+from mreg.domain.text import shell_word
 from mreg.errors import Unavailable
+from mreg.folders import refuse_missing_parent
 from mreg.sharing import explain_denial, has_access
 
 FOLDERS = ("", "tmp", "blobs", "blobs/sha256")
@@ -37,3 +39,17 @@ def check_access(root: str, key: str, right: int) -> None:
             shown = os.path.relpath(path, os.path.dirname(root)) if path != paths[0] else path
             verb = "write" if right == os.W_OK else "read"
             raise Unavailable(f"cannot {verb} {shown}: it {why}", hint=remedy)
+
+
+def check_parent(root: str) -> None:
+    """Raise `Unavailable` if the folder does not exist in which a store would be created."""
+    refuse_missing_parent(f"cannot create the artifact store {root}", root)
+
+
+def missing_folder(path: str) -> Unavailable:
+    """Return the error for a store whose folder is missing although there are versions with bytes in it."""
+    return Unavailable(
+        f"cannot use the artifact store {path}: the folder does not exist, but the catalog has versions",
+        hint="check the path, and that its drive is mounted; to start with an empty folder: "
+        f"mkdir -p {shell_word(path)}",
+    )

@@ -74,6 +74,13 @@ class TemporaryFile(abc.ABC):
             Unavailable: The bytes cannot be written (disk full, permission denied).
         """
 
+    def finish(self) -> None:  # noqa: B027
+        """Close the file for writing, so that many finished files do not exceed the limit of open files.
+
+        Raises:
+            Unavailable: The bytes cannot be written.
+        """
+
     @abc.abstractmethod
     def discard(self) -> None:
         """Remove the file; idempotent."""
@@ -160,9 +167,19 @@ class BlobBackend(abc.ABC):
         """URL of the store, without secrets and without a trailing slash."""
 
     @property
+    def place(self) -> str:
+        """The store in messages: its URL, or the path of a folder."""
+        return self.url
+
+    @property
     def room(self) -> int | None:
         """Free space in bytes; None if unknown."""
         return None
+
+    @property
+    def missing(self) -> str:
+        """Path of the folder of this store if it does not exist, otherwise empty."""
+        return ""
 
     @property
     def conditional(self) -> bool:

@@ -20,7 +20,7 @@ from mreg.artifacts.records import PullRecords, folders_of
 from mreg.artifacts.resuming import make_folder, missing_entries
 from mreg.artifacts.tree import Tree, names_below
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import ManifestEntry, folded_names
+from mreg.domain.manifest import Manifest, ManifestEntry, folded_names
 from mreg.domain.paths import reserved_on_windows
 from mreg.domain.text import quoted, shell_word
 from mreg.durability import settle, sync, sync_all, sync_file, sync_folder
@@ -134,7 +134,7 @@ class Destination:
             self._give_name(made, path, force=force)
         return result
 
-    def receive_folder(self, digest: Digest, entries: Sequence[ManifestEntry], *, force: bool) -> Received:
+    def receive_folder(self, digest: Digest, manifest: Manifest, *, force: bool) -> Received:
         """Write the folder of a manifest, every file verified.
 
         With `force`, files of the same name in an existing folder are replaced and other files of earlier pulls are
@@ -147,21 +147,23 @@ class Destination:
             BadInput: The folder must not be replaced.
             Conflict: The folder was changed during the pull.
         """
-        self._refuse_reserved(os.path.basename(self._path), *(entry.path for entry in entries))
-        for entry in entries:
-            check_encodable(entry.path)
-        if self._is_unchanged(force=force, folder=True, is_same=lambda: self._same_folder(entries)):
+        paths = [*(entry.path for entry in manifest.entries), *manifest.folders]
+        self._refuse_reserved(os.path.basename(self._path), *paths)
+        for path in paths:
+            check_encodable(path)
+        if self._is_unchanged(force=force, folder=True, is_same=lambda: self._same_folder(manifest)):
             return Received(unchanged=True)
         if is_folder(self._path) and os.listdir(self._path):
             with self._translated():
-                self._place.refuse_conflicts(entries)  # before anything is fetched
-        size = sum(entry.size for entry in entries)
-        with self._translated(), self._partial(digest, size, make_folder) as made:
+                self._place.refuse_conflicts(manifest)  # before anything is fetched
+        with self._translated(), self._partial(digest, manifest.size, make_folder) as made:
             with Tree(made.path, made.descriptor) as tree:
-                self._receive_entries(made.path, tree, missing_entries(tree, entries, self._found_already))
-                tree.settle_folders(folders_of(entries))
+                self._receive_entries(made.path, tree, missing_entries(tree, manifest, self._found_already))
+                for folder in manifest.folders:
+                    tree.make_folder(folder)
+                tree.settle_folders(folders_of(manifest))
                 sync_all(made.descriptor)
-                others = self._place.put(made.path, tree, entries, force=force)
+                others = self._place.put(made.path, tree, manifest, force=force)
             self._keep_name()
         return Received(kept_bytes=self._kept, others=others)
 
@@ -300,19 +302,21 @@ class Destination:
         with os.fdopen(open_file(path, follow=False), "rb", buffering=0) as stream:
             return hashed(stream_chunks(stream, CHUNK_BYTES)) == digest
 
-    def _same_folder(self, entries: Sequence[ManifestEntry]) -> bool:
+    def _same_folder(self, manifest: Manifest) -> bool:
         if not is_folder(self._path):
             return False
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another pull can replace it at the same time
-            for entry in entries:  # first, so that a large folder of other files is not walked
+            for entry in manifest.entries:  # first, so that a large folder of other files is not walked
                 found = os.lstat(os.path.join(self._path, entry.path))
                 if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
                     return False
+            if not all(is_folder(os.path.join(self._path, folder)) for folder in manifest.folders):
+                return False
             # A file system can store a name in another Unicode form or case and still find it by the entry's path.
-            there, wanted = names_below(self._path), [entry.path for entry in entries]
+            there, wanted = names_below(self._path), [entry.path for entry in manifest.entries]
             return folded_names(there) == folded_names(wanted) and all(
                 self._same_file(os.path.join(self._path, entry.path), entry.digest, entry.size, entry.executable)
-                for entry in entries
+                for entry in manifest.entries
             )
         return False
 

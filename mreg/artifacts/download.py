@@ -83,7 +83,7 @@ def fetched(
                     count += more
                     stoppable(more)
         except NotFound as error:
-            raise missing(piece.digest, backend.url) from error
+            raise missing(piece.digest, backend.place) from error
         except Unavailable as error:
             failure = error
         return _Arrived(buffer, count, failure)

@@ -11,12 +11,16 @@ import json
 import os
 import stat
 import struct
+from collections.abc import Callable, Collection
 from typing import BinaryIO
 
 from mreg.domain.model import UNKNOWN_FORMAT as UNKNOWN
 from mreg.files import close, open_file
 
 HEAD_BYTES = 4_096
+FOLDER_FILES = 100
+"""Maximum number of files of a folder that are examined."""
+
 MEMBERS_LIMIT = 100_000
 """Maximum number of archive members that are checked."""
 
@@ -73,8 +77,33 @@ def _regular(path: str, _flags: int) -> int:
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
+def detect_stream(stream: BinaryIO, name: str) -> str:
+    """Return the format of the bytes of a file, or ``unknown``; never raises because of its content.
+
+    Args:
+        stream: A stream that can seek.
+    """
+    try:
+        return _file(stream, name.lower())
+    except OSError:
+        return UNKNOWN
+
+
 def _folder(path: str) -> str:
     names = set(os.listdir(path))
+    files = [name for name in names if os.path.isfile(os.path.join(path, name))]
+    own = [name for name in files[:FOLDER_FILES] if not os.path.islink(os.path.join(path, name))]
+    return folder_format(names, own, lambda name: detect(os.path.join(path, name)))
+
+
+def folder_format(names: Collection[str], files: Collection[str], format_of: Callable[[str], str]) -> str:
+    """Return the format of a folder, or ``unknown``.
+
+    Args:
+        names: Names of the files and folders in the folder.
+        files: Names of the files, at most `FOLDER_FILES`.
+        format_of: Returns the format of a file.
+    """
     if "saved_model.pb" in names or "saved_model.pbtxt" in names:
         return "saved_model"
     if "MLmodel" in names:
@@ -89,15 +118,13 @@ def _folder(path: str) -> str:
         return "transformers"
     if any(name.endswith(".xml") and f"{name[:-4]}.bin" in names for name in names):
         return "openvino"
-    files = [name for name in names if os.path.isfile(os.path.join(path, name))]
-    kinds = {detect(os.path.join(path, name)) for name in files[:100] if not os.path.islink(os.path.join(path, name))}
-    kinds.discard(UNKNOWN)
+    kinds = {format_of(name) for name in files} - {UNKNOWN}
     return kinds.pop() if len(kinds) == 1 else UNKNOWN
 
 
 def _file(stream: BinaryIO, name: str) -> str:
     head = stream.read(HEAD_BYTES)
-    size = os.fstat(stream.fileno()).st_size
+    size = stream.seek(0, os.SEEK_END)
     ending = os.path.splitext(name)[1]
     for detected in (_signature(head), _safetensors(head, size), _text(head, ending)):
         if detected:

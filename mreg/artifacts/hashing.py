@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import BinaryIO
 
 from mreg.domain.digest import Digest
-from mreg.errors import Corrupt
+from mreg.errors import Corrupt, MissingBlob
 
 CHUNK_BYTES = 2 << 20
 """Large enough that Python's overhead does not matter, small enough for the processor cache."""
@@ -148,9 +148,9 @@ def chunks_from(stream: BinaryIO, start: int, advance: Callable[[int], None]) ->
             yield chunk
 
 
-def missing(digest: Digest, store: str) -> Corrupt:
+def missing(digest: Digest, store: str) -> MissingBlob:
     """Return the error for a blob that is missing from a store."""
-    return Corrupt(f"the blob {digest} is missing from {store}", digest=str(digest))
+    return MissingBlob(f"the blob {digest} is missing from {store}", digest=str(digest))
 
 
 def damaged(digest: Digest, how: str = "its bytes do not match its SHA-256") -> Corrupt:

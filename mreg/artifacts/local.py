@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from mreg.artifacts.access import check_access
+from mreg.artifacts.access import check_access, check_parent
 from mreg.artifacts.backend import BlobBackend, BlobStat, StagedBlob, Unfinished
 from mreg.durability import settle, sync, sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
@@ -75,6 +75,10 @@ class LocalStagedBlob(StagedBlob):
     def put_if_absent(self, key: str) -> bool:
         return self.backend.put_staged(key, self)
 
+    def finish(self) -> None:
+        with self.backend.translated("write"):
+            self.close(durable=True)
+
     def close(self, *, durable: bool) -> None:
         """Close the file, flushed to disk if `durable`."""
         if self.descriptor >= 0:
@@ -97,21 +101,28 @@ class LocalStagedBlob(StagedBlob):
 class LocalBackend(BlobBackend):
     """Blobs in a folder, which the first put creates; a missing folder is an empty store.
 
+    The parent of the folder must exist: it could be on a drive that is not mounted.
+
     Args:
         anchor: The folder up to which links are followed: the root or one of its parents (default: the root); see
             `Profile.anchor`.
-        private: The folder that is created with mode 0700: the root or one of its parents (default: none).
+        private: The folder that is created, with its parents and with mode 0700: the root or one of its parents
+            (default: none).
     """
 
     remote = False
 
     def __init__(self, root: Path, *, anchor: str | None = None, private: str = "") -> None:
         self._root = os.path.abspath(root)
-        self._tree = Tree(self._root, anchor=anchor, private=private, kept=(INCOMING, BLOBS))
+        self._tree = Tree(self._root, anchor=anchor, private=private, kept=(INCOMING, BLOBS), parents=False)
 
     @property
     def url(self) -> str:
         return folder_url(Path(self._root))
+
+    @property
+    def place(self) -> str:
+        return self._root
 
     @property
     def room(self) -> int | None:
@@ -119,6 +130,10 @@ class LocalBackend(BlobBackend):
         while not os.path.isdir(folder) and folder != os.path.dirname(folder):
             folder = os.path.dirname(folder)
         return room_in(folder)
+
+    @property
+    def missing(self) -> str:
+        return "" if os.path.lexists(self._root) else self._root
 
     def overlaps(self, path: Path) -> bool:
         mine, other = Path(os.path.realpath(self._root)), path
@@ -137,6 +152,8 @@ class LocalBackend(BlobBackend):
         except OSError as error:
             if isinstance(error, PermissionError):
                 check_access(self._root, key, os.R_OK if verb == "read" else os.W_OK)
+            if verb in ("create", "write") and isinstance(error, FileNotFoundError):
+                check_parent(self._root)
             subject = f"{what} in the artifact store {self._root}" if what else f"the artifact store {self._root}"
             reason = error.strerror or str(error)
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

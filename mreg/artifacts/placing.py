@@ -6,13 +6,13 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from mreg.artifacts.partial import remove
 from mreg.artifacts.records import PullRecord, PullRecords, folders_of, record_of
 from mreg.artifacts.replacing import Merge, Plan, holds_only, kind_of, make_plan
 from mreg.artifacts.tree import Tree
-from mreg.domain.manifest import ManifestEntry
+from mreg.domain.manifest import Manifest
 from mreg.domain.text import quoted
 from mreg.durability import sync_all
 from mreg.errors import AlreadyExists, BadInput, Conflict
@@ -50,34 +50,34 @@ class FolderPlace:
         if error is not None:
             raise error if force else AlreadyExists(error.message, hint=error.hint)
 
-    def refuse_conflicts(self, entries: Sequence[ManifestEntry]) -> None:
+    def refuse_conflicts(self, manifest: Manifest) -> None:
         """Refuse a folder with conflicting files.
 
         Raises:
             AlreadyExists: There are conflicts, listed in the message.
         """
-        with self._planned(entries) as (_, _, plan):
+        with self._planned(manifest) as (_, _, plan):
             plan.refuse_conflicts(self._path)
 
-    def put(self, path: str, staged: Tree, entries: Sequence[ManifestEntry], *, force: bool) -> tuple[str, ...]:
+    def put(self, path: str, staged: Tree, manifest: Manifest, *, force: bool) -> tuple[str, ...]:
         """Move a complete folder, or its files, to the destination; return the other paths that remain there."""
         if not is_folder(self._path) or not (os.listdir(self._path) or self._protected()):
-            self._rename_folder(path, staged.identity.st_ino, record_of(entries), force=force)
+            self._rename_folder(path, staged.identity.st_ino, record_of(manifest), force=force)
             return ()
         if not force and os.listdir(self._path):
             raise taken(self._path, folder=True)
-        with self._planned(entries) as (target, record, plan):
+        with self._planned(manifest) as (target, record, plan):
             plan.refuse_conflicts(self._path)
             if record and not plan.others:
-                self._exchange_folder(path, staged, target, plan, entries)
+                self._exchange_folder(path, staged, target, plan, manifest)
             else:
-                self._merge(path, staged, target, plan, entries, record)
-                target.settle_folders(folders_of(entries))
+                self._merge(path, staged, target, plan, manifest, record)
+                target.settle_folders(folders_of(manifest))
                 sync_all(self._path)
         return plan.others
 
     @contextlib.contextmanager
-    def _planned(self, entries: Sequence[ManifestEntry]) -> Iterator[tuple[Tree, PullRecord, Plan]]:
+    def _planned(self, manifest: Manifest) -> Iterator[tuple[Tree, PullRecord, Plan]]:
         """Yield the folder at the path, its record and the plan for it; locked against other pulls with records."""
         with (
             self._records.locked(self._path) if self._records else contextlib.nullcontext(),
@@ -85,20 +85,18 @@ class FolderPlace:
             Tree(self._path, descriptor) as tree,
         ):
             record = self._records.find(self._path, tree.identity.st_ino) if self._records else PullRecord()
-            yield tree, record, make_plan(tree, entries, record)
+            yield tree, record, make_plan(tree, manifest, record)
 
-    def _merge(
-        self, path: str, staged: Tree, target: Tree, plan: Plan, entries: Sequence[ManifestEntry], record: PullRecord
-    ) -> None:
-        inode, made = target.identity.st_ino, record_of(entries)
+    def _merge(self, path: str, staged: Tree, target: Tree, plan: Plan, manifest: Manifest, record: PullRecord) -> None:
+        inode, made = target.identity.st_ino, record_of(manifest)
         # Record the old and the new files, since the folder has some of each until the merge is done.
-        self._record(inode, record.also(record_of(entries, frozenset())))
+        self._record(inode, record.also(record_of(manifest, frozenset())))
         try:
-            folders = Merge(staged, target, path=self._path, source=path).run(plan, entries, record)
+            folders = Merge(staged, target, path=self._path, source=path).run(plan, manifest, record)
         except BaseException:
             self._record(inode, record)
             raise
-        self._record(inode, record_of(entries, made.folders & (folders | record.folders)))
+        self._record(inode, record_of(manifest, made.folders & (folders | record.folders)))
 
     def _record(self, inode: int, record: PullRecord) -> None:
         if self._records is None:
@@ -143,12 +141,10 @@ class FolderPlace:
             raise
         return True
 
-    def _exchange_folder(
-        self, path: str, staged: Tree, target: Tree, plan: Plan, entries: Sequence[ManifestEntry]
-    ) -> None:
+    def _exchange_folder(self, path: str, staged: Tree, target: Tree, plan: Plan, manifest: Manifest) -> None:
         """Replace the folder at the path by one rename: it has only files of earlier pulls or of the same names."""
         inode = staged.identity.st_ino
-        self._record(inode, record_of(entries))
+        self._record(inode, record_of(manifest))
         try:
             with self._swapped(path) as old:
                 if not os.path.samestat(os.lstat(old), target.identity):

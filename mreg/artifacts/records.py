@@ -18,10 +18,10 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mreg.domain.manifest import ManifestEntry
+from mreg.domain.manifest import Manifest
 from mreg.domain.paths import check_path
 from mreg.durability import sync
 from mreg.errors import MregError
@@ -61,23 +61,22 @@ class PullRecord:
         )
 
 
-def record_of(entries: Sequence[ManifestEntry], folders: frozenset[str] | None = None) -> PullRecord:
-    """Return the record of a folder with the files of a manifest.
+def record_of(manifest: Manifest, folders: frozenset[str] | None = None) -> PullRecord:
+    """Return the record of a folder with the content of a manifest.
 
     Args:
-        folders: The folders that were created (default: all folders of these files).
+        folders: The folders that were created (default: all its folders).
     """
     return PullRecord(
-        files={entry.path: frozenset((entry.digest.value,)) for entry in entries},
-        folders=folders_of(entries) if folders is None else folders,
+        files={entry.path: frozenset((entry.digest.value,)) for entry in manifest.entries},
+        folders=folders_of(manifest) if folders is None else folders,
     )
 
 
-def folders_of(entries: Sequence[ManifestEntry]) -> frozenset[str]:
+def folders_of(manifest: Manifest) -> frozenset[str]:
     """Return the paths of all folders of a manifest."""
-    found = set()
-    for entry in entries:
-        folder = entry.path.rpartition("/")[0]
+    found: set[str] = set()
+    for folder in (*(entry.path.rpartition("/")[0] for entry in manifest.entries), *manifest.folders):
         while folder and folder not in found:
             found.add(folder)
             folder = folder.rpartition("/")[0]

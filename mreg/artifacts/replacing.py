@@ -17,7 +17,7 @@ from mreg.artifacts.hashing import CHUNK_BYTES, hashed, stream_chunks
 from mreg.artifacts.local import run_cleanup
 from mreg.artifacts.records import PullRecord, folders_of
 from mreg.artifacts.tree import Tree
-from mreg.domain.manifest import ManifestEntry
+from mreg.domain.manifest import Manifest
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Conflict, Unavailable
 from mreg.files import lacks_links
@@ -76,7 +76,7 @@ def listed(texts: Sequence[str]) -> str:
     return "; ".join(texts[:LISTED]) + more
 
 
-def make_plan(tree: Tree, entries: Sequence[ManifestEntry], record: PullRecord) -> Plan:
+def make_plan(tree: Tree, manifest: Manifest, record: PullRecord) -> Plan:
     """Return the plan for a merge into a folder, without changing it.
 
     Args:
@@ -85,7 +85,7 @@ def make_plan(tree: Tree, entries: Sequence[ManifestEntry], record: PullRecord) 
     Raises:
         OSError: A file that the merge changes cannot be read.
     """
-    wanted, folders = {entry.path for entry in entries}, folders_of(entries)
+    wanted, folders = {entry.path for entry in manifest.entries}, folders_of(manifest)
     conflicts: list[str] = []
     removed: dict[str, os.stat_result] = {}
     for path, digests in record.files.items():
@@ -184,7 +184,7 @@ class Merge:
         self._undo: list[Callable[[], None]] = []
         self._stuck: OSError | None = None
 
-    def run(self, plan: Plan, entries: Sequence[ManifestEntry], record: PullRecord) -> frozenset[str]:
+    def run(self, plan: Plan, manifest: Manifest, record: PullRecord) -> frozenset[str]:
         """Apply the plan, or roll back; return the folders that were created.
 
         Raises:
@@ -193,21 +193,21 @@ class Merge:
             Unavailable: A step failed and the rollback failed; the hint says where the replaced files are.
         """
         try:
-            return self._run(plan, entries, record)
+            return self._run(plan, manifest, record)
         except BaseException as error:
             run_cleanup(self._roll_back)
             if self._stuck is not None:
                 raise self._kept_aside(self._stuck) from error
             raise
 
-    def _run(self, plan: Plan, entries: Sequence[ManifestEntry], record: PullRecord) -> frozenset[str]:
+    def _run(self, plan: Plan, manifest: Manifest, record: PullRecord) -> frozenset[str]:
         self._staged.mkdir(self._aside)
         for path, seen in plan.removed.items():
             self._check(path, seen)
             aside = self._next_aside()
             self._undo.append(lambda path=path, aside=aside: self._back(aside, path))  # type: ignore[misc]
             self._target.move(path, self._staged, aside)
-        folders = folders_of(entries)
+        folders = folders_of(manifest)
         for folder in sorted(record.folders - folders, reverse=True):
             self._remove_folder(folder)
         made = set()
@@ -216,7 +216,7 @@ class Merge:
                 self._target.mkdir(folder)
                 self._undo.append(lambda folder=folder: self._target.rmdir(folder))  # type: ignore[misc]
                 made.add(folder)
-        for entry in entries:
+        for entry in manifest.entries:
             self._put(entry.path, plan.replaced.get(entry.path))
         return frozenset(made)
 

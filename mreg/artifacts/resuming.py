@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 from mreg.artifacts.hashing import CHUNK_BYTES, hashed, stream_chunks
 from mreg.artifacts.partial import is_plain
+from mreg.artifacts.records import folders_of
 from mreg.artifacts.tree import Tree
-from mreg.domain.manifest import ManifestEntry
+from mreg.domain.manifest import Manifest, ManifestEntry
 from mreg.files import close, open_folder
 
 
@@ -33,7 +34,7 @@ def make_folder(path: str) -> int:
     return descriptor
 
 
-def missing_entries(tree: Tree, entries: Sequence[ManifestEntry], found: Callable[[int], None]) -> list[ManifestEntry]:
+def missing_entries(tree: Tree, manifest: Manifest, found: Callable[[int], None]) -> list[ManifestEntry]:
     """Return the entries that an interrupted pull did not complete; remove all other content from the folder.
 
     Only files that are plain (see `is_plain`) with the right bytes and mode are kept.
@@ -43,16 +44,16 @@ def missing_entries(tree: Tree, entries: Sequence[ManifestEntry], found: Callabl
     """
     there = dict(tree.walk())
     if not there:
-        return list(entries)
+        return list(manifest.entries)
     missing = []
-    for entry in entries:
+    for entry in manifest.entries:
         status = there.get(entry.path)
         if status is not None and _is_same(tree, entry, status):
             del there[entry.path]
             found(entry.size)
         else:
             missing.append(entry)
-    needed = {folder for entry in entries for folder in _folders_of(entry.path)}
+    needed = folders_of(manifest)
     for name, status in sorted(there.items(), reverse=True):  # the content of a folder before the folder
         if not stat.S_ISDIR(status.st_mode):
             tree.unlink(name)
@@ -67,9 +68,3 @@ def _is_same(tree: Tree, entry: ManifestEntry, info: os.stat_result) -> bool:
         return False
     with os.fdopen(tree.open(entry.path), "rb", buffering=0) as stream:
         return hashed(stream_chunks(stream, CHUNK_BYTES)) == entry.digest
-
-
-def _folders_of(path: str) -> Iterator[str]:
-    """Yield the parent folders of a path, innermost first."""
-    while path := path.rpartition("/")[0]:
-        yield path

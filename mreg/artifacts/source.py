@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mreg.artifacts.hashing import CHUNK_BYTES
-from mreg.domain.paths import check_path
-from mreg.domain.stored import FILES_LIMIT
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Conflict, NotFound, Unavailable
-from mreg.files import close, is_link, open_file, read_at
+from mreg.files import close, open_file, read_at
 
 SECTION_CHUNK = 256 << 10
 
@@ -36,6 +34,22 @@ class SourceFile:
     mark: tuple[int, ...]
 
 
+def check_source(path: str) -> os.stat_result:
+    """Return the status of a path that the user named.
+
+    Raises:
+        NotFound: The path does not exist.
+        Unavailable: The status cannot be read.
+    """
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        what = "is a broken link" if os.path.islink(path) else "does not exist"
+        raise NotFound(f"{quoted(path)} {what}", hint="check the path", kind="file", path=path) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
 def source_file(path: str) -> SourceFile:
     """Return the file at a path that the user named; a symbolic link is followed.
 
@@ -44,17 +58,15 @@ def source_file(path: str) -> SourceFile:
         BadInput: The path is not a regular file.
         Unavailable: The status cannot be read.
     """
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        what = "is a broken link" if os.path.islink(path) else "does not exist"
-        raise NotFound(f"{quoted(path)} {what}", hint="check the path", kind="file", path=path) from None
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    return _regular(os.path.realpath(path), path, found)
+    return regular_file(os.path.realpath(path), path, check_source(path))
 
 
-def _regular(path: str, name: str, info: os.stat_result) -> SourceFile:
+def regular_file(path: str, name: str, info: os.stat_result) -> SourceFile:
+    """Return a file to push.
+
+    Raises:
+        BadInput: The status is not that of a regular file.
+    """
     if not stat.S_ISREG(info.st_mode):
         kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
         what = kinds.get(stat.S_IFMT(info.st_mode), "a device")
@@ -66,7 +78,8 @@ def _mark(info: os.stat_result) -> tuple[int, ...]:
     return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
 
 
-def _unreadable(name: str, error: BaseException) -> Unavailable | BadInput:
+def unreadable(name: str, error: BaseException) -> Unavailable | BadInput:
+    """Return the error for a file or folder that cannot be read."""
     if isinstance(error, ValueError):
         return BadInput(f"invalid path {quoted(name)}")
     if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
@@ -74,43 +87,6 @@ def _unreadable(name: str, error: BaseException) -> Unavailable | BadInput:
     return Unavailable(
         f"cannot read {quoted(name)}: {getattr(error, 'strerror', None) or error}", hint="fix its permissions"
     )
-
-
-def source_folder(root: str) -> list[SourceFile]:
-    """Return all files below a folder, sorted by name; links are refused, since they could lead out of the folder.
-
-    Raises:
-        BadInput: An entry is a link or a special file, or has an invalid name, or there are too many files.
-        Conflict: An entry disappeared in the meantime.
-        Unavailable: An entry cannot be read.
-    """
-    files: list[SourceFile] = []
-    pending = [""]
-    while pending:
-        folder = pending.pop()
-        try:
-            with os.scandir(os.path.join(root, folder)) as entries:
-                for entry in entries:
-                    name = f"{folder}/{entry.name}" if folder else entry.name
-                    check_path(name)
-                    found = os.lstat(entry.path)  # on Windows the entry's own status lacks the inode and device
-                    if is_link(found):
-                        raise BadInput(
-                            f"cannot push {quoted(root)}: {quoted(name)} is a link "
-                            f"to {quoted(os.readlink(entry.path))}",
-                            hint=f"push a copy without links: cp -rL {root} COPY",
-                        )
-                    if stat.S_ISDIR(found.st_mode):
-                        pending.append(name)
-                    else:
-                        files.append(_regular(entry.path, name, found))
-        except FileNotFoundError:
-            raise changed(folder or root) from None
-        except OSError as error:
-            raise _unreadable(folder or root, error) from error
-        if len(files) > FILES_LIMIT:
-            raise BadInput(f"{quoted(root)} has more than {FILES_LIMIT} files", hint="push an archive of it")
-    return sorted(files, key=lambda file: file.name)
 
 
 def changed(name: str) -> Conflict:
@@ -121,7 +97,7 @@ def changed(name: str) -> Conflict:
 
 
 def read_chunks(file: SourceFile, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
-    """Yield the bytes of a file, which must be unchanged since `source_file` or `source_folder`.
+    """Yield the bytes of a file, which must be unchanged since the start of the push.
 
     Raises:
         Conflict: The file changed, grew, shrank or disappeared; raised at the latest instead of the end.
@@ -143,7 +119,7 @@ def _read(file: SourceFile, descriptor: int, count: int) -> bytes:
     try:
         return os.read(descriptor, count)
     except OSError as error:
-        raise _unreadable(file.name, error) from error
+        raise unreadable(file.name, error) from error
 
 
 @contextlib.contextmanager
@@ -159,7 +135,7 @@ def unchanged(file: SourceFile) -> Iterator[int]:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise changed(file.name) from error
-        raise _unreadable(file.name, error) from error
+        raise unreadable(file.name, error) from error
     try:
         _refuse_changed(file, descriptor)
         yield descriptor
@@ -172,7 +148,7 @@ def _refuse_changed(file: SourceFile, descriptor: int) -> None:
     try:
         found = os.fstat(descriptor)
     except OSError as error:
-        raise _unreadable(file.name, error) from error
+        raise unreadable(file.name, error) from error
     if _mark(found) != file.mark:
         raise changed(file.name)
 

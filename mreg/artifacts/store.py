@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from mreg.artifacts.access import missing_folder
 from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, Unfinished
 from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import chunks_from, damaged, digest_of, missing, stream_chunks
@@ -20,9 +21,11 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound
 if TYPE_CHECKING:
     from mreg.artifacts.cache import BlobCache
     from mreg.artifacts.destination import Received
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
+    from mreg.artifacts.source_folder import SourceFolder
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.domain.bundle import Bundle
@@ -43,13 +46,21 @@ class ArtifactStore:
 
     # Writing
 
-    def put(self, path: str, *, known_sizes: Container[int] = (), progress: Progress | None = None) -> Stored:
+    def put(
+        self,
+        path: str,
+        *,
+        folder: SourceFolder | None = None,
+        known_sizes: Container[int] = (),
+        progress: Progress | None = None,
+    ) -> Stored:
         """Store a file or folder durably, the blobs before the manifest.
 
         A crash leaves at most unreferenced blobs.
 
         Args:
-            path: File or folder, or a link to one; links inside a folder are refused.
+            path: File or folder, or a link to one.
+            folder: Content of the folder, without the store (default: everything in it; links in it are refused).
             known_sizes: Sizes of files that the store could already have: such a file is hashed first and written only
                 if it is new; other files are hashed while they are written.
             progress: Called with the number of bytes done and the total.
@@ -63,9 +74,10 @@ class ArtifactStore:
         """
         from mreg.artifacts.upload import Upload
 
-        self.refuse_overlap(Path(path), "push the model from its source")
+        if folder is None:
+            self.refuse_overlap(Path(path), "push the model from its source")
         with self._explaining():
-            return Upload(self._backend, known_sizes, progress).put(path)
+            return Upload(self._backend, known_sizes, progress).put(path, folder)
 
     def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
         """Store the files of a flat folder durably; each is named by the hex digits of its digest.
@@ -95,6 +107,21 @@ class ArtifactStore:
         from mreg.artifacts.stream_upload import StreamUpload
 
         with self._explaining(), StreamUpload(self._backend, size) as incoming:
+            yield incoming
+
+    @contextmanager
+    def open_folder_upload(self, size: int = 0) -> Iterator[FolderUpload]:
+        """Yield an upload for a folder that arrives as a stream; see `mreg.artifacts.folder_upload.FolderUpload`.
+
+        Args:
+            size: Expected total size in bytes (default: unknown).
+
+        Raises:
+            Unavailable: The store has too little free space, or cannot be written.
+        """
+        from mreg.artifacts.folder_upload import FolderUpload
+
+        with self._explaining(), FolderUpload(self._backend, size) as incoming:
             yield incoming
 
     def probing(self) -> Iterator[Step]:
@@ -169,10 +196,12 @@ class ArtifactStore:
         try:
             stream = self._backend.open(blob_key(request.digest), request.start, length)
         except NotFound as error:
-            raise missing(request.digest, self._backend.url) from error
+            if self.missing:
+                raise missing_folder(self.missing) from error
+            raise missing(request.digest, self._backend.place) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
             error.hint = (
-                error.hint or f"remove {self._backend.url}/{blob_key(request.digest)}, then push the model again"
+                error.hint or f"remove {self._backend.place}/{blob_key(request.digest)}, then push the model again"
             )
             raise
         with closing(stream):
@@ -271,6 +300,11 @@ class ArtifactStore:
         raise damaged(request.digest, f"expected {request.size} bytes, got {length} fewer")
 
     @property
+    def missing(self) -> str:
+        """Path of the folder of this store if it does not exist, otherwise empty; the first put creates it."""
+        return self._backend.missing
+
+    @property
     def remote(self) -> bool:
         """True if each access to a blob is a network round trip."""
         return self._backend.remote
@@ -285,7 +319,7 @@ class ArtifactStore:
                 key = blob_key(Digest.parse(str(error.details["digest"])))
                 with suppress(MregError):
                     there = self._backend.stat(key) is not None
-                    first = f"remove {self._backend.url}/{key}, then " if there else ""
+                    first = f"remove {self._backend.place}/{key}, then " if there else ""
                     if there and self._backend.remote:  # the damage can be in transit
                         first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
                     error.hint = f"{first}push the model again from its source"
@@ -331,7 +365,7 @@ class ArtifactStore:
             if kind is ArtifactKind.FILE:
                 received = target.receive_file(digest, size, force=force)
             else:
-                received = target.receive_folder(digest, self.manifest(digest).entries, force=force)
+                received = target.receive_folder(digest, self.manifest(digest), force=force)
         if self._cache is not None:
             self._cache.trim()
         return received
@@ -371,6 +405,24 @@ class ArtifactStore:
             )
         return size
 
+    def copy_blobs(self, sizes: dict[Digest, int], other: ArtifactStore, progress: Progress | None = None) -> None:
+        """Copy blobs to another store, verified and durable; see `mreg.artifacts.copying.copy_blobs`.
+
+        Args:
+            sizes: Size of each blob.
+            progress: Called with the number of bytes done and the total.
+        """
+        from mreg.artifacts.copying import copy_blobs
+        from mreg.artifacts.progress import progress_callback
+
+        with self._explaining():
+            copy_blobs(
+                sizes,
+                lambda requests: self._fetch(requests, ignore_progress),
+                other._backend,
+                progress_callback(progress, sum(sizes.values())),
+            )
+
     def refuse_overlap(self, path: Path, hint: str = "name another destination") -> None:
         """Refuse a source or destination that overlaps the store.
 
@@ -378,7 +430,7 @@ class ArtifactStore:
             BadInput: The path is inside the store or contains it.
         """
         if self._backend.overlaps(Path(os.path.realpath(path))):
-            raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.url}", hint=hint)
+            raise BadInput(f"{quoted(str(path))} overlaps the artifact store {self._backend.place}", hint=hint)
 
     def write_to(self, digest: Digest, size: int, stream: BinaryIO) -> None:
         """Verify all bytes of a file, then write them to a stream.

@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import Iterator
 
 from mreg.artifacts.backend import BlobBackend, Chunk, StagedBlob, SupportsStaging, TemporaryFile
+from mreg.artifacts.format import detect
 from mreg.artifacts.hashing import Hashing
 from mreg.artifacts.local import run_cleanup
 from mreg.artifacts.upload import Stored, Upload, check_room
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.model import ArtifactKind
 from mreg.errors import BadInput, Unavailable
-from mreg.files import close, open_file, unlink
+from mreg.files import close, open_file, replace, unlink
 from mreg.linux import begin_sync
 
 UNKNOWN_SIZE = 1 << 40
@@ -22,6 +23,10 @@ UNKNOWN_SIZE = 1 << 40
 
 SYNC_BYTES = 16 << 20
 """Number of bytes after which a background write to disk is started, so that the final flush is short."""
+
+
+PREFIX = "mreg-incoming-"
+"""Prefix of the names in the system's temporary folder."""
 
 
 class StreamUpload:
@@ -42,7 +47,7 @@ class StreamUpload:
         self._backend = backend
         self.size = self._begun = 0
         check_room(backend, size)
-        self._file: TemporaryFile = backend.stage() if isinstance(backend, SupportsStaging) else _Temporary()
+        self._file: TemporaryFile = backend.stage() if isinstance(backend, SupportsStaging) else TemporaryCopy()
         self._hashing = Hashing(size or UNKNOWN_SIZE)
         self._digest: Digest | None = None
 
@@ -53,10 +58,13 @@ class StreamUpload:
         self._hashing.__exit__()
         self._file.discard()
 
-    @property
-    def path(self) -> str:
-        """Path of a local file with the bytes written so far."""
-        return self._file.path
+    def format(self, name: str) -> str:
+        """Return the detected format of the file, or ``unknown``.
+
+        Args:
+            name: Name of the artifact.
+        """
+        return detect(self._file.path, name)
 
     def write(self, chunk: Chunk) -> None:
         """Append a chunk, which the caller must not change afterwards.
@@ -108,12 +116,16 @@ class StreamUpload:
         )
 
 
-class _Temporary(TemporaryFile):
-    """A file in the system's temporary folder."""
+class TemporaryCopy(TemporaryFile):
+    """A file in a temporary folder.
 
-    def __init__(self) -> None:
+    Args:
+        folder: The folder (default: the system's).
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
         with _explained():
-            descriptor, self.path = tempfile.mkstemp(prefix="mreg-incoming-")
+            descriptor, self.path = tempfile.mkstemp(prefix=PREFIX, dir=folder)
         self._stream = os.fdopen(descriptor, "wb", buffering=0)
 
     def write(self, chunk: bytes | memoryview) -> None:
@@ -122,6 +134,15 @@ class _Temporary(TemporaryFile):
             while view:
                 view = view[self._stream.write(view) :]
 
+    def finish(self) -> None:
+        with _explained():
+            self._stream.close()
+
+    def rename(self, name: str) -> None:
+        """Rename the finished file in its folder; it is then not removed by `discard`."""
+        with _explained():
+            replace(self.path, os.path.join(os.path.dirname(self.path), name))
+
     def discard(self) -> None:
         def remove() -> None:
             self._stream.close()
@@ -129,6 +150,16 @@ class _Temporary(TemporaryFile):
                 unlink(self.path)
 
         run_cleanup(remove)
+
+
+def temporary_folder() -> str:
+    """Create a folder in the system's temporary folder.
+
+    Raises:
+        Unavailable: It cannot be created.
+    """
+    with _explained():
+        return tempfile.mkdtemp(prefix=PREFIX)
 
 
 @contextlib.contextmanager

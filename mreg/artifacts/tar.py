@@ -28,10 +28,10 @@ AGAIN = "export or copy the bundle again"
 
 _OCTAL_LIMIT = 8**11
 _MAGIC = b"ustar  \0"
-_KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"5": "a folder",
+KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"5": "a folder",
           b"6": "a named pipe", b"S": "a sparse file", b"x": "an extension header", b"g": "an extension header",
           b"L": "an extension header", b"K": "an extension header"}  # fmt: skip
-_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 
 
 def header(name: str, size: int) -> bytes:
@@ -111,6 +111,8 @@ class TarReader:
             BadInput: The header is of another member, size or kind.
             Corrupt: The file is truncated, or the header is damaged.
         """
+        if self._left == self.size < BLOCK:
+            self._refuse_another_file(name)
         block = self._read(BLOCK)
         found = _size_in(block, name)
         if size is not None and found != size:
@@ -120,6 +122,13 @@ class TarReader:
         if found > self._left:
             raise self._truncated()
         return found
+
+    def _refuse_another_file(self, name: str) -> None:
+        """Refuse a file that does not begin like a tar with a member of this name."""
+        start = self._stream.read(len(name))
+        self._stream.seek(0)
+        if start != name.encode()[: max(len(start), 1)]:
+            raise BadInput(f"{quoted(self._path, 200)} is not a bundle", hint="use a bundle that mreg export wrote")
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield the bytes of the current member, and check its padding.
@@ -199,7 +208,7 @@ def _size_in(block: bytes, name: str) -> int:
         BadInput: The header is not that of a regular file with this name.
         Corrupt: The header is damaged.
     """
-    if block.startswith(_COMPRESSED):
+    if block.startswith(COMPRESSED):
         raise BadInput("the bundle is compressed", hint="decompress it first")
     if not any(block):
         raise Corrupt(f"the bundle ends before {name}", hint=AGAIN)
@@ -210,7 +219,7 @@ def _size_in(block: bytes, name: str) -> int:
         raise Corrupt(f"the header of {name} in the bundle is damaged", hint=AGAIN)
     kind = block[156:157]
     if kind != b"0":
-        raise BadInput(f"invalid bundle: expected the file {name}, got {_KINDS.get(kind, 'another kind of entry')}")
+        raise BadInput(f"invalid bundle: expected the file {name}, got {KINDS.get(kind, 'another kind of entry')}")
     found = block[:100].rstrip(b"\0")
     if found != name.encode():
         raise BadInput(f"invalid bundle: expected the file {name}, got {quoted(found.decode('utf-8', 'replace'))}")

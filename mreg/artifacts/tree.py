@@ -94,6 +94,13 @@ class Tree:
                 return None
             raise
 
+    def make_folder(self, path: str) -> None:
+        """Create a folder and its missing parents."""
+        if self._descriptor < 0:
+            self._checked(path, make=True)
+        else:
+            close(self._open_folder(path, make=True))
+
     def mkdir(self, path: str, mode: int = 0o777) -> None:
         """Create a folder in an existing folder."""
         name, parent = self._locate(path)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
 from mreg.artifacts.progress import Progress, progress_callback
-from mreg.artifacts.source import SourceFile, changed, read_chunks, source_file, source_folder
+from mreg.artifacts.source import SourceFile, read_chunks, source_file
+from mreg.artifacts.source_folder import SourceFolder, reasons, source_folder
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import BYTES_LIMIT, ENTRY_BYTES, Manifest, ManifestEntry, check_together
 from mreg.domain.model import ArtifactKind
@@ -60,10 +61,10 @@ class Upload:
         self._known_sizes = known_sizes
         self._progress = progress
 
-    def put(self, path: str) -> Stored:
+    def put(self, path: str, folder: SourceFolder | None = None) -> Stored:
         """Store the file or folder durably, the blobs before the manifest."""
-        if os.path.isdir(path):
-            return self._put_folder(path)
+        if folder is not None or os.path.isdir(path):
+            return self._put_folder(path, folder or source_folder(path))
         file = source_file(path)
         if file.size == 0:
             raise _empty(path, "it has 0 bytes")
@@ -110,7 +111,7 @@ class Upload:
         """
         if not isinstance(self._backend, SupportsParts):
             raise Unavailable(
-                f"{self._backend.url} does not accept files larger than {SMALL_BYTES >> 20} MiB",
+                f"{self._backend.place} does not accept files larger than {SMALL_BYTES >> 20} MiB",
                 hint="choose another store for large files: mreg profile list",
             )
         from mreg.artifacts.parts import measured, put_parts
@@ -142,21 +143,20 @@ class Upload:
                 advance(len(chunk))
             return hashing.digest()
 
-    def _put_folder(self, path: str) -> Stored:
-        files = source_folder(path)
-        size = sum(file.size for file in files)
-        if size == 0:
-            raise _empty(path, "it has no files" if not files else "it has only files of 0 bytes")
+    def _put_folder(self, path: str, folder: SourceFolder) -> Stored:
+        files, size = list(folder.files), folder.size
+        check_content(folder)
+        names = [*(file.name for file in files), *folder.folders]
         # Names that cannot be in the same folder are refused before any byte is stored.
-        check_together(file.name for file in files)
-        if sum(len(file.name.encode()) + ENTRY_BYTES for file in files) > BYTES_LIMIT:
+        check_together(names)
+        if sum(len(name.encode()) + ENTRY_BYTES for name in names) > BYTES_LIMIT:
             raise BadInput(f"the file names in {quoted(path)} are too long in total", hint="push an archive of it")
         advance = progress_callback(self._progress, size)
         digests, new_files, kept_bytes = self._put_files(files, advance)
-        if [(file.name, file.mark) for file in files] != [(file.name, file.mark) for file in source_folder(path)]:
-            raise changed(path)
+        folder.check_unchanged()
         manifest = Manifest(
-            tuple(ManifestEntry(file.name, file.size, digests[file.name], file.executable) for file in files)
+            tuple(ManifestEntry(file.name, file.size, digests[file.name], file.executable) for file in files),
+            folder.folders,
         )
         data = manifest.canonical()
         digest = digest_of(data)
@@ -171,19 +171,29 @@ class Upload:
             kept_bytes=kept_bytes,
         )
 
-    def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
-        """Store the files of a folder durably; each is named by the hex digits of its digest."""
+    def put_blobs(self, folder: str, advance: Callable[[int], None]) -> int:
+        """Store the files of a folder durably, each named by the hex digits of its digest; return how many are new."""
         files = [source_file(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
-        digests, _, _ = self._put_files(files, advance)
+        digests, new, _ = self._put_files(files, advance)
         for path, digest in digests.items():
             if digest.value != os.path.basename(path):
                 raise damaged(Digest.sha256(os.path.basename(path)))
+        return new
 
     def _put_files(self, files: list[SourceFile], advance: Callable[[int], None]) -> tuple[dict[str, Digest], int, int]:
         """Store files; return the digests by name, the number of new blobs and the number of reused bytes.
 
-        Small files are put in batches. Over a network, a few large files are sent at the same time.
+        Small files are put in batches. Over a network, a few large files are sent at the same time. A file that has
+        several names, by links, is read and sent once.
         """
+        once = {file.mark: file for file in reversed(files)}
+        if len(once) < len(files):
+            digests, new_files, kept_bytes = self._put_files(list(once.values()), advance)
+            for file in files:
+                if file is not once[file.mark]:
+                    digests[file.name] = digests[once[file.mark].name]
+                    advance(file.size)
+            return digests, new_files, kept_bytes
         large = [file for file in files if file.size > SMALL_BYTES]
         small = [file for file in files if file.size <= SMALL_BYTES]
         check_room(self._backend, sum(file.size for file in small if file.size not in self._known_sizes))
@@ -226,9 +236,27 @@ def check_room(backend: BlobBackend, size: int) -> None:
     room = backend.room
     if room is not None and size > room:
         raise Unavailable(
-            f"not enough space in {backend.url}: {size} bytes needed, {room} free",
+            f"not enough space in {backend.place}: {size} bytes needed, {room} free",
             hint="free some space there, or name another store: mreg profile list",
         )
+
+
+def check_content(folder: SourceFolder) -> None:
+    """Check that a folder has content to push.
+
+    Raises:
+        BadInput: It has no files, only empty files, or all are left out.
+    """
+    if folder.size > 0:
+        return
+    if folder.files:
+        raise _empty(folder.root, "it has only files of 0 bytes")
+    if not folder.left_out:
+        raise _empty(folder.root, "it has no files")
+    raise BadInput(
+        f"cannot push {quoted(folder.root)}: all its files are left out: {reasons(folder.left_out)}",
+        hint="add a pattern for the files to push: --exclude '!PATTERN'",
+    )
 
 
 def _empty(path: str, how: str) -> BadInput:

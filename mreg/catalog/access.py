@@ -7,6 +7,7 @@ from shlex import quote
 
 from mreg.catalog.journals import INDEX, JOURNAL, LOG
 from mreg.errors import Unavailable
+from mreg.folders import refuse_missing_parent
 from mreg.sharing import explain_denial, has_access
 
 SQLITE_SUFFIXES = (LOG, INDEX, JOURNAL)
@@ -25,6 +26,11 @@ def check_access(path: str, *, write: bool) -> None:
     if found is not None:
         message, hint = found
         raise Unavailable(message, hint=hint)
+
+
+def check_folder(path: str) -> None:
+    """Raise `Unavailable` if the folder of a catalog does not exist."""
+    refuse_missing_parent(f"cannot use the catalog {path}", path)
 
 
 def is_writable(path: str) -> bool:

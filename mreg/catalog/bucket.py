@@ -73,9 +73,17 @@ class BucketDatabase(Database):
         folder: Folder of this machine's copies of catalogs; users can remove it at any time.
         orphans: Returns the location of artifacts that only this catalog can reference; empty if there are none. Called
             when the catalog is missing: such artifacts show that it was lost, and would be garbage for a new catalog.
+        notice: Called with a message for the user when the catalog is created.
     """
 
-    def __init__(self, bucket: Bucket, key: str, folder: str, orphans: Callable[[], str] = lambda: "") -> None:
+    def __init__(
+        self,
+        bucket: Bucket,
+        key: str,
+        folder: str,
+        orphans: Callable[[], str] = lambda: "",
+        notice: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         self._bucket = bucket
         self._key = key
         self._place = f"{bucket.url}/{key}"
@@ -83,6 +91,7 @@ class BucketDatabase(Database):
         self._lock = threading.RLock()
         self._opened: tuple[str, GuardedConnection, int] | None = None
         self._orphans = orphans
+        self._notice = notice
         self._may_be_new = False
         self._seen = False
 
@@ -107,7 +116,8 @@ class BucketDatabase(Database):
                 refuse_older(self._opened_schema(), self._place)
                 return
             with contextlib.closing(empty_catalog()) as raw:
-                self._put(raw.serialize(), "")
+                if self._put(raw.serialize(), ""):
+                    self._notice_created()
 
     def permit_new(self) -> None:
         self._may_be_new = True
@@ -160,10 +170,15 @@ class BucketDatabase(Database):
             etag = self._put(data, current.etag)
             if etag:
                 self._local.keep(etag, data)
+                if not current.etag:
+                    self._notice_created()
                 return result
             results.append(result)
             refused = current.etag
             time.sleep(_pause(len(results)))
+
+    def _notice_created(self) -> None:
+        self._notice(f"created the registry {self._place}")
 
     def try_writing(self) -> None:
         refuse_older(self.schema(), self._place)

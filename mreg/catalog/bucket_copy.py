@@ -76,11 +76,13 @@ class LocalCopy:
     a copy that another program changed or truncated from being uploaded to the bucket.
 
     Args:
-        folder: Folder for the copies of all catalogs, in the user's cache folder, which is made private to the user.
+        folder: Folder for the copies of all catalogs, in the user's cache folder, which is made private to the user;
+            empty for none.
         place: Text that identifies the catalog.
     """
 
     def __init__(self, folder: str, place: str) -> None:
+        folder = folder or os.path.join(os.devnull, "catalogs")  # a folder in which nothing can be read or written
         self.folder = os.path.join(folder, sha256(place.encode()).hexdigest()[:24])
         self._private = os.path.dirname(folder)
 

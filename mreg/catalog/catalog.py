@@ -43,6 +43,10 @@ class Catalog:
             lambda connection: fn(Writer(connection, self._locate, actor=actor, at=at, observer=observer))
         )
 
+    def permit_new(self) -> None:
+        """Let the next write create the catalog although there are artifacts; see `Database.permit_new`."""
+        self._database.permit_new()
+
     def begin(self) -> None:
         """Check that the catalog can be written, before artifacts are stored for it; see `Database.begin`."""
         self._database.begin()

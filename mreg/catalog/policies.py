@@ -46,9 +46,9 @@ class Policies:
                 raise BadInput(f"it has {len(document)} characters; the limit is {DETAILS_LIMIT}")
             return parse_policy(json.loads(document), stored=True)
         except (ValueError, RecursionError, BadInput) as error:
-            what = f"of {model.name}" if model else "for all models"
+            what = f"policy of {model.name}" if model else "default policy"
             why = error.message if isinstance(error, BadInput) else quoted(str(error))
-            raise Corrupt(f"cannot read the policy {what} in the catalog: {why}", hint=RESTORE) from error
+            raise Corrupt(f"cannot read the {what} in the catalog: {why}", hint=RESTORE) from error
 
     def effective(self, model: RegisteredModel) -> Policy:
         """Return the policy in effect for a model: its own, otherwise the default, or one without rules."""

@@ -41,6 +41,7 @@ from mreg.catalog.postgresql_schema import (
     upgrade_schema,
 )
 from mreg.catalog.schema import SCHEMA, check_copy_size, missing_columns, refuse_older
+from mreg.domain.password import Password
 from mreg.errors import Conflict, Unavailable
 from mreg.waiting import Watch
 
@@ -71,7 +72,10 @@ TURN = (
 )
 """The first statement of a writer, so that its snapshot is taken after it has the lock."""
 
-MAKE_SCHEMA = "GRANT CREATE ON DATABASE to the role of the first write, which makes it: see docs/how-to/postgresql.md"
+MAKE_SCHEMA = (
+    "GRANT CREATE ON DATABASE to the role of the first write, which makes it: "
+    "see the page on PostgreSQL in the documentation"
+)
 
 APPLICATION = f"mreg {__version__} schema {SCHEMA}"
 """The name of this client on the server, by which an upgrade detects older clients."""
@@ -83,13 +87,16 @@ class PostgresqlDatabase(Database):
     """A catalog in the schema ``mreg`` of a PostgreSQL database, which the first write creates.
 
     Args:
-        url: ``postgresql://user@host/database`` with libpq's parameters; the password comes from PGPASSWORD, pgpass or
-            a service file.
-        notice: Called with a message while waiting for the server.
+        url: ``postgresql://user@host/database`` with libpq's parameters, without a password.
+        notice: Called with messages for the user: waiting for the server, the catalog was created.
+        password: Password of the user (default: from PGPASSWORD, pgpass or a service file).
     """
 
-    def __init__(self, url: str, notice: Callable[[str], None] = lambda _text: None) -> None:
+    def __init__(
+        self, url: str, notice: Callable[[str], None] = lambda _text: None, *, password: Password | None = None
+    ) -> None:
         self._url = url
+        self._password = password
         self._place = url.partition("?")[0]
         self._notice = notice
         self._lock = threading.RLock()
@@ -286,6 +293,8 @@ class PostgresqlDatabase(Database):
         if self._raw is None or self._raw.closed:
             given = conninfo.conninfo_to_dict(self._url)
             own: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": APPLICATION, **KEEPALIVE}
+            if self._password:
+                own["password"] = self._password.reveal()
             with self._watch.over():
                 self._raw = Watched.connect(
                     self._url,
@@ -322,6 +331,8 @@ class PostgresqlDatabase(Database):
                 raw.execute(f"CREATE SCHEMA IF NOT EXISTS {NAMESPACE}")
                 make_tables(raw, NAMESPACE, SCHEMA)
         self._schema = schema or SCHEMA
+        if not schema:
+            self._notice(f"created the registry {self._place}")
 
     def _upgraded_copy(self, raw: Watched, *, keys: bool) -> GuardedConnection:
         """Return a copy of an older catalog, in the state of this transaction, with this release's schema.

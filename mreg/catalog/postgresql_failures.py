@@ -101,7 +101,7 @@ def _translation(error: psycopg.Error, place: str) -> MregError:
     if isinstance(error, errors.InsufficientPrivilege):
         hint = (
             "reading needs SELECT; writing also INSERT, UPDATE and DELETE, and restore UPDATE on the sequences: see "
-            "docs/how-to/postgresql.md; the first write creates the schema mreg"
+            "the page on PostgreSQL in the documentation; the first write creates the schema mreg"
         )
         return unreachable(place, f"permission denied{reason}", hint)
     if isinstance(error, errors.ReadOnlySqlTransaction):

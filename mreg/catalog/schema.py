@@ -112,9 +112,11 @@ def check_schema(schema: int, place: str) -> int:
         Unavailable: The schema is newer.
     """
     if schema > SCHEMA:
+        from mreg.installation import upgrade_command
+
         raise Unavailable(
             f"the catalog {place} has schema {schema}, which is newer than this mreg supports ({SCHEMA})",
-            hint="pip install --upgrade mreg",
+            hint=upgrade_command(),
         )
     return schema
 

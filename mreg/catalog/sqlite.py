@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import quote
 
-from mreg.catalog.access import SQLITE_SUFFIXES, check_access, is_writable
+from mreg.catalog.access import SQLITE_SUFFIXES, check_access, check_folder, is_writable
 from mreg.catalog.database import Connection, Database, Examination, UpgradeCheck
 from mreg.catalog.embedded import (
     be_durable,
@@ -40,7 +40,17 @@ from mreg.catalog.schema import SCHEMA, refuse_older
 from mreg.catalog.snapshot import TRIES, busy, taken
 from mreg.durability import sync_file, sync_folder
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
-from mreg.files import CREATE, close, lacks_links, link, lock, open_file, opened_folder, rename_new, unlink
+from mreg.files import (
+    CREATE,
+    close,
+    lacks_links,
+    link,
+    lock,
+    open_file,
+    opened_folder,
+    rename_new,
+    unlink,
+)
 from mreg.folders import make_folders
 from mreg.sharing import explain_denial, has_access, inherit_access, inherit_group
 
@@ -54,10 +64,12 @@ class SqliteDatabase(Database):
     """A catalog in a file, which the first write creates.
 
     Args:
-        path: Path of the file. If it does not exist, reads see an empty catalog and create nothing.
+        path: Path of the file. If it does not exist, reads see an empty catalog and create nothing. Its folder must
+            exist, even for a read: see `mreg.folders.refuse_missing_parent`.
         private: Folder at or above the file that is created with access for its owner only; empty for none. The first
             write upgrades a catalog in a private folder; only `upgrade` upgrades any other.
-        notice: Called with messages for the user: waiting for another writer, the catalog was upgraded.
+        base: Existing folder above the file, below which missing folders are created (default: none).
+        notice: Called with messages for the user: waiting for another writer, the catalog was created or upgraded.
     """
 
     def __init__(
@@ -66,10 +78,12 @@ class SqliteDatabase(Database):
         *,
         busy_seconds: float = BUSY_SECONDS,
         private: str = "",
+        base: str = "",
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._path = os.fspath(path)
         self._private = private
+        self._base = base
         self._notice = notice
         self._busy_seconds = busy_seconds
         self._lock = threading.RLock()  # held by the thread that writes
@@ -100,7 +114,7 @@ class SqliteDatabase(Database):
 
     def begin(self) -> None:
         with self._lock, translated(self._path, self._busy_seconds):
-            if self._exists():
+            if self._exists():  # raises if its folder is missing
                 with self._connections.taken() as slot:
                     self._open(slot, write=True)
 
@@ -288,6 +302,7 @@ class SqliteDatabase(Database):
         except FileNotFoundError:
             if os.path.islink(self._path):
                 raise Unavailable(f"the catalog {self._path} is a broken link") from None
+            self._check_folder()
             return False
         except NotADirectoryError:
             raise Unavailable(f"cannot create the catalog {self._path}: a part of its path is a file") from None
@@ -304,6 +319,11 @@ class SqliteDatabase(Database):
                 hint="restore a backup: mreg restore FILE; if it never was a catalog, remove it",
             )
         return True
+
+    def _check_folder(self) -> None:
+        """Raise `Unavailable` if the folder of the file is missing and is not one that mreg creates."""
+        if not self._private and not self._base:
+            check_folder(self._path)
 
     def _connect(self, options: str, seconds: float | None = None) -> GuardedConnection:
         path = self._path
@@ -386,7 +406,8 @@ class SqliteDatabase(Database):
                 migrate(raw)
             finally:
                 raw.close()  # closing the last connection copies the log into the file and removes it
-            _place_new_file(partial, self._path)
+            if _place_new_file(partial, self._path) and not self._private:
+                self._notice(f"created the registry {self._path}")
         except OSError as error:
             hint = "fix the permissions of the folder, or name another place: mreg profile list"
             if isinstance(error, PermissionError) and os.path.isdir(folder) and not has_access(folder, os.W_OK):
@@ -406,20 +427,23 @@ def _is_read_only(error: sqlite3.OperationalError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
-def _place_new_file(partial: str, path: str) -> None:
-    """Give a new catalog its final name, durably, unless there is one already; the partial name can remain."""
+def _place_new_file(partial: str, path: str) -> bool:
+    """Give a new catalog its final name, durably; return False if there is one already. The partial name can remain."""
     sync_file(partial)
     with opened_folder(os.path.dirname(path) or ".") as folder:
         try:
             link(partial, path)
         except FileExistsError:
-            return
+            return False
         except OSError as error:
             if not lacks_links(error):
                 raise
             # A rename could replace the catalog of another creator, so take a lock, which ends with the process.
             if folder >= 0:
                 lock(folder)
-            with contextlib.suppress(FileExistsError):
+            try:
                 rename_new(partial, path)
+            except FileExistsError:
+                return False
         sync_folder(folder)
+    return True

@@ -77,7 +77,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
     },
     "Configuration": {
         "init": ("profiles", "init", "Create a project file (mreg.yaml)."),
-        "profile": ("profiles", "PROFILE_COMMANDS", "List, show, add, check and select profiles."),
+        "profile": ("profiles", "PROFILE_COMMANDS", "List, show, add, remove, check and select profiles."),
         "trust": ("trust", "trust", "Trust the project file of a folder."),
         "completion": ("completion", "completion", "Print the completion script for a shell."),
         "help": ("help", "show_help", "Show the help of a command or a topic."),
@@ -121,7 +121,7 @@ GROUPS = {
     Examples:
       mreg catalog copy --from-profile local --to-profile team
     """,
-    "profile": """List, show, add, check and select profiles.
+    "profile": """List, show, add, remove, check and select profiles.
 
     A profile has the catalog, the artifact store and other settings of a registry. Profiles are in your profile file.
 

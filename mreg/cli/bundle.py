@@ -73,17 +73,22 @@ def import_bundle(
             autocompletion=complete_model,
         ),
     ] = None,
+    aliases: Annotated[
+        bool, typer.Option("--aliases", help="Set the aliases of the bundle, too, if the policy permits it.")
+    ] = False,
 ) -> None:
     """Import the versions of a bundle.
 
     The bundle is verified first. Then all of its versions are added, or none. They enter no stage. A version keeps its
-    number if all numbers of the model are lower, and gets the next number otherwise.
+    number if all numbers of the model are lower, and gets the next number otherwise. Aliases are left out and named,
+    unless --aliases is given; an alias that names another version here is refused then.
 
     Examples:
       mreg import churn.mreg
+      mreg import churn.mreg --aliases
       mreg import churn-3.mreg --name vendor/churn
     """
     run = invocation_of(ctx)
     with run.output.progress("import") as progress:
-        imported = run.registry.import_bundle(path, name, progress=progress)
+        imported = run.registry.import_bundle(path, name, aliases=aliases, progress=progress)
     run.output.result(imported)

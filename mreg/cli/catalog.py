@@ -95,24 +95,33 @@ def copy_catalog(
             "--to-profile", metavar="NAME", help="Profile of the new, empty catalog.", autocompletion=complete_profile
         ),
     ],
+    with_artifacts: Annotated[
+        bool, typer.Option("--with-artifacts", help="Copy the artifacts to the store of the new profile, too.")
+    ] = False,
 ) -> None:
     """Copy a catalog to a file, a bucket or PostgreSQL.
 
-    Every row is compared after the copy. The artifacts stay in their store. Use only one of the two catalogs
-    afterwards: mreg gc of one catalog would remove the artifacts that only the other one needs.
+    Every row is compared after the copy. The artifacts stay in their store, or are copied first, each verified by its
+    SHA-256. An interrupted copy registers nothing; repeat the command to copy what is missing. Use only one of two
+    catalogs of one store afterwards: mreg gc of one would remove the artifacts that only the other one needs.
 
     Examples:
       mreg catalog copy --from-profile local --to-profile team
+      mreg catalog copy --from-profile local --to-profile team --with-artifacts
     """
-    from mreg.registry.open import open_registry
+    from mreg.profile.load import load_profile
+    from mreg.registry.open import wire_registry
 
     run = invocation_of(ctx)
-    trust_project, notice = run.trust_project, run.notice
+    from_profile = run.load_profile(source)
+    to_profile = load_profile(profile=target, config=run.config, trust_project=run.trust_project)  # the same notices
     with (
-        open_registry(source, config=run.config, trust_project=trust_project, notice=notice) as registry,
-        open_registry(target, config=run.config, trust_project=trust_project) as other,  # the notices are the same
+        wire_registry(from_profile, notice=run.notice) as registry,
+        wire_registry(to_profile, notice=run.notice) as other,
     ):
-        run.output.result(registry.copy_catalog(other))
+        with run.output.progress("copy") as progress:
+            copied = registry.copy_catalog(other, with_artifacts=with_artifacts, progress=progress)
+        run.output.result(copied)
         run.output.note(f"use --profile {target} from now on, or make it the default: mreg profile use {target}")
 
 

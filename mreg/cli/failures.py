@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mreg import errors, streams
+from mreg.cli.output import Cancelled
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
 from mreg.domain.text import printable, quoted
 
@@ -59,7 +61,8 @@ def report(error: BaseException, invocation: Invocation) -> int:
         streams.try_to_say("".join(traceback.format_exception(error)), end="")
     if isinstance(error, errors.MregError):
         message = error.message + invocation.source_of_model(error)
-        _say(message, error.hint, error.code, invocation, error.details)
+        hint = "\n".join(filter(None, (error.hint, _variable_of(error, invocation))))
+        _say(message, hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     if isinstance(error, TYPER_ERRORS.NoArgsIsHelpError):
         streams.try_to_say(str(error))
@@ -69,6 +72,20 @@ def report(error: BaseException, invocation: Invocation) -> int:
         _say(message, hint, "usage", invocation)
         return 2
     return _unknown(error, invocation)
+
+
+def _variable_of(error: errors.MregError, invocation: Invocation) -> str:
+    """Return which variable names the place that an error is about; empty if no variable does."""
+    profile = invocation.opened_profile
+    if profile is None or not isinstance(error, (errors.Unavailable, errors.Corrupt)):
+        return ""
+    origins = profile.origins
+    for key, other in (("artifacts", "catalog"), ("catalog", "artifacts")):
+        place = str(getattr(profile, key)).partition("?")[0]
+        origin = origins.get(other if origins.get(key, "").startswith("next to") else key, "")
+        if origin.startswith("MREG_") and re.search(rf"{re.escape(place)}(?![\w.-])", error.message):
+            return f"the {key if origins.get(key) == origin else f'place of the {key}'} is set by {origin}"
+    return ""
 
 
 def _unknown(error: BaseException, invocation: Invocation) -> int:
@@ -120,7 +137,9 @@ def _say(message: str, hint: str, code: str, invocation: Invocation, details: di
         streams.try_to_say_json(json.dumps(document, default=str))
         return
     # If standard error is closed or full, the exit code still reports the error.
-    streams.try_to_say(f"error: {message}" + "".join(f"\n  {line}" for line in hint.splitlines()))
+    start = "" if code == Cancelled.code else "error: "
+    # A hint can be a command to paste, so it is not wrapped.
+    streams.try_to_say(streams.wrapped(f"{start}{message}") + "".join(f"\n  {line}" for line in hint.splitlines()))
 
 
 def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:
@@ -138,6 +157,8 @@ def _unknown_option(error: Any, option: str, typed: Sequence[str]) -> tuple[str,
     context = getattr(error, "ctx", None)
     known = [name for param in context.command.params for name in param.opts] if context is not None else []
     command = context.command_path if context is not None else "mreg"
+    if command == "mreg edit" and option == "--metric":
+        return "there is no option '--metric'", "metrics are added by mreg evaluate REF --metric NAME=NUMBER"
     near = option_meant(option, known)
     if "--metric" in known and option.startswith("--"):
         value = _value_after(option, typed)

@@ -108,6 +108,11 @@ class Invocation:
         return f", the default model of {self.registry.profile.origins.get('model', '')}"
 
     @property
+    def opened_profile(self) -> Profile | None:
+        """The profile of the registry, if it was opened."""
+        return self._registry.profile if self._registry is not None else None
+
+    @property
     def events(self) -> Sequence[Event]:
         """The events that the changes of this command recorded, in order."""
         return (self._hook_log and self._hook_log.events) or ()
@@ -144,7 +149,7 @@ class Invocation:
             outcome = "the change was made before"
             if log.rollbacks:
                 version = log.rollbacks[-1].version
-                outcome = f"the change was rolled back: {version.reference} is in {version.stage.value}"
+                outcome = f"the change was rolled back: {version.reference} is {version.stage.location}"
             raise DeploymentFailed(
                 f"the hook {failed[0].hook} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
                 hint=f"{outcome}; what the hook said: mreg deployments {event.model or 'NAME'}",

@@ -19,6 +19,12 @@ Progress = Callable[[int, int], None]
 R = TypeVar("R")
 
 
+class Cancelled(BadInput):
+    """The user did not confirm; reported without ``error:``."""
+
+    code = "cancelled"
+
+
 class Output:
     """Prints the result to standard output, and everything else to standard error.
 
@@ -89,13 +95,14 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Write a warning to standard error, with ``--quiet``, too."""
-        streams.say(printable(text))
+        streams.say(streams.wrapped(printable(text)))
 
     def confirm(self, question: str, *, yes: bool, flag: str = "--yes") -> None:
         """Ask the user to confirm, unless ``yes`` is set.
 
         Raises:
-            BadInput: Standard input or standard error is not a terminal, or the answer is not yes.
+            BadInput: Standard input or standard error is not a terminal.
+            Cancelled: The answer is not yes.
         """
         if yes:
             return
@@ -103,7 +110,7 @@ class Output:
             raise BadInput(f"confirmation required: {question}", hint=f"not a terminal: add {flag} to confirm")
         streams.say(f"{printable(question)} [y/N] ", end="")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise BadInput("not confirmed; nothing was changed", hint=f"answer y, or add {flag}")
+            raise Cancelled("cancelled: nothing changed")
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Progress]:

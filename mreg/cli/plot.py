@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mreg.results.models import ModelVersions
 
 
+ASCII = str.maketrans({"─": "-", "│": "|", **dict.fromkeys("┌┐└┘├┤┬┴┼", "+")})
+"""The frame of a plot for terminals whose encoding has no lines."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
     """The values of a metric, oldest version first; versions without the metric are left out."""
@@ -70,14 +74,14 @@ def draw(points: Trend) -> None:
     plotext.clear_figure()
     width = os.environ.get("COLUMNS", "")
     plotext.plot_size(min(max(int(width), 20), 200) if width.isdecimal() and len(width) < 6 else 80, 20)
-    plotext.plot(list(points.versions), list(points.values), marker="braille")
+    marker = "braille" if streams.can_show("stdout", "\u2801") else "*"
+    plotext.plot(list(points.versions), list(points.values), marker=marker)
     plotext.title(printable(f"{points.metric} of {points.model}"))
     plotext.xlabel("version")
     plotext.xticks(list(points.versions)[:: max(1, len(points.versions) // 12)])
     coloured = streams.is_terminal("stdout") and not os.environ.get("NO_COLOR")
     text = plotext.build() if coloured else plotext.uncolorize(plotext.build())
-    encoding = streams.output().encoding or "utf-8"
-    streams.screen().write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    streams.screen().write((text if streams.can_show("stdout", text) else text.translate(ASCII)) + "\n")
 
 
 def write(points: Trend, file: str) -> None:
@@ -130,4 +134,6 @@ def _page(points: Trend, svg: bytes) -> bytes:
 
 
 def _missing(package: str) -> Unavailable:
-    return Unavailable(f"drawing needs the package {package}", hint="pip install 'mreg[plot]'")
+    from mreg.installation import extra_command
+
+    return Unavailable(f"drawing needs the package {package}", hint=extra_command("plot"))

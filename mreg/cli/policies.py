@@ -109,7 +109,8 @@ def remove_policy(ctx: typer.Context, model: Model = None, yes: Yes = False) -> 
     run = invocation_of(ctx)
     name = model_name(model) if model is not None else None
     seen = None if yes else run.registry.policy(name)
-    run.output.confirm(f"take the policy of {model or 'all models'} away?", yes=yes)
+    what = f"policy of {model}" if model is not None else "default policy"
+    run.output.confirm(f"remove the {what}?", yes=yes)
     run.output.result(run.registry.apply_policy(None, name, seen=seen))
 
 

@@ -9,6 +9,7 @@ import typer
 
 from mreg.cli.completion import complete_profile, one_of
 from mreg.cli.invocation import Invocation, invocation_of
+from mreg.cli.options import Yes
 from mreg.errors import Unavailable
 
 PROFILE_COMMANDS = {
@@ -16,6 +17,7 @@ PROFILE_COMMANDS = {
     "show": ("profiles", "show_profile", "Show the values of a profile with their origins."),
     "use": ("profiles", "use_profile", "Make a profile the default."),
     "add": ("profiles", "add_profile", "Add a profile to your profile file."),
+    "remove": ("profiles", "remove_profile", "Remove a profile from your profile file."),
     "check": ("profiles", "check_profile", "Check what the catalog and the artifact store support."),
 }
 """The module, the name and the first line of help of each subcommand of ``mreg profile``."""
@@ -185,15 +187,51 @@ def add_profile(
         from mreg.registry.open import wire_registry
 
         profile = load_profile(profile=name, config=partial, alone=True)
-        if profile.catalog.startswith("s3://"):
-            with wire_registry(profile, notice=run.notice) as registry:
+        with wire_registry(profile, notice=run.notice) as registry:
+            registry.check_places()
+            if profile.catalog.startswith("s3://"):
                 reasons.append(registry.refuse_unfit())
 
     file = add(name, values, config=run.config, check=check)
     for reason in filter(None, reasons):
-        run.output.warn(f"the bucket was not tried for the catalog: {reason}")
+        run.output.warn(f"the profile was added, but its bucket could not be tried: {reason}")
+        run.output.warn(f"once the bucket can be reached, try it: mreg profile check {name}")
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
     run.output.result(run.load_profile(name, alone=True))
+
+
+def remove_profile(ctx: typer.Context, name: ProfileName, yes: Yes = False) -> None:
+    """Remove a profile from your profile file.
+
+    The registry of the profile is not changed: its catalog and its artifacts stay. The command asks for confirmation.
+
+    Examples:
+      mreg profile remove team
+      mreg profile remove team --yes
+    """
+    from mreg.profile.edit import check_removable, remove_profile
+    from mreg.profile.load import BUILT_IN, list_profiles
+
+    run = invocation_of(ctx)
+    check_removable(name, config=run.config)
+    run.output.confirm(f"remove the profile {name} from your profile file?", yes=yes)
+    removed = remove_profile(name, config=run.config)
+    run.output.note(f"removed {name} from {removed.file}; its catalog and its artifacts were not deleted")
+    if removed.was_default:
+        run.output.warn(f"{name} was the default; now it is {BUILT_IN}; to choose another: mreg profile use NAME")
+    _warn_of_uses(run, name)
+    run.output.result(list_profiles(profile=BUILT_IN, config=run.config, trust_project=run.trust_project))
+
+
+def _warn_of_uses(run: Invocation, name: str) -> None:
+    """Warn of a variable or a project file that still names a removed profile."""
+    from mreg.profile.load import project_here
+
+    if os.environ.get("MREG_PROFILE") == name:
+        run.output.warn(f"MREG_PROFILE still names {name}: unset MREG_PROFILE")
+    project, values = project_here(os.environ, trusting=run.trust_project)
+    if project is not None and values.get("profile", ("",))[0] == name:
+        run.output.warn(f"{values['profile'][1]} still names {name}")
 
 
 def check_profile(

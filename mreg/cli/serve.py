@@ -101,8 +101,10 @@ def serve(
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("mreg"):
             raise
+        from mreg.installation import extra_command
+
         raise Unavailable(
-            f"serving needs packages that are not here: {error}", hint="pip install 'mreg[server]'"
+            f"serving needs packages that are not installed: {error}", hint=extra_command("server")
         ) from error
     file = TokenFile(token_file, run.output.warn) if token_file is not None else None
     text = os.environ.get("MREG_SERVER_TOKENS") if file is None else None
@@ -122,6 +124,7 @@ def serve(
         connections=connections,
         connections_per_address=connections_per_address,
     )
+    run.registry.check_places()
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
         serve_registry(run.registry, settings, lambda url: _announce(run, url))

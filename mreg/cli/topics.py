@@ -108,9 +108,11 @@ _EXPRESSIONS = Page(
 
 SETTINGS = (
     ("MREG_PROFILE", "Profile (default: the one of mreg.yaml, or the default of the profile file, or local)."),
-    ("MREG_CONFIG", "Profile file (default: config.yaml in the user's configuration folder, on Linux ~/.config/mreg)."),
-    ("MREG_CATALOG", "Catalog: a file, s3://BUCKET/PREFIX/catalog.db or postgresql://USER@HOST/DATABASE (default: "
-     "catalog.db in the user's data folder, on Linux ~/.local/share/mreg; or in the place of MREG_ARTIFACTS)."),
+    ("MREG_CONFIG", "Profile file (default: config.yaml in the user's configuration folder, on Linux ~/.config/mreg). "
+     "/dev/null means none."),
+    ("MREG_CATALOG", "Catalog: a file, s3://BUCKET/PREFIX/catalog.db or postgresql://USER@HOST/DATABASE, which can "
+     "have a password here (default: catalog.db in the user's data folder, on Linux ~/.local/share/mreg; or in the "
+     "place of MREG_ARTIFACTS)."),
     ("MREG_ARTIFACTS", "Artifact store: a folder or s3://BUCKET/PREFIX (default: next to the catalog)."),
     ("MREG_ENDPOINT_URL", "Address of an S3 store other than AWS (default: AWS)."),
     ("MREG_REGION", "Region of the bucket (default: the AWS configuration)."),
@@ -119,7 +121,7 @@ SETTINGS = (
      "else auto)."),
     ("MREG_CACHE", "Pull cache for a bucket: a size such as 20GB, or a folder (default: no cache)."),
     ("MREG_MODEL", "Model of a push without --name (default: inferred from the path)."),
-    ("MREG_USER", "User in the audit trail (default: the user of the CI job, of git, or of the login)."),
+    ("MREG_USER", "User in the audit trail (default: the user of the CI job, of git, or of the login, or uid:NUMBER)."),
     ("MREG_TRUST_PROJECT", "1, true or yes: every mreg.yaml may name its store, without mreg trust (default: no)."),
     ("MREG_SERVER_TOKENS", "Tokens for mreg serve without --token-file: lines of a token file, separated by "
      "newlines or ';' (default: no tokens)."),

@@ -4,6 +4,9 @@ Format ``mreg.manifest.v1``: UTF-8 JSON without spaces, keys sorted, files sorte
 
     {"files":[{"executable":false,"path":"config.json","sha256":"…","size":12}],"format":"mreg.manifest.v1"}
 
+A folder with empty folders has the format ``mreg.manifest.v2``: each empty folder is an entry of 0 bytes whose path
+ends in ``/``. Releases that do not know it refuse the path and name it.
+
 Equal folders have equal manifests, so folders are deduplicated like files.
 """
 
@@ -23,11 +26,15 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt
 
 FORMAT = "mreg.manifest.v1"
+FORMAT_WITH_FOLDERS = "mreg.manifest.v2"
 BYTES_LIMIT = 256 << 20
 """Maximum bytes of a manifest, which is read into memory: a million files with paths of 120 bytes on average."""
 
 ENTRY_BYTES = 144
-"""Upper bound of the bytes that a file adds to a manifest, without its path."""
+"""Upper bound of the bytes that a file or empty folder adds to a manifest, without its path."""
+
+NOTHING = Digest.sha256("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+"""Digest of 0 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +91,30 @@ def check_together(paths: Iterable[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The files of a folder, sorted; ``Manifest.parse(manifest.canonical()) == manifest``.
+    """The files and empty folders of a folder, sorted; ``Manifest.parse(manifest.canonical()) == manifest``.
+
+    Attributes:
+        entries: The files.
+        folders: Relative paths of the folders that are empty; all others follow from the files.
 
     No two paths are equal or differ only in case or Unicode form, and no path is the folder of another (``x`` and
     ``x/y``): on some platforms such a folder cannot be written, or one file overwrites another.
 
     Raises:
-        BadInput: Two paths exclude each other, there are more than `FILES_LIMIT` files, or their total size exceeds
-            `SIZE_LIMIT`.
+        BadInput: Two paths exclude each other, there are more than `FILES_LIMIT` files and folders, or their total
+            size exceeds `SIZE_LIMIT`.
     """
 
     entries: tuple[ManifestEntry, ...]
+    folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.entries) > FILES_LIMIT:
-            raise BadInput(f"the folder has {len(self.entries)} files; the limit is {FILES_LIMIT}")
+        if len(self.entries) + len(self.folders) > FILES_LIMIT:
+            what = "files and folders" if self.folders else "files"
+            raise BadInput(f"the folder has {len(self.entries) + len(self.folders)} {what}; the limit is {FILES_LIMIT}")
         object.__setattr__(self, "entries", tuple(sorted(self.entries, key=lambda entry: entry.path.encode())))
-        check_together(entry.path for entry in self.entries)
+        object.__setattr__(self, "folders", tuple(sorted(map(check_path, self.folders), key=str.encode)))
+        check_together((*(entry.path for entry in self.entries), *self.folders))
         if self.size > SIZE_LIMIT:
             raise BadInput(f"the files are too large: the limit is {SIZE_LIMIT} bytes in total")
 
@@ -116,6 +130,13 @@ class Manifest:
             for entry in self.entries
         ]
         document = {"files": files, "format": FORMAT}
+        if self.folders:
+            files += [
+                {"executable": False, "path": f"{folder}/", "sha256": NOTHING.value, "size": 0}
+                for folder in self.folders
+            ]
+            files.sort(key=lambda entry: str(entry["path"]).encode())
+            document["format"] = FORMAT_WITH_FOLDERS
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @classmethod
@@ -128,7 +149,8 @@ class Manifest:
         if len(data) > BYTES_LIMIT:
             raise Corrupt(f"the manifest has {len(data)} bytes; the limit is {BYTES_LIMIT}")
         try:
-            manifest = cls(tuple(_entries(data)))
+            folders: list[str] = []
+            manifest = cls(tuple(_entries(data, folders)), tuple(folders))
         except BadInput as error:
             raise Corrupt(f"invalid manifest: {error.message}") from error
         except ValueError as error:
@@ -139,15 +161,18 @@ class Manifest:
 
 
 _BEGIN = b'{"files":['
-_END = f'],"format":"{FORMAT}"}}'.encode()
+_ENDS = tuple(f'],"format":"{name}"}}'.encode() for name in (FORMAT, FORMAT_WITH_FOLDERS))
 _ENTRY = re.compile(
     rb'\{"executable":(true|false),"path":("(?:[^"\\\x00-\x1f]|\\"){1,%d}"),"sha256":"([0-9a-f]{64})",'
     rb'"size":(0|[1-9][0-9]{0,18})\}' % PATH_LIMIT
 )
 
 
-def _entries(data: bytes) -> Iterator[ManifestEntry]:
+def _entries(data: bytes, folders: list[str]) -> Iterator[ManifestEntry]:
     """Yield the entries of a manifest without a JSON parser, which would need up to twenty times the size in memory.
+
+    Args:
+        folders: Gets the paths of the empty folders.
 
     Raises:
         ValueError: The bytes have another form.
@@ -162,12 +187,15 @@ def _entries(data: bytes) -> Iterator[ManifestEntry]:
         if count > FILES_LIMIT:
             raise BadInput(f"the folder has more than {FILES_LIMIT} files")
         executable, path, digest, size = match.groups()
-        yield ManifestEntry(json.loads(path), int(size), Digest.sha256(digest.decode()), executable == b"true")
+        if path.endswith(b'/"'):
+            folders.append(json.loads(path)[:-1])
+        else:
+            yield ManifestEntry(json.loads(path), int(size), Digest.sha256(digest.decode()), executable == b"true")
         place = match.end() + 1
         if data[place - 1 : place] != b",":
             place -= 1
             break
-    if len(data) != place + len(_END) or not data.endswith(_END):
+    if data[place:] not in _ENDS:
         raise ValueError(data[place : place + 80])
 
 

@@ -31,6 +31,11 @@ class ModelStage(Enum):
     PRODUCTION = "Production"
     ARCHIVED = "Archived"
 
+    @property
+    def location(self) -> str:
+        """``in Production``, in a sentence about a version; ``in no stage`` for None."""
+        return "in no stage" if self is ModelStage.NONE else f"in {self.value}"
+
     @classmethod
     def parse(cls, text: str) -> ModelStage:
         """Return the stage with a name, in any case.

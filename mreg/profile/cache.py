@@ -29,6 +29,7 @@ def cache_place(value: str) -> tuple[Path, int]:
 
     Raises:
         BadProfile: The value is neither a size nor a folder.
+        Unavailable: The value is a size, and no home folder is found.
     """
     size = byte_size(value)
     if size is not None:
@@ -39,8 +40,11 @@ def cache_place(value: str) -> tuple[Path, int]:
 
 
 def catalogs_folder() -> str:
-    """Return the folder for local copies of catalogs in buckets."""
-    return os.path.join(user_folder("cache", os.environ), "catalogs")
+    """Return the folder for local copies of catalogs in buckets, empty if no home folder is found."""
+    try:
+        return os.path.join(user_folder("cache", os.environ), "catalogs")
+    except Unavailable:
+        return ""
 
 
 def stores_folder() -> str:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.durability import sync, sync_folder
-from mreg.errors import AlreadyExists, BadProfile, NotFound, Unavailable
+from mreg.errors import AlreadyExists, BadInput, BadProfile, MregError, NotFound, Unavailable
 from mreg.files import CREATE, lock, open_file, opened_folder, replace, unlink
 from mreg.folders import Folder, linked, make_folders
-from mreg.profile.load import BUILT_IN, config_file, read_profiles, user_folder
+from mreg.profile.load import BUILT_IN, editable_file, read_profiles, user_folder
 from mreg.profile.place import location
-from mreg.profile.reading import NAME
+from mreg.profile.reading import NAME, Values
 from mreg.results.profiles import KEYS, PROJECT_FILE
+
+if TYPE_CHECKING:
+    from mreg.domain.hook import Hook
 
 
 def add_profile(
@@ -42,8 +48,8 @@ def add_profile(
             near = nearest(key, KEYS, 1)
             raise BadProfile(f"unknown key {quoted(key)}", hint=f"did you mean {near[0]}?" if near else "")
         if "${" not in value:
-            location(key, value, None)
-    file = config_file(config, os.environ)
+            location(key, value, None, is_written=lambda start, end: start < end)
+    file = editable_file(config, os.environ)
 
     def change(text: str) -> str:
         profiles, _, _ = read_profiles(file, required=False)
@@ -73,6 +79,105 @@ def add_profile(
     return file
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedProfile:
+    """A profile that was removed.
+
+    Attributes:
+        file: The profile file.
+        was_default: Whether the file named the profile as the default.
+    """
+
+    file: str
+    was_default: bool
+
+
+def check_removable(name: str, *, config: str | os.PathLike[str] | None = None) -> None:
+    """Check that a profile is in the profile file.
+
+    Raises:
+        NotFound: The profile file has no such profile.
+        BadInput: The profile is the built-in one.
+    """
+    profiles, _, _ = read_profiles(editable_file(config, os.environ), required=False)
+    if name in profiles:
+        return
+    if name == BUILT_IN:
+        raise BadInput(f"cannot remove the profile {BUILT_IN}: it is built in", hint="mreg profile list")
+    near = nearest(name, profiles, 1)
+    hint = f"did you mean {near[0]}?" if near else "mreg profile list"
+    raise NotFound(f"profile {quoted(name)} not found", hint=hint, kind="profile", name=name)
+
+
+def remove_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> RemovedProfile:
+    """Remove a profile from the profile file, and the default if it names the profile; keeps all other lines.
+
+    Nothing of the registry is deleted.
+
+    Raises:
+        NotFound: The profile file has no such profile.
+        BadProfile: The profile is not written as an indented block, or is used by another entry of the file.
+        Unavailable: The file cannot be written.
+    """
+    file = editable_file(config, os.environ)
+    left: dict[str, object] = {}
+    was_default = False
+
+    def change(text: str) -> str:
+        nonlocal was_default
+        check_removable(name, config=file)
+        profiles, default, hooks = read_profiles(file, required=False)
+        was_default = default is not None and default[0] == name
+        left.update(_texts(profiles, hooks))
+        del left[name]
+        lines = text.splitlines()
+        if was_default:
+            lines = [line for line in lines if not line.startswith("default:")]
+        return "\n".join(_without_block(lines, name)) + "\n"
+
+    def check(partial: str) -> None:
+        hint = f"edit {file}"
+        try:
+            profiles, default, hooks = read_profiles(partial, required=True)
+        except MregError as error:
+            raise BadProfile(
+                f"cannot remove {name} from {file}: other entries of the file use it", hint=hint
+            ) from error
+        if _texts(profiles, hooks) != left or (was_default and default is not None):
+            raise BadProfile(
+                f"cannot remove {name} from {file}: its profiles are not written as an indented block", hint=hint
+            )
+
+    rewrite(file, change, check=check)
+    return RemovedProfile(file=file, was_default=was_default)
+
+
+def _texts(profiles: Mapping[str, Values], hooks: Mapping[str, tuple[Hook, ...]]) -> dict[str, object]:
+    """Return what profiles say, without the lines, which a change moves."""
+    return {
+        name: ([hook.name for hook in hooks.get(name, ())], {key: text for key, (text, _) in values.items()})
+        for name, values in profiles.items()
+    }
+
+
+def _without_block(lines: list[str], name: str) -> list[str]:
+    """Return the lines without those of a profile; comments after it belong to the next one, and stay."""
+    head = next((place for place, line in enumerate(lines) if line.split("#")[0].rstrip() == "profiles:"), len(lines))
+    indent = _indent(lines[head + 1 :])
+    key = re.compile(rf"{indent}(?:{re.escape(name)}|'{re.escape(name)}'|\"{re.escape(name)}\")\s*:(?:\s|$)")
+    first = next((place for place in range(head + 1, len(lines)) if key.match(lines[place])), len(lines))
+    end = last = first + 1
+    while end < len(lines):
+        line = lines[end]
+        is_inner = line.startswith(f"{indent} ")
+        if line.strip() and not is_inner:
+            break
+        end += 1
+        if is_inner and line.strip():
+            last = end
+    return lines[:first] + lines[last:]
+
+
 def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> str:
     """Make a profile the default; return the path of the profile file.
 
@@ -80,7 +185,7 @@ def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> s
         NotFound: The profile does not exist.
         Unavailable: The file cannot be written.
     """
-    file = config_file(config, os.environ)
+    file = editable_file(config, os.environ)
 
     def change(text: str) -> str:
         profiles, _, _ = read_profiles(file, required=False)
@@ -188,6 +293,8 @@ def rewrite(
     try:
         make_folders(os.path.dirname(target), _private(file))
         with _locked(os.path.dirname(target)):
+            if os.path.lexists(target) and not os.path.isfile(target):
+                raise BadProfile(f"cannot write the {what} {quoted(file, 200)}: it is not a regular file")
             text = ""
             with contextlib.suppress(FileNotFoundError), open(target, encoding="utf-8") as stream:
                 text = stream.read()

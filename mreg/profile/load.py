@@ -12,9 +12,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from mreg.domain.password import Password
 from mreg.domain.text import Caution, nearest, quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
-from mreg.profile.place import location, pair_locations
+from mreg.profile.place import PASSWORD, pair_locations, place
 from mreg.profile.project import ProjectFile, find_project, project_values
 from mreg.profile.reading import NAME, Values, document, mapping, origin_of, text_of, unknown_key
 from mreg.results.profiles import KEYS, Profile
@@ -62,16 +63,15 @@ def load_profile(
     tell = notice or (lambda _text: None)
     project, project_layer = (None, {}) if alone else project_here(variables, trusting=trusting, notice=tell)
     file = config_file(config, variables)
-    profiles, default, hooks = read_profiles(file, required=_is_named(config, variables))
+    profiles, default, hooks = _read_named(file, config, variables)
     name, origin = _chosen_name(profile, variables, project_layer, default)
     if name not in profiles and name != BUILT_IN:
         known = sorted({*profiles, BUILT_IN})
         near = nearest(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
         raise NotFound(f"profile {quoted(name)} not found ({origin})", hint=hint, kind="profile", name=name)
-    given = {"catalog": catalog, "artifacts": artifacts, "user": user}
     layers: list[Values] = [
-        {key: (location(key, value, None), "flag") for key, value in given.items() if value},
+        _arguments({"catalog": catalog, "artifacts": artifacts, "user": user}),
         {} if alone else _variables(variables),
         project_layer,
         _filled(profiles.get(name, {}), variables, file),
@@ -82,10 +82,13 @@ def load_profile(
     if not from_project:
         layers[2] = {key: value for key, value in project_layer.items() if key not in STORE}
     values: Values = {"name": (name, origin)}
+    password = ""
     for key in KEYS:
-        found = next((layer[key] for layer in layers if key in layer), None)
+        found = next((layer for layer in layers if key in layer), {})
         if found:
-            values[key] = found
+            values[key] = found[key]
+        if key == "catalog" and PASSWORD in found:
+            password = found[PASSWORD][0]
     pair_locations(values)
     if "catalog" not in values:
         folder = user_folder("data", variables)
@@ -115,6 +118,7 @@ def load_profile(
         active = ()
     return Profile(
         **{key: value for key, (value, _) in values.items()},
+        password=Password(password),
         hooks=active,
         adopts=adopts,
         origins={key: origin for key, (_, origin) in values.items()},
@@ -195,15 +199,59 @@ def is_trusting(variables: Mapping[str, str]) -> bool:
     return variables.get("MREG_TRUST_PROJECT", "").lower() in ("1", "true", "yes")
 
 
-def _is_named(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> bool:
-    return bool(config or variables.get("MREG_CONFIG"))
+def _origin_of_file(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> str:
+    """Return what names the profile file; empty for the user's."""
+    return "--config" if config else "MREG_CONFIG" if variables.get("MREG_CONFIG") else ""
+
+
+def _read_named(
+    file: str, config: str | os.PathLike[str] | None, variables: Mapping[str, str]
+) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
+    """Read the profile file like `read_profiles`; a file that an option or a variable names must exist."""
+    origin = _origin_of_file(config, variables)
+    try:
+        return read_profiles(file, required=bool(origin))
+    except NotFound as error:
+        error.hint = f"{origin} names it; add a profile to create it: mreg profile add --help"
+        raise
 
 
 def config_file(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> str:
-    """Return the path of the profile file, which need not exist: the given one, MREG_CONFIG, or the user's."""
-    if config or variables.get("MREG_CONFIG"):
-        return os.path.abspath(os.path.expanduser(os.fspath(config or variables["MREG_CONFIG"])))
-    return os.path.join(user_folder("config", variables), "config.yaml")
+    """Return the path of the profile file, which need not exist: the given one, MREG_CONFIG, or the user's.
+
+    The path is empty if there is no profile file: the null device is named, or there is no home folder.
+    """
+    named = os.fspath(config or variables.get("MREG_CONFIG", ""))
+    if named:
+        return "" if _is_null_device(named) else os.path.abspath(os.path.expanduser(named))
+    try:
+        return os.path.join(user_folder("config", variables), "config.yaml")
+    except Unavailable:
+        return ""
+
+
+def _is_null_device(path: str) -> bool:
+    if os.name == "nt":
+        return path.lower() == os.devnull
+    return os.path.realpath(path) == os.devnull
+
+
+def editable_file(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> str:
+    """Return the path of the profile file for a change.
+
+    Raises:
+        BadProfile: There is no profile file: the null device is named.
+        Unavailable: The home folder cannot be determined.
+    """
+    file = config_file(config, variables)
+    if file:
+        return file
+    origin = _origin_of_file(config, variables)
+    if origin:
+        raise BadProfile(
+            f"there is no profile file to change: {origin} is {os.devnull}", hint=f"name a file with {origin}"
+        )
+    raise _no_home()
 
 
 def user_folder(kind: str, variables: Mapping[str, str]) -> str:
@@ -240,11 +288,15 @@ def read_profiles(
 ) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
     """Read the profiles (without filling in variables), the default with its origin, and the hooks of each profile.
 
+    Args:
+        file: Path of the file, empty for none.
+        required: Whether the file must exist.
+
     Raises:
         BadProfile: The file is damaged, or has an unknown key or invalid value.
         NotFound: The file is required and does not exist.
     """
-    if not required and not os.path.lexists(file):
+    if not file or (not required and not os.path.lexists(file)):
         return {}, None, {}
     root = document(file)
     profiles: dict[str, Values] = {}
@@ -291,22 +343,36 @@ def _hooks(node: Node, file: str) -> tuple[Hook, ...]:
         raise BadProfile(f"{origin_of(file, node)}: {error.message}", hint=error.hint) from error
 
 
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
 def _filled(values: Values, variables: Mapping[str, str], file: str) -> Values:
     """Return the values with each ``${VAR}`` replaced, and paths made absolute from the folder of the file."""
     folder = os.path.dirname(file)
     found: Values = {}
     for key, (text, origin) in values.items():
-
-        def value_of(match: re.Match[str], origin: str = origin) -> str:
-            if match[1] not in variables:
+        pieces = VARIABLE.split(text)  # texts of the file, and between them the names of variables
+        for name in pieces[1::2]:
+            if name not in variables:
                 raise BadProfile(
-                    f"{origin}: the environment variable {match[1]} is not set",
-                    hint=f"export {match[1]}, or write the value itself",
+                    f"{origin}: the environment variable {name} is not set",
+                    hint=f"export {name}, or write the value itself",
                 )
-            return variables[match[1]]
+        filled = [variables[piece] if number % 2 else piece for number, piece in enumerate(pieces)]
+        written = "".join(" " if number % 2 else "x" for number, piece in enumerate(filled) for _ in piece)
 
-        filled = re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value_of, text)
-        found[key] = (location(key, filled, folder, origin), origin)
+        def is_written(start: int, end: int, written: str = written) -> bool:
+            return "x" in written[start:end]
+
+        place(found, key, "".join(filled), folder, origin, is_written=is_written)
+    return found
+
+
+def _arguments(given: Mapping[str, str | None]) -> Values:
+    found: Values = {}
+    for key, value in given.items():
+        if value:
+            place(found, key, value, None, "flag")
     return found
 
 
@@ -315,7 +381,7 @@ def _variables(variables: Mapping[str, str]) -> Values:
     for key in KEYS:
         name = f"MREG_{key.upper()}"
         if variables.get(name):
-            found[key] = (location(key, variables[name], None, name), name)
+            place(found, key, variables[name], None, name)
     return found
 
 
@@ -340,7 +406,7 @@ def list_profiles(
     from mreg.results.configuration import ProfileEntry
 
     file = config_file(config, os.environ)
-    profiles, default, _ = read_profiles(file, required=_is_named(config, os.environ))
+    profiles, default, _ = _read_named(file, config, os.environ)
     trusting = trust_project or is_trusting(os.environ)
     _, values = project_here(os.environ, trusting=trusting, notice=notice or (lambda _text: None))
     active, _ = _chosen_name(profile, os.environ, values, default)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, BadProfile
 from mreg.profile.reading import Values
+from mreg.profile.server_url import FORM, is_database, refuse_connection_string, split_password
 
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
@@ -15,13 +17,64 @@ SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
 
 SCHEMES = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}
 
+FORMS = {
+    "catalog": f"write s3://BUCKET/PREFIX/catalog.db, {FORM} or a path",
+    "artifacts": "write s3://BUCKET/PREFIX or a path",
+    "cache": "write a size such as 20GB, or a path",
+    "endpoint_url": "write https://HOST or https://HOST:PORT",
+}
+"""The forms of a location, by key."""
 
-def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
-    """Return a valid value of a key; a path is made absolute.
+FILE_SCHEME = re.compile(r"(?:file|sqlite(?:\+[a-z0-9_]+)?):///?(?P<path>[^/?#][^?#]*|/[^?#]+)?")
+"""A URL of a file. SQLAlchemy writes an absolute path with four slashes, all others with three."""
+
+WINDOWS_PATH = re.compile(r"[A-Za-z]:|\\\\")
+
+SCHEME_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""A scheme without the two slashes, which could be the name of a file."""
+
+PASSWORD = "password"  # noqa: S105  a key
+"""The key of the password of a catalog in `Values`; no file can have it."""
+
+
+def place(
+    values: Values,
+    key: str,
+    value: str,
+    folder: str | None,
+    origin: str,
+    *,
+    is_written: Callable[[int, int], bool] = lambda _start, _end: False,
+) -> None:
+    """Set a key to its valid value, and `PASSWORD` to the password of the URL of a catalog.
+
+    Args:
+        is_written: Returns whether a range of the value is written in a file, where no password may be.
+
+    Raises:
+        BadProfile: The value is invalid.
+    """
+    values[key] = (location(key, value, folder, origin, is_written=is_written), origin)
+    if key == "catalog" and is_database(value):
+        password = split_password(value).password
+        if password:
+            values[PASSWORD] = (password, origin)
+
+
+def location(
+    key: str,
+    value: str,
+    folder: str | None,
+    origin: str = "",
+    *,
+    is_written: Callable[[int, int], bool] = lambda _start, _end: False,
+) -> str:
+    """Return a valid value of a key; a path is made absolute, and a password is left out.
 
     Args:
         folder: Folder of a relative path; None for the working folder.
         origin: Origin of the value, for messages.
+        is_written: Returns whether a range of the value is written in a file, where no password may be.
 
     Raises:
         BadProfile: The value is invalid.
@@ -35,6 +88,10 @@ def location(key: str, value: str, folder: str | None, origin: str = "") -> str:
         _check_model(value, label)
     if key not in SCHEMES or (key == "cache" and SIZE.match(value)):
         return value
+    if key == "catalog":
+        if is_database(value):
+            return split_password(value, label, is_written).url
+        refuse_connection_string(key, value, label)
     if "://" in value:
         return _checked_url(key, value, label)
     if key == "endpoint_url":
@@ -54,6 +111,13 @@ def _check_model(value: str, label: str) -> None:
 def _absolute_path(key: str, value: str, folder: str | None, label: str) -> str:
     if not value:
         raise BadProfile(f"{label}{key} is empty")
+    if os.name != "nt" and WINDOWS_PATH.match(value):
+        raise BadProfile(f"{label}{key} is a path of Windows", hint=FORMS[key])
+    if SCHEME_LIKE.match(value):
+        # The value is not repeated: what follows a misspelled scheme can have a password.
+        scheme = value.partition(":")[0]
+        either = f"; for a file of this name, write ./{value}" if scheme in ("file", "sqlite") else ""
+        raise BadProfile(f"{label}{key} begins with {scheme}: but is not a URL", hint=FORMS[key] + either)
     path = os.path.expanduser(value)
     if not os.path.isabs(path):
         try:
@@ -66,12 +130,21 @@ def _absolute_path(key: str, value: str, folder: str | None, label: str) -> str:
 def _checked_url(key: str, value: str, label: str) -> str:
     """Return the URL without a trailing slash, if it has no secret, an allowed scheme and exactly one meaning."""
     scheme, _, rest = value.partition("://")
+    if value[0] in "'\"":
+        raise BadProfile(f"{label}{key} begins with a quote", hint="write the URL without quotes")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.:-]*", scheme):
+        raise BadProfile(f"{label}{key} is neither a URL nor a path", hint=FORMS[key])
+    file = FILE_SCHEME.fullmatch(value)
+    if file and key != "endpoint_url":
+        path = file["path"] or ""
+        path = f"/{path}" if scheme == "file" and not path.startswith("/") else path
+        hint = f"write the path: {path}" if file["path"] else FORMS[key]
+        raise BadProfile(f"{label}unsupported URL scheme of {key}: {scheme}://", hint=hint)
     _refuse_secrets(key, scheme, rest, label)
     allowed = SCHEMES[key]
     if scheme not in allowed:
-        places = allowed if key == "endpoint_url" else (*allowed, "a path")
-        meant = "postgresql" in allowed and scheme in ("postgres", "pg", "postgis", "psql")
-        hint = "write postgresql://" if meant else f"use {' or '.join(places)}"
+        near = "postgresql" if scheme.lower() in ("postgres", "pg", "postgis", "psql") else scheme.lower()
+        hint = f"write {near}://" if near in allowed else FORMS[key]
         raise BadProfile(f"{label}unsupported URL scheme of {key}: {scheme}://", hint=hint)
     if scheme == "s3":
         return _checked_bucket(key, value, rest.rstrip("/"), label)
@@ -83,15 +156,10 @@ def _checked_url(key: str, value: str, label: str) -> str:
 def _refuse_secrets(key: str, scheme: str, rest: str, label: str) -> None:
     """Refuse a URL with a password or login; the message never repeats the value, which holds the secret."""
     login = rest.partition("/")[0].rpartition("@")[0]
-    if ":" in login or (login and scheme in SCHEMES[key] and scheme != "postgresql"):
+    if scheme in SCHEMES[key] and login:
         raise BadProfile(
             f"{label}the URL of {key} contains a {'password' if ':' in login else 'user name'}",
-            hint="remove it; passwords belong in PGPASSWORD, ~/.pgpass or the AWS credentials",
-        )
-    if scheme == "postgresql" and _has_password(rest.partition("?")[2]):
-        raise BadProfile(
-            f"{label}the URL of {key} contains a password",
-            hint="remove it; passwords belong in PGPASSWORD, ~/.pgpass or a service file",
+            hint="remove it; passwords belong in the AWS credentials",
         )
 
 
@@ -120,15 +188,6 @@ def _check_address(value: str, label: str) -> None:
         usable = False
     if not usable:
         raise BadProfile(f"{label}invalid address {quoted(value)}", hint="write https://host or https://host:port")
-
-
-def _has_password(query: str) -> bool:
-    """Return whether the parameters of a PostgreSQL URL have a password; ``passfile`` names only a file."""
-    from urllib.parse import parse_qsl
-
-    return any(
-        key.strip().lower() in ("password", "sslpassword") for key, _ in parse_qsl(query, keep_blank_values=True)
-    )
 
 
 def pair_locations(values: Values) -> None:

@@ -17,6 +17,7 @@ from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
 from mreg.files import open_file, user_text
 from mreg.profile.place import location, pair_locations
 from mreg.profile.reading import Values, mapping, origin_of, text_of, unknown_key
+from mreg.profile.server_url import is_database
 from mreg.results.profiles import KEYS, PROJECT_FILE
 
 SIZE_LIMIT = 64 << 10
@@ -158,7 +159,7 @@ def project_values(project: ProjectFile) -> Values:
             )
         if key in ("catalog", "artifacts") and "://" not in text:
             _check_inside(key, text, folder, origin)
-        if key == "catalog" and text.partition("://")[0] == "postgresql":
+        if key == "catalog" and is_database(text):
             # The operator of that server would receive the user's password.
             raise BadProfile(
                 f"{origin}: a project file cannot name a database server",

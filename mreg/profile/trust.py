@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 
 from mreg.domain.text import quoted
-from mreg.errors import BadInput, BadProfile, NotFound
+from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
 from mreg.profile.edit import rewrite
 from mreg.profile.load import user_folder
 from mreg.profile.project import ProjectFile, find_project, project_values, required_project
@@ -27,13 +27,17 @@ def record_file(variables: Mapping[str, str]) -> str:
 
 
 def trusted_folders(variables: Mapping[str, str]) -> tuple[TrustedFolder, ...]:
-    """Return the trusted folders, sorted by path.
+    """Return the trusted folders, sorted by path; none without a home folder.
 
     Raises:
         BadProfile: The record is damaged.
         Unavailable: The record cannot be read.
     """
-    return _read(record_file(variables))
+    try:
+        file = record_file(variables)
+    except Unavailable:
+        return ()
+    return _read(file)
 
 
 def _read(file: str) -> tuple[TrustedFolder, ...]:

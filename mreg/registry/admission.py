@@ -243,7 +243,7 @@ def refusal(version: ModelVersion, assessment: Assessment) -> MregError:
         )
     if assessment.wrong_stage is not None:
         return NotAllowed(
-            f"{reference} is in {version.stage.value}: the policy allows only versions from "
+            f"{reference} is {version.stage.location}: the policy allows only versions from "
             f"{assessment.wrong_stage.value} to enter {target}",
             hint=f"mreg promote {reference} --to {assessment.wrong_stage.value}",
             **details,

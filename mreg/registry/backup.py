@@ -7,23 +7,25 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from mreg.artifacts.access import missing_folder
 from mreg.catalog.catalog import Catalog
 from mreg.catalog.journals import JOURNAL, LOG, check_journals
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.domain.text import printable, quoted
-from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
+from mreg.errors import AlreadyExists, BadInput, Corrupt, MregError, NotFound, Unavailable
 from mreg.registry.audit import verify_audit
 from mreg.registry.destinations import check_database, check_destination
 from mreg.registry.needed import needed_blobs
 from mreg.results.upkeep import CatalogCopy
 
 if TYPE_CHECKING:
+    from mreg.domain.digest import Digest
     from mreg.registry.session import Session
 
 
@@ -94,30 +96,74 @@ def _is_damaged(session: Session) -> bool:
         return True
 
 
-def copy_catalog(session: Session, other: Session) -> CatalogCopy:
+def copy_catalog(
+    session: Session,
+    other: Session,
+    *,
+    with_artifacts: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> CatalogCopy:
     """Copy a catalog with its audit trail to an empty catalog of any kind, in one transaction.
+
+    The blobs of all versions are in the other store before any version is registered there. A copy that was
+    interrupted leaves blobs and no catalog, and can be repeated.
+
+    Args:
+        with_artifacts: Copy the blobs that the other store lacks, each verified by its SHA-256.
+        progress: Called with the bytes of blobs copied so far and the total.
 
     Raises:
         BadInput: Both sessions use the same catalog.
         AlreadyExists: The other catalog is not empty.
         NotFound: The other artifact store lacks bytes that versions need.
-        Corrupt: This catalog is damaged, or a copied row differs from its source.
+        Corrupt: This catalog or a blob is damaged, or a copied row differs from its source.
+        Unavailable: A catalog or a store cannot be read or written.
     """
     if _identity(session, "catalog") == _identity(other, "catalog"):
         raise BadInput(
             "cannot copy the catalog: both profiles name the same catalog", hint="mreg profile show --profile NAME"
         )
+    other.catalog.permit_new()  # an earlier copy can have stored blobs
+    if other.catalog.read(lambda reader: bool(reader.models(limit=1) or reader.events(limit=1))):
+        raise AlreadyExists("cannot copy the catalog: the destination already has a catalog", hint="name another place")
+    copied: dict[Digest, int] = {}
     if _identity(session, "artifacts") != _identity(other, "artifacts"):
         needed, _ = needed_blobs(session)
-        missing = len(needed - {digest for digest, _ in other.artifacts().blobs()})
-        if missing:
+        there = {digest: found.size for digest, found in other.artifacts().blobs()}
+        missing = needed - there.keys()
+        if missing and not with_artifacts:
             raise NotFound(
-                f"{missing} of the {len(needed)} blobs that this catalog needs are missing "
+                f"{len(missing)} of the {len(needed)} blobs that this catalog needs are missing "
                 f"from {other.profile.artifacts}",
-                hint=f"copy them first: {_how_to_copy(session, other)}",
+                hint=f"copy them together: add --with-artifacts; or copy them first: {_how_to_copy(session, other)}",
                 kind="blob",
             )
-    return _copy(session, other)
+        if missing:
+            copied = _copy_blobs(session, other, missing, progress)
+            if len(missing) < len(needed):
+                other.notice(f"{len(needed) - len(missing)} of the {len(needed)} blobs were there already")
+    result = _copy(session, other)
+    return replace(result, blobs=len(copied), size_bytes=sum(copied.values()))
+
+
+def _copy_blobs(
+    session: Session, other: Session, digests: set[Digest], progress: Callable[[int, int], None] | None
+) -> dict[Digest, int]:
+    """Copy blobs to the store of another session; return their sizes."""
+    sizes = {digest: found.size for digest, found in session.artifacts().blobs() if digest in digests}
+    absent = digests - sizes.keys()
+    if absent:
+        folder = session.artifacts().missing
+        if folder:
+            raise missing_folder(folder)
+        raise Corrupt(
+            f"{len(absent)} of the blobs that this catalog needs are missing from {session.profile.artifacts}, "
+            f"such as {min(absent, key=str)}",
+            hint="list the versions that need them: mreg verify",
+        )
+    other.catalog.begin()
+    session.artifacts().copy_blobs(sizes, other.artifacts(), progress)
+    return sizes
 
 
 def _identity(session: Session, key: str) -> tuple[str, ...]:

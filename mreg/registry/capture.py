@@ -76,7 +76,7 @@ def begin_capture(
 
 
 def actor(chosen: str, environ: Mapping[str, str] | None = None) -> str:
-    """Return the actor: the chosen user, or the user of CI, of git or of the login, otherwise ``unknown``.
+    """Return the actor: the chosen user, or the user of CI, of git or of the login, otherwise ``uid:1000``.
 
     The repository's own git configuration is not read: the folder that a command runs in would choose the name in the
     audit trail.
@@ -107,7 +107,7 @@ def _login(variables: Mapping[str, str]) -> str:
         import pwd
 
         return _line(pwd.getpwuid(os.getuid()).pw_name)
-    return ""
+    return f"uid:{os.getuid()}" if hasattr(os, "getuid") else ""  # in a container, a user can have no name
 
 
 def _line(text: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mreg.artifacts.access import check_parent
+from mreg.catalog.access import check_folder
 from mreg.catalog.schema import older_note
 from mreg.domain.digest import Digest
 from mreg.errors import MregError
@@ -31,6 +33,21 @@ def check(session: Session) -> tuple[Check, ...]:
         for problem in permission_problems(profile)
     ]
     return tuple(done)
+
+
+def check_places(session: Session) -> None:
+    """Check that the folders exist in which the catalog and the artifact folder are, or would be created.
+
+    Raises:
+        Unavailable: One of them does not exist, and is not one that mreg creates.
+    """
+    profile = session.profile
+    if profile.own_folder or profile.base:
+        return
+    if "://" not in profile.catalog:
+        check_folder(profile.catalog)
+    if "://" not in profile.artifacts:
+        check_parent(profile.artifacts)
 
 
 def refuse_unfit(session: Session) -> str:

@@ -68,11 +68,12 @@ def compare(session: Session, first: VersionRef | str, second: VersionRef | str 
     )
 
 
-def _files(session: Session, version: ModelVersion) -> tuple[ManifestEntry, ...]:
+def _files(session: Session, version: ModelVersion) -> tuple[ManifestEntry | str, ...]:
     artifact = version.artifact
     if artifact.kind is ArtifactKind.FILE:
         return (ManifestEntry(artifact.name, artifact.size_bytes, artifact.digest),)
-    return session.artifacts().manifest(artifact.digest).entries
+    manifest = session.artifacts().manifest(artifact.digest)
+    return (*manifest.entries, *(f"{folder}/" for folder in manifest.folders))
 
 
 def compare_versions(
@@ -80,14 +81,15 @@ def compare_versions(
     second: ModelVersion,
     *,
     directions: Mapping[str, str],
-    first_files: Iterable[ManifestEntry] = (),
-    second_files: Iterable[ManifestEntry] = (),
+    first_files: Iterable[ManifestEntry | str] = (),
+    second_files: Iterable[ManifestEntry | str] = (),
 ) -> Comparison:
     """Compare two versions, of one model or of two.
 
     Args:
         directions: Directions by metric name, as declared by the models.
         first_files: Files of the first version, the same for ``second_files``; a version that is a file has one entry.
+            An empty folder is a path that ends in ``/``.
     """
     names = [*first.metrics, *(name for name in second.metrics if name not in first.metrics)]
     return Comparison(
@@ -153,8 +155,8 @@ def _value(text: str) -> object:
     return "null" if word == "none" else word if word in ("true", "false", "null") else text
 
 
-def _file_changes(first: Iterable[ManifestEntry], second: Iterable[ManifestEntry]) -> Iterable[Change]:
-    before, after = {entry.path: entry for entry in first}, {entry.path: entry for entry in second}
+def _file_changes(first: Iterable[ManifestEntry | str], second: Iterable[ManifestEntry | str]) -> Iterable[Change]:
+    before, after = {_path(entry): entry for entry in first}, {_path(entry): entry for entry in second}
     for path in sorted({*before, *after}):
         sides = before.get(path), after.get(path)
         if sides[0] != sides[1]:
@@ -164,9 +166,15 @@ def _file_changes(first: Iterable[ManifestEntry], second: Iterable[ManifestEntry
             yield Change(group="files", name=path, first=old, second=new)
 
 
-def _file(entry: ManifestEntry | None, digits: int) -> str | None:
+def _path(entry: ManifestEntry | str) -> str:
+    return entry if isinstance(entry, str) else entry.path
+
+
+def _file(entry: ManifestEntry | str | None, digits: int) -> str | None:
     if entry is None:
         return None
+    if isinstance(entry, str):
+        return "empty folder"
     return f"{entry.digest.value[:digits]} {entry.size} B{' executable' if entry.executable else ''}"
 
 

@@ -132,7 +132,7 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
     try:
         change = rollback(session, event.model, stage=stage, reason=f"the hook {hook.name} failed")
         session.hook_log.rollbacks.append(change)
-        session.notice(f"rolled back: {change.version.reference} is in {stage.value} again")
+        session.notice(f"rolled back: {change.version.reference} is {stage.location} again")
     except MregError as error:
         session.notice(f"{_described(deployment)} could not be rolled back: {error.message}")
 

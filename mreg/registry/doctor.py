@@ -39,6 +39,23 @@ NEWEST = 5
 """Newest artifacts that are looked up in the store, to detect a lost or wrong store."""
 
 
+CATALOG_PAGE = "see the page on where to keep the catalog in the documentation"
+
+FINE = {
+    "tables": "intact",
+    "rows": "all can be read",
+    "audit trail": "hash chain intact",
+    "clock": "no difference above 2 minutes",
+    "leftovers": "no files of dead processes",
+    "removals": "none unfinished",
+    "bytes": "the newest artifacts are in the store",
+    "permissions": "no missing permissions",
+    "temporary folders": "none of killed commands",
+    "store": "no old unfinished uploads",
+}
+"""The message of each check that found nothing."""
+
+
 def examine(session: Session) -> tuple[Finding, ...]:
     """See `mreg.Registry.examine`."""
     return tuple(_findings(session))
@@ -65,7 +82,11 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield from _open_to_others(session)
         for remark in found.remarks:
             yield Finding(
-                name="place", place=catalog, state="note", message=remark, remedy="see docs/explanation/catalogs.md"
+                name="place",
+                place=catalog,
+                state="note",
+                message=remark,
+                remedy=CATALOG_PAGE,
             )
         yield _tried("rows", catalog, lambda: _rows(session))
         yield _tried("audit trail", catalog, lambda: _audit(session))
@@ -83,7 +104,7 @@ def _findings(session: Session) -> Iterator[Finding]:
             name="permissions", place=problem.place, state="note", message=problem.message, remedy=problem.remedy
         )
     if not problems:
-        yield Finding(name="permissions", place=catalog, state="fine")
+        yield Finding(name="permissions", place=catalog, state="fine", message=FINE["permissions"])
     yield _found(
         "temporary folders",
         tempfile.gettempdir(),
@@ -113,7 +134,7 @@ def _open_to_others(session: Session) -> Iterator[Finding]:
 
 def _found(name: str, place: str, message: str, remedy: str, state: str) -> Finding:
     if not message:
-        return Finding(name=name, place=place, state="fine")
+        return Finding(name=name, place=place, state="fine", message=FINE[name])
     return Finding(name=name, place=place, state=state, message=message, remedy=remedy)
 
 

@@ -1,20 +1,23 @@
 """Import versions that another registry exported.
 
 A bundle is verified completely before any byte reaches the store. Its versions enter like new pushes: in no stage,
-without aliases, created by the importing user; ``docs/decisions/0013`` explains why.
+without aliases unless the user asks for them, created by the importing user; ``docs/decisions/0013`` explains why.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mreg.domain.bundle import Bundle, BundledVersion
 from mreg.domain.events import time_text
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelVersion, RegisteredModel
-from mreg.domain.names import ModelName
+from mreg.domain.names import ModelName, spelled
+from mreg.errors import AlreadyExists
+from mreg.registry.references import find_model
 from mreg.registry.storing import add_with_bytes
 from mreg.results.bundles import BundleContents, Imported, ImportedVersion
 
@@ -57,6 +60,7 @@ def import_bundle(
     path: str | os.PathLike[str],
     name: ModelName | str | None = None,
     *,
+    aliases: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
     """See `mreg.Registry.import_bundle`."""
@@ -69,7 +73,7 @@ def import_bundle(
         size = sum(bundle.blobs.values())
         advance = progress_callback(progress, 2 * size)  # each byte is verified first, and then stored
         file.verify(folder, advance)
-        incoming = _Import(bundle, target or bundle.model.name)
+        incoming = _Import(bundle, target or bundle.model.name, aliases=aliases)
         imported = add_with_bytes(
             session,
             lambda: session.artifacts().put_blobs(folder, advance),
@@ -77,19 +81,23 @@ def import_bundle(
             lambda writer, _: incoming.add(writer),
         )
     for version in imported.versions:
-        what = "already exists as" if version.already_there else "is now"
+        what = "already exists as" if version.already_there else "was imported as"
         if version.already_there or str(version.source) != str(version.reference):
             session.notice(f"{version.source} {what} {version.reference}")
     for text in incoming.dropped:
         session.notice(text)
+    left_out = [f"{alias} ({version.source})" for version in imported.versions for alias in version.left_out]
+    if left_out:
+        session.notice(f"left out the aliases {', '.join(left_out)}; to import them, too: add --aliases")
     return imported
 
 
 class _Import:
     """The import of one bundle; `add` can run more than once."""
 
-    def __init__(self, bundle: Bundle, name: ModelName) -> None:
+    def __init__(self, bundle: Bundle, name: ModelName, *, aliases: bool) -> None:
         self._bundle = bundle
+        self._aliases = aliases
         self._name = name
         self._events = bundle.events_by_version()
         self._order = {str(bundled.version.reference): place for place, bundled in enumerate(bundle.versions)}
@@ -113,7 +121,43 @@ class _Import:
             self._here[str(source)] = here
             results.append(ImportedVersion(source=source, reference=here.reference, already_there=found is not None))
         self._set_later_parents(writer, added)
-        return Imported(model=model.name, versions=tuple(results))
+        return Imported(model=model.name, versions=self._with_aliases(writer, results))
+
+    def _with_aliases(self, writer: Writer, results: list[ImportedVersion]) -> tuple[ImportedVersion, ...]:
+        """Set the aliases if the user asked for them; return the results with the aliases.
+
+        Raises:
+            AlreadyExists: An alias names another version.
+        """
+        from mreg.registry.admission import set_alias_checked
+
+        taken: dict[str, int] = dict(find_model(writer, self._name).aliases)
+        done = []
+        conflicts = []
+        for bundled, result in zip(self._bundle.versions, results, strict=True):
+            here = self._here[str(result.source)]
+            present, absent = [], []
+            for alias in bundled.version.aliases:
+                known = spelled(alias, taken)
+                if known is not None and taken[known] == here.version:
+                    present.append(alias)
+                elif known is not None and self._aliases:
+                    conflicts.append(f"{known} names {here.model_name}@{taken[known]}")
+                else:
+                    absent.append(alias)
+            done.append((result, here, tuple(present), tuple(absent)))
+        if conflicts:
+            raise AlreadyExists(
+                f"cannot import the aliases: {', '.join(conflicts)}",
+                hint="import without --aliases, then move each alias that you want: mreg alias REF ALIAS",
+            )
+        if self._aliases:
+            for _, here, _, new in done:
+                for alias in new:
+                    set_alias_checked(writer, here, alias, new=False)
+        if not self._aliases:
+            return tuple(replace(result, aliases=present, left_out=absent) for result, _, present, absent in done)
+        return tuple(replace(result, aliases=present + absent) for result, _, present, absent in done)
 
     def _register(self, writer: Writer) -> RegisteredModel:
         model = self._bundle.model

@@ -12,6 +12,7 @@ from mreg.errors import BadInput
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.model import ModelStage, ModelVersion
@@ -156,11 +157,19 @@ class LocalRegistry(Registry):
         deploy = _operation("deploy.deploy")
         metric_names = _operation("query.metric_names")
 
-    def copy_catalog(self, other: LocalRegistry) -> CatalogCopy:
+    def copy_catalog(
+        self, other: LocalRegistry, *, with_artifacts: bool = False, progress: Progress = None
+    ) -> CatalogCopy:
         """Copy the catalog to the empty one of another registry; see `mreg.registry.backup.copy_catalog`."""
         from mreg.registry.backup import copy_catalog
 
-        return copy_catalog(self._session, other._session)
+        return copy_catalog(self._session, other._session, with_artifacts=with_artifacts, progress=progress)
+
+    def check_places(self) -> None:
+        """Check the folders of catalog and artifacts; see `mreg.registry.check.check_places`."""
+        from mreg.registry.check import check_places
+
+        check_places(self._session)
 
     def refuse_unfit(self) -> str:
         """Try the conditional writes of a catalog in a bucket; see `mreg.registry.check.refuse_unfit`."""
@@ -187,24 +196,35 @@ class LocalRegistry(Registry):
         Args:
             size: Expected number of bytes, 0 if unknown.
         """
+        from mreg.registry.storing import begin_storing
+
+        begin_storing(self._session)
         return self._session.artifacts().open_upload(size)
+
+    def open_folder_upload(self, size: int = 0) -> AbstractContextManager[FolderUpload]:
+        """Open an upload that receives a folder from a stream, for `push_upload`; discarded unless it is pushed.
+
+        Args:
+            size: Expected total number of bytes, 0 if unknown.
+        """
+        return self._session.artifacts().open_folder_upload(size)
 
     def push_upload(
         self,
-        upload: StreamUpload,
-        file_name: str,
+        upload: StreamUpload | FolderUpload,
+        artifact_name: str,
         name: Name,
         metadata: VersionMetadata,
         *,
         stage: ModelStage | str | None = None,
         parent: Reference | None = None,
     ) -> ModelVersion:
-        """Make a received file the next version of a registered model; see `mreg.registry.push.push_upload`."""
+        """Make a received artifact the next version of a registered model; see `mreg.registry.push.push_upload`."""
         from mreg.domain.names import ModelName
         from mreg.registry.push import push_upload
 
         target = ModelName(name) if isinstance(name, str) else name
-        return push_upload(self._session, upload, file_name, target, metadata, stage=stage, parent=parent)
+        return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
 
     def files(self, reference: Reference) -> tuple[StoredFile, ...]:
         """Return the files of a version; see `mreg.registry.streaming.files`."""

@@ -36,12 +36,14 @@ def open_registry(
     """Open the registry of a profile.
 
     Before the first operation, nothing is created and only the profile is read. Without arguments and a profile file,
-    the registry is a SQLite file and a folder in the user's data folder.
+    the registry is a SQLite file and a folder in the user's data folder. Any other folder of a catalog or above an
+    artifact folder must exist: otherwise the first operation raises `Unavailable`.
 
     Args:
         profile: Name of the profile (default: MREG_PROFILE, the project file, or the profile file's default).
         config: Profile file (default: MREG_CONFIG, or the user's profile file).
-        catalog: Catalog (default: the profile's).
+        catalog: Catalog (default: the profile's). The URL of a database server can have a password, such as
+            ``os.environ["DATABASE_URL"]``.
         artifacts: Artifact store (default: the profile's, or next to the given catalog).
         user: Actor of events (default: MREG_USER, the profile, or the user of CI, git or the login).
         trust_project: Use the store that an ``mreg.yaml`` in the working folder or above names, although the user has
@@ -138,19 +140,21 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
         from mreg.profile.cache import catalogs_folder
 
         url, _, key = place.rpartition("/")
-        return BucketDatabase(_bucket(profile, url, notice), key, catalogs_folder(), orphans)
+        return BucketDatabase(_bucket(profile, url, notice), key, catalogs_folder(), orphans, notice)
     if "://" in place:
         try:
             from mreg.catalog.postgresql import PostgresqlDatabase
         except ImportError as error:
+            from mreg.installation import extra_command
+
             raise Unavailable(
                 f"cannot open the catalog {place.partition('?')[0]}: the package psycopg is not installed: {error}",
-                hint="pip install 'mreg[postgres]'",
+                hint=extra_command("postgres"),
             ) from error
-        return PostgresqlDatabase(place, notice)
+        return PostgresqlDatabase(place, notice, password=profile.password)
     from mreg.catalog.sqlite import SqliteDatabase
 
-    return SqliteDatabase(place, private=profile.own_folder, notice=notice)
+    return SqliteDatabase(place, private=profile.own_folder, base=profile.base, notice=notice)
 
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:
@@ -182,6 +186,10 @@ def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> Artifac
 
     cache = None
     if profile.cache:
-        folder, limit = cache_place(profile.cache)
-        cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
+        try:
+            folder, limit = cache_place(profile.cache)
+        except Unavailable:
+            notice("the pull cache is not used: there is no home folder; name a folder for it: MREG_CACHE=FOLDER")
+        else:
+            cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
     return ArtifactStore(S3Backend(_bucket(profile, profile.artifacts, notice)), cache)

@@ -49,10 +49,10 @@ def apply_policy(
 
     def change(writer: Writer) -> None:
         if seen is not None and _policy_of(writer, wanted) != seen:
-            scope = f"of {wanted}" if wanted is not None else "for all models"
+            scope = f"policy of {wanted}" if wanted is not None else "default policy"
             model = f" --model {wanted}" if wanted is not None else ""
             raise Conflict(
-                f"the policy {scope} was not changed: another policy was applied meanwhile",
+                f"the {scope} was not changed: another policy was applied meanwhile",
                 hint=f"check and try again: mreg policy show{model}",
             )
         PolicyWriter(writer).set(find_model(writer, wanted) if wanted is not None else None, policy)

@@ -17,10 +17,11 @@ from mreg.errors import Corrupt, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_reference, find_model, find_version
 from mreg.registry.stage_changes import after_hooks
-from mreg.registry.storing import add_with_bytes
+from mreg.registry.storing import add_with_bytes, begin_storing
 from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
+    from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
@@ -51,7 +52,7 @@ def push(
     made_from = as_reference(parent) if parent is not None else None
     training = training_environment(python, os.environ)
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
-    session.catalog.begin()
+    begin_storing(session)
     with begin_capture(place, training=training) as capture:
         stored = session.artifacts().put(place, known_sizes=known_sizes, progress=progress)
         source, run_id = capture.result()
@@ -79,31 +80,29 @@ def push(
 
 def push_upload(
     session: Session,
-    upload: StreamUpload,
-    file_name: str,
+    upload: StreamUpload | FolderUpload,
+    artifact_name: str,
     name: ModelName,
     metadata: VersionMetadata,
     *,
     stage: ModelStage | str | None = None,
     parent: VersionRef | str | None = None,
 ) -> ModelVersion:
-    """Add a received file as the next version of a registered model; otherwise like `push`.
+    """Add a received file or folder as the next version of a registered model; otherwise like `push`.
 
     Git commit and environment are not recorded, because they would be the server's.
 
     Args:
         upload: A completely written upload.
-        file_name: Name of the file; folders in it are removed.
+        artifact_name: Name of the file or folder; see `check_file_name`.
 
     Raises:
         NotFound: The model or parent does not exist.
-        BadInput: The file is empty, or its name is invalid.
+        BadInput: The file or folder is empty, or its name is invalid.
         Unavailable: The store cannot be written.
     """
-    from mreg.artifacts.format import detect
-
-    artifact_name = check_file_name(file_name)
-    found = _Found(artifact_name, detect(upload.path, artifact_name), Source(), "")
+    check_artifact_name(artifact_name)
+    found = _Found(artifact_name, upload.format(artifact_name), Source(), "")
     return _add(session, name, upload.put, metadata, found, stage=stage, parent=parent, new_model=False)
 
 
@@ -206,11 +205,14 @@ def target_model(session: Session, path: str | os.PathLike[str], name: ModelName
 
     Raises:
         BadInput: The name is invalid, or no name can be inferred.
+        NotFound: The path does not exist.
     """
     if name is not None:
         return name if isinstance(name, ModelName) else ModelName(name)
+    from mreg.artifacts.source import check_source
     from mreg.registry.naming import found_name
 
+    check_source(os.fspath(path))  # a note on the model of a missing file would hide the error
     profile = session.profile
     found, why = found_name(path, profile.model, profile.origins.get("model", ""))
     session.notice(f"model {found} ({why}); to use another: --name")

@@ -104,7 +104,7 @@ def naming_version(reference: VersionRef | None) -> Iterator[None]:
     except Corrupt as error:
         if reference is None:
             raise
-        raise Corrupt(
+        raise type(error)(
             f"{reference}: {error.message}", hint=error.hint, **{**error.details, "reference": str(reference)}
         ) from error
 
@@ -146,7 +146,9 @@ def _no_version(reader: Reader, model: RegisteredModel, selector: Selector) -> N
         message = f"no version is {selector.back} back from {name}@{Selector(selector.kind, selector.value)}"
     elif selector.kind is SelectorKind.STAGE:
         stage = selector.value.capitalize()
-        message = f"no version of {name} is in {stage}"
+        from mreg.domain.model import ModelStage
+
+        message = f"no version of {name} is {ModelStage(stage).location}"
         hint = f"mreg promote {name}@latest --to {stage}" if stage in ("Staging", "Production") else hint
     elif selector.kind is SelectorKind.ALIAS:
         message = f"{name} has no alias {quoted(selector.value)}"

@@ -437,7 +437,7 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The model or version does not exist.
-            NotAllowed: The reference names no version.
+            BadInput: The reference does not name one version.
             Conflict: The version has another value of a metric, and ``replace`` is not set; nothing was changed.
             BadInput: A name or text is invalid, ``metrics`` is empty or too large, or ``replace`` lacks a reason.
         """
@@ -701,7 +701,9 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def import_bundle(self, path: Place, name: Name | None = None, *, progress: Progress = None) -> Imported:
+    def import_bundle(
+        self, path: Place, name: Name | None = None, *, aliases: bool = False, progress: Progress = None
+    ) -> Imported:
         """Add the versions of a bundle to its model, all of them or none; a new model is registered.
 
         A version keeps its number if every number in use is lower, and otherwise gets the next one. A version that is
@@ -710,11 +712,14 @@ class Registry(abc.ABC):
 
         Args:
             name: Model name (default: the name in the bundle).
+            aliases: Set the aliases of the bundle, too, if the policy permits it.
             progress: Called with the bytes read so far and the total.
 
         Raises:
             NotFound: The file does not exist.
             BadInput: The file is not a bundle of mreg, or the name is invalid.
+            AlreadyExists: An alias of the bundle names another version here.
+            GateFailed, ApprovalMissing: A version fails the policy's rule for an alias.
             Corrupt: The bundle is damaged or truncated.
             Unavailable: The file cannot be read, or the store or the temporary folder cannot be written.
         """

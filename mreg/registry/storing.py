@@ -8,7 +8,9 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from mreg.artifacts.access import missing_folder
 from mreg.catalog.removals import Removal, RemovalWriter
+from mreg.catalog.stored_artifacts import newest_artifacts
 from mreg.domain.digest import Digest
 from mreg.errors import Conflict
 
@@ -41,6 +43,19 @@ def _add(
     return add(writer, stored)
 
 
+def begin_storing(session: Session) -> None:
+    """Check that the registry can be written, before bytes are stored for it.
+
+    Raises:
+        Unavailable: The catalog cannot be written; or the artifact folder is missing although there are versions, so
+            that the bytes would go to another place than those of the other versions.
+    """
+    session.catalog.begin()
+    missing = session.artifacts().missing
+    if missing and session.catalog.read(lambda reader: newest_artifacts(reader, 1)):
+        raise missing_folder(missing)
+
+
 class _PutAgainError(Exception):
     def __init__(self, removals: tuple[Removal, ...]) -> None:
         self.removals = removals
@@ -65,7 +80,7 @@ def add_with_bytes(
     Raises:
         Conflict: A gc has been removing the blobs for a minute.
     """
-    session.catalog.begin()
+    begin_storing(session)
     put_again: dict[Digest, str] = {}
     deadline = time.monotonic() + WAIT_SECONDS
     while True:

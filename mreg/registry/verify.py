@@ -12,7 +12,7 @@ from mreg.catalog.stored_artifacts import StoredArtifact, stored_artifacts, vers
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind
 from mreg.domain.names import VersionRef
-from mreg.errors import BadInput, Corrupt, MregError
+from mreg.errors import BadInput, Corrupt, MissingBlob, MregError
 from mreg.registry.references import as_reference, find, find_version
 from mreg.results.upkeep import BlobProblem, Verification
 
@@ -132,7 +132,7 @@ def _problem(session: Session, digest: Digest, error: MregError, artifacts: list
 
     kind = "unreadable"
     if isinstance(error, Corrupt):
-        kind = "missing" if "missing" in error.message else "damaged"
+        kind = "missing" if isinstance(error, MissingBlob) else "damaged"
     return BlobProblem(
         checksum=digest,
         problem=kind,

@@ -55,11 +55,15 @@ class ImportedVersion:
         source: Reference in the exporting registry.
         reference: Reference in this registry.
         already_there: Whether this registry had the version already, and nothing was added.
+        aliases: Aliases of the bundle that name the version here.
+        left_out: Aliases of the bundle that the import left out.
     """
 
     source: VersionRef
     reference: VersionRef
     already_there: bool
+    aliases: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mreg.domain.password import Password
+
 if TYPE_CHECKING:
     from mreg.domain.hook import Hook
 
@@ -25,7 +27,8 @@ class Profile:
 
     Attributes:
         name: Name of the profile.
-        catalog: Absolute path of a file, or a URL: ``s3://bucket/prefix/catalog.db``, ``postgresql://...``.
+        catalog: Absolute path of a file, or a URL: ``s3://bucket/prefix/catalog.db``, ``postgresql://...`` without a
+            password.
         artifacts: Absolute path of a folder, or a URL: ``s3://bucket/prefix``.
         endpoint_url: Address of an S3 store other than AWS.
         region: Region of the bucket.
@@ -34,6 +37,7 @@ class Profile:
         cache: Cache for pulls from a bucket: a size such as ``20GB``, or a folder.
         model: Model of a push without a name.
         user: Actor in the audit trail.
+        password: Password of the catalog's server, from a variable. Not part of the JSON form.
         hooks: Hooks that changes trigger. Not part of the JSON form.
         adopts: Whether hooks also run for deployments that other processes left in the catalog. Not part of the JSON
             form.
@@ -50,6 +54,7 @@ class Profile:
     cache: str = ""
     model: str = ""
     user: str = ""
+    password: Password = field(default_factory=Password, repr=False)
     hooks: tuple[Hook, ...] = ()
     adopts: bool = True
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -80,11 +85,19 @@ class Profile:
         """The default folder in the user's home if the catalog is there, otherwise empty."""
         return os.path.dirname(self.catalog) if self.origins.get("catalog") == "default" else ""
 
+    @property
+    def base(self) -> str:
+        """The folder of the project file if it names the store: folders below it are created as needed."""
+        return self._project("catalog") or self._project("artifacts")
+
     def variables_for(self, hook: Hook) -> dict[str, str]:
         """Return the ``MREG_*`` variables with which the mreg commands of a hook use the registry of this profile.
 
-        ``MREG_MODEL`` is not among them: it would name the model of the hook's own pushes.
+        ``MREG_MODEL`` is not among them: it would name the model of the hook's own pushes. The password of the catalog
+        is among them if the hook asks for PGPASSWORD.
         """
         values = {f"MREG_{key.upper()}": getattr(self, key) for key in KEYS if key != "model"}
         values |= {"MREG_PROFILE": self.name, "MREG_CONFIG": hook.file}
+        if self.password and "PGPASSWORD" in hook.env:
+            values["PGPASSWORD"] = self.password.reveal()
         return {name: str(value) for name, value in values.items() if value}

@@ -117,6 +117,8 @@ class CatalogCopy:
         events: Number of audit events.
         last_hash: Hash of the last event, empty if there is none.
         set_aside: New location of a damaged catalog that the copy replaced; empty if there was none.
+        blobs: Number of blobs that were copied, too.
+        size_bytes: Size of these blobs.
     """
 
     source: str
@@ -125,6 +127,8 @@ class CatalogCopy:
     events: int
     last_hash: str
     set_aside: str = ""
+    blobs: int = 0
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,7 +107,8 @@ class RetryPolicy:
         now = time.monotonic()
         if waited >= NOTICE_AFTER_SECONDS and now - self._notified_at > SECONDS:
             self._notified_at = now
-            self._notice(f"{self.translated(error).message}; retrying for {left:.0f} s more")
+            retrying = f"; retrying for {left:.0f} s more" if left >= 1 else ""
+            self._notice(f"{self.translated(error).message}{retrying}")
 
     def translated(self, error: Exception) -> MregError:
         """Return the `MregError` for a failure of this store."""

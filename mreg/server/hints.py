@@ -159,7 +159,7 @@ QUERY = ("force", "limit")
 """Options that are query parameters; the others are fields of the body."""
 
 _SHELL = re.compile(
-    r"\bmreg [a-z]|(?:^|: |; |, or )(?:aws|cat|chgrp|chmod|chown|cp|curl|df|export|kill|mkdir|mv|pip|rm|ulimit) ",
+    r"\bmreg [a-z]|(?:^|: |; |, or )(?:aws|cat|chgrp|chmod|chown|cp|curl|df|export|kill|mkdir|mv|pipx?|rm|ulimit|uv) ",
     re.MULTILINE,
 )
 """Commands that are left after the translation."""

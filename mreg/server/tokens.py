@@ -14,11 +14,14 @@ import secrets
 import stat
 import time
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from mreg.domain.digest import Digest
 from mreg.domain.text import check_line, printable, quoted
 from mreg.errors import BadInput, MregError, NotFound, Unavailable
 from mreg.results.tokens import NewToken, Role, Token
+
+T = TypeVar("T")
 
 PREFIX = "mreg_"
 """Prefix of every token, so that a leaked token is recognized."""
@@ -46,6 +49,14 @@ def new_token(name: str, role: Role) -> NewToken:
     return NewToken(token=Token(name=_checked_name(name), role=role, digest=_digest(secret)), secret=secret)
 
 
+def _parsed(parse: Callable[[str], T], word: str, message: str) -> T:
+    """Return a parsed word of a line; an error does not repeat the word, which can be a secret."""
+    try:
+        return parse(word)
+    except BadInput:
+        raise BadInput(message, hint=LINE_HINT) from None
+
+
 def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
     """Return the tokens of a file or an environment variable.
 
@@ -63,12 +74,8 @@ def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
         where = f"{place}, line {number}"
         if len(words) != 3:
             raise BadInput(f"{where}: invalid token", hint=LINE_HINT)
-        try:
-            role, digest = Role.parse(words[1]), Digest.parse(words[2])
-        except BadInput as error:
-            raise BadInput(
-                f"{where}: invalid {'role' if 'role' in error.message else 'digest'}", hint=LINE_HINT
-            ) from None
+        role = _parsed(Role.parse, words[1], f"{where}: invalid role")
+        digest = _parsed(Digest.parse, words[2], f"{where}: invalid digest")
         tokens.append(Token(name=_checked_name(words[0]), role=role, digest=digest))
         if len(tokens) > TOKENS_LIMIT:
             raise BadInput(f"{place} has too many tokens: the maximum is {TOKENS_LIMIT}")

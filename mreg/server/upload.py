@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from mreg.documents import STRICT, json_document, texts_in
 from mreg.documents.metrics import RULES, Measured, metrics_in
+from mreg.documents.node import Scalar
 from mreg.documents.parameters import parameters_in
 from mreg.domain.digest import Digest
 from mreg.domain.metadata import VersionMetadata
@@ -29,8 +29,10 @@ from mreg.domain.model import ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput, MregError
+from mreg.registry.incoming import IncomingArtifact
 from mreg.registry.local import LocalRegistry
 from mreg.server.concurrency import ConcurrencyLimit
+from mreg.server.form import FILE_PART, FOLDER_PART, FORM_HINT, PARTS, TAR_PART, Form
 from mreg.server.problems import Refused
 
 T = TypeVar("T")
@@ -38,35 +40,33 @@ T = TypeVar("T")
 CHUNK_BYTES = 1 << 20
 """Size of the chunks that a thread processes; smaller chunks would be slower."""
 
-FIELDS_BYTES = 1 << 20
-"""Maximum size of all fields of a form, without the file."""
-
-PART_HEADERS_BYTES = 8 << 10
-"""Maximum size of the headers of one part of a form."""
-
 UPLOADS = ConcurrencyLimit("uploads", 64)
 """Each upload holds an open file and a few megabytes."""
 
-FILE_FIELD = "model_file"
-FORM_HINT = f"send multipart/form-data with the file in the part {FILE_FIELD}"
-TEXTS = ("run_id", "experiment_id", "description", "stage", "parent", "format", "checksum")
+TAR_TYPE = "application/x-tar"
+TEXTS = ("run_id", "experiment_id", "description", "stage", "parent", "format", "checksum", "artifact_name")
 MAPPINGS = ("metrics", "parameters", "tags", "data")
-FIELDS = (*WELL_KNOWN, *TEXTS, *MAPPINGS, "aliases")
+LISTS = ("aliases", "executables")
+FIELDS = (*WELL_KNOWN, *TEXTS, *MAPPINGS, *LISTS)
 CHECKSUM_HEADER = "x-checksum-sha256"
 
 _DESCRIPTIONS = {
     "stage": "Stage of the new version (default: None).",
     "parent": "Parent version, such as base@1.",
     "format": "Format of the artifact (default: detected).",
-    "checksum": "Expected digest of the file: sha256: and 64 hexadecimal digits.",
+    "checksum": "Expected digest of the file, or of the folder's manifest: sha256: and 64 hexadecimal digits.",
+    "artifact_name": (
+        "Name of the file or folder (default: the file name of the part; for a folder the last part of the model name)."
+    ),
     "metrics": "Metrics, as a JSON object of numbers; keys of nested objects are joined by dots.",
     "parameters": "Parameters, as a JSON object.",
     "tags": "Tags, as a JSON object of strings.",
     "data": "Training data, as a JSON object of URLs.",
     "aliases": "Aliases to set, separated by commas.",
+    "executables": "Paths of the executable files of a folder that is sent in parts, as a JSON list.",
 }
 _SCHEMAS = {
-    name: {"type": "string", "description": _DESCRIPTIONS.get(name, "")} for name in (*TEXTS, *MAPPINGS, "aliases")
+    name: {"type": "string", "description": _DESCRIPTIONS.get(name, "")} for name in (*TEXTS, *MAPPINGS, *LISTS)
 } | {name: {"type": "number", "description": f"The metric {name}."} for name in WELL_KNOWN}
 REQUEST: dict[str, Any] = {
     "parameters": [
@@ -76,7 +76,7 @@ REQUEST: dict[str, Any] = {
             "in": "header",
             "required": False,
             "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-            "description": "Expected SHA-256 of the file in hexadecimal digits.",
+            "description": "Expected SHA-256 of the file, or of the folder's manifest, in hexadecimal digits.",
         },
     ],
     "requestBody": {
@@ -85,133 +85,32 @@ REQUEST: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": [FILE_FIELD],
-                    "properties": {FILE_FIELD: {"type": "string", "format": "binary"}, **_SCHEMAS},
+                    "properties": {
+                        FILE_PART: {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "The file; or, for a folder, one of the following.",
+                        },
+                        FOLDER_PART: {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "A file of a folder, in a part of its own; its filename is the path.",
+                        },
+                        TAR_PART: {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "A folder as an uncompressed tar.",
+                        },
+                        **_SCHEMAS,
+                    },
                 },
-                "example": {FILE_FIELD: "@model.pkl", "accuracy": 0.95, "metrics": '{"auc": 0.97}'},
-            }
+                "example": {FILE_PART: "@model.pkl", "accuracy": 0.95, "metrics": '{"auc": 0.97}'},
+            },
+            TAR_TYPE: {"schema": {"type": "string", "format": "binary", "description": "A folder, uncompressed."}},
         },
     },
 }
 """The request of an upload in the OpenAPI document."""
-
-
-class Form:
-    """A parser for a multipart body: passes the file on and keeps the fields.
-
-    Args:
-        write: Called with the next bytes of the file.
-
-    Attributes:
-        fields: Values of the fields by name.
-        file_name: File name of the client, None before the file.
-    """
-
-    def __init__(self, boundary: bytes, write: Callable[[bytes | memoryview], None]) -> None:
-        self.fields: dict[str, str] = {}
-        self.file_name: str | None = None
-        self._write = write
-        self._header = self._value = b""
-        self._name = ""
-        self._disposition = b""
-        self._data = bytearray()
-        self._size = self._headers_size = 0
-        self._ended = False
-        try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._begin,
-                    "on_header_field": self._header_field,
-                    "on_header_value": self._header_value,
-                    "on_header_end": self._header_end,
-                    "on_headers_finished": self._headers_finished,
-                    "on_part_data": self._part_data,
-                    "on_part_end": self._part_end,
-                    "on_end": self._end,
-                },
-            )
-        except FormParserError as error:
-            raise BadInput(f"invalid form: {error}", hint=FORM_HINT) from None
-
-    def feed(self, data: bytes) -> None:
-        """Parse the next bytes of the body.
-
-        Raises:
-            BadInput: The body is not a valid form of an upload.
-            Unavailable: The file cannot be written.
-        """
-        try:
-            self._parser.write(data)
-        except FormParserError as error:
-            raise BadInput(f"invalid form: {error}", hint=FORM_HINT) from None
-
-    def finish(self) -> str:
-        """Check that the body is complete, and return the name of the file.
-
-        Raises:
-            BadInput: The body is incomplete or has no file.
-        """
-        if not self._ended:
-            raise BadInput("the form is incomplete", hint="upload again")
-        if self.file_name is None:
-            raise BadInput(f"the form has no part {FILE_FIELD}", hint=FORM_HINT)
-        return self.file_name
-
-    def _begin(self) -> None:
-        self._disposition = self._header = self._value = b""
-        self._headers_size = 0
-        self._data.clear()
-
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
-        self._count_headers(end - start)
-        self._header += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._count_headers(end - start)
-        self._value += data[start:end]
-
-    def _count_headers(self, more: int) -> None:
-        self._headers_size += more
-        if self._headers_size > PART_HEADERS_BYTES:
-            raise BadInput(f"the headers of a part are too large: the maximum is {PART_HEADERS_BYTES} bytes")
-
-    def _header_end(self) -> None:
-        if self._header.lower() == b"content-disposition":
-            self._disposition = self._value
-        self._header = self._value = b""
-
-    def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._disposition)
-        self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        if self._name == FILE_FIELD:
-            if self.file_name is not None:
-                raise BadInput(f"repeated part {FILE_FIELD}", hint="upload one file; pack a folder into an archive")
-            self.file_name = options.get(b"filename", b"").decode("utf-8", "replace") or "model"
-        elif self._name in self.fields:
-            raise BadInput(f"repeated field {quoted(self._name)}", hint="send it once")
-        else:
-            check_field(self._name)
-
-    def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._name == FILE_FIELD:
-            self._write(memoryview(data)[start:end])  # a slice of bytes would be a copy
-            return
-        self._size += end - start
-        if self._size > FIELDS_BYTES:
-            raise BadInput(f"the fields of the form are too large: the maximum is {FIELDS_BYTES} bytes")
-        self._data += data[start:end]
-
-    def _part_end(self) -> None:
-        if self._name == FILE_FIELD:
-            return
-        try:
-            self.fields[self._name] = self._data.decode()
-        except UnicodeDecodeError:
-            raise BadInput(f"the field {quoted(self._name)} is not valid UTF-8") from None
-
-    def _end(self) -> None:
-        self._ended = True
 
 
 def check_field(name: str) -> None:
@@ -221,7 +120,7 @@ def check_field(name: str) -> None:
         BadInput: The name is unknown; the hint has the most similar name.
     """
     if name not in FIELDS:
-        near = nearest(name, FIELDS, 1)
+        near = nearest(name, (*FIELDS, *PARTS), 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise BadInput(
             f"unknown field {quoted(name)}",
@@ -271,33 +170,46 @@ async def receive_upload(
 
     Raises:
         NotFound: The model does not exist; detected before the body is read.
-        BadInput: The form is invalid or has no file, or the file has a different checksum than the client sent.
+        BadInput: The form or tar is invalid or has no artifact, or the artifact has a different checksum than the
+            client sent.
         Refused: The upload is too large, too slow or interrupted, or too many uploads are in progress.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
-    if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise Refused(415, "no_form", "an upload must be multipart/form-data", hint=FORM_HINT)
+    is_tar = kind == TAR_TYPE.encode()
+    if not is_tar and (kind != b"multipart/form-data" or not options.get(b"boundary")):
+        raise Refused(415, "no_form", f"an upload must be multipart/form-data or {TAR_TYPE}", hint=FORM_HINT)
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "no_form", "a compressed upload is not accepted", hint="send it without Content-Encoding")
     query = _query(request)
     checksum = _checksum(request.headers.get(CHECKSUM_HEADER), "the header X-Checksum-Sha256")
     await run_sync(registry.model, model)
     length = request.headers.get("content-length", "")
     size = int(length) if length.isdecimal() and len(length) < 20 else 0
     with UPLOADS.slot():
-        async with _on_threads(registry.open_upload(size)) as upload:
-            form = Form(options[b"boundary"], upload.write)
-            await _feed(request, form)
-            file_name = form.finish()
-            fields = _merged(query, form.fields)
+        async with _on_threads(IncomingArtifact(registry, size)) as artifact:
+            if is_tar:
+                await run_sync(artifact.begin_tar)
+                await _feed(request, artifact.write)
+                await run_sync(artifact.end)
+                fields = query
+            else:
+                form = Form(options[b"boundary"], artifact, check_field)
+                await _feed(request, form.feed)
+                fields = _merged(query, form.finish())
             in_form = _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
 
             def push() -> tuple[ModelVersion, tuple[str, ...]]:
                 metadata, notes = metadata_of(fields)
+                received = artifact.finish(model, fields.get("artifact_name", ""), _executables(fields))
+                if received is None:
+                    raise BadInput(f"the form has no part {FILE_PART} or {FOLDER_PART}", hint=FORM_HINT)
+                upload, name = received
                 for expected in (checksum, in_form):
                     if expected and upload.digest() != expected:
-                        raise BadInput(f"expected {expected}, got {upload.digest()}", hint="upload the file again")
+                        raise BadInput(f"expected {expected}, got {upload.digest()}", hint="upload it again")
                 version = registry.push_upload(
                     upload,
-                    file_name,
+                    name,
                     model,
                     metadata,
                     stage=fields.get("stage") or None,
@@ -306,6 +218,22 @@ async def receive_upload(
                 return version, notes
 
             return await run_sync(push)
+
+
+def _executables(fields: dict[str, str]) -> tuple[str, ...]:
+    """Return the paths in the field ``executables``.
+
+    Raises:
+        BadInput: It is not a JSON list of texts.
+    """
+    if not fields.get("executables"):
+        return ()
+    document = json_document(fields["executables"], "the field executables", STRICT).value
+    paths = [node.value for node in document] if isinstance(document, list) else [document]
+    texts = [path.text for path in paths if isinstance(path, Scalar) and path.kind == "string"]
+    if not isinstance(document, list) or len(texts) < len(paths):
+        raise BadInput("the field executables is not a list of paths", hint='send a JSON list: ["bin/run.sh"]')
+    return tuple(texts)
 
 
 def _query(request: Request) -> dict[str, str]:
@@ -334,7 +262,7 @@ def _checksum(text: str | None, where: str) -> Digest | None:
         raise BadInput(f"{where} is not a valid SHA-256", hint="send 64 hexadecimal digits") from None
 
 
-async def _feed(request: Request, form: Form) -> None:
+async def _feed(request: Request, feed: Callable[[bytes], None]) -> None:
     """Parse the whole body: each chunk in a thread, while the next is collected."""
     parsing: asyncio.Task[None] | None = None
     parts: list[bytes] = []
@@ -346,11 +274,11 @@ async def _feed(request: Request, form: Form) -> None:
             if size >= CHUNK_BYTES:
                 if parsing is not None:
                     await parsing
-                parsing = asyncio.create_task(run_sync(form.feed, b"".join(parts)))
+                parsing = asyncio.create_task(run_sync(feed, b"".join(parts)))
                 parts, size = [], 0
         if parsing is not None:
             await parsing
-        await run_sync(form.feed, b"".join(parts))
+        await run_sync(feed, b"".join(parts))
     except ClientDisconnect:
         raise Refused(400, "cut", "the upload was interrupted") from None
     finally:

@@ -66,11 +66,15 @@ class NewEvaluation(Body):
 
 @router.post("/models/{model}/versions", responses=responses(schemas.ModelVersion), openapi_extra=REQUEST)
 async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONResponse:
-    """Upload a file as the next version of a registered model.
+    """Upload a file or folder as the next version of a registered model.
 
-    The file is the part ``model_file``; all other values are form fields or query parameters. If the header
-    ``X-Checksum-Sha256`` or the field ``checksum`` is set, the file is verified. The upload is atomic: it creates a
-    complete version or none. Metrics that are not finite numbers are skipped, and a ``Warning`` header names them.
+    A file is the part ``model_file`` of a form. A folder is sent as one part ``folder_file`` per file, whose filename
+    is the path in the folder; as one part ``folder_tar`` with an uncompressed tar; or as a body of type
+    ``application/x-tar``. All other values are form fields or query parameters. If the header ``X-Checksum-Sha256`` or
+    the field ``checksum`` is set, the digest of the artifact is verified. The upload is atomic: it creates a complete
+    version or none. A folder becomes the same version as a push of it. It has at most 100,000 files; links, special
+    files, and names that an artifact cannot have are refused. Metrics that are not finite numbers are skipped, and a
+    ``Warning`` header names them.
     """
     version, notes = await receive_upload(request, registry, model)
     return add_warnings(json_response(version), notes)

@@ -39,6 +39,8 @@ class ImportedVersion(TypedDict):
     source: Annotated[str, "reference in the bundle"]
     reference: Annotated[str, "reference here"]
     already_there: Annotated[bool, "whether it was here before"]
+    aliases: Annotated[list[str], "aliases of the bundle that name the version here"]
+    left_out: Annotated[list[str], "aliases of the bundle that were left out"]
 
 
 class Imported(TypedDict):
@@ -112,6 +114,8 @@ def _encode_imported(imported: results.Imported) -> Imported:
                 "source": str(version.source),
                 "reference": str(version.reference),
                 "already_there": version.already_there,
+                "aliases": list(version.aliases),
+                "left_out": list(version.left_out),
             }
             for version in imported.versions
         ],
@@ -126,6 +130,8 @@ def _decode_imported(shape: Imported) -> results.Imported:
                 source=VersionRef.parse(version["source"]),
                 reference=VersionRef.parse(version["reference"]),
                 already_there=version["already_there"],
+                aliases=tuple(version["aliases"]),
+                left_out=tuple(version["left_out"]),
             )
             for version in shape["versions"]
         ),

@@ -76,6 +76,8 @@ class CatalogCopy(TypedDict):
     events: Annotated[int, "events in the audit trail of the copy"]
     last_hash: Annotated[str | None, "hash of the last event, or null"]
     set_aside: Annotated[str | None, "new place of the damaged catalog that the copy replaced, or null"]
+    blobs: Annotated[int, "blobs that were copied, too"]
+    size_bytes: Annotated[int, "size of these blobs"]
 
 
 class Migration(TypedDict):
@@ -212,6 +214,8 @@ def _encode_copy(copy: results.CatalogCopy) -> CatalogCopy:
         "events": copy.events,
         "last_hash": copy.last_hash or None,
         "set_aside": copy.set_aside or None,
+        "blobs": copy.blobs,
+        "size_bytes": copy.size_bytes,
     }
 
 
@@ -223,6 +227,8 @@ def _decode_copy(shape: CatalogCopy) -> results.CatalogCopy:
         events=shape["events"],
         last_hash=shape["last_hash"] or "",
         set_aside=shape["set_aside"] or "",
+        blobs=shape["blobs"],
+        size_bytes=shape["size_bytes"],
     )
 
 

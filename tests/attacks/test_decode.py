@@ -17,7 +17,7 @@ from mreg.artifacts.destination import Destination
 from mreg.artifacts.local import LocalBackend
 from mreg.artifacts.store import ArtifactStore
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import ManifestEntry
+from mreg.domain.manifest import Manifest, ManifestEntry
 from mreg.domain.paths import reserved_on_windows
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.local import LocalRegistry
@@ -35,6 +35,7 @@ def catalog() -> Path:
     Path("net/sub").mkdir(parents=True)
     Path("net/config.json").write_text("{}")
     Path("net/sub/weights.bin").write_text("weights")
+    os.mkdir("fx")
     with opened() as registry:
         registry.push("model.pkl", name="m", metrics={"accuracy": 0.5}, tags={"a": "b"}, aliases=("champion",))
         registry.push("net", name="net")
@@ -146,7 +147,7 @@ def receive(store: ArtifactStore, digest: Digest, entries: tuple[ManifestEntry, 
     """A pull that goes on from what an earlier one left, as those over a network do."""
     blobs = {entry.digest: Path("source") / entry.path for entry in entries}
     place = Destination(path, lambda wanted: (iter([blobs[one.digest].read_bytes()]) for one in wanted), resumable=True)
-    place.receive_folder(digest, entries, force=False)
+    place.receive_folder(digest, Manifest(entries), force=False)
 
 
 PLANTED: dict[str, Callable[[Path, Path], object]] = {

@@ -124,6 +124,7 @@ def test_a_random_bundle_is_imported_whole_or_refused(bundle: bytes) -> None:
     assert bundle.endswith(END)
     os.makedirs("../around")
     plant("../around")
+    os.mkdir("fx")
     here = os.path.abspath("hostile.mreg")
     with untouched("../around"):
         for number in range(ROUNDS // 8):

@@ -45,6 +45,7 @@ def test_a_store_in_the_default_place_that_is_made_first_is_made_so_too() -> Non
 
 
 def test_a_place_that_was_named_follows_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shared").mkdir(mode=0o755)
     monkeypatch.setenv("MREG_CATALOG", str(tmp_path / "shared/catalog.db"))
     Path("model.pkl").write_bytes(MODEL)
     assert attack("push", "model.pkl", "-n", "x").code == 0

@@ -137,6 +137,7 @@ def test_halves_of_two_stores_of_the_user_are_no_store_of_the_user(project: Path
 
 def test_a_catalog_of_the_project_is_not_put_over_the_users_artifacts(project: Path, command: Mreg) -> None:
     place = project.parent / "team"
+    place.mkdir()
     user_file(f"default: team\nprofiles:\n  team: {{catalog: {place}/catalog.db, artifacts: {place}/artifacts}}\n")
     assert command("push", "model.pkl", "-n", "x").code == 0
     for blob in (place / "artifacts").rglob("*"):

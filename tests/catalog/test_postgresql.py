@@ -329,10 +329,10 @@ def test_a_server_that_is_not_there_is_told_soon(
         ("postgresql:///x?connect_timeout=abc", "connect_timeout"),
         ("postgresql:///x?sslmode=bogus", "invalid sslmode value"),
         ("postgresql:///x?target_session_attrs=bogus", "invalid target_session_attrs value"),
-        ("postgresql://host:port/x", "cannot use the catalog postgresql://host:port/x"),
+        ("postgresql://host:port/x", "the URL of catalog has an invalid port"),
         ("postgresql://127.0.0.1:99999/x", "99999"),
         ("postgresql://[::1/x", "IPv6"),
-        ("postgres://u@h/x", "write postgresql://"),
+        ("pg://u@h/x", "write postgresql://"),
     ],
 )
 def test_a_url_that_can_not_be_meant_is_a_mistake_and_told_at_once(
@@ -431,3 +431,69 @@ def test_a_refused_connection_names_the_server_as_the_speaker(postgresql: Postgr
     with pytest.raises(mreg.Unavailable) as caught:
         opened(postgresql.url("nothing")).read(count)
     assert ': the server says: database "nothing" does not exist' in caught.value.message
+
+
+PASSWORD = "p@ss/wörd:%?#"
+ENCODED = "p%40ss%2Fw%C3%B6rd%3A%25%3F%23"
+
+
+@pytest.fixture(scope="module")
+def secured(postgresql: PostgresqlServer) -> str:
+    """A role that the server asks for a password."""
+    role = f"secured_{os.urandom(4).hex()}"
+    postgresql.sql(f"CREATE ROLE {role} LOGIN CREATEDB SUPERUSER PASSWORD '{PASSWORD}'")
+    rules = postgresql.folder / "data/pg_hba.conf"
+    rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+    postgresql.sql("SELECT pg_reload_conf()")
+    for _ in range(200):
+        try:
+            psycopg.connect(postgresql.url("postgres", role)).close()
+        except psycopg.OperationalError:
+            return role
+    raise AssertionError("the server has not read its rules")
+
+
+def catalog_of(url: str, role: str, password: str, scheme: str = "postgres") -> str:
+    """The URL of a catalog as platforms hand it out."""
+    return url.replace("postgresql://postgres@", f"{scheme}://{role}:{password}@")
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_url_of_a_platform_works_with_its_password(
+    scheme: str, url: str, secured: str, monkeypatch: pytest.MonkeyPatch, command: Mreg
+) -> None:
+    Path("model.pkl").write_bytes(b"x")
+    monkeypatch.setenv("DATABASE_URL", catalog_of(url, secured, ENCODED, scheme) + "&sslmode=prefer")
+    if scheme == "postgres":
+        monkeypatch.setenv("MREG_CATALOG", os.environ["DATABASE_URL"])
+        monkeypatch.setenv("MREG_ARTIFACTS", os.path.abspath("artifacts"))
+    else:
+        places = ("--catalog", "${DATABASE_URL}", "--artifacts", os.path.abspath("artifacts"))
+        assert command("profile", "add", "p", *places).code == 0
+        monkeypatch.setenv("MREG_PROFILE", "p")
+    done = command("push", "model.pkl", "--name", "m")
+    assert done.code == 0, done.err
+    shown = url.partition("?")[0].replace("postgres@", f"{secured}@")
+    assert f"created the registry {shown}" in done.err
+    for words in (
+        ("show", "m@1"), ("profile", "show"), ("profile", "show", "--json"), ("profile", "check"), ("doctor", "--json"),
+        ("doctor",), ("backup", "copy.db"), ("restore", "copy.db"), ("restore", "copy.db", "--yes"), ("upgrade",),
+        ("--debug", "show", "m@2"), ("history", "--json"),
+    ):  # fmt: skip
+        done = command(*words)
+        text = done.out + done.err
+        assert not any(secret in text for secret in (PASSWORD, ENCODED, "p@ss", "p%40ss"))
+    with mreg.open_registry(catalog=os.environ["DATABASE_URL"], artifacts="artifacts") as registry:
+        assert registry.version("m@1").version == 1
+        assert "p@ss" not in repr(registry.profile)
+
+
+def test_a_wrong_password_is_never_told(url: str, secured: str, monkeypatch: pytest.MonkeyPatch, command: Mreg) -> None:
+    monkeypatch.setenv("MREG_ARTIFACTS", "artifacts")
+    for password in ("hunter2", ""):
+        monkeypatch.setenv("MREG_CATALOG", catalog_of(url, secured, password))
+        for words in (["list"], ["list", "--json"], ["list", "--debug"], ["doctor"], ["profile", "check", "--json"]):
+            done = command(*words)
+            assert done.code == 8
+            assert "hunter2" not in done.out + done.err
+    assert "the catalog is set by MREG_CATALOG" in command("list").err

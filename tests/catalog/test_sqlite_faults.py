@@ -215,6 +215,7 @@ def test_many_processes_make_one_catalog(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(8)
     path = tmp_path / "new" / "catalog.db"
+    path.parent.mkdir()
     workers = [context.Process(target=_make, args=(str(path), f"m{number}", barrier)) for number in range(8)]
     for worker in workers:
         worker.start()

@@ -251,7 +251,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["evaluate", "classifier@1", "--metrics-file", "nowhere.json"], 4, None),
         (["evaluate", "classifier@1", "--metric", "auc=1", "--dataset", "a\nb"], 2, None),
         (["evaluate", "classifier@9", "--metric", "auc=1"], 4, None),
-        (["evaluate", "classifier", "--metric", "auc=1"], 1, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
+        (["evaluate", "classifier", "--metric", "auc=1"], 2, "error: expected a version, got the model classifier\n  name a version: classifier@3, classifier@latest or classifier@staging\n"),
         (["search", "--sort", "'x'"], 2, None),
         (["compare", "classifier", "1", "2", "3"], 2, None),
         (["history", "classifier", "--at", "yesterday"], 2, None),
@@ -505,8 +505,74 @@ def test_a_store_of_a_project_stays_out_of_git(command: Mreg) -> None:
 
 def test_a_profile_is_shown_as_it_is_and_what_overrides_it_is_told(command: Mreg) -> None:
     command("init", "--local")
-    done = command("profile", "add", "nas", "--catalog", "/nas/c.db", "--json")
-    assert json.loads(done.out)["catalog"] == "/nas/c.db"
+    catalog = os.path.abspath("c.db")
+    done = command("profile", "add", "nas", "--catalog", catalog, "--json")
+    assert json.loads(done.out)["catalog"] == catalog
     done = command("profile", "use", "nas")
     assert "mreg.yaml has its own word: catalog, artifacts" in done.err
     assert "so they override the profile: MREG_USER" in done.err
+
+
+def test_a_missing_path_is_an_error_before_the_model_is_inferred(command: Mreg) -> None:
+    done = command("push", "nothing")
+    assert (done.code, done.err) == (4, "error: 'nothing' does not exist\n  check the path\n")
+
+
+def test_edit_names_the_command_that_adds_metrics(command: Mreg) -> None:
+    done = command("edit", "classifier@1", "--metric", "accuracy=0.9")
+    assert (done.code, done.err) == (
+        2,
+        "error: there is no option '--metric'\n  metrics are added by mreg evaluate REF --metric NAME=NUMBER\n",
+    )
+
+
+def test_a_sentence_about_a_version_says_in_no_stage(command: Mreg, model_file: Path) -> None:
+    command("push", str(model_file), "-n", "churn")
+    done = command("promote", "churn@1", "--to", "none", "--format", "table")
+    assert done.out == "churn@1 was in no stage already\n"
+    assert "no version of churn is in Production" in command("show", "churn@production").err
+    command("promote", "churn@1")
+    assert "error: no version of churn is in no stage\n" in command("show", "churn@none").err
+
+
+def test_doctor_has_a_message_in_each_row(command: Mreg, model_file: Path) -> None:
+    command("push", str(model_file), "-n", "churn")
+    rows = [line.split("\t") for line in command("doctor").out.splitlines()[1:]]
+    assert len(rows) >= 10
+    assert all(row[3] for row in rows), rows
+
+
+def test_rejected_versions_are_listed_apart_from_pending_approvals(command: Mreg, model_file: Path) -> None:
+    Path("policy.yaml").write_text("Production: {approvals: 1, from: Staging}")
+    for number in (1, 2):
+        command("push", str(model_file), "-n", "churn", "--param", f"n={number}")
+    command("policy", "apply", "policy.yaml", "--model", "churn")
+    command("promote", "churn@1", "--keep-existing")
+    command("promote", "churn@2", "--keep-existing")
+    command("reject", "churn@2", "--reason", "biased")
+    lines = [" ".join(line.split()) for line in command("approvals", "--format", "table").out.splitlines()]
+    assert lines[0] == "waiting for approval"
+    apart = lines.index("rejected (blocked until the rejection is withdrawn)")
+    assert any(line.startswith("churn@1 ") for line in lines[:apart])
+    assert not any(line.startswith("churn@1 ") for line in lines[apart:])
+    assert any(" blocks biased" in line for line in lines[apart:])
+
+
+def test_a_plan_calls_the_changes_planned(command: Mreg, model_file: Path) -> None:
+    for _ in range(2):
+        command("push", str(model_file), "-n", "churn")
+    command("promote", "churn@1", "--to", "staging")
+    assert "archive churn@1\tplanned\tit is in Staging" in command("promote", "churn@2", "--plan").out
+
+
+def test_a_plot_is_ascii_where_the_encoding_has_no_lines(
+    command: Mreg, model_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for accuracy in ("0.5", "0.9"):
+        command("push", str(model_file), "-n", "churn", "--accuracy", accuracy, "--param", f"a={accuracy}")
+    assert "┤" in command("show", "churn", "--plot", "accuracy").out
+    monkeypatch.setattr("mreg.streams.can_show", lambda _name, text: text.isascii())
+    out = command("show", "churn", "--plot", "accuracy").out
+    assert out.isascii()
+    assert "?" not in out
+    assert "****" in out

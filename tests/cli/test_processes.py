@@ -89,7 +89,8 @@ def test_a_command_that_destroys_asks_on_a_terminal(process: Mreg) -> None:
     code, text = on_a_terminal("delete", "classifier@2", answer="n\n")
     assert code == 2
     assert "delete classifier@2 for good? [y/N]" in text
-    assert "not confirmed; nothing was changed" in text
+    assert "cancelled: nothing changed" in text
+    assert "error:" not in text
     assert process("show", "classifier", "-q").out == "classifier@2\nclassifier@1\n"
     code, text = on_a_terminal("delete", "classifier@2", answer="y\n")
     assert code == 0

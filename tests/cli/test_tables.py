@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mreg import streams
 from mreg.cli.table import Items, Rendering, Size, Table, csv_text, exact, markdown, plain_lines, short
 from mreg.cli.terminal import print_rendering
 from mreg.domain.text import size_text
@@ -510,3 +511,22 @@ def test_gc_reports_garbage_within_the_grace_period(registry_of_two: Mreg) -> No
     assert re.search(r"\tsha256:[0-9a-f]{64}\t125000\t", registry_of_two("gc", "--grace", "0s").out)
     removed = registry_of_two("gc", "--grace", "0s", "--remove", "--yes", "--format", "table").out
     assert removed.splitlines()[-1] == "removed: 1 unreferenced blob, 125 kB"
+
+
+# Notes
+
+
+def test_notes_and_errors_are_wrapped_at_words_on_a_terminal_and_hints_are_not(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = ["push", "m.bin", "--metrics-prefix", "a", "--metrics-prefix", "b", "--metrics-prefix", "c"]
+    one_line = "error: 3 prefixes for 0 metrics files\n  give --metrics-prefix once, or once for each --metrics-file\n"
+    monkeypatch.setenv("COLUMNS", "31")
+    assert command(*long).err == one_line
+    monkeypatch.setattr("mreg.streams.is_terminal", lambda name: name == "stderr")
+    assert command(*long).err == one_line.replace("metrics files", "metrics\nfiles")
+    assert streams.wrapped("word " * 20 + "/a/path/that/is/longer/than/the/terminal") == (
+        "word word word word word word\n" * 3 + "word word\n/a/path/that/is/longer/than/the/terminal"
+    )
+    monkeypatch.setenv("COLUMNS", "10")
+    assert streams.wrapped("word " * 20) == "word " * 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import time
@@ -289,14 +288,21 @@ def test_tables_show_the_zone_and_everything_else_is_utc(in_zone: InZone, zone: 
     assert "2026-07-01 03:00 UTC" in markdown(rendering)
 
 
-def test_a_table_of_a_process_follows_its_zone(process: Mreg, moved: datetime) -> None:
-    for zone, end in ((NEW_YORK, "E[SD]T"), (KATHMANDU, r"\+05:45"), ("UTC", "UTC")):
-        environment = {**os.environ, "TZ": zone, "COLUMNS": "200"}
-        for words in (["list"], ["show", "m"], ["show", "m@2"], ["history", "m"], ["why", "m@production"], ["search"]):
-            shown = process(*words, "--format", "table", env=environment)
-            assert shown.code == 0
-            assert re.search(rf"[0-9]{{2}}:[0-9]{{2}} {end}\s", shown.out), (words, shown.out)
-            assert process(*words, "--json", env=environment).out == process(*words, "--json").out
+SHOWING_TIMES = (["list"], ["show", "m"], ["show", "m@2"], ["history", "m"], ["why", "m@production"], ["search"])
+
+
+@pytest.mark.parametrize(("zone", "end"), [(NEW_YORK, "E[SD]T"), (KATHMANDU, r"\+05:45"), ("UTC", "UTC")])
+def test_a_table_follows_the_zone_and_json_does_not(
+    command: Mreg, process: Mreg, moved: datetime, in_zone: InZone, monkeypatch: pytest.MonkeyPatch, zone: str, end: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    usual = [command(*words, "--json").out for words in SHOWING_TIMES]
+    in_zone(zone)
+    assert [command(*words, "--json").out for words in SHOWING_TIMES] == usual
+    shown = [command(*words, "--format", "table").out for words in SHOWING_TIMES]
+    for words, text in zip(SHOWING_TIMES, shown, strict=True):
+        assert re.search(rf"[0-9]{{2}}:[0-9]{{2}} {end}\s", text), (words, text)
+    assert process("list", "--format", "table").out == shown[0]  # the variable alone is what a process has
 
 
 def test_times_without_a_zone_make_an_expression_longer_and_the_error_says_so() -> None:

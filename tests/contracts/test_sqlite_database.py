@@ -14,6 +14,7 @@ class TestSqliteDatabase(DatabaseContract):
     @pytest.fixture(autouse=True)
     def _place(self, tmp_path: Path) -> Iterator[None]:
         self.path = tmp_path / "deep" / "catalog.db"
+        self.path.parent.mkdir()
         self.opened: list[Database] = []
         yield
         for database in self.opened:
@@ -25,7 +26,7 @@ class TestSqliteDatabase(DatabaseContract):
 
     def test_reading_makes_nothing(self) -> None:
         self.test_a_new_place_is_an_empty_catalog()
-        assert not self.path.parent.exists()
+        assert not list(self.path.parent.iterdir())
 
     def test_nothing_is_left_beside_a_closed_catalog(self) -> None:
         database = self.open()

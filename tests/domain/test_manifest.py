@@ -250,3 +250,81 @@ def test_very_deep_paths_cost_no_more_than_their_length() -> None:
     assert _calls(lambda: check_together(deep)) <= _calls(lambda: check_together(shallow)) + 10
     manifest = Manifest(entries_of(deep))
     assert Manifest.parse(manifest.canonical()) == manifest
+
+
+# Empty folders
+
+GOLDEN = (
+    ManifestEntry("config.json", 2, Digest.sha256(hashlib.sha256(b"{}").hexdigest())),
+    ManifestEntry("bin/run", 3, Digest.sha256(hashlib.sha256(b"run").hexdigest()), True),
+)
+
+
+@pytest.mark.parametrize(
+    ("folders", "digest"),
+    [
+        ((), "dc28a919e840c476a3b79a43bd5acd4a7b7bc16b6ed05b7c2b5a90c0318018ba"),
+        (("logs",), "a288084ee2855f3edfe89839feb2af0095de9151787cab83b1025ed0fea21d9d"),
+    ],
+)
+def test_the_digest_of_a_folder_never_changes(folders: tuple[str, ...], digest: str) -> None:
+    assert hashlib.sha256(Manifest(GOLDEN, folders).canonical()).hexdigest() == digest
+
+
+def test_empty_folders_are_entries_whose_path_ends_in_a_slash() -> None:
+    nothing = hashlib.sha256(b"").hexdigest()
+    assert json.loads(Manifest(GOLDEN, ("logs", "a/b")).canonical()) == {
+        "format": "mreg.manifest.v2",
+        "files": [
+            {"executable": False, "path": "a/b/", "sha256": nothing, "size": 0},
+            *({"executable": one.executable, "path": one.path, "sha256": one.digest.value, "size": one.size}
+              for one in reversed(GOLDEN)),
+            {"executable": False, "path": "logs/", "sha256": nothing, "size": 0},
+        ],
+    }  # fmt: skip
+
+
+@given(manifests(), st.lists(PATHS, max_size=4))
+def test_a_manifest_with_empty_folders_is_what_its_canonical_bytes_say(manifest: Manifest, folders: list[str]) -> None:
+    try:
+        made = Manifest(manifest.entries, tuple(folders))
+    except BadInput:
+        return
+    assert Manifest.parse(made.canonical()) == made
+    assert (made.canonical() == manifest.canonical()) is (not folders)
+
+
+@pytest.mark.parametrize("folder", ["", "/", "../x", "/x", "a//b", "a/", "a/../b", "C:x", "a\nb"])
+def test_an_empty_folder_that_could_leave_the_folder_is_refused(folder: str) -> None:
+    with pytest.raises(BadInput):
+        Manifest(GOLDEN, (folder,))
+    entry = {"executable": False, "path": f"{folder}/", "sha256": hashlib.sha256(b"").hexdigest(), "size": 0}
+    hostile = {"files": [entry], "format": "mreg.manifest.v2"}
+    with pytest.raises(Corrupt):
+        Manifest.parse(json.dumps(hostile, sort_keys=True, separators=(",", ":")).encode())
+
+
+@pytest.mark.parametrize(
+    "folders", [("bin",), ("config.json",), ("Config.JSON/x",), ("a", "A"), ("a", "a"), ("a", "a/b")]
+)
+def test_an_empty_folder_beside_the_same_name_or_with_content_is_refused(folders: tuple[str, ...]) -> None:
+    with pytest.raises(BadInput):
+        Manifest(GOLDEN, folders)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda document: document.update(format="mreg.manifest.v1"),
+        lambda document: document.update(format="mreg.manifest.v3"),
+        lambda document: document["files"].pop(),
+        lambda document: document["files"][-1].update(size=1),
+        lambda document: document["files"][-1].update(executable=True),
+        lambda document: document["files"][-1].update(sha256="0" * 64),
+    ],
+)
+def test_another_form_of_an_empty_folder_is_refused(change: Callable[[Any], object]) -> None:
+    document = json.loads(Manifest(GOLDEN, ("logs",)).canonical())
+    change(document)
+    with pytest.raises(Corrupt):
+        Manifest.parse(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())

@@ -191,7 +191,7 @@ def test_a_profile_whose_bucket_does_not_answer_is_added(command: Mreg, place: P
     place_of = ["--artifacts", "s3://models/x", "--endpoint-url", "http://127.0.0.1:1"]
     done = command("profile", "add", "team", *place_of)
     assert done.code == 0
-    assert "the bucket was not tried for the catalog: cannot reach http://127.0.0.1:1" in done.err
+    assert "the profile was added, but its bucket could not be tried: cannot reach http://127.0.0.1:1" in done.err
 
 
 @on_radosgw

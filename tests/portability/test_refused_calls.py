@@ -20,7 +20,8 @@ import pytest
 
 from mreg import durability, files, linux
 from mreg.artifacts import destination
-from mreg.artifacts.source import FileSection, source_folder
+from mreg.artifacts.source import FileSection
+from mreg.artifacts.source_folder import source_folder
 from mreg.catalog import embedded, sqlite_upgrade
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.errors import BadInput
@@ -50,6 +51,7 @@ LINKS = {
 @pytest.fixture
 def sources(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry in the working folder, a file and a folder to push."""
+    os.mkdir("store")
     monkeypatch.setenv("MREG_CATALOG", os.path.abspath("store/catalog.db"))
     monkeypatch.setenv("MREG_ARTIFACTS", os.path.abspath("store/artifacts"))
     Path("model.bin").write_bytes(b"model")

@@ -56,6 +56,7 @@ def temporary_files(folder: Path = Path()) -> list[str]:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry in the working folder, a file whose bytes text mode would change, and a folder."""
+    os.mkdir("store")
     monkeypatch.setenv("MREG_CATALOG", os.path.abspath("store/catalog.db"))
     monkeypatch.setenv("MREG_ARTIFACTS", os.path.abspath("store/artifacts"))
     Path("model.bin").write_bytes(b"first\r\nsecond\nthird\x1afourth\r" * 1_000)
@@ -162,6 +163,7 @@ def test_catalogs_and_bundles_go_and_come_back(here: Path) -> None:
         "import m.mreg --name other",
         "verify",
     )
+    os.mkdir("new")
     elsewhere = {"MREG_CATALOG": os.path.abspath("new/c.db"), "MREG_ARTIFACTS": os.path.abspath("new/a")}
     succeed("import m.mreg", "pull m@1 back.bin", "pull m@2 back", **elsewhere)
     assert Path("back.bin").read_bytes() == Path("model.bin").read_bytes()

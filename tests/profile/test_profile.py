@@ -83,9 +83,8 @@ def test_one_place_alone_brings_the_other_beside_it() -> None:
 @pytest.mark.parametrize(
     "place",
     [
-        "postgresql://me:hunter2@db/x", "postgresql://db/x?password=hunter2", "postgresql://db/x?user=a&password=hunter2",
-        "postgresql://db/x?%70assword=hunter2", "postgresql://db/x?sslpassword=hunter2", "s3://bucket", "s3://bucket/",
-        "s3://bucket/x/", "s3://bucket//c.db", "s3://bucket/../c.db", "postgres://db/x", "mysql://db/x",
+        "postgresql://db/x?sslpassword=hunter2", "s3://me:hunter2@bucket/c.db", "s3://bucket", "s3://bucket/",
+        "s3://bucket/x/", "s3://bucket//c.db", "s3://bucket/../c.db", "mysql://me:hunter2@db/x",
     ],
 )  # fmt: skip
 def test_a_catalog_that_can_not_be_or_has_a_secret_is_refused(place: str) -> None:

@@ -43,6 +43,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
     """A second registry, of another person."""
+    (tmp_path / "other").mkdir()
     monkeypatch.setenv("MREG_CATALOG", str(tmp_path / "other" / "catalog.db"))
     monkeypatch.setenv("MREG_ARTIFACTS", str(tmp_path / "other" / "artifacts"))
     monkeypatch.setenv("MREG_USER", "grace")
@@ -418,7 +419,7 @@ def test_the_command_says_which_became_which(command: Mreg, registry: mreg.Regis
     command("export", "classifier@1")
     done = command("import", "classifier-1.mreg", "--name", "copy")
     assert (done.code, done.out) == (0, "source\treference\toutcome\nclassifier@1\tcopy@1\tadded\n")
-    assert done.err == "classifier@1 is now copy@1\n"
+    assert done.err == "classifier@1 was imported as copy@1\n"
     done = command("import", "classifier-1.mreg")
     assert done.out == "source\treference\toutcome\nclassifier@1\tclassifier@1\talready there\n"
 
@@ -835,3 +836,73 @@ def test_a_document_is_what_its_canonical_bytes_say(good: bytes) -> None:
     with tarfile.open(fileobj=io.BytesIO(good)) as tar:
         raw = tar.extractfile("mreg.json").read()  # type: ignore[union-attr]
     assert Bundle.parse(raw).canonical() == raw
+
+
+@pytest.fixture
+def aliased(registry: LocalRegistry) -> str:
+    """A bundle of two versions, with an alias each."""
+    push(registry, 1, aliases=["champion"])
+    push(registry, 2, aliases=["challenger", "Blue"])
+    return str(registry.export("classifier").destination)
+
+
+def test_an_import_names_the_aliases_that_it_leaves_out(aliased: str, other: LocalRegistry, command: Mreg) -> None:
+    done = command("import", aliased, "--json")
+    assert done.code == 0
+    assert "left out the aliases" in done.err
+    assert "champion (classifier@1)" in done.err
+    assert "add --aliases" in done.err
+    assert [version["left_out"] for version in json.loads(done.out)["versions"]] == [
+        ["champion"],
+        ["Blue", "challenger"],
+    ]
+    assert other.model("classifier").aliases == {}
+    done = command("import", aliased, "--aliases", "--json")
+    assert (done.code, "left out" in done.err) == (0, False)
+    assert [version["aliases"] for version in json.loads(done.out)["versions"]] == [
+        ["champion"],
+        ["Blue", "challenger"],
+    ]
+    assert other.model("classifier").aliases == {"champion": 1, "challenger": 2, "Blue": 2}
+    before = other.history()
+    assert command("import", aliased, "--aliases").err.count("alias") == 0
+    assert other.history() == before
+
+
+def test_an_imported_alias_does_not_move_an_alias(aliased: str, other: LocalRegistry) -> None:
+    push(other, 7, aliases=["CHAMPION"])
+    before = other.history()
+    with pytest.raises(AlreadyExists) as caught:
+        other.import_bundle(aliased, aliases=True)
+    assert caught.value.message == "cannot import the aliases: CHAMPION names classifier@1"
+    assert other.history() == before
+    imported = other.import_bundle(aliased)
+    assert [version.left_out for version in imported.versions] == [("champion",), ("Blue", "challenger")]
+    assert other.model("classifier").aliases == {"CHAMPION": 1}
+
+
+def test_a_guarded_alias_is_imported_only_as_the_policy_permits(aliased: str, other: LocalRegistry) -> None:
+    other.apply_policy(parse_policy({"aliases": {"champion": {"approvals": 1}}}))
+    with pytest.raises(mreg.errors.ApprovalMissing):
+        other.import_bundle(aliased, aliases=True)
+    assert other.models() == ()
+    other.import_bundle(aliased)
+    with other_user(other) as reviewer:
+        reviewer.approve("classifier@1", to="champion")
+    other.import_bundle(aliased, aliases=True)
+    assert other.model("classifier").aliases["champion"] == 1
+
+
+def other_user(registry: LocalRegistry) -> LocalRegistry:
+    return mreg.open_registry(catalog=registry.profile.catalog, artifacts=registry.profile.artifacts, user="another")
+
+
+@pytest.mark.parametrize("data", [b"x", b"hello, world\n", b"{}", b"PK\x03\x04", b"\x80\x04K\x01.", b"", b"m" * 511])
+def test_a_short_file_of_another_kind_is_not_a_bundle(data: bytes, other: LocalRegistry) -> None:
+    Path("file.mreg").write_bytes(data)
+    with pytest.raises(BadInput) as caught:
+        other.import_bundle("file.mreg")
+    assert (caught.value.message, caught.value.hint) == (
+        "'file.mreg' is not a bundle",
+        "use a bundle that mreg export wrote",
+    )

@@ -44,6 +44,7 @@ def registry() -> mreg.Registry:
     Path("model").write_text("bytes")
     os.mkdir("folder")
     Path("folder/a").write_text("a")
+    os.mkdir("fx")
     registry = mreg.open_registry(catalog=os.path.abspath("fx/catalog.db"), artifacts=os.path.abspath("fx/artifacts"))
     registry.push("model", name="m")
     registry.push("folder", name="folder")
@@ -203,6 +204,7 @@ def test_a_backup_by_its_command_onto_the_catalog_is_a_mistake(
 
 @pytest.mark.parametrize("force", [True, False])
 def test_a_backup_does_not_go_where_another_databases_log_is(registry: mreg.Registry, force: bool) -> None:
+    os.mkdir("other")
     with registry, mreg.open_registry(catalog=os.path.abspath("other/catalog.db")) as other:
         other.register("theirs")
         assert Path("other/catalog.db-wal").exists()

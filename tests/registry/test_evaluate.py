@@ -148,7 +148,7 @@ def test_an_unknown_version_is_not_found(versions: LocalRegistry, reference: str
 
 
 def test_a_model_is_not_evaluated(versions: LocalRegistry) -> None:
-    with pytest.raises(mreg.NotAllowed, match="expected a version, got the model churn"):
+    with pytest.raises(mreg.BadInput, match="expected a version, got the model churn"):
         versions.evaluate("churn", {"auc": 1})
 
 

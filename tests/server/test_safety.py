@@ -108,9 +108,9 @@ def test_health_needs_no_token_and_tells_nothing(serve: Serve, tokens: Tokens) -
     assert server.ask("POST", "/healthz").status_code == 405
 
 
-def test_any_other_address_needs_tokens(process: Mreg) -> None:
+def test_any_other_address_needs_tokens(command: Mreg) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.com"):
-        done = process("serve", "--host", host)
+        done = command("serve", "--host", host)
         assert done.code == 2
         assert "without tokens: it is not a loopback address" in done.err
         assert "mreg token NAME --role writer" in done.err
@@ -128,19 +128,19 @@ BAD_TOKENS = {
 }
 
 
-def test_a_token_file_is_read_exactly_and_never_shown(process: Mreg) -> None:
+def test_a_token_file_is_read_exactly_and_never_shown(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
     for text, message in BAD_TOKENS.items():
         Path("tokens").write_text(text)
-        for done in (
-            process("serve", "--token-file", "tokens"),
-            process("serve", env={**os.environ, "MREG_SERVER_TOKENS": text}),
-        ):
+        in_file = command("serve", "--token-file", "tokens")
+        monkeypatch.setenv("MREG_SERVER_TOKENS", text)
+        for done in (in_file, command("serve")):
             assert (done.code, message in done.err) == (2, True), done.err
             assert "secret-by-mistake" not in done.err
-    assert process("serve", "--token-file", "none").code == 4
-    assert process("serve", "--token-file", ".").code == 8
+        monkeypatch.delenv("MREG_SERVER_TOKENS")
+    assert command("serve", "--token-file", "none").code == 4
+    assert command("serve", "--token-file", ".").code == 8
     Path("tokens").write_bytes(b"\xff")
-    assert process("serve", "--token-file", "tokens").code == 8
+    assert command("serve", "--token-file", "tokens").code == 8
 
 
 def test_tokens_are_what_their_lines_say() -> None:

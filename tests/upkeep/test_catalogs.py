@@ -114,10 +114,10 @@ def test_the_check_of_a_profile_tells_of_a_folder_that_can_not_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_words, **_named: False)  # root may write everywhere
-    with mreg.open_registry(catalog=str(tmp_path / "new/catalog.db"), artifacts=str(tmp_path / "a")) as registry:
+    with mreg.open_registry(catalog=str(tmp_path / "catalog.db"), artifacts=str(tmp_path / "a")) as registry:
         errors = [one.error for one in registry.check() if one.error]
     assert errors == [
-        f"cannot use the catalog {tmp_path}/new/catalog.db: it does not exist, and {tmp_path} is not writable"
+        f"cannot use the catalog {tmp_path}/catalog.db: it does not exist, and {tmp_path} is not writable"
     ]
     assert not (tmp_path / "new").exists()
 
@@ -268,6 +268,8 @@ def test_a_catalog_is_copied_from_each_kind_to_each_other(
 
 
 def test_a_catalog_is_not_copied_to_a_store_that_lacks_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
     with (
         mreg.open_registry(catalog=str(tmp_path / "a/catalog.db")) as registry,
         mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
@@ -282,6 +284,8 @@ def test_a_catalog_is_not_copied_to_a_store_that_lacks_its_bytes(tmp_path: Path)
 
 
 def test_the_remedy_for_bytes_that_lack_works(tmp_path: Path, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "b").mkdir()
     with (
         mreg.open_registry(catalog=str(tmp_path / "a b/catalog.db")) as registry,
         mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,

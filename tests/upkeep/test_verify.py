@@ -90,6 +90,8 @@ def test_damage_of_a_blob_is_named_with_its_versions(
     assert (one.problem, [str(version) for version in one.versions]) == (problem, ["m@2", "other@1"])
     assert one.checksum.value[2:] in one.message
     assert one.hint
+    assert "file:" not in one.message + one.hint
+    assert str(blob(filled, "m@1").parents[3]) in one.message + one.hint
     done = command("verify", "--json")
     assert done.code == 6
     assert json.loads(done.out)["problems"][0]["problem"] == problem

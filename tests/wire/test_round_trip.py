@@ -62,7 +62,7 @@ LEFT_OUT = {
     policies.Plan: {"empties_production"},
     changes.Deletion: {"places"},
     files.StoredFile: {"reference"},
-    profiles.Profile: {"hooks", "adopts"},
+    profiles.Profile: {"hooks", "adopts", "password"},
     GateResult: {"remedies"},
 }
 """Fields that the JSON form lacks; each has a default."""
@@ -256,7 +256,10 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     bundles.Imported: built(
         bundles.Imported, model=NAMES,
         versions=many(
-            built(bundles.ImportedVersion, source=REFERENCES, reference=REFERENCES, already_there=st.booleans())
+            built(
+                bundles.ImportedVersion, source=REFERENCES, reference=REFERENCES, already_there=st.booleans(),
+                aliases=many(WORDS), left_out=many(WORDS),
+            )
         ),
     ),
     upkeep.Check: built(upkeep.Check, name=WORDS, place=WORDS, error=WORDS, hint=WORDS, lacks=WORDS),
@@ -269,7 +272,8 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     ),
     upkeep.Finding: built(upkeep.Finding, name=WORDS, place=WORDS, state=WORDS, message=WORDS, remedy=WORDS),
     upkeep.CatalogCopy: built(
-        upkeep.CatalogCopy, source=WORDS, target=WORDS, rows=NUMBERS, events=NUMBERS, last_hash=WORDS, set_aside=WORDS
+        upkeep.CatalogCopy, source=WORDS, target=WORDS, rows=NUMBERS, events=NUMBERS, last_hash=WORDS, set_aside=WORDS,
+        blobs=NUMBERS, size_bytes=NUMBERS,
     ),
     upkeep.Upgrade: built(
         upkeep.Upgrade, place=WORDS, schema=NUMBERS, target=NUMBERS, others=many(WORDS), caution=WORDS, backup=WORDS,

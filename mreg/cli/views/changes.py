@@ -12,14 +12,14 @@ def _stage_change(change: StageChange) -> Rendering:
     version = change.version
     was = f" (was {change.before.value})" if change.before is not version.stage else ""  # equal if a hook failed
     sentence = (
-        f"{version.reference} is in {version.stage.value}{was}"
+        f"{version.reference} is {version.stage.location}{was}"
         if change.changed
-        else f"{version.reference} was in {version.stage.value} already"
+        else f"{version.reference} was {version.stage.location} already"
     )
     archived = ", ".join(map(str, change.archived))
     if change.back:  # a hook failed, and the change was rolled back
         back = ", ".join(str(other.reference) for other in change.back)
-        sentence += f"; {back} is in {change.back[0].stage.value}"
+        sentence += f"; {back} is {change.back[0].stage.location}"
     return one_line(
         ("reference", "stage", "before", "archived"),
         (str(version.reference), stage_cell(version.stage), change.before.value, archived),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mreg.cli.table import Rendering, Row, Table, Toned, stage_cell, verdict_cell
+from mreg.cli.table import Rendering, Row, Table, Toned, rendering_of, stage_cell, verdict_cell
 from mreg.cli.views import View
 from mreg.domain.policy import Assessment, Departure
 from mreg.domain.text import counted
@@ -22,16 +22,18 @@ def _model_policy(found: ModelPolicy) -> Rendering:
             *(("gate", gate) for gate in rule.gates),
             ("approvals", rule.approvals or None),
             ("approvers", ", ".join(rule.approvers) or None),
-            ("own approval", "counts" if rule.own_approval and rule.approvals else None),
+            ("own_approval", ("counts" if rule.own_approval else "does not count") if rule.approvals else None),
             ("override", "allowed" if rule.override else None),
         ]
         rows += [(target, key, value) for key, value in conditions if value is not None]
         if not any(value is not None for _, value in conditions):
             rows.append((target, "", "no conditions"))
-    owner = found.model if found.own and found.model else "all models"
-    summary = f"The policy of {owner}."
+    summary = "The default policy, for all models without a policy of their own."
+    if found.model:
+        summary = f"The policy of {found.model}." if found.own else f"The default policy, which {found.model} uses."
     if not found.policy.rules:
-        summary = f"No policy holds for {found.model or 'all models'}: every stage is open."
+        summary = f"{found.model} has no policy" if found.model else "There is no default policy"
+        summary += ": every stage is open."
     table = Table(columns=("target", "rule", "value"), rows=tuple(rows))
     return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
 
@@ -51,8 +53,7 @@ def _conditions(found: Assessment) -> list[Row]:
         given += f"; {', '.join(found.may_approve)} can approve" if found.missing and found.may_approve else ""
         rows.append((counted(found.needed, "approval"), verdict_cell(passed=not found.missing), given))
     rows += [
-        ("no rejection", verdict_cell(passed=False), f"{decision.person}: {decision.comment}")
-        for decision in found.rejected_by
+        (f"rejection by {decision.person}", Toned("blocks", "bad"), decision.comment) for decision in found.rejected_by
     ]
     return rows
 
@@ -69,12 +70,12 @@ def _leaving(found: Departure | None) -> list[Row]:
 def _plan(found: Plan) -> Rendering:
     reference, stage = found.reference, found.assessment.target
     steps = _conditions(found.assessment) + _leaving(found.leaving)
-    steps += [(f"archive {other}", Toned("would", "dim"), f"it is in {stage}") for other in found.archived]
-    steps += [(f"hook {name}", Toned("would", "dim"), "it runs after the change") for name in found.hooks]
+    steps += [(f"archive {other}", Toned("planned", "dim"), f"it is in {stage}") for other in found.archived]
+    steps += [(f"hook {name}", Toned("planned", "dim"), "it runs after the change") for name in found.hooks]
     if found.empties_production:
-        steps.append(("leave Production empty", Toned("would", "dim"), "promote asks, or takes --yes"))
+        steps.append(("leave Production empty", Toned("planned", "dim"), "promote asks, or takes --yes"))
     if found.stays and not found.archived:
-        summary = f"{reference} is in {stage} already; promote would do nothing."
+        summary = f"{reference} is {found.stage.location} already; promote would do nothing."
     elif found.allowed:
         summary = f"promote would move {reference} from {found.stage.value} to {stage}."
     else:
@@ -92,19 +93,31 @@ def _may_be_overridden(found: Plan) -> bool:
     return all(rules)
 
 
-def _checks(checks: Sequence[PolicyCheck | PendingApproval], empty: str = "no versions in use") -> Rendering:
+def _checks(checks: Sequence[PolicyCheck]) -> Rendering:
+    return rendering_of(_check_table(checks, empty="no versions in use"))
+
+
+def _check_table(checks: Sequence[PolicyCheck | PendingApproval], *, empty: str, title: str = "") -> Table:
     rows = [
         (Toned(str(check.reference), "strong"), check.assessment.target, *condition)
         for check in checks
         for condition in _conditions(check.assessment) + _leaving(getattr(check, "leaving", None))
     ]
     columns = ("version", "target", *COLUMNS)
-    table = Table(columns=columns, rows=tuple(rows), shortened=("version",), wide=WIDE, empty=empty)
-    return Rendering(tables=(table,), flat=table)
+    return Table(title=title, columns=columns, rows=tuple(rows), shortened=("version",), wide=WIDE, empty=empty)
 
 
 def _pending(approvals: Sequence[PendingApproval]) -> Rendering:
-    return _checks(approvals, "no pending approvals")
+    """Return the tables of the versions that can be approved, and of those that a rejection blocks."""
+    empty = "no pending approvals"
+    rejected = [found for found in approvals if found.assessment.rejected_by]
+    waiting = [found for found in approvals if not found.assessment.rejected_by]
+    flat = _check_table([*waiting, *rejected], empty=empty)
+    if not rejected:
+        return rendering_of(flat)
+    title = "rejected (blocked until the rejection is withdrawn)"
+    tables = [_check_table(waiting, empty=empty, title="waiting for approval")] if waiting else []
+    return Rendering(tables=(*tables, _check_table(rejected, empty=empty, title=title)), flat=flat)
 
 
 def _decided(found: DecisionResult) -> Rendering:
@@ -114,7 +127,7 @@ def _decided(found: DecisionResult) -> Rendering:
         missing = f"; {len(assessment.approved_by)} of {assessment.needed} approvals"
     sentence = f"{found.person} {found.decision} {reference} for {target}{missing}"
     if found.decision == "rejected":
-        sentence += f"; it is in {found.stage.value}"
+        sentence += f"; it is {found.stage.location}"
     if found.decision == "withdrawn":
         sentence = f"{found.person} withdrew the decision on {reference} for {target}"
     columns = ("reference", "stage", "target", "decision", "person", "approvals", "needed")

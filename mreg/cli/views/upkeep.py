@@ -82,6 +82,8 @@ def _catalog_copy(copy: CatalogCopy) -> Rendering:
     table = Table(columns=("from", "to", ">rows", ">events", "last hash"), rows=rows)
     size = f"{counted(copy.rows, 'row')} and {counted(copy.events, 'event')}"
     summary = f"{copy.target}: {size}, compared with {copy.source}"
+    if copy.blobs:
+        summary += f"; {counted(copy.blobs, 'blob')} copied, {size_text(copy.size_bytes)}"
     return Rendering(tables=(), flat=table, summary=summary)
 
 
