@@ -20,6 +20,11 @@ _COLOURS = re.compile("(\x1b\\[[0-9;]*m)")
 _MOVES = re.compile("(\x1b\\[[0-9;]*[ABGHJKm]|\x1b\\[\\?25[hl]|\r)")
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
+CI_VARIABLES = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
+"""Variables of platforms that carry out commands in a log: GitHub (and compatible ones), Azure Pipelines, TeamCity."""
+
+_COMMANDS = re.compile(r"##(?=vso\[|teamcity\[|\[)|^(\s*):(?=:)", re.IGNORECASE | re.MULTILINE)
+
 
 NARROWEST = 20
 """Width of a terminal below which texts are not broken at spaces."""
@@ -109,13 +114,16 @@ def flush() -> None:
         sys.stdout.flush()
 
 
-def put(text: str) -> None:
+def put(text: str, *, commands: bool = False) -> None:
     """Write a text to standard output; escape control characters except newlines and tabs.
+
+    Args:
+        commands: The text has commands for a CI platform, whose values are escaped already.
 
     Raises:
         OSError: Standard output is closed or full.
     """
-    _write(_safe(text))
+    _write(_safe(text, commands=commands))
 
 
 def put_lines(lines: Iterable[str]) -> None:
@@ -145,14 +153,14 @@ def try_to_say_json(document: str) -> None:
             _write_json(document, sys.stderr, "stderr")
 
 
-def say(text: str, *, end: str = "\n") -> None:
+def say(text: str, *, end: str = "\n", commands: bool = False) -> None:
     """Write a text to standard error like `put`; do nothing if it is closed.
 
     Raises:
         OSError: Standard error is full.
     """
     if sys.stderr is not None:
-        sys.stderr.write(_encodable(_safe(text), sys.stderr) + end)
+        sys.stderr.write(_encodable(_safe(text, commands=commands), sys.stderr) + end)
         sys.stderr.flush()
 
 
@@ -187,6 +195,8 @@ def _write(text: str) -> None:
 
 def _write_json(document: str, stream: TextIO, name: str) -> None:
     text = printable_json(document)
+    if _carries_out_commands():
+        text = _COMMANDS.sub(lambda found: r"\u0023#" if found[1] is None else found[0], text)
     if not is_utf8(name):
         text = _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)
     binary = getattr(stream, "buffer", None)
@@ -200,11 +210,19 @@ def _write_json(document: str, stream: TextIO, name: str) -> None:
     stream.flush()
 
 
-def _safe(text: str) -> str:
+def _safe(text: str, *, commands: bool = False) -> str:
     lines = text.split("\n")
-    return "\n".join(
+    safe = "\n".join(
         line if line.isprintable() else "\t".join(printable(cell) for cell in line.split("\t")) for line in lines
     )
+    if commands or not _carries_out_commands():
+        return safe
+    return _COMMANDS.sub(lambda found: r"\x23#" if found[1] is None else rf"{found[1]}\x3a", safe)
+
+
+def _carries_out_commands() -> bool:
+    """Return whether a CI platform reads this output that carries out the commands in it."""
+    return any(os.environ.get(name) for name in CI_VARIABLES)
 
 
 def _encodable(text: str, stream: TextIO) -> str:
