@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from mreg.cli.arguments import reference
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Metrics, MetricsFiles, MetricsPrefixes, Reason, ReferenceWords
 from mreg.cli.push import all_metrics, metrics_from
+from mreg.cli.references import reference
 
 
 def evaluate(
@@ -39,4 +39,5 @@ def evaluate(
     """
     run = invocation_of(ctx)
     metrics = all_metrics({}, metric or (), metrics_from(run.output.note, metrics_file, metrics_prefix))
-    run.output.result(run.registry.evaluate(reference(words), metrics, dataset=dataset, replace=replace, reason=reason))
+    wanted = reference(run, words)
+    run.output.result(run.registry.evaluate(wanted, metrics, dataset=dataset, replace=replace, reason=reason))

@@ -10,6 +10,8 @@ from mreg.cli.arguments import pairs
 from mreg.cli.completion import complete_alias, complete_model, complete_reference, complete_stage
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import METADATA, METRICS, Description, Metrics, MetricsFiles, MetricsPrefixes, Tags
+from mreg.cli.references import reference_within
+from mreg.domain.names import ModelName
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput
 
@@ -98,6 +100,7 @@ def push(
             rich_help_panel=METADATA,
         ),
     ] = "",
+    existing: Annotated[bool, typer.Option("--existing", help="Refuse to register a new model.")] = False,
     ci: Annotated[
         bool, typer.Option("--ci", help="Write to GITHUB_OUTPUT and GITHUB_STEP_SUMMARY.", rich_help_panel="Output")
     ] = False,
@@ -105,7 +108,8 @@ def push(
     """Upload a file or folder as a new version.
 
     The first push of a name registers the model. Without --name, the model is MREG_MODEL, or model: of mreg.yaml or the
-    profile, or is inferred from the path; a note on standard error says which.
+    profile, or is inferred from the path; a note on standard error says which. With --existing, a name that is not
+    registered is refused (exit code 4).
 
     Examples:
       mreg push model.pkl --accuracy 0.95
@@ -145,7 +149,8 @@ def push(
                 format=artifact_format,
             ),
             stage=stage,
-            parent=parent,
+            parent=parent and reference_within(parent, ModelName(name) if name else run.default_model()),
+            existing=existing,
             progress=progress,
         )
     run.output.result(version, pushed)

@@ -72,6 +72,7 @@ class LocalRegistry(Registry):
         parent: Reference | None = None,
         data: Mapping[str, str] | None = None,
         format: str = "",
+        existing: bool = False,
         progress: Progress = None,
     ) -> ModelVersion:
         from mreg.domain.metadata import VersionMetadata
@@ -95,7 +96,16 @@ class LocalRegistry(Registry):
         if metadata is not None and given != VersionMetadata():
             raise BadInput("metadata given both as an object and as arguments", hint="pass all of it in metadata")
         target = target_model(self._session, path, name)
-        return push(self._session, path, target, metadata or given, stage=stage, parent=parent, progress=progress)
+        return push(
+            self._session,
+            path,
+            target,
+            metadata or given,
+            stage=stage,
+            parent=parent,
+            existing=existing,
+            progress=progress,
+        )
 
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("edit.register")

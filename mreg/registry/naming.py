@@ -38,7 +38,7 @@ def found_name(path: str | os.PathLike[str], chosen: str, chosen_by: str) -> tup
         name = _cleaned(text)
         if name:
             return ModelName(name), why
-    raise BadInput("cannot infer a model name from this path", hint="add a name: --name classifier")
+    raise BadInput("cannot infer a model name from this path", hint="add a name: --name NAME")
 
 
 def _candidates(path: str) -> Iterator[tuple[str, str]]:

@@ -100,6 +100,7 @@ class Registry(abc.ABC):
         parent: Reference | None = None,
         data: Mapping[str, str] | None = None,
         format: str = "",
+        existing: bool = False,
         progress: Progress = None,
     ) -> ModelVersion:
         """Store a file or folder as the next version of a model; a new model is registered.
@@ -120,10 +121,11 @@ class Registry(abc.ABC):
             parent: Version that this version was made from.
             data: URI of each data set by name, optionally with ``@digest``.
             format: Artifact format (default: detected from the content).
+            existing: Refuse to register a new model.
             progress: Called with the bytes stored so far and the total.
 
         Raises:
-            NotFound: The file, folder or parent does not exist.
+            NotFound: The file, folder or parent does not exist; with ``existing``, or the model.
             BadInput: The path is empty or is not a file or folder, a value is invalid, no name can be inferred, or
                 metadata is given both ways.
             Conflict: The file or folder changed while it was read.
@@ -519,8 +521,18 @@ class Registry(abc.ABC):
         """Return the model names that begin with a text; after an ``@``, the references of that model."""
 
     @abc.abstractmethod
-    def plan(self, reference: Reference, to: ModelStage | str | None = None, *, keep_existing: bool = False) -> Plan:
+    def plan(
+        self,
+        reference: Reference,
+        to: ModelStage | str | None = None,
+        *,
+        keep_existing: bool = False,
+        override: str = "",
+    ) -> Plan:
         """Return what `promote` would do, and what the policy says; changes nothing.
+
+        Args:
+            override: Reason to override the policy; `Plan.refusal` tells whether it would succeed.
 
         Raises:
             NotFound: The model or version does not exist.
