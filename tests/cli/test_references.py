@@ -385,3 +385,18 @@ def test_a_push_to_existing_models_only_refuses_another_name(churn: Mreg) -> Non
 def test_a_push_of_bytes_that_a_version_has_says_which(churn: Mreg) -> None:
     assert churn("push", "model.pkl", "-n", "churn").err == "same bytes as churn@3\n"
     assert churn("push", "model.pkl", "-n", "zzz").err == ""
+
+
+def test_the_old_name_of_a_model_leads_to_the_new_one(churn: Mreg) -> None:
+    assert churn("rename", "churn", "churn", "--format", "table").out == "churn (unchanged), 3 versions\n"
+    churn("rename", "churn", "leavers")
+    churn("rename", "leavers", "team/leavers")
+    for old in ("churn", "leavers"):
+        assert churn("show", old).err == f"error: model '{old}' not found\n  it was renamed to team/leavers\n"
+    assert churn("push", "model.pkl", "-n", "churn", "--existing").err.endswith("it was renamed to team/leavers\n")
+    churn("delete", "team/leavers", "--force", "--yes")
+    assert "renamed" not in churn("show", "churn").err
+
+
+def test_the_destination_of_a_pull_is_no_option(churn: Mreg) -> None:
+    assert churn("pull", "churn@3", "-o", "x").err.endswith("the destination is an argument: mreg pull REF DEST\n")
