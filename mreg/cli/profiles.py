@@ -148,6 +148,9 @@ def add_profile(
         str | None,
         typer.Option("--model", metavar="NAME", help="Model of a push without --name.", rich_help_panel="Registry"),
     ] = None,
+    existing_only: Annotated[
+        bool, typer.Option("--existing-only", help="Pushes never register a new model.", rich_help_panel="Registry")
+    ] = False,
     user: Annotated[
         str | None, typer.Option("--user", metavar="NAME", help="User in the audit trail.", rich_help_panel="Registry")
     ] = None,
@@ -177,6 +180,7 @@ def add_profile(
         "addressing_style": addressing_style,
         "cache": cache,
         "model": model,
+        "existing_only": "true" if existing_only else None,
         "user": user,
     }
     values = {key: value for key, value in given.items() if value is not None}

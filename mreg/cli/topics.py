@@ -131,6 +131,7 @@ SETTINGS = (
     ("MREG_CACHE", "Pull cache for a bucket: a size such as 20GB, or a folder (default: no cache)."),
     ("MREG_MODEL", "Default model: of a reference without a model, and of a push without --name (default: none; a push "
      "infers the model from the path)."),
+    ("MREG_EXISTING_ONLY", "1, true or yes: a push does not register a new model (default: no)."),
     ("MREG_USER", "User in the audit trail (default: the user of the CI job, of git, or of the login, or uid:NUMBER)."),
     ("MREG_TRUST_PROJECT", "1, true or yes: every mreg.yaml may name its store, without mreg trust (default: no)."),
     ("MREG_SERVER_TOKENS", "Tokens for mreg serve without --token-file: lines of a token file, separated by "

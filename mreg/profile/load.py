@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mreg.domain.password import Password
 from mreg.domain.text import Caution, nearest, quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
-from mreg.profile.place import PASSWORD, pair_locations, place
+from mreg.profile.place import PASSWORD, TRUE, pair_locations, place
 from mreg.profile.project import ProjectFile, find_project, project_values
 from mreg.profile.reading import NAME, Values, document, mapping, origin_of, text_of, unknown_key
 from mreg.results.profiles import KEYS, Profile
@@ -196,7 +196,7 @@ def _allowed(project: ProjectFile, values: Values, variables: Mapping[str, str],
 
 def is_trusting(variables: Mapping[str, str]) -> bool:
     """Return whether MREG_TRUST_PROJECT allows every project file to name a store."""
-    return variables.get("MREG_TRUST_PROJECT", "").lower() in ("1", "true", "yes")
+    return variables.get("MREG_TRUST_PROJECT", "").lower() in TRUE
 
 
 def _origin_of_file(config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> str:

@@ -36,6 +36,10 @@ SCHEME_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 PASSWORD = "password"  # noqa: S105  a key
 """The key of the password of a catalog in `Values`; no file can have it."""
 
+TRUE = ("1", "true", "yes")
+FALSE = ("", "0", "false", "no")
+"""Spellings of a setting that is on or off, in any case."""
+
 
 def place(
     values: Values,
@@ -84,6 +88,10 @@ def location(
         raise BadProfile(f"{label}{key} contains unprintable characters")
     if key == "addressing_style" and value not in ("auto", "path", "virtual"):
         raise BadProfile(f"{label}invalid addressing_style {quoted(value)}", hint="write auto, path or virtual")
+    if key == "existing_only":
+        if value.lower() not in TRUE + FALSE:
+            raise BadProfile(f"{label}invalid existing_only {quoted(value)}", hint="write true or false")
+        return "true" if value.lower() in TRUE else ""
     if key == "model" and value:
         _check_model(value, label)
     if key not in SCHEMES or (key == "cache" and SIZE.match(value)):

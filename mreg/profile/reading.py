@@ -58,7 +58,8 @@ def text_of(key: str, node: Node, file: str) -> str:
     """
     from mreg.documents import Scalar
 
-    if not isinstance(node.value, Scalar) or node.value.kind not in ("string", "number"):
+    kinds = ("string", "number", "boolean") if key == "existing_only" else ("string", "number")
+    if not isinstance(node.value, Scalar) or node.value.kind not in kinds:
         raise BadProfile(f"{origin_of(file, node)}: {key} must be a string")
     return node.value.text
 

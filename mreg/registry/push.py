@@ -75,6 +75,7 @@ def push(
     artifact_name = check_artifact_name(_artifact_name(place))
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
+    existing = existing or bool(session.profile.existing_only)
     if existing:
         session.catalog.read(lambda reader: find_model(reader, name))  # fails before any upload
     training = training_environment(python, os.environ)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from mreg.domain.hook import Hook
 
 KEYS = (
-    "catalog", "artifacts", "endpoint_url", "region", "aws_profile", "addressing_style", "cache", "model", "user",
+    "catalog", "artifacts", "endpoint_url", "region", "aws_profile", "addressing_style", "cache", "model",
+    "existing_only", "user",
 )  # fmt: skip
 """Keys of a profile; `Profile` describes them."""
 
@@ -37,6 +38,7 @@ class Profile(Result):
         addressing_style: ``auto``, ``path`` or ``virtual``.
         cache: Cache for pulls from a bucket: a size such as ``20GB``, or a folder.
         model: Default model: of a reference without a model, and of a push without a name.
+        existing_only: ``true`` if a push must not register a new model.
         user: Actor in the audit trail.
         password: Password of the catalog's server, from a variable. Not part of the JSON form.
         hooks: Hooks that changes trigger. Not part of the JSON form.
@@ -54,6 +56,7 @@ class Profile(Result):
     addressing_style: str = ""
     cache: str = ""
     model: str = ""
+    existing_only: str = ""
     user: str = ""
     password: Password = field(default_factory=Password, repr=False)
     hooks: tuple[Hook, ...] = ()

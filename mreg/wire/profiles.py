@@ -20,6 +20,7 @@ class Profile(TypedDict):
     addressing_style: Annotated[str | None, "`auto`, `path` or `virtual`, or null"]
     cache: Annotated[str | None, "size or folder, or null"]
     model: Annotated[str | None, "model of a push without a name, or null"]
+    existing_only: Annotated[bool, "whether a push refuses to register a new model"]
     user: Annotated[str | None, "user in the audit trail, or null"]
     origins: Annotated[dict[str, str], "origin of each value, by key"]
 
@@ -35,6 +36,7 @@ def _encode_profile(profile: results.Profile) -> Profile:
         "addressing_style": profile.addressing_style or None,
         "cache": profile.cache or None,
         "model": profile.model or None,
+        "existing_only": bool(profile.existing_only),
         "user": profile.user or None,
         "origins": dict(profile.origins),
     }
@@ -51,6 +53,7 @@ def _decode_profile(shape: Profile) -> results.Profile:
         addressing_style=shape["addressing_style"] or "",
         cache=shape["cache"] or "",
         model=shape["model"] or "",
+        existing_only="true" if shape["existing_only"] else "",
         user=shape["user"] or "",
         origins=shape["origins"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ CHANGES = [
     (["rollback"], "churn@1 is in Production (was Archived); churn@2 is archived\n"),
     (["rollback", "--to", "1"], "churn@1 is in Production (was Archived); churn@2 is archived\n"),
     (["approve", "3"], "tester approved churn@3 for Production\n"),
-    (["reject", "3", "--reason", "biased"], "tester rejected churn@3 for Production; it is in None\n"),
+    (["reject", "3", "--reason", "biased"], "tester rejected churn@3 for Production; it is in no stage\n"),
     (["alias", "2", "stable"], "stable -> churn@2 (new)\n"),
     (["alias", "@production", "stable"], "stable -> churn@2 (new)\n"),
     (["alias", "--remove", "champion"], "champion removed (was churn@3)\n"),
@@ -372,6 +373,23 @@ def test_a_push_to_a_mistyped_name_says_so(churn: Mreg) -> None:
     assert done.out == "chrun@1\n"
     assert churn("push", "other.pkl", "-n", "chrn").err == "registered new model chrn (similar: churn, chrun)\n"
     assert churn("push", "other.pkl", "-n", "zzz").err == ""
+
+
+@pytest.mark.parametrize("text", ["true", "TRUE", "1", '"yes"', "no"])
+def test_a_profile_can_refuse_new_models(churn: Mreg, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [word for key in ("catalog", "artifacts") for word in (f"--{key}", f"other/{key}")]
+    Path("other/artifacts").mkdir(parents=True)
+    assert churn("profile", "add", "strict", *places, "--existing-only").code == 0
+    config = Path(churn("profile", "show", "strict", "--json").out and os.environ["HOME"], ".config/mreg/config.yaml")
+    assert 'existing_only: "true"' in config.read_text()
+    config.write_text(config.read_text().replace('existing_only: "true"', f"existing_only: {text}"))
+    done = churn("--profile", "strict", "push", "model.pkl", "-n", "new")
+    assert done.code == (0 if text == "no" else 4)
+    monkeypatch.setenv("MREG_EXISTING_ONLY", "maybe")
+    assert churn("--profile", "strict", "list").code == 2
+    monkeypatch.setenv("MREG_EXISTING_ONLY", "0")
+    assert churn("--profile", "strict", "push", "model.pkl", "-n", "new").code == 0
+    assert json.loads(churn("profile", "show", "strict", "--json").out)["existing_only"] is False
 
 
 def test_a_push_to_existing_models_only_refuses_another_name(churn: Mreg) -> None:

@@ -279,6 +279,7 @@ PROMISED = (
     ("/models/classifier/versions/1/transition", {"reference", "stage", "status", "previous_stage", "archived"}),
     ("/models/classifier/production", {"version", "artifact_path", "metrics"}),
     ("/models/classifier/compare", {"version_a", "version_b", "metric_diff"}),
+    ("-F 'folder_file=", {"version_id", "version", "stage", "status", "file_count"}),
     ("-F model_file=", {"version_id", "version", "stage", "status", "metrics"}),
     ('-d \'{"name": ', {"model_id", "name", "description", "tags"}),
     ("/models/classifier", {"name", "versions", "production_version"}),
@@ -296,6 +297,9 @@ def test_every_curl_line_of_the_guide_works(start: Start) -> None:
     content = b"\x80\x04K\x01."
     Path("model.pkl").write_bytes(content)
     Path("better.pkl").write_bytes(b"\x80\x04K\x02.")
+    Path("net/weights").mkdir(parents=True)
+    for name in ("net/config.json", "net/weights/one.bin"):
+        Path(name).write_text("{}")
     digest = hashlib.sha256(content).hexdigest()
     for line in lines:
         assert ADDRESS in line
@@ -311,7 +315,9 @@ def test_every_curl_line_of_the_guide_works(start: Start) -> None:
     assert Path("deployed/model.pkl").read_bytes() == content
     assert Path("best.pkl").read_bytes() == content
     versions = server.session.get(f"{server.url}/models/classifier", timeout=60).json()["versions"]
-    assert [(one["version"], one["stage"]) for one in versions] == [(2, "None"), (1, "Production")]
+    assert [(one["version"], one["stage"]) for one in versions] == [
+        (3, "None"), (2, "None"), (1, "Production"),
+    ]  # fmt: skip
 
 
 def test_every_serve_line_of_the_guide_has_flags_that_the_server_has(command: Mreg) -> None:

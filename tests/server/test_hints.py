@@ -133,6 +133,7 @@ ELSEWHERE = {
     "more deployments of the hook m are pending; to run them: mreg deploy --pending",
     "mreg pull m@3",
     "mreg pull m@3 DEST",
+    "mreg pull m@3 DEST; or name one file: --include FILE",
     "mreg pull m@3 m",
     "mreg tag m team=fraud, or --remove team",
 }

@@ -59,7 +59,7 @@ LEFT_OUT = {
     RegisteredModel: {"newest_version"},
     changes.StageChange: {"back", "rolled_back"},
     models.ModelVersions: {"more"},
-    policies.Plan: {"empties_production"},
+    policies.Plan: {"empties_production", "asks", "overridden", "refusal"},
     changes.Deletion: {"places"},
     files.StoredFile: {"reference"},
     profiles.Profile: {"hooks", "adopts", "password"},
@@ -288,7 +288,8 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     ),
     profiles.Profile: built(
         profiles.Profile, name=WORDS, catalog=WORDS, artifacts=WORDS, endpoint_url=WORDS, region=WORDS,
-        aws_profile=WORDS, addressing_style=WORDS, cache=WORDS, model=WORDS, user=WORDS, origins=TEXTS,
+        aws_profile=WORDS, addressing_style=WORDS, cache=WORDS, model=WORDS, existing_only=st.sampled_from(("", "true")), user=WORDS,
+        origins=TEXTS,
     ),
     configuration.ProfileEntry: built(configuration.ProfileEntry, name=WORDS, origin=WORDS, active=st.booleans()),
     configuration.TrustedFolder: built(
