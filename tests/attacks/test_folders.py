@@ -93,3 +93,24 @@ def test_a_folder_that_becomes_another_by_a_link_is_not_read_twice_over(project:
         inner.mkdir()
         (inner / "up").symlink_to("..")
     assert attack("push", "model", "-n", "x", "--follow-links").code == 2
+
+
+def test_links_that_multiply_a_folder_are_refused_in_bounded_time(project: Path) -> None:
+    depth = 30
+    for number in range(depth):
+        (project / f"d{number}").mkdir()
+        (project / f"d{number}" / "w").write_text("x")
+        for name in "ab" if number + 1 < depth else "":
+            (project / f"d{number}" / name).symlink_to(f"../d{number + 1}")
+    done = attack("push", "model", "-n", "x", "--follow-links")
+    assert (done.code, done.out) == (2, b"")
+    assert b"links lead to this folder on more than 100 paths" in done.err
+
+
+def test_many_links_can_lead_to_one_shared_folder(project: Path) -> None:
+    (project / "shared").mkdir()
+    (project / "shared" / "tokenizer.json").write_text("{}")
+    for number in range(90):
+        (project / f"checkpoint-{number}").mkdir()
+        (project / f"checkpoint-{number}" / "tokenizer").symlink_to("../shared")
+    assert attack("push", "model", "-n", "x", "--follow-links").code == 0
