@@ -17,7 +17,6 @@ from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput, NotFound
 from mreg.files import is_link
 
-
 PATHS_LIMIT = 100
 """Maximum number of paths to one folder if links are followed: links in each of N folders can make 2**N paths."""
 
