@@ -114,3 +114,13 @@ def test_many_links_can_lead_to_one_shared_folder(project: Path) -> None:
         (project / f"checkpoint-{number}").mkdir()
         (project / f"checkpoint-{number}" / "tokenizer").symlink_to("../shared")
     assert attack("push", "model", "-n", "x", "--follow-links").code == 0
+
+
+def test_a_repository_in_an_artifact_is_named_when_it_is_pulled(project: Path) -> None:
+    (project / "sub" / ".git").mkdir(parents=True)
+    (project / "sub" / ".git" / "config").write_text("[core]\nfsmonitor = touch owned\n")
+    assert attack("push", "model", "-n", "x", "--exclude", "!.git").code == 0
+    warning = b"warning: x@1 has the repository 'sub/.git': a version control system can run commands from it\n"
+    assert attack("pull", "x@1", "out", "--quiet").err == warning
+    assert attack("pull", "x@1", "part", "--include", "w.bin", "--quiet").err == b""
+    assert attack("pull", "x@1", "shown", "--dry-run", "--quiet").err == b""
