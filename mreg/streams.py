@@ -1,8 +1,8 @@
 """The only module that writes to standard output and standard error, so that a terminal receives nothing but text.
 
 All text that another user could have stored passes through here on its way to a terminal, a pipe or a log. Each
-function escapes its input, so callers need not. `tests/test_architecture.py` fails if another module of mreg writes to
-these streams.
+function escapes its input, so callers need not. In a job of a CI platform, text that the platform would run as a
+command is escaped, too. `tests/test_architecture.py` fails if another module of mreg writes to these streams.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from mreg.domain.text import json_escape, printable, printable_json
 _COLOURS = re.compile("(\x1b\\[[0-9;]*m)")
 _MOVES = re.compile("(\x1b\\[[0-9;]*[ABGHJKm]|\x1b\\[\\?25[hl]|\r)")
 _NOT_ASCII = re.compile(r"[^\n -~]")
+
+JOBS = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
+"""Variables of the CI platforms that run lines of the log as commands: GitHub (Forgejo, Gitea), Azure, TeamCity."""
+
+_COMMANDS = re.compile(r"^([^\S\n]*):(?=:)|#(?=#(?:vso|teamcity)?\[)", re.IGNORECASE | re.MULTILINE)
+"""Beginnings of such commands: ``::`` at the start of a line; ``##[``, ``##vso[`` and ``##teamcity[`` anywhere."""
 
 
 NARROWEST = 20
@@ -118,6 +124,19 @@ def put(text: str) -> None:
     _write(_safe(text))
 
 
+def put_commands(text: str, *, error: bool = False) -> None:
+    """Write commands of a CI platform like `put`, or to standard error like `say`; the caller escapes their values.
+
+    Raises:
+        OSError: The stream is full, or standard output is closed.
+    """
+    if not error:
+        _write(_printable(text))
+    elif sys.stderr is not None:
+        sys.stderr.write(_encodable(_printable(text), sys.stderr))
+        sys.stderr.flush()
+
+
 def put_lines(lines: Iterable[str]) -> None:
     """Write lines to standard output; newlines and tabs within a line are escaped as well.
 
@@ -187,6 +206,8 @@ def _write(text: str) -> None:
 
 def _write_json(document: str, stream: TextIO, name: str) -> None:
     text = printable_json(document)
+    if _in_job():
+        text = _COMMANDS.sub(lambda found: json_escape(found[0]) if found[0] == "#" else found[0], text)
     if not is_utf8(name):
         text = _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)
     binary = getattr(stream, "buffer", None)
@@ -201,6 +222,17 @@ def _write_json(document: str, stream: TextIO, name: str) -> None:
 
 
 def _safe(text: str) -> str:
+    text = _printable(text)
+    if ("::" in text or "##" in text) and _in_job():
+        text = _COMMANDS.sub(lambda found: f"{found[1] or ''}\\x{ord(found[0][-1]):02x}", text)
+    return text
+
+
+def _in_job() -> bool:
+    return any(os.environ.get(name) for name in JOBS)
+
+
+def _printable(text: str) -> str:
     lines = text.split("\n")
     return "\n".join(
         line if line.isprintable() else "\t".join(printable(cell) for cell in line.split("\t")) for line in lines
