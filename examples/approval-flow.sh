@@ -46,7 +46,7 @@ refused 5 ada mreg promote digits@1 --to production # not approved
 as ada mreg approvals
 refused 5 ada mreg approve digits@1                 # not an approver
 as lead mreg approve digits@1 --comment "checked on the held-out images"
-as ada mreg promote digits@1 --to production --plan
+as ada mreg promote digits@1 --to production --plan --exit-zero
 as ada mreg promote digits@1 --to production
 
 as ada mreg push "$models/svm/model.joblib" --name digits --metrics-file "$models/svm/metrics.json" --parent digits@1

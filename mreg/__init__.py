@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from mreg.results.configuration import ProfileEntry, TrustedFolder
     from mreg.results.deployments import DeploymentReport
     from mreg.results.evaluations import Evaluation
-    from mreg.results.files import Pulled, StoredFile
+    from mreg.results.files import PlannedFile, Pulled, PulledFile, PushPlan, StoredFile
     from mreg.results.history import AuditReport, StagesAt
     from mreg.results.lineage import Lineage, LineageNode
     from mreg.results.models import ModelSummary, ModelVersions
@@ -150,11 +150,14 @@ __all__ = [
     "Page",
     "PendingApproval",
     "Plan",
+    "PlannedFile",
     "Policy",
     "PolicyCheck",
     "Profile",
     "ProfileEntry",
     "Pulled",
+    "PulledFile",
+    "PushPlan",
     "RegisteredModel",
     "Registry",
     "Regression",
@@ -225,7 +228,7 @@ _HOMES = {
     "mreg.results.configuration": ("ProfileEntry", "TrustedFolder"),
     "mreg.results.deployments": ("DeploymentReport",),
     "mreg.results.evaluations": ("Evaluation",),
-    "mreg.results.files": ("Pulled", "StoredFile"),
+    "mreg.results.files": ("PlannedFile", "Pulled", "PulledFile", "PushPlan", "StoredFile"),
     "mreg.results.history": ("AuditReport", "StagesAt"),
     "mreg.results.lineage": ("Lineage", "LineageNode"),
     "mreg.results.models": ("ModelSummary", "ModelVersions"),

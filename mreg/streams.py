@@ -1,8 +1,8 @@
 """The only module that writes to standard output and standard error, so that a terminal receives nothing but text.
 
 All text that another user could have stored passes through here on its way to a terminal, a pipe or a log. Each
-function escapes its input, so callers need not. In a job of a CI platform, text that the platform would run as a
-command is escaped, too. `tests/test_architecture.py` fails if another module of mreg writes to these streams.
+function escapes its input, so callers need not. `tests/test_architecture.py` fails if another module of mreg writes to
+these streams.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ _COLOURS = re.compile("(\x1b\\[[0-9;]*m)")
 _MOVES = re.compile("(\x1b\\[[0-9;]*[ABGHJKm]|\x1b\\[\\?25[hl]|\r)")
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
-JOBS = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
-"""Variables of the CI platforms that run lines of the log as commands: GitHub (Forgejo, Gitea), Azure, TeamCity."""
+CI_VARIABLES = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
+"""Variables of platforms that carry out commands in a log: GitHub (and compatible ones), Azure Pipelines, TeamCity."""
 
-_COMMANDS = re.compile(r"^([^\S\n]*):(?=:)|#(?=#(?:vso|teamcity)?\[)", re.IGNORECASE | re.MULTILINE)
-"""Beginnings of such commands: ``::`` at the start of a line; ``##[``, ``##vso[`` and ``##teamcity[`` anywhere."""
+_COMMANDS = re.compile(r"##(?=vso\[|teamcity\[|\[)|^(\s*):(?=:)", re.IGNORECASE | re.MULTILINE)
 
 
 NARROWEST = 20
@@ -115,26 +114,16 @@ def flush() -> None:
         sys.stdout.flush()
 
 
-def put(text: str) -> None:
+def put(text: str, *, commands: bool = False) -> None:
     """Write a text to standard output; escape control characters except newlines and tabs.
+
+    Args:
+        commands: The text has commands for a CI platform, whose values are escaped already.
 
     Raises:
         OSError: Standard output is closed or full.
     """
-    _write(_safe(text))
-
-
-def put_commands(text: str, *, error: bool = False) -> None:
-    """Write commands of a CI platform like `put`, or to standard error like `say`; the caller escapes their values.
-
-    Raises:
-        OSError: The stream is full, or standard output is closed.
-    """
-    if not error:
-        _write(_printable(text))
-    elif sys.stderr is not None:
-        sys.stderr.write(_encodable(_printable(text), sys.stderr))
-        sys.stderr.flush()
+    _write(_safe(text, commands=commands))
 
 
 def put_lines(lines: Iterable[str]) -> None:
@@ -164,14 +153,14 @@ def try_to_say_json(document: str) -> None:
             _write_json(document, sys.stderr, "stderr")
 
 
-def say(text: str, *, end: str = "\n") -> None:
+def say(text: str, *, end: str = "\n", commands: bool = False) -> None:
     """Write a text to standard error like `put`; do nothing if it is closed.
 
     Raises:
         OSError: Standard error is full.
     """
     if sys.stderr is not None:
-        sys.stderr.write(_encodable(_safe(text), sys.stderr) + end)
+        sys.stderr.write(_encodable(_safe(text, commands=commands), sys.stderr) + end)
         sys.stderr.flush()
 
 
@@ -206,8 +195,8 @@ def _write(text: str) -> None:
 
 def _write_json(document: str, stream: TextIO, name: str) -> None:
     text = printable_json(document)
-    if _in_job():
-        text = _COMMANDS.sub(lambda found: json_escape(found[0]) if found[0] == "#" else found[0], text)
+    if _carries_out_commands():
+        text = _COMMANDS.sub(lambda found: r"\u0023#" if found[1] is None else found[0], text)
     if not is_utf8(name):
         text = _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)
     binary = getattr(stream, "buffer", None)
@@ -221,22 +210,19 @@ def _write_json(document: str, stream: TextIO, name: str) -> None:
     stream.flush()
 
 
-def _safe(text: str) -> str:
-    text = _printable(text)
-    if ("::" in text or "##" in text) and _in_job():
-        text = _COMMANDS.sub(lambda found: f"{found[1] or ''}\\x{ord(found[0][-1]):02x}", text)
-    return text
-
-
-def _in_job() -> bool:
-    return any(os.environ.get(name) for name in JOBS)
-
-
-def _printable(text: str) -> str:
+def _safe(text: str, *, commands: bool = False) -> str:
     lines = text.split("\n")
-    return "\n".join(
+    safe = "\n".join(
         line if line.isprintable() else "\t".join(printable(cell) for cell in line.split("\t")) for line in lines
     )
+    if commands or not _carries_out_commands():
+        return safe
+    return _COMMANDS.sub(lambda found: r"\x23#" if found[1] is None else rf"{found[1]}\x3a", safe)
+
+
+def _carries_out_commands() -> bool:
+    """Return whether a CI platform reads this output that carries out the commands in it."""
+    return any(os.environ.get(name) for name in CI_VARIABLES)
 
 
 def _encodable(text: str, stream: TextIO) -> str:

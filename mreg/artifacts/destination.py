@@ -199,16 +199,14 @@ class Destination:
         selected = manifest
         if whole is None and not force and self._has_only(manifest):
             whole = manifest
-        same = (lambda: False) if whole is not None else (lambda: self._same_folder(manifest))
-        if self._is_unchanged(force=force, folder=True, adds=whole is not None, is_same=same):
+        same = self._has_all if whole is not None else self._same_folder
+        if self._is_unchanged(force=force, folder=True, adds=whole is not None, is_same=lambda: same(manifest)):
             return Received(unchanged=True, files=_planned(selected, None))
         plan = None
         if is_folder(self._path) and os.listdir(self._path):
             with self._translated():
                 if whole is not None:
                     manifest = self._missing_here(manifest)
-                    if not (manifest.entries or manifest.folders):
-                        return Received(unchanged=True, files=_planned(selected, None))
                 plan = self._place.look(manifest, whole, force=force, dry_run=dry_run)  # before anything is fetched
         files = _planned(selected, manifest, plan)
         if dry_run:
@@ -247,6 +245,11 @@ class Destination:
                 self._there.add(entry.path)  # a large folder is hashed once
                 return True
         return False
+
+    def _has_all(self, manifest: Manifest) -> bool:
+        """Return whether the destination is a folder with all files and empty folders of a manifest."""
+        missing = self._missing_here(manifest)
+        return is_folder(self._path) and not (missing.entries or missing.folders)
 
     def _missing_here(self, manifest: Manifest) -> Manifest:
         """Return the files and empty folders of a manifest that the destination does not have with the same bytes."""

@@ -351,6 +351,12 @@ class Reader:
             for row in self.connection.all("versions.staged")
         }
 
+    def renamed_to(self, name: ModelName) -> ModelName | None:
+        """Return the present name of the model that gave up a name last, None if there is none."""
+        given_up = self.connection.one("models.given_up", name=str(name))
+        model = self.model_by_id(number(given_up, "model_id")) if given_up is not None else None
+        return model.name if model is not None else None
+
     def model_by_id(self, model_id: int) -> RegisteredModel | None:
         """Return the model with an id, or None."""
         row = self.connection.one("models.by_id", model_id=model_id)

@@ -372,7 +372,7 @@ class ErrorCommands(Sink):
         self._text = text
 
     def write(self, content: Content) -> None:
-        streams.put_commands(self._text(content), error=True)
+        streams.say(self._text(content), end="", commands=True)
 
 
 class OutputCommands(ErrorCommands):
@@ -381,7 +381,7 @@ class OutputCommands(ErrorCommands):
     standard_output = True
 
     def write(self, content: Content) -> None:
-        streams.put_commands(self._text(content))
+        streams.put(self._text(content), commands=True)
 
 
 class AzureSummary(Sink):
@@ -404,7 +404,7 @@ class AzureSummary(Sink):
             _create(path, content.limited_summary())
         except OSError as error:
             raise _unwritable(path, error) from error
-        streams.put_commands(f"##vso[task.uploadsummary]{_azure_value(path)}\n", error=True)
+        streams.say(f"##vso[task.uploadsummary]{_azure_value(path)}", commands=True)
 
 
 class BuildkiteAgent(Sink):

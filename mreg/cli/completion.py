@@ -64,10 +64,22 @@ def _offered(word: str, incomplete: str) -> bool:
 
 
 def _typed_model(ctx: typer.Context) -> str:
-    """Return the model that the words before name, empty if there is none."""
-    words = ctx.params.get("words") or ctx.params.get("name") or ctx.params.get("reference") or ctx.args
-    first = words if isinstance(words, str) else next(iter(words), "")
-    return str(first).partition("@")[0]
+    """Return the model that the words before name, otherwise the default model; empty if there is none."""
+    words = ctx.params.get("words") or ctx.params.get("name") or ctx.args
+    first = str(words if isinstance(words, str) else next(iter(words), ""))
+    return first.partition("@")[0] if first and not _is_selector(first) else _default(ctx)
+
+
+def _is_selector(word: str) -> bool:
+    from mreg.domain.names import selector_alone
+
+    return "=" in word or selector_alone(word) is not None
+
+
+def _default(ctx: typer.Context) -> str:
+    from mreg.cli.invocation import invocation_of
+
+    return str(invocation_of(ctx).default_model() or "")
 
 
 def _model_versions(ctx: typer.Context, name: str) -> ModelVersions:
@@ -113,11 +125,20 @@ def _descriptions(found: ModelVersions) -> dict[str, str]:
 
 def _reference_words(ctx: typer.Context, incomplete: str) -> Offer:
     words = ctx.params.get("words") or []
-    if not words or "@" in words[-1] or "@" in incomplete:
+    if incomplete.startswith("@") or (not words and _is_selector(incomplete)):
+        # `mreg show @<TAB>` and `mreg show 1<TAB>`: the selectors of the default model.
+        at = "@" if incomplete.startswith("@") else ""
+        return [(at + word, text) for word, text in _selectors(ctx, _typed_model(ctx))]
+    if not words or "@" in words[-1] or "@" in incomplete or _is_selector(words[0]):
         return _references(ctx, incomplete)
-    # `mreg show classifier <TAB>`: the selectors of that model.
-    found = _references(ctx, f"{words[0]}@")
-    return [word.partition("@")[2] if isinstance(word, str) else (word[0].partition("@")[2], word[1]) for word in found]
+    return _selectors(ctx, words[0])  # `mreg show churn <TAB>`
+
+
+def _selectors(ctx: typer.Context, model: str) -> list[tuple[str, str]]:
+    """Return the selectors of a model, with descriptions if the shell shows them."""
+    found = _references(ctx, f"{model}@") if model else ()
+    pairs = [(word, "") if isinstance(word, str) else word for word in found]
+    return [(word.partition("@")[2], text) for word, text in pairs]
 
 
 def _versions(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001

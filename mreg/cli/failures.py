@@ -174,6 +174,8 @@ def _unknown_option(error: Any, option: str, typed: Sequence[str]) -> tuple[str,
                 f"for a metric write {as_metric if value else as_metric + '0.97'}",
             )
     hint = f"did you mean {near}?" if near else f"{command} --help shows the options"
+    if command == "mreg pull" and option in ("-o", "--output", "--out", "--dest", "--destination"):
+        hint = "the destination is an argument: mreg pull REF DEST"
     return f"there is no option {quoted(option)}", hint
 
 

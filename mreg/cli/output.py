@@ -106,11 +106,19 @@ class Output:
         """
         if yes:
             return
-        if not (streams.is_terminal("stdin") and streams.is_terminal("stderr")):
-            raise BadInput(f"confirmation required: {question}", hint=f"not a terminal: add {flag} to confirm")
+        self.check_terminal(question, flag=flag)
         streams.say(f"{printable(question)} [y/N] ", end="")
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Cancelled("cancelled: nothing changed")
+
+    def check_terminal(self, question: str, *, flag: str = "--yes") -> None:
+        """Check that the user can answer a question.
+
+        Raises:
+            BadInput: Standard input or standard error is not a terminal.
+        """
+        if not (streams.is_terminal("stdin") and streams.is_terminal("stderr")):
+            raise BadInput(f"confirmation required: {question}", hint=f"not a terminal: add {flag} to confirm")
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Progress]:

@@ -11,6 +11,7 @@ from mreg.cli.invocation import invocation_of
 from mreg.cli.options import ReferenceWords, Yes
 from mreg.cli.references import model_name, reference
 from mreg.cli.stages import ask_before_leaving, seen_stage
+from mreg.domain.text import shell_word
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
@@ -43,16 +44,30 @@ Target = Annotated[
 Withdraw = Annotated[bool, typer.Option("--withdraw", help="Withdraw your decision.")]
 
 
-def show_policy(ctx: typer.Context, model: Model = None) -> None:
+def show_policy(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="Model (default: the default policy of all models).",
+            autocompletion=complete_model,
+        ),
+    ] = None,
+    model: Model = None,
+) -> None:
     """Show the policy of a model, or the default policy.
 
     With --format plain it is YAML, which mreg policy apply reads.
 
     Examples:
-      mreg policy show --model churn
+      mreg policy show churn
       mreg policy show --format plain > policy.yaml
     """
     run = invocation_of(ctx)
+    if name is not None and model is not None:
+        raise BadInput("a model is given as argument and as --model", hint=f"mreg policy show {shell_word(name)}")
+    model = name if name is not None else model
     found = run.registry.policy(model_name(model) if model is not None else None)
     if run.output.format == "plain" and not run.output.quiet:
         from mreg.cli.table import Rendering, Table

@@ -20,8 +20,7 @@ def pull(
         list[str] | None,
         typer.Argument(
             metavar="[REF] [DEST]",
-            help="Version (default: the latest of the default model), and file or folder to create (default: named as "
-            "the artifact).",
+            help="Version and destination (default: the latest of the default model, named as the artifact).",
             autocompletion=complete_words,
         ),
     ] = None,

@@ -23,6 +23,8 @@ from mreg.cli.options import (
     MetricsPrefixes,
     Tags,
 )
+from mreg.cli.references import reference_within
+from mreg.domain.names import ModelName
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput
 
@@ -111,6 +113,7 @@ def push(
             rich_help_panel=METADATA,
         ),
     ] = "",
+    existing: Annotated[bool, typer.Option("--existing", help="Refuse to register a new model.")] = False,
     include: Include = None,
     exclude: Exclude = None,
     follow_links: Annotated[
@@ -133,7 +136,8 @@ def push(
     """Upload a file or folder as a new version.
 
     The first push of a name registers the model. Without --name, the model is MREG_MODEL, or model: of mreg.yaml or the
-    profile, or is inferred from the path; a note on standard error says which.
+    profile, or is inferred from the path; a note on standard error says which. With --existing, a name that is not
+    registered is refused (exit code 4).
 
     Of a folder, .git, __pycache__, .venv, files of mreg and the like are left out, and what .mregignore in the folder
     and --exclude name. With --include, only files that match it are pushed.
@@ -191,7 +195,8 @@ def push(
             name=name,
             metadata=metadata,
             stage=stage,
-            parent=parent,
+            parent=parent and reference_within(parent, ModelName(name) if name else run.default_model()),
+            existing=existing,
             include=include or (),
             exclude=exclude or (),
             follow_links=follow_links,

@@ -12,12 +12,13 @@ from mreg.cli.options import OptionalModel, Override, Reason, ReferenceWords, St
 from mreg.cli.references import model_or_default, reference, reference_within
 from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef
-from mreg.errors import LeavesProduction
+from mreg.errors import BadInput, LeavesProduction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mreg.results.changes import StageChange
+    from mreg.results.policies import Plan
 
 T = TypeVar("T")
 
@@ -28,7 +29,10 @@ def promote(
     to: StageOption = None,
     keep_existing: Annotated[bool, typer.Option("--keep-existing", help="Keep other versions in the stage.")] = False,
     reason: Reason = "",
-    plan: Annotated[bool, typer.Option("--plan", help="Dry run: show the changes, gates and approvals.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Dry run: show the changes, gates and approvals; exit as promote would.")
+    ] = False,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="With --plan, exit with code 0 if refused.")] = False,
     override: Override = "",
     yes: Yes = False,
 ) -> None:
@@ -39,6 +43,8 @@ def promote(
     is 3 if a gate fails, and 5 if an approval is missing or the version was rejected. The command asks for confirmation
     if it leaves Production without a version; without a terminal it needs --yes.
 
+    With --plan nothing is changed, and the exit code is that of the promotion. Add --exit-zero to look only.
+
     Examples:
       mreg promote churn@3
       mreg promote churn@3 --to production --reason "better on the holdout"
@@ -46,8 +52,13 @@ def promote(
     """
     run = invocation_of(ctx)
     wanted = reference(run, words)
+    if exit_zero and not plan:
+        raise BadInput("--exit-zero without --plan", hint=f"mreg promote {wanted} --plan --exit-zero")
     if plan:
-        run.output.result(run.registry.plan(wanted, to, keep_existing=keep_existing))
+        planned = run.registry.plan(wanted, to, keep_existing=keep_existing, override=override)
+        run.output.result(planned)
+        if not exit_zero:
+            _raise_refusal(run, planned, yes=yes)
         return
 
     def move(reference: VersionRef, confirmed: LeavesProduction | None, *, leave_production: bool) -> StageChange:
@@ -64,6 +75,29 @@ def promote(
     change = ask_before_leaving(run, wanted, move, yes=yes)
     warn_of_override(run, override if change.changed else "")
     run.output.result(change)
+
+
+def _raise_refusal(run: Invocation, planned: Plan, *, yes: bool) -> None:
+    """Raise the error of a planned promotion, if it would fail."""
+    to = ModelStage(planned.assessment.target)
+    if planned.asks and not yes:
+        run.output.check_terminal(question(planned.reference, to, empty=False))
+    error = planned.refusal
+    if error is not None:
+        raise type(error)(f"promote would fail: {error.message}", hint=error.hint, **error.details)
+    if planned.empties_production and not yes:
+        run.output.check_terminal(question(planned.reference, to, empty=True))
+
+
+def question(reference: VersionRef, to: ModelStage, *, empty: bool) -> str:
+    """Return the question before a version leaves Production.
+
+    Args:
+        empty: Whether Production would be empty.
+    """
+    change = f"archive {reference}" if to is ModelStage.ARCHIVED else f"move {reference} to {to.value}"
+    left = f"leave Production of {reference.name} empty" if empty else "take it out of Production"
+    return f"{change} and {left}?"
 
 
 def warn_of_override(run: Invocation, override: str) -> None:
@@ -87,10 +121,8 @@ def ask_before_leaving(run: Invocation, wanted: VersionRef, move: Callable[..., 
         return move(wanted, None, leave_production=False)
     except LeavesProduction as error:
         reference = VersionRef.parse(str(error.details["reference"]))
-        stage = stage_asked_for(error)
-        change = f"archive {reference}" if stage is ModelStage.ARCHIVED else f"move {reference} to {stage.value}"
-        left = f"leave Production of {reference.name} empty" if error.details["empty"] else "take it out of Production"
-        run.output.confirm(f"{change} and {left}?", yes=False)
+        asked = question(reference, stage_asked_for(error), empty=bool(error.details["empty"]))
+        run.output.confirm(asked, yes=False)
         return move(reference, error, leave_production=True)
 
 

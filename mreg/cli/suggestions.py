@@ -14,10 +14,9 @@ COMMANDS = {
         for meant, words in {
             "push": "add upload save commit put store publish",
             "pull": "get download fetch checkout clone",
-            "list": "ls models",
+            "list": "ls models status",
             "files": "contents content manifest ls-files",
             "show": "info view describe inspect cat",
-            "list, or mreg show NAME": "status",
             "search": "find query grep filter select",
             "compare": "diff cmp difference",
             "evaluate": "eval score measure metrics",
@@ -161,6 +160,8 @@ def unexpected_argument(context: Any, word: str, why: str = "") -> UnexpectedArg
 def option_meant(option: str, known: Collection[str]) -> str:
     """Return the known option of the same meaning or a similar spelling; empty if there is none."""
     word = option.lstrip("-").lower()
+    if option == "-v" and "--version" in known:
+        return "--version"
     for line in OPTIONS:
         words = line.split()
         if word in words:

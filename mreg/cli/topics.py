@@ -44,6 +44,15 @@ _REFERENCES = Page(
             ),
         ),
         Section(
+            "Without the model",
+            (
+                ("3, v3, 3~1", "Version of the default model (MREG_MODEL, or model: of mreg.yaml or the profile)."),
+                ("@production", "Any selector of the default model; without @ it is the name of a model."),
+                ("~1", "The version before the latest one of the default model."),
+                ("sha256:1f2e3d4c", "The version of the default model with this digest."),
+            ),
+        ),
+        Section(
             "Other forms",
             (
                 ("churn 3", "Two words, where a command takes one reference: mreg show churn 3."),
@@ -120,7 +129,8 @@ SETTINGS = (
     ("MREG_ADDRESSING_STYLE", "Style of bucket addresses: auto, path or virtual (default: path with MREG_ENDPOINT_URL, "
      "else auto)."),
     ("MREG_CACHE", "Pull cache for a bucket: a size such as 20GB, or a folder (default: no cache)."),
-    ("MREG_MODEL", "Model of a push without --name (default: inferred from the path)."),
+    ("MREG_MODEL", "Default model: of a reference without a model, and of a push without --name (default: none; a push "
+     "infers the model from the path)."),
     ("MREG_USER", "User in the audit trail (default: the user of the CI job, of git, or of the login, or uid:NUMBER)."),
     ("MREG_TRUST_PROJECT", "1, true or yes: every mreg.yaml may name its store, without mreg trust (default: no)."),
     ("MREG_SERVER_TOKENS", "Tokens for mreg serve without --token-file: lines of a token file, separated by "

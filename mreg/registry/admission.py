@@ -182,17 +182,29 @@ def enforce_policy(
     if returned:
         assessment = Assessment(target=target, rejected_by=assessment.rejected_by, override=assessment.override)
     policy_details = assessment_details(assessment)
+    refused = entry_refusal(version, assessment, override=override, overridden=overridden, new=new)
+    if refused is not None:
+        raise refused
     if assessment.passed:
-        if override and not overridden:
-            raise nothing_to_override(_command_to_enter(version, target))
         return {**policy_details, "overridden": override} if override else policy_details
-    if not override:
-        raise (_refusal_of_new if new else refusal)(version, assessment)
-    if not assessment.override:
-        raise no_override(version.model_name, target)
     details = {"target": target, "reason": override, "policy": policy_details}
     writer.record("policy.overridden", find_model(writer, version.model_name), details, version.version)
     return {**policy_details, "overridden": override}
+
+
+def entry_refusal(
+    version: ModelVersion, assessment: Assessment, *, override: str = "", overridden: bool = False, new: bool = False
+) -> MregError | None:
+    """Return the error for a version that cannot enter a target, also with an override; None if it can.
+
+    See `enforce_policy` for the arguments.
+    """
+    if assessment.passed:
+        needless = override and not overridden
+        return nothing_to_override(_command_to_enter(version, assessment.target)) if needless else None
+    if not override:
+        return (_refusal_of_new if new else refusal)(version, assessment)
+    return None if assessment.override else no_override(version.model_name, assessment.target)
 
 
 def no_override(model: ModelName, place: str) -> NotAllowed:

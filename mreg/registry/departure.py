@@ -12,7 +12,7 @@ from mreg.catalog.policies import Policies
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector
 from mreg.domain.policy import Departure, Policy, depart
-from mreg.errors import ApprovalMissing
+from mreg.errors import ApprovalMissing, MregError
 from mreg.registry.admission import no_override, nothing_to_override
 from mreg.registry.references import find_model
 
@@ -59,13 +59,23 @@ def check_departures(
     for leaving in departures:
         if leaving is None or leaving.allowed:
             continue
-        if not override:
-            raise _refusal(version, leaving, command)
-        if not leaving.override:
-            raise no_override(version.model_name, leaving.place)
+        refused = departure_refusal(version, leaving, command, override)
+        if refused is not None:
+            raise refused
         _record(writer, find_model(writer, version.model_name), leaving, override, version.version)
         used = True
     return used
+
+
+def departure_refusal(
+    version: ModelVersion, leaving: Departure | None, command: str, override: str = ""
+) -> MregError | None:
+    """Return the error for a departure that the policy refuses, also with an override; None if it can be made."""
+    if leaving is None or leaving.allowed:
+        return None
+    if not override:
+        return _refusal(version, leaving, command)
+    return None if leaving.override else no_override(version.model_name, leaving.place)
 
 
 def check_removal(writer: Writer, version: ModelVersion, places: Iterable[str], command: str, override: str) -> None:

@@ -78,6 +78,7 @@ class LocalRegistry(Registry):
         exclude: Iterable[str] = (),
         follow_links: bool = False,
         python: TrainingEnvironment | Place | None = None,
+        existing: bool = False,
         progress: Progress = None,
     ) -> ModelVersion:
         from mreg.domain.metadata import VersionMetadata
@@ -110,6 +111,7 @@ class LocalRegistry(Registry):
             parent=parent,
             choice=Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links),
             python=python,
+            existing=existing,
             progress=progress,
         )
 

@@ -72,34 +72,50 @@ def _write(session: Session, move: Callable[[Writer], StageChange]) -> StageChan
 
 
 def plan(
-    session: Session, reference: Reference, to: ModelStage | str | None = None, *, keep_existing: bool = False
+    session: Session,
+    reference: Reference,
+    to: ModelStage | str | None = None,
+    *,
+    keep_existing: bool = False,
+    override: str = "",
 ) -> Plan:
     """See `mreg.Registry.plan`."""
-    from mreg.registry.admission import assessment_of
-    from mreg.registry.departure import stage_departure
+    from mreg.registry.admission import assessment_of, entry_refusal
+    from mreg.registry.departure import departure_refusal, stage_departure
     from mreg.results.policies import Plan
 
     wanted = as_reference(reference)
     target = ModelStage.parse(to) if isinstance(to, str) else to
+    check_text("override", override)
     person = session.actor()
 
     def look(reader: Reader) -> Plan:
         version = find_version(reader, wanted)
         stage = target or _next_step(version, leave_production=True)
         archived = () if keep_existing else _replaced(reader, version, stage)
+        stays = version.stage is stage
+        assessment = assessment_of(reader, version, stage.value, entered=stays)
+        leaving = stage_departure(reader, version, stage, person)
+        refusal = None
+        if not stays or archived:
+            overridden = bool(override) and leaving is not None and not leaving.allowed
+            refusal = departure_refusal(version, leaving, _command_to_move(version, stage), override)
+            refusal = refusal or entry_refusal(version, assessment, override=override, overridden=overridden)
         return Plan(
             reference=version.reference,
             stage=version.stage,
-            assessment=assessment_of(reader, version, stage.value, entered=version.stage is stage),
-            leaving=stage_departure(reader, version, stage, person),
+            assessment=assessment,
+            leaving=leaving,
             archived=tuple(other.reference for other in archived),
-            stays=version.stage is stage,
+            stays=stays,
             empties_production=empties_production(reader, version, stage),
+            asks=target is None and version.stage is ModelStage.PRODUCTION,
+            overridden=bool(override) and refusal is None,
+            refusal=refusal,
             hooks=tuple(
                 hook.name
                 for hook in session.hooks
-                if version.stage is not stage
-                and hook.wants("version.stage_changed", str(version.model_name), stage.value)
+                if not stays and hook.wants("version.stage_changed", str(version.model_name), stage.value)
             ),
         )
 

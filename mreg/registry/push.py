@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
-from mreg.domain.names import ModelName, VersionRef
+from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, Unavailable
@@ -63,6 +63,7 @@ def push(
     parent: Reference | None = None,
     choice: Choice = EVERYTHING,
     python: TrainingEnvironment | str | os.PathLike[str] | None = None,
+    existing: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelVersion:
     """See `mreg.Registry.push`."""
@@ -74,6 +75,8 @@ def push(
     artifact_name = check_artifact_name(_artifact_name(place))
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
+    if existing:
+        session.catalog.read(lambda reader: find_model(reader, name))  # fails before any upload
     training = training_environment(python, os.environ)
     folder = _content(session, place, choice)
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
@@ -99,7 +102,7 @@ def push(
         _Found(artifact_name, file_format, source, run_id),
         stage=stage,
         parent=parent,
-        new_model=True,
+        new_model=not existing,
     )
 
 
@@ -244,8 +247,17 @@ def _add(
     target = ModelStage.parse(stage) if isinstance(stage, str) else stage
     made_from = as_reference(parent) if parent is not None else None
 
+    notes: list[str] = []
+
     def add(writer: Writer, stored: Stored) -> StageChange:
-        model = (writer.model(name) or writer.register(name=name)) if new_model else find_model(writer, name)
+        notes.clear()  # the transaction can be retried
+        known = writer.model(name) if new_model else find_model(writer, name)
+        if known is None:
+            near = writer.near_names(name.value)
+            notes.extend([f"registered new model {name} (similar: {', '.join(near)})"] if near else [])
+        elif same := writer.find(known, Selector(SelectorKind.DIGEST, str(stored.digest))):
+            notes.append(f"same bytes as {same.reference}")
+        model = known or writer.register(name=name)
         version = writer.add_version(
             model,
             artifact=ModelArtifact(
@@ -274,6 +286,8 @@ def _add(
 
     change = add_with_bytes(session, put, lambda stored: stored.blobs, add, after)
     version = change.version
+    for note in notes:
+        session.notice(note)
     for other in change.archived:
         session.notice(f"{other} is archived: {version.reference} replaced it in {version.stage.value}")
     return version

@@ -75,6 +75,8 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
     if model is None:
         near = reader.near_names(name.value)
         hint = f"did you mean {' or '.join(near)}?" if near else _selector_meant(name.value)
+        if now := reader.renamed_to(name):
+            hint = f"it was renamed to {now}"
         raise NotFound(f"model {quoted(name.value)} not found", hint=hint, kind="model", name=name.value)
     return model
 

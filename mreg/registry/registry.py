@@ -113,6 +113,7 @@ class Registry(abc.ABC):
         exclude: Iterable[str] = (),
         follow_links: bool = False,
         python: TrainingEnvironment | Place | None = None,
+        existing: bool = False,
         progress: Progress = None,
     ) -> ModelVersion:
         """Store a file or folder as the next version of a model; a new model is registered.
@@ -139,10 +140,12 @@ class Registry(abc.ABC):
             follow_links: Push what the links in a folder point to, anywhere, instead of refusing links.
             python: Interpreter or environment folder of the training, whose package versions are recorded (default: the
                 calling process). Its folders are read; it is not run.
+            existing: Refuse to register a new model.
             progress: Called with the bytes stored so far and the total.
 
         Raises:
-            NotFound: The file, folder, parent or Python interpreter does not exist.
+            NotFound: The file, folder, parent or Python interpreter does not exist; with ``existing``, or the
+                model.
             BadInput: The path is empty or is not a file or folder, a value is invalid, no name can be inferred,
                 metadata is given both ways, or ``python`` is not a Python environment.
             Conflict: The file or folder changed while it was read.
@@ -600,8 +603,18 @@ class Registry(abc.ABC):
         """Return the model names that begin with a text; after an ``@``, the references of that model."""
 
     @abc.abstractmethod
-    def plan(self, reference: Reference, to: ModelStage | str | None = None, *, keep_existing: bool = False) -> Plan:
+    def plan(
+        self,
+        reference: Reference,
+        to: ModelStage | str | None = None,
+        *,
+        keep_existing: bool = False,
+        override: str = "",
+    ) -> Plan:
         """Return what `promote` would do, and what the policy says; changes nothing.
+
+        Args:
+            override: Reason to override the policy; `Plan.refusal` tells whether it would succeed.
 
         Raises:
             NotFound: The model or version does not exist.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mreg.domain.value import Result
+from mreg.domain.value import Result, Value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ class Pulled(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PulledFile:
+class PulledFile(Value):
     """A file of a pull.
 
     Attributes:
@@ -52,7 +52,7 @@ class PulledFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedFile:
+class PlannedFile(Value):
     """A file that a push would take.
 
     Attributes:
@@ -64,7 +64,7 @@ class PlannedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PushPlan:
+class PushPlan(Result):
     """What a push would take; nothing was stored or registered.
 
     Attributes:

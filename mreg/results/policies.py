@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mreg.domain.value import Result
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelStage
     from mreg.domain.names import VersionRef
     from mreg.domain.policy import Assessment, Departure, Policy
+    from mreg.errors import MregError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +78,12 @@ class Plan(Result):
         archived: Versions that the promotion would archive.
         stays: Whether the version is in the stage already.
         hooks: Names of the hooks that the promotion would trigger.
-        empties_production: Whether Production would be empty, so that the command asks for confirmation. Not part of
-            the JSON form.
+        empties_production: Whether Production would be empty. Not part of the JSON form.
+        asks: Whether the command would ask before it checks the policy, since the next stage after Production is
+            Archived. Not part of the JSON form.
+        overridden: Whether the override lets the promotion succeed. Not part of the JSON form.
+        refusal: The error of the promotion, also with the override; None if it would succeed. Not part of the JSON
+            form.
     """
 
     reference: VersionRef
@@ -89,10 +94,13 @@ class Plan(Result):
     stays: bool
     hooks: tuple[str, ...]
     empties_production: bool = False
+    asks: bool = False
+    overridden: bool = False
+    refusal: MregError | None = field(default=None, compare=False)
 
     @property
     def allowed(self) -> bool:
-        """Whether promote would succeed."""
+        """Whether promote would succeed without an override."""
         return (self.stays and not self.archived) or (
             self.assessment.passed and (self.leaving is None or self.leaving.allowed)
         )

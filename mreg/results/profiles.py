@@ -36,7 +36,7 @@ class Profile(Result):
         aws_profile: Profile of the AWS configuration with the credentials.
         addressing_style: ``auto``, ``path`` or ``virtual``.
         cache: Cache for pulls from a bucket: a size such as ``20GB``, or a folder.
-        model: Model of a push without a name.
+        model: Default model: of a reference without a model, and of a push without a name.
         user: Actor in the audit trail.
         password: Password of the catalog's server, from a variable. Not part of the JSON form.
         hooks: Hooks that changes trigger. Not part of the JSON form.

@@ -98,7 +98,7 @@ class Plan(Assessment):
 
     reference: Annotated[str, "version"]
     stage: Annotated[Stage, "its present stage"]
-    allowed: Annotated[bool, "whether promote would succeed"]
+    allowed: Annotated[bool, "whether promote would succeed without an override"]
     stays: Annotated[bool, "whether it is in the target already"]
     archived: Annotated[list[str], "references that would have to leave the stage"]
     hooks: Annotated[list[str], "names of the hooks that the change would trigger"]

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+import mreg
 from mreg.cli import app
 from mreg.cli.ci import METRICS_FILE, SINKS, SUMMARY_BYTES, Content, _azure_value, _dotenv, _property, _teamcity_value
 from mreg.domain.text import printable
@@ -42,6 +43,8 @@ def _model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MREG_ARTIFACTS", os.path.abspath("store/artifacts"))
     Path("model.pkl").write_bytes(b"x")
     os.mkdir("job")
+    with mreg.open_registry() as registry:
+        registry.register("others")
 
 
 def push(run: Run, *words: str) -> tuple[int, str, str]:

@@ -220,7 +220,7 @@ def test_every_exit_code_is_explained(command: Mreg) -> None:
     ("typed", "meant"),
     [
         ("log", "history"), ("rm", "delete"), ("remove", "delete"), ("diff", "compare"), ("info", "show"),
-        ("status", "show"), ("upload", "push"), ("add", "push"), ("download", "pull"), ("get", "pull"),
+        ("status", "list"), ("upload", "push"), ("add", "push"), ("download", "pull"), ("get", "pull"),
         ("config", "profile"), ("whoami", "profile show"), ("version", "--version"), ("ls", "list"),
         ("mv", "rename"), ("prune", "gc"), ("undo", "rollback"), ("fsck", "verify"), ("load", "import"),
         ("LOG", "history"), ("shw", "show"), ("promot", "promote"),
@@ -258,7 +258,7 @@ def test_without_a_suggestion_the_list_is_named(command: Mreg) -> None:
         ("push model.pkl --to staging", "--stage"), ("promote m@1 --dry-run", "--plan"),
         ("approve m@1 --reason x", "--comment"), ("list --top 3", "--limit"), ("gc --confirm", "--yes"),
         ("list --output json", "--format"), ("export m --dest x", "--output"), ("list --lmit 3", "--limit"),
-        ("search --order-by name", "--sort"), ("init --name m", "--model"), ("--versoin", "--version"),
+        ("search --order-by name", "--sort"), ("init --name m", "--model"), ("--versoin", "--version"), ("-v", "--version"),
         ("delete m@1 --simulate", "--dry-run"), ("profile list --output json", "--format"),
     ],
 )  # fmt: skip

@@ -65,6 +65,7 @@ def project(root: Path) -> None:
 
 def other_registry(root: Path) -> None:
     fill(root, {"notes": "mine"})
+    (root / ".mreg").mkdir()
     with mreg.open_registry(catalog=str(root / ".mreg" / "team.db")) as opened:
         opened.register("theirs")
 

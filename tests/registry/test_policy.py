@@ -102,8 +102,15 @@ def test_the_road_with_a_policy(policy: As, command: Mreg) -> None:
 def test_a_plan_shows_everything_and_changes_nothing(policy: As, command: Mreg) -> None:
     before = command("history").out
     done = policy("ada", "promote", "m@2", "--plan")
-    assert done.code == 0
-    assert [line.split("\t")[1] for line in done.out.splitlines()[1:]] == ["passed", "passed", "failed", "planned"]
+    assert (done.code, done.err) == (
+        5,
+        "error: promote would fail: m@2 has 0 of 1 approvals for Production\n"
+        "  lead, risk can approve it: mreg approve m@2\n",
+    )
+    outcomes = [line.split("\t")[1] for line in done.out.splitlines()[1:]]
+    assert outcomes == ["refused", "passed", "passed", "failed", "planned"]
+    look_only = policy("ada", "promote", "m@2", "--plan", "--exit-zero")
+    assert (look_only.code, look_only.out, look_only.err) == (0, done.out, "")
     found = json.loads(policy("ada", "promote", "m@2", "--plan", "--json").out)
     assert (found["allowed"], found["archived"], found["may_approve"]) == (False, ["m@1"], ["lead", "risk"])
     assert (
@@ -111,6 +118,26 @@ def test_a_plan_shows_everything_and_changes_nothing(policy: As, command: Mreg) 
         in policy("ada", "promote", "m@2", "--plan", "--format", "md").out
     )
     assert command("history").out == before
+
+
+@pytest.mark.parametrize("override", [(), ("--override", "the shop is down")], ids=["", "override"])
+@pytest.mark.parametrize("allows", [False, True], ids=["strict", "lenient"])
+@pytest.mark.parametrize("words", [("m@2",), ("m@3", "--to", "production"), ("m@1", "--to", "production"), ("m@1",)])
+def test_a_plan_exits_as_the_promotion(
+    policy: As, words: tuple[str, ...], allows: bool, override: tuple[str, ...]
+) -> None:
+    Path("policy.yaml").write_text(POLICY.replace("override: false", f"override: {str(allows).lower()}"))
+    policy("ada", "policy", "apply", "policy.yaml")
+    planned = policy("ada", "promote", *words, *override, "--plan")
+    done = policy("ada", "promote", *words, *override)
+    assert planned.code == done.code, planned.err
+    if done.code and "confirmation required" not in done.err:
+        assert planned.err == done.err.replace("error: ", "error: promote would fail: ", 1)
+
+
+def test_a_plan_can_exit_with_zero_only_as_a_plan(policy: As) -> None:
+    done = policy("ada", "promote", "m@2", "--exit-zero")
+    assert (done.code, done.err) == (2, "error: --exit-zero without --plan\n  mreg promote m@2 --plan --exit-zero\n")
 
 
 def test_a_push_straight_into_a_stage_heeds_the_policy(policy: As, command: Mreg) -> None:

@@ -26,6 +26,7 @@ BY_REFERENCE: dict[str, Callable[[Registry, Any], Any]] = {
     "push": lambda registry, it: registry.push("model.pkl", name="child", parent=it).parent,
     "pull": lambda registry, it: registry.pull(it, "out.pkl").version,
     "stream": lambda registry, it: registry.stream(it, io.BytesIO()),
+    "files": lambda registry, it: registry.files(it)[0].digest == it.artifact.digest and it,
     "version": lambda registry, it: registry.version(it),
     "show": lambda registry, it: registry.show(it),
     "compare": lambda registry, it: registry.compare("churn@1", it).second,
@@ -56,6 +57,7 @@ BY_REFERENCE: dict[str, Callable[[Registry, Any], Any]] = {
 
 BY_NAME: dict[str, Callable[[Registry, Any], Any]] = {
     "push": lambda registry, it: registry.push("model.pkl", name=it).model_name,
+    "plan_push": lambda registry, it: registry.plan_push("model.pkl", name=it).model,
     "model": lambda registry, it: registry.model(it).name,
     "rollback": lambda registry, it: (
         registry.promote("churn@1", to="Production"), registry.promote("churn@2", to="Production"),

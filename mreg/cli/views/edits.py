@@ -48,7 +48,8 @@ def alias_removed(model: RegisteredModel, events: Sequence[Event]) -> Rendering:
 def renamed(model: RegisteredModel, before: str) -> Rendering:
     """Return the line after a model was renamed, such as ``team/churn (was churn), 3 versions``."""
     name, versions = str(model.name), counted(model.version_count, "version")
-    return one_line(("model", "before"), (name, before), f"{name} (was {before}), {versions}")
+    change = f"was {before}" if name != before else "unchanged"
+    return one_line(("model", "before"), (name, before), f"{name} ({change}), {versions}")
 
 
 def edited(result: RegisteredModel | ModelVersion, fields: Sequence[str], events: Sequence[Event]) -> Rendering:

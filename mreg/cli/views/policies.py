@@ -69,15 +69,22 @@ def _leaving(found: Departure | None) -> list[Row]:
 
 def _plan(found: Plan) -> Rendering:
     reference, stage = found.reference, found.assessment.target
-    steps = _conditions(found.assessment) + _leaving(found.leaving)
+    moves = found.refusal is None and (found.allowed or found.overridden)
+    steps: list[Row] = []
+    if not found.stays:
+        steps.append(
+            (f"move to {stage}", Toned("planned" if moves else "refused", "dim"), f"it is {found.stage.location}")
+        )
+    steps += _conditions(found.assessment) + _leaving(found.leaving)
     steps += [(f"archive {other}", Toned("planned", "dim"), f"it is in {stage}") for other in found.archived]
     steps += [(f"hook {name}", Toned("planned", "dim"), "it runs after the change") for name in found.hooks]
     if found.empties_production:
         steps.append(("leave Production empty", Toned("planned", "dim"), "promote asks, or takes --yes"))
     if found.stays and not found.archived:
         summary = f"{reference} is {found.stage.location} already; promote would do nothing."
-    elif found.allowed:
-        summary = f"promote would move {reference} from {found.stage.value} to {stage}."
+    elif moves:
+        against = "" if found.allowed else ", against the policy"
+        summary = f"promote would move {reference} from {found.stage.value} to {stage}{against}."
     else:
         summary = f"promote would refuse to move {reference} to {stage}" + (
             "; --override REASON is allowed." if _may_be_overridden(found) else "."
