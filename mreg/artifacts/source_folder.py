@@ -17,6 +17,9 @@ from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput, NotFound
 from mreg.files import is_link
 
+PATHS_LIMIT = 100
+"""Maximum number of paths to one folder if links are followed: links in each of N folders can make 2**N paths."""
+
 
 class Selection(abc.ABC):
     """Decides which entries of a folder are pushed."""
@@ -88,7 +91,7 @@ def source_folder(root: str, selection: Selection | None = None, *, follow_links
 
     Raises:
         BadInput: An entry is a link that is not followed, a link to a folder that contains it, or a special file, or
-            has an invalid name; or there are too many entries.
+            has an invalid name; or there are too many entries, or more than `PATHS_LIMIT` paths to a folder.
         NotFound: A link that is followed is broken.
         Conflict: An entry disappeared in the meantime.
         Unavailable: An entry cannot be read.
@@ -118,6 +121,7 @@ class _Walk:
     files: list[SourceFile] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    visits: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def run(self) -> None:
         count = 0
@@ -142,7 +146,15 @@ class _Walk:
         within = folder.within
         if self.follow_links:
             found = os.stat(folder.place)
-            within |= {(found.st_dev, found.st_ino)}
+            identity = (found.st_dev, found.st_ino)
+            within |= {identity}
+            self.visits[identity] += 1
+            if self.visits[identity] > PATHS_LIMIT:
+                raise BadInput(
+                    f"cannot push {quoted(self.root)}: {quoted(folder.name)}: links lead to this folder on more than "
+                    f"{PATHS_LIMIT} paths",
+                    hint=f"leave out some of the links, such as this: --exclude {_pattern(folder.name)}",
+                )
         empty = True
         with os.scandir(folder.place) as entries:
             for entry in entries:

@@ -201,7 +201,7 @@ def _names(folder: str) -> Iterator[str]:
 def _configuration(prefix: str) -> dict[str, str]:
     """Return the settings of ``pyvenv.cfg`` (PEP 405), with keys in lower case."""
     text = read_small_text(os.path.join(prefix, "pyvenv.cfg"), limit=CONFIGURATION_BYTES)
-    lines = (line.partition("=") for line in text.splitlines() if "=" in line)
+    lines = (line.partition("=") for line in text.splitlines() if "=" in line and "\0" not in line)
     return {key.strip().lower(): native_path(value.strip()) for key, _, value in lines}
 
 

@@ -11,9 +11,9 @@ from typing import BinaryIO
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.paths import check_artifact_name, is_project_file
-from mreg.domain.text import counted, quoted, shell_word
+from mreg.domain.text import Caution, counted, quoted, shell_word
 from mreg.errors import BadInput, Corrupt
-from mreg.registry.destinations import check_destination, protection
+from mreg.registry.destinations import REPOSITORIES, check_destination, protection
 from mreg.registry.references import as_reference, find_with_note, naming_version
 from mreg.registry.registry import Reference
 from mreg.registry.selected_files import select_paths
@@ -68,6 +68,14 @@ def pull(
         )
     if received.kept_bytes:
         session.notice(f"resumed: {received.kept_bytes} of {artifact.size_bytes} bytes had arrived before")
+    repository = "" if dry_run or received.unchanged else _repository_in(file.path for file in received.files)
+    if repository:
+        session.notice(
+            Caution(
+                f"warning: {version.reference} has the repository {quoted(repository)}: "
+                "a version control system can run commands from it"
+            )
+        )
     if received.others and not dry_run:
         names = [quoted(name) for name in received.others[:LISTED]]
         more = " and more" if len(received.others) > LISTED else ""
@@ -81,6 +89,16 @@ def pull(
         files=tuple(PulledFile(path=file.path, size_bytes=file.size, state=file.state) for file in files),
         dry_run=dry_run,
     )
+
+
+def _repository_in(paths: Iterable[str]) -> str:
+    """Return the first folder of paths that has the data of version control, or an empty text."""
+    for path in paths:
+        parts = path.split("/")
+        for place, part in enumerate(parts):
+            if part.lower() in REPOSITORIES:
+                return "/".join(parts[: place + 1])
+    return ""
 
 
 def _names_folder(text: str) -> bool:

@@ -93,3 +93,34 @@ def test_a_folder_that_becomes_another_by_a_link_is_not_read_twice_over(project:
         inner.mkdir()
         (inner / "up").symlink_to("..")
     assert attack("push", "model", "-n", "x", "--follow-links").code == 2
+
+
+def test_links_that_multiply_a_folder_are_refused_in_bounded_time(project: Path) -> None:
+    depth = 30
+    for number in range(depth):
+        (project / f"d{number}").mkdir()
+        (project / f"d{number}" / "w").write_text("x")
+        for name in "ab" if number + 1 < depth else "":
+            (project / f"d{number}" / name).symlink_to(f"../d{number + 1}")
+    done = attack("push", "model", "-n", "x", "--follow-links")
+    assert (done.code, done.out) == (2, b"")
+    assert b"links lead to this folder on more than 100 paths" in done.err
+
+
+def test_many_links_can_lead_to_one_shared_folder(project: Path) -> None:
+    (project / "shared").mkdir()
+    (project / "shared" / "tokenizer.json").write_text("{}")
+    for number in range(90):
+        (project / f"checkpoint-{number}").mkdir()
+        (project / f"checkpoint-{number}" / "tokenizer").symlink_to("../shared")
+    assert attack("push", "model", "-n", "x", "--follow-links").code == 0
+
+
+def test_a_repository_in_an_artifact_is_named_when_it_is_pulled(project: Path) -> None:
+    (project / "sub" / ".git").mkdir(parents=True)
+    (project / "sub" / ".git" / "config").write_text("[core]\nfsmonitor = touch owned\n")
+    assert attack("push", "model", "-n", "x", "--exclude", "!.git").code == 0
+    warning = b"warning: x@1 has the repository 'sub/.git': a version control system can run commands from it\n"
+    assert attack("pull", "x@1", "out", "--quiet").err == warning
+    assert attack("pull", "x@1", "part", "--include", "w.bin", "--quiet").err == b""
+    assert attack("pull", "x@1", "shown", "--dry-run", "--quiet").err == b""

@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mreg import streams
 from mreg.streams import CI_VARIABLES
 from tests.conftest import Mreg
 
@@ -49,3 +52,31 @@ def test_a_stored_text_is_no_command_in_a_log(pushed: Mreg, variable: str, monke
 
 def test_elsewhere_a_stored_text_is_shown_as_it_was_stored(pushed: Mreg) -> None:
     assert COMMANDS[0] in pushed("show", "m@1").out
+
+
+@pytest.mark.parametrize("variable", CI_VARIABLES)
+def test_the_name_of_a_file_is_no_command_in_a_log(
+    command: Mreg, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("model").mkdir()
+    for name in COMMANDS[:3]:
+        (Path("model") / name.replace("/", "_")).write_text(name)
+    (Path("model") / "::set-output name=reference::evil").write_text("x")
+    assert command("push", "model", "--name", "m").code == 0
+    (Path("model") / "w.bin").write_text("x")
+    monkeypatch.setenv(variable, "1")
+    for words in (
+        ("push", "model", "--name", "m"), ("push", "model", "--name", "m", "--dry-run"), ("compare", "m@1", "m@2"),
+        ("files", "m@1"), ("files", "m@1", "--quiet"), ("files", "m@1", "--json"), ("files", "m@1", "--format", "csv"),
+        ("pull", "m@1", "out", "--dry-run"), ("pull", "m@1", "out", "--include", COMMANDS[0]),
+    ):  # fmt: skip
+        done = command(*words)
+        assert not CARRIED_OUT.search(done.out + "\n" + done.err), words
+
+
+@given(st.text(st.sampled_from("#:[] vsoVSOteamcity\n\t\x1bm3"), max_size=40))
+def test_no_text_is_a_command(text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CI_VARIABLES[0], "1")
+        safe = streams._safe(text)
+    assert not CARRIED_OUT.search(safe)

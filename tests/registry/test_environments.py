@@ -173,6 +173,12 @@ def test_system_packages_follow_those_of_the_environment(tmp_path: Path) -> None
         assert (found["numpy"], found.get("torch")) == ("2.3.5", torch)
 
 
+def test_a_line_with_a_nul_character_is_ignored(tmp_path: Path) -> None:
+    env = install(tmp_path / "env", "numpy-2.3.5")
+    (env / "pyvenv.cfg").write_text("home = /usr\0/bin\ninclude-system-site-packages = true\nversion = 3.12.4\n")
+    assert (read(env)["python"], read(env)["numpy"]) == ("3.12.4", "2.3.5")
+
+
 def test_the_active_environment_counts_before_that_of_mreg(tmp_path: Path) -> None:
     env = install(tmp_path / "env", "torch-2.9.1")
     conda = install(tmp_path / "conda", "torch-2.0.0")
