@@ -28,7 +28,7 @@ def _model_policy(found: ModelPolicy) -> Rendering:
         rows += [(target, key, value) for key, value in conditions if value is not None]
         if not any(value is not None for _, value in conditions):
             rows.append((target, "", "no conditions"))
-    summary = "The default policy, for all models without a policy of their own."
+    summary = "The default policy: it is enforced for models without a separate policy."
     if found.model:
         summary = f"The policy of {found.model}." if found.own else f"The default policy, which {found.model} uses."
     if not found.policy.rules:
