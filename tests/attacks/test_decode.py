@@ -109,7 +109,7 @@ def test_a_pull_asks_for_a_destination_before_it_makes_an_option_or_a_hidden_fil
             assert caught.value.hint.startswith(f"mreg pull {model}@1 {'./' if place is None else 'into/'}")
             registry.pull(f"{model}@1", word)
             assert not os.path.basename(word).startswith(("-", "."))
-        registry.pull(f"{model}@1", f"./{name}" if name != "..." else ".hidden")
+        registry.pull(f"{model}@1", f"./{name}" if name not in ("...", ".git") else ".hidden")
 
 
 def test_a_hint_with_a_stored_name_is_quoted_for_the_shell(catalog: Path) -> None:

@@ -232,7 +232,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["push", "model.pkl", "-n", "c", "--accuracy", "nan"], 2, "error: invalid value of the metric 'accuracy': 'nan'\n  use a finite decimal number: --metric accuracy=0.95\n"),
         (["push", "nowhere.pkl"], 4, "error: 'nowhere.pkl' does not exist\n  check the path\n"),
         (["pull", "classifier", "3"], 4, "error: classifier has no version 3\n  list the versions: mreg show classifier\n"),
-        (["pull", "classifier@1", "no/where"], 4, None),
+        (["pull", "classifier@1", "model.pkl/where"], 4, None),
         (["pull", "classifier@1", "--stdout", "x"], 2, None),
         (["register", "classifier"], 7, "error: model 'classifier' already exists\n  show it: mreg show classifier; change it: mreg edit classifier\n"),
         (["register", "a@3"], 2, "error: 'a@3' names a version, and this needs a model\n  write a\n"),
@@ -473,12 +473,10 @@ def test_a_rollback_goes_nowhere_new(story: Mreg) -> None:
     )
 
 
-def test_a_folder_that_is_named_as_one_must_exist(story: Mreg) -> None:
-    assert story("pull", "classifier@1", "deployed/").code == 4
-    assert not Path("deployed").exists()
-    Path("deployed").mkdir()
-    assert story("pull", "classifier@1", "deployed/").code == 0
-    assert Path("deployed/model.pkl").is_file()
+def test_a_folder_that_is_named_as_one_is_created(story: Mreg) -> None:
+    for place in ("deployed/", "more/deployed/"):
+        assert story("pull", "classifier@1", place).code == 0
+        assert Path(place, "model.pkl").is_file()
 
 
 def test_a_version_against_itself_is_told(story: Mreg) -> None:

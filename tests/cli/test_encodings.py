@@ -169,6 +169,7 @@ def test_a_registry_works_in_a_folder_of_any_name(folder: bytes) -> None:
 @LINUX_NAMES
 def test_a_place_that_the_locale_lacks_is_an_ordinary_error(names: mreg.Registry) -> None:
     Path("profiles.yaml").write_text(f"profiles:\n  other:\n    catalog: {Path.cwd()}/é/catalog.db\n", encoding="utf-8")
+    Path("é").mkdir()
     for words in (["list"], ["push", "dossier/a.bin", "-n", "m"], ["doctor"], ["profile", "check"]):
         done = run("--config", "profiles.yaml", "--profile", "other", *words, **ASCII)
         assert done.code == 2

@@ -82,7 +82,7 @@ def test_a_replacement_does_not_ask(churn: mreg.Registry, command: Mreg) -> None
 
 
 def test_a_plan_says_that_production_would_be_empty(churn: mreg.Registry, command: Mreg) -> None:
-    assert "leave Production empty\twould" in command("promote", "churn@1", "--to", "staging", "--plan").out
+    assert "leave Production empty\tplanned" in command("promote", "churn@1", "--to", "staging", "--plan").out
     assert "leave Production" not in command("promote", "churn@2", "--to", "production", "--plan").out
 
 

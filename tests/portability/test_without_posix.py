@@ -235,6 +235,7 @@ def test_a_link_in_the_store_or_at_the_destination_is_not_followed(here: Path, t
     assert (pushed.code, verified.code) == (6, 6), (pushed, verified)
     assert "is a symbolic link, and links are not followed there" in pushed.err
     shutil.rmtree("store")
+    Path("store").mkdir()
     with untouched(victim):
         _, pulled = run("push folder -n m", "pull m@1 out --force")
     assert pulled.code != 0, pulled
@@ -365,7 +366,7 @@ from tests.portability import emulation
 emulation.become_windows()
 from mreg.artifacts.cache import BlobCache
 from mreg.artifacts.hashing import digest_of
-from mreg.artifacts.stream_upload import _Temporary
+from mreg.artifacts.stream_upload import TemporaryCopy
 from mreg.catalog.bucket_copy import LocalCopy
 root = Path(sys.argv[1])
 
@@ -388,7 +389,7 @@ left = [path for path in (root / "cache/blobs").rglob("*") if path.is_file()]
 assert len(left) == 2, left
 assert not list((root / "cache/tmp").iterdir())
 
-temporary = _Temporary()
+temporary = TemporaryCopy()
 temporary.write(data[0])
 assert Path(temporary.path).read_bytes() == data[0]
 temporary.discard()
