@@ -12,6 +12,7 @@ from mreg.artifacts.tar import AGAIN, BLOCK, END, TarReader, TarWriter, room_of
 from mreg.domain.bundle import DOCUMENT_LIMIT, Bundle, check_bounds, sorted_digests
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import Manifest
+from mreg.domain.paths import refuse_url
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, Unavailable
 from mreg.files import CREATE, open_file, room
@@ -30,6 +31,7 @@ class BundleFile:
     """
 
     def __init__(self, path: str) -> None:
+        refuse_url(path, "download it, and name the file")
         self._tar = TarReader(path)
         try:
             size = self._tar.begin(DOCUMENT)

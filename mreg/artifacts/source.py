@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mreg.artifacts.hashing import CHUNK_BYTES
+from mreg.domain.paths import refuse_url
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Conflict, NotFound, Unavailable
 from mreg.files import close, open_file, read_at
@@ -38,9 +39,11 @@ def check_source(path: str) -> os.stat_result:
     """Return the status of a path that the user named.
 
     Raises:
+        BadInput: It is a URL.
         NotFound: The path does not exist.
         Unavailable: The status cannot be read.
     """
+    refuse_url(path, "download it, and push the file")
     try:
         return os.stat(path)
     except FileNotFoundError:

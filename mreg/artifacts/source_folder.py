@@ -15,7 +15,7 @@ from mreg.domain.paths import check_path
 from mreg.domain.stored import FILES_LIMIT
 from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput, NotFound
-from mreg.files import is_link
+from mreg.files import is_link, opened_folder
 
 PATHS_LIMIT = 100
 """Maximum number of paths to one folder if links are followed: links in each of N folders can make 2**N paths."""
@@ -141,41 +141,57 @@ class _Walk:
                 )
 
     def _entries(self, folder: _Folder) -> list[_Folder]:
-        """Add the files of a folder; return its folders."""
-        inner = []
-        within = folder.within
-        if self.follow_links:
-            found = os.stat(folder.place)
-            identity = (found.st_dev, found.st_ino)
-            within |= {identity}
-            self.visits[identity] += 1
-            if self.visits[identity] > PATHS_LIMIT:
-                raise BadInput(
-                    f"cannot push {quoted(self.root)}: {quoted(folder.name)}: links lead to this folder on more than "
-                    f"{PATHS_LIMIT} paths",
-                    hint=f"leave out some of the links, such as this: --exclude {_pattern(folder.name)}",
-                )
-        empty = True
-        with os.scandir(folder.place) as entries:
-            for entry in entries:
-                empty = False
-                name = f"{folder.name}/{entry.name}" if folder.name else entry.name
-                found = os.lstat(entry.path)  # on Windows the entry's own status lacks the inode and device
-                place = entry.path
-                if is_link(found):
-                    if self._leaves_out(name, place, leaf=not self.follow_links):
-                        continue
-                    place, found = self._target(name, place)
-                    if (found.st_dev, found.st_ino) in within:
-                        raise self._refused(name, entry.path, "a folder that contains it")
-                if stat.S_ISDIR(found.st_mode):
-                    if not self._leaves_out(f"{name}/", place, leaf=False):
-                        inner.append(_Folder(check_path(name), place, within))
-                elif not self._leaves_out(name, place, leaf=True):
-                    self.files.append(regular_file(place, check_path(name), found))
+        """Add the files of a folder; return its folders.
+
+        A folder and its entries are read by one descriptor of the folder that its parent had, so a folder that is
+        replaced with a link meanwhile is not read. Files are compared when they are opened.
+        """
+        with opened_folder(folder.place) as descriptor:
+            if descriptor >= 0 and folder.identity not in (None, _identity(os.fstat(descriptor))):
+                raise changed(folder.name)
+            within = folder.within
+            if self.follow_links:
+                identity = _identity(os.stat(folder.place if descriptor < 0 else descriptor))
+                within |= {identity}
+                self._visit(folder.name, identity)
+            inner: list[_Folder] = []
+            empty = True
+            with os.scandir(folder.place if descriptor < 0 else descriptor) as entries:
+                for entry in entries:
+                    empty = False
+                    inner += self._entry(folder, within, entry.name, descriptor)
         if empty and folder.name and not self._leaves_out(f"{folder.name}/", folder.place, leaf=True):
             self.folders.append(folder.name)
         return inner
+
+    def _entry(
+        self, folder: _Folder, within: frozenset[tuple[int, int]], entry: str, descriptor: int
+    ) -> tuple[_Folder, ...]:
+        """Add a file; return a folder."""
+        name = f"{folder.name}/{entry}" if folder.name else entry
+        place = link = os.path.join(folder.place, entry)
+        found = os.lstat(place) if descriptor < 0 else os.stat(entry, dir_fd=descriptor, follow_symlinks=False)
+        if is_link(found):
+            if self._leaves_out(name, place, leaf=not self.follow_links):
+                return ()
+            place, found = self._target(name, place)
+            if _identity(found) in within:
+                raise self._refused(name, link, "a folder that contains it")
+        if stat.S_ISDIR(found.st_mode):
+            left_out = self._leaves_out(f"{name}/", place, leaf=False)
+            return () if left_out else (_Folder(check_path(name), place, within, _identity(found)),)
+        if not self._leaves_out(name, place, leaf=True):
+            self.files.append(regular_file(place, check_path(name), found))
+        return ()
+
+    def _visit(self, name: str, identity: tuple[int, int]) -> None:
+        self.visits[identity] += 1
+        if self.visits[identity] > PATHS_LIMIT:
+            raise BadInput(
+                f"cannot push {quoted(self.root)}: {quoted(name)}: links lead to this folder on more than "
+                f"{PATHS_LIMIT} paths",
+                hint=f"leave out some of the links, such as this: --exclude {_pattern(name)}",
+            )
 
     def _leaves_out(self, path: str, place: str, *, leaf: bool) -> bool:
         reason = self.selection.left_out(path, place, leaf=leaf)
@@ -218,11 +234,17 @@ class _Folder:
 
     Attributes:
         within: Device and inode of each folder above it, if links are followed.
+        identity: Device and inode of the folder; None for the root.
     """
 
     name: str
     place: str
     within: frozenset[tuple[int, int]] = frozenset()
+    identity: tuple[int, int] | None = None
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _pattern(name: str) -> str:

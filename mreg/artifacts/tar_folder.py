@@ -257,4 +257,4 @@ def _records(content: bytes) -> dict[str, str]:
 
 
 def _copy_hint() -> str:
-    return "send a copy without links and special files: cp -rL FOLDER COPY; tar -C COPY -cf - ."
+    return "send a copy without links and special files, made with cp -rL: tar -C COPY -cf - ."

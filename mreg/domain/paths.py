@@ -16,6 +16,8 @@ _PLAIN = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_. -]*/)*[A-Za-z0-9_][A-Za-z0-9_.
 
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])(?:\.|$)", re.IGNORECASE)
 
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{1,30})://")
+
 _REFUSED = frozenset('<>:"|?*')
 """Characters that Windows does not allow in names, besides those that `check_path` refuses."""
 
@@ -51,6 +53,17 @@ def check_path(path: str) -> str:
             f"the file name {quoted(path)} is too long", hint=f"shorten the path to less than {PATH_LIMIT} bytes"
         )
     return path
+
+
+def refuse_url(text: str, hint: str) -> None:
+    """Refuse a URL where the user must name a path: it would be the name of a folder, such as ``s3:``.
+
+    Raises:
+        BadInput: The text is a URL; the message does not repeat it, since it can have a password.
+    """
+    scheme = _URL.match(text)
+    if scheme:
+        raise BadInput(f"expected a path, got a URL of the scheme {scheme[1]}", hint=hint)
 
 
 def check_artifact_name(name: str) -> str:

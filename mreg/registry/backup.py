@@ -17,10 +17,11 @@ from mreg.artifacts.access import missing_folder
 from mreg.catalog.catalog import Catalog
 from mreg.catalog.journals import JOURNAL, LOG, check_journals
 from mreg.catalog.sqlite import SqliteDatabase
+from mreg.domain.paths import refuse_url
 from mreg.domain.text import printable, quoted
 from mreg.errors import AlreadyExists, BadInput, Corrupt, MregError, NotFound, Unavailable
 from mreg.registry.audit import verify_audit
-from mreg.registry.destinations import check_database, check_destination
+from mreg.registry.destinations import COPY_TO, check_database, check_destination
 from mreg.registry.needed import needed_blobs
 from mreg.results.upkeep import CatalogCopy
 
@@ -33,6 +34,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
     """See `mreg.Registry.backup`."""
     from mreg.artifacts.destination import Destination
 
+    refuse_url(os.fspath(file), COPY_TO)
     path = os.path.abspath(file)
     check_destination(session, path)
     check_database(path)
@@ -47,6 +49,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
 
 def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
     """See `mreg.Registry.restore`."""
+    refuse_url(os.fspath(file), "download it, and name the file")
     with _opened_backup(session, file) as source:
         damage = source.catalog.examine().damage
         if damage:

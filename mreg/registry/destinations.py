@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PARTS = ("", "-wal", "-shm", "-journal")
 """Suffixes of a SQLite catalog and its logs; without its logs, or with foreign ones, a catalog is damaged."""
 
+COPY_TO = "name a file or folder, and copy it to the URL afterwards"
+"""Hint if a destination is a URL."""
+
 REPOSITORIES = (".git", ".hg", ".jj", ".svn", ".bzr")
 """Folders with the data of version control systems."""
 

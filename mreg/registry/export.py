@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from mreg.domain.bundle import DOCUMENT_LIMIT, ELEMENTS_LIMIT, Bundle, BundledModel, BundledVersion, check_bounds
 from mreg.domain.model import ArtifactKind, ModelVersion, RegisteredModel
 from mreg.domain.names import VersionRef
+from mreg.domain.paths import refuse_url
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput
-from mreg.registry.destinations import check_destination
+from mreg.registry.destinations import COPY_TO, check_destination
 from mreg.registry.references import as_reference, find, find_with_note, naming_version
 from mreg.registry.registry import Reference
 from mreg.results.bundles import Exported
@@ -46,6 +47,7 @@ def export(
     progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """See `mreg.Registry.export`."""
+    refuse_url(os.fspath(destination or ""), COPY_TO)
     wanted = as_reference(reference)
     found = session.catalog.read(lambda reader: _look(reader, wanted))
     if found.note:

@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
-from mreg.domain.paths import check_artifact_name, is_project_file
+from mreg.domain.paths import check_artifact_name, is_project_file, refuse_url
 from mreg.domain.text import Caution, counted, quoted, shell_word
 from mreg.errors import BadInput, Corrupt
-from mreg.registry.destinations import REPOSITORIES, check_destination, protection
+from mreg.registry.destinations import COPY_TO, REPOSITORIES, check_destination, protection
 from mreg.registry.references import as_reference, find_with_note, naming_version
 from mreg.registry.registry import Reference
 from mreg.registry.selected_files import select_paths
@@ -37,6 +37,7 @@ def pull(
     progress: Callable[[int, int], None] | None = None,
 ) -> Pulled:
     """See `mreg.Registry.pull`."""
+    refuse_url(os.fspath(destination or ""), COPY_TO)
     wanted, include, exclude = as_reference(reference), tuple(include), tuple(exclude)
     version, note = session.catalog.read(lambda reader: find_with_note(reader, wanted))
     if note:

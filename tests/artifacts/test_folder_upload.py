@@ -236,7 +236,7 @@ def test_the_message_names_the_entry_and_the_hint_a_way_out(opened: LocalRegistr
     with pytest.raises(BadInput) as caught:
         receive(opened, HOSTILE["a symbolic link"]())
     assert caught.value.message == "'l' in the tar is a symbolic link"
-    assert caught.value.hint == "send a copy without links and special files: cp -rL FOLDER COPY; tar -C COPY -cf - ."
+    assert caught.value.hint == "send a copy without links and special files, made with cp -rL: tar -C COPY -cf - ."
     with pytest.raises(BadInput) as caught:
         receive(opened, HOSTILE["a gzip file"]())
     assert caught.value.message == "the tar is compressed"

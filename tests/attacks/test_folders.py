@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mreg.artifacts.source_folder import Selection, source_folder
+from mreg.errors import Conflict
 from tests.hostile import attack, plant, printable_only, untouched
 
 SLOW = "\n".join(f"{'*a' * 400}{number}" for number in range(75))
@@ -124,3 +126,23 @@ def test_a_repository_in_an_artifact_is_named_when_it_is_pulled(project: Path) -
     assert attack("pull", "x@1", "out", "--quiet").err == warning
     assert attack("pull", "x@1", "part", "--include", "w.bin", "--quiet").err == b""
     assert attack("pull", "x@1", "shown", "--dry-run", "--quiet").err == b""
+
+
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_a_folder_that_becomes_a_link_during_the_push_is_not_read(
+    project: Path, tmp_path: Path, follow_links: bool
+) -> None:
+    plant(tmp_path / "outside")
+    (project / "sub").mkdir()
+
+    class Swapping(Selection):
+        """Replaces the folder after it was seen, and before it is read."""
+
+        def left_out(self, path: str, place: str, *, leaf: bool) -> str:
+            if path == "sub/" and not leaf:
+                os.rename(place, project.parent / "sub")
+                os.symlink(tmp_path / "outside", place)
+            return ""
+
+    with pytest.raises(Conflict, match="'sub' changed while it was read"):
+        source_folder(str(project), Swapping(), follow_links=follow_links)

@@ -132,6 +132,7 @@ def test_a_folder_that_is_not_taken_leaves_nothing(server: Served, store: Path) 
         assert nothing_happened(server, store), what
     for what, made in HOSTILE.items():
         answered = server.ask("POST", ROUTE, data=made(), headers=TAR)
+        assert "operator of the server" not in answered.text, f"{what}: {answered.text}"
         assert (answered.status_code, answered.json()["code"]) == (400, "bad_input"), f"{what}: {answered.text}"
     assert nothing_happened(server, store)
     assert server.process.poll() is None
