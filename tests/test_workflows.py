@@ -43,7 +43,9 @@ def workflow(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_a_file_conforms_to_its_schema(schema: str) -> None:
     assert SCHEMAS[schema]
-    done = run(BIN / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *SCHEMAS[schema])
+    # A pattern of the schema of Azure Pipelines is not valid in the Unicode mode of ECMAScript, which is the default.
+    options = ["--builtin-schema", f"vendor.{schema}", "--regex-variant", "nonunicode"]
+    done = run(BIN / "check-jsonschema", *options, *SCHEMAS[schema])
     assert done.returncode == 0, done.stdout + done.stderr
 
 

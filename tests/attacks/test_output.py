@@ -209,7 +209,7 @@ def test_a_reference_is_one_line_of_text(catalog: Callable[..., None], run: Run)
 
 ARGUMENTS = (
     ["show", "{}"], ["{}"], ["show", "m", "--plot", "{}"], ["list", "--format", "{}"], ["list", "--{}"], ["search", "{}"],
-    ["promote", "m@1", "--to", "{}"], ["push", "{}"], ["pull", "m@1", "{}/x"], ["import", "{}"], ["completion", "{}"],
+    ["promote", "m@1", "--to", "{}"], ["push", "{}"], ["pull", "m@1", "model.pkl/{}"], ["import", "{}"], ["completion", "{}"],
     ["list", "--profile", "{}"], ["list", "--config", "{}"], ["policy", "apply", "{}"], ["tag", "m", "{}=1"],
     ["alias", "m@1", "{}"], ["history", "m", "--at", "{}"], ["gc", "--grace", "{}"], ["push", "model.pkl", "-n", "{}"],
     ["push", "model.pkl", "--metric", "{}"], ["lineage", "m@1", "--graph", "{}"], ["serve", "--host", "{}"],

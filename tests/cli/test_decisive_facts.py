@@ -218,6 +218,7 @@ def test_deployments_that_are_not_shown_are_told(command: Mreg, registry: mreg.R
         )
     )
     Path("m.bin").write_text("1")
+    Path(registry.profile.catalog).parent.mkdir(parents=True)
     with mreg.open_registry("local", config="hooks.yaml") as hooked:
         push(hooked, "1", "2", "3")
     done = command("deployments", "m")
