@@ -127,6 +127,8 @@ def read_bytes(place: str, what: str, limit: int, *, follow: bool = True) -> byt
         if error.errno in (errno.ELOOP, errno.EMLINK):
             which = "a symbolic link to itself" if follow else "a symbolic link, which is not followed here"
             raise BadInput(f"the {what} {quoted(place)} is {which}") from error
+        if error.errno == errno.ENXIO:  # a socket
+            raise BadInput(f"the {what} {quoted(place)} is not a regular file") from error
         raise Unavailable(f"cannot read the {what} {quoted(place)}: {error.strerror}") from error
     except ValueError:
         raise BadInput(f"invalid path {quoted(place)}") from None

@@ -125,19 +125,28 @@ class Manifest:
 
     def canonical(self) -> bytes:
         """Return the bytes that are stored; their SHA-256 is the digest of the artifact."""
-        files = [
-            {"executable": entry.executable, "path": entry.path, "sha256": entry.digest.value, "size": entry.size}
-            for entry in self.entries
-        ]
-        document = {"files": files, "format": FORMAT}
+        data = bytearray()
+        for piece in self._pieces():
+            data += piece
+        return bytes(data)
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield the canonical bytes entry by entry: all of them as objects would need several times the memory."""
+        rows = ((entry.path, entry) for entry in self.entries)
+        every: Iterable[tuple[str, ManifestEntry | None]] = rows
         if self.folders:
-            files += [
-                {"executable": False, "path": f"{folder}/", "sha256": NOTHING.value, "size": 0}
-                for folder in self.folders
-            ]
-            files.sort(key=lambda entry: str(entry["path"]).encode())
-            document["format"] = FORMAT_WITH_FOLDERS
-        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            every = sorted((*rows, *((f"{folder}/", None) for folder in self.folders)), key=lambda row: row[0].encode())
+        yield _BEGIN
+        comma = ""
+        for path, entry in every:
+            name = path.replace('"', '\\"')  # valid paths have no other character that JSON escapes
+            executable = "true" if entry is not None and entry.executable else "false"
+            digest, size = (entry.digest, entry.size) if entry is not None else (NOTHING, 0)
+            yield (
+                f'{comma}{{"executable":{executable},"path":"{name}","sha256":"{digest.value}","size":{size}}}'
+            ).encode()
+            comma = ","
+        yield _ENDS[bool(self.folders)]
 
     @classmethod
     def parse(cls, data: bytes) -> Manifest:
@@ -155,7 +164,12 @@ class Manifest:
             raise Corrupt(f"invalid manifest: {error.message}") from error
         except ValueError as error:
             raise Corrupt("invalid manifest: it is not valid JSON") from error
-        if manifest.canonical() != data:
+        place = 0
+        for piece in manifest._pieces():
+            if not data.startswith(piece, place):
+                raise Corrupt("the manifest is not in canonical form")
+            place += len(piece)
+        if place < len(data):
             raise Corrupt("the manifest is not in canonical form")
         return manifest
 

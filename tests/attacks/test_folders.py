@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from tests.hostile import attack, plant, printable_only, untouched
 
 SLOW = "\n".join(f"{'*a' * 400}{number}" for number in range(75))
 
+
+def bind(path: Path) -> None:
+    """Create a socket; its path is relative, because that of an address is short."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(path))
+
+
 RULES: dict[str, Callable[[Path], object]] = {
     "huge": lambda path: path.write_bytes(b"*.log\n" * 2_000_000),
     "many": lambda path: path.write_text("a\n" * 1_001),
@@ -23,6 +31,7 @@ RULES: dict[str, Callable[[Path], object]] = {
     "escapes": lambda path: path.write_text("\x1b[2J\x1b]52;c;eA==\x07[z-a]\n"),
     "a folder": lambda path: path.mkdir(),
     "a pipe": lambda path: os.mkfifo(path),
+    "a socket": lambda path: bind(path),
     "a link out": lambda path: path.symlink_to("/etc/passwd"),
     "a link to a device": lambda path: path.symlink_to("/dev/zero"),
 }

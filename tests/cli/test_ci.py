@@ -309,3 +309,12 @@ def test_a_summary_is_cut_after_a_line() -> None:
     summary = content.limited_summary()
     assert len(summary.encode()) <= SUMMARY_BYTES + 100
     assert summary.endswith("line é\n\nThe rest is left out.\n")
+
+
+def test_a_pipe_without_a_reader_is_an_error_at_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo("pipe")
+    monkeypatch.setenv("GITHUB_OUTPUT", os.path.abspath("pipe"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", os.path.abspath("summary.md"))
+    code, out, err = push(run)
+    assert (code, "m@1" in out) == (8, True)
+    assert f"cannot write {os.path.abspath('pipe')}: " in err

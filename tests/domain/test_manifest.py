@@ -1,6 +1,7 @@
 import hashlib
 import json
 import sys
+import tracemalloc
 import unicodedata
 from collections.abc import Callable
 from random import Random
@@ -38,6 +39,31 @@ def manifests(draw: st.DrawFn) -> Manifest:
 @given(manifests())
 def test_a_manifest_is_what_its_canonical_bytes_say(manifest: Manifest) -> None:
     assert Manifest.parse(manifest.canonical()) == manifest
+
+
+@given(manifests(), st.lists(st.text('"{}$ é/', min_size=1, max_size=5), max_size=2))
+def test_the_canonical_bytes_are_json_with_sorted_keys(manifest: Manifest, folders: list[str]) -> None:
+    try:
+        manifest = Manifest(manifest.entries, tuple(folders))
+    except BadInput:
+        return
+    document = json.loads(manifest.canonical())
+    assert (
+        json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() == manifest.canonical()
+    )
+    assert Manifest.parse(manifest.canonical()) == manifest
+    assert len(document["files"]) == len(manifest.entries) + len(folders)
+
+
+def test_the_memory_of_parsing_is_a_small_multiple_of_the_bytes() -> None:
+    data = Manifest(tuple(ManifestEntry(f"f{number:06}", 0, ZERO) for number in range(20_000))).canonical()
+    tracemalloc.start()
+    try:
+        Manifest.parse(data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(data)
 
 
 @given(manifests(), st.randoms(use_true_random=False))
