@@ -266,6 +266,9 @@ REFERENCES = ["classifier@latest", "classifier@best", "classifier@production", "
             [
                 "--stdout",
                 "--force",
+                "--include",
+                "--exclude",
+                "--dry-run",
                 "--help",
                 "-h",
                 "--format",
