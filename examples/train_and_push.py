@@ -1,6 +1,6 @@
 """Train a model and push it with its metrics, from Python.
 
-    python -m pip install mreg scikit-learn
+    python -m pip install . scikit-learn    # in a clone: mreg is not on PyPI yet
     python examples/train_and_push.py
 
 The training takes a second. `mreg profile show` prints the registry that receives the model.
