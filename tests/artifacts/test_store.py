@@ -378,7 +378,7 @@ def test_an_existing_destination_is_kept_unless_forced(
         pull(store, stored, place)
     hint = "name another destination"
     if kind == "folder" and there == "folder":
-        hint = f"add --force to replace files of the same name and keep other files, or {hint}"
+        hint = f"add --force to replace files of the same name and of earlier pulls, or {hint}"
     elif kind == "file" and there != "folder":
         hint = f"add --force to replace it, or {hint}"
     assert caught.value.hint == hint
@@ -775,7 +775,7 @@ def test_a_folder_that_is_filled_during_a_pull_is_not_replaced(
     monkeypatch.setattr(Destination, "_receive_entries", lambda *_: write(tmp_path / "back" / "mine"))
     with pytest.raises(AlreadyExists) as caught:
         pull(store, stored, tmp_path / "back")
-    assert caught.value.hint.startswith("add --force to replace files of the same name and keep other files, or ")
+    assert caught.value.hint.startswith("add --force to replace files of the same name and of earlier pulls, or ")
     assert everything(tmp_path / "back") == {"mine": b"x"}
 
 
