@@ -426,11 +426,10 @@ def test_pull_does_without_calls_that_a_platform_lacks(
                 ).exists() else None
 
 
-def test_a_destination_without_a_folder_is_not_found(store: ArtifactStore, tmp_path: Path) -> None:
+def test_a_missing_folder_of_a_destination_is_created(store: ArtifactStore, tmp_path: Path) -> None:
     stored = store.put(str(write(tmp_path / "m")))
-    with pytest.raises(NotFound) as caught:
-        pull(store, stored, tmp_path / "no" / "where")
-    assert caught.value.hint == f"mkdir -p {tmp_path / 'no'}"
+    pull(store, stored, tmp_path / "no" / "where")
+    assert (tmp_path / "no" / "where").read_bytes() == (tmp_path / "m").read_bytes()
     with pytest.raises(NotFound):
         pull(store, stored, tmp_path / "m" / "where")
 
