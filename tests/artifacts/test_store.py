@@ -828,3 +828,24 @@ def test_unfinished_uploads_are_listed_and_discarded(store: ArtifactStore, root:
         (unfinished,) = store.unfinished()
         store.discard(unfinished)
         assert list(store.unfinished()) == []
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_push_does_not_take_a_blob_of_another_size_for_its_bytes(
+    store: ArtifactStore, root: Path, tmp_path: Path, folder: bool
+) -> None:
+    source = tmp_path / "source"
+    for number in (1, 2):
+        write(source / f"{number}.bin", b"data%d" % number)
+    stored = store.put(str(source if folder else source / "1.bin"))
+    for blob in (root / "blobs").rglob("*"):
+        if blob.is_file() and blob.read_bytes() == b"data1":
+            blob.chmod(0o644)
+            blob.write_bytes(b"cut")
+    with pytest.raises(Corrupt, match="is damaged: expected 5 bytes, got 3") as caught:
+        store.put(str(source if folder else source / "1.bin"))
+    assert caught.value.hint.startswith("remove ")
+    for blob in (root / "blobs").rglob("*"):
+        if blob.is_file() and blob.read_bytes() == b"cut":
+            blob.unlink()
+    assert store.put(str(source if folder else source / "1.bin")).digest == stored.digest
