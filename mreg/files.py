@@ -104,6 +104,18 @@ def open_file(
     return descriptor
 
 
+def open_to_append(path: str) -> int:
+    """Open or create a file to append to, without waiting for the reader of a pipe; return its descriptor.
+
+    Raises:
+        OSError: The file is a pipe without a reader, or cannot be opened.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | BINARY | getattr(os, "O_NONBLOCK", 0), 0o666)
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(descriptor, True)
+    return descriptor
+
+
 def open_folder(path: str, *, follow: bool = True, dir_fd: int | None = None) -> int:
     """Open a folder and return its descriptor; -1 if the system does not open folders.
 

@@ -168,7 +168,7 @@ class LocalBackend(BlobBackend):
         return LocalStagedBlob(self)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        if self._is_there(key):
+        if self._is_there(key, size=len(data)):
             return False
         with self.stage() as staged:
             staged.write(data)
@@ -198,7 +198,7 @@ class LocalBackend(BlobBackend):
                 incoming.mkdir(temporary_name)
                 folder = incoming.inner(temporary_name)
                 for key, data in blobs:
-                    if key in written or self._is_there(key, opened):
+                    if key in written or self._is_there(key, opened, size=len(data)):
                         continue
                     name = str(len(written))
                     written[key] = name
@@ -253,10 +253,23 @@ class LocalBackend(BlobBackend):
             with self.translated("read", f"the blob {key}", key):
                 raise error
 
-    def _is_there(self, key: str, opened: Opened | None = None) -> bool:
+    def _is_there(self, key: str, opened: Opened | None = None, *, size: int | None = None) -> bool:
+        """Return whether there is a blob.
+
+        Args:
+            size: Size of the bytes to put (default: not checked); a blob of another size is damaged.
+
+        Raises:
+            Corrupt: The entry is not a file, or has another size.
+        """
         found = self._look(key, opened)
         if found is not None and not stat.S_ISREG(found.st_mode):
             raise self._taken(key)
+        if found is not None and size is not None and found.st_size != size:
+            raise Corrupt(
+                f"the blob {key} in {self._root} is damaged: expected {size} bytes, got {found.st_size}",
+                hint=f"remove {self._root}/{key}, then push the model again",
+            )
         return found is not None
 
     def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:

@@ -259,7 +259,7 @@ def taken(path: str, *, folder: bool) -> AlreadyExists:
     """
     hint = "name another destination"
     if folder and is_folder(path):
-        hint = f"add --force to replace files of the same name and keep other files, or {hint}"
+        hint = f"add --force to replace files of the same name and of earlier pulls, or {hint}"
     elif not folder and not is_folder(path):
         hint = f"add --force to replace it, or {hint}"
     return AlreadyExists(f"{quoted(path)} already exists with other content", hint=hint)

@@ -255,7 +255,7 @@ def check_content(folder: SourceFolder) -> None:
         raise _empty(folder.root, "it has no files")
     raise BadInput(
         f"cannot push {quoted(folder.root)}: all its files are left out: {reasons(folder.left_out)}",
-        hint="add a pattern for the files to push: --exclude '!PATTERN'",
+        hint="change --include" if "not in --include" in folder.left_out else "push some of them: --exclude '!PATTERN'",
     )
 
 

@@ -79,11 +79,13 @@ class SqliteDatabase(Database):
         busy_seconds: float = BUSY_SECONDS,
         private: str = "",
         base: str = "",
+        orphans: Callable[[], str] = lambda: "",
         notice: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._path = os.fspath(path)
         self._private = private
         self._base = base
+        self._orphans = orphans
         self._notice = notice
         self._busy_seconds = busy_seconds
         self._lock = threading.RLock()  # held by the thread that writes
@@ -117,6 +119,8 @@ class SqliteDatabase(Database):
             if self._exists():  # raises if its folder is missing
                 with self._connections.taken() as slot:
                     self._open(slot, write=True)
+            else:
+                self._note_orphans()
 
     def schema(self) -> int:
         return self._on_file(lambda _raw, schema: schema)
@@ -386,8 +390,18 @@ class SqliteDatabase(Database):
                     hint="stop the other commands that use it, then try again",
                 )
 
+    def _note_orphans(self) -> None:
+        """Warn of blobs in the store of a catalog that does not exist yet: they can be another catalog's."""
+        orphans, self._orphans = self._orphans(), lambda: ""  # a push adds blobs before it creates the catalog
+        if orphans:
+            self._notice(
+                f"the store of the new catalog {self._path} already has blobs in {orphans}: if another catalog uses "
+                "it, gc of one removes the blobs of the other; give each catalog a store: --artifacts FOLDER"
+            )
+
     def _create(self) -> None:
         """Create the complete catalog under a temporary name, then link it; one of several concurrent creators wins."""
+        self._note_orphans()
         folder = os.path.dirname(os.path.abspath(self._path))
         partial = os.path.join(folder, f".{os.path.basename(self._path)}.{os.urandom(6).hex()}.tmp")
         try:

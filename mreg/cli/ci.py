@@ -303,7 +303,8 @@ class AppendedFile(Sink):
 
     def write(self, content: Content) -> None:
         try:
-            with open(self._path, "a", encoding="utf-8", newline="\n", opener=_at_once) as stream:
+            descriptor = files.open_to_append(self._path)
+            with os.fdopen(descriptor, "a", encoding="utf-8", newline="\n") as stream:
                 stream.write(self._text(content))
         except OSError as error:
             raise _unwritable(self._path, error) from error
@@ -442,18 +443,6 @@ def _metric_lines(lines: list[str], content: Content) -> list[str]:
     own = f'mreg_metric{{model="{content.model}",'
     kept = [line for line in lines if line.startswith("mreg_metric{") and not line.startswith(own)]
     return ["# TYPE mreg_metric gauge", *kept, *metric_samples(content).values(), "# EOF"] if content.metrics else lines
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open a file without waiting for the reader of a pipe.
-
-    Raises:
-        OSError: The file is a pipe without a reader, or cannot be opened.
-    """
-    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
-    if hasattr(os, "O_NONBLOCK"):
-        os.set_blocking(descriptor, True)
-    return descriptor
 
 
 def _create(path: str, text: str) -> None:

@@ -185,7 +185,12 @@ def push(
     if dry_run:
         run.output.result(
             run.registry.plan_push(
-                path, name=name, include=include or (), exclude=exclude or (), follow_links=follow_links
+                path,
+                name=name,
+                include=include or (),
+                exclude=exclude or (),
+                follow_links=follow_links,
+                existing=existing,
             )
         )
         return

@@ -306,7 +306,10 @@ def rewrite(
                     stream.write(new)
                     stream.flush()
                     sync(descriptor)
-                check(partial)
+                try:
+                    check(partial)
+                except BadProfile as error:
+                    raise BadProfile(error.message.replace(partial, target), hint=error.hint) from error
                 replace(partial, target)
                 sync_folder(os.path.dirname(target))
             finally:

@@ -356,7 +356,7 @@ def _filled(values: Values, variables: Mapping[str, str], file: str) -> Values:
             if name not in variables:
                 raise BadProfile(
                     f"{origin}: the environment variable {name} is not set",
-                    hint=f"export {name}, or write the value itself",
+                    hint=f"set the variable: export {name}=...",
                 )
         filled = [variables[piece] if number % 2 else piece for number, piece in enumerate(pieces)]
         written = "".join(" " if number % 2 else "x" for number, piece in enumerate(filled) for _ in piece)

@@ -95,7 +95,8 @@ def wire_registry(
         return profile.artifacts.rstrip("/") if in_bucket else folder_url(Path(profile.artifacts))
 
     def orphans() -> str:
-        return f"{url()}/blobs" if next(artifact_store().blobs(), None) else ""
+        blobs = f"{profile.artifacts.rstrip('/')}/blobs"
+        return blobs if next(artifact_store().blobs(), None) else ""
 
     def locate(digest: Digest) -> str:
         from mreg.domain.digest import blob_key
@@ -154,7 +155,13 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
         return PostgresqlDatabase(place, notice, password=profile.password)
     from mreg.catalog.sqlite import SqliteDatabase
 
-    return SqliteDatabase(place, private=profile.own_folder, base=profile.base, notice=notice)
+    return SqliteDatabase(
+        place,
+        private=profile.own_folder,
+        base=profile.base,
+        orphans=lambda: "" if "://" in profile.artifacts else orphans(),
+        notice=notice,
+    )
 
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:

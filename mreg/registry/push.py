@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg.domain.metadata import VersionMetadata
-from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, Source
+from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import quoted
-from mreg.errors import BadInput, Corrupt, Unavailable
+from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
 from mreg.registry.promote import enter_stage
 from mreg.registry.references import as_name, as_reference, find_model, find_version
 from mreg.registry.registry import Name, Reference
@@ -75,9 +75,9 @@ def push(
     artifact_name = check_artifact_name(_artifact_name(place))
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
-    existing = existing or bool(session.profile.existing_only)
+    existing = _existing_only(session, existing)
     if existing:
-        session.catalog.read(lambda reader: find_model(reader, name))  # fails before any upload
+        session.catalog.read(lambda reader: _registered(reader, name))  # fails before any upload
     training = training_environment(python, os.environ)
     folder = _content(session, place, choice)
     known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
@@ -115,11 +115,17 @@ def plan_push(
     include: Iterable[str] = (),
     exclude: Iterable[str] = (),
     follow_links: bool = False,
+    existing: bool = False,
 ) -> PushPlan:
     """See `mreg.Registry.plan_push`."""
     from mreg.results.files import PlannedFile, PushPlan
 
     model = target_model(session, path, name)
+    existing = _existing_only(session, existing)
+    note = session.catalog.read(
+        lambda reader: "" if existing and _registered(reader, model) else _new_model(reader, model)
+    )
+    _notice(session, note and note.replace("registered", "would register", 1))
     place = os.fspath(path)
     check_artifact_name(_artifact_name(place))
     choice = Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links)
@@ -143,6 +149,31 @@ def plan_push(
         folders=folder.folders,
         left_out=dict(sorted(folder.left_out.items())),
     )
+
+
+def _existing_only(session: Session, existing: bool) -> bool:
+    """Return whether a push must not register a new model."""
+    return existing or bool(session.profile.existing_only)
+
+
+def _registered(reader: Reader, name: ModelName) -> RegisteredModel:
+    """Return a model that a push must not register.
+
+    Raises:
+        NotFound: The model does not exist; the hint registers it.
+    """
+    try:
+        return find_model(reader, name)
+    except NotFound as error:
+        raise NotFound(
+            error.message, hint=f"{error.hint}\nto register it: mreg register {name}", **dict(error.details)
+        ) from None
+
+
+def _new_model(reader: Reader, name: ModelName) -> str:
+    """Return the note about a model that a push registers; empty if no other name is similar."""
+    near = () if reader.model(name) else reader.near_names(name.value)
+    return f"registered new model {name} (similar: {', '.join(near)})" if near else ""
 
 
 def _content(session: Session, path: str, choice: Choice) -> SourceFolder | None:
@@ -252,10 +283,9 @@ def _add(
 
     def add(writer: Writer, stored: Stored) -> StageChange:
         notes.clear()  # the transaction can be retried
-        known = writer.model(name) if new_model else find_model(writer, name)
+        known = writer.model(name) if new_model else _registered(writer, name)
         if known is None:
-            near = writer.near_names(name.value)
-            notes.extend([f"registered new model {name} (similar: {', '.join(near)})"] if near else [])
+            notes.append(_new_model(writer, name))
         elif same := writer.find(known, Selector(SelectorKind.DIGEST, str(stored.digest))):
             notes.append(f"same bytes as {same.reference}")
         model = known or writer.register(name=name)
@@ -287,8 +317,7 @@ def _add(
 
     change = add_with_bytes(session, put, lambda stored: stored.blobs, add, after)
     version = change.version
-    for note in notes:
-        session.notice(note)
+    _notice(session, *notes)
     for other in change.archived:
         session.notice(f"{other} is archived: {version.reference} replaced it in {version.stage.value}")
     return version

@@ -87,7 +87,11 @@ def _selector_meant(word: str) -> str:
         is_alias = Selector.parse(word).kind is SelectorKind.ALIAS
     except BadInput:
         is_alias = True
-    return "list the models: mreg list" if is_alias else f"for a version, name its model: NAME@{word}"
+    return (
+        "list the models: mreg list"
+        if is_alias
+        else f"for a version, write NAME@{word}, or @{word} of the default model"
+    )
 
 
 def find(reader: Reader, reference: VersionRef) -> tuple[RegisteredModel, Selector | None]:

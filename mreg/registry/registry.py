@@ -162,6 +162,7 @@ class Registry(abc.ABC):
         include: Iterable[str] = (),
         exclude: Iterable[str] = (),
         follow_links: bool = False,
+        existing: bool = False,
     ) -> PushPlan:
         """Return the files that `push` with the same arguments would take, without storing anything.
 

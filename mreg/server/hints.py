@@ -142,6 +142,7 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "reject": (f" {_TARGET}", _reject),
     "alias": (rf" {_TARGET}(?: (?P<more>(?!--)[^\s,;]+))?", _alias),
     "delete": (f" {_TARGET}", _delete),
+    "register": (f" {_TARGET}", lambda model, *_: f'POST /models {{"name": {json.dumps(model)}}}'),
     "rename": (rf" {_TARGET} (?P<more>[^\s,;]+)", _rename),
     "edit": (f" {_TARGET}", _edit),
     "evaluate": (f" {_TARGET}", _evaluate),

@@ -120,7 +120,7 @@ def check_field(name: str) -> None:
         BadInput: The name is unknown; the hint has the most similar name.
     """
     if name not in FIELDS:
-        near = nearest(name, (*FIELDS, *PARTS), 1)
+        near = ("model_file",) if name in ("file", "model", "artifact") else nearest(name, (*FIELDS, *PARTS), 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise BadInput(
             f"unknown field {quoted(name)}",

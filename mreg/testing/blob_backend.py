@@ -60,7 +60,7 @@ class BlobBackendContract(abc.ABC):
 
     def test_an_existing_blob_is_never_overwritten(self, backend: BlobBackend) -> None:
         assert backend.put_if_absent("blobs/sha256/aa/bb", b"first")
-        assert not backend.put_if_absent("blobs/sha256/aa/bb", b"second")
+        assert not backend.put_if_absent("blobs/sha256/aa/bb", b"other")
         assert self.raw(backend, "blobs/sha256/aa/bb") == b"first"
         assert self.leftovers(backend) == []
 

@@ -378,7 +378,7 @@ def test_an_existing_destination_is_kept_unless_forced(
         pull(store, stored, place)
     hint = "name another destination"
     if kind == "folder" and there == "folder":
-        hint = f"add --force to replace files of the same name and keep other files, or {hint}"
+        hint = f"add --force to replace files of the same name and of earlier pulls, or {hint}"
     elif kind == "file" and there != "folder":
         hint = f"add --force to replace it, or {hint}"
     assert caught.value.hint == hint
@@ -426,11 +426,10 @@ def test_pull_does_without_calls_that_a_platform_lacks(
                 ).exists() else None
 
 
-def test_a_destination_without_a_folder_is_not_found(store: ArtifactStore, tmp_path: Path) -> None:
+def test_a_missing_folder_of_a_destination_is_created(store: ArtifactStore, tmp_path: Path) -> None:
     stored = store.put(str(write(tmp_path / "m")))
-    with pytest.raises(NotFound) as caught:
-        pull(store, stored, tmp_path / "no" / "where")
-    assert caught.value.hint == f"mkdir -p {tmp_path / 'no'}"
+    pull(store, stored, tmp_path / "no" / "where")
+    assert (tmp_path / "no" / "where").read_bytes() == (tmp_path / "m").read_bytes()
     with pytest.raises(NotFound):
         pull(store, stored, tmp_path / "m" / "where")
 
@@ -775,7 +774,7 @@ def test_a_folder_that_is_filled_during_a_pull_is_not_replaced(
     monkeypatch.setattr(Destination, "_receive_entries", lambda *_: write(tmp_path / "back" / "mine"))
     with pytest.raises(AlreadyExists) as caught:
         pull(store, stored, tmp_path / "back")
-    assert caught.value.hint.startswith("add --force to replace files of the same name and keep other files, or ")
+    assert caught.value.hint.startswith("add --force to replace files of the same name and of earlier pulls, or ")
     assert everything(tmp_path / "back") == {"mine": b"x"}
 
 
@@ -829,3 +828,24 @@ def test_unfinished_uploads_are_listed_and_discarded(store: ArtifactStore, root:
         (unfinished,) = store.unfinished()
         store.discard(unfinished)
         assert list(store.unfinished()) == []
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_push_does_not_take_a_blob_of_another_size_for_its_bytes(
+    store: ArtifactStore, root: Path, tmp_path: Path, folder: bool
+) -> None:
+    source = tmp_path / "source"
+    for number in (1, 2):
+        write(source / f"{number}.bin", b"data%d" % number)
+    stored = store.put(str(source if folder else source / "1.bin"))
+    for blob in (root / "blobs").rglob("*"):
+        if blob.is_file() and blob.read_bytes() == b"data1":
+            blob.chmod(0o644)
+            blob.write_bytes(b"cut")
+    with pytest.raises(Corrupt, match="is damaged: expected 5 bytes, got 3") as caught:
+        store.put(str(source if folder else source / "1.bin"))
+    assert caught.value.hint.startswith("remove ")
+    for blob in (root / "blobs").rglob("*"):
+        if blob.is_file() and blob.read_bytes() == b"cut":
+            blob.unlink()
+    assert store.put(str(source if folder else source / "1.bin")).digest == stored.digest

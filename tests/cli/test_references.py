@@ -157,7 +157,7 @@ def test_a_word_is_the_name_of_a_model(default: Mreg) -> None:
     done = default("show", "production")
     assert (done.code, done.err) == (
         4,
-        "error: model 'production' not found\n  for a version, name its model: NAME@production\n",
+        "error: model 'production' not found\n  for a version, write NAME@production, or @production of the default model\n",
     )
 
 
@@ -193,7 +193,10 @@ def test_without_a_default_a_selector_alone_is_refused(churn: Mreg, word: str) -
 
 
 def test_without_a_default_a_number_is_the_name_of_a_model(churn: Mreg) -> None:
-    assert churn("show", "3").err == "error: model '3' not found\n  for a version, name its model: NAME@3\n"
+    assert (
+        churn("show", "3").err
+        == "error: model '3' not found\n  for a version, write NAME@3, or @3 of the default model\n"
+    )
     churn("register", "3")
     assert churn("show", "3").code == 0
 
@@ -394,7 +397,10 @@ def test_a_profile_can_refuse_new_models(churn: Mreg, text: str, monkeypatch: py
 
 def test_a_push_to_existing_models_only_refuses_another_name(churn: Mreg) -> None:
     done = churn("push", "model.pkl", "-n", "chrun", "--existing")
-    assert (done.code, done.err) == (4, "error: model 'chrun' not found\n  did you mean churn?\n")
+    assert (done.code, done.err) == (
+        4,
+        "error: model 'chrun' not found\n  did you mean churn?\n  to register it: mreg register chrun\n",
+    )
     assert churn("show", "chrun").code == 4
     churn("register", "chrun")
     assert churn("push", "model.pkl", "-n", "chrun", "--existing", "-q").out == "chrun@1\n"
@@ -411,7 +417,9 @@ def test_the_old_name_of_a_model_leads_to_the_new_one(churn: Mreg) -> None:
     churn("rename", "leavers", "team/leavers")
     for old in ("churn", "leavers"):
         assert churn("show", old).err == f"error: model '{old}' not found\n  it was renamed to team/leavers\n"
-    assert churn("push", "model.pkl", "-n", "churn", "--existing").err.endswith("it was renamed to team/leavers\n")
+    assert churn("push", "model.pkl", "-n", "churn", "--existing").err.endswith(
+        "it was renamed to team/leavers\n  to register it: mreg register churn\n"
+    )
     churn("delete", "team/leavers", "--force", "--yes")
     assert "renamed" not in churn("show", "churn").err
 
