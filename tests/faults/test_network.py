@@ -49,8 +49,8 @@ def settle() -> None:
 
 
 def without_waiting(notes: list[str]) -> list[str]:
-    """The notes, without those about a slow answer: a busy machine can be that slow."""
-    return [note for note in notes if not note.startswith("waiting for ")]
+    """The notes, without those about a new registry and a slow answer: a busy machine can be that slow."""
+    return [note for note in notes if not note.startswith(("waiting for ", "created the registry "))]
 
 
 def nothing_in_sight(folder: Path) -> bool:

@@ -139,7 +139,7 @@ def test_who_waits_for_others_that_write_hears_so(postgresql: PostgresqlServer) 
     held.wait(10)
     assert database.write(add_event) == 3
     holder.join()
-    assert [one.partition(" postgresql")[0] for one in said] == ["waiting to write to"]
+    assert [one.partition(" postgresql")[0] for one in said] == ["created the registry", "waiting to write to"]
     database.close()
     other.close()
 
