@@ -84,7 +84,8 @@ def _variable_of(error: errors.MregError, invocation: Invocation) -> str:
         place = str(getattr(profile, key)).partition("?")[0]
         origin = origins.get(other if origins.get(key, "").startswith("next to") else key, "")
         if origin.startswith("MREG_") and re.search(rf"{re.escape(place)}(?![\w.-])", error.message):
-            return f"the {key if origins.get(key) == origin else f'place of the {key}'} is set by {origin}"
+            named = {"catalog": "catalog", "artifacts": "artifact store"}[key]
+            return f"the {named if origins.get(key) == origin else f'place of the {named}'} is set by {origin}"
     return ""
 
 

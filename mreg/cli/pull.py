@@ -37,10 +37,11 @@ def pull(
     After a model, a number, latest, best, a stage or @ALIAS is the version; for a file of such a name write ./NAME.
 
     A pull is atomic: if it fails, an existing destination is unchanged. With --force, a file replaces a file. A folder
-    replaces files of the same name and removes unchanged files of earlier pulls; other files stay. A folder never
-    replaces a file, a link, the current folder, the home folder, a repository or a registry.
+    replaces files of the same name and removes unchanged files of earlier pulls, also of other models; other files
+    stay. A folder never replaces a file, a link, the current folder, the home folder, a repository or a registry.
 
-    A DEST that ends in / is a folder: a file is written into it under its own name. Missing folders are created.
+    A DEST that ends in / is a folder: a file is written into it under its own name. A folder becomes DEST itself.
+    Missing folders are created.
 
     --include and --exclude select files of a folder by patterns in the syntax of .gitignore. Only these are
     transferred, and keep their paths: mreg pull churn@3 --include config.json writes NAME/config.json, NAME being the
