@@ -279,6 +279,7 @@ PROMISED = (
     ("/models/classifier/versions/1/transition", {"reference", "stage", "status", "previous_stage", "archived"}),
     ("/models/classifier/production", {"version", "artifact_path", "metrics"}),
     ("/models/classifier/compare", {"version_a", "version_b", "metric_diff"}),
+    ("/evaluations", {"reference", "metrics", "added", "replaced", "voided"}),
     ("-F 'folder_file=", {"version_id", "version", "stage", "status", "metrics"}),
     ("-F model_file=", {"version_id", "version", "stage", "status", "metrics"}),
     ('-d \'{"name": ', {"model_id", "name", "description", "tags"}),
