@@ -279,6 +279,7 @@ PROMISED = (
     ("/models/classifier/versions/1/transition", {"reference", "stage", "status", "previous_stage", "archived"}),
     ("/models/classifier/production", {"version", "artifact_path", "metrics"}),
     ("/models/classifier/compare", {"version_a", "version_b", "metric_diff"}),
+    ("/files", {"path", "size_bytes", "checksum"}),
     ("/evaluations", {"reference", "metrics", "added", "replaced", "voided"}),
     ("-F 'folder_file=", {"version_id", "version", "stage", "status", "metrics"}),
     ("-F model_file=", {"version_id", "version", "stage", "status", "metrics"}),
@@ -307,7 +308,9 @@ def test_every_curl_line_of_the_guide_works(start: Start) -> None:
         script = 'curl() { command curl -fsS --max-time 60 "$@"; }; ' + line.replace(ADDRESS, server.url)
         done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-        if "/artifact" not in line:
+        if " -o " in line and "/files/" in line:
+            assert Path(line.split(" -o ")[1].split()[0]).read_text() == "{}"
+        elif "/artifact" not in line:
             keys = next(keys for words, keys in PROMISED if words in line)
             parsed = json.loads(done.stdout)
             assert keys <= set(parsed[0] if isinstance(parsed, list) else parsed), line
