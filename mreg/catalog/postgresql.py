@@ -261,7 +261,7 @@ class PostgresqlDatabase(Database):
                             hint="nothing was changed; try again",
                         ) from error
                     raise
-                if not again and not noticed and time.monotonic() - began > 2:
+                if not again and not noticed and left >= 1 and time.monotonic() - began > 2:
                     noticed = True
                     self._notice(f"{self._place} does not respond; retrying for {left:.0f} s more")
             time.sleep(min(pause * random.uniform(0.5, 1.5), max(left, 0)))  # noqa: S311  spreads out the clients
