@@ -96,9 +96,9 @@ def location(
         _check_model(value, label)
     if key not in SCHEMES or (key == "cache" and SIZE.match(value)):
         return value
-    if key == "catalog":
-        if is_database(value):
-            return split_password(value, label, is_written).url
+    if key == "catalog" and is_database(value):
+        return split_password(value, label, is_written).url
+    if key in ("catalog", "artifacts"):
         refuse_connection_string(key, value, label)
     if "://" in value:
         return _checked_url(key, value, label)

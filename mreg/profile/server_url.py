@@ -114,5 +114,6 @@ def refuse_connection_string(key: str, text: str, label: str) -> None:
     """
     if KEYWORDS.match(text):
         raise BadProfile(
-            f"{label}{key} is a connection string of keywords and not a URL", hint=f"write {FORM}, or ./ before a path"
+            f"{label}invalid {key}: expected a path or a URL, got a connection string of keywords",
+            hint=f"write {FORM if key == 'catalog' else 's3://BUCKET/PREFIX'}, or ./ before a path",
         )

@@ -262,3 +262,16 @@ def test_a_hook_receives_the_password_only_if_it_asks(asked: tuple[str, ...], re
     variables = profile.variables_for(hook)
     assert variables.get("PGPASSWORD") == received
     assert variables["MREG_CATALOG"] == "postgresql://me@db/x"
+
+
+@pytest.mark.parametrize("text", ["host=db user=me password=hunter2 dbname=x", "Server=db;Database=x;Password=hunter2"])
+def test_a_connection_string_is_not_an_artifact_store(
+    text: str, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_ARTIFACTS", text)
+    done = command("list")
+    assert (done.code, done.err) == (
+        2,
+        "error: MREG_ARTIFACTS: invalid artifacts: expected a path or a URL, got a connection string of keywords\n"
+        "  write s3://BUCKET/PREFIX, or ./ before a path\n",
+    )
