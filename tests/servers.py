@@ -146,7 +146,7 @@ class S3Server(Store):
                     Path(sys.executable).with_name("weed"), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
                     f"-dir={self.folder / 'data'}", "-s3", f"-s3.port={s3}", f"-s3.config={self.folder / 's3.json'}",
                     f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
-                    "-master.volumeSizeLimitMB=1024", "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0",
+                    "-master.volumeSizeLimitMB=1024", "-volume.max=100", "-s3.port.iceberg=0", "-s3.port.lance=0",
                 ],
                 stdout=log,
                 stderr=log,

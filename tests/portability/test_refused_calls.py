@@ -465,6 +465,7 @@ def test_a_junction_in_a_folder_is_not_pushed(monkeypatch: pytest.MonkeyPatch, t
             return types.SimpleNamespace(st_mode=found.st_mode, st_reparse_tag=0xA0000003)
         return found
 
+    monkeypatch.setattr(files, "open_folder", lambda _path, **_options: -1)  # Windows cannot open folders
     monkeypatch.setattr(os, "lstat", lstat)
     monkeypatch.setattr(os, "readlink", lambda _path: "C:\\elsewhere")
     with pytest.raises(BadInput, match="is a link to"):
