@@ -21,7 +21,7 @@ _MOVES = re.compile("(\x1b\\[[0-9;]*[ABGHJKm]|\x1b\\[\\?25[hl]|\r)")
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
 CI_VARIABLES = ("GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION")
-"""Variables of platforms that carry out commands in a log: GitHub (and compatible ones), Azure Pipelines, TeamCity."""
+"""Variables of platforms that execute commands in a log: GitHub (and compatible ones), Azure Pipelines, TeamCity."""
 
 _COMMANDS = re.compile(r"##(?=vso\[|teamcity\[|\[)|^(\s*):(?=:)", re.IGNORECASE | re.MULTILINE)
 
@@ -195,7 +195,7 @@ def _write(text: str) -> None:
 
 def _write_json(document: str, stream: TextIO, name: str) -> None:
     text = printable_json(document)
-    if _carries_out_commands():
+    if _executes_commands():
         text = _COMMANDS.sub(lambda found: r"\u0023#" if found[1] is None else found[0], text)
     if not is_utf8(name):
         text = _NOT_ASCII.sub(lambda found: json_escape(found[0]), text)
@@ -215,13 +215,13 @@ def _safe(text: str, *, commands: bool = False) -> str:
     safe = "\n".join(
         line if line.isprintable() else "\t".join(printable(cell) for cell in line.split("\t")) for line in lines
     )
-    if commands or not _carries_out_commands():
+    if commands or not _executes_commands():
         return safe
     return _COMMANDS.sub(lambda found: r"\x23#" if found[1] is None else rf"{found[1]}\x3a", safe)
 
 
-def _carries_out_commands() -> bool:
-    """Return whether a CI platform reads this output that carries out the commands in it."""
+def _executes_commands() -> bool:
+    """Return whether a CI platform executes commands in this output."""
     return any(os.environ.get(name) for name in CI_VARIABLES)
 
 

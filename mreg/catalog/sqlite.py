@@ -40,17 +40,7 @@ from mreg.catalog.schema import SCHEMA, refuse_older
 from mreg.catalog.snapshot import TRIES, busy, taken
 from mreg.durability import sync_file, sync_folder
 from mreg.errors import Conflict, Corrupt, MregError, Unavailable
-from mreg.files import (
-    CREATE,
-    close,
-    lacks_links,
-    link,
-    lock,
-    open_file,
-    opened_folder,
-    rename_new,
-    unlink,
-)
+from mreg.files import CREATE, close, lacks_links, link, lock, open_file, opened_folder, rename_new, unlink
 from mreg.folders import make_folders
 from mreg.sharing import explain_denial, has_access, inherit_access, inherit_group
 
@@ -121,6 +111,9 @@ class SqliteDatabase(Database):
                     self._open(slot, write=True)
             else:
                 self._note_orphans()
+
+    def permit_new(self) -> None:
+        self._orphans = lambda: ""
 
     def schema(self) -> int:
         return self._on_file(lambda _raw, schema: schema)

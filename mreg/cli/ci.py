@@ -16,6 +16,7 @@ Values are hostile: stored text can have any character. A value never begins ano
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import re
@@ -249,7 +250,7 @@ def metric_samples(content: Content) -> dict[str, str]:
 # Sinks
 
 
-class Sink:
+class Sink(abc.ABC):
     """A place that a platform reads; its names come from the environment of the job.
 
     Attributes:
@@ -266,20 +267,20 @@ class Sink:
         """Return why the platform does not give the place, empty if it does."""
         return ""
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027  some places cannot be checked
         """Check that the place can be written, without a change.
 
         Raises:
             Unavailable: It cannot.
         """
 
+    @abc.abstractmethod
     def write(self, content: Content) -> None:
         """Write the content.
 
         Raises:
             Unavailable: It cannot be written.
         """
-        raise NotImplementedError
 
 
 class AppendedFile(Sink):

@@ -102,7 +102,7 @@ class Tabular(Shown):
     def to_pandas(self) -> DataFrame:
         """Return a pandas data frame; its columns are the keys of the JSON form.
 
-        Entries of nested objects are columns of their own, such as ``metrics.accuracy`` and ``tags.team``; a value that
+        Entries of nested objects are separate columns, such as ``metrics.accuracy`` and ``tags.team``; a value that
         a row lacks is missing. Times are time-zone-aware (UTC).
 
         Raises:

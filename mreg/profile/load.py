@@ -248,9 +248,7 @@ def editable_file(config: str | os.PathLike[str] | None, variables: Mapping[str,
         return file
     origin = _origin_of_file(config, variables)
     if origin:
-        raise BadProfile(
-            f"there is no profile file to change: {origin} is {os.devnull}", hint=f"name a file with {origin}"
-        )
+        raise BadProfile(f"cannot change the profile file: {origin} is {os.devnull}", hint=f"name a file with {origin}")
     raise _no_home()
 
 

@@ -53,7 +53,7 @@ def place(
     """Set a key to its valid value, and `PASSWORD` to the password of the URL of a catalog.
 
     Args:
-        is_written: Returns whether a range of the value is written in a file, where no password may be.
+        is_written: Returns whether a range of the value is written in a file, where a password is not allowed.
 
     Raises:
         BadProfile: The value is invalid.
@@ -78,7 +78,7 @@ def location(
     Args:
         folder: Folder of a relative path; None for the working folder.
         origin: Origin of the value, for messages.
-        is_written: Returns whether a range of the value is written in a file, where no password may be.
+        is_written: Returns whether a range of the value is written in a file, where a password is not allowed.
 
     Raises:
         BadProfile: The value is invalid.

@@ -196,7 +196,7 @@ def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> Artifac
         try:
             folder, limit = cache_place(profile.cache)
         except Unavailable:
-            notice("the pull cache is not used: there is no home folder; name a folder for it: MREG_CACHE=FOLDER")
+            notice("the pull cache is not used: the home folder is missing; name a folder for it: MREG_CACHE=FOLDER")
         else:
             cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
     return ArtifactStore(S3Backend(_bucket(profile, profile.artifacts, notice)), cache)

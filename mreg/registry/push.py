@@ -125,7 +125,7 @@ def plan_push(
     note = session.catalog.read(
         lambda reader: "" if existing and _registered(reader, model) else _new_model(reader, model)
     )
-    _notice(session, note and note.replace("registered", "would register", 1))
+    _notice(session, note and f"would register {note}")
     place = os.fspath(path)
     check_artifact_name(_artifact_name(place))
     choice = Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links)
@@ -157,7 +157,7 @@ def _existing_only(session: Session, existing: bool) -> bool:
 
 
 def _registered(reader: Reader, name: ModelName) -> RegisteredModel:
-    """Return a model that a push must not register.
+    """Return the model of a push that must not register one.
 
     Raises:
         NotFound: The model does not exist; the hint registers it.
@@ -171,9 +171,9 @@ def _registered(reader: Reader, name: ModelName) -> RegisteredModel:
 
 
 def _new_model(reader: Reader, name: ModelName) -> str:
-    """Return the note about a model that a push registers; empty if no other name is similar."""
+    """Return a model that a push registers with the similar names, for a note; empty if no name is similar."""
     near = () if reader.model(name) else reader.near_names(name.value)
-    return f"registered new model {name} (similar: {', '.join(near)})" if near else ""
+    return f"new model {name} (similar: {', '.join(near)})" if near else ""
 
 
 def _content(session: Session, path: str, choice: Choice) -> SourceFolder | None:
@@ -285,7 +285,8 @@ def _add(
         notes.clear()  # the transaction can be retried
         known = writer.model(name) if new_model else _registered(writer, name)
         if known is None:
-            notes.append(_new_model(writer, name))
+            note = _new_model(writer, name)
+            notes.append(note and f"registered {note}")
         elif same := writer.find(known, Selector(SelectorKind.DIGEST, str(stored.digest))):
             notes.append(f"same bytes as {same.reference}")
         model = known or writer.register(name=name)

@@ -94,7 +94,7 @@ REQUEST: dict[str, Any] = {
                         FOLDER_PART: {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
-                            "description": "A file of a folder, in a part of its own; its filename is the path.",
+                            "description": "A file of a folder: one part for each; the filename is its path.",
                         },
                         TAR_PART: {
                             "type": "string",

@@ -116,7 +116,7 @@ def test_the_null_device_means_no_profile_file(monkeypatch: pytest.MonkeyPatch, 
     for words in (["add", "p"], ["use", "local"]):
         done = command("profile", *words)
         assert done.code == 2
-        assert done.err.splitlines()[0] == (f"error: there is no profile file to change: MREG_CONFIG is {os.devnull}")
+        assert done.err.splitlines()[0] == (f"error: cannot change the profile file: MREG_CONFIG is {os.devnull}")
     assert not Path(os.devnull).is_file()
     with pytest.raises(BadProfile, match="--config is"):
         add_profile("p", {}, config=os.devnull)

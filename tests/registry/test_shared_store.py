@@ -34,6 +34,18 @@ def test_the_first_push_of_a_catalog_notes_nothing(both: Mreg) -> None:
     assert NOTE not in both("--profile", "a", "push", "a.pkl", "--name", "a").err
 
 
+def test_a_copy_of_a_catalog_and_a_restored_one_belong_to_the_store(both: Mreg) -> None:
+    both("--profile", "a", "push", "a.pkl", "--name", "a")
+    assert both("--profile", "a", "backup", "a.backup").code == 0
+    for words in (
+        ["catalog", "copy", "--from-profile", "a", "--to-profile", "b"],
+        ["--profile", "a", "restore", "a.backup", "--yes"],
+    ):
+        done = both(*words)
+        assert (done.code, NOTE in done.err) == (0, False), done.err
+        Path("two/a.db").unlink(missing_ok=True)
+
+
 def test_a_refused_new_model_names_the_way_to_register_it(command: Mreg) -> None:
     Path("m.pkl").write_text("m")
     command("push", "m.pkl", "--name", "churn")
