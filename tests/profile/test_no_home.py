@@ -86,7 +86,7 @@ def test_a_bucket_needs_no_home(no_home: None, place: Place, monkeypatch: pytest
     assert "created the registry" not in command("push", "model.pkl", "--name", "n").err
     done = command("pull", "m@1", "out.pkl")
     assert (done.code, Path("out.pkl").read_bytes()) == (0, b"x")
-    assert "the pull cache is not used: there is no home folder" in done.err
+    assert "the pull cache is not used: the home folder is missing" in done.err
     assert sorted(os.listdir()) == ["model.pkl", "out.pkl"]
 
 
