@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from shlex import quote
 
@@ -11,6 +12,9 @@ from mreg.folders import refuse_missing_parent
 from mreg.sharing import explain_denial, has_access
 
 SQLITE_SUFFIXES = (LOG, INDEX, JOURNAL)
+
+LOOKS = 5
+"""Number of times that a file must be found without access."""
 
 
 def check_access(path: str, *, write: bool) -> None:
@@ -36,8 +40,7 @@ def check_folder(path: str) -> None:
 def is_writable(path: str) -> bool:
     """Return whether this user can write a catalog and remove the files that SQLite makes next to it."""
     folder = os.path.dirname(path)
-    present = (path + ending for ending in SQLITE_SUFFIXES if os.path.lexists(path + ending))
-    return all(has_access(file, os.W_OK) for file in (path, folder, *present))
+    return has_access(path, os.W_OK) and has_access(folder, os.W_OK) and not any(map(_is_denied, _companions(path)))
 
 
 def obstacle(path: str, *, write: bool) -> tuple[str, str] | None:
@@ -51,9 +54,9 @@ def obstacle(path: str, *, write: bool) -> tuple[str, str] | None:
     if not has_access(path, os.W_OK):
         why, remedy = explain_denial(path, os.W_OK)
         return f"cannot write {name}: it {why}", remedy
-    present = [path + ending for ending in SQLITE_SUFFIXES if os.path.lexists(path + ending)]
-    for file in present:
-        if not has_access(file, os.W_OK):
+    present = _companions(path)
+    for file in filter(_is_denied, present):
+        with contextlib.suppress(FileNotFoundError):
             why, remedy = explain_denial(file, os.W_OK)
             if remedy.startswith("chmod g"):
                 remedy = f"chmod g+w {quote(path)}*"
@@ -62,3 +65,16 @@ def obstacle(path: str, *, write: bool) -> tuple[str, str] | None:
         why, remedy = explain_denial(folder, os.W_OK)
         return f"cannot write {name}: its folder {folder} {why}", remedy
     return None
+
+
+def _companions(path: str) -> list[str]:
+    """Return the paths of the files that SQLite keeps next to a catalog; another process can remove them meanwhile."""
+    return [path + ending for ending in SQLITE_SUFFIXES if os.path.lexists(path + ending)]
+
+
+def _is_denied(file: str) -> bool:
+    """Return whether a file exists and this user cannot write it.
+
+    Another process can remove the file or create it again between the two questions, so they are asked repeatedly.
+    """
+    return all(not has_access(file, os.W_OK) and os.path.lexists(file) for _ in range(LOOKS))

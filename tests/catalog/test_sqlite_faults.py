@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from mreg.catalog import embedded
+from mreg.catalog.access import check_access, is_writable
 from mreg.catalog.catalog import Catalog
 from mreg.catalog.schema import SCHEMA
 from mreg.catalog.sqlite import SqliteDatabase
@@ -202,6 +204,26 @@ def test_a_catalog_that_may_not_be_written_can_be_read(path: Path, log: bool, mo
         f"cannot write catalog.db: it belongs to {user_text(0)} and {group_text(0)}, and you are not in that group"
     )
     assert found == [41 if log else 40, message]
+
+
+def test_a_log_that_another_process_removes_is_no_error(path: Path) -> None:
+    stopped = threading.Event()
+    log = Path(f"{path}-wal")
+
+    def come_and_go() -> None:
+        while not stopped.is_set():
+            log.touch()
+            log.unlink()
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(5000):
+            check_access(str(path), write=True)
+            assert is_writable(str(path))
+    finally:
+        stopped.set()
+        other.join()
 
 
 def _make(path: str, name: str, barrier: Barrier) -> None:
