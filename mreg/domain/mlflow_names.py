@@ -41,7 +41,7 @@ FIELD_TAGS = (SOURCE_TAG, RUN_LINK_TAG, MODEL_ID_TAG)
 
 PROMPT_TAG = "mlflow.prompt.is_prompt"
 PROMPT_TEXT_TAG = "mlflow.prompt.text"
-PROMPT_TYPE_TAG = "mlflow.prompt.type"
+PROMPT_TYPE_TAG = "_mlflow_prompt_type"
 """Tags by which MLflow stores a prompt as a model."""
 
 _LONGEST = 1_000

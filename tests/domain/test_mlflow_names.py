@@ -158,6 +158,6 @@ def test_a_source_is_stored_without_credentials(source: str, stored: str) -> Non
 def test_the_text_of_a_prompt_is_its_artifact_and_a_tag_if_it_fits() -> None:
     tags = {"mlflow.prompt.is_prompt": "true", "mlflow.prompt.text": "Hello {{name}}"}
     assert prompt_text(tags) == ("prompt.txt", "Hello {{name}}")
-    assert prompt_text({**tags, "mlflow.prompt.type": "chat"}) == ("prompt.json", "Hello {{name}}")
+    assert prompt_text({**tags, "_mlflow_prompt_type": "chat"}) == ("prompt.json", "Hello {{name}}")
     assert stored_prompt_tags(tags) == tags
     assert stored_prompt_tags({**tags, "mlflow.prompt.text": "a" * 5_001}) == {"mlflow.prompt.is_prompt": "true"}
