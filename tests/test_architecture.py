@@ -78,6 +78,7 @@ LEVELS = {
         "installation",
     },
     "server": {"errors", "domain", "results", "documents", "registry", "wire", "streams"},
+    "mlflow": {"errors", "domain", "results", "registry", "files"},
 }
 """What each room may import beside itself: at its top, within a function, or for type checking."""
 
@@ -97,6 +98,8 @@ ONLY_IN = {
     "python_multipart": ("server/upload", "server/form"),
     "prometheus_client": ("server/monitoring",),
     "jinja2": ("server/ui",),
+    "mlflow": ("mlflow",),
+    "sqlparse": ("mlflow/search",),
     "pytest": ("testing",),
     "hypothesis": ("testing",),
     "yaml": ("documents",),
