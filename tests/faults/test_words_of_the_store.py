@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 import mreg
 from mreg.domain.digest import Digest
 from mreg.domain.redaction import LONGEST, attributed, redacted
-from mreg.s3.bucket import Bucket, BucketSettings
+from mreg.stores.bucket import Bucket
+from mreg.stores.settings import StoreSettings
 from tests.conftest import Done, Mreg
 from tests.hostile import PEAK_BYTES, attack, environment, printable_only
 from tests.proxy import Proxy
@@ -260,7 +261,7 @@ def test_a_page_in_place_of_an_answer_is_never_taken_for_an_empty_bucket(
     for status in (200, 404):
         with answering(status, PAGE, "text/html") as port:
             for what, work in works.items():
-                bucket = Bucket("s3://models/x", BucketSettings(endpoint_url=f"http://127.0.0.1:{port}"), print)
+                bucket = Bucket("s3://models/x", StoreSettings(endpoint_url=f"http://127.0.0.1:{port}"), print)
                 if what == "open" and status == 200:
                     continue  # the bytes of an object are held against its digest
                 with pytest.raises(mreg.Unavailable, match="is not from an S3 store"):
