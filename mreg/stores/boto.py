@@ -22,7 +22,7 @@ from botocore.session import Session
 from urllib3 import exceptions as http
 
 from mreg.stores import client
-from mreg.stores.failures import Failure, Kind
+from mreg.stores.failures import Failure, Kind, secrets_in
 from mreg.stores.integrity import MD5_HEADER, SUM_HEADER, IntegrityCheck, changed, digests, encoded
 from mreg.stores.responses import LONGEST_BODY, page_words
 from mreg.stores.settings import StoreSettings
@@ -57,6 +57,9 @@ def chain(profile: str) -> Any:
 class Aws:
     """One bucket by boto3, without retries; every failure is a `Failure`. Safe for threads.
 
+    Attributes:
+        secrets: The secret key and session token in use, if they are known without a request.
+
     Args:
         name: Name of the bucket.
         region: Region if neither the settings nor AWS's configuration name one.
@@ -88,6 +91,8 @@ class Aws:
             )
         except (boto.BotoCoreError, ValueError) as error:
             raise failure_of_boto(error) from error
+        known = vars(session.get_credentials() or object)
+        self.secrets = secrets_in([known.get(name) for name in ("secret_key", "token", "_secret_key", "_token")])
         sender = self._client._endpoint.http_session
         events = self._client.meta.events
         events.register_last("before-send.s3", lambda request, **_: send(sender, request))
@@ -272,14 +277,14 @@ def failure_of_boto(error: BaseException) -> Failure:
         return Failure(
             Kind.SETTINGS,
             f"AWS profile {str(error.kwargs.get('profile', '?'))!r} not found",
-            login="check aws_profile and AWS_PROFILE: aws configure list-profiles",
+            hint="check aws_profile and AWS_PROFILE: aws configure list-profiles",
         )
     if isinstance(error, boto.NoCredentialsError):
         return Failure(Kind.CREDENTIALS, "no credentials found")
     if isinstance(error, (boto.PartialCredentialsError, boto.CredentialRetrievalError)):
         return Failure(Kind.CREDENTIALS, str(error))
     if isinstance(error, (boto.TokenRetrievalError, boto.SSOError, boto.UnauthorizedSSOTokenError)):
-        return Failure(Kind.CREDENTIALS, str(error), login="log in again: aws sso login")
+        return Failure(Kind.CREDENTIALS, str(error), hint="log in again: aws sso login")
     if isinstance(error, boto.SSLError):
         code = next((found[1] for wrapped in _chain(error) if (found := _OPENSSL.search(str(wrapped)))), "")
         return Failure(Kind.TLS, _reason(error), code=code)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from mreg.domain.digest import Digest
 from mreg.errors import Corrupt, MregError
+from mreg.stores.aws import WORDS
 from mreg.stores.client import Body, Connection, Head, ObjectClient, connect
-from mreg.stores.failures import Failure, Kind, refused
+from mreg.stores.failures import Failure, Kind, Target, refused, translated
 from mreg.stores.integrity import IntegrityCheck, encoded
 from mreg.stores.probing import find_etag_form, find_integrity_check, revives
 from mreg.stores.reading import ObjectReader
@@ -80,7 +81,10 @@ class Bucket:
     def _connect(self) -> tuple[ObjectClient, RetryPolicy]:
         with self._connecting:
             if self._connected is None:
-                connection = connect(self.url, self._settings)
+                try:
+                    connection = connect(self.url, self._settings)
+                except Failure as failure:
+                    raise translated(failure, Target(url=self.url, endpoint=self.address, words=WORDS)) from failure
                 self._connected = ObjectClient(connection), RetryPolicy(connection.target, self._notice)
             return self._connected
 
@@ -206,6 +210,8 @@ class Bucket:
         with self._connecting:
             if self._aws is None:
                 self._aws = Aws(self.name, self._settings, lambda: self._overrides.integrity or self._sent_as)
+                if self._connected is not None and self._aws.secrets:
+                    self._connected[0].connection.target.secrets = self._aws.secrets
             return self._aws
 
     def checksum(self, digest: Digest) -> dict[str, Any]:

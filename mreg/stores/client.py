@@ -17,7 +17,7 @@ import obstore
 from obstore.exceptions import BaseError, NotModifiedError
 
 from mreg.stores import aws
-from mreg.stores.failures import Failure, Kind, Target
+from mreg.stores.failures import Failure, Kind, Target, secrets_in
 from mreg.stores.responses import failure_of
 from mreg.stores.settings import StoreSettings
 
@@ -94,6 +94,7 @@ def _connect_s3(url: str, bucket: str, settings: StoreSettings) -> Connection:
         url=url,
         endpoint=config.endpoint_url or endpoint,
         words=aws.WORDS,
+        secrets=secrets_in((config.keys or ())[1:]),
         explain_tls=lambda: explain_tls(endpoint, config.ca_bundle),
     )
 
@@ -142,7 +143,7 @@ def _certificates(path: str) -> dict[str, Any]:
         raise Failure(
             Kind.SETTINGS,
             f"cannot read AWS_CA_BUNDLE {path}: {error.strerror}",
-            login="set AWS_CA_BUNDLE to a file of certificates in PEM format",
+            hint="set AWS_CA_BUNDLE to a file of certificates in PEM format",
         ) from error
 
 

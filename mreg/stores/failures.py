@@ -46,7 +46,7 @@ class Failure(Exception):
         page: Text of a response that is not an error document.
         is_page: The response is an HTML page.
         region: Region of the bucket, if the response names it.
-        login: A hint of the way to new credentials, of the kind CREDENTIALS.
+        hint: The next step, of the kinds CREDENTIALS and SETTINGS; with SETTINGS, the reason is the whole message.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Failure(Exception):
         page: str = "",
         is_page: bool = False,
         region: str = "",
-        login: str = "",
+        hint: str = "",
     ) -> None:
         super().__init__(f"{kind}: {reason or code or status}")
         self.kind = kind
@@ -71,7 +71,7 @@ class Failure(Exception):
         self.page = page
         self.is_page = is_page
         self.region = region
-        self.login = login
+        self.hint = hint
 
     @property
     def is_foreign(self) -> bool:
@@ -172,12 +172,13 @@ def translated(failure: Failure, target: Target) -> MregError:
         case Kind.FOREIGN:
             return foreign(target, failure.reason)
         case Kind.CREDENTIALS:
-            hint = failure.login or f"set one of: {target.words.credentials}"
+            hint = failure.hint or f"set one of: {target.words.credentials}"
             return Unavailable(f"cannot use {target.url}: {reason}", hint=hint)
         case Kind.SETTINGS:
+            if failure.hint:
+                return BadProfile(reason, hint=failure.hint)
             return BadProfile(
-                f"cannot use {target.url}: {reason}",
-                hint=failure.login or "check artifacts, endpoint_url and region in the profile",
+                f"cannot use {target.url}: {reason}", hint="check artifacts, endpoint_url and region in the profile"
             )
         case Kind.TLS:
             return _without_tls(*target.explain_tls(), failure, target)
