@@ -59,7 +59,7 @@ MODULES = {
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH}",
     "catalog/reader": f"{_CATALOG} tests/registry/test_queries.py {_LIFE} {_POLICY}",
-    "catalog/bucket": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
+    "catalog/object_database": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
     "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS}",
     "artifacts/placing": f"{_PULL} {_STORE}",
     "artifacts/replacing": f"{_PULL} {_STORE}",
