@@ -7,8 +7,8 @@ import base64
 import contextlib
 import hashlib
 import re
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import anyio
@@ -51,6 +51,18 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
+BYTES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    206: {"description": "A range of the file."},
+    304: {"description": "The client has the current file."},
+    416: {"description": "The range is beyond the end of the file."},
+}
+"""The responses of a download, for the OpenAPI document."""
+
+
 async def download(request: Request, registry: LocalRegistry, version: VersionRef, path: str | None) -> Response:
     """Return the response with a file of a version, or with a range of it.
 
@@ -67,8 +79,24 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
         Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
     """
     file = await run_sync(registry.file, version, path)
-    etag = f'"{file.digest}"'
+    return await send_file(request, registry, file, f'"{file.digest}"')
+
+
+async def send_file(
+    request: Request, registry: LocalRegistry, file: StoredFile, etag: str, more: Mapping[str, str] | None = None
+) -> Response:
+    """Return the response with a file, or with a range of it; see `download`.
+
+    Args:
+        etag: The entity tag, in quotes.
+        more: Further headers.
+
+    Raises:
+        Corrupt, Unavailable: The file cannot be read; detected before the first byte is sent.
+        Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
+    """
     headers = {
+        **(more or {}),
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
