@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from mreg import __version__
 from mreg.errors import MregError
 from mreg.server import global_routes, hub, models, monitoring, problems, stages, ui, versions
+from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
 from mreg.server.monitoring import RequestMonitor, ServerMetrics
 from mreg.server.schemas import PROBLEMS
@@ -42,6 +43,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.registry = registry
     app.state.settings = settings
     app.state.metrics = ServerMetrics()
+    app.state.damaged = DamagedFiles()
     for part in (models.router, versions.router, stages.router, global_routes.router, monitoring.router):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from mreg.results.files import StoredFile
+    from mreg.server.damage import DamagedFiles
 
 PIECE_BYTES = 256 << 10
 """Size of one write; it stays in memory while the client does not read."""
@@ -67,8 +68,8 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
     """Return the response with a file of a version, or with a range of it.
 
     A whole file is hashed while it is sent. If it is damaged, the connection is closed before the last chunk, so that
-    no client takes it for complete. A range cannot be verified; ``ETag``, ``X-Checksum-Sha256`` and ``Repr-Digest``
-    have the digest of the whole file.
+    no client takes it for complete, and ranges of it are refused. Other ranges are not verified; ``ETag``,
+    ``X-Checksum-Sha256`` and ``Repr-Digest`` have the digest of the whole file.
 
     Args:
         path: File of a folder artifact (default: the only file of the version).
@@ -122,7 +123,10 @@ async def send_file(
     headers["Content-Length"] = str(length)
     if request.scope.get("mreg.head"):
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-    chunks = registry.read_file(file, start, length)
+    damaged: DamagedFiles = request.app.state.damaged
+    if status == 206 and file in damaged:
+        await run_sync(damaged.check, file, registry.read_file(file))
+    chunks = damaged.watch(file, registry.read_file(file, start, length))
     first = await run_sync(next, chunks, b"")
     return _FileResponse(first, chunks, status, headers)
 
