@@ -239,7 +239,7 @@ def proxy(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives up soon, so that a network that is gone for good is told in time."""
-    from mreg.s3 import retry
+    from mreg.stores import retry
 
     monkeypatch.setattr(retry, "SECONDS", 0.5)
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.5)

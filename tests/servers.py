@@ -377,6 +377,7 @@ class PostgresqlLine:
 
 def bucket_of(place: Place, endpoint: str = "") -> Any:
     """mreg's own way to a place in a bucket."""
-    from mreg.s3.bucket import Bucket, BucketSettings
+    from mreg.stores.bucket import Bucket
+    from mreg.stores.settings import StoreSettings
 
-    return Bucket(place.url, BucketSettings(endpoint_url=endpoint or place.endpoint), print)
+    return Bucket(place.url, StoreSettings(endpoint_url=endpoint or place.endpoint), print)

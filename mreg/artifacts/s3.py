@@ -16,18 +16,16 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
-from botocore.exceptions import ClientError
-
 from mreg.artifacts.backend import BlobBackend, BlobParts, BlobStat, Part, Unfinished
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
 from mreg.artifacts.parallel import in_order
 from mreg.domain.digest import blob_key, digest_of_key
 from mreg.domain.redaction import attributed
 from mreg.errors import Conflict, MregError, NotFound, Unavailable
-from mreg.s3.bucket import Bucket
-from mreg.s3.failures import FAILURES, code_of, is_foreign, message_of, status_of
-from mreg.s3.integrity import WRONG_DIGEST, IntegrityCheck, changed
-from mreg.s3.probing import PROBES, is_probe, left_probes
+from mreg.stores.bucket import Bucket
+from mreg.stores.failures import Failure, foreign
+from mreg.stores.integrity import IntegrityCheck, changed
+from mreg.stores.probing import PROBES, is_probe, left_probes
 
 SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
@@ -47,6 +45,7 @@ class S3Parts(BlobParts):
         self._upload = ""
         self._there: dict[int, dict[str, Any]] = {}
         self._beginning = threading.Lock()
+        self._wrong = bucket.connection.target.words.damaged
         for upload in _uploads(bucket, key):
             if upload["Key"] == bucket.key(key):
                 there = {part["PartNumber"]: part for part in _parts(bucket, upload)}
@@ -67,7 +66,7 @@ class S3Parts(BlobParts):
         try:
             answer = self._bucket.call(
                 "upload_part",
-                expected=lambda error: code_of(error) in (*WRONG_DIGEST, *GONE) or self._is_over(error),
+                expected=lambda failure: failure.code in (*self._wrong, *GONE) or self._is_over(failure),
                 Key=self._bucket.key(self._key),
                 UploadId=self._begun(),
                 PartNumber=part.number,
@@ -75,25 +74,26 @@ class S3Parts(BlobParts):
                 ContentLength=part.size,
                 **self._bucket.checksum(part.digest),
             )
-        except ClientError as error:
-            if code_of(error) in WRONG_DIGEST:
-                raise self._refused_sum(error, part, data) from error
+        except Failure as failure:
+            if failure.code in self._wrong:
+                raise self._refused_sum(failure, part, data) from failure
             if self._bucket.stat(self._key) is None:
-                raise _discarded() from error
+                raise _discarded() from failure
             return  # another push of the same bytes has completed the upload
-        sent = self._bucket.genuine(answer)
+        if "ETag" not in answer:
+            raise foreign(self._bucket.connection.target)
         if self._bucket.integrity is IntegrityCheck.TAG:
             data.seek(0)
-            if sent["ETag"].strip('"') != _md5(data):
+            if answer["ETag"].strip('"') != _md5(data):
                 raise self._bucket.retry.damaged()
-        self._etags[part.number] = sent["ETag"]
+        self._etags[part.number] = answer["ETag"]
 
-    def _refused_sum(self, error: ClientError, part: Part, data: BinaryIO) -> MregError:
+    def _refused_sum(self, failure: Failure, part: Part, data: BinaryIO) -> MregError:
         """Return the error for a part whose checksum the store refused: the local file changed, or transit damage."""
         data.seek(0)
         if hashed(stream_chunks(data)) != part.digest:
             return changed()
-        return self._bucket.retry.translated(error)
+        return self._bucket.retry.translated(failure)
 
     def _begun(self) -> str:
         with self._beginning:
@@ -105,15 +105,15 @@ class S3Parts(BlobParts):
                     made = self._bucket.call(
                         "create_multipart_upload", expected=_is_unknown, Key=self._bucket.key(self._key), **params
                     )
-                except ClientError as error:
+                except Failure as failure:
                     from mreg.artifacts.upload import SMALL_BYTES
 
-                    detail = attributed("the store", message_of(error), self._bucket.retry.secrets)
+                    detail = attributed("the store", failure.text, self._bucket.secrets)
                     raise Unavailable(
                         f"{self._bucket.url} does not accept files larger than {SMALL_BYTES >> 20} MiB: the store "
-                        f"has no multipart uploads ({code_of(error)}){detail}",
+                        f"has no multipart uploads ({failure.code}){detail}",
                         hint="choose another store for large files: mreg profile list",
-                    ) from error
+                    ) from failure
                 self._upload = made["UploadId"]
             return self._upload
 
@@ -123,11 +123,11 @@ class S3Parts(BlobParts):
                 self._complete(parts)
                 self._hold_against(parts)
                 return True
-        except ClientError as error:
+        except Failure as failure:
             if not self._is_there(parts):
-                if code_of(error) in GONE or self._is_over(error):
-                    raise _discarded() from error
-                raise self._bucket.retry.translated(error) from error
+                if failure.code in GONE or self._is_over(failure):
+                    raise _discarded() from failure
+                raise self._bucket.retry.translated(failure) from failure
             _abort(self._bucket, self._bucket.key(self._key), self._upload)
             return False
         if not self._is_there(parts):
@@ -143,36 +143,37 @@ class S3Parts(BlobParts):
             }
             for part in parts
         ]
-        params: dict[str, Any] = {"MultipartUpload": {"Parts": listed}, **self._bucket.if_absent}
+        condition = {"IfNoneMatch": "*"} if self._bucket.conditional else {}
+        params: dict[str, Any] = {"MultipartUpload": {"Parts": listed}, **condition}
         try:
             self._bucket.call(
                 "complete_multipart_upload",
                 # 404: the response to an earlier try was lost; 412 and 409: another push of the same bytes was faster.
-                expected=lambda error: (
-                    (status_of(error) in (404, 409, 412, 501) and code_of(error) != "NoSuchBucket")
-                    or self._is_over(error)
+                expected=lambda failure: (
+                    (failure.status in (404, 409, 412, 501) and failure.code != "NoSuchBucket")
+                    or self._is_over(failure)
                 ),
                 Key=self._bucket.key(self._key),
                 UploadId=self._upload,
                 **params,
             )
-        except ClientError as error:
-            if status_of(error) != 501:
+        except Failure as failure:
+            if failure.status != 501:
                 raise
             self._bucket.forget_conditions()
             self._complete(parts)
 
-    def _is_over(self, error: Exception) -> bool:
+    def _is_over(self, failure: Failure) -> bool:
         """Return whether a request failed because the upload was completed or discarded, so that retries are useless.
 
         In this case Ceph answers with status 500 and says that a completion is in progress.
         """
-        if status_of(error) != 500:
+        if failure.status != 500:
             return False
         try:
-            self._bucket.ask("list_parts", Key=self._bucket.key(self._key), UploadId=self._upload, MaxParts=1)
-        except FAILURES as found:
-            return code_of(found) in GONE
+            self._bucket.aws.ask("list_parts", Key=self._bucket.key(self._key), UploadId=self._upload, MaxParts=1)
+        except Failure as found:
+            return found.code in GONE
         return False
 
     def _hold_against(self, parts: Sequence[Part]) -> None:
@@ -218,7 +219,7 @@ class S3Backend(BlobBackend):
 
     @property
     def conditional(self) -> bool:
-        return bool(self._bucket.if_absent)
+        return self._bucket.conditional
 
     @property
     def verification(self) -> tuple[str, str]:
@@ -301,7 +302,7 @@ def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
         expected=_is_unknown,
         Prefix=bucket.key(prefix),
     )
-    with contextlib.suppress(ClientError):  # the store cannot list unfinished uploads
+    with contextlib.suppress(Failure):  # the store cannot list unfinished uploads
         for page in pages:
             for upload in page.get("Uploads", ()):
                 key = upload["Key"]
@@ -311,28 +312,28 @@ def _uploads(bucket: Bucket, prefix: str) -> Iterator[dict[str, Any]]:
 
 def _parts(bucket: Bucket, upload: dict[str, Any]) -> Iterator[dict[str, Any]]:
     params: dict[str, Any] = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
-    with contextlib.suppress(ClientError):  # completed or aborted in the meantime
+    with contextlib.suppress(Failure):  # completed or aborted in the meantime
         for page in bucket.pages("list_parts", ("PartNumberMarker",), expected=_is_no_list, **params):
             yield from page.get("Parts", ())
 
 
 def _abort(bucket: Bucket, key: str, upload: str) -> None:
-    with contextlib.suppress(ClientError):
+    with contextlib.suppress(Failure):
         bucket.call(
             "abort_multipart_upload",
-            expected=lambda error: status_of(error) == 404 or _is_unknown(error),
+            expected=lambda failure: failure.status == 404 or _is_unknown(failure),
             Key=key,
             UploadId=upload,
         )
 
 
-def _is_unknown(error: Exception) -> bool:
+def _is_unknown(failure: Failure) -> bool:
     """Return whether the store does not support an operation."""
-    return status_of(error) in (405, 501) and not is_foreign(error)
+    return failure.status in (405, 501) and not failure.is_foreign
 
 
-def _is_no_list(error: Exception) -> bool:
-    return code_of(error) in GONE or _is_unknown(error)
+def _is_no_list(failure: Failure) -> bool:
+    return failure.code in GONE or _is_unknown(failure)
 
 
 def _discarded() -> Conflict:

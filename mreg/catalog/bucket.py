@@ -36,9 +36,9 @@ from mreg.catalog.packing import LARGEST_OBJECT, pack, unpack
 from mreg.catalog.schema import SCHEMA, UPGRADE, refuse_older
 from mreg.domain.digest import Digest
 from mreg.errors import Conflict, Corrupt, MregError
-from mreg.s3.bucket import Bucket
-from mreg.s3.failures import refused
-from mreg.s3.probing import MARKED, ConditionalWritesUnsupported, is_probe, left_probes, probes_of
+from mreg.stores.bucket import Bucket
+from mreg.stores.failures import refused
+from mreg.stores.probing import MARKED, ConditionalWritesUnsupported, is_probe, left_probes, probes_of
 
 T = TypeVar("T")
 

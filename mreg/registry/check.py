@@ -68,7 +68,7 @@ def refuse_unfit(session: Session) -> str:
     """
     if not session.profile.catalog.startswith("s3://"):
         return ""
-    from mreg.s3.probing import ConditionalWritesUnsupported
+    from mreg.stores.probing import ConditionalWritesUnsupported
 
     try:
         session.catalog.try_writing()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
     from mreg.results.profiles import Profile
-    from mreg.s3.bucket import Bucket
+    from mreg.stores.bucket import Bucket
 
 
 def open_registry(
@@ -166,9 +166,10 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:
     from mreg.profile.cache import stores_folder
-    from mreg.s3.bucket import Bucket, BucketSettings
+    from mreg.stores.bucket import Bucket
+    from mreg.stores.settings import StoreSettings
 
-    settings = BucketSettings(
+    settings = StoreSettings(
         endpoint_url=profile.endpoint_url,
         region=profile.region,
         aws_profile=profile.aws_profile,

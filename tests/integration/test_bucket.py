@@ -256,9 +256,9 @@ def test_wrong_addresses_are_told(
 def test_a_black_hole_is_not_waited_for_for_ever(
     bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
-    from mreg.s3 import bucket as bucket_module
+    from mreg.stores import client as client_module
 
-    monkeypatch.setattr(bucket_module, "READ_SECONDS", 1)
+    monkeypatch.setattr(client_module, "READ_SECONDS", 1)
     write("a.bin")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MREG_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -310,7 +310,7 @@ def test_commands_that_do_not_touch_the_bucket_do_not_import_its_client(
     code = (
         "import sys\nfrom mreg.cli.app import run\n"
         f"code = run({words!r})\n"
-        "found = [m for m in ('boto3', 'botocore', 'urllib3', 'mreg.s3') if m in sys.modules]\n"
+        "found = [m for m in ('boto3', 'botocore', 'urllib3', 'mreg.stores') if m in sys.modules]\n"
         "sys.exit(str(found) if found or code else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

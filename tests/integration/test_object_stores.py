@@ -17,9 +17,10 @@ from botocore.exceptions import ClientError
 import mreg
 from mreg.artifacts.s3 import S3Backend
 from mreg.registry import gc
-from mreg.s3 import probing, traits
-from mreg.s3.bucket import Bucket, BucketSettings
-from mreg.s3.traits import BARE, QUOTED, Memory, Traits
+from mreg.stores import probing, traits
+from mreg.stores.bucket import Bucket
+from mreg.stores.settings import StoreSettings
+from mreg.stores.traits import BARE, QUOTED, Memory, Traits
 from mreg.testing.blob_backend import file_and_parts, key_of, section
 from tests.conftest import EVERY_STORE, Mreg, counted_pauses
 from tests.proxy import Proxy
@@ -92,7 +93,7 @@ def test_the_form_of_an_entity_tag_is_found_out(place: Place, object_store: Stor
     """Ceph compares a tag with its quotes up to 18.2, and no longer in 20.2."""
     form = QUOTED if accepts(object_store, BUCKET, IfMatch="{tag}") else BARE
     for _ in range(2):
-        bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
+        bucket = Bucket(place.url, StoreSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
         bucket.require_conditions(KEY)
         assert bucket.traits.tags == form
     assert place.keys() == []
@@ -395,7 +396,7 @@ def test_what_is_remembered_of_a_store_is_old_after_a_day(tmp_path: Path, monkey
 
 
 def test_what_is_known_of_a_store_is_old_in_a_process_that_runs_for_days(place: Place, tmp_path: Path) -> None:
-    bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
+    bucket = Bucket(place.url, StoreSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
     assert bucket.integrity
     bucket.learn(Traits(integrity=bucket.integrity, tags=BARE))
     bucket._found_at -= traits.REMEMBERED_SECONDS
@@ -440,7 +441,7 @@ def test_a_store_that_says_nothing_is_not_quoted(bucket: Place, command: Mreg, m
 
 KILLED = """
 import os, sys
-from mreg.s3.bucket import Bucket
+from mreg.stores.bucket import Bucket
 
 delete = Bucket.delete
 
@@ -468,7 +469,7 @@ def test_gc_removes_the_probes_of_killed_clients(
     assert killed.returncode == 9
     with pytest.MonkeyPatch.context() as dying:
         dying.setattr(Bucket, "delete", lambda _bucket, _key: False)
-        bucket = Bucket(in_bucket.url, BucketSettings(endpoint_url=in_bucket.endpoint), print)
+        bucket = Bucket(in_bucket.url, StoreSettings(endpoint_url=in_bucket.endpoint), print)
         probing.revives(bucket)
     assert command("push", "a.bin", "-n", "m").code == 0
     foreign = (f"probes/{'0' * 15}", "probes/of-mine", f"{KEY}.probe-x", f"{KEY}.probes", f"probes/{'0' * 16}/x")
