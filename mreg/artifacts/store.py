@@ -133,6 +133,19 @@ class ArtifactStore:
 
         return probing(self._backend)
 
+    def latency(self) -> float:
+        """Return the median duration of a small request in seconds; writes nothing."""
+        from mreg.artifacts.speed import latency
+
+        key = blob_key(Digest.sha256("0" * 64))
+        return latency(lambda: self._backend.stat(key))
+
+    def throughput(self) -> tuple[float, float]:
+        """Return the bytes per second of a small upload and download; see `mreg.artifacts.speed.throughput`."""
+        from mreg.artifacts.speed import throughput
+
+        return throughput(self._backend)
+
     def unfinished(self) -> Iterator[Unfinished]:
         """Yield the unfinished uploads, including those of dead processes."""
         return self._backend.unfinished()

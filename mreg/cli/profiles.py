@@ -247,7 +247,8 @@ def check_profile(
 ) -> None:
     """Check what the catalog and the artifact store support.
 
-    A probe is written to the store, read and removed. The catalog is not changed. The exit code is 8 if a check fails.
+    A probe is written to the store, read and removed. The catalog is not changed. Latency and throughput are those of a
+    few small requests, so they show a slow store or network. The exit code is 8 if a check fails.
 
     Examples:
       mreg profile check
