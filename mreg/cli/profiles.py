@@ -187,13 +187,14 @@ def add_profile(
     reasons: list[str] = []
 
     def check(partial: str) -> None:
+        from mreg.domain.buckets import is_bucket
         from mreg.profile.load import load_profile
         from mreg.registry.open import wire_registry
 
         profile = load_profile(profile=name, config=partial, alone=True)
         with wire_registry(profile, notice=run.notice) as registry:
             registry.check_places()
-            if profile.catalog.startswith("s3://"):
+            if is_bucket(profile.catalog):
                 reasons.append(registry.refuse_unfit())
 
     file = add(name, values, config=run.config, check=check)
