@@ -138,10 +138,16 @@ class Upload:
         if alone:
             advance(-file.size)
 
+        sent = 0
+
         def chunks() -> Iterator[bytes]:
+            nonlocal sent
+            advance(-sent)  # the upload begins again
+            sent = 0
             with Hashing(file.size) as hashing:
                 for chunk in read_chunks(file):
                     hashing.add(chunk)
+                    sent += len(chunk)
                     advance(len(chunk))
                     yield chunk
                 if hashing.digest() != digest:

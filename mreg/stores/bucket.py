@@ -479,16 +479,13 @@ class Bucket:
                 yield name.removeprefix(beginning), found
 
     def put_stream(self, key: str, chunks: Callable[[], Iterator[bytes]], size: int) -> None:
-        """Put a large object in blocks; each is retried, the whole is not. If it fails, nothing is under the key.
+        """Put a large object in blocks. Each is retried, and then all of them. If it fails, nothing is under the key.
 
         Args:
             chunks: Returns an iterator over the content, whose exceptions are raised unchanged.
             size: Number of bytes of the content.
         """
-        try:
-            self.client.put_stream(self.key(key), chunks(), size)
-        except Failure as failure:
-            raise self.retry.translated(failure) from failure
+        self.retry.run(lambda: self.client.put_stream(self.key(key), chunks(), size), watched=False)
 
     def delete(self, key: str) -> None:
         """Remove an object if it exists."""

@@ -16,7 +16,7 @@ _REDIRECT = re.compile(r"^\s+inner: BareRedirect", re.MULTILINE)
 _HTTP = re.compile(r"HttpError \{\s+kind: (\w+),")
 _OS = re.compile(r'^\s+(?:message|error): ("(?:[^"\\]|\\.)*"),?$', re.MULTILINE)
 _CLIENT = re.compile(
-    r"^\s+(InvalidCertificate|InvalidMessage|AlertReceived|PeerMisbehaved|PeerIncompatible)\(", re.MULTILINE
+    r"^\s+(?:error: )?(InvalidCertificate|InvalidMessage|AlertReceived|PeerMisbehaved|PeerIncompatible)\(", re.MULTILINE
 )
 _TLS_DETAIL = re.compile(r"^\s+([A-Z]\w+)(?:,| \{|\()?$", re.MULTILINE)
 _URI = re.compile(r"^\s+uri: Some\(\s+(\S{1,2000}),\s+\),", re.MULTILINE)
@@ -116,7 +116,8 @@ def _same_host(uri: str, endpoint: str) -> bool:
 
 
 def _transport(kind: str, details: str) -> Failure:
-    if found := _CLIENT.search(details):
+    # In a connection that is open, an alert tells of bytes that changed on the way.
+    if kind == "Connect" and (found := _CLIENT.search(details)):
         inner = _TLS_DETAIL.findall(details[found.end() :])
         return Failure(Kind.TLS, " ".join([found[1], *inner[-1:]]), code=found[1])
     messages = _OS.findall(details)
