@@ -6,7 +6,6 @@ containers) is left to botocore's chain, which takes 0.2 s to import. The instan
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -176,11 +175,17 @@ def _endpoint(environ: Mapping[str, str], config: Mapping[str, Mapping[str, str]
 
 def _file(path: str) -> dict[str, dict[str, str]]:
     """Return the sections of a file in ~/.aws; empty if it cannot be read or parsed."""
-    parser = configparser.RawConfigParser(default_section="", strict=False)
     try:
         with open(os.path.expanduser(path), encoding="utf-8") as stream:
-            parser.read_string(stream.read(LARGEST_FILE))
-    except (OSError, UnicodeDecodeError, configparser.Error):
+            text = stream.read(LARGEST_FILE)
+    except (OSError, UnicodeDecodeError):
+        return {}
+    import configparser
+
+    parser = configparser.RawConfigParser(default_section="", strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
         return {}
     return {" ".join(name.split()).replace('"', ""): dict(parser[name]) for name in parser.sections()}
 

@@ -245,7 +245,10 @@ class Bucket:
                 body.seek(start)
             return self.aws.ask(operation, **params)
 
-        return self.retry.run(work, expected=expected)
+        from mreg.stores.boto import Fields
+
+        answer = self.retry.run(work, expected=expected)
+        return Fields(answer, lambda: self.retry.translated(Failure(Kind.FOREIGN)))
 
     def pages(
         self,
@@ -255,18 +258,27 @@ class Bucket:
         expected: Callable[[Failure], bool] = lambda _failure: False,
         **params: Any,
     ) -> Iterator[dict[str, Any]]:
-        """Yield every page of a list operation; see `call` and `mreg.stores.boto.pages`."""
-        from mreg.stores.boto import pages
+        """Yield every page of a list operation; see `call`.
 
-        def ask(operation: str, **params: Any) -> Any:
-            return self.call(operation, expected=expected, **params)
+        Args:
+            markers: Names of the parameters that set the start of a page. The previous page returns their values,
+                under the names with the prefix ``Next``.
 
-        try:
-            yield from pages(ask, operation, markers, **params)
-        except Failure as failure:
-            if expected(failure):
-                raise
-            raise self.retry.translated(failure) from failure
+        Raises:
+            Unavailable: The list does not end: a page starts at the same markers as an earlier page.
+        """
+        starts: set[tuple[str, ...]] = set()
+        while True:
+            page = self.call(operation, expected=expected, **params)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            following = {marker: page[f"Next{marker}"] for marker in markers}
+            start = tuple(map(str, following.values()))
+            if start in starts:
+                raise self.retry.translated(Failure(Kind.FOREIGN, f" ({operation}: the list starts again)"))
+            starts.add(start)
+            params.update(following)
 
     # Objects
 
@@ -552,8 +564,32 @@ class _Put:
     ) -> str:
         """Put the object, and return the entity tag if it arrived undamaged; empty if it has other bytes now."""
         check = self._bucket.integrity
-        found, version = self._bucket.retry.run(lambda: self._send(check, create, etag), expected=expected)
+        try:
+            found, version = self._bucket.retry.run(
+                lambda: self._send(check, create, etag),
+                expected=lambda failure: failure.kind is Kind.FOREIGN or expected(failure),
+            )
+        except Failure as failure:
+            if failure.kind is not Kind.FOREIGN:
+                raise
+            return self._after_half_an_answer(failure)
         return self._settled(check, found, version)
+
+    def _after_half_an_answer(self, failure: Failure) -> str:
+        """Return the entity tag if the object arrived; empty if it has other bytes.
+
+        A success without an entity tag is the page of a proxy, or the start of a response that broke off.
+
+        Raises:
+            Unavailable: The object does not exist.
+        """
+        try:
+            found = self._bucket._fetch(self._name, largest=len(self._data))
+        except Corrupt:
+            return ""
+        if found is None:
+            raise self._bucket.retry.translated(failure) from failure
+        return found[1] if found[0] == self._data else ""
 
     def _send(self, check: IntegrityCheck, create: bool, etag: str) -> tuple[str, str]:
         if check is not IntegrityCheck.MD5:
@@ -564,6 +600,8 @@ class _Put:
         condition = {"IfNoneMatch": "*"} if create else {"IfMatch": etag} if etag else {}
         checksum = self._bucket.checksum(self._digest)
         answer = self._bucket.aws.ask("put_object", Key=self._name, Body=self._data, **checksum, **condition)
+        if "ETag" not in answer:
+            raise Failure(Kind.FOREIGN)
         return answer["ETag"], answer.get("VersionId", "")
 
     def _settled(self, check: IntegrityCheck, etag: str, version: str) -> str:

@@ -118,18 +118,22 @@ def connect(url: str, settings: StoreSettings) -> Connection:
 def _connect_s3(url: str, bucket: str, settings: StoreSettings) -> Connection:
     from obstore.store import S3Store
 
-    from mreg.stores.tls import explain_tls
-
     config = aws.read_config(settings, os.environ)
     endpoint = (config.endpoint_url or f"https://{aws.host_of_aws(config.region, os.environ)}").rstrip("/")
     virtual = aws.is_virtual(settings.addressing_style, bucket, endpoint, named=bool(settings.endpoint_url))
     scheme, _, host = endpoint.partition("://")
+
+    def explain() -> tuple[str, str]:
+        from mreg.stores.tls import explain_tls
+
+        return explain_tls(endpoint, config.ca_bundle)
+
     target = Target(
         url=url,
         endpoint=config.endpoint_url or endpoint,
         words=aws.WORDS,
         secrets=secrets_in((config.keys or ())[1:]),
-        explain_tls=lambda: explain_tls(endpoint, config.ca_bundle),
+        explain_tls=explain,
     )
 
     def learn(secrets: tuple[str, ...]) -> None:

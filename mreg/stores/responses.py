@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 
 from mreg.stores.failures import Failure, Kind
@@ -75,8 +74,10 @@ def answered(status: int, body: str) -> Failure:
 
 
 def _text(pattern: re.Pattern[str], body: str) -> str:
+    from html import unescape
+
     found = pattern.search(body)
-    return html.unescape(found[1]) if found else ""
+    return unescape(found[1]) if found else ""
 
 
 def failure_of(error: BaseException, endpoint: str) -> Failure:
