@@ -160,12 +160,12 @@ class Azurite(Store):
         fields = {"sv": VERSION, "sr": "c", "sp": permissions, "se": ends, "sig": self._sign(text)}
         return urlencode(fields)
 
-    def keys(self, prefix: str) -> list[str]:
+    def keys(self, prefix: str, container: str = BUCKET) -> list[str]:
         found: list[str] = []
         marker = ""
         while True:
             query = {"restype": "container", "comp": "list", "prefix": prefix}
-            answer = self.ask("GET", BUCKET, query | ({"marker": marker} if marker else {}))
+            answer = self.ask("GET", container, query | ({"marker": marker} if marker else {}))
             assert answer.status == 200, answer.body
             page = ElementTree.fromstring(answer.body)
             found += [name.text or "" for name in page.iterfind("Blobs/Blob/Name")]
@@ -183,8 +183,8 @@ class Azurite(Store):
         answer = self.ask("PUT", f"{BUCKET}/{key}", body=data, headers={"x-ms-blob-type": "BlockBlob"})
         assert answer.status == 201, answer.body
 
-    def delete(self, key: str) -> None:
-        self.ask("DELETE", f"{BUCKET}/{key}")
+    def delete(self, key: str, container: str = BUCKET) -> None:
+        self.ask("DELETE", f"{container}/{key}")
 
     def uploads(self, prefix: str) -> list[str]:
         """Names of blobs that have blocks and no content."""

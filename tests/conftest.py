@@ -198,7 +198,13 @@ def object_store(request: pytest.FixtureRequest) -> Store:
 
 
 EVERY_STORE = pytest.mark.parametrize("object_store", ["seaweedfs", "radosgw", "moto"], indirect=True)
-"""Runs a test on each object store that has parts and conditional writes."""
+"""Runs a test on each S3 store that has parts and conditional writes."""
+
+EVERY_PROVIDER = pytest.mark.parametrize("object_store", ["seaweedfs", "radosgw", "moto", "azurite"], indirect=True)
+"""The same, and on the stores of other providers."""
+
+ON_AZURE = pytest.mark.parametrize("object_store", ["azurite"], indirect=True)
+"""Runs a test on Azure Blob Storage."""
 
 
 @pytest.fixture(scope="session")

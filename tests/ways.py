@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -82,6 +83,36 @@ class TlsServer(_Listener):
             join(secure, server)
 
 
+class Flipper(_Listener):
+    """Changes one bit of what comes towards a server, as it is on the wire.
+
+    Attributes:
+        after: Bytes that pass unchanged before that; None changes nothing, as does a bit that was changed.
+        flipped: Whether the bit was changed.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.after: int | None = None
+        self.flipped = False
+        self._lock = threading.Lock()
+        super().__init__()
+
+    def _serve(self, client: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._target)) as server:
+            join(client, server, self._flip)
+
+    def _flip(self, data: bytes) -> bytes:
+        with self._lock:
+            if self.after is None:
+                return data
+            if self.after >= len(data):
+                self.after -= len(data)
+                return data
+            place, self.after, self.flipped = self.after, None, True
+        return data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
+
+
 class HttpProxy(_Listener):
     """An HTTP proxy, for plain requests and with CONNECT.
 
@@ -128,17 +159,21 @@ class HttpProxy(_Listener):
                 return
 
 
-def join(one: socket.socket, other: socket.socket) -> None:
-    """Pass everything on between two connections, until one of them ends."""
+def join(one: socket.socket, other: socket.socket, change: Callable[[bytes], bytes] = bytes) -> None:
+    """Pass everything on between two connections, until one of them ends.
 
-    def copy(source: socket.socket, to: socket.socket) -> None:
+    Args:
+        change: Returns what arrives at the other one of a piece.
+    """
+
+    def copy(source: socket.socket, to: socket.socket, change: Callable[[bytes], bytes] = bytes) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                to.sendall(data)
+                to.sendall(change(data))
         with contextlib.suppress(OSError):
             to.shutdown(socket.SHUT_RDWR)
 
-    upward = threading.Thread(target=copy, args=(one, other), daemon=True)
+    upward = threading.Thread(target=copy, args=(one, other, change), daemon=True)
     upward.start()
     copy(other, one)
     upward.join(5)

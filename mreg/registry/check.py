@@ -7,6 +7,7 @@ from collections.abc import Callable
 from mreg.artifacts.access import check_parent
 from mreg.catalog.access import check_folder
 from mreg.catalog.schema import older_note
+from mreg.domain.buckets import is_bucket
 from mreg.domain.digest import Digest
 from mreg.errors import MregError
 from mreg.registry.permissions import permission_problems
@@ -66,7 +67,7 @@ def refuse_unfit(session: Session) -> str:
     Raises:
         Unavailable: The bucket ignores the condition of a write, or refuses a write whose condition holds.
     """
-    if not session.profile.catalog.startswith("s3://"):
+    if not is_bucket(session.profile.catalog):
         return ""
     from mreg.stores.probing import ConditionalWritesUnsupported
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mreg.domain.buckets import is_bucket
 from mreg.errors import Unavailable
 from mreg.registry.local import LocalRegistry
 from mreg.registry.session import HookLog, Session
@@ -136,7 +137,7 @@ def _pull_records() -> PullRecords | None:
 
 def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable[[], str]) -> Database:
     place = profile.catalog
-    if place.startswith("s3://"):
+    if is_bucket(place):
         from mreg.catalog.bucket import BucketDatabase
         from mreg.profile.cache import catalogs_folder
 
@@ -188,7 +189,6 @@ def _store_in_folder(profile: Profile) -> ArtifactStore:
 
 def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> ArtifactStore:
     from mreg.artifacts.cache import BlobCache
-    from mreg.artifacts.s3 import S3Backend
     from mreg.artifacts.store import ArtifactStore
     from mreg.profile.cache import byte_size, cache_place
 
@@ -200,4 +200,11 @@ def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> Artifac
             notice("the pull cache is not used: the home folder is missing; name a folder for it: MREG_CACHE=FOLDER")
         else:
             cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
-    return ArtifactStore(S3Backend(_bucket(profile, profile.artifacts, notice)), cache)
+    bucket = _bucket(profile, profile.artifacts, notice)
+    if bucket.scheme == "s3":
+        from mreg.artifacts.s3 import S3Backend
+
+        return ArtifactStore(S3Backend(bucket), cache)
+    from mreg.artifacts.objects import BlockBackend
+
+    return ArtifactStore(BlockBackend(bucket), cache)

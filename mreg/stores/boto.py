@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -113,7 +113,7 @@ class Aws:
             raise failure_of_boto(error) from error
         if operation not in BODILESS and set(answer) <= {"ResponseMetadata"}:
             raise Failure(Kind.FOREIGN, f" (HTTP {answer['ResponseMetadata']['HTTPStatusCode']})")
-        return Fields(answer)
+        return answer
 
     def clock(self, prefix: str) -> Any:
         """Return the date of a response, in whole seconds."""
@@ -124,49 +124,26 @@ class Aws:
             raise Failure(Kind.FOREIGN, " (no date)") from None
 
 
-def pages(ask: Callable[..., Any], operation: str, markers: Sequence[str], **params: Any) -> Iterator[dict[str, Any]]:
-    """Yield every page of a list operation.
-
-    Args:
-        ask: Makes one request; see `Aws.ask`.
-        markers: Names of the parameters that set the start of a page. The previous page returns their values, under the
-            names with the prefix ``Next``.
-
-    Raises:
-        Failure: The list does not end: a page starts at the same markers as an earlier page.
-    """
-    starts: set[tuple[str, ...]] = set()
-    while True:
-        page = ask(operation, **params)
-        yield page
-        if not page.get("IsTruncated"):
-            return
-        following = {marker: page[f"Next{marker}"] for marker in markers}
-        start = tuple(map(str, following.values()))
-        if start in starts:
-            raise Failure(Kind.FOREIGN, f" ({operation}: the list starts again)")
-        starts.add(start)
-        params.update(following)
-
-
 class Fields(dict[str, Any]):
-    """The fields of a response. Reading a missing field is a `Failure`, since every S3 store sends it.
+    """The fields of a response. Reading a missing field raises an error, since every S3 store sends it.
 
     Args:
         fields: Fields by name; nested dictionaries become `Fields` as well.
+        error: Returns the error for a missing field.
     """
 
-    def __init__(self, fields: dict[str, Any]) -> None:
-        super().__init__((name, _with_fields(value)) for name, value in fields.items())
+    def __init__(self, fields: dict[str, Any], error: Callable[[], Exception]) -> None:
+        super().__init__((name, _with_fields(value, error)) for name, value in fields.items())
+        self._error = error
 
     def __missing__(self, name: str) -> Any:
-        raise Failure(Kind.FOREIGN)
+        raise self._error()
 
 
-def _with_fields(value: Any) -> Any:
+def _with_fields(value: Any, error: Callable[[], Exception]) -> Any:
     if isinstance(value, dict):
-        return Fields(value)
-    return [_with_fields(item) for item in value] if isinstance(value, list) else value
+        return Fields(value, error)
+    return [_with_fields(item, error) for item in value] if isinstance(value, list) else value
 
 
 def send(session: Any, request: Any) -> Any:

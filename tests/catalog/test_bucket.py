@@ -29,7 +29,7 @@ from mreg.stores.bucket import Bucket
 from mreg.stores.probing import ConditionalWritesUnsupported
 from mreg.stores.settings import StoreSettings
 from mreg.testing.database import add_event, count
-from tests.conftest import EVERY_STORE, Mreg, counted_pauses
+from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses
 from tests.proxy import Proxy
 from tests.servers import BUCKET, READER, Place, bucket_of
 
@@ -384,7 +384,7 @@ def test_the_first_use_of_a_place_asks_once_what_else_is_there(
     assert not any("list-type=2" in line for line in proxy.requests)
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_the_first_pushes_of_many_machines_at_once_make_one_catalog(
     bucket: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

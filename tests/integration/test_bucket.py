@@ -20,7 +20,7 @@ import pytest
 
 import mreg
 from mreg.registry import gc
-from tests.conftest import EVERY_STORE, ROOT, Mreg
+from tests.conftest import EVERY_PROVIDER, ROOT, Mreg
 from tests.faults.test_kill import check
 from tests.proxy import SLOW_DOWN, Proxy
 from tests.servers import BUCKET, READER, Place
@@ -52,7 +52,7 @@ def test_a_whole_life_in_a_bucket(bucket: Place, command: Mreg) -> None:
     assert bucket.uploads() == []
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_a_folder_of_large_and_small_files_comes_back_as_it_was(bucket: Place, command: Mreg) -> None:
     contents = {
         f"folder/{number}.bin": write(f"folder/{number}.bin", size)
@@ -76,7 +76,7 @@ def test_a_file_goes_to_standard_output_after_it_was_verified(bucket: Place, pro
     assert done.stdout == data
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_many_push_at_once_and_get_consecutive_numbers(bucket: Place) -> None:
     running = []
     for number in range(8):
@@ -90,7 +90,7 @@ def test_many_push_at_once_and_get_consecutive_numbers(bucket: Place) -> None:
     assert len(bucket.keys("blobs/")) == 4
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_the_same_large_file_pushed_twice_at_once_is_one_blob(bucket: Place) -> None:
     data = write("big.bin", 40 << 20)
     words = [sys.executable, "-m", "mreg", "push", "big.bin", "-n", "m", "-q"]
