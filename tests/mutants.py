@@ -40,15 +40,17 @@ ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tests/equivalent_mutants.txt"
 COPIED = ("mreg", "tests", "docs", "examples", "benchmarks", "completions", "man", "pyproject.toml", "README.md")
 
-_PUSH = "tests/registry/test_registry.py tests/registry/test_capture.py tests/registry/test_rules.py"
+_PUSH = (
+    "tests/registry/test_registry.py tests/registry/test_capture.py tests/registry/test_rules.py "
+    "tests/registry/test_pushed_folders.py"
+)
 _LIFE = "tests/registry/test_life.py tests/registry/test_rules.py"
 _POLICY = "tests/registry/test_policy.py tests/attacks/test_gates.py"
 _CATALOG = "tests/contracts/test_sqlite_catalog.py"
-_PULL = "tests/registry/test_destinations.py tests/registry/test_forced_pulls.py"
+_PULL = "tests/registry/test_destinations.py tests/registry/test_forced_pulls.py tests/registry/test_partial_pulls.py"
 _STORE = "tests/artifacts/test_store.py"
 _WINDOWS = "tests/portability/test_without_posix.py::test_a_file_is_pushed_pulled_and_replaced"
 _STDOUT = "tests/integration/test_bucket.py::test_a_file_goes_to_standard_output_after_it_was_verified"
-_SERVER = "tests/server/test_api.py tests/server/test_safety.py"
 
 MODULES = {
     "domain/policy": f"tests/domain/test_policy.py {_POLICY}",
@@ -72,10 +74,10 @@ MODULES = {
     "artifacts/placing": f"{_PULL} {_STORE}",
     "artifacts/replacing": f"{_PULL} {_STORE}",
     "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py {_STDOUT}",
-    "server/guard": f"tests/server/test_guard.py tests/attacks/test_browsers.py tests/server/test_upload.py {_SERVER}",
-    "server/tokens": f"tests/attacks/test_tokens.py {_SERVER}",
+    "server/guard": "tests/server/test_guard.py",
+    "server/tokens": "tests/server/test_token_files.py",
 }
-"""The tests that use a module."""
+"""Tests that use a module; of a module of the server, those that need no server."""
 
 SLOWER = 10
 """How much longer than the slowest test without a mutant a test may take with one: less can be a busy machine."""
