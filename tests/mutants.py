@@ -72,7 +72,7 @@ MODULES = {
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH}",
     "catalog/reader": f"{_CATALOG} tests/registry/test_queries.py {_LIFE} {_POLICY}",
-    "catalog/bucket": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
+    "catalog/object_database": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
     "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS}",
     "artifacts/placing": f"{_PULL} {_STORE}",
     "artifacts/replacing": f"{_PULL} {_STORE}",
@@ -257,15 +257,7 @@ class Copy:
     def normal(self, tests: Sequence[str]) -> Normal | None:
         """Run the tests without a mutant; return None if one fails."""
         report, began = self.root / "times.xml", time.monotonic()
-        if not self.passes(
-            tests,
-            "--cov=mreg",
-            "--cov-context=test",
-            "--cov-report=",
-            "-o",
-            "junit_family=xunit1",
-            f"--junit-xml={report}",
-        ):
+        if not self.passes(tests, "--cov=mreg", "--cov-context=test", "--cov-report=", f"--junit-xml={report}"):
             return None
         data = CoverageData(str(self.root / ".coverage"))
         data.read()

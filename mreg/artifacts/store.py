@@ -133,6 +133,19 @@ class ArtifactStore:
 
         return probing(self._backend)
 
+    def latency(self) -> float:
+        """Return the median duration of a small request in seconds; writes nothing."""
+        from mreg.artifacts.speed import latency
+
+        key = blob_key(Digest.sha256("0" * 64))
+        return latency(lambda: self._backend.stat(key))
+
+    def throughput(self) -> tuple[float, float]:
+        """Return the bytes per second of a small upload and download; see `mreg.artifacts.speed.throughput`."""
+        from mreg.artifacts.speed import throughput
+
+        return throughput(self._backend)
+
     def unfinished(self) -> Iterator[Unfinished]:
         """Yield the unfinished uploads, including those of dead processes."""
         return self._backend.unfinished()
@@ -341,12 +354,14 @@ class ArtifactStore:
         progress: Progress | None = None,
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
+        keep: bool = True,
     ) -> Received:
         """Write an artifact to a destination, verified; see `Destination` for the arguments and for `force`.
 
         Args:
             select: Returns the part of a folder to write (default: all of it).
             dry_run: Write nothing, and return the files of the pull.
+            keep: Add copies of the blobs to the cache.
 
         Raises:
             AlreadyExists: The destination has other content, or files in it conflict with those of the artifact.
@@ -371,7 +386,7 @@ class ArtifactStore:
             destination,
             lambda requests: self._fetch_or_find(requests, advance),
             resumable=self._backend.remote,
-            keep=self._cache.keep if self._cache is not None else lambda _digest, _path: None,
+            keep=self._cache.keep if keep and self._cache is not None else lambda _digest, _path: None,
             advance=advance,
             records=records,
             protected=protected,

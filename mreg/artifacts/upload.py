@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging
+from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging, SupportsStreams
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
 from mreg.artifacts.progress import Progress, progress_callback
-from mreg.artifacts.source import SourceFile, read_chunks, read_samples, source_file
+from mreg.artifacts.source import SourceFile, changed, read_chunks, read_samples, source_file
 from mreg.artifacts.source_folder import SourceFolder, reasons, source_folder
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import BYTES_LIMIT, ENTRY_BYTES, Manifest, ManifestEntry, check_together
@@ -111,6 +111,8 @@ class Upload:
             alone: The push is this file only, so progress first covers hashing, then sending. Otherwise it covers only
                 sending.
         """
+        if isinstance(self._backend, SupportsStreams):
+            return self._put_stream(self._backend, file, advance, alone=alone)
         if not isinstance(self._backend, SupportsParts):
             raise Unavailable(
                 f"{self._backend.place} does not accept files larger than {SMALL_BYTES >> 20} MiB",
@@ -126,6 +128,34 @@ class Upload:
             advance(-file.size)
         new, kept_bytes = put_parts(self._backend, blob_key(digest), file, parts, advance)
         return _Put(digest, new, kept_bytes)
+
+    def _put_stream(
+        self, backend: SupportsStreams, file: SourceFile, advance: Callable[[int], None], *, alone: bool
+    ) -> _Put:
+        """Hash the file and send it, see `_put_parts`; it is hashed again as it is sent."""
+        digest = self._hash(file, advance if alone else lambda _count: advance(0))
+        if self._is_there(digest, file.size):
+            advance(0 if alone else file.size)
+            return _Put(digest, new=False)
+        if alone:
+            advance(-file.size)
+
+        sent = 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal sent
+            advance(-sent)  # the upload begins again
+            sent = 0
+            with Hashing(file.size) as hashing:
+                for chunk in read_chunks(file):
+                    hashing.add(chunk)
+                    sent += len(chunk)
+                    advance(len(chunk))
+                    yield chunk
+                if hashing.digest() != digest:
+                    raise changed(file.name)
+
+        return _Put(digest, backend.put_stream(blob_key(digest), file.size, chunks))
 
     def _is_there(self, digest: Digest, size: int) -> bool:
         """Return whether the store has a blob.

@@ -192,10 +192,16 @@ def test_a_log_that_another_process_removes_is_no_error(path: Path) -> None:
     stopped = threading.Event()
     log = Path(f"{path}-wal")
 
+    def stay() -> None:
+        for _ in range(50):
+            path.stat()
+
     def come_and_go() -> None:
         while not stopped.is_set():
             log.touch()
+            stay()
             log.unlink()
+            stay()
 
     other = threading.Thread(target=come_and_go)
     other.start()

@@ -319,7 +319,11 @@ CREDENTIALS: dict[str, tuple[str, object, object]] = {
     "basic in lower case": (basic("", SECRETS[Role.ADMIN].secret).replace("Basic", "basic"), "missing token", "admin"),
     "the token as the user": (basic(SECRETS[Role.ADMIN].secret, ""), "missing token", "missing token"),
     "basic with another password": (basic("a", "b:c"), "missing token", "unknown token"),
-    "basic that is not base64": (f"Basic !{basic('a', SECRETS[Role.ADMIN].secret)[6:]}", *["missing token"] * 2),
+    "basic that is not base64": (
+        f"Basic !{basic('a', SECRETS[Role.ADMIN].secret)[6:]}",
+        "missing token",
+        "missing token",
+    ),
     "basic that is not UTF-8": ("Basic /w==", "missing token", "missing token"),
     "another scheme": (f"Digest {SECRETS[Role.READER].secret}", "missing token", "missing token"),
     "the token alone": (SECRETS[Role.READER].secret, "missing token", "missing token"),

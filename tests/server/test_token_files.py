@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,8 @@ def test_who_else_can_write_to_a_token_file_decides(
         uid = {"self": found.st_uid, "other": 12345, "root": 0}[owner]
         return os.stat_result([*found[:4], uid, *found[5:]], {"st_mtime": found.st_mtime, "st_ctime": found.st_ctime})
 
-    monkeypatch.setattr(tokens.os, "geteuid", lambda: 4711 if owner != "self" else file.stat().st_uid)
-    monkeypatch.setattr(tokens.os, "fstat", fstat)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711 if owner != "self" else file.stat().st_uid)
+    monkeypatch.setattr(os, "fstat", fstat)
     heard: list[str] = []
     try:
         TokenFile(str(file), heard.append)
@@ -168,7 +169,7 @@ def test_a_file_is_read_again_until_its_last_change_is_two_seconds_old(
         return real(path, mode)
 
     monkeypatch.setattr(tokens, "open", spy, raising=False)
-    monkeypatch.setattr(tokens.time, "time", lambda: last + age)
+    monkeypatch.setattr(time, "time", lambda: last + age)
     read = TokenFile(str(file), print)
     for _ in range(2):
         assert [one.name for one in read.current()] == ["a"]
