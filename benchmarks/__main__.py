@@ -14,7 +14,18 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import bucket, catalog_scale, concurrency, files, peers, server, serving, shared, startup
+from benchmarks import (
+    bucket,
+    catalog_scale,
+    concurrency,
+    files,
+    mlflow_plugin,
+    peers,
+    server,
+    serving,
+    shared,
+    startup,
+)
 from benchmarks.measure import Figure, workspace
 
 GROUPS = {
@@ -26,6 +37,7 @@ GROUPS = {
     "shared": shared.measure,
     "server": server.measure,
     "serving": serving.measure,
+    "mlflow": mlflow_plugin.measure,
 }
 
 

@@ -79,6 +79,7 @@ LEVELS = {
     },
     "filesystem": {"errors", "domain", "results", "registry"},
     "server": {"errors", "domain", "results", "documents", "registry", "wire", "streams"},
+    "mlflow": {"errors", "domain", "results", "registry", "files"},
 }
 """What each room may import beside itself: at its top, within a function, or for type checking."""
 
@@ -99,6 +100,8 @@ ONLY_IN = {
     "python_multipart": ("server/upload", "server/form"),
     "prometheus_client": ("server/monitoring",),
     "jinja2": ("server/ui",),
+    "mlflow": ("mlflow",),
+    "sqlparse": ("mlflow/search",),
     "pytest": ("testing",),
     "hypothesis": ("testing",),
     "yaml": ("documents",),
