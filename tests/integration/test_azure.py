@@ -473,10 +473,15 @@ DETAIL = (
             b"<Error><Code>ServerBusy</Code><Message>The server is busy.</Message></Error>",
             "asks for fewer requests (ServerBusy)",
         ),
+        (
+            403,
+            b"<Error><Code>AuthorizationFailure</Code><Message>This request is not authorized to perform this operation.</Message></Error>",
+            "permission denied, for example by the firewall of the storage account (AuthorizationFailure)",
+        ),
         (500, b"", "failed (HTTP 500)"),
         (400, b"<Error><Code>" + b"x" * 90_000, ""),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 @pytest.mark.parametrize("size", [1000, 5 << 20], ids=["small", "large"])
 def test_other_answers_are_told_in_one_printable_line_and_change_nothing(
