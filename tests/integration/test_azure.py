@@ -250,6 +250,8 @@ REFUSED = [
     ("az://models--x/y", "has no container"), ("az://models/../x", "invalid prefix"), ("az://models//x", "invalid prefix"),
     ("az://models/x?sig=hunter2", "contains a query"), ("az://ada:hunter2@models/x", "contains a password"),
     ("abfss://models/x", "has no container"), ("abfss://models@evil/x", "has no container"),
+    ("abfss://models@mlteam.dfs.evil.example/x", "has no container"), ("abfss://models@mlteam.dfs.core.windows.net.evil/x", "has no container"),
+    ("https://mlteam.blob.evil.example/models/x", "unsupported URL scheme"),
     ("abfss://models@ada:hunter2@mlteam.dfs.core.windows.net/x", "contains a password"),
     ("https://mlteam.blob.core.windows.net/models/x?sv=1&sig=hunter2", "contains a query"),
     ("https://mlteam.blob.core.windows.net/", "unsupported URL scheme"),
