@@ -115,6 +115,37 @@ class Verification(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopiedFile(Value):
+    """A file of a pulled copy that differs from the version.
+
+    Attributes:
+        path: Path in the folder; name of an artifact that is one file; that of an empty folder ends in ``/``.
+        state: ``missing``, ``changed``, ``extra`` (not in the version) or ``unreadable``.
+        reason: Details, empty if the state says everything.
+    """
+
+    path: str
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyVerification(Result):
+    """The result of comparing a pulled copy with its version.
+
+    Attributes:
+        path: Absolute path of the file or folder.
+        files: Number of files of the version that were compared, with ``size_bytes`` in total.
+    """
+
+    reference: VersionRef
+    path: str
+    files: int
+    size_bytes: int
+    problems: tuple[CopiedFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogCopy(Result):
     """A copy of a catalog, compared with its source row by row.
 
