@@ -295,9 +295,13 @@ class LifeInBucket(Life):
     """The same with the catalog in a bucket."""
 
 
+class LifeOnAzure(Life):
+    """The same with the catalog in a container of Azure."""
+
+
 @pytest.fixture
 def server_of_lives(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for life, kind in ((LifeOnPostgresql, "postgresql"), (LifeInBucket, "bucket")):
+    for life, kind in ((LifeOnPostgresql, "postgresql"), (LifeInBucket, "bucket"), (LifeOnAzure, "azure")):
         if issubclass(request.cls, life.TestCase):
             monkeypatch.setattr(life, "new_catalog", staticmethod(catalogs_of(kind, request, monkeypatch, tmp_path)))
 
@@ -314,6 +318,11 @@ class TestLifeOnPostgresql(LifeOnPostgresql.TestCase):  # type: ignore[misc, val
 @pytest.mark.usefixtures("server_of_lives")
 class TestLifeInBucket(LifeInBucket.TestCase):  # type: ignore[misc, valid-type]
     settings = lives(50, 5)
+
+
+@pytest.mark.usefixtures("server_of_lives")
+class TestLifeOnAzure(LifeOnAzure.TestCase):  # type: ignore[misc, valid-type]
+    settings = lives(50, 2)
 
 
 pytestmark = pytest.mark.timeout(900)
