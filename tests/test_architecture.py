@@ -26,7 +26,7 @@ LEVELS = {
     "documents": {"errors", "domain", "files"},
     "sharing": {"files"},
     "installation": set(),
-    "folders": {"errors", "domain", "sharing", "files", "durability"},
+    "folders": {"errors", "domain", "sharing", "files", "durability", "linux"},
     "profile": {"errors", "domain", "results", "documents", "folders", "files", "durability"},
     "waiting": set(),
     "streams": {"domain"},
@@ -77,6 +77,7 @@ LEVELS = {
         "processes",
         "installation",
     },
+    "filesystem": {"errors", "domain", "results", "registry"},
     "server": {"errors", "domain", "results", "documents", "registry", "wire", "streams"},
 }
 """What each room may import beside itself: at its top, within a function, or for type checking."""
@@ -88,6 +89,7 @@ ONLY_IN = {
     "typer": ("cli",),
     "rich": ("cli",),
     "pandas": ("notebook/frames", "domain/value"),
+    "fsspec": ("filesystem",),
     "plotext": ("cli",),
     "matplotlib": ("cli",),
     "fastapi": ("server",),

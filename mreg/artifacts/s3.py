@@ -13,27 +13,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from mreg.artifacts.backend import BlobBackend, BlobParts, BlobStat, Part, Unfinished
-from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
-from mreg.artifacts.parallel import in_order
+from mreg.artifacts.backend import BlobParts, Part, Unfinished
+from mreg.artifacts.hashing import hashed, stream_chunks
+from mreg.artifacts.objects import ObjectBackend
 from mreg.domain.digest import blob_key, digest_of_key
 from mreg.domain.redaction import attributed
-from mreg.errors import Conflict, MregError, NotFound, Unavailable
+from mreg.errors import Conflict, MregError, Unavailable
 from mreg.stores.bucket import Bucket
 from mreg.stores.failures import Failure, foreign
 from mreg.stores.integrity import IntegrityCheck, changed
-from mreg.stores.probing import PROBES, is_probe, left_probes
-
-SMALL_AT_ONCE = 32
-BUDGET_BYTES = 64 << 20
+from mreg.stores.probing import PROBES, is_probe
 
 GONE = ("NoSuchUpload", "NoSuchKey")
 """Error codes for an upload that was completed or discarded; Ceph answers ``NoSuchKey`` for its parts."""
-
-UNCHECKED = "it does not verify uploads: damage in transit is detected and repaired after the upload"
 
 
 class S3Parts(BlobParts):
@@ -205,74 +200,12 @@ class S3Parts(BlobParts):
         return found is not None and found.size == sum(part.size for part in parts)
 
 
-class S3Backend(BlobBackend):
-    """Blobs in a bucket, under a prefix."""
-
-    remote = True
-
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
-
-    @property
-    def url(self) -> str:
-        return self._bucket.url
-
-    @property
-    def conditional(self) -> bool:
-        return self._bucket.conditional
-
-    @property
-    def verification(self) -> tuple[str, str]:
-        check = self._bucket.integrity
-        return check.description, UNCHECKED if check is IntegrityCheck.TAG else ""
-
-    def forget(self) -> None:
-        self._bucket.forget()
+class S3Backend(ObjectBackend):
+    """Blobs in an S3 bucket, under a prefix."""
 
     def parts(self, key: str) -> S3Parts:
         """See `mreg.artifacts.backend.SupportsParts`."""
         return S3Parts(self._bucket, key)
-
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        digest = digest_of(data)
-        made = self._bucket.put(key, data, digest, if_absent=True)
-        return made or (key == blob_key(digest) and self._bucket.repair(key, data, digest))
-
-    def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
-        seen: set[str] = set()
-
-        def once() -> Iterator[tuple[str, bytes]]:
-            for key, data in blobs:
-                if key not in seen:
-                    seen.add(key)
-                    yield key, data
-
-        return sum(
-            in_order(
-                lambda blob: self.put_if_absent(*blob),
-                once(),
-                at_once=SMALL_AT_ONCE,
-                size=lambda blob: len(blob[1]),
-                budget=BUDGET_BYTES,
-            )
-        )
-
-    def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
-        stream = self._bucket.open(key, start, length)
-        if stream is None:
-            raise NotFound(f"the blob {key} is missing from {self.url}")
-        return stream
-
-    def stat(self, key: str) -> BlobStat | None:
-        found = self._bucket.stat(key)
-        return None if found is None else BlobStat(size=found.size, modified=found.modified)
-
-    def list(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
-        for key, found in self._bucket.list(prefix):
-            yield key, BlobStat(size=found.size, modified=found.modified)
-
-    def delete(self, key: str) -> None:
-        self._bucket.delete(key)
 
     def unfinished(self) -> Iterator[Unfinished]:
         for upload in _uploads(self._bucket, "blobs/"):
@@ -282,12 +215,11 @@ class S3Backend(BlobBackend):
                 size=sum(part["Size"] for part in parts),
                 modified=max([upload["Initiated"], *(part["LastModified"] for part in parts)]),
             )
-        for key, found in left_probes(self._bucket, PROBES):
-            yield Unfinished(name=key, size=found.size, modified=found.modified)
+        yield from super().unfinished()
 
     def discard(self, unfinished: Unfinished) -> None:
         if is_probe(unfinished.name, PROBES):
-            self._bucket.delete(unfinished.name)
+            super().discard(unfinished)
             return
         key, _, upload = unfinished.name.rpartition(" ")
         _abort(self._bucket, key, upload)

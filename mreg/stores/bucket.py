@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from mreg.domain.digest import Digest
 from mreg.errors import Corrupt, MregError
-from mreg.stores.aws import WORDS
-from mreg.stores.client import Body, Connection, Head, ObjectClient, connect
+from mreg.stores.client import Body, Connection, Head, ObjectClient, address_of, connect, words_of
 from mreg.stores.failures import Failure, Kind, Target, refused, translated
 from mreg.stores.integrity import IntegrityCheck, encoded
 from mreg.stores.probing import find_etag_form, find_integrity_check, revives
@@ -84,7 +83,9 @@ class Bucket:
                 try:
                     connection = connect(self.url, self._settings)
                 except Failure as failure:
-                    raise translated(failure, Target(url=self.url, endpoint=self.address, words=WORDS)) from failure
+                    raise translated(
+                        failure, Target(url=self.url, endpoint=self.address, words=words_of(self.url))
+                    ) from failure
                 self._connected = ObjectClient(connection), RetryPolicy(connection.target, self._notice)
             return self._connected
 
@@ -140,7 +141,7 @@ class Bucket:
             Unavailable: No method works with this store, or it cannot be written.
         """
         with self._probing:
-            check = self.traits.integrity
+            check = self.connection.integrity or self.traits.integrity
             if check is None:
                 check = find_integrity_check(self)
                 self.learn(replace(self.traits, integrity=check))
@@ -284,11 +285,11 @@ class Bucket:
     @property
     def address(self) -> str:
         """The address of the store, as written in the profile."""
-        return self._settings.endpoint_url or "AWS"
+        return address_of(self.url, self._settings)
 
     def clock(self) -> datetime:
         """Return the time of the store's clock (aware UTC), in whole seconds."""
-        found = self.retry.run(lambda: self.aws.clock(self.key("")))
+        found = self.retry.run(lambda: self.aws.clock(self.key("")) if self.scheme == "s3" else self.client.clock())
         return cast("datetime", found if found.tzinfo else found.replace(tzinfo=UTC))
 
     def key(self, key: str) -> str:
@@ -319,7 +320,7 @@ class Bucket:
 
         Only checked on a store that verifies nothing: there a killed push can leave a damaged object.
         """
-        if self.integrity is not IntegrityCheck.TAG:
+        if self.integrity.is_by_store:
             return False
         found = self.stat(key)
         if found is not None and found.etag.strip('"') == _md5(data):
@@ -462,12 +463,41 @@ class Bucket:
     def list(self, prefix: str) -> Iterator[tuple[str, Head]]:
         """Yield every object whose key begins with a prefix, as key and metadata."""
         beginning = self.key("")
+        if self.scheme != "s3":
+            yield from self._list(self.key(prefix), beginning)
+            return
         for page in self.pages("list_objects_v2", ("ContinuationToken",), Prefix=self.key(prefix)):
             for found in page.get("Contents", ()):
                 name = found["Key"]
                 if name.startswith(beginning):
                     key = name.removeprefix(beginning)
                     yield key, Head(size=found["Size"], modified=found["LastModified"], etag=found["ETag"])
+
+    def _list(self, prefix: str, beginning: str) -> Iterator[tuple[str, Head]]:
+        """Yield `list` by full prefix; a list that breaks off is begun again behind the last key."""
+        pages, last = self.client.pages(prefix), ""
+
+        def following() -> list[tuple[str, Head]] | None:
+            nonlocal pages
+            try:
+                return next(pages, None)
+            except Failure:
+                pages = self.client.pages(prefix, last)
+                raise
+
+        while (page := self.retry.run(following)) is not None:
+            for name, found in page:
+                last = name
+                yield name.removeprefix(beginning), found
+
+    def put_stream(self, key: str, chunks: Callable[[], Iterator[bytes]], size: int) -> None:
+        """Put a large object in blocks. Each is retried, and then all of them. If it fails, nothing is under the key.
+
+        Args:
+            chunks: Returns an iterator over the content, whose exceptions are raised unchanged.
+            size: Number of bytes of the content.
+        """
+        self.retry.run(lambda: self.client.put_stream(self.key(key), chunks(), size), watched=False)
 
     def delete(self, key: str) -> None:
         """Remove an object if it exists."""
@@ -586,8 +616,8 @@ class _Put:
         """
         bucket = self._bucket
         bucket._see_version(version)
-        checked = check is not IntegrityCheck.TAG
-        if checked and bucket.traits.opaque:
+        checked = check.is_by_store
+        if checked and (bucket.traits.opaque or check is IntegrityCheck.TLS):
             return etag
         md5 = _md5(self._data)
         for left in range(PUTS_OF_DAMAGED, -1, -1):

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import obstore
 from obstore.exceptions import BaseError, NotModifiedError
 
-from mreg.stores import aws
-from mreg.stores.failures import Failure, Kind, Target, secrets_in
+from mreg.stores import aws, azure, google
+from mreg.stores.failures import Failure, Kind, Target, Words, secrets_in
+from mreg.stores.integrity import IntegrityCheck
 from mreg.stores.responses import failure_of
 from mreg.stores.settings import StoreSettings
 
@@ -31,6 +32,12 @@ SLOWEST_BYTES = 64 << 10
 """Upload rate in bytes a second that is waited for, since the timeout of a response begins with the upload."""
 
 CONNECTIONS = 32
+BLOCK, BLOCKS_LIMIT, BLOCKS_AT_ONCE = 8 << 20, 10_000, 8
+"""Bytes of a block of a large upload, maximum number of blocks, and how many are sent at the same time."""
+
+PATIENT = {"max_retries": 10, "retry_timeout": timedelta(seconds=60)}
+"""How often a block of a large upload is sent again."""
+
 PIECE = 256 << 10
 """Bytes of a body that are handed over at once."""
 
@@ -58,6 +65,9 @@ class Connection:
         make: Returns obstore's store for options of the HTTP client, and whether uploads carry a SHA-256 sum.
         credentials: The callable that obstore asks for credentials, if its failure must be known.
         can_request_checksums: Uploads may ask the store to check SHA-256 sums.
+        options: Options of the HTTP client.
+        make_patient: Returns obstore's store for large uploads, which retries each block of them.
+        integrity: How damage of uploads is detected; None if a probe of the store must find it out.
     """
 
     provider: str
@@ -66,6 +76,26 @@ class Connection:
     credentials: aws.Credentials | None = None
     can_request_checksums: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    make_patient: Callable[[dict[str, Any]], Any] | None = None
+    integrity: IntegrityCheck | None = None
+
+
+def words_of(url: str) -> Words:
+    """Return what messages about the store of a URL say."""
+    return {"az": azure.WORDS, "abfss": azure.WORDS, "gs": google.WORDS}.get(url.partition("://")[0], aws.WORDS)
+
+
+def address_of(url: str, settings: StoreSettings) -> str:
+    """Return the address of the store of a URL, which tells it from others with the same bucket; connects nowhere."""
+    scheme = url.partition("://")[0]
+    if settings.endpoint_url or scheme == "s3":
+        return settings.endpoint_url or "AWS"
+    if scheme == "gs":
+        return "Google Cloud Storage"
+    try:
+        return azure.read_config(url, settings, os.environ).endpoint
+    except Failure:
+        return "Azure"
 
 
 def connect(url: str, settings: StoreSettings) -> Connection:
@@ -78,6 +108,10 @@ def connect(url: str, settings: StoreSettings) -> Connection:
     bucket = rest.partition("/")[0]
     if scheme == "s3":
         return _connect_s3(url, bucket, settings)
+    if scheme in ("az", "abfss"):
+        return _connect_azure(url, settings)
+    if scheme == "gs":
+        return _connect_google(url, bucket)
     raise Failure(Kind.SETTINGS, f"unknown kind of store: {scheme}")
 
 
@@ -136,8 +170,69 @@ def _connect_s3(url: str, bucket: str, settings: StoreSettings) -> Connection:
     )
 
 
-def _certificates(path: str) -> dict[str, Any]:
-    """Return the option that trusts the certificates of a file."""
+def _connect_azure(url: str, settings: StoreSettings) -> Connection:
+    from obstore.store import AzureStore
+
+    from mreg.stores.tls import explain_tls
+
+    config = azure.read_config(url, settings, os.environ)
+
+    def make(options: dict[str, Any], retries: Any) -> Any:
+        chosen: Any = config.options
+        return AzureStore(
+            config.container,
+            client_options=options,  # type: ignore[arg-type]
+            retry_config=retries,
+            account_name=config.account,
+            endpoint=config.endpoint,
+            disable_tagging=True,
+            **chosen,
+        )
+
+    return Connection(
+        provider="az",
+        target=Target(
+            url=url,
+            endpoint=config.endpoint,
+            words=azure.WORDS,
+            secrets=config.secrets,
+            explain=azure.explain(config),
+            explain_tls=lambda: explain_tls(config.endpoint, config.ca_bundle),
+        ),
+        make=lambda options, _checksum: make(options, {"max_retries": 0}),
+        make_patient=lambda options: make(options, PATIENT),
+        options=_certificates(config.ca_bundle, "SSL_CERT_FILE"),
+        integrity=_integrity(config.endpoint),
+    )
+
+
+def _connect_google(url: str, bucket: str) -> Connection:
+    from obstore.store import GCSStore
+
+    from mreg.stores.tls import explain_tls
+
+    endpoint = "https://storage.googleapis.com"
+
+    def make(options: dict[str, Any], retries: Any) -> Any:
+        return GCSStore(bucket, client_options=options, retry_config=retries)  # type: ignore[arg-type]
+
+    return Connection(
+        provider="gs",
+        target=Target(url=url, endpoint=endpoint, words=google.WORDS, explain_tls=lambda: explain_tls(endpoint, "")),
+        make=lambda options, _checksum: make(options, {"max_retries": 0}),
+        make_patient=lambda options: make(options, PATIENT),
+        options=_certificates(os.environ.get("SSL_CERT_FILE", ""), "SSL_CERT_FILE"),
+        integrity=_integrity(endpoint),
+    )
+
+
+def _integrity(endpoint: str) -> IntegrityCheck:
+    """Return how damage of uploads is detected by a client that cannot send checksums: TLS detects it on the way."""
+    return IntegrityCheck.TLS if endpoint.startswith("https://") else IntegrityCheck.READ
+
+
+def _certificates(path: str, variable: str = "AWS_CA_BUNDLE") -> dict[str, Any]:
+    """Return the option that trusts the certificates of a file, which a variable names."""
     if not path:
         return {}
     try:
@@ -146,8 +241,8 @@ def _certificates(path: str) -> dict[str, Any]:
     except OSError as error:
         raise Failure(
             Kind.SETTINGS,
-            f"cannot read AWS_CA_BUNDLE {path}: {error.strerror}",
-            hint="set AWS_CA_BUNDLE to a file of certificates in PEM format",
+            f"cannot read {variable} {path}: {error.strerror}",
+            hint=f"set {variable} to a file of certificates in PEM format",
         ) from error
 
 
@@ -171,18 +266,22 @@ class ObjectClient:
         with self._making:
             found = self._stores.get((checksum, seconds))
             if found is None:
-                options = {
-                    "allow_http": True,
-                    "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-                    "read_timeout": timedelta(seconds=seconds),
-                    "timeout": timedelta(days=30),  # a large object takes its time
-                    "pool_max_idle_per_host": str(CONNECTIONS),
-                    "user_agent": "mreg",
-                    **self.connection.options,
-                }
+                options = self._options(seconds)
                 found = self._tried(lambda: self.connection.make(options, checksum))
                 self._stores[checksum, seconds] = found
         return found
+
+    def _options(self, seconds: int) -> dict[str, Any]:
+        """Return the options of the HTTP client, with a timeout for the start of a response in seconds."""
+        return {
+            "allow_http": True,
+            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "read_timeout": timedelta(seconds=seconds),
+            "timeout": timedelta(days=30),  # a large object takes its time
+            "pool_max_idle_per_host": str(CONNECTIONS),
+            "user_agent": "mreg",
+            **self.connection.options,
+        }
 
     def _run(self, work: Callable[[], T]) -> T:
         return self._tried(lambda: interruptible(work))
@@ -203,7 +302,7 @@ class ObjectClient:
         return self._head(found)
 
     def _head(self, found: Any) -> Head:
-        etag = str(found["e_tag"] or "")
+        etag = self._tag(found)
         if not etag:
             raise Failure(Kind.FOREIGN)
         return Head(
@@ -221,6 +320,10 @@ class ObjectClient:
             length: Maximum number of bytes, at least 1 (default: all).
             etag: Known entity tag.
         """
+        if etag and self.connection.provider == "gs":  # whose tag here is a generation, which it does not compare
+            if self.head(key).etag == etag:
+                return None
+            etag = ""
         options: Any = {"if_none_match": etag} if etag else {}
         if length is not None:
             options["range"] = (start, start + length)
@@ -243,31 +346,101 @@ class ObjectClient:
             etag: Fail with status 412 if the object has another entity tag, in the form that the store accepts.
             checksum: Ask the store to check the SHA-256 sum. The signature covers the content in any case.
         """
-        mode: Any = "create" if create else {"e_tag": etag} if etag else "overwrite"
+        condition = "version" if self.connection.provider == "gs" else "e_tag"
+        mode: Any = "create" if create else {condition: etag} if etag else "overwrite"
         store = self._store(len(data), checksum=checksum)
-        found = self._run(lambda: obstore.put(store, key, data, mode=mode, use_multipart=False))
-        if not found["e_tag"]:
+        try:
+            found = self._run(lambda: obstore.put(store, key, data, mode=mode, use_multipart=False))
+        except Failure as failure:
+            if failure.code == "BlobAlreadyExists":
+                failure.status = 412  # other stores answer a failed condition with it, and 409 means a conflict
+            raise
+        if not self._tag(found):
             raise Failure(Kind.FOREIGN)
-        return str(found["e_tag"]), str(found["version"] or "")
+        version = "" if self.connection.provider == "gs" else str(found["version"] or "")
+        return self._tag(found), version
+
+    def _tag(self, found: Any) -> str:
+        """Return what a conditional put compares: the entity tag, or the generation of an object of Google."""
+        return str(found["version" if self.connection.provider == "gs" else "e_tag"] or "")
+
+    def put_stream(self, key: str, chunks: Iterator[bytes], size: int) -> None:
+        """Put a large object in blocks, of which a few are under way at the same time.
+
+        Args:
+            chunks: The content; an exception of it ends the upload, and is raised.
+            size: Number of bytes of the content.
+        """
+        make = self.connection.make_patient
+        if make is None:
+            raise Failure(Kind.SETTINGS, "large objects need parts")
+        store = self._tried(lambda: make(self._options(READ_SECONDS)))
+        raised: list[BaseException] = []
+
+        def watched() -> Iterator[bytes]:
+            try:
+                yield from chunks
+            except BaseException as error:
+                raised.append(error)
+                raise
+
+        try:
+            self._run(
+                lambda: obstore.put(
+                    store,
+                    key,
+                    watched(),
+                    use_multipart=True,
+                    chunk_size=max(BLOCK, -(-size // BLOCKS_LIMIT)),
+                    max_concurrency=BLOCKS_AT_ONCE,
+                )
+            )
+        except BaseException:
+            if raised:
+                raise raised[0] from None
+            raise
+
+    def clock(self) -> datetime:
+        """Return the time of the store's clock (aware UTC), in whole seconds."""
+        from email.utils import parsedate_to_datetime
+        from urllib.error import HTTPError, URLError
+        from urllib.request import Request, urlopen
+
+        try:
+            with urlopen(Request(self.connection.target.endpoint, method="HEAD"), timeout=CONNECT_SECONDS) as found:  # noqa: S310
+                date = found.headers.get("date", "")
+        except HTTPError as error:
+            date = error.headers.get("date", "")
+        except (URLError, OSError) as error:
+            raise Failure(Kind.UNREACHABLE, str(getattr(error, "reason", error))) from error
+        try:
+            return parsedate_to_datetime(date).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise Failure(Kind.FOREIGN, " (no date)") from None
 
     def delete(self, key: str) -> None:
         """Remove an object if it exists."""
-        self._run(lambda: obstore.delete(self._store(), key))
+        try:
+            self._run(lambda: obstore.delete(self._store(), key))
+        except Failure as failure:
+            if not failure.is_missing:  # Azure and Google answer so; S3 does not tell
+                raise
 
-    def list(self, prefix: str) -> Iterator[tuple[str, Head]]:
-        """Yield the key and the metadata of every object whose key begins with a prefix.
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[tuple[str, Head]]]:
+        """Yield pages of the objects whose keys begin with a prefix, each with its key and metadata.
 
         obstore lists whole path segments; the rest of the prefix is compared here.
+
+        Args:
+            after: Key behind which the list begins.
         """
         folder, _, _ = prefix.rpartition("/")
-        pages = self._run(lambda: obstore.list(self._store(), folder or None))
+        pages = self._run(lambda: obstore.list(self._store(), folder or None, offset=after or None))
         while True:
             page = self._run(lambda: next(pages, None))
             if page is None:
                 return
-            for found in page:
-                if found["path"].startswith(prefix):
-                    yield found["path"], self._head(found)
+            yield [(found["path"], self._head(found)) for found in page if found["path"].startswith(prefix)]
 
     def presign(self, method: str, key: str, seconds: int) -> str:
         """Return a URL that permits one request without credentials.
@@ -294,7 +467,7 @@ class Body:
         self._pieces = found.stream(PIECE)
         begin, end = found.range
         self.size = end - begin
-        self.etag = str(found.meta["e_tag"] or "")
+        self.etag = client._tag(found.meta)
 
     def read(self) -> memoryview:
         """Return some bytes; empty at the end."""

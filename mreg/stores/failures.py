@@ -108,6 +108,7 @@ class Words:
         damaged: Error codes of an upload that arrived damaged.
         key_hint: Hint if the store cannot use its encryption key.
         certificate_hint: Hint if the certificate is not trusted.
+        network_hint: Hint if the store does not answer.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Words:
     damaged: frozenset[str] = frozenset()
     key_hint: str = ""
     certificate_hint: str = ""
+    network_hint: str = "check the network and endpoint_url in the profile: mreg profile check"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -128,6 +130,7 @@ class Target:
         endpoint: URL that is called.
         words: The words of its provider.
         secrets: Values that no message may contain.
+        explain: Returns message and hint for an answer that its code does not explain; None if the code does.
         explain_tls: Returns OpenSSL's code and text for a failed TLS handshake; both empty if it succeeds.
     """
 
@@ -135,10 +138,11 @@ class Target:
     endpoint: str
     words: Words
     secrets: tuple[str, ...] = ()
+    explain: Callable[[Failure], tuple[str, str] | None] = field(default=lambda _failure: None)
     explain_tls: Callable[[], tuple[str, str]] = field(default=lambda: ("", ""))
 
 
-MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound"})
+MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "ResourceNotFound"})
 
 THROTTLED = {
     "SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "BandwidthLimitExceeded",
@@ -150,7 +154,6 @@ PASSING = {
 }  # fmt: skip
 
 SPACE_HINT = "free some space there, or choose another store: mreg profile list"
-NETWORK_HINT = "check the network and endpoint_url in the profile: mreg profile check"
 NO_TLS = {
     "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG",
     "BAD_RECORD_TYPE",
@@ -187,10 +190,10 @@ def translated(failure: Failure, target: Target) -> MregError:
                 f"cannot reach the proxy for {endpoint}: {reason}", hint="check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
             )
         case Kind.SILENCE:
-            return Unavailable(f"{endpoint} does not respond: {reason}", hint=NETWORK_HINT)
+            return Unavailable(f"{endpoint} does not respond: {reason}", hint=target.words.network_hint)
         case Kind.UNREACHABLE:
-            return Unavailable(f"cannot reach {endpoint}: {reason}", hint=NETWORK_HINT)
-    hint = NETWORK_HINT
+            return Unavailable(f"cannot reach {endpoint}: {reason}", hint=target.words.network_hint)
+    hint = target.words.network_hint
     if endpoint.startswith("http://"):
         hint += f"; if the store uses TLS, {_other_scheme(endpoint, 'https')}"
     return Unavailable(f"the connection to {endpoint} was lost: {reason}", hint=hint)
@@ -272,8 +275,8 @@ def _answered(failure: Failure, target: Target) -> MregError:
         )
     if code in words.damaged:
         return damaged(url, code, detail)
-    if code in words.codes:
-        said, hint = words.codes[code]
+    if known := target.explain(failure) or words.codes.get(code):
+        said, hint = known
         return Unavailable(f"cannot use {url}: {said} ({code}){detail}", hint=hint)
     if status >= 500 and status != 501:
         number = f"HTTP {status}" if not code or code == str(status) else f"{code}, HTTP {status}"

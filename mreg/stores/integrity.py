@@ -26,6 +26,8 @@ class IntegrityCheck(StrEnum):
     SIGNATURE = "signature"
     MD5 = "md5"
     TAG = "tag"
+    TLS = "tls"
+    READ = "read"
 
     @property
     def description(self) -> str:
@@ -35,7 +37,14 @@ class IntegrityCheck(StrEnum):
             IntegrityCheck.SIGNATURE: "by the store: SHA-256 sum in the signature",
             IntegrityCheck.MD5: "by the store: MD5 sum",
             IntegrityCheck.TAG: "by mreg: MD5 sum in the response",
+            IntegrityCheck.TLS: "by TLS",
+            IntegrityCheck.READ: "by mreg: each upload is read back",
         }[self]
+
+    @property
+    def is_by_store(self) -> bool:
+        """True if damaged bytes do not get into the store; otherwise mreg finds them there."""
+        return self not in (IntegrityCheck.TAG, IntegrityCheck.READ)
 
 
 def encoded(digest: bytes) -> str:

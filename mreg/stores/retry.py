@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TypeVar
 
 from mreg.errors import MregError, Unavailable
@@ -41,12 +42,19 @@ class RetryPolicy:
         self._notified_at = float("-inf")
         self._watch = Watch(self._notify_waiting)
 
-    def run(self, work: Callable[[], T], *, expected: Callable[[Failure], bool] = lambda _failure: False) -> T:
+    def run(
+        self,
+        work: Callable[[], T],
+        *,
+        expected: Callable[[Failure], bool] = lambda _failure: False,
+        watched: bool = True,
+    ) -> T:
         """Return the result of a request, with retries.
 
         Args:
             work: Sends the request; called again after transient failures.
             expected: Returns whether a failure is raised unchanged, without retries.
+            watched: Notify the user if a try blocks; not of one that takes long for its size.
 
         Raises:
             MregError: The request failed, or the time is over.
@@ -56,7 +64,7 @@ class RetryPolicy:
         while True:
             tried = time.monotonic()
             try:
-                with self._watch.over():
+                with self._watch.over() if watched else nullcontext():
                     result = work()
             except Failure as failure:
                 if expected(failure):

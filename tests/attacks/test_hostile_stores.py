@@ -135,9 +135,9 @@ def sign_of(kind: str) -> Callable[[Request], bool]:
 def test_a_store_that_says_done_and_did_nothing_loses_no_version(
     kind: str, always: bool, forger: Forger, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mreg.catalog import bucket
+    from mreg.catalog import object_database
 
-    monkeypatch.setattr(bucket, "SECONDS", 3.0)
+    monkeypatch.setattr(object_database, "SECONDS", 3.0)
     write("first", 100)
     data = write("model.bin", LARGE if kind in ("part", "complete") else 1000)
     assert command("push", "first", "-n", "m").code == 0

@@ -22,7 +22,7 @@ from mreg.stores.bucket import Bucket
 from mreg.stores.settings import StoreSettings
 from mreg.stores.traits import BARE, QUOTED, Memory, Traits
 from mreg.testing.blob_backend import file_and_parts, key_of, section
-from tests.conftest import EVERY_STORE, Mreg, counted_pauses
+from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses
 from tests.proxy import Proxy
 from tests.servers import ADMIN, BUCKET, Place, Store, bucket_of
 
@@ -43,7 +43,7 @@ def in_bucket(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     return bucket
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_everything_works_with_the_catalog_in_the_bucket(in_bucket: Place, command: Mreg) -> None:
     first, second = write("a.bin"), write("b.bin", LARGE)
     assert command("push", "a.bin", "-n", "m", "--stage", "production").code == 0
@@ -102,6 +102,7 @@ def test_the_form_of_an_entity_tag_is_found_out(place: Place, object_store: Stor
 CHECKS = {
     "seaweedfs": ("check uploads (by the store: SHA-256 sum)", ""),
     "radosgw": ("check uploads (by the store: SHA-256 sum in the signature)", ""),
+    "azurite": ("check uploads (by mreg: each upload is read back)", ""),
     "moto": (
         "check uploads (by mreg: MD5 sum in the response)",
         "it does not verify uploads: damage in transit is detected and repaired after the upload",
@@ -109,7 +110,7 @@ CHECKS = {
 }
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_the_check_of_a_profile_says_what_checks_uploads(
     in_bucket: Place, command: Mreg, request: pytest.FixtureRequest
 ) -> None:
@@ -460,7 +461,7 @@ def left_probes(place: Place) -> list[str]:
     return sorted(key for key in place.keys("") if "probe" in key)
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_gc_removes_the_probes_of_killed_clients(
     in_bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
