@@ -1,4 +1,4 @@
-"""The three places of a catalog, for tests of what must be the same in each."""
+"""The places of a catalog, for tests of what must be the same in each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import WRITER, PostgresqlServer, new_place
+from tests.servers import WRITER, PostgresqlServer, RedisServer, new_place
 
-KINDS = ("file", "bucket", "postgresql")
+KINDS = ("file", "bucket", "postgresql", "redis")
 
 NewCatalog = Callable[[], str]
 
@@ -34,6 +34,9 @@ def catalogs_of(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.M
     if kind == "postgresql":
         postgresql: PostgresqlServer = request.getfixturevalue("postgresql")
         return postgresql.new_catalog
+    if kind == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        return redis.new_catalog
     server = request.getfixturevalue("s3_server")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])

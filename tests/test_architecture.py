@@ -106,6 +106,7 @@ ONLY_IN = {
     "sqlite3": ("catalog",),
     "psycopg": ("catalog/postgresql", "catalog/postgresql_connection", "catalog/postgresql_failures"),
     "boto3": (),
+    "redis": ("catalog/redis", "catalog/redis_connection", "catalog/redis_failures"),
     "botocore": ("s3", "artifacts/s3", "catalog/bucket"),
 }
 """Where alone a package may be imported: a room, or one module of it."""
@@ -288,7 +289,7 @@ COMMANDS = {
     "pull": ["pull", "m@1", "out.pkl"],
     "compare": ["compare", "m", "1", "1", "--json"],
 }
-HEAVY = "boto3 botocore rich yaml psycopg asyncio pydantic logging concurrent matplotlib plotext http ssl email tempfile".split()
+HEAVY = "boto3 botocore rich yaml psycopg redis asyncio pydantic logging concurrent matplotlib plotext http ssl email tempfile".split()
 ALLOWED = {"push": {"subprocess"}}
 
 

@@ -15,15 +15,26 @@ BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
 """A cache value that is read as a size and not as a folder."""
 
-SCHEMES = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}
+SCHEMES = {
+    "catalog": ("s3", "postgresql", "redis", "rediss"),
+    "artifacts": ("s3",),
+    "cache": (),
+    "endpoint_url": ("http", "https"),
+}
 
 FORMS = {
-    "catalog": f"write s3://BUCKET/PREFIX/catalog.db, {FORM} or a path",
+    "catalog": f"write s3://BUCKET/PREFIX/catalog.db, {FORM}, redis://HOST:PORT/DATABASE or a path",
     "artifacts": "write s3://BUCKET/PREFIX or a path",
     "cache": "write a size such as 20GB, or a path",
     "endpoint_url": "write https://HOST or https://HOST:PORT",
 }
 """The forms of a location, by key."""
+
+SPELLINGS = {
+    "postgres": "postgresql", "pg": "postgresql", "postgis": "postgresql", "psql": "postgresql",
+    "valkey": "redis", "valkeys": "rediss", "redis+tls": "rediss", "redis+ssl": "rediss",
+}  # fmt: skip
+"""Other spellings of a scheme."""
 
 FILE_SCHEME = re.compile(r"(?:file|sqlite(?:\+[a-z0-9_]+)?):///?(?P<path>[^/?#][^?#]*|/[^?#]+)?")
 """A URL of a file. SQLAlchemy writes an absolute path with four slashes, all others with three."""
@@ -151,7 +162,7 @@ def _checked_url(key: str, value: str, label: str) -> str:
     _refuse_secrets(key, scheme, rest, label)
     allowed = SCHEMES[key]
     if scheme not in allowed:
-        near = "postgresql" if scheme.lower() in ("postgres", "pg", "postgis", "psql") else scheme.lower()
+        near = SPELLINGS.get(scheme.lower(), scheme.lower())
         hint = f"write {near}://" if near in allowed else FORMS[key]
         raise BadProfile(f"{label}unsupported URL scheme of {key}: {scheme}://", hint=hint)
     if scheme == "s3":

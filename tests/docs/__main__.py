@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs.pages import Page, problem, run, short_home, written
 from tests.docs.servers import replacements
-from tests.servers import PostgresqlServer, S3Server
+from tests.servers import PostgresqlServer, RedisServer, S3Server
 
 
 def main(names: list[str]) -> int:
@@ -23,7 +23,8 @@ def main(names: list[str]) -> int:
 
         def server(name: str) -> Any:
             if name not in servers:
-                servers[name] = {"s3_server": S3Server, "postgresql": PostgresqlServer}[name]()
+                kinds = {"s3_server": S3Server, "postgresql": PostgresqlServer, "redis_server": RedisServer}
+                servers[name] = kinds[name]()
                 servers[name].start()
                 stack.callback(servers[name].stop)
             return servers[name]

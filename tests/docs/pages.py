@@ -14,8 +14,8 @@ Comments before a fence change that::
     <!-- background -->          the last command goes on until the end of the page, once it has printed a line
 
 A comment that starts with ``<!-- setup`` has lines that run and that readers do not see. ``<!-- needs: bucket -->`` starts
-a server: ``bucket`` is an S3 server with an empty bucket ``ml-models``, ``postgresql`` a server with an empty database.
-``weed`` gives the SeaweedFS that a page starts free ports.
+a server: ``bucket`` is an S3 server with an empty bucket ``ml-models``, ``postgresql`` a server with an empty database,
+``redis`` a server with an empty key. ``weed`` gives the SeaweedFS that a page starts free ports.
 
 ``python -m tests.docs FILE...`` writes the output of today into the pages.
 """

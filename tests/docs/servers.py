@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import ADMIN, PostgresqlServer, Store, free_ports
+from tests.servers import ADMIN, PostgresqlServer, RedisServer, Store, free_ports
 
 BUCKET = "ml-models"
 
@@ -38,6 +38,9 @@ def replacements(
             url = database.new_catalog()
             replaced.append(("postgresql://mreg@db.example/mreg", url))
             replaced.append(("postgresql://mreg@db.example/mreg", url.partition("?")[0]))  # as messages name it
+        elif need == "redis":
+            redis: RedisServer = server("redis_server")
+            replaced.append(("redis://cache.example:6379/0", redis.new_catalog()))
         else:
             raise ValueError(f"no such server: {need}")
     return replaced
