@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         NotAllowed,
         NotFound,
         Unavailable,
+        Unchanged,
     )
     from mreg.registry.open import open_registry
     from mreg.registry.registry import Registry
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
     from mreg.results.configuration import ProfileEntry, TrustedFolder
     from mreg.results.deployments import DeploymentReport
     from mreg.results.evaluations import Evaluation
-    from mreg.results.files import PlannedFile, Pulled, PulledFile, PushPlan, StoredFile
+    from mreg.results.files import LocalArtifact, PlannedFile, Pulled, PulledFile, PushPlan, StoredFile
     from mreg.results.history import AuditReport, StagesAt
     from mreg.results.lineage import Lineage, LineageNode
     from mreg.results.models import ModelSummary, ModelVersions
@@ -85,7 +86,18 @@ if TYPE_CHECKING:
     from mreg.results.profiles import Profile
     from mreg.results.reasons import Why
     from mreg.results.tokens import NewToken, Role, Token
-    from mreg.results.upkeep import BlobProblem, CatalogCopy, Check, Finding, Garbage, Migration, Upgrade, Verification
+    from mreg.results.upkeep import (
+        BlobProblem,
+        CatalogCopy,
+        Check,
+        CopiedFile,
+        CopyVerification,
+        Finding,
+        Garbage,
+        Migration,
+        Upgrade,
+        Verification,
+    )
 
 __version__ = "0.1.0"
 
@@ -106,6 +118,8 @@ __all__ = [
     "Check",
     "Comparison",
     "Conflict",
+    "CopiedFile",
+    "CopyVerification",
     "Corrupt",
     "Decision",
     "DecisionResult",
@@ -132,6 +146,7 @@ __all__ = [
     "LeavesProduction",
     "Lineage",
     "LineageNode",
+    "LocalArtifact",
     "MetricDifference",
     "Migration",
     "MissingBlob",
@@ -172,6 +187,7 @@ __all__ = [
     "Token",
     "TrustedFolder",
     "Unavailable",
+    "Unchanged",
     "Upgrade",
     "Verdict",
     "Verification",
@@ -217,6 +233,7 @@ _HOMES = {
         "NotAllowed",
         "NotFound",
         "Unavailable",
+        "Unchanged",
     ),
     "mreg.registry.open": ("open_registry",),
     "mreg.registry.registry": ("Registry",),
@@ -228,7 +245,7 @@ _HOMES = {
     "mreg.results.configuration": ("ProfileEntry", "TrustedFolder"),
     "mreg.results.deployments": ("DeploymentReport",),
     "mreg.results.evaluations": ("Evaluation",),
-    "mreg.results.files": ("PlannedFile", "Pulled", "PulledFile", "PushPlan", "StoredFile"),
+    "mreg.results.files": ("LocalArtifact", "PlannedFile", "Pulled", "PulledFile", "PushPlan", "StoredFile"),
     "mreg.results.history": ("AuditReport", "StagesAt"),
     "mreg.results.lineage": ("Lineage", "LineageNode"),
     "mreg.results.models": ("ModelSummary", "ModelVersions"),
@@ -240,6 +257,8 @@ _HOMES = {
         "BlobProblem",
         "CatalogCopy",
         "Check",
+        "CopiedFile",
+        "CopyVerification",
         "Finding",
         "Garbage",
         "Migration",

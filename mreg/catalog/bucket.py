@@ -12,9 +12,9 @@ from mreg.catalog.packing import LARGEST_OBJECT
 from mreg.catalog.versioned import VersionedObject
 from mreg.domain.digest import Digest
 from mreg.errors import MregError
-from mreg.s3.bucket import Bucket
-from mreg.s3.failures import refused
-from mreg.s3.probing import MARKED, ConditionalWritesUnsupported, is_probe, left_probes, probes_of
+from mreg.stores.bucket import Bucket
+from mreg.stores.failures import refused
+from mreg.stores.probing import MARKED, ConditionalWritesUnsupported, is_probe, left_probes, probes_of
 
 
 class BucketDatabase(ObjectDatabase):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from shlex import quote as shell_quote
 from typing import Any
 
 import redis
@@ -85,7 +86,7 @@ class RedisObject(VersionedObject):
         self._key = url.key
         self._server = RedisConnection(url, password, notice)
         self._was_primary = False
-        self._unsure = False  # the answer to an EXEC was lost, and what it did was not found out
+        self._unsure = False  # whether the outcome of an EXEC is unknown, because its answer was lost
         self.identity = url.place
 
     def location(self, ending: str = "") -> str:
@@ -133,10 +134,12 @@ class RedisObject(VersionedObject):
         copy = f"{self._key}{ending}"
 
         def once() -> bool:
-            moved, _ = self._server.ask(("RENAMENX", self._key, copy), ("PERSIST", copy))
+            moved, _ = self._server.ask(("RENAMENX", self._key, copy), ("PERSIST", copy))  # without an expiry
             if isinstance(moved, redis.ResponseError) and "no such key" in str(moved):
                 return bool(self._answers(("EXISTS", copy))[0])  # the answer was lost
             _raise_first([moved])
+            if not moved:
+                raise unreachable(self._url.place, f"the key {copy} exists already", "try again")
             return True
 
         return self._server.retry(once)
@@ -223,7 +226,7 @@ class RedisObject(VersionedObject):
             raise unreachable(
                 self._url.place,
                 f"the key {self._key} has an expiry (EXPIRE), so the server would remove the catalog",
-                f"redis-cli -n {self._url.database} PERSIST {self._key}",
+                f"{self._url.command} PERSIST {shell_quote(self._key)}",
             )
         if size > HEAD_BYTES + LARGEST_OBJECT:
             raise Corrupt(
@@ -266,7 +269,7 @@ class RedisObject(VersionedObject):
             raise unreachable(
                 self._url.place,
                 f"the server removes keys when its memory is full (maxmemory-policy {state.evicting})",
-                "redis-cli CONFIG SET maxmemory-policy noeviction, and set it in the configuration file",
+                f"{self._url.command} CONFIG SET maxmemory-policy noeviction, and set it in the configuration file",
             )
 
     def _try_watching(self) -> None:

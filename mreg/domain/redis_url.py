@@ -66,6 +66,12 @@ class RedisUrl:
         key = "" if self.key == KEY else f"/{self.key}"
         return f"redis{'s' if self.tls else ''}://{self.address}/{self.database}{key}"
 
+    @property
+    def command(self) -> str:
+        """The start of a command line of redis-cli for this server."""
+        host = self.host.strip("[]")
+        return f"redis-cli -h {host} -p {self.port}{' --tls' if self.tls else ''} -n {self.database}"
+
     def __str__(self) -> str:
         """The URL in its canonical form."""
         from urllib.parse import quote

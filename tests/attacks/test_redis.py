@@ -78,7 +78,8 @@ def test_a_value_that_is_not_a_catalog_is_refused_and_left(
     make, message = VALUES[kind]
     value, key = make(file), url.rpartition("/")[2]
     redis_server.run("SET", key, value)
-    for work in (lambda: database.read(count), lambda: database.write(add_event)):
+    works: tuple[Callable[[], object], ...] = (lambda: database.read(count), lambda: database.write(add_event))
+    for work in works:
         with pytest.raises(Corrupt, match=message) as caught:
             work()
         assert "\x1b" not in caught.value.message

@@ -25,10 +25,11 @@ from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
-from mreg.s3.bucket import Bucket, BucketSettings
-from mreg.s3.probing import ConditionalWritesUnsupported
+from mreg.stores.bucket import Bucket
+from mreg.stores.probing import ConditionalWritesUnsupported
+from mreg.stores.settings import StoreSettings
 from mreg.testing.database import add_event, count
-from tests.conftest import EVERY_STORE, Mreg, counted_pauses
+from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses
 from tests.proxy import Proxy
 from tests.servers import BUCKET, READER, Place, bucket_of
 
@@ -383,7 +384,7 @@ def test_the_first_use_of_a_place_asks_once_what_else_is_there(
     assert not any("list-type=2" in line for line in proxy.requests)
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_the_first_pushes_of_many_machines_at_once_make_one_catalog(
     bucket: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -418,7 +419,7 @@ def test_old_copies_do_not_pile_up(opened: Opened, tmp_path: Path) -> None:
 
 
 def _write_for_ever(url: str, endpoint: str, folder: str) -> None:
-    database = BucketDatabase(Bucket(url, BucketSettings(endpoint_url=endpoint), print), KEY, folder)
+    database = BucketDatabase(Bucket(url, StoreSettings(endpoint_url=endpoint), print), KEY, folder)
     while True:
         database.write(add_event)
 

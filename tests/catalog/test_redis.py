@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -233,7 +234,8 @@ def test_a_server_that_falls_silent_is_told_and_given_up(
     database = opened(place=behind, said=said)
     database.write(add_event)
     proxy.silent = True
-    for work in (lambda: database.read(count), lambda: database.write(add_event)):
+    works: tuple[Callable[[], object], ...] = (lambda: database.read(count), lambda: database.write(add_event))
+    for work in works:
         with pytest.raises(mreg.Unavailable, match="it does not respond") as caught:
             work()
         assert "unknown" not in caught.value.message
@@ -256,7 +258,8 @@ def test_a_catalog_that_was_there_and_is_gone_is_not_begun_anew(
 ) -> None:
     opened().write(add_event)
     redis_server.run("DEL", key)
-    for work in (lambda: opened().read(count), lambda: opened().write(add_event)):
+    works: tuple[Callable[[], object], ...] = (lambda: opened().read(count), lambda: opened().write(add_event))
+    for work in works:
         with pytest.raises(mreg.Corrupt, match="is missing; a copy on this machine is"):
             work()
     assert redis_server.run("EXISTS", key) == 0
@@ -302,6 +305,16 @@ def test_a_server_that_is_killed_keeps_what_it_can(server: RedisServer, opened: 
             database.read(count)
         assert "mreg restore" in caught.value.hint
     back.join()
+
+
+def test_a_missing_extra_is_told_with_the_command_that_adds_it(
+    url: str, by_command: Use, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_command(url)
+    monkeypatch.setitem(sys.modules, "mreg.catalog.redis", None)
+    done = command("list")
+    assert (done.code, f"cannot open the catalog {url}: the package redis is not installed" in done.err) == (8, True)
+    assert "'mreg[redis]'" in done.err
 
 
 REMARKS = [
@@ -375,7 +388,8 @@ def test_a_server_that_evicts_keys_is_read_and_not_written(
     for words in (["register", "o"], ["profile", "check"]):
         done = command(*words)
         assert (done.code, message in done.err) == (8, True), done
-        assert "redis-cli CONFIG SET maxmemory-policy noeviction" in done.err
+        remedy = f"redis-cli -h 127.0.0.1 -p {server.port} -n 0 CONFIG SET maxmemory-policy noeviction, "
+        assert f"  {remedy}" in done.err
     server.run("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
     assert command("register", "o").code == 0
 
@@ -405,7 +419,7 @@ def test_a_key_with_an_expiry_is_told_with_the_remedy(
     for words in (["list"], ["register", "n"], ["profile", "check"]):
         done = command(*words)
         assert (done.code, f"the key {key} has an expiry (EXPIRE)" in done.err) == (8, True), done
-        assert f"redis-cli -n 0 PERSIST {key}" in done.err
+        assert f"  redis-cli -h 127.0.0.1 -p {redis_server.port} -n 0 PERSIST {key}\n" in done.err
     redis_server.run("PERSIST", key)
     assert command("register", "n").code == 0
     assert redis_server.run("TTL", key) == -1

@@ -5,11 +5,11 @@ import pytest
 from mreg.catalog.bucket import BucketObject
 from mreg.catalog.versioned import VersionedObject
 from mreg.testing.versioned import VersionedObjectContract
-from tests.conftest import EVERY_STORE
+from tests.conftest import EVERY_PROVIDER
 from tests.servers import Place, bucket_of
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 class TestBucketObject(VersionedObjectContract):
     @pytest.fixture(autouse=True)
     def _place(self, place: Place) -> None:

@@ -29,7 +29,7 @@ from mreg.domain.redis_url import parse_redis_url
 from mreg.errors import MregError
 from mreg.registry.promote import enter_stage
 from mreg.testing.catalog import AT
-from tests.conftest import EVERY_STORE, FULL
+from tests.conftest import EVERY_PROVIDER, FULL
 from tests.proxy import Proxy
 from tests.servers import (
     WRITER,
@@ -254,7 +254,7 @@ def test_redis_whose_replica_takes_over(own_redis: RedisServer, tmp_path: Path) 
         replica.stop()
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_a_bucket_behind_a_network_that_loses_answers(object_store: Store, place: Place, tmp_path: Path) -> None:
     seconds = SECONDS if FULL or isinstance(object_store, S3Server) else SECONDS / 2
     proxy = Proxy(place.server.port)
@@ -278,7 +278,9 @@ def test_a_bucket_behind_a_network_that_loses_answers(object_store: Store, place
             proxy.cut_up_after = chance.randrange(200_000)
 
     def opened(number: int) -> Database:
-        return BucketDatabase(bucket_of(place, proxy.endpoint), "catalog.db", str(tmp_path / str(number % 10)))
+        return BucketDatabase(
+            bucket_of(place, object_store.endpoint_at(proxy.port)), "catalog.db", str(tmp_path / str(number % 10))
+        )
 
     try:
         run(opened, cut, seconds)
