@@ -13,7 +13,7 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import bucket, catalog_scale, concurrency, files, peers, server, shared, startup
+from benchmarks import bucket, catalog_scale, concurrency, files, imports, peers, server, shared, startup
 from benchmarks.measure import Figure, workspace
 
 GROUPS = {
@@ -24,6 +24,7 @@ GROUPS = {
     "concurrency": concurrency.measure,
     "shared": shared.measure,
     "server": server.measure,
+    "imports": imports.measure,
 }
 
 
