@@ -1,12 +1,14 @@
-"""The servers that a page needs."""
+"""The servers and clients that a page needs."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
+from tests.environments import hub_client
 from tests.servers import ADMIN, PostgresqlServer, Store, free_ports
 
 BUCKET = "ml-models"
@@ -38,6 +40,9 @@ def replacements(
             url = database.new_catalog()
             replaced.append(("postgresql://mreg@db.example/mreg", url))
             replaced.append(("postgresql://mreg@db.example/mreg", url.partition("?")[0]))  # as messages name it
+        elif need == "huggingface":
+            monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{hub_client('').parent}")
+            monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
         else:
             raise ValueError(f"no such server: {need}")
     return replaced
