@@ -13,7 +13,7 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import bucket, catalog_scale, concurrency, files, imports, peers, server, shared, startup
+from benchmarks import bucket, catalog_scale, concurrency, files, imports, mlflow_plugin, peers, server, shared, startup
 from benchmarks.measure import Figure, workspace
 
 GROUPS = {
@@ -25,6 +25,7 @@ GROUPS = {
     "shared": shared.measure,
     "server": server.measure,
     "imports": imports.measure,
+    "mlflow": mlflow_plugin.measure,
 }
 
 

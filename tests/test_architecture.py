@@ -80,6 +80,7 @@ LEVELS = {
         "installation",
     },
     "server": {"errors", "domain", "results", "documents", "registry", "wire", "streams"},
+    "mlflow": {"errors", "domain", "results", "registry", "files"},
 }
 """What each room may import beside itself: at its top, within a function, or for type checking."""
 
@@ -99,6 +100,8 @@ ONLY_IN = {
     "python_multipart": ("server/upload", "server/form"),
     "prometheus_client": ("server/monitoring",),
     "jinja2": ("server/ui",),
+    "mlflow": ("mlflow", "sources/mlflow"),
+    "sqlparse": ("mlflow/search",),
     "pytest": ("testing",),
     "hypothesis": ("testing",),
     "yaml": ("documents",),
@@ -106,7 +109,6 @@ ONLY_IN = {
     "pathspec": ("documents/patterns",),
     "subprocess": ("registry/git_changes", "hooks", "processes"),
     "sqlite3": ("catalog", "sources/mlflow"),
-    "mlflow": ("sources/mlflow",),
     "requests": ("sources/mlflow",),
     "huggingface_hub": ("sources/huggingface",),
     "psycopg": ("catalog/postgresql", "catalog/postgresql_connection", "catalog/postgresql_failures"),

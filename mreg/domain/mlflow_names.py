@@ -21,7 +21,6 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from mreg.domain.names import ALIAS_LIMIT, NAME_LIMIT, ModelName, check_alias
 from mreg.domain.text import VALUE_LIMIT, quoted
@@ -52,6 +51,7 @@ _LETTERS_AND_DIGITS = _LETTERS | frozenset("0123456789")
 _PLAIN = _LETTERS_AND_DIGITS | frozenset("._-")
 _SLASH = "%2F"
 _PIECES = re.compile(f"{_SLASH}|.", re.DOTALL)
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
 _ESCAPE = re.compile(r"_x([0-9A-F]{2,6})_")
 _FIRST_ESCAPE = re.compile(r"x([0-9A-F]{2,6})_")
 
@@ -87,15 +87,26 @@ def to_mlflow_alias(alias: str) -> str:
     return _to_mlflow(alias, _ALIASES)
 
 
-def source_text(source: str) -> str:
-    """Return the address of a source as it is stored: without user, password, parameters and fragment.
+def original_name(name: ModelName) -> str:
+    """Return the name of a model in MLflow if it has characters that mreg does not allow, otherwise an empty text."""
+    shown = to_mlflow_name(name)
+    return "" if shown.startswith("%") or shown.replace(_SLASH, "/") == name.value else shown
 
-    The parameters of a presigned URL grant access to an object. The user of other schemes is a container or a profile.
+
+def source_text(source: str) -> str:
+    """Return the address of a source as it is stored: without password, parameters and fragment.
+
+    The parameters of a presigned URL grant access to an object. A user without a password is a container or an account;
+    ``SCOPE:PREFIX@databricks`` names a profile.
     """
-    if source.lower().startswith(("http://", "https://", "ftp://", "sftp://")):
-        parts = urlsplit(source)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-    return source
+    scheme, colon, rest = source.partition("://")
+    if not colon or scheme.lower() in ("file", "mreg"):
+        return source
+    place, slash, path = _QUERY.sub("", rest).partition("/")
+    user, at, host = place.rpartition("@")
+    if ":" in user and host != "databricks":
+        user, at = "", ""
+    return f"{scheme}://{user}{at}{host}{slash}{path}"
 
 
 def prompt_text(tags: dict[str, str]) -> tuple[str, str]:

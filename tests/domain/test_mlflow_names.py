@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from mreg.domain.mlflow_names import (
     from_mlflow_alias,
     from_mlflow_name,
+    original_name,
     prompt_text,
     source_text,
     stored_prompt_tags,
@@ -65,6 +66,15 @@ def test_a_name_that_is_too_long_when_escaped_is_refused() -> None:
     )
     with pytest.raises(BadInput, match="has 100000 characters; the limit is 128"):
         from_mlflow_name("a" * 100_000)
+
+
+@pytest.mark.parametrize("name", ["churn", "team/churn", "a_x61_b", "x20"])
+def test_a_name_without_escapes_has_no_original(name: str) -> None:
+    assert original_name(ModelName(name)) == ""
+
+
+def test_a_name_with_escapes_has_an_original() -> None:
+    assert original_name(ModelName("team/Churn_x20_model")) == "team%2FChurn model"
 
 
 TEXTS = st.text(st.one_of(st.sampled_from("ax_%2FE0.-/ é"), st.characters()), min_size=1, max_size=20)
@@ -144,7 +154,10 @@ def test_a_uri_of_mlflow_is_a_reference(uri: str, name: str) -> None:
     ("source", "stored"),
     [
         ("https://me:secret@host/a?X-Amz-Signature=1#b", "https://host/a"),
-        ("HTTP://host/a", "http://host/a"),
+        ("ftp://me:secret@host", "ftp://host"),
+        ("s3://bucket/a?versionId=3", "s3://bucket/a"),
+        ("models://scope:prefix@databricks/churn/3", "models://scope:prefix@databricks/churn/3"),
+        ("mreg://churn@3?profile=team", "mreg://churn@3?profile=team"),
         ("abfss://container@account.dfs.core.windows.net/a", "abfss://container@account.dfs.core.windows.net/a"),
         ("models:/m-12", "models:/m-12"),
         ("/srv/model", "/srv/model"),
