@@ -22,7 +22,7 @@ def seconds_from(python: Path, port: int) -> float:
     Args:
         python: The Python of an environment with huggingface_hub.
     """
-    command = [python, __file__, f"http://127.0.0.1:{port}"]
+    command = [str(python), __file__, f"http://127.0.0.1:{port}"]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

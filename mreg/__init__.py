@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         NotAllowed,
         NotFound,
         Unavailable,
+        Unchanged,
     )
     from mreg.registry.open import open_registry
     from mreg.registry.registry import Registry
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
     from mreg.results.configuration import ProfileEntry, TrustedFolder
     from mreg.results.deployments import DeploymentReport
     from mreg.results.evaluations import Evaluation
-    from mreg.results.files import PlannedFile, Pulled, PulledFile, PushPlan, StoredFile
+    from mreg.results.files import LocalArtifact, PlannedFile, Pulled, PulledFile, PushPlan, StoredFile
     from mreg.results.history import AuditReport, StagesAt
     from mreg.results.imports import ImportEntry, ImportReport, ImportStatus
     from mreg.results.lineage import Lineage, LineageNode
@@ -87,7 +88,18 @@ if TYPE_CHECKING:
     from mreg.results.profiles import Profile
     from mreg.results.reasons import Why
     from mreg.results.tokens import NewToken, Role, Token
-    from mreg.results.upkeep import BlobProblem, CatalogCopy, Check, Finding, Garbage, Migration, Upgrade, Verification
+    from mreg.results.upkeep import (
+        BlobProblem,
+        CatalogCopy,
+        Check,
+        CopiedFile,
+        CopyVerification,
+        Finding,
+        Garbage,
+        Migration,
+        Upgrade,
+        Verification,
+    )
 
 __version__ = "0.1.0"
 
@@ -108,6 +120,8 @@ __all__ = [
     "Check",
     "Comparison",
     "Conflict",
+    "CopiedFile",
+    "CopyVerification",
     "Corrupt",
     "Decision",
     "DecisionResult",
@@ -137,6 +151,7 @@ __all__ = [
     "LeavesProduction",
     "Lineage",
     "LineageNode",
+    "LocalArtifact",
     "MetricDifference",
     "Migration",
     "MissingBlob",
@@ -177,6 +192,7 @@ __all__ = [
     "Token",
     "TrustedFolder",
     "Unavailable",
+    "Unchanged",
     "Upgrade",
     "Verdict",
     "Verification",
@@ -222,6 +238,7 @@ _HOMES = {
         "NotAllowed",
         "NotFound",
         "Unavailable",
+        "Unchanged",
     ),
     "mreg.registry.open": ("open_registry",),
     "mreg.registry.registry": ("Registry",),
@@ -233,7 +250,7 @@ _HOMES = {
     "mreg.results.configuration": ("ProfileEntry", "TrustedFolder"),
     "mreg.results.deployments": ("DeploymentReport",),
     "mreg.results.evaluations": ("Evaluation",),
-    "mreg.results.files": ("PlannedFile", "Pulled", "PulledFile", "PushPlan", "StoredFile"),
+    "mreg.results.files": ("LocalArtifact", "PlannedFile", "Pulled", "PulledFile", "PushPlan", "StoredFile"),
     "mreg.results.history": ("AuditReport", "StagesAt"),
     "mreg.results.imports": ("ImportEntry", "ImportReport", "ImportStatus"),
     "mreg.results.lineage": ("Lineage", "LineageNode"),
@@ -246,6 +263,8 @@ _HOMES = {
         "BlobProblem",
         "CatalogCopy",
         "Check",
+        "CopiedFile",
+        "CopyVerification",
         "Finding",
         "Garbage",
         "Migration",

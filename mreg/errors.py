@@ -11,6 +11,7 @@
     ├── NotAllowed        the rules of the registry forbid the operation in the current state
     ├── GateFailed        a metric gate or a regression check failed
     ├── ApprovalMissing   a required approval is missing, or an approver rejected the version
+    ├── Unchanged         nothing changed in the time that the caller gave
     ├── DeploymentFailed  a hook failed after the change that triggered it was committed
     ├── Corrupt           artifact bytes, catalog or audit trail are damaged
     └── Unavailable       a catalog, a store or a file cannot be reached, or permission is denied
@@ -106,6 +107,12 @@ class DeploymentFailed(MregError):
     """A hook failed. Unlike with other errors, the change that triggered it was committed, and perhaps rolled back."""
 
     code = "deployment_failed"
+
+
+class Unchanged(MregError):
+    """Nothing changed in the time that the caller gave; repeating the call waits longer."""
+
+    code = "unchanged"
 
 
 class Corrupt(MregError):

@@ -196,8 +196,11 @@ def has_locks() -> bool:
     return True
 
 
-def lock(descriptor: int, *, wait: bool = True) -> bool:
+def lock(descriptor: int, *, wait: bool = True, shared: bool = False) -> bool:
     """Lock an open file or folder until it is closed; return False if locks are missing (Windows, some network drives).
+
+    Args:
+        shared: Other processes can hold shared locks at the same time.
 
     Raises:
         BlockingIOError: Another process holds the lock and `wait` is False.
@@ -207,7 +210,7 @@ def lock(descriptor: int, *, wait: bool = True) -> bool:
     except ImportError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         raise
     except OSError:

@@ -13,12 +13,14 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterator
 
 from mreg.domain.text import quoted, shell_word
 from mreg.durability import hand_over_folder, settle_folder, sync_folder
 from mreg.errors import Corrupt, Unavailable
-from mreg.files import RELATIVE, close, is_link, name_new, open_file, open_folder, opened_folder, unlink
+from mreg.files import RELATIVE, close, is_link, link, name_new, open_file, open_folder, opened_folder, unlink
+from mreg.linux import RENAME_EXCHANGE, rename2
 from mreg.sharing import PERMISSIONS, inherit_access
 
 OPEN_FOLDERS = 256
@@ -170,11 +172,31 @@ class Folder:
         os.rmdir(self._at(name), dir_fd=self._descriptor)
 
     def touch(self, name: str) -> None:
-        """Set the modification time of a file to now."""
+        """Set the access time of a file to now; its modification time stays."""
+        times = (time.time_ns(), self.stat(name).st_mtime_ns)
         if os.utime in os.supports_dir_fd and os.utime in os.supports_follow_symlinks:
-            os.utime(self._at(name), dir_fd=self._descriptor, follow_symlinks=False)
+            os.utime(self._at(name), ns=times, dir_fd=self._descriptor, follow_symlinks=False)
         else:
-            os.utime(self._at(name))
+            os.utime(self._at(name), ns=times)
+
+    def touch_self(self) -> None:
+        """Set the times of this folder to now."""
+        os.utime(self.path if self._descriptor is None else self._descriptor)
+
+    def link(self, source: Folder, source_name: str, name: str) -> None:
+        """Link a file of another folder into this folder.
+
+        Raises:
+            OSError: The name is taken, or the link is not possible; see `mreg.files.lacks_links`.
+        """
+        link(source._at(source_name), self._at(name), src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor)
+
+    def chmod(self, name: str, mode: int) -> None:
+        """Set the mode of a file of this user that is no link."""
+        if os.chmod in os.supports_dir_fd:
+            os.chmod(self._at(name), mode, dir_fd=self._descriptor)
+        else:
+            os.chmod(self._at(name), mode)
 
     def take(self, source: Folder, source_name: str, name: str) -> None:
         """Link a file of another folder into this folder, or move it if links are not supported; see `name_new`.
@@ -187,6 +209,11 @@ class Folder:
     def rename(self, source: Folder, source_name: str, name: str) -> None:
         """Move a file of another folder into this folder."""
         os.rename(source._at(source_name), self._at(name), src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor)
+
+    def exchange(self, name: str, other: str) -> bool:
+        """Exchange two entries by one rename; return False if the platform cannot do it."""
+        descriptor = self._descriptor
+        return rename2(self._at(name), self._at(other), RENAME_EXCHANGE, src_dir_fd=descriptor, dst_dir_fd=descriptor)
 
     def sync(self) -> None:
         """Flush the entries to disk, if the platform supports it."""

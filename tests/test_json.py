@@ -27,6 +27,7 @@ SECTIONS = {
     for match in re.finditer(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
 }
 MORE = {"ModelSummary": "Model", "ModelVersions": "Model", "Pulled": "ModelVersion", "StageChange": "ModelVersion",
+        "LocalArtifact": "ModelVersion",
         "Evaluation": "ModelVersion"}  # fmt: skip
 """Sections that add keys to another one's."""
 
@@ -39,6 +40,7 @@ COMMANDS = {
     "ModelVersions": ["show", "m"],
     "ModelVersion": ["show", "m@1"],
     "Pulled": ["pull", "m@1", "out"],
+    "LocalArtifact": ["path", "m@1"],
     "PushPlan": ["push", "model.pkl", "-n", "m", "--dry-run"],
     "StageChange": ["promote", "m@1"],
     "Evaluation": ["evaluate", "m@1", "--metric", "auc=0.9"],
@@ -53,6 +55,7 @@ COMMANDS = {
     "Check": ["profile", "check"],
     "Garbage": ["gc", "--grace", "0s"],
     "Verification": ["verify"],
+    "CopyVerification": ["verify", "m@1", "--path", "model.pkl"],
     "Finding": ["doctor"],
     "CatalogCopy": ["backup", "copy.db"],
     "Upgrade": ["upgrade", "--check"],
@@ -74,8 +77,8 @@ COMMANDS = {
 
 
 INNER = {
-    "Artifact", "Assessment", "BlobProblem", "Change", "Decision", "Departure", "Gate", "ImportEntry", "ImportedVersion",
-    "LineageNode", "MetricDifference", "Migration", "PlannedFile", "PulledFile", "Source",
+    "Artifact", "Assessment", "BlobProblem", "Change", "CopiedFile", "Decision", "Departure", "Gate", "ImportEntry",
+    "ImportedVersion", "LineageNode", "MetricDifference", "Migration", "PlannedFile", "PulledFile", "Source",
 }  # fmt: skip
 """Sections of values within other values."""
 

@@ -2,7 +2,8 @@
 
 ::
 
-    folder/blobs/sha256/ab/cdef...   a blob; its modification time is the time of its last use
+    folder/blobs/sha256/ab/cdef...   a blob; its access time is the time of its last use
+    folder/complete/                 complete artifacts: see `mreg.artifacts.cached_artifacts`
     folder/tmp/                      incomplete blobs
     folder/lock                      created before the first blob; distinguishes a cache from an artifact store
 
@@ -13,23 +14,55 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mreg.artifacts.hashing import hashed, stream_chunks
 from mreg.artifacts.local import BLOBS, INCOMING, TEMPORARY, temporary
+from mreg.artifacts.tree import Tree as ContentTree
 from mreg.domain.digest import HEX, Digest, blob_key
-from mreg.errors import Corrupt
-from mreg.files import CREATE, READ, UPDATE, close, lock
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, Corrupt
+from mreg.files import CREATE, READ, UPDATE, close, lock, remove
 from mreg.folders import Folder, Tree
 
 DEAD_SECONDS = 24 * 3600
-"""Age after which an incomplete blob is assumed to belong to a dead process."""
+"""Age after which an incomplete blob or artifact is assumed to belong to a dead process."""
+
+HELD_SECONDS = 3600
+"""Time since its last use in which a complete artifact is not removed: programs open its files by their paths."""
 
 LOCK = "lock"
+COMPLETE = "complete"
+"""Folder of the complete artifacts."""
+
+PARTIAL = re.compile(r"[0-9a-f]{64}\.[0-9a-f]{1,24}")
+"""Names of incomplete artifacts."""
+
+
+class _Item(NamedTuple):
+    """A blob or a complete artifact.
+
+    Attributes:
+        used: Time of the last use, in nanoseconds.
+        folder: The first two digits of a blob, or `COMPLETE`.
+        files: Inode number and size of each file.
+    """
+
+    used: int
+    folder: str
+    name: str
+    files: tuple[tuple[int, int], ...]
+
+
+def is_in_use(found: os.stat_result) -> bool:
+    """Return whether a complete artifact with this status was used in the last `HELD_SECONDS`."""
+    return abs(time.time() - found.st_mtime) < HELD_SECONDS
 
 
 def _there(folder: Folder, name: str) -> bool:
@@ -43,18 +76,21 @@ def _there(folder: Folder, name: str) -> bool:
 class BlobCache:
     """Blobs by digest in a folder of limited size; the least recently used blobs are removed first.
 
-    It never fails: if the folder cannot be read or written, the cache is empty. Links in the folder are not followed,
-    and only regular files whose names have the form of a blob are removed. A folder with blobs but without the lock
-    file is an artifact store, not a cache: it is neither read nor changed.
+    As a cache of blobs it never fails: if the folder cannot be read or written, the cache is empty. Links in the folder
+    are not followed, and only regular files whose names have the form of a blob are removed. A folder with blobs but
+    without the lock file is an artifact store, not a cache: it is neither read nor changed.
 
     Args:
         folder: Created with the first blob.
         limit: Maximum size in bytes.
         private: Create the folder with mode 0700.
+
+    Attributes:
+        path: Absolute path of the folder.
     """
 
     def __init__(self, folder: Path, limit: int, *, private: bool = False) -> None:
-        root = os.path.abspath(folder)
+        root = self.path = os.path.abspath(folder)
         self._tree = Tree(root, private=root if private else "", kept=(BLOBS, INCOMING))
         self._limit = limit
         self._changed = False
@@ -91,7 +127,7 @@ class BlobCache:
         try:
             if hashed(stream_chunks(stream)) == digest:
                 stream.seek(0)
-                with contextlib.suppress(OSError):  # a file of another user keeps its modification time
+                with contextlib.suppress(OSError):  # a file of another user keeps its access time
                     folder.touch(name)
                 return stream
         except OSError:
@@ -110,10 +146,8 @@ class BlobCache:
         try:
             if (len(source) if isinstance(source, bytes) else os.stat(source).st_size) > self._limit:
                 return
-            root = self._tree.folder((), make=True)
-            if not self._is_owned():
+            if not self._claim():
                 return
-            close(root.open(LOCK, UPDATE, 0o666))
             incoming = self._tree.folder(INCOMING, make=True)
             folder, name = self._locate(digest, make=True)
         except (OSError, Corrupt):
@@ -128,6 +162,72 @@ class BlobCache:
             with contextlib.suppress(OSError):
                 incoming.unlink(made)
 
+    def share(self, digest: Digest, source: Folder, source_name: str) -> None:
+        """Make a read-only file in the cache a blob, too, by a hard link that replaces an existing copy of the blob."""
+        made = temporary()
+        try:
+            if source.stat(source_name).st_size > self._limit or not self._claim():
+                return
+            incoming = self._tree.folder(INCOMING, make=True)
+            folder, name = self._locate(digest, make=True)
+            incoming.link(source, source_name, made)
+        except (OSError, Corrupt):
+            return
+        try:
+            folder.rename(incoming, made, name)
+            self._changed = True
+        except OSError:
+            pass
+        finally:
+            with contextlib.suppress(OSError):  # if both names are links to one file, the rename keeps both
+                incoming.unlink(made)
+
+    def _claim(self) -> bool:
+        """Create the root and the lock file; return False if the folder is an artifact store.
+
+        Raises:
+            OSError: The folder cannot be created or written.
+        """
+        root = self._tree.folder((), make=True)
+        if not self._is_owned():
+            return False
+        close(root.open(LOCK, UPDATE, 0o666))
+        return True
+
+    def folder(self, *names: str, make: bool = False) -> Folder:
+        """Return a folder in the cache for complete artifacts.
+
+        Args:
+            make: Create missing folders.
+
+        Raises:
+            OSError: The folder does not exist, or cannot be created.
+            Corrupt: A part of the path is a link.
+            BadInput: The folder of the cache is an artifact store.
+        """
+        if not (self._claim() if make else self._is_owned()):
+            raise BadInput(
+                f"cannot use {quoted(self.path, 300)} as a cache: it is an artifact store",
+                hint="name another folder: export MREG_CACHE=FOLDER",
+            )
+        return self._tree.folder((COMPLETE, *names), make=make)
+
+    def set_aside(self, name: str) -> None:
+        """Move a complete artifact away by one rename, then remove it.
+
+        Raises:
+            OSError: It does not exist, or cannot be renamed.
+        """
+        made = temporary()
+        incoming = self._tree.folder(INCOMING, make=True)
+        incoming.rename(self._tree.folder((COMPLETE,)), name, made)
+        with contextlib.suppress(OSError, RecursionError):
+            remove(os.path.join(incoming.path, made))
+
+    def added(self) -> None:
+        """Note that something was added, so that the next `trim` checks the limit."""
+        self._changed = True
+
     def _copy(self, source: str | bytes, folder: Folder, name: str) -> None:
         with os.fdopen(folder.open(name, CREATE, 0o444), "wb") as target:
             if isinstance(source, bytes):
@@ -137,20 +237,39 @@ class BlobCache:
                 target.writelines(stream_chunks(stream))
 
     def trim(self) -> None:
-        """Remove the least recently used blobs until the limit holds, if blobs were added; one process at a time."""
+        """Remove what was used least recently until the limit holds, if something was added; one process at a time.
+
+        Complete artifacts that were used in the last `HELD_SECONDS` stay, although the limit is exceeded then.
+        """
         if not self._changed:
             return
         self._changed = False
         with contextlib.suppress(OSError, Corrupt), self._alone():
             self._remove_dead()
-            found = sorted(self._found())
-            held = sum(size for _, size, _, _ in found)
-            for _, size, digits, name in found:
+            found = sorted((*self._blobs(), *self._artifacts()), key=lambda item: item.used)
+            links = Counter(file for item in found for file, _ in item.files)
+            held = sum(dict(file for item in found for file in item.files).values())
+            for item in found:
                 if held <= self._limit:
                     break
-                with contextlib.suppress(OSError):
-                    self._tree.folder((*BLOBS, digits)).unlink(name)
-                held -= size
+                if not self._remove(item):
+                    continue
+                for file, size in item.files:
+                    links[file] -= 1
+                    held -= 0 if links[file] else size  # another name of the file keeps its bytes
+
+    def _remove(self, item: _Item) -> bool:
+        with contextlib.suppress(OSError):
+            if item.folder != COMPLETE:
+                self._tree.folder((*BLOBS, item.folder)).unlink(item.name)
+                return True
+            artifact = self._tree.folder((COMPLETE, item.name))
+            lock(artifact.opened, wait=False)  # fails while a process is using it
+            if is_in_use(os.stat(artifact.path)):
+                return False
+            self.set_aside(item.name)
+            return True
+        return False
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -161,19 +280,46 @@ class BlobCache:
         finally:
             close(descriptor)
 
-    def _found(self) -> Iterator[tuple[int, int, str, str]]:
-        """Yield each blob: time of last use, size, folder name and file name."""
-        for digits, status in self._tree.folder(BLOBS).found():
-            if not stat.S_ISDIR(status.st_mode):
-                continue
-            for name, found in self._tree.folder((*BLOBS, digits)).found():
-                if stat.S_ISREG(found.st_mode) and HEX.fullmatch(digits + name):
-                    yield found.st_mtime_ns, found.st_size, digits, name
+    def _blobs(self) -> Iterator[_Item]:
+        with contextlib.suppress(FileNotFoundError):
+            for digits, status in self._tree.folder(BLOBS).found():
+                if not stat.S_ISDIR(status.st_mode):
+                    continue
+                for name, found in self._tree.folder((*BLOBS, digits)).found():
+                    if stat.S_ISREG(found.st_mode) and HEX.fullmatch(digits + name):
+                        used = max(found.st_atime_ns, found.st_mtime_ns)  # earlier releases set the latter
+                        yield _Item(used, digits, name, ((found.st_ino, found.st_size),))
+
+    def _artifacts(self) -> Iterator[_Item]:
+        with contextlib.suppress(FileNotFoundError):
+            for name, status in self._tree.folder((COMPLETE,)).found():
+                if not stat.S_ISDIR(status.st_mode):
+                    continue
+                partial = PARTIAL.fullmatch(name) and time.time() - status.st_mtime > DEAD_SECONDS
+                if partial:
+                    with contextlib.suppress(OSError):
+                        self.set_aside(name)
+                elif HEX.fullmatch(name):
+                    yield _Item(status.st_mtime_ns, COMPLETE, name, tuple(self._files_of(name)))
+
+    def _files_of(self, name: str) -> Iterator[tuple[int, int]]:
+        folder = self._tree.folder((COMPLETE, name))
+        with contextlib.suppress(OSError), ContentTree(folder.path, folder.opened) as tree:
+            for _, found in tree.walk():
+                if stat.S_ISREG(found.st_mode):
+                    yield found.st_ino, found.st_size
 
     def _remove_dead(self) -> None:
-        incoming = self._tree.folder(INCOMING)
+        try:
+            incoming = self._tree.folder(INCOMING)
+        except FileNotFoundError:
+            return
         for name, found in incoming.found():
-            old = time.time() - found.st_mtime > DEAD_SECONDS
-            if old and stat.S_ISREG(found.st_mode) and TEMPORARY.fullmatch(name):
+            if not TEMPORARY.fullmatch(name):
+                continue
+            if stat.S_ISDIR(found.st_mode):  # an artifact whose removal was interrupted
+                with contextlib.suppress(OSError, RecursionError):
+                    remove(os.path.join(incoming.path, name))
+            elif stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > DEAD_SECONDS:
                 with contextlib.suppress(OSError):
                     incoming.unlink(name)

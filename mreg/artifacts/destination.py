@@ -17,7 +17,7 @@ from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, has
 from mreg.artifacts.partial import Partial, partial, size_of
 from mreg.artifacts.placing import FolderPlace, is_folder, refuse_irreplaceable, taken
 from mreg.artifacts.records import PullRecords, folders_of
-from mreg.artifacts.replacing import Plan
+from mreg.artifacts.replacing import LISTED, Plan
 from mreg.artifacts.resuming import make_folder, missing_entries
 from mreg.artifacts.tree import Tree, names_below
 from mreg.domain.digest import Digest
@@ -199,9 +199,9 @@ class Destination:
         selected = manifest
         if whole is None and not force and self._has_only(manifest):
             whole = manifest
-        same = self._has_all if whole is not None else self._same_folder
+        same = self._has_all if whole is not None else self._same_or_within
         if self._is_unchanged(force=force, folder=True, adds=whole is not None, is_same=lambda: same(manifest)):
-            return Received(unchanged=True, files=_planned(selected, None))
+            return Received(unchanged=True, others=self._others_than(whole or manifest), files=_planned(selected, None))
         plan = None
         if is_folder(self._path) and os.listdir(self._path):
             with self._translated():
@@ -231,6 +231,20 @@ class Destination:
             there, own = names_below(self._path), {entry.path: entry for entry in manifest.entries}
             return bool(there) and there <= own.keys() and all(self._has(own[path]) for path in there)
         return False
+
+    def _same_or_within(self, manifest: Manifest) -> bool:
+        """Return whether a pull of the whole artifact would change no file: other files can be in the folder, too."""
+        if self._same_folder(manifest):
+            return True
+        return self._has_all(manifest) and not self._place.has_leftovers(manifest)
+
+    def _others_than(self, manifest: Manifest) -> tuple[str, ...]:
+        """Return some paths in the folder that an artifact does not have."""
+        folded = set(folded_names(entry.path for entry in manifest.entries))
+        with contextlib.suppress(OSError):
+            there = sorted(names_below(self._path))
+            return tuple(path for path in there if folded_names((path,))[0] not in folded)[: LISTED + 1]
+        return ()
 
     def _has(self, entry: ManifestEntry) -> bool:
         """Return whether the destination has a file of a manifest with the same bytes, and not by a link."""

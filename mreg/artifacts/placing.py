@@ -50,6 +50,14 @@ class FolderPlace:
         if error is not None:
             raise error if force else AlreadyExists(error.message, hint=error.hint)
 
+    def has_leftovers(self, manifest: Manifest) -> bool:
+        """Return whether the folder has files of earlier pulls that an artifact does not have."""
+        if self._records is None:
+            return False
+        record = self._records.find(self._path, os.lstat(self._path).st_ino)
+        wanted = {entry.path for entry in manifest.entries}
+        return any(path not in wanted and os.path.lexists(os.path.join(self._path, path)) for path in record.files)
+
     def look(self, manifest: Manifest, whole: Manifest | None, *, force: bool, dry_run: bool) -> Plan:
         """Return the plan for a folder with files, without changing it; see `put` for the arguments.
 

@@ -117,6 +117,7 @@ def check_schema(schema: int, place: str) -> int:
         raise Unavailable(
             f"the catalog {place} has schema {schema}, which is newer than this mreg supports ({SCHEMA})",
             hint=upgrade_command(),
+            schema=schema,
         )
     return schema
 

@@ -30,6 +30,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
         "push": ("push", "push", "Upload a file or folder as a new version."),
         "pull": ("pull", "pull", "Download the artifact of a version and verify it."),
         "files": ("files", "files", "List the files of a version."),
+        "path": ("paths", "path", "Print the local path of a version, verified."),
         "list": ("models", "list_models", "List all models with their latest versions."),
         "show": ("show", "show", "Show a model with its versions, or one version."),
         "search": ("models", "search", "Find versions by metrics, tags and other fields."),
@@ -54,6 +55,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
     "Deployment": {
         "deploy": ("deploy", "deploy", "Run the hooks of a version again, or pending ones."),
         "deployments": ("deploy", "deployments", "List the deployments of a model."),
+        "wait": ("wait", "wait", "Wait until a reference names another version."),
     },
     "Lineage and audit": {
         "history": ("history", "history", "Show the events of a model, a version or the registry."),
@@ -62,7 +64,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
         "audit": ("history", "AUDIT_COMMANDS", "Check the audit trail for tampering."),
     },
     "Maintenance": {
-        "verify": ("upkeep", "verify", "Verify the SHA-256 of stored artifacts."),
+        "verify": ("upkeep", "verify", "Verify stored artifacts or a pulled copy by SHA-256."),
         "gc": ("upkeep", "collect", "List or remove blobs that no version needs."),
         "doctor": ("upkeep", "doctor", "Diagnose problems of the registry."),
         "backup": ("catalog", "backup", "Write a backup of the catalog."),

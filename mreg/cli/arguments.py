@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -45,6 +46,25 @@ def duration(word: str) -> timedelta:
     if unit not in units or not (number.isascii() and number.isdecimal()) or len(number) > 6:
         raise BadInput(f"{quoted(word)} is no time", hint="write it as 90m, 24h or 7d")
     return timedelta(**{units[unit]: int(number)})
+
+
+def seconds(option: str, word: str) -> float:
+    """Return the seconds in a word such as ``30``, ``0.5`` or ``10m``.
+
+    Raises:
+        BadInput: The word is not a time above 0.
+    """
+    found = 0.0
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", word):
+        found = float(word)
+    elif re.fullmatch(r"[0-9]{1,6}[smhd]", word):
+        found = duration(word).total_seconds()
+    if not found:
+        raise BadInput(
+            f"invalid value of {option}: expected a time above 0, got {quoted(word)}",
+            hint=f"write {option} 30, or {option} 10m",
+        )
+    return found
 
 
 def parse_fraction(word: str) -> float:

@@ -19,6 +19,9 @@ from mreg.domain.text import printable, quoted
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
 
+UNCHANGED = 9
+"""Exit code of ``pull --if-changed`` without a change, and of ``wait`` after its timeout."""
+
 EXIT_CODES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.BadInput, 2),
     (errors.GateFailed, 3),
@@ -28,6 +31,7 @@ EXIT_CODES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.AlreadyExists, 7),
     (errors.Conflict, 7),
     (errors.Unavailable, 8),
+    (errors.Unchanged, UNCHANGED),
     (errors.NotAllowed, 1),
     (errors.DeploymentFailed, 1),
     (errors.MregError, 1),

@@ -31,6 +31,9 @@ def pull(
     include: Include = None,
     exclude: Exclude = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files, and write nothing.")] = False,
+    if_changed: Annotated[
+        bool, typer.Option("--if-changed", help="Exit with 9 if DEST has the same bytes already.")
+    ] = False,
 ) -> None:
     """Download the artifact of a version and verify it.
 
@@ -47,6 +50,10 @@ def pull(
     transferred, and keep their paths: mreg pull churn@3 --include config.json writes NAME/config.json, NAME being the
     name of the artifact. They are added to an existing folder, and no file is removed.
 
+    --if-changed is for scripts that do something after a change. The files at DEST are compared with the version by
+    their SHA-256. The exit code is 9 if nothing had to be written, and 0 if files were written; with --dry-run, if they
+    would be. Add --force to replace an earlier version.
+
     Examples:
       mreg pull churn@production
       mreg pull churn@3 models/churn.pkl --force
@@ -56,14 +63,16 @@ def pull(
       mreg pull churn@3 --include config.json --include '*.safetensors'
       mreg pull churn@3 --include config.json --stdout | jq .
       mreg pull churn@3 models/churn --dry-run
+      mreg pull churn@production m.pkl --force --if-changed && ./restart.sh
     """
     run = invocation_of(ctx)
     reference, destination = reference_and_destination(run, words)
     if to_stdout:
         if destination is not None:
             raise BadInput("--stdout and a destination exclude each other", hint="give one of them")
-        if dry_run:
-            raise BadInput("--stdout and --dry-run exclude each other", hint="give one of them")
+        for option, given in (("--dry-run", dry_run), ("--if-changed", if_changed)):
+            if given:
+                raise BadInput(f"--stdout and {option} exclude each other", hint="give one of them")
         if streams.is_closed("stdout"):
             raise BadInput("standard output is closed")
         if streams.is_terminal("stdout"):
@@ -84,3 +93,7 @@ def pull(
             progress=progress,
         )
     run.output.result(pulled)
+    if if_changed and pulled.unchanged:
+        from mreg.cli.failures import UNCHANGED
+
+        raise typer.Exit(UNCHANGED)

@@ -111,6 +111,32 @@ def reference_and_destination(run: Invocation, words: Sequence[str] | None) -> t
     return (first, words[1]) if selector is None else (VersionRef(first.name, selector), None)
 
 
+def reference_and_file(run: Invocation, words: Sequence[str] | None) -> tuple[VersionRef, str | None]:
+    """Return the reference and the file of ``path``, None without a file.
+
+    After a bare model, a word that can be a selector of it is the version, and any other word is the file:
+    ``churn 9``, ``churn champion``, ``net config.json``, ``net 9 config.json``. ``./NAME`` is always a file.
+
+    Raises:
+        BadInput: The words are not a reference and a file.
+    """
+    words = words or ()
+    if len(words) < 2:
+        return reference(run, words), None
+    first = _first(run, words[0])
+    if len(words) > 3 or (len(words) == 3 and first.selector is not None):
+        raise _unexpected(run, words[3 if len(words) > 3 else 2])
+    if len(words) == 3:
+        return VersionRef(first.name, _selector(words[1])), words[2].removeprefix("./")
+    if first.selector is None:
+        selector = _plain_selector(words[1])
+        if selector is None and _is_alias(run, first.name, words[1]):
+            selector = _selector(words[1])
+        if selector is not None:
+            return VersionRef(first.name, selector), None
+    return first, words[1].removeprefix("./")
+
+
 def reference_within(word: str, model: ModelName | None) -> str:
     """Return the reference in the value of an option, where a selector alone names a version of a model.
 

@@ -119,11 +119,12 @@ SETTINGS = (
     ("MREG_PROFILE", "Profile (default: the one of mreg.yaml, or the default of the profile file, or local)."),
     ("MREG_CONFIG", "Profile file (default: config.yaml in the user's configuration folder, on Linux ~/.config/mreg). "
      "/dev/null means none."),
-    ("MREG_CATALOG", "Catalog: a file, s3://BUCKET/PREFIX/catalog.db or postgresql://USER@HOST/DATABASE, which can "
-     "have a password here (default: catalog.db in the user's data folder, on Linux ~/.local/share/mreg; or in the "
-     "place of MREG_ARTIFACTS)."),
-    ("MREG_ARTIFACTS", "Artifact store: a folder or s3://BUCKET/PREFIX (default: next to the catalog)."),
-    ("MREG_ENDPOINT_URL", "Address of an S3 store other than AWS (default: AWS)."),
+    ("MREG_CATALOG", "Catalog: a file, s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db or "
+     "postgresql://USER@HOST/DATABASE, which can have a password here (default: catalog.db in the user's data folder, "
+     "on Linux ~/.local/share/mreg; or in the place of MREG_ARTIFACTS)."),
+    ("MREG_ARTIFACTS", "Artifact store: a folder, s3://BUCKET/PREFIX or az://CONTAINER/PREFIX (default: next to the "
+     "catalog)."),
+    ("MREG_ENDPOINT_URL", "Address of an S3 store other than AWS, or of an Azure storage account (default: AWS)."),
     ("MREG_REGION", "Region of the bucket (default: the AWS configuration)."),
     ("MREG_AWS_PROFILE", "Profile of the AWS configuration with the credentials (default: the AWS credential chain)."),
     ("MREG_ADDRESSING_STYLE", "Style of bucket addresses: auto, path or virtual (default: path with MREG_ENDPOINT_URL, "
@@ -192,9 +193,10 @@ _EXIT_CODES = Page(
                 ("3", "A gate failed, or mreg compare --fail-on-regression found a regression."),
                 ("4", "Model, version, file or profile not found."),
                 ("5", "An approval is missing, the version was rejected, or only an approver can do this."),
-                ("6", "A stored artifact, the catalog or the audit trail is damaged."),
+                ("6", "A stored artifact, a pulled copy, the catalog or the audit trail is damaged."),
                 ("7", "Conflict: it already exists, was changed by another process, or the catalog is busy."),
                 ("8", "The catalog, the artifact store or a file cannot be reached, or permission is denied."),
+                ("9", "Unchanged: mreg pull --if-changed wrote nothing, or mreg wait reached its timeout."),
                 ("130", "Interrupted (Ctrl-C)."),
                 ("141", "Broken pipe."),
                 ("143", "Terminated (SIGTERM)."),

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mreg.cli.arguments import duration, parse_fraction
 from mreg.cli.completion import complete_words
-from mreg.cli.invocation import invocation_of
-from mreg.cli.options import Yes
+from mreg.cli.invocation import Invocation, invocation_of
+from mreg.cli.options import Exclude, Include, Yes
 from mreg.cli.references import reference
 from mreg.domain.text import size_text
 from mreg.errors import BadInput, Corrupt, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mreg.domain.names import VersionRef
+    from mreg.results.upkeep import CopyVerification
 
 
 def verify(
@@ -25,17 +31,40 @@ def verify(
     sample: Annotated[
         str, typer.Option("--sample", metavar="SHARE", help="Verify a random share of the artifacts, such as 5%.")
     ] = "100%",
+    path: Annotated[
+        str | None,
+        typer.Option("--path", metavar="PATH", help="Verify this file or folder, a pulled copy of REF."),
+    ] = None,
+    include: Include = None,
+    exclude: Exclude = None,
 ) -> None:
-    """Verify the SHA-256 of stored artifacts.
+    """Verify stored artifacts or a pulled copy by SHA-256.
 
     All artifacts are read, or those of one version or model. The exit code is 6 if a blob is missing or damaged.
+
+    With --path, a pulled copy is compared with a version instead: each file by its SHA-256. Files that are missing,
+    changed or extra are listed, and the exit code is 6; --exclude leaves out files that you added. If only files that
+    cannot be read differ, it is 8. For an artifact that is one file, PATH is the file or its folder. Links are not
+    followed.
 
     Examples:
       mreg verify
       mreg verify churn@production
       mreg verify --sample 5% --json
+      mreg verify --path models/churn churn@3
+      mreg verify --path models/churn churn@3 --exclude '*.log'
     """
     run = invocation_of(ctx)
+    if path is not None:
+        if all_of_them or sample != "100%":
+            option = "--all" if all_of_them else "--sample"
+            raise BadInput(f"--path and {option} exclude each other", hint="give one of them")
+        _verify_copy(run, path, reference(run, words), include or (), exclude or ())
+        return
+    if include or exclude:
+        raise BadInput(
+            "--include and --exclude are for a pulled copy", hint="add --path PATH, or leave the patterns out"
+        )
     wanted = reference(run, words) if words else None
     if wanted is not None and all_of_them:
         raise BadInput("--all and a reference exclude each other", hint=f"mreg verify {wanted}, or mreg verify --all")
@@ -53,6 +82,34 @@ def verify(
         raise (Unavailable if unreadable else Corrupt)(
             first.message + more, hint=first.hint, checksums=[str(problem.checksum) for problem in found.problems]
         )
+
+
+def _verify_copy(
+    run: Invocation, path: str, wanted: VersionRef, include: Sequence[str], exclude: Sequence[str]
+) -> None:
+    with run.output.progress("verify") as progress:
+        found = run.registry.verify_copy(path, wanted, include=include, exclude=exclude, progress=progress)
+    run.output.result(found)
+    if found.problems:
+        from mreg.cli.views.upkeep import differences
+        from mreg.domain.text import quoted
+
+        unreadable = all(problem.state == "unreadable" for problem in found.problems)
+        raise (Unavailable if unreadable else Corrupt)(
+            f"{quoted(found.path, 300)} differs from {found.reference}: {differences(found)}",
+            hint=_remedy(found),
+            files=[problem.path for problem in found.problems],
+        )
+
+
+def _remedy(found: CopyVerification) -> str:
+    """Return the hint for a copy that differs."""
+    from mreg.domain.text import shell_word
+
+    path = shell_word(found.path)
+    if all(problem.state == "extra" for problem in found.problems):
+        return "remove the extra files, or leave them out: --exclude PATTERN"
+    return f"mreg pull {found.reference} {path} --force"
 
 
 def collect(

@@ -10,6 +10,7 @@ from mreg.errors import BadProfile, Unavailable
 from mreg.profile.load import user_folder
 from mreg.profile.place import SIZE, location
 
+DEFAULT = "20GB"
 DEFAULT_BYTES = 20 * 10**9
 UNITS = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 BYTES = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?([kMGT]i?|[KMGT]i)B")

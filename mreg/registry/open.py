@@ -9,17 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mreg.domain.buckets import is_bucket
 from mreg.errors import Unavailable
 from mreg.registry.local import LocalRegistry
 from mreg.registry.session import HookLog, Session
 
 if TYPE_CHECKING:
+    from mreg.artifacts.cache import BlobCache
+    from mreg.artifacts.cached_artifacts import CachedArtifacts
     from mreg.artifacts.records import PullRecords
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
     from mreg.results.profiles import Profile
-    from mreg.s3.bucket import Bucket
+    from mreg.stores.bucket import Bucket
 
 
 def open_registry(
@@ -113,6 +116,7 @@ def wire_registry(
             profile=profile,
             catalog=Catalog(_database(profile, tell, orphans), locate),
             artifacts=artifact_store,
+            cached_artifacts=functools.cache(lambda: _cached_artifacts(profile)),
             actor=actor,
             now=lambda: datetime.now(UTC),
             # Changes by a hook trigger no hooks, otherwise two hooks could trigger each other forever.
@@ -136,7 +140,7 @@ def _pull_records() -> PullRecords | None:
 
 def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable[[], str]) -> Database:
     place = profile.catalog
-    if place.startswith("s3://"):
+    if is_bucket(place):
         from mreg.catalog.bucket import BucketDatabase
         from mreg.profile.cache import catalogs_folder
 
@@ -166,9 +170,10 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:
     from mreg.profile.cache import stores_folder
-    from mreg.s3.bucket import Bucket, BucketSettings
+    from mreg.stores.bucket import Bucket
+    from mreg.stores.settings import StoreSettings
 
-    settings = BucketSettings(
+    settings = StoreSettings(
         endpoint_url=profile.endpoint_url,
         region=profile.region,
         aws_profile=profile.aws_profile,
@@ -186,17 +191,44 @@ def _store_in_folder(profile: Profile) -> ArtifactStore:
 
 
 def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> ArtifactStore:
-    from mreg.artifacts.cache import BlobCache
-    from mreg.artifacts.s3 import S3Backend
     from mreg.artifacts.store import ArtifactStore
-    from mreg.profile.cache import byte_size, cache_place
 
     cache = None
     if profile.cache:
         try:
-            folder, limit = cache_place(profile.cache)
+            cache = _blob_cache(profile)
         except Unavailable:
             notice("the pull cache is not used: the home folder is missing; name a folder for it: MREG_CACHE=FOLDER")
-        else:
-            cache = BlobCache(folder, limit, private=byte_size(profile.cache) is not None)
-    return ArtifactStore(S3Backend(_bucket(profile, profile.artifacts, notice)), cache)
+    bucket = _bucket(profile, profile.artifacts, notice)
+    if bucket.scheme == "s3":
+        from mreg.artifacts.s3 import S3Backend
+
+        return ArtifactStore(S3Backend(bucket), cache)
+    from mreg.artifacts.objects import BlockBackend
+
+    return ArtifactStore(BlockBackend(bucket), cache)
+
+
+def _blob_cache(profile: Profile) -> BlobCache:
+    """Return the pull cache: that of the profile, or the one in the user's cache folder.
+
+    Raises:
+        Unavailable: No home folder is found, and the profile names no folder.
+    """
+    from mreg.artifacts.cache import BlobCache
+    from mreg.profile.cache import DEFAULT, byte_size, cache_place
+
+    setting = profile.cache or DEFAULT
+    folder, limit = cache_place(setting)
+    return BlobCache(folder, limit, private=byte_size(setting) is not None)
+
+
+def _cached_artifacts(profile: Profile) -> CachedArtifacts:
+    from mreg.artifacts.cached_artifacts import CachedArtifacts
+
+    try:
+        return CachedArtifacts(_blob_cache(profile))
+    except Unavailable as error:
+        raise Unavailable(
+            "cannot use the pull cache: the home folder is missing", hint="name a folder: export MREG_CACHE=FOLDER"
+        ) from error

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.paths import check_artifact_name, is_project_file, refuse_url
 from mreg.domain.text import Caution, counted, quoted, shell_word
@@ -16,7 +15,7 @@ from mreg.errors import BadInput, Corrupt
 from mreg.registry.destinations import COPY_TO, REPOSITORIES, check_destination, protection
 from mreg.registry.references import as_reference, find_with_note, naming_version
 from mreg.registry.registry import Reference
-from mreg.registry.selected_files import select_paths
+from mreg.registry.selected_files import select_manifest, select_paths
 from mreg.registry.session import Session
 from mreg.registry.streaming import files_of
 from mreg.results.files import Pulled, PulledFile
@@ -44,7 +43,9 @@ def pull(
         session.notice(note)
     artifact = version.artifact
     is_file = artifact.kind is ArtifactKind.FILE
-    chosen = partial(_selected, version, include, exclude) if include or exclude else None
+    chosen = None
+    if include or exclude:
+        chosen = partial(select_manifest, include=include, exclude=exclude, reference=version.reference)
     if is_file and chosen is not None:
         select_paths((artifact.name,), include, exclude, version.reference)
     if destination is None:
@@ -106,18 +107,6 @@ def _names_folder(text: str) -> bool:
     """Return whether a path names a folder by its form: it ends in a separator, ``.`` or ``..``."""
     separators = (os.sep, os.altsep or os.sep)
     return text.endswith(separators) or os.path.basename(text) in (os.curdir, os.pardir)
-
-
-def _selected(
-    version: ModelVersion, include: tuple[str, ...], exclude: tuple[str, ...], manifest: Manifest
-) -> Manifest:
-    """Return the part of a manifest that patterns select."""
-    paths = (*(entry.path for entry in manifest.entries), *(f"{folder}/" for folder in manifest.folders))
-    selected = select_paths(paths, include, exclude, version.reference)
-    return Manifest(
-        tuple(entry for entry in manifest.entries if entry.path in selected),
-        tuple(folder for folder in manifest.folders if f"{folder}/" in selected),
-    )
 
 
 def _own_name(version: ModelVersion, folder: str) -> str:

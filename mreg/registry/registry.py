@@ -11,6 +11,7 @@ from mreg.domain.names import ModelName, VersionRef
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from pathlib import Path
 
     from mreg.domain.events import Event
     from mreg.domain.metadata import VersionMetadata
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mreg.results.comparison import Comparison
     from mreg.results.deployments import DeploymentReport
     from mreg.results.evaluations import Evaluation
-    from mreg.results.files import Pulled, PushPlan, StoredFile
+    from mreg.results.files import LocalArtifact, Pulled, PushPlan, StoredFile
     from mreg.results.history import AuditReport, StagesAt
     from mreg.results.imports import ImportReport
     from mreg.results.lineage import Lineage
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
     from mreg.results.profiles import Profile
     from mreg.results.reasons import Why
-    from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
+    from mreg.results.upkeep import CatalogCopy, Check, CopyVerification, Finding, Garbage, Upgrade, Verification
 
 Reference: TypeAlias = "ModelVersion | RegisteredModel | VersionRef | ModelName | str"
 Name: TypeAlias = "RegisteredModel | ModelVersion | ModelName | str"
@@ -224,6 +225,34 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
+    def locate(self, reference: Reference, file: str | None = None, *, progress: Progress = None) -> LocalArtifact:
+        """Return a version with the path of its verified files in the pull cache of this machine.
+
+        The first call writes the files to the cache, once for all processes. Later calls read the catalog and no blob;
+        a file whose size or modification time changed since is hashed again, and the files are replaced if they are
+        damaged. The files are read-only and shared by all processes: copy them to change them. A path stays valid for
+        an hour after it was last returned, also if another process makes room in the cache. A file that is open stays
+        readable.
+
+        The cache is that of the profile, or the one in the user's cache folder.
+
+        Args:
+            reference: The version; a bare name means the latest.
+            file: Path of a file in a folder; only this file is fetched (default: the whole artifact).
+            progress: Called with the bytes written so far and the total.
+
+        Raises:
+            NotFound: The model, version or file does not exist.
+            BadInput: The path of the file is invalid, or the cache overlaps the artifact store.
+            Corrupt: The stored bytes are damaged.
+            Unavailable: The store cannot be read, or the cache cannot be written.
+        """
+
+    def path(self, reference: Reference, file: str | None = None) -> Path:
+        """Return the path of the verified files of a version in the pull cache; see `locate`."""
+        return self.locate(reference, file).path
+
+    @abc.abstractmethod
     def stream(
         self,
         reference: Reference,
@@ -296,6 +325,33 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: The model or version does not exist.
+        """
+
+    @abc.abstractmethod
+    def wait(
+        self,
+        reference: Reference,
+        *,
+        changed_from: ModelVersion | int | None = None,
+        timeout: float | None = None,
+        interval: float = 5.0,
+    ) -> ModelVersion:
+        """Wait until a reference names another version, and return that version.
+
+        The catalog is polled with one small read; in a bucket, with a conditional request. If a read fails later, such
+        as while the network is down, it is repeated after a notice.
+
+        Args:
+            reference: The version, usually by a stage or an alias; a bare name means the latest.
+            changed_from: Version that the caller has (default: any version ends the wait).
+            timeout: Maximum time in seconds (default: none). A read that is under way is completed.
+            interval: Seconds between two reads.
+
+        Raises:
+            NotFound: The model does not exist, or was deleted.
+            BadInput: A time is not positive, or the reference always names the same version.
+            Unchanged: The time is over.
+            Unavailable: The catalog cannot be read at first, or at the end of the time.
         """
 
     @abc.abstractmethod
@@ -885,6 +941,34 @@ class Registry(abc.ABC):
         Raises:
             NotFound: The model or version does not exist.
             BadInput: The fraction is out of range.
+        """
+
+    @abc.abstractmethod
+    def verify_copy(
+        self,
+        path: Place,
+        reference: Reference,
+        *,
+        include: Iterable[str] = (),
+        exclude: Iterable[str] = (),
+        progress: Progress = None,
+    ) -> CopyVerification:
+        """Compare a pulled copy with its version: every file by its SHA-256; changes nothing.
+
+        Links in the copy are not followed. If the version is a file and the path a folder, the file of its name in the
+        folder is compared, and other files do not count.
+
+        Args:
+            path: File or folder.
+            reference: The version; a bare name means the latest.
+            include: Patterns in the syntax of gitignore; only files that match one are compared (default: all).
+            exclude: Patterns of files to leave out.
+
+        Raises:
+            NotFound: The path, model or version does not exist, or a pattern selects no file of the version.
+            BadInput: The path is a link, or the version is a folder and the path is not.
+            Corrupt: The manifest of the folder is missing or damaged.
+            Unavailable: The store or the folder cannot be read.
         """
 
     @abc.abstractmethod

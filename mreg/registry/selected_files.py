@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mreg.domain.manifest import Manifest
 from mreg.domain.text import nearest, quoted
 from mreg.errors import NotFound
 
@@ -44,6 +45,18 @@ def select_paths(
     if not selected:
         raise _nothing(f"the patterns leave out all files of {reference}", "", paths, reference)
     return selected
+
+
+def select_manifest(
+    manifest: Manifest, include: Iterable[str], exclude: Iterable[str], reference: VersionRef
+) -> Manifest:
+    """Return the part of a manifest that patterns select; see `select_paths`."""
+    paths = (*(entry.path for entry in manifest.entries), *(f"{folder}/" for folder in manifest.folders))
+    selected = select_paths(paths, include, exclude, reference)
+    return Manifest(
+        tuple(entry for entry in manifest.entries if entry.path in selected),
+        tuple(folder for folder in manifest.folders if f"{folder}/" in selected),
+    )
 
 
 def _nothing(message: str, pattern: str, paths: Sequence[str], reference: VersionRef) -> NotFound:

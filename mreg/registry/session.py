@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from mreg.artifacts.cached_artifacts import CachedArtifacts
     from mreg.artifacts.records import PullRecords
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.catalog import Catalog
@@ -42,6 +43,7 @@ class Session:
 
     Attributes:
         artifacts: Returns the artifact store; a function, because most commands need no bytes.
+        cached_artifacts: Returns the complete artifacts in the pull cache; a function, because few commands need them.
         actor: Returns the actor of events; a function, because reading commands need none.
         now: Returns the current time, aware UTC.
         notice: Receives notes for the user, such as what a reference resolved to, and warnings.
@@ -54,6 +56,7 @@ class Session:
     profile: Profile
     catalog: Catalog
     artifacts: Callable[[], ArtifactStore]
+    cached_artifacts: Callable[[], CachedArtifacts]
     actor: Callable[[], str]
     now: Callable[[], datetime]
     notice: Callable[[str], None]

@@ -52,6 +52,20 @@ class PulledFile(Value):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LocalArtifact(Result):
+    """The verified files of a version in the pull cache of this machine.
+
+    Attributes:
+        path: Absolute path of the file or folder; the files are read-only.
+        file: Path in the folder if one file of it was asked for, otherwise empty.
+    """
+
+    version: ModelVersion
+    path: Path
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFile(Value):
     """A file that a push would take.
 

@@ -23,6 +23,9 @@ class Check(Result):
         error: Error message, empty if the check passed.
         hint: How to fix the error.
         lacks: Limitation of the place that mreg can work with.
+        latency: Seconds that a small read takes, the median of a few; None if not measured by this check.
+        upload: Bytes per second of a small upload; None if not measured by this check.
+        download: Bytes per second of a small download; None if not measured by this check.
     """
 
     name: str
@@ -30,6 +33,9 @@ class Check(Result):
     error: str = ""
     hint: str = ""
     lacks: str = ""
+    latency: float | None = None
+    upload: float | None = None
+    download: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +112,37 @@ class Verification(Result):
     problems: tuple[BlobProblem, ...]
     unreferenced: int | None = None
     unreferenced_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopiedFile(Value):
+    """A file of a pulled copy that differs from the version.
+
+    Attributes:
+        path: Path in the folder; name of an artifact that is one file; that of an empty folder ends in ``/``.
+        state: ``missing``, ``changed``, ``extra`` (not in the version) or ``unreadable``.
+        reason: Details, empty if the state says everything.
+    """
+
+    path: str
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyVerification(Result):
+    """The result of comparing a pulled copy with its version.
+
+    Attributes:
+        path: Absolute path of the file or folder.
+        files: Number of files of the version that were compared, with ``size_bytes`` in total.
+    """
+
+    reference: VersionRef
+    path: str
+    files: int
+    size_bytes: int
+    problems: tuple[CopiedFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,13 @@ class PulledFile(TypedDict):
     state: Annotated[str, "before the pull: new, unchanged (there already), replaced, or removed (of an earlier pull)"]
 
 
+class LocalArtifact(ModelVersion):
+    """A version whose verified files are in the pull cache of this machine."""
+
+    path: Annotated[str, "absolute path of the file or folder; the files are read-only"]
+    file: Annotated[str | None, "path in the folder if one file of it was asked for, otherwise null"]
+
+
 class PlannedFile(TypedDict):
     """A file that a push would take."""
 
@@ -90,6 +97,14 @@ def _decode_pulled_file(shape: PulledFile) -> results.PulledFile:
     return results.PulledFile(path=shape["path"], size_bytes=shape["size_bytes"], state=shape["state"])
 
 
+def _encode_local(local: results.LocalArtifact) -> LocalArtifact:
+    return {**encode_version(local.version), "path": str(local.path), "file": local.file or None}
+
+
+def _decode_local(shape: LocalArtifact) -> results.LocalArtifact:
+    return results.LocalArtifact(version=decode_version(shape), path=Path(shape["path"]), file=shape["file"] or "")
+
+
 def _encode_planned(file: results.PlannedFile) -> PlannedFile:
     return {"path": file.path, "size_bytes": file.size_bytes}
 
@@ -142,6 +157,7 @@ def _decode_file(shape: StoredFile) -> results.StoredFile:
 
 FORMS = (
     Form(results.Pulled, Pulled, _encode_pulled, _decode_pulled),
+    Form(results.LocalArtifact, LocalArtifact, _encode_local, _decode_local),
     Form(results.PushPlan, PushPlan, _encode_plan, _decode_plan),
     Form(results.StoredFile, StoredFile, _encode_file, _decode_file),
 )

@@ -20,6 +20,9 @@ class Check(TypedDict):
     error: Annotated[str | None, "failure, or null"]
     hint: Annotated[str | None, "remedy, or null"]
     lacks: Annotated[str | None, "feature that the place does not have and mreg does without, or null"]
+    latency_seconds: Annotated[float | None, "median duration of a small read, or null"]
+    upload_bytes_per_second: Annotated[float | None, "throughput of a small upload, or null"]
+    download_bytes_per_second: Annotated[float | None, "throughput of a small download, or null"]
 
 
 class Garbage(TypedDict):
@@ -67,6 +70,24 @@ class Finding(TypedDict):
     remedy: Annotated[str | None, "next step, or null"]
 
 
+class CopiedFile(TypedDict):
+    """A file of a pulled copy that differs from the version."""
+
+    path: Annotated[str, "path in the folder; name of an artifact that is one file; an empty folder ends in /"]
+    state: Annotated[str, "`missing`, `changed`, `extra` (not in the version) or `unreadable`"]
+    reason: Annotated[str | None, "details, or null"]
+
+
+class CopyVerification(TypedDict):
+    """The result of comparing a pulled copy with its version."""
+
+    reference: Annotated[str, "version"]
+    path: Annotated[str, "absolute path of the file or folder"]
+    files: Annotated[int, "number of files of the version that were compared"]
+    size_bytes: Annotated[int, "their size"]
+    problems: Annotated[list[CopiedFile], "files that differ: see CopiedFile"]
+
+
 class CatalogCopy(TypedDict):
     """A catalog that was copied."""
 
@@ -107,6 +128,9 @@ def _encode_check(check: results.Check) -> Check:
         "error": check.error or None,
         "hint": check.hint or None,
         "lacks": check.lacks or None,
+        "latency_seconds": check.latency,
+        "upload_bytes_per_second": check.upload,
+        "download_bytes_per_second": check.download,
     }
 
 
@@ -117,6 +141,9 @@ def _decode_check(shape: Check) -> results.Check:
         error=shape["error"] or "",
         hint=shape["hint"] or "",
         lacks=shape["lacks"] or "",
+        latency=shape.get("latency_seconds"),
+        upload=shape.get("upload_bytes_per_second"),
+        download=shape.get("download_bytes_per_second"),
     )
 
 
@@ -256,7 +283,36 @@ def _decode_upgrade(shape: Upgrade) -> results.Upgrade:
     )
 
 
+def _encode_copied(file: results.CopiedFile) -> CopiedFile:
+    return {"path": file.path, "state": file.state, "reason": file.reason or None}
+
+
+def _decode_copied(shape: CopiedFile) -> results.CopiedFile:
+    return results.CopiedFile(path=shape["path"], state=shape["state"], reason=shape["reason"] or "")
+
+
+def _encode_copy_verification(found: results.CopyVerification) -> CopyVerification:
+    return {
+        "reference": str(found.reference),
+        "path": found.path,
+        "files": found.files,
+        "size_bytes": found.size_bytes,
+        "problems": [_encode_copied(file) for file in found.problems],
+    }
+
+
+def _decode_copy_verification(shape: CopyVerification) -> results.CopyVerification:
+    return results.CopyVerification(
+        reference=VersionRef.parse(shape["reference"]),
+        path=shape["path"],
+        files=shape["files"],
+        size_bytes=shape["size_bytes"],
+        problems=tuple(_decode_copied(file) for file in shape["problems"]),
+    )
+
+
 FORMS = (
+    Form(results.CopyVerification, CopyVerification, _encode_copy_verification, _decode_copy_verification),
     Form(results.Check, Check, _encode_check, _decode_check),
     Form(results.Garbage, Garbage, _encode_garbage, _decode_garbage),
     Form(results.Verification, Verification, _encode_verification, _decode_verification),

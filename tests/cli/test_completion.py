@@ -269,6 +269,7 @@ REFERENCES = ["classifier@latest", "classifier@best", "classifier@production", "
                 "--include",
                 "--exclude",
                 "--dry-run",
+                "--if-changed",
                 "--help",
                 "-h",
                 "--format",

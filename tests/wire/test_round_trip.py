@@ -244,6 +244,11 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         stage=WORDS, status=st.sampled_from(DeploymentStatus), attempts=NUMBERS, outcome=OPTIONAL_NUMBERS, output=WORDS,
         created_at=TIMES, started_at=st.none() | TIMES, ended_at=st.none() | TIMES, event_seq=NUMBERS,
     ),
+    files.LocalArtifact: built(files.LocalArtifact, version=VERSIONS, path=PATHS, file=WORDS),
+    upkeep.CopyVerification: built(
+        upkeep.CopyVerification, reference=REFERENCES, path=WORDS, files=NUMBERS, size_bytes=NUMBERS,
+        problems=many(built(upkeep.CopiedFile, path=WORDS, state=WORDS, reason=WORDS)),
+    ),
     files.Pulled: built(
         files.Pulled, version=VERSIONS, destination=PATHS, unchanged=st.booleans(), other_files=st.booleans(),
         files=many(PULLED_FILES), dry_run=st.booleans(),
@@ -320,7 +325,7 @@ def test_every_form_is_tried() -> None:
 def test_every_type_of_results_has_a_form_or_is_part_of_one_that_has() -> None:
     parts = {
         comparison.Change, files.PlannedFile, files.PulledFile, files.PulledFile, lineage.LineageNode, bundles.ImportedVersion, imports.ImportEntry, upkeep.BlobProblem,
-        upkeep.Migration, tokens.Token,
+        upkeep.Migration, upkeep.CopiedFile, tokens.Token,
     }  # fmt: skip
     assert {kind for kind in _results() if kind not in parts} <= set(RESULTS)
 

@@ -8,7 +8,7 @@ from mreg.cli.columns import Column, Columns
 from mreg.cli.table import Rendering, Row, Size, Table, Toned, one_line, rendering_of
 from mreg.cli.views import View
 from mreg.domain.text import counted, size_text
-from mreg.results.files import Pulled, PulledFile, PushPlan, StoredFile
+from mreg.results.files import LocalArtifact, Pulled, PulledFile, PushPlan, StoredFile
 
 LONG = "file,bytes,checksum,executable"
 """The columns with ``--long``."""
@@ -79,7 +79,13 @@ def _plan(plan: PushPlan) -> Rendering:
     return Rendering(tables=(table,), flat=table, summary=summary)
 
 
+def _local(local: LocalArtifact) -> Rendering:
+    row = (str(local.version.reference), str(local.path))
+    return one_line(("reference", "path"), row, f"{local.version.reference} is at {local.path}")
+
+
 VIEWS = (
+    View(LocalArtifact, render=_local, references=lambda local: [str(local.path)]),
     View(PushPlan, render=_plan, references=lambda plan: [file.path for file in plan.files]),
     View(Pulled, render=_pulled, references=lambda pulled: [str(pulled.version.reference)]),
     View(

@@ -6,16 +6,29 @@ from collections.abc import Sequence
 
 from mreg.cli.table import Items, Rendering, Size, Table, Toned, rendering_of, short_digest
 from mreg.cli.views import View
-from mreg.domain.text import counted, size_text
-from mreg.results.upkeep import CatalogCopy, Check, Finding, Garbage, Upgrade, Verification
+from mreg.domain.text import counted, quoted, size_text
+from mreg.results.upkeep import CatalogCopy, Check, CopyVerification, Finding, Garbage, Upgrade, Verification
+
+LISTED = 3
+"""Maximum number of files that are named for each state of a copy."""
 
 STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable": "bad"}
 
 
 def _checks(checks: Sequence[Check]) -> Rendering:
-    rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in checks)
+    rows = tuple(
+        (check.name, check.place, _outcome(check), check.error or check.lacks or _speed(check)) for check in checks
+    )
     columns = ("check", "place", "outcome", "message")
     return rendering_of(Table(columns=columns, rows=rows, optional=("place",), wide=("message",)))
+
+
+def _speed(check: Check) -> str:
+    if check.latency is not None:
+        return f"{check.latency * 1000:.3g} ms"
+    if check.upload is None or check.download is None:
+        return ""
+    return f"{size_text(int(check.upload))}/s up, {size_text(int(check.download))}/s down"
 
 
 def _outcome(check: Check) -> Toned:
@@ -72,6 +85,25 @@ def _verification(found: Verification) -> Rendering:
     return Rendering(tables=(table,) if rows else (), flat=flat, summary=summary)
 
 
+def _copy_verification(found: CopyVerification) -> Rendering:
+    rows = tuple((problem.path, Toned(problem.state, "bad"), problem.reason) for problem in found.problems)
+    table = Table(columns=("file", "state", "reason"), rows=rows, wide=("file", "reason"))
+    size = f"{counted(found.files, 'file')}, {size_text(found.size_bytes)}"
+    result = differences(found) if rows else "all intact"
+    summary = f"{found.path} compared with {found.reference}: {size}; {result}"
+    return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
+
+
+def differences(found: CopyVerification) -> str:
+    """Return the number of files in each state, with the first names, such as ``1 missing ('a'), 1 extra ('b')``."""
+    parts = []
+    for state in ("missing", "changed", "extra", "unreadable"):
+        names = [quoted(problem.path) for problem in found.problems if problem.state == state]
+        if names:
+            parts.append(f"{len(names)} {state} ({', '.join(names[:LISTED])}{', ...' * (len(names) > LISTED)})")
+    return ", ".join(parts)
+
+
 def unreferenced(found: Verification) -> str:
     """Return the number and the size of the blobs that no version needs."""
     return f"{counted(found.unreferenced or 0, 'unreferenced blob')}, {size_text(found.unreferenced_bytes or 0)}"
@@ -124,6 +156,11 @@ VIEWS = (
         Verification,
         render=_verification,
         references=lambda found: [str(problem.checksum) for problem in found.problems],
+    ),
+    View(
+        CopyVerification,
+        render=_copy_verification,
+        references=lambda found: [problem.path for problem in found.problems],
     ),
     View(CatalogCopy, render=_catalog_copy, references=lambda copy: [copy.last_hash]),
     View(
