@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from mreg.cli.table import Items, Rendering, Size, Table, rendering_of, stage_cell
+from collections import Counter
+
+from mreg.cli.table import Items, Rendering, Size, Table, stage_cell
 from mreg.cli.views import View
+from mreg.domain.text import counted
 from mreg.results.imports import ImportEntry, ImportReport, ImportStatus
 
 _OUTCOMES = {
@@ -28,14 +31,19 @@ def _report(report: ImportReport) -> Rendering:
         )
         for entry in report.versions
     )
-    return rendering_of(
-        Table(
-            columns=columns,
-            rows=rows,
-            optional=("aliases", ">bytes", "stage"),
-            shortened=("source", "reference"),
-            wide=("outcome",),
-        )
+    table = Table(
+        columns=columns,
+        rows=rows,
+        optional=("aliases", ">bytes", "stage"),
+        shortened=("source", "reference"),
+        wide=("outcome",),
+    )
+    counts = Counter(entry.status for entry in report.versions)
+    outcomes = [f"{counts[status]:,} {text}" for status, text in _OUTCOMES.items() if counts[status]]
+    return Rendering(
+        tables=(table,) if rows else (),
+        flat=table,
+        summary=f"{report.source}: {counted(len(rows), 'version')}" + (f", {', '.join(outcomes)}" if outcomes else ""),
     )
 
 
