@@ -6,6 +6,7 @@ The client is imported when it is used. The answers of the endpoint are checked 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -218,7 +219,7 @@ def _verified(path: str, place: str, stated: HubFile | None) -> Iterator[bytes]:
 
 @contextmanager
 def _client() -> Iterator[None]:
-    """Check that the client is installed, and bound the answers that it reads."""
+    """Check that the client is installed, keep it from printing, and bound the answers that it reads."""
     silenced = "HF_HUB_DISABLE_TELEMETRY" not in os.environ
     if silenced:
         os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read when the client is imported
@@ -231,6 +232,9 @@ def _client() -> Iterator[None]:
     finally:
         if silenced:
             del os.environ["HF_HUB_DISABLE_TELEMETRY"]
+    log = logging.getLogger("huggingface_hub")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # its errors reach the user as the error of the import
     session = get_session()
     hooks = session.event_hooks
     session.event_hooks = {**hooks, "response": [*hooks.get("response", []), _check_answer]}
@@ -238,6 +242,7 @@ def _client() -> Iterator[None]:
         yield
     finally:
         session.event_hooks = hooks
+        log.setLevel(level)
 
 
 def _check_answer(response: Any) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mreg.domain.commit import commit_id
 
 import mreg
+from mreg.domain.commit import commit_id
 from mreg.domain.text import TEXT_LIMIT
 from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
 from mreg.registry.local import LocalRegistry
@@ -43,6 +43,8 @@ def hub(in_process: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.M
 
     proxy = Proxy(in_process().port)
     monkeypatch.setattr(constants, "ENDPOINT", proxy.endpoint)
+    template = proxy.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     yield proxy
