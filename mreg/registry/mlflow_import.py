@@ -335,11 +335,12 @@ class _Import:
 
     def _set_aliases(self, model: _Model) -> None:
         """Set the aliases that this registry does not have, and note in the outcomes what each alias names here."""
-        wanted = {alias: number for alias, number in model.source.aliases.items() if number in model.entries}
+        here = {number for number, entry in model.entries.items() if entry.reference is not None}
+        wanted = {alias: number for alias, number in model.source.aliases.items() if number in here}
 
         def missing(reader: Reader) -> bool:
-            here = reader.model(model.name)
-            return here is not None and any(_alias_here(here, alias) is None for alias in wanted)
+            found = reader.model(model.name)
+            return found is not None and any(_alias_here(found, alias) is None for alias in wanted)
 
         if not self._session.catalog.read(missing):
             outcome = self._session.catalog.read(lambda reader: _aliases(reader, model, wanted, None))
@@ -415,7 +416,7 @@ def _aliases(
     found: dict[int, tuple[list[str], list[str]]] = {}
     for alias, number in wanted.items():
         here = reader.model(model.name)
-        version = reader.version(here, number) if here and model.entries[number].reference else None
+        version = reader.version(here, number) if here else None
         if here is None or version is None:
             continue
         present, left_out = found.setdefault(number, ([], []))
