@@ -19,6 +19,7 @@ from benchmarks import (
     catalog_scale,
     concurrency,
     files,
+    imports,
     mlflow_plugin,
     peers,
     server,
@@ -37,6 +38,7 @@ GROUPS = {
     "shared": shared.measure,
     "server": server.measure,
     "serving": serving.measure,
+    "imports": imports.measure,
     "mlflow": mlflow_plugin.measure,
 }
 
