@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from mreg.results.evaluations import Evaluation
     from mreg.results.files import LocalArtifact, PlannedFile, Pulled, PulledFile, PushPlan, StoredFile
     from mreg.results.history import AuditReport, StagesAt
+    from mreg.results.imports import ImportEntry, ImportReport, ImportStatus
     from mreg.results.lineage import Lineage, LineageNode
     from mreg.results.models import ModelSummary, ModelVersions
     from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
@@ -142,6 +143,9 @@ __all__ = [
     "GateResult",
     "Hook",
     "HookLog",
+    "ImportEntry",
+    "ImportReport",
+    "ImportStatus",
     "Imported",
     "ImportedVersion",
     "LeavesProduction",
@@ -248,6 +252,7 @@ _HOMES = {
     "mreg.results.evaluations": ("Evaluation",),
     "mreg.results.files": ("LocalArtifact", "PlannedFile", "Pulled", "PulledFile", "PushPlan", "StoredFile"),
     "mreg.results.history": ("AuditReport", "StagesAt"),
+    "mreg.results.imports": ("ImportEntry", "ImportReport", "ImportStatus"),
     "mreg.results.lineage": ("Lineage", "LineageNode"),
     "mreg.results.models": ("ModelSummary", "ModelVersions"),
     "mreg.results.policies": ("DecisionResult", "ModelPolicy", "PendingApproval", "Plan", "PolicyCheck"),
