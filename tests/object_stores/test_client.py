@@ -65,8 +65,8 @@ def test_objects_are_put_read_listed_and_removed(place: Place) -> None:
     assert body is not None
     assert bytes(body.read()) == b"234"
     assert client.get(key, etag=etag) is None
-    assert [(name, found.size) for name, found in client.list(f"{place.prefix}/a")] == [(key, 10)]
-    assert list(client.list(f"{place.prefix}/b")) == []
+    assert [[(name, found.size) for name, found in page] for page in client.pages(f"{place.prefix}/a")] == [[(key, 10)]]
+    assert not any(client.pages(f"{place.prefix}/b"))
     with urllib.request.urlopen(client.presign("GET", key, 60)) as answer:
         assert answer.read() == b"0123456789"
     client.delete(key)
@@ -157,6 +157,22 @@ def test_the_keys_of_a_profile_are_used_without_botocore(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://[bad", "nonsense", "ftp://host", "http://", "http://a b", "http://host:port", "http://h/\n", "https:///k"],
+)
+def test_an_address_of_no_store_is_refused(endpoint: str, keys: None) -> None:
+    with pytest.raises(mreg.BadProfile, match="is not the URL of a store"):
+        Bucket("s3://models/x", StoreSettings(endpoint_url=endpoint), print).fetch("k")
+
+
+@pytest.mark.parametrize("prefix", ["a//b", "a/./b", "../b"])
+def test_a_prefix_that_the_client_cannot_use_is_refused(prefix: str, keys: None) -> None:
+    bucket = Bucket(f"s3://models/{prefix}", StoreSettings(endpoint_url="http://127.0.0.1:1"), print)
+    with pytest.raises(mreg.BadProfile, match="segment"):
+        bucket.fetch("k")
+
+
 def test_an_interrupt_ends_a_request_that_waits(keys: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = client_at("s3://models/x", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -194,8 +210,9 @@ def test_any_body_is_a_failure_with_its_status(body: str, status: int) -> None:
 @pytest.mark.parametrize(
     "body",
     ["<Error>" * 100_000, "<Error><Code>" + "x" * 1_000_000, "<" * 1_000_000, "<script>" * 200_000, "\n" * 1_000_000,
-     "<Error><Message>" + "&amp;" * 500_000],
-    ids=range(6),
+     "<Error><Message>" + "&amp;" * 500_000, "<Error><Message>x" + " " * 500_000 + "y</Message>",
+     "<?xml?>" + " " * 500_000 + "x", "<html>" + "<script" * 100_000, "x" + "\n " * 500_000],
+    ids=range(10),
 )  # fmt: skip
 def test_a_long_body_is_looked_at_up_to_a_limit(body: str) -> None:
     failure = answered(400, body)
