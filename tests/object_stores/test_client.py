@@ -176,11 +176,20 @@ def test_a_prefix_that_the_client_cannot_use_is_refused(prefix: str, keys: None)
 def test_an_interrupt_ends_a_request_that_waits(keys: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = client_at("s3://models/x", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        accepted = threading.Thread(target=lambda: (silent.accept(), os.kill(os.getpid(), signal.SIGINT)))
-        accepted.start()
+
+        def interrupt() -> None:
+            connection, _ = silent.accept()
+            with connection:
+                os.kill(os.getpid(), signal.SIGINT)
+                ended.wait(30)
+
+        ended = threading.Event()
+        other = threading.Thread(target=interrupt)
+        other.start()
         with pytest.raises(KeyboardInterrupt):
             client.get("k")
-        accepted.join()
+        ended.set()
+        other.join()
 
 
 def test_an_upload_has_time_for_its_bytes(keys: None) -> None:
