@@ -36,7 +36,7 @@ BLOB_URL = re.compile(
 """The address of an Azure container as the portal shows it."""
 
 SCHEMES = {
-    "catalog": (*BUCKETS, "postgresql"),
+    "catalog": (*BUCKETS, "postgresql", "redis", "rediss"),
     "artifacts": BUCKETS,
     "cache": (),
     "endpoint_url": ("http", "https"),
@@ -50,12 +50,19 @@ BUCKET_FORMS = {"az": "container", "abfss": "container@account.dfs.core.windows.
 """The form of the name of a bucket, by scheme (default: bucket)."""
 
 FORMS = {
-    "catalog": f"write s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, {FORM} or a path",
+    "catalog": f"write s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, {FORM}, "
+    "redis://HOST:PORT/DATABASE or a path",
     "artifacts": "write s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or a path",
     "cache": "write a size such as 20GB, or a path",
     "endpoint_url": "write https://HOST or https://HOST:PORT",
 }
 """The forms of a location, by key."""
+
+SPELLINGS = {
+    "postgres": "postgresql", "pg": "postgresql", "postgis": "postgresql", "psql": "postgresql",
+    "valkey": "redis", "valkeys": "rediss", "redis+tls": "rediss", "redis+ssl": "rediss",
+}  # fmt: skip
+"""Other spellings of a scheme."""
 
 FILE_SCHEME = re.compile(r"(?:file|sqlite(?:\+[a-z0-9_]+)?):///?(?P<path>[^/?#][^?#]*|/[^?#]+)?")
 """A URL of a file. SQLAlchemy writes an absolute path with four slashes, all others with three."""
@@ -191,7 +198,7 @@ def _checked_url(key: str, value: str, label: str) -> str:
             hint="write az://CONTAINER/PREFIX, or abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX",
         )
     if scheme not in allowed:
-        near = "postgresql" if scheme.lower() in ("postgres", "pg", "postgis", "psql") else scheme.lower()
+        near = SPELLINGS.get(scheme.lower(), scheme.lower())
         hint = f"write {near}://" if near in allowed else FORMS[key]
         raise BadProfile(f"{label}unsupported URL scheme of {key}: {scheme}://", hint=hint)
     if scheme in BUCKETS:
