@@ -18,7 +18,10 @@ SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
 """A cache value that is read as a size and not as a folder."""
 
 CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}|\$root")
-ACCOUNT_HOST = re.compile(r"[a-z0-9]{3,24}\.dfs\.[a-z0-9.-]+")
+CLOUDS = r"(?:core\.(?:windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)|storage\.azure\.net)"
+"""Domains of Azure. A token is sent to the host of a URL, so it must not be anybody's."""
+
+ACCOUNT_HOST = re.compile(rf"[a-z0-9]{{3,24}}\.(?:z[0-9]{{1,2}}\.)?dfs\.{CLOUDS}")
 BUCKET_NAMES = {
     "s3": BUCKET,
     "gs": BUCKET,
@@ -27,7 +30,9 @@ BUCKET_NAMES = {
 }
 """Valid names of buckets, by scheme."""
 
-BLOB_URL = re.compile(r"https://([a-z0-9]{3,24})\.(?:blob|dfs)\.([a-z0-9.-]+)/([^/]+)(.*)", re.DOTALL)
+BLOB_URL = re.compile(
+    rf"https://([a-z0-9]{{3,24}}(?:\.z[0-9]{{1,2}})?)\.(?:blob|dfs)\.({CLOUDS})/([^/]+)(.*)", re.DOTALL
+)
 """The address of an Azure container as the portal shows it."""
 
 SCHEMES = {
