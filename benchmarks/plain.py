@@ -43,6 +43,10 @@ def application(folder: Path) -> FastAPI:
     async def give(name: str) -> FileResponse:
         return FileResponse(folder / name)
 
+    @app.api_route("/{repo}/resolve/main/{name}", methods=["GET", "HEAD"])
+    async def give_as_the_hub(repo: str, name: str) -> FileResponse:
+        return FileResponse(folder / repo, headers={"X-Repo-Commit": "0" * 40, "ETag": f'"{name}"'})
+
     @app.get("/pieces/{name}")
     async def give_in_pieces(name: str) -> StreamingResponse:
         async def pieces() -> AsyncIterator[bytes]:

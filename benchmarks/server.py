@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import mreg
+from benchmarks import hub
 from benchmarks.clients import ask, fetch, send_file, send_form
 from benchmarks.measure import MREG, Figure, against, in_turn, run
+from tests.environments import hub_client
 
 SLOWER = 1 / 0.8
 """A transfer may take so many times what it takes on the plain server."""
@@ -31,6 +33,7 @@ UPLOAD_MIB = 64.0
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
     """Everything on one registry in a file and a folder."""
+    (folder / "served").mkdir()
     os.environ.update(MREG_CATALOG=str(folder / "served/catalog.db"), MREG_ARTIFACTS=str(folder / "served/artifacts"))
     _fill(folder, 20 if quick else 1_000)
     with _running([*MREG, "serve", "--port", "0"], folder) as (served, _):
@@ -124,6 +127,14 @@ def _transfers(folder: Path, served: int, plain: int, mebibytes: int) -> Iterato
     yield Figure(name="plain server: the same by 1 MiB", value=pieces, unit="s", note=_rate(mebibytes, pieces))
     note = f"{_rate(mebibytes, downloading)}; {pieces / downloading:.2f} times the rate by 1 MiB"
     yield against(f"mreg: download of {size}, verified", downloading, given, SLOWER, note=note)
+    python = hub_client("")
+    given, downloading = in_turn(
+        [lambda: hub.seconds_from(python, plain), lambda: hub.seconds_from(python, served)], rounds, settle=True
+    )
+    name = f"huggingface_hub: {size} from the plain server"
+    yield Figure(name=name, value=given, unit="s", note=_rate(mebibytes, given))
+    name = f"huggingface_hub: {size} from mreg"
+    yield against(name, downloading, given, SLOWER, note=_rate(mebibytes, downloading))
     big.unlink()
 
 

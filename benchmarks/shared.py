@@ -18,7 +18,8 @@ from mreg.artifacts.hashing import digest_of
 from mreg.catalog.copying import copy_rows
 from mreg.catalog.postgresql import PostgresqlDatabase
 from mreg.catalog.sqlite import SqliteDatabase
-from mreg.s3.bucket import Bucket, BucketSettings
+from mreg.stores.bucket import Bucket
+from mreg.stores.settings import StoreSettings
 from tests.proxy import Proxy
 from tests.servers import WRITER, PostgresqlServer, S3Server, new_place
 
@@ -201,5 +202,5 @@ def _ask(place: str, question: Callable[[mreg.Registry], object]) -> None:
 
 
 def _bucket_of(place: str) -> Bucket:
-    settings = BucketSettings(endpoint_url=os.environ["MREG_ENDPOINT_URL"])
+    settings = StoreSettings(endpoint_url=os.environ["MREG_ENDPOINT_URL"])
     return Bucket(place.rpartition("/")[0], settings, print)

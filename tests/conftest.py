@@ -50,12 +50,12 @@ FAILED = pytest.StashKey[bool]()
 """Whether a step of a test failed."""
 
 SCRUBBED = (
-    "MREG_", "_MREG", "_TYPER", "AWS_", "GIT_", "GITHUB_", "GITLAB_", "CI_", "CIRCLE", "BUILDKITE", "BUILD_", "JENKINS_",
+    "MREG_", "_MREG", "_TYPER", "AWS_", "AZURE_", "GOOGLE_", "GIT_", "GITHUB_", "GITLAB_", "CI_", "CIRCLE", "BUILDKITE", "BUILD_", "JENKINS_",
     "AGENT_", "BITBUCKET_", "DRONE", "SYSTEM_", "TEAMCITY_", "TF_BUILD", "XDG_", "MLFLOW_", "WANDB_",
 )  # fmt: skip
 SCRUBBED_NAMES = (
     "CI", "VIRTUAL_ENV", "CONDA_PREFIX", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES",
-    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONDONTWRITEBYTECODE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "MSI_ENDPOINT",
 )  # fmt: skip
 GIT_CONFIG = {"user.name": "A Tester", "user.email": "tester@example.com", "init.defaultBranch": "main",
               "commit.gpgSign": "false"}  # fmt: skip
@@ -183,6 +183,12 @@ def s3rver(people: Path) -> Iterator[Store]:
     yield from _store("s3rver")
 
 
+@pytest.fixture(scope="session")
+def azurite(people: Path) -> Iterator[Store]:
+    """Azure Blob Storage, one for each process that runs tests."""
+    yield from _store("azurite")
+
+
 @pytest.fixture
 def object_store(request: pytest.FixtureRequest) -> Store:
     """The object store of a test: SeaweedFS, or another one that the test is parametrized with."""
@@ -192,7 +198,13 @@ def object_store(request: pytest.FixtureRequest) -> Store:
 
 
 EVERY_STORE = pytest.mark.parametrize("object_store", ["seaweedfs", "radosgw", "moto"], indirect=True)
-"""Runs a test on each object store that has parts and conditional writes."""
+"""Runs a test on each S3 store that has parts and conditional writes."""
+
+EVERY_PROVIDER = pytest.mark.parametrize("object_store", ["seaweedfs", "radosgw", "moto", "azurite"], indirect=True)
+"""The same, and on the stores of other providers."""
+
+ON_AZURE = pytest.mark.parametrize("object_store", ["azurite"], indirect=True)
+"""Runs a test on Azure Blob Storage."""
 
 
 @pytest.fixture(scope="session")
@@ -207,9 +219,8 @@ def postgresql(people: Path) -> Iterator[PostgresqlServer]:
 @pytest.fixture
 def place(object_store: Store, monkeypatch: pytest.MonkeyPatch) -> Place:
     """An empty place in a bucket, and in the environment the credentials of one who may read and write there."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", object_store.writer[0])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", object_store.writer[1])
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in object_store.environment().items():
+        monkeypatch.setenv(name, value)
     return new_place(object_store)
 
 
@@ -226,7 +237,7 @@ def bucket(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
 def proxy(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """The same with a proxy before the server, which can do what a bad network does."""
     proxy = Proxy(bucket.server.port)
-    monkeypatch.setenv("MREG_ENDPOINT_URL", proxy.endpoint)
+    monkeypatch.setenv("MREG_ENDPOINT_URL", bucket.server.endpoint_at(proxy.port))
     yield proxy
     proxy.stop()
 
@@ -234,7 +245,7 @@ def proxy(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gives up soon, so that a network that is gone for good is told in time."""
-    from mreg.s3 import retry
+    from mreg.stores import retry
 
     monkeypatch.setattr(retry, "SECONDS", 0.5)
     monkeypatch.setattr(retry, "FIRST_SECONDS", 0.5)

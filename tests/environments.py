@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,22 @@ def newest_environment() -> Path:
     return python
 
 
-def _environment(name: str, *resolution: str) -> Path:
-    """Return the Python of an environment that is made once for each state of pyproject.toml."""
-    wanted = "\n".join(sorted(requirements()))
-    digest = hashlib.sha256(f"{sys.version}\n{wanted}\n{TOOLS}".encode()).hexdigest()[:16]
+def hub_client(release: str) -> Path:
+    """The Python of an environment with huggingface_hub alone: this release, or the newest for an empty text."""
+    packages = (f"huggingface_hub=={release}" if release else "huggingface_hub",)
+    return _environment(f"hub-{release or 'newest'}", packages=packages, tools=())
+
+
+def transformers() -> Path:
+    """The Python of an environment with transformers, without torch: its packages would take gigabytes."""
+    return _environment("transformers", packages=("transformers",), tools=())
+
+
+def _environment(name: str, *resolution: str, packages: Sequence[str] = (), tools: Sequence[str] = TOOLS) -> Path:
+    """Return the Python of an environment that is made once for each set of packages (default: the requirements)."""
+    packages = packages or requirements()
+    wanted = "\n".join(sorted(packages))
+    digest = hashlib.sha256(f"{sys.version}\n{wanted}\n{tools}".encode()).hexdigest()[:16]
     place = ROOT / ".venv" / name / digest
     python = place / "bin" / "python"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -53,11 +66,11 @@ def _environment(name: str, *resolution: str) -> Path:
             return python
         _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(place))
         install = ("pip", "install", "--quiet", "--python", str(python))
-        _uv(*install, *resolution, *requirements())
-        versions = _uv("pip", "freeze", "--quiet", "--python", str(python))
-        constraints = place / "constraints.txt"
-        constraints.write_text(versions)
-        _uv(*install, "--constraint", str(constraints), *TOOLS)
+        _uv(*install, *resolution, *packages)
+        if tools:
+            constraints = place / "constraints.txt"
+            constraints.write_text(_uv("pip", "freeze", "--quiet", "--python", str(python)))
+            _uv(*install, "--constraint", str(constraints), *tools)
         (place / "complete").touch()
     return python
 

@@ -25,6 +25,7 @@ class Proxy:
         latency: Seconds that each request waits before it is passed on.
         cut_up_after: Bytes towards the server after which the connection in use breaks, once.
         cut_down_after: The same of bytes towards the client.
+        cut_with_end: A cut towards the client is the end of the connection, as if the server closed it; no reset.
         cut_for_good: After a cut every further connection breaks at once.
         answer: Status, content type and body to give to a request in place of passing it on; None passes it on.
         lose_answer: Whether the answer to a request, by its first line, is to be lost after the server gave it.
@@ -42,7 +43,7 @@ class Proxy:
         self.delay = self.latency = 0.0
         self.cut_up_after: int | None = None
         self.cut_down_after: int | None = None
-        self.cut_for_good = False
+        self.cut_for_good = self.cut_with_end = False
         self.answer: Callable[[str], tuple[str, str, str] | None] = lambda _line: None
         self.lose_answer: Callable[[str], bool] = lambda _line: False
         self.flip: Callable[[str], bool] = lambda _line: False
@@ -87,7 +88,7 @@ class Proxy:
         """Pass everything on again."""
         with self._lock:
             self.cut_up_after = self.cut_down_after = None
-            self.cut_for_good = self.broken = False
+            self.cut_for_good = self.cut_with_end = self.broken = False
             self.delay = 0.0
             self.silent = False
             self.up = self.down = 0
@@ -174,6 +175,8 @@ class Proxy:
                     _reset(client)
                     return
                 if not self._pass(data, client, "down"):
+                    if self.cut_with_end:
+                        break
                     _reset(client)
                     _reset(server)
                     return

@@ -16,8 +16,8 @@ fi
 sh tests/install.sh test
 
 # Completions are tested in the shells, manual pages with groff, downloads with wget, the guides with curl, openssl and
-# nginx, the page in a browser, and object stores on Ceph's radosgw and s3rver, too. If a program cannot be installed, its
-# tests are skipped, except in CI, where a skip fails.
+# nginx, the page in a browser, and object stores on Ceph's radosgw, s3rver and Azurite, too. If a program cannot be
+# installed, its tests are skipped, except in CI, where a skip fails.
 missing=""
 for tool in bash zsh fish wget curl openssl groff; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
@@ -34,10 +34,13 @@ if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]
         >/dev/null || echo "could not install$missing" >&2
 fi
 
-s3rver=.venv/s3rver
-if [ ! -d "$s3rver/node_modules/s3rver" ] && command -v npm >/dev/null 2>&1; then
-    npm install --silent --no-audit --no-fund --prefix "$s3rver" s3rver@3.7.1 >/dev/null || echo "could not install s3rver" >&2
-fi
+for package in s3rver@3.7.1 azurite@3.35.0; do
+    name=${package%@*}
+    if [ ! -d ".venv/$name/node_modules/$name" ] && command -v npm >/dev/null 2>&1; then
+        npm install --silent --no-audit --no-fund --prefix ".venv/$name" "$package" >/dev/null ||
+            echo "could not install $name" >&2
+    fi
+done
 
 if [ "${1:-}" = "--full" ]; then
     shift

@@ -59,14 +59,27 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def loose_ports(count: int) -> list[int]:
+    """Ports that are free now."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in held]
+    finally:
+        for one in held:
+            one.close()
+
+
 class Store(abc.ABC):
-    """An S3 server with one bucket.
+    """A server of objects with one bucket; an S3 server, unless it is of another scheme.
 
     Attributes:
-        ports: The first is that of S3.
+        ports: The first is that of the objects.
         writer: Key and secret of a person who may read and write in the bucket.
     """
 
+    scheme = "s3"
     ports: list[int]
     writer = WRITER
 
@@ -76,7 +89,19 @@ class Store(abc.ABC):
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.endpoint_at(self.port)
+
+    def endpoint_at(self, port: int) -> str:
+        """Its address by another port, as that of a proxy before the server."""
+        return f"http://127.0.0.1:{port}"
+
+    def environment(self) -> dict[str, str]:
+        """The credentials of the writer, as variables."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.writer[0],
+            "AWS_SECRET_ACCESS_KEY": self.writer[1],
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
 
     @abc.abstractmethod
     def start(self) -> None:
@@ -111,6 +136,33 @@ class Store(abc.ABC):
             except Exception:
                 time.sleep(0.2)
         return False
+
+    # What is there, by full names
+
+    def keys(self, prefix: str) -> list[str]:
+        found: list[str] = []
+        for page in self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix):
+            found += [item["Key"] for item in page.get("Contents", ())]
+        return found
+
+    def read(self, key: str) -> bytes:
+        """The bytes of an object; a KeyError if there is none."""
+        client = self.client()
+        try:
+            return bytes(client.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+        except client.exceptions.NoSuchKey:
+            raise KeyError(key) from None
+
+    def write(self, key: str, data: bytes) -> None:
+        self.client().put_object(Bucket=BUCKET, Key=key, Body=data)
+
+    def delete(self, key: str) -> None:
+        self.client().delete_object(Bucket=BUCKET, Key=key)
+
+    def uploads(self, prefix: str) -> list[str]:
+        """Names of what is on its way in."""
+        found = self.client().list_multipart_uploads(Bucket=BUCKET, Prefix=prefix)
+        return [upload["Key"] for upload in found.get("Uploads", ())]
 
 
 @dataclass
@@ -176,7 +228,7 @@ class Place:
 
     @property
     def url(self) -> str:
-        return f"s3://{BUCKET}/{self.prefix}"
+        return f"{self.server.scheme}://{BUCKET}/{self.prefix}"
 
     @property
     def endpoint(self) -> str:
@@ -184,28 +236,20 @@ class Place:
 
     def keys(self, below: str = "") -> list[str]:
         """What is there, by names under the prefix."""
-        found: list[str] = []
-        for page in (
-            self.server.client()
-            .get_paginator("list_objects_v2")
-            .paginate(Bucket=BUCKET, Prefix=f"{self.prefix}/{below}")
-        ):
-            found += [item["Key"].removeprefix(f"{self.prefix}/") for item in page.get("Contents", ())]
-        return found
+        return [key.removeprefix(f"{self.prefix}/") for key in self.server.keys(f"{self.prefix}/{below}")]
 
     def read(self, key: str) -> bytes:
-        return bytes(self.server.client().get_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")["Body"].read())
+        return self.server.read(f"{self.prefix}/{key}")
 
     def write(self, key: str, data: bytes) -> None:
-        self.server.client().put_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}", Body=data)
+        self.server.write(f"{self.prefix}/{key}", data)
 
     def delete(self, key: str) -> None:
-        self.server.client().delete_object(Bucket=BUCKET, Key=f"{self.prefix}/{key}")
+        self.server.delete(f"{self.prefix}/{key}")
 
     def uploads(self) -> list[str]:
         """Names of what is on its way in."""
-        found = self.server.client().list_multipart_uploads(Bucket=BUCKET, Prefix=f"{self.prefix}/")
-        return [upload["Key"].removeprefix(f"{self.prefix}/") for upload in found.get("Uploads", ())]
+        return [key.removeprefix(f"{self.prefix}/") for key in self.server.uploads(f"{self.prefix}/")]
 
 
 def new_place(server: Store) -> Place:
@@ -333,6 +377,7 @@ class PostgresqlLine:
 
 def bucket_of(place: Place, endpoint: str = "") -> Any:
     """mreg's own way to a place in a bucket."""
-    from mreg.s3.bucket import Bucket, BucketSettings
+    from mreg.stores.bucket import Bucket
+    from mreg.stores.settings import StoreSettings
 
-    return Bucket(place.url, BucketSettings(endpoint_url=endpoint or place.endpoint), print)
+    return Bucket(place.url, StoreSettings(endpoint_url=endpoint or place.endpoint), print)

@@ -1,4 +1,4 @@
-"""Object stores other than SeaweedFS: radosgw, moto and s3rver, each with what it does not do."""
+"""Object stores other than SeaweedFS: radosgw, moto and s3rver, each with what it does not do, and Azurite."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,24 +18,13 @@ from typing import Any
 
 import pytest
 
-from tests.servers import ADMIN, BUCKET, WRITER, S3Server, Store
+from tests.azure import AZURITE, Azurite
+from tests.servers import ADMIN, BUCKET, WRITER, S3Server, Store, loose_ports
 
 S3RVER = Path(sys.prefix, "s3rver/node_modules/s3rver/bin/s3rver.js")
 """Where `tests/run.sh` puts it."""
 
 CEPH = ("ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "ceph-authtool", "monmaptool")
-
-
-def loose_ports(count: int) -> list[int]:
-    """Ports that are free now."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()
 
 
 CONFIGURATION = """[global]
@@ -308,10 +296,17 @@ def running(store: Store) -> Iterator[Store]:
 def refuse_missing(kind: str) -> None:
     """Skip the test if the programs of a store are not installed; `tests/run.sh` installs them."""
     missing = {"radosgw": [name for name in CEPH if shutil.which(name) is None], "s3rver": []}.get(kind, [])
-    if kind == "s3rver" and not (shutil.which("node") and S3RVER.exists()):
-        missing = ["s3rver"]
+    program = {"s3rver": S3RVER, "azurite": AZURITE}.get(kind)
+    if program is not None and not (shutil.which("node") and program.exists()):
+        missing = [kind]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
-STORES: dict[str, type[Store]] = {"seaweedfs": S3Server, "radosgw": Radosgw, "moto": Moto, "s3rver": S3rver}
+STORES: dict[str, type[Store]] = {
+    "seaweedfs": S3Server,
+    "radosgw": Radosgw,
+    "moto": Moto,
+    "s3rver": S3rver,
+    "azurite": Azurite,
+}

@@ -114,7 +114,7 @@ def test_the_commands_and_the_server_work_with_the_lowest_versions(tmp_path: Pat
 
 
 def test_the_signature_of_requests_overrides_only_public_methods_of_botocore() -> None:
-    from mreg.s3.integrity import Signer
+    from mreg.stores.boto import Signer
 
     own = {name for name in vars(Signer) if not name.startswith("__")}
     assert own == {"payload"}

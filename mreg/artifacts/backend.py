@@ -7,7 +7,7 @@ hashes, verifies, batches and chooses the keys, for all backends.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -152,7 +152,8 @@ class BlobBackend(abc.ABC):
 
     Keys are relative POSIX paths from `ArtifactStore` (``blobs/sha256/ab/cdef...``). Driver errors are raised as
     `Unavailable` (cannot be reached, full, permission denied), `Corrupt` (something that is not a blob has its key) or
-    `NotFound`. Without `SupportsStaging` or `SupportsParts`, files are limited to `mreg.artifacts.upload.SMALL_BYTES`.
+    `NotFound`. Without `SupportsStaging`, `SupportsParts` or `SupportsStreams`, files are limited to
+    `mreg.artifacts.upload.SMALL_BYTES`.
 
     Attributes:
         remote: Each call is a network round trip, so callers keep several in flight, keep the bytes of an interrupted
@@ -260,3 +261,19 @@ class SupportsParts(Protocol):
 
     def parts(self, key: str) -> BlobParts:
         """Return the multipart upload of a key, with the parts that arrived before."""
+
+
+@runtime_checkable
+class SupportsStreams(Protocol):
+    """A backend that accepts a large blob as a stream, in an upload that cannot be continued once it breaks off."""
+
+    def put_stream(self, key: str, size: int, chunks: Callable[[], Iterator[bytes]]) -> bool:
+        """Store a large blob, which is visible once it is complete; return whether this call created it.
+
+        Args:
+            size: Number of bytes.
+            chunks: Returns an iterator over the bytes. Its exceptions are raised, and then nothing is stored.
+
+        Raises:
+            Unavailable: The store cannot be written, or the bytes arrived damaged.
+        """

@@ -242,7 +242,7 @@ class FolderUpload:
 
     def _put_large(self) -> int:
         if self._folder:
-            return Upload(self._backend, (), None).put_blobs(self._folder, lambda _count: None)
+            return Upload(self._backend, {}, None).put_blobs(self._folder, lambda _count: None)
         return sum(file.put_if_absent(blob_key(digest)) for digest, file in self._staged.items())
 
     def _small_blobs(self) -> Iterator[tuple[str, bytes]]:

@@ -33,7 +33,7 @@ from mreg.errors import Corrupt, NotFound, Unavailable
 from mreg.files import CREATE, READ, folder_url
 from mreg.files import room as room_in
 from mreg.folders import Folder, Opened, Tree
-from mreg.linux import has_syncfs
+from mreg.linux import begin_sync, has_syncfs
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -47,6 +47,9 @@ TEMPORARY = re.compile(r"[0-9a-f]{24}")
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 """Names in a folder under ``tmp``."""
+
+FLUSH_BYTES = 4 << 20
+"""Number of bytes after which a background write to disk is started, so that the final flush is short."""
 
 DEPTH = 3
 """Number of folders from the root to a blob; mreg creates no deeper folders."""
@@ -62,6 +65,7 @@ class LocalStagedBlob(StagedBlob):
         self.path = os.path.join(self.folder.path, self.name)
         self.descriptor = -1
         self.made = False
+        self.size = self.flushed = 0
 
     def write(self, chunk: bytes | memoryview) -> None:
         with self.backend.translated("write"):
@@ -71,6 +75,10 @@ class LocalStagedBlob(StagedBlob):
             view = memoryview(chunk)
             while view:
                 view = view[os.write(self.descriptor, view) :]
+        self.size += len(chunk)
+        if self.size - self.flushed >= FLUSH_BYTES:
+            begin_sync(self.descriptor, self.flushed, self.size - self.flushed)
+            self.flushed = self.size
 
     def put_if_absent(self, key: str) -> bool:
         return self.backend.put_staged(key, self)
@@ -176,7 +184,7 @@ class LocalBackend(BlobBackend):
 
     def put_staged(self, key: str, staged: LocalStagedBlob) -> bool:
         """Store the staged bytes under a key; see `BlobBackend.put_if_absent`."""
-        return not self._is_there(key) and self._put(key, staged)
+        return not self._is_there(key, size=staged.size) and self._put(key, staged)
 
     def _put(self, key: str, staged: LocalStagedBlob) -> bool:
         if not staged.made:

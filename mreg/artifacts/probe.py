@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
 
-from mreg.artifacts.backend import BlobBackend, Part, SupportsParts
+from mreg.artifacts.backend import BlobBackend, Part, SupportsParts, SupportsStreams
 from mreg.artifacts.hashing import damaged, digest_of
 from mreg.domain.digest import blob_key
 from mreg.errors import MregError
@@ -66,6 +66,15 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
             backend.delete(blob_key(large))
         return "" if resumes else "it does not list uploaded parts: an interrupted push starts again"
 
+    def write_stream(streams: SupportsStreams) -> str:
+        body = os.urandom(64) * (PART_BYTES // 64)
+        large = blob_key(digest_of(body))
+        try:
+            streams.put_stream(large, len(body), lambda: iter([body]))
+        finally:
+            backend.delete(large)
+        return "it does not resume uploads: an interrupted push of a large file starts again"
+
     def remove() -> str:
         backend.delete(written.pop())
         return ""
@@ -81,6 +90,8 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
         yield "refuse to overwrite", write_again
         if isinstance(backend, SupportsParts):
             yield "send a large file in parts", partial(write_parts, backend)
+        elif isinstance(backend, SupportsStreams):
+            yield "send a large file in blocks", partial(write_stream, backend)
         yield "remove the probe", remove
     finally:
         with contextlib.suppress(MregError):

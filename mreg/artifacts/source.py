@@ -18,6 +18,10 @@ from mreg.files import close, open_file, read_at
 
 SECTION_CHUNK = 256 << 10
 
+SAMPLES = 9
+SAMPLE_BYTES = 64 << 10
+"""Number and size of the pieces that distinguish a file from a blob of its size."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
@@ -116,6 +120,22 @@ def read_chunks(file: SourceFile, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator
             yield chunk
         if _read(file, descriptor, 1):
             raise changed(file.name)
+
+
+def read_samples(file: SourceFile) -> dict[int, bytes]:
+    """Return pieces of a file by their offsets, from its start to its end.
+
+    Raises:
+        Conflict: The file changed.
+        Unavailable: The file cannot be read.
+    """
+    last = max(0, file.size - SAMPLE_BYTES)
+    with unchanged(file) as descriptor:
+        try:
+            starts = [last * place // (SAMPLES - 1) for place in range(SAMPLES)]
+            return {start: read_at(descriptor, SAMPLE_BYTES, start) for start in starts}
+        except OSError as error:
+            raise unreadable(file.name, error) from error
 
 
 def _read(file: SourceFile, descriptor: int, count: int) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from mreg.domain.bundle import Bundle
 
 
+NO_BLOBS: Mapping[int, Collection[Digest]] = {}
+
+
 class ArtifactStore:
     """Artifacts in a backend: files are blobs, folders are manifests, and equal bytes are stored once.
 
@@ -51,7 +54,7 @@ class ArtifactStore:
         path: str,
         *,
         folder: SourceFolder | None = None,
-        known_sizes: Container[int] = (),
+        known: Mapping[int, Collection[Digest]] = NO_BLOBS,
         progress: Progress | None = None,
     ) -> Stored:
         """Store a file or folder durably, the blobs before the manifest.
@@ -61,8 +64,8 @@ class ArtifactStore:
         Args:
             path: File or folder, or a link to one.
             folder: Content of the folder, without the store (default: everything in it; links in it are refused).
-            known_sizes: Sizes of files that the store could already have: such a file is hashed first and written only
-                if it is new; other files are hashed while they are written.
+            known: Digests, by size, of blobs that the store could already have: a file that looks like one of them is
+                hashed first and written only if it is new; other files are hashed while they are written.
             progress: Called with the number of bytes done and the total.
 
         Raises:
@@ -77,7 +80,7 @@ class ArtifactStore:
         if folder is None:
             self.refuse_overlap(Path(path), "push the model from its source")
         with self._explaining():
-            return Upload(self._backend, known_sizes, progress).put(path, folder)
+            return Upload(self._backend, known, progress).put(path, folder)
 
     def put_blobs(self, folder: str, advance: Callable[[int], None]) -> None:
         """Store the files of a flat folder durably; each is named by the hex digits of its digest.
@@ -92,7 +95,7 @@ class ArtifactStore:
         from mreg.artifacts.upload import Upload
 
         with self._explaining():
-            Upload(self._backend, (), None).put_blobs(folder, advance)
+            Upload(self._backend, {}, None).put_blobs(folder, advance)
 
     @contextmanager
     def open_upload(self, size: int = 0) -> Iterator[StreamUpload]:
@@ -129,6 +132,19 @@ class ArtifactStore:
         from mreg.artifacts.probe import probing
 
         return probing(self._backend)
+
+    def latency(self) -> float:
+        """Return the median duration of a small request in seconds; writes nothing."""
+        from mreg.artifacts.speed import latency
+
+        key = blob_key(Digest.sha256("0" * 64))
+        return latency(lambda: self._backend.stat(key))
+
+    def throughput(self) -> tuple[float, float]:
+        """Return the bytes per second of a small upload and download; see `mreg.artifacts.speed.throughput`."""
+        from mreg.artifacts.speed import throughput
+
+        return throughput(self._backend)
 
     def unfinished(self) -> Iterator[Unfinished]:
         """Yield the unfinished uploads, including those of dead processes."""

@@ -15,15 +15,10 @@ from mreg.artifacts.upload import Stored, Upload, check_room
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.model import ArtifactKind
 from mreg.errors import BadInput, Unavailable
-from mreg.files import close, open_file, replace, unlink
-from mreg.linux import begin_sync
+from mreg.files import replace, unlink
 
 UNKNOWN_SIZE = 1 << 40
 """Assumed size if the size is unknown, so that a separate thread hashes."""
-
-SYNC_BYTES = 16 << 20
-"""Number of bytes after which a background write to disk is started, so that the final flush is short."""
-
 
 PREFIX = "mreg-incoming-"
 """Prefix of the names in the system's temporary folder."""
@@ -45,7 +40,7 @@ class StreamUpload:
 
     def __init__(self, backend: BlobBackend, size: int = 0) -> None:
         self._backend = backend
-        self.size = self._begun = 0
+        self.size = 0
         check_room(backend, size)
         self._file: TemporaryFile = backend.stage() if isinstance(backend, SupportsStaging) else TemporaryCopy()
         self._hashing = Hashing(size or UNKNOWN_SIZE)
@@ -75,17 +70,6 @@ class StreamUpload:
         self._hashing.add(chunk)
         self._file.write(chunk)
         self.size += len(chunk)
-        if self.size - self._begun >= SYNC_BYTES and isinstance(self._file, StagedBlob):
-            self._begin_sync()
-
-    def _begin_sync(self) -> None:
-        with contextlib.suppress(OSError):  # only an optimization: `put` flushes, and reports errors
-            descriptor = open_file(self._file.path, follow=False)
-            try:
-                begin_sync(descriptor, self._begun, self.size - self._begun)
-            finally:
-                close(descriptor)
-        self._begun = self.size
 
     def digest(self) -> Digest:
         """Return the digest of all bytes; do not write afterwards."""
@@ -103,7 +87,7 @@ class StreamUpload:
         if self.size == 0:
             raise BadInput("the file is empty (0 bytes)", hint="check the program that sent it")
         if not isinstance(self._file, StagedBlob):
-            return Upload(self._backend, (), None).put(self._file.path)
+            return Upload(self._backend, {}, None).put(self._file.path)
         digest = self.digest()
         new = self._file.put_if_absent(blob_key(digest))
         return Stored(

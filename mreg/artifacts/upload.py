@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging
+from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging, SupportsStreams
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
 from mreg.artifacts.progress import Progress, progress_callback
-from mreg.artifacts.source import SourceFile, read_chunks, source_file
+from mreg.artifacts.source import SourceFile, changed, read_chunks, read_samples, source_file
 from mreg.artifacts.source_folder import SourceFolder, reasons, source_folder
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import BYTES_LIMIT, ENTRY_BYTES, Manifest, ManifestEntry, check_together
 from mreg.domain.model import ArtifactKind
 from mreg.domain.text import quoted
-from mreg.errors import BadInput, Unavailable
+from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
 
 SMALL_BYTES = 4 << 20
 """Files up to this size are read into memory, hashed there, and put in batches."""
@@ -56,9 +56,11 @@ class _Put:
 class Upload:
     """One push of a file or folder; see `mreg.artifacts.store.ArtifactStore.put`."""
 
-    def __init__(self, backend: BlobBackend, known_sizes: Container[int], progress: Progress | None) -> None:
+    def __init__(
+        self, backend: BlobBackend, known: Mapping[int, Collection[Digest]], progress: Progress | None
+    ) -> None:
         self._backend = backend
-        self._known_sizes = known_sizes
+        self._known = known
         self._progress = progress
 
     def put(self, path: str, folder: SourceFolder | None = None) -> Stored:
@@ -88,7 +90,7 @@ class Upload:
             return _Put(digest, new)
         if not isinstance(self._backend, SupportsStaging):
             return self._put_parts(file, advance)
-        if file.size in self._known_sizes:
+        if self._could_be_there(file):
             digest = self._hash(file, advance)
             if self._is_there(digest, file.size):
                 return _Put(digest, new=False)
@@ -109,6 +111,8 @@ class Upload:
             alone: The push is this file only, so progress first covers hashing, then sending. Otherwise it covers only
                 sending.
         """
+        if isinstance(self._backend, SupportsStreams):
+            return self._put_stream(self._backend, file, advance, alone=alone)
         if not isinstance(self._backend, SupportsParts):
             raise Unavailable(
                 f"{self._backend.place} does not accept files larger than {SMALL_BYTES >> 20} MiB",
@@ -125,6 +129,34 @@ class Upload:
         new, kept_bytes = put_parts(self._backend, blob_key(digest), file, parts, advance)
         return _Put(digest, new, kept_bytes)
 
+    def _put_stream(
+        self, backend: SupportsStreams, file: SourceFile, advance: Callable[[int], None], *, alone: bool
+    ) -> _Put:
+        """Hash the file and send it, see `_put_parts`; it is hashed again as it is sent."""
+        digest = self._hash(file, advance if alone else lambda _count: advance(0))
+        if self._is_there(digest, file.size):
+            advance(0 if alone else file.size)
+            return _Put(digest, new=False)
+        if alone:
+            advance(-file.size)
+
+        sent = 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal sent
+            advance(-sent)  # the upload begins again
+            sent = 0
+            with Hashing(file.size) as hashing:
+                for chunk in read_chunks(file):
+                    hashing.add(chunk)
+                    sent += len(chunk)
+                    advance(len(chunk))
+                    yield chunk
+                if hashing.digest() != digest:
+                    raise changed(file.name)
+
+        return _Put(digest, backend.put_stream(blob_key(digest), file.size, chunks))
+
     def _is_there(self, digest: Digest, size: int) -> bool:
         """Return whether the store has a blob.
 
@@ -135,6 +167,27 @@ class Upload:
         if found is not None and found.size != size:
             raise damaged(digest, f"expected {size} bytes, got {found.size}")
         return found is not None
+
+    def _could_be_there(self, file: SourceFile) -> bool:
+        """Return whether a known blob has the size of a file, and the same bytes in each sample.
+
+        Another model with the same layers has the same size: it is not worth hashing before it is written.
+        """
+        digests = self._known.get(file.size, ())
+        if not digests:
+            return False
+        samples = read_samples(file)
+        return any(self._has_samples(digest, samples) for digest in digests)
+
+    def _has_samples(self, digest: Digest, samples: Mapping[int, bytes]) -> bool:
+        try:
+            for start, data in samples.items():
+                with closing(self._backend.open(blob_key(digest), start, len(data))) as stream:
+                    if stream.read(len(data)) != data:
+                        return False
+        except (NotFound, Corrupt, Unavailable):
+            return False
+        return True
 
     def _hash(self, file: SourceFile, advance: Callable[[int], None]) -> Digest:
         with Hashing(file.size) as hashing:
@@ -196,7 +249,7 @@ class Upload:
             return digests, new_files, kept_bytes
         large = [file for file in files if file.size > SMALL_BYTES]
         small = [file for file in files if file.size <= SMALL_BYTES]
-        check_room(self._backend, sum(file.size for file in small if file.size not in self._known_sizes))
+        check_room(self._backend, sum(file.size for file in small if file.size not in self._known))
         if not self._backend.remote:
             puts = [self._put_file(file, advance) for file in large]
             digests, new = self._put_small(small, advance)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.rows import (
     number,
+    read_digest,
     read_event,
     read_metric_name,
     read_model,
@@ -278,9 +279,10 @@ class Reader:
         """Return whether a version of a model has a metric."""
         return self.connection.one("versions.has_metric", model_id=model.model_id, metric=metric) is not None
 
-    def has_size(self, size_bytes: int) -> bool:
-        """Return whether an artifact has this size, so that the same artifact could be stored already."""
-        return self.connection.one("versions.has_size", size_bytes=size_bytes) is not None
+    def files_of_size(self, size_bytes: int, limit: int) -> tuple[Digest, ...]:
+        """Return the digests of at most `limit` files of a size, newest first."""
+        rows = self.connection.all("versions.files_of_size", size_bytes=size_bytes, row_limit=limit)
+        return tuple(Digest.sha256(read_digest(row)) for row in rows)
 
     # Events
 

@@ -94,7 +94,8 @@ def add_profile(
         typer.Option(
             "--catalog",
             metavar="PLACE",
-            help="Catalog: file, s3://BUCKET/PREFIX/catalog.db or postgresql://USER@HOST/DATABASE.",
+            help="Catalog: file, s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db or "
+            "postgresql://USER@HOST/DATABASE.",
             rich_help_panel="Registry",
         ),
     ] = None,
@@ -103,14 +104,17 @@ def add_profile(
         typer.Option(
             "--artifacts",
             metavar="PLACE",
-            help="Artifact store: folder or s3://BUCKET/PREFIX.",
+            help="Artifact store: folder, s3://BUCKET/PREFIX or az://CONTAINER/PREFIX.",
             rich_help_panel="Registry",
         ),
     ] = None,
     endpoint_url: Annotated[
         str | None,
         typer.Option(
-            "--endpoint-url", metavar="URL", help="Address of an S3 store other than AWS.", rich_help_panel="S3"
+            "--endpoint-url",
+            metavar="URL",
+            help="Address of an S3 store other than AWS, or of an Azure storage account.",
+            rich_help_panel="S3",
         ),
     ] = None,
     region: Annotated[
@@ -157,14 +161,16 @@ def add_profile(
 ) -> None:
     """Add a profile to your profile file.
 
-    Credentials are never written: they come from the AWS configuration and the environment. A bucket for the catalog is
-    tested first, and refused if writers would overwrite each other.
+    Credentials are never written: they come from the AWS configuration, az login and the environment. A bucket for the
+    catalog is tested first, and refused if writers would overwrite each other.
 
     Examples:
       mreg profile add nas --catalog /mnt/nas/mreg/catalog.db
       mreg profile add team --artifacts s3://ml-models/registry --cache 20GB
       mreg profile add server --catalog postgresql://mreg@db.example/mreg \\
         --artifacts s3://ml-models/registry
+      mreg profile add azure \\
+        --artifacts abfss://ml-models@mlteam.dfs.core.windows.net/registry
       mreg profile add minio --artifacts s3://models \\
         --endpoint-url https://minio.example:9000
     """
@@ -187,13 +193,14 @@ def add_profile(
     reasons: list[str] = []
 
     def check(partial: str) -> None:
+        from mreg.domain.buckets import is_bucket
         from mreg.profile.load import load_profile
         from mreg.registry.open import wire_registry
 
         profile = load_profile(profile=name, config=partial, alone=True)
         with wire_registry(profile, notice=run.notice) as registry:
             registry.check_places()
-            if profile.catalog.startswith("s3://"):
+            if is_bucket(profile.catalog):
                 reasons.append(registry.refuse_unfit())
 
     file = add(name, values, config=run.config, check=check)
@@ -247,7 +254,8 @@ def check_profile(
 ) -> None:
     """Check what the catalog and the artifact store support.
 
-    A probe is written to the store, read and removed. The catalog is not changed. The exit code is 8 if a check fails.
+    A probe is written to the store, read and removed. The catalog is not changed. Latency and throughput are those of a
+    few small requests, so they show a slow store or network. The exit code is 8 if a check fails.
 
     Examples:
       mreg profile check

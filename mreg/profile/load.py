@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from mreg.domain.buckets import is_bucket
 from mreg.domain.password import Password
 from mreg.domain.text import Caution, nearest, quoted
 from mreg.errors import BadInput, BadProfile, NotFound, Unavailable
@@ -160,7 +161,7 @@ def _names(entry: Values, store: Values, variables: Mapping[str, str], file: str
     except BadProfile:
         return False  # an invalid profile that is not in use, for example with a variable that is not set
     nothing = ("", "")
-    keys = (*STORE, "endpoint_url") if any(store[key][0].startswith("s3://") for key in STORE) else STORE
+    keys = (*STORE, "endpoint_url") if any(is_bucket(store[key][0]) for key in STORE) else STORE
     return all(found.get(key, nothing)[0] == store.get(key, nothing)[0] for key in keys)
 
 

@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Callable
 
+from mreg.domain.buckets import SCHEMES as BUCKETS
+from mreg.domain.buckets import is_bucket
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, BadProfile
 from mreg.profile.reading import Values
@@ -15,11 +17,36 @@ BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
 """A cache value that is read as a size and not as a folder."""
 
-SCHEMES = {"catalog": ("s3", "postgresql"), "artifacts": ("s3",), "cache": (), "endpoint_url": ("http", "https")}
+CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}|\$root")
+ACCOUNT_HOST = re.compile(r"[a-z0-9]{3,24}\.dfs\.[a-z0-9.-]+")
+BUCKET_NAMES = {
+    "s3": BUCKET,
+    "gs": BUCKET,
+    "az": CONTAINER,
+    "abfss": re.compile(f"(?:{CONTAINER.pattern})@{ACCOUNT_HOST.pattern}"),
+}
+"""Valid names of buckets, by scheme."""
+
+BLOB_URL = re.compile(r"https://([a-z0-9]{3,24})\.(?:blob|dfs)\.([a-z0-9.-]+)/([^/]+)(.*)", re.DOTALL)
+"""The address of an Azure container as the portal shows it."""
+
+SCHEMES = {
+    "catalog": (*BUCKETS, "postgresql"),
+    "artifacts": BUCKETS,
+    "cache": (),
+    "endpoint_url": ("http", "https"),
+}
+
+AZURE = ("az", "abfss")
+AZURE_SCHEMES = ("azure", "adl", "abfs", "wasb", "wasbs")
+"""Other schemes for Azure's containers, which are not supported."""
+
+BUCKET_FORMS = {"az": "container", "abfss": "container@account.dfs.core.windows.net"}
+"""The form of the name of a bucket, by scheme (default: bucket)."""
 
 FORMS = {
-    "catalog": f"write s3://BUCKET/PREFIX/catalog.db, {FORM} or a path",
-    "artifacts": "write s3://BUCKET/PREFIX or a path",
+    "catalog": f"write s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, {FORM} or a path",
+    "artifacts": "write s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or a path",
     "cache": "write a size such as 20GB, or a path",
     "endpoint_url": "write https://HOST or https://HOST:PORT",
 }
@@ -148,14 +175,22 @@ def _checked_url(key: str, value: str, label: str) -> str:
         path = f"/{path}" if scheme == "file" and not path.startswith("/") else path
         hint = f"write the path: {path}" if file["path"] else FORMS[key]
         raise BadProfile(f"{label}unsupported URL scheme of {key}: {scheme}://", hint=hint)
+    if key != "endpoint_url" and (blob := BLOB_URL.fullmatch(value)):
+        account, suffix, container, path = blob.groups()
+        return _checked_url(key, f"abfss://{container}@{account}.dfs.{suffix}{path}", label)
     _refuse_secrets(key, scheme, rest, label)
     allowed = SCHEMES[key]
+    if scheme not in allowed and scheme in AZURE_SCHEMES and key != "endpoint_url":
+        raise BadProfile(
+            f"{label}unsupported URL scheme of {key}: {scheme}://",
+            hint="write az://CONTAINER/PREFIX, or abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX",
+        )
     if scheme not in allowed:
         near = "postgresql" if scheme.lower() in ("postgres", "pg", "postgis", "psql") else scheme.lower()
         hint = f"write {near}://" if near in allowed else FORMS[key]
         raise BadProfile(f"{label}unsupported URL scheme of {key}: {scheme}://", hint=hint)
-    if scheme == "s3":
-        return _checked_bucket(key, value, rest.rstrip("/"), label)
+    if scheme in BUCKETS:
+        return _checked_bucket(key, scheme, value, rest.rstrip("/"), label)
     if key == "endpoint_url":
         _check_address(value, label)
     return value
@@ -164,6 +199,13 @@ def _checked_url(key: str, value: str, label: str) -> str:
 def _refuse_secrets(key: str, scheme: str, rest: str, label: str) -> None:
     """Refuse a URL with a password or login; the message never repeats the value, which holds the secret."""
     login = rest.partition("/")[0].rpartition("@")[0]
+    if scheme in AZURE and "?" in rest:
+        raise BadProfile(
+            f"{label}the URL of {key} contains a query, which can be a shared access signature",
+            hint="remove it from '?' on, and set AZURE_STORAGE_SAS_TOKEN to it",
+        )
+    if scheme == "abfss" and ":" not in login:
+        return
     if scheme in SCHEMES[key] and login:
         raise BadProfile(
             f"{label}the URL of {key} contains a {'password' if ':' in login else 'user name'}",
@@ -171,10 +213,12 @@ def _refuse_secrets(key: str, scheme: str, rest: str, label: str) -> None:
         )
 
 
-def _checked_bucket(key: str, value: str, rest: str, label: str) -> str:
+def _checked_bucket(key: str, scheme: str, value: str, rest: str, label: str) -> str:
     bucket, *parts = rest.split("/")
-    if not BUCKET.fullmatch(bucket):
-        raise BadProfile(f"{label}the URL of {key} has no bucket: {quoted(value)}", hint="write s3://bucket/prefix")
+    form = f"{scheme}://{BUCKET_FORMS.get(scheme, 'bucket')}"
+    if not BUCKET_NAMES[scheme].fullmatch(bucket):
+        kind = "container" if scheme in AZURE else "bucket"
+        raise BadProfile(f"{label}the URL of {key} has no {kind}: {quoted(value)}", hint=f"write {form}/prefix")
     if key == "catalog" and (not parts or value.endswith("/")):
         raise BadProfile(
             f"{label}the URL of catalog has no object name: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db"
@@ -182,9 +226,9 @@ def _checked_bucket(key: str, value: str, rest: str, label: str) -> str:
     if any(part in ("", ".", "..") or set(part) & set("?#\\") for part in parts):
         raise BadProfile(
             f"{label}the URL of {key} has an invalid prefix: {quoted(value)}",
-            hint="write s3://bucket/some/prefix, without empty parts, '..', '?' and '#'",
+            hint=f"write {form}/some/prefix, without empty parts, '..', '?' and '#'",
         )
-    return f"s3://{rest}"
+    return f"{scheme}://{rest}"
 
 
 def _check_address(value: str, label: str) -> None:
@@ -209,7 +253,7 @@ def pair_locations(values: Values) -> None:
     """
     catalog, artifacts = values.get("catalog"), values.get("artifacts")
     if catalog and not artifacts:
-        if catalog[0].startswith("s3://"):
+        if is_bucket(catalog[0]):
             values["artifacts"] = (catalog[0].rpartition("/")[0], "next to the catalog")
             return
         if "://" in catalog[0]:

@@ -106,12 +106,25 @@ def _decoded(text: str, label: str) -> str:
     raise BadProfile(f"{label}the URL of catalog is not percent-encoded correctly", hint=ENCODE)
 
 
+AZURE_KEYWORDS = re.compile(
+    r"\s*(?:DefaultEndpointsProtocol|AccountName|AccountKey|BlobEndpoint|SharedAccessSignature|EndpointSuffix"
+    r"|UseDevelopmentStorage)\s*=",
+    re.IGNORECASE,
+)
+"""The start of a connection string of Azure Storage."""
+
+
 def refuse_connection_string(key: str, text: str, label: str) -> None:
     """Refuse a connection string of another form, which would otherwise be the name of a file.
 
     Raises:
         BadProfile: The text is such a string; the message does not repeat it, since it can have a password.
     """
+    if AZURE_KEYWORDS.match(text):
+        raise BadProfile(
+            f"{label}invalid {key}: expected a path or a URL, got a connection string of Azure Storage",
+            hint="set AZURE_STORAGE_CONNECTION_STRING to it, and write az://CONTAINER/PREFIX",
+        )
     if KEYWORDS.match(text):
         raise BadProfile(
             f"{label}invalid {key}: expected a path or a URL, got a connection string of keywords",

@@ -17,6 +17,7 @@ from mreg.artifacts.access import missing_folder
 from mreg.catalog.catalog import Catalog
 from mreg.catalog.journals import JOURNAL, LOG, check_journals
 from mreg.catalog.sqlite import SqliteDatabase
+from mreg.domain.buckets import is_bucket
 from mreg.domain.paths import refuse_url
 from mreg.domain.text import printable, quoted
 from mreg.errors import AlreadyExists, BadInput, Corrupt, MregError, NotFound, Unavailable
@@ -138,7 +139,8 @@ def copy_catalog(
             raise NotFound(
                 f"{len(missing)} of the {len(needed)} blobs that this catalog needs are missing "
                 f"from {other.profile.artifacts}",
-                hint=f"copy them together: add --with-artifacts; or copy them first: {_how_to_copy(session, other)}",
+                hint="copy them together: add --with-artifacts"
+                + (f"; or copy them first: {first}" if (first := _how_to_copy(session, other)) else ""),
                 kind="blob",
             )
         if missing:
@@ -176,16 +178,18 @@ def _identity(session: Session, key: str) -> tuple[str, ...]:
     not empty, and therefore refused as a target.
     """
     place = str(getattr(session.profile, key))
-    if place.startswith("s3://"):
+    if is_bucket(place):
         return place, session.profile.endpoint_url.rstrip("/")
     return (place,) if "://" in place else (os.path.realpath(place),)
 
 
 def _how_to_copy(session: Session, other: Session) -> str:
-    """Return the command that copies the artifacts of one session to the other's store."""
+    """Return the command that copies the artifacts of one session to the other's store; empty if no tool knows both."""
     places = [each.profile.artifacts for each in (session, other)]
     if not any("://" in place for place in places):
         return f"mkdir -p {quote(places[1])} && cp -rn {quote(places[0])}/. {quote(places[1])}"
+    if any("://" in place and not place.startswith("s3://") for place in places):
+        return ""
     endpoints = [each.profile.endpoint_url for each in (session, other) if "://" in each.profile.artifacts]
     if len(set(endpoints)) == 1:
         option = f" --endpoint-url {endpoints[0]}" if endpoints[0] else ""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from mreg.artifacts.access import check_parent
 from mreg.catalog.access import check_folder
 from mreg.catalog.schema import older_note
+from mreg.domain.buckets import is_bucket
 from mreg.domain.digest import Digest
 from mreg.errors import MregError
 from mreg.registry.permissions import permission_problems
@@ -20,14 +21,21 @@ def check(session: Session) -> tuple[Check, ...]:
     done = [_tried("read the catalog", profile.catalog, lambda: _read_catalog(session))]
     if not done[0].error:
         done.append(_tried("write to the catalog", profile.catalog, lambda: _write_catalog(session)))
+        done.append(_attempt("catalog latency", profile.catalog, lambda: _catalog_latency(session)))
     try:
         steps = session.artifacts().probing()
     except MregError as error:
         return (*done, Check(name="find the store", place=profile.artifacts, error=error.message, hint=error.hint))
+    tried: list[Check] = []
     for name, work in steps:
-        done.append(_tried(name, profile.artifacts, work))
-        if done[-1].error:
+        tried.append(_tried(name, profile.artifacts, work))
+        if tried[-1].error:
             break
+    done += tried
+    if not tried[0].error:
+        done.append(_attempt("store latency", profile.artifacts, lambda: _store_latency(session)))
+    if not tried[-1].error:  # all that a measurement writes can be removed
+        done.append(_attempt("store throughput", profile.artifacts, lambda: _store_throughput(session)))
     done += [
         Check(name="permissions", place=problem.place, lacks=f"{problem.message}: {problem.remedy}")
         for problem in permission_problems(profile)
@@ -59,9 +67,9 @@ def refuse_unfit(session: Session) -> str:
     Raises:
         Unavailable: The bucket ignores the condition of a write, or refuses a write whose condition holds.
     """
-    if not session.profile.catalog.startswith("s3://"):
+    if not is_bucket(session.profile.catalog):
         return ""
-    from mreg.s3.probing import ConditionalWritesUnsupported
+    from mreg.stores.probing import ConditionalWritesUnsupported
 
     try:
         session.catalog.try_writing()
@@ -95,8 +103,29 @@ def _write_catalog(session: Session) -> str:
     return ""
 
 
+def _catalog_latency(session: Session) -> Check:
+    from mreg.artifacts.speed import latency
+
+    found = latency(lambda: session.catalog.read(lambda reader: reader.model_names("", 1)))
+    return Check(name="catalog latency", place=session.profile.catalog, latency=found)
+
+
+def _store_latency(session: Session) -> Check:
+    return Check(name="store latency", place=session.profile.artifacts, latency=session.artifacts().latency())
+
+
+def _store_throughput(session: Session) -> Check:
+    upload, download = session.artifacts().throughput()
+    return Check(name="store throughput", place=session.profile.artifacts, upload=upload, download=download)
+
+
 def _tried(name: str, place: str, work: Callable[[], str]) -> Check:
+    return _attempt(name, place, lambda: Check(name=name, place=place, lacks=work()))
+
+
+def _attempt(name: str, place: str, check: Callable[[], Check]) -> Check:
+    """Return a check, or the failed check if it raises an error."""
     try:
-        return Check(name=name, place=place, lacks=work())
+        return check()
     except MregError as error:
         return Check(name=name, place=place, error=error.message, hint=error.hint)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.domain.names import ModelName
     from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.session import Session
     from mreg.results.files import StoredFile
@@ -242,6 +243,18 @@ class LocalRegistry(Registry):
         from mreg.registry.streaming import file
 
         return file(self._session, reference, path)
+
+    def revision(self, name: ModelName, revision: str) -> ModelVersion:
+        """Return the version that a revision of a Hugging Face client names; see `mreg.registry.revisions`."""
+        from mreg.registry.revisions import find_revision
+
+        return find_revision(self._session, name, revision)
+
+    def files_of(self, version: ModelVersion) -> tuple[StoredFile, ...]:
+        """Return the files of a version that was read from the catalog; see `mreg.registry.streaming`."""
+        from mreg.registry.streaming import files_of_version
+
+        return files_of_version(self._session, version)
 
     def read_file(self, file: StoredFile, start: int = 0, length: int | None = None) -> Generator[bytes]:
         """Yield the bytes of a file in chunks; see `mreg.registry.streaming.read_file`."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mreg.domain.buckets import is_bucket
 from mreg.errors import Unavailable
 from mreg.registry.local import LocalRegistry
 from mreg.registry.session import HookLog, Session
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
     from mreg.results.profiles import Profile
-    from mreg.s3.bucket import Bucket
+    from mreg.stores.bucket import Bucket
 
 
 def open_registry(
@@ -139,7 +140,7 @@ def _pull_records() -> PullRecords | None:
 
 def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable[[], str]) -> Database:
     place = profile.catalog
-    if place.startswith("s3://"):
+    if is_bucket(place):
         from mreg.catalog.bucket import BucketDatabase
         from mreg.profile.cache import catalogs_folder
 
@@ -169,9 +170,10 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:
     from mreg.profile.cache import stores_folder
-    from mreg.s3.bucket import Bucket, BucketSettings
+    from mreg.stores.bucket import Bucket
+    from mreg.stores.settings import StoreSettings
 
-    settings = BucketSettings(
+    settings = StoreSettings(
         endpoint_url=profile.endpoint_url,
         region=profile.region,
         aws_profile=profile.aws_profile,
@@ -189,7 +191,6 @@ def _store_in_folder(profile: Profile) -> ArtifactStore:
 
 
 def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> ArtifactStore:
-    from mreg.artifacts.s3 import S3Backend
     from mreg.artifacts.store import ArtifactStore
 
     cache = None
@@ -198,7 +199,14 @@ def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> Artifac
             cache = _blob_cache(profile)
         except Unavailable:
             notice("the pull cache is not used: the home folder is missing; name a folder for it: MREG_CACHE=FOLDER")
-    return ArtifactStore(S3Backend(_bucket(profile, profile.artifacts, notice)), cache)
+    bucket = _bucket(profile, profile.artifacts, notice)
+    if bucket.scheme == "s3":
+        from mreg.artifacts.s3 import S3Backend
+
+        return ArtifactStore(S3Backend(bucket), cache)
+    from mreg.artifacts.objects import BlockBackend
+
+    return ArtifactStore(BlockBackend(bucket), cache)
 
 
 def _blob_cache(profile: Profile) -> BlobCache:

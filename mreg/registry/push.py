@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
+    from mreg.domain.digest import Digest
     from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.session import Session
     from mreg.results.files import PushPlan
@@ -51,6 +52,9 @@ class Choice:
 
 
 EVERYTHING = Choice()
+
+SAME_SIZE = 64
+"""Maximum number of blobs that a file of their size is compared with, before it is hashed."""
 
 
 def push(
@@ -80,10 +84,10 @@ def push(
         session.catalog.read(lambda reader: _registered(reader, name))  # fails before any upload
     training = training_environment(python, os.environ)
     folder = _content(session, place, choice)
-    known_sizes = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
+    known = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
     begin_storing(session)
     with begin_capture(place, training=training) as capture:
-        stored = session.artifacts().put(place, folder=folder, known_sizes=known_sizes, progress=progress)
+        stored = session.artifacts().put(place, folder=folder, known=known, progress=progress)
         source, run_id = capture.result()
     for note in capture.notes:
         session.notice(note)
@@ -326,22 +330,26 @@ def _add(
 
 def _look_before(
     reader: Reader, name: ModelName, path: str, made_from: VersionRef | None, session: Session
-) -> Container[int]:
-    """Return sizes of files whose bytes the store could have already; a missing parent fails before any upload."""
+) -> Mapping[int, Collection[Digest]]:
+    """Return the blobs, by size, that the store could have already; a missing parent fails before any upload."""
     if made_from is not None:
         find_version(reader, made_from)
     if not os.path.isdir(path):
         with contextlib.suppress(OSError, ValueError):
             size = os.stat(path).st_size
-            return {size} if reader.has_size(size) else ()
-        return ()
+            return {size: reader.files_of_size(size, SAME_SIZE)}
+        return {}
     model = reader.model(name)
     before = reader.versions(model, limit=1) if model else ()
     if not before or before[0].artifact.kind is not ArtifactKind.FOLDER:
-        return ()
+        return {}
+    known: dict[int, list[Digest]] = {}
     with contextlib.suppress(Corrupt, Unavailable):  # a damaged last version must not block a new one
-        return {entry.size for entry in session.artifacts().manifest(before[0].artifact.digest).entries}
-    return ()
+        for entry in session.artifacts().manifest(before[0].artifact.digest).entries:
+            digests = known.setdefault(entry.size, [])
+            if len(digests) < SAME_SIZE:
+                digests.append(entry.digest)
+    return known
 
 
 def target_model(session: Session, path: str | os.PathLike[str], name: Name | None) -> ModelName:

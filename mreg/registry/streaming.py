@@ -44,11 +44,20 @@ def files_of(session: Session, reference: Reference) -> tuple[ModelVersion, tupl
     """
     wanted = as_reference(reference)
     version = session.catalog.read(lambda reader: find_version(reader, wanted))
+    return version, files_of_version(session, version)
+
+
+def files_of_version(session: Session, version: ModelVersion) -> tuple[StoredFile, ...]:
+    """Return the files of a version in the order of its manifest, without reading the catalog.
+
+    Raises:
+        Corrupt: The manifest is missing or damaged.
+    """
     artifact, exact = version.artifact, version.reference
     if artifact.kind is ArtifactKind.FILE:
         size, digest = artifact.size_bytes, artifact.digest
-        return version, (StoredFile(reference=exact, path=artifact.name, size_bytes=size, digest=digest),)
-    return version, tuple(
+        return (StoredFile(reference=exact, path=artifact.name, size_bytes=size, digest=digest),)
+    return tuple(
         StoredFile(
             reference=exact,
             path=entry.path,
@@ -77,16 +86,28 @@ def file(session: Session, reference: Reference, path: str | None = None) -> Sto
     """
     version, found = files_of(session, reference)
     if path is not None:
-        for stored in found:
-            if stored.path == path:
-                return stored
-        raise NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)
+        return file_at(version, found, path)
     if version.artifact.kind is ArtifactKind.FOLDER:
         raise NotAllowed(
             f"{version.reference} is a folder of {counted(len(found), 'file')}: expected a path of one file",
             hint="request each file by its path",
         )
     return found[0]
+
+
+def file_at(version: ModelVersion, found: Iterable[StoredFile], path: str) -> StoredFile:
+    """Return the file with a path.
+
+    Args:
+        found: The files of the version.
+
+    Raises:
+        NotFound: The version has no such file.
+    """
+    for stored in found:
+        if stored.path == path:
+            return stored
+    raise NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)
 
 
 def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int | None = None) -> Generator[bytes]:

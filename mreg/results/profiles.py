@@ -29,10 +29,11 @@ class Profile(Result):
 
     Attributes:
         name: Name of the profile.
-        catalog: Absolute path of a file, or a URL: ``s3://bucket/prefix/catalog.db``, ``postgresql://...`` without a
-            password.
-        artifacts: Absolute path of a folder, or a URL: ``s3://bucket/prefix``.
-        endpoint_url: Address of an S3 store other than AWS.
+        catalog: Absolute path of a file, or a URL: ``s3://bucket/prefix/catalog.db``, ``az://...``, ``postgresql://...``
+            without a password.
+        artifacts: Absolute path of a folder, or a URL: ``s3://bucket/prefix``, ``az://container/prefix``,
+            ``abfss://container@account.dfs.core.windows.net/prefix``.
+        endpoint_url: Address of an S3 store other than AWS, or of an Azure storage account.
         region: Region of the bucket.
         aws_profile: Profile of the AWS configuration with the credentials.
         addressing_style: ``auto``, ``path`` or ``virtual``.

@@ -23,6 +23,9 @@ class Check(Result):
         error: Error message, empty if the check passed.
         hint: How to fix the error.
         lacks: Limitation of the place that mreg can work with.
+        latency: Seconds that a small read takes, the median of a few; None if not measured by this check.
+        upload: Bytes per second of a small upload; None if not measured by this check.
+        download: Bytes per second of a small download; None if not measured by this check.
     """
 
     name: str
@@ -30,6 +33,9 @@ class Check(Result):
     error: str = ""
     hint: str = ""
     lacks: str = ""
+    latency: float | None = None
+    upload: float | None = None
+    download: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 
 from mreg import __version__
 from mreg.errors import MregError
-from mreg.server import global_routes, models, monitoring, problems, stages, ui, versions
+from mreg.server import global_routes, hub, models, monitoring, problems, stages, ui, versions
+from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
 from mreg.server.monitoring import RequestMonitor, ServerMetrics
 from mreg.server.schemas import PROBLEMS
@@ -42,9 +43,11 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.registry = registry
     app.state.settings = settings
     app.state.metrics = ServerMetrics()
+    app.state.damaged = DamagedFiles()
     for part in (models.router, versions.router, stages.router, global_routes.router, monitoring.router):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)
+    app.include_router(hub.router)  # last: its paths begin with names of models, and all other paths take precedence
     app.add_exception_handler(MregError, problems.error_response)
     app.add_exception_handler(HTTPException, problems.http_error_response)
     app.add_exception_handler(RequestValidationError, problems.validation_response)

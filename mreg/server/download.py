@@ -7,8 +7,8 @@ import base64
 import contextlib
 import hashlib
 import re
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import anyio
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from mreg.results.files import StoredFile
+    from mreg.server.damage import DamagedFiles
 
 PIECE_BYTES = 256 << 10
 """Size of one write; it stays in memory while the client does not read."""
@@ -51,12 +52,24 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}\Z")
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
+BYTES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    },
+    206: {"description": "A range of the file."},
+    304: {"description": "The client has the current file."},
+    416: {"description": "The range is beyond the end of the file."},
+}
+"""The responses of a download, for the OpenAPI document."""
+
+
 async def download(request: Request, registry: LocalRegistry, version: VersionRef, path: str | None) -> Response:
     """Return the response with a file of a version, or with a range of it.
 
     A whole file is hashed while it is sent. If it is damaged, the connection is closed before the last chunk, so that
-    no client takes it for complete. A range cannot be verified; ``ETag``, ``X-Checksum-Sha256`` and ``Repr-Digest``
-    have the digest of the whole file.
+    no client takes it for complete, and ranges of it are refused. Other ranges are not verified; ``ETag``,
+    ``X-Checksum-Sha256`` and ``Repr-Digest`` have the digest of the whole file.
 
     Args:
         path: File of a folder artifact (default: the only file of the version).
@@ -67,8 +80,24 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
         Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
     """
     file = await run_sync(registry.file, version, path)
-    etag = f'"{file.digest}"'
+    return await send_file(request, registry, file, f'"{file.digest}"')
+
+
+async def send_file(
+    request: Request, registry: LocalRegistry, file: StoredFile, etag: str, more: Mapping[str, str] | None = None
+) -> Response:
+    """Return the response with a file, or with a range of it; see `download`.
+
+    Args:
+        etag: The entity tag, in quotes.
+        more: Further headers.
+
+    Raises:
+        Corrupt, Unavailable: The file cannot be read; detected before the first byte is sent.
+        Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
+    """
     headers = {
+        **(more or {}),
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
@@ -94,7 +123,10 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
     headers["Content-Length"] = str(length)
     if request.scope.get("mreg.head"):
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-    chunks = registry.read_file(file, start, length)
+    damaged: DamagedFiles = request.app.state.damaged
+    if status == 206 and file in damaged:
+        await run_sync(damaged.check, file, registry.read_file(file))
+    chunks = damaged.watch(file, registry.read_file(file, start, length))
     first = await run_sync(next, chunks, b"")
     return _FileResponse(first, chunks, status, headers)
 

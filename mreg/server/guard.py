@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from mreg.errors import MregError
 from mreg.results.tokens import Role, Token
+from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
 from mreg.server.problems import SEE_LOG, Refused, http_error_response
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
 from mreg.server.tokens import find_token
@@ -108,7 +109,10 @@ class Guard:
         try:
             self._check(scope, page=page)
         except Refused as refused:
-            await http_error_response(Request(scope), refused)(scope, receive, guarded)
+            response = http_error_response(Request(scope), refused)
+            if HUB_PATH.fullmatch(scope["path"]):
+                add_error_headers(response)
+            await response(scope, receive, guarded)
             return
         limit = BODY_LIMIT
         if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(scope["path"]):
@@ -189,7 +193,7 @@ class Guard:
             raise Refused(
                 401,
                 "no_token",
-                "unknown token" if secret else "missing token",
+                "unknown token" if secret else MISSING_TOKEN,
                 hint="send the header Authorization: Bearer TOKEN",
                 headers={"WWW-Authenticate": 'Basic realm="mreg: the token is the password"' if page else "Bearer"},
             )

@@ -127,7 +127,7 @@ def _methods_of_path(request: Request) -> list[str]:
     """Return the methods of all routes of the path; Starlette names those of one route."""
     methods = {"GET", "HEAD"} if request.scope["path"].startswith("/ui") else set()
     for path, operations in request.app.openapi()["paths"].items():
-        pattern = re.sub(r"\{\w+\}", "[^/]+", path.replace("{path}", ".+"))
+        pattern = re.sub(r"\{\w+\}", "[^/]+", path.replace("{path}", ".+").replace("{repo}", "[^/]+(?:/[^/]+)?"))
         if re.fullmatch(pattern, request.scope["path"]):
             methods.update(method.upper() for method in operations)
     return sorted(methods | ({"HEAD"} if "GET" in methods else set()))

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from mreg.documents.metrics import metrics_of
 from mreg.results.tokens import Role
 from mreg.server import schemas
-from mreg.server.download import download
+from mreg.server.download import BYTES, download
 from mreg.server.models import Body, TagValue
 from mreg.server.parameters import (
     PAGE_ITEMS,
@@ -32,16 +32,6 @@ from mreg.server.schemas import responses
 from mreg.server.upload import REQUEST, receive_upload
 
 router = APIRouter(tags=["versions"])
-
-BYTES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The file.",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    },
-    206: {"description": "A range of the file."},
-    304: {"description": "The client has the current file."},
-    416: {"description": "The range is beyond the end of the file."},
-}
 
 
 class VersionChanges(Body):

@@ -14,7 +14,7 @@ class Profile(TypedDict):
     name: Annotated[str, "name of the profile"]
     catalog: Annotated[str | None, "path or URL"]
     artifacts: Annotated[str | None, "path or URL"]
-    endpoint_url: Annotated[str | None, "address of the S3 store, or null"]
+    endpoint_url: Annotated[str | None, "address of the S3 store or Azure storage account, or null"]
     region: Annotated[str | None, "region of the bucket, or null"]
     aws_profile: Annotated[str | None, "profile of the AWS configuration, or null"]
     addressing_style: Annotated[str | None, "`auto`, `path` or `virtual`, or null"]

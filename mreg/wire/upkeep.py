@@ -20,6 +20,9 @@ class Check(TypedDict):
     error: Annotated[str | None, "failure, or null"]
     hint: Annotated[str | None, "remedy, or null"]
     lacks: Annotated[str | None, "feature that the place does not have and mreg does without, or null"]
+    latency_seconds: Annotated[float | None, "median duration of a small read, or null"]
+    upload_bytes_per_second: Annotated[float | None, "throughput of a small upload, or null"]
+    download_bytes_per_second: Annotated[float | None, "throughput of a small download, or null"]
 
 
 class Garbage(TypedDict):
@@ -125,6 +128,9 @@ def _encode_check(check: results.Check) -> Check:
         "error": check.error or None,
         "hint": check.hint or None,
         "lacks": check.lacks or None,
+        "latency_seconds": check.latency,
+        "upload_bytes_per_second": check.upload,
+        "download_bytes_per_second": check.download,
     }
 
 
@@ -135,6 +141,9 @@ def _decode_check(shape: Check) -> results.Check:
         error=shape["error"] or "",
         hint=shape["hint"] or "",
         lacks=shape["lacks"] or "",
+        latency=shape.get("latency_seconds"),
+        upload=shape.get("upload_bytes_per_second"),
+        download=shape.get("download_bytes_per_second"),
     )
 
 

@@ -117,15 +117,52 @@ def test_a_file_comes_back_byte_by_byte(store: ArtifactStore, tmp_path: Path, si
 def test_equal_bytes_are_kept_once(store: ArtifactStore, root: Path, tmp_path: Path, size: int, known: bool) -> None:
     path = write(tmp_path / "m", os.urandom(size))
     first = store.put(str(path))
-    second = store.put(str(path), known_sizes={size} if known else ())
+    second = store.put(str(path), known={size: [first.digest]} if known else {})
     assert (second.digest, second.new_files) == (first.digest, 0)
     assert len(list((root / "blobs").rglob("*/*/*"))) == 1
     assert list((root / "tmp").iterdir()) == []
 
 
-def test_a_size_that_is_known_of_other_bytes_is_stored_all_the_same(store: ArtifactStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", ["missing", "other", "same at the samples", "shorter", "a folder"])
+def test_a_file_that_only_looks_known_is_stored_all_the_same(
+    store: ArtifactStore, root: Path, tmp_path: Path, known: str
+) -> None:
+    data = os.urandom(BIG)
+    other = bytearray(data if known == "same at the samples" else os.urandom(BIG))
+    other[BIG // 2 + (1 << 20)] ^= 1
+    digest = store.put(str(write(tmp_path / "other", bytes(other)))).digest
+    blob = root / blob_key(digest)
+    if known in ("missing", "a folder"):
+        blob.unlink()
+    if known == "a folder":
+        blob.mkdir()
+    if known == "shorter":
+        os.truncate(blob, 100)
+    stored = store.put(str(write(tmp_path / "m", data)), known={BIG: [digest]})
+    assert (stored.digest, stored.new_files) == (Digest.sha256(hashlib.sha256(data).hexdigest()), 1)
+    assert pull(store, stored, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == data
+
+
+@pytest.mark.parametrize("at", [0, 1 << 16, BIG // 2, BIG - 1])
+def test_a_file_is_read_twice_only_if_it_looks_like_a_known_one(store: ArtifactStore, tmp_path: Path, at: int) -> None:
+    data = bytearray(os.urandom(BIG))
+    known = {BIG: [store.put(str(write(tmp_path / "m", bytes(data)))).digest]}
+    data[at] ^= 1
+    told: list[int] = []
+    store.put(str(write(tmp_path / "other", bytes(data))), known=known, progress=lambda done, _whole: told.append(done))
+    assert told.count(BIG) == (2 if at == 1 << 16 else 1)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_damaged_blob_of_the_same_file_is_reported(
+    store: ArtifactStore, root: Path, tmp_path: Path, known: bool
+) -> None:
     path = write(tmp_path / "m", os.urandom(BIG))
-    assert store.put(str(path), known_sizes={BIG}).new_files == 1
+    digest = store.put(str(path)).digest
+    os.truncate(root / blob_key(digest), BIG - 1)
+    with pytest.raises(Corrupt, match=f"is damaged: expected {BIG} bytes, got {BIG - 1}$"):
+        store.put(str(path), known={BIG: [digest]} if known else {})
 
 
 def test_progress_ends_at_the_whole(store: ArtifactStore, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from mreg.catalog import bucket_copy, packing
+from mreg.catalog import local_copy, packing
 from mreg.catalog.bucket import BucketDatabase
-from mreg.catalog.bucket_copy import LocalCopy
+from mreg.catalog.local_copy import LocalCopy
 from mreg.catalog.packing import pack, unpack
 from mreg.errors import Corrupt, Unavailable
 from tests.attacks.sqlite_files import make_catalog
@@ -121,7 +121,7 @@ def test_where_the_disk_is_full_a_small_catalog_is_read_and_a_large_one_refused(
     monkeypatch.setattr(os, "fsync", full)
     copy = LocalCopy(str(tmp_path), "s3://b/c")
     assert copy.receive('"1"', lambda: unpack(pack(file), "s3://b/c")).data == file
-    monkeypatch.setattr(bucket_copy, "IN_MEMORY", 1000)
+    monkeypatch.setattr(local_copy, "IN_MEMORY", 1000)
     with pytest.raises(Unavailable, match="No space left on device") as caught:
         copy.receive('"1"', lambda: unpack(pack(file), "s3://b/c"))
     assert "df -h" in caught.value.hint

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import mreg
-from mreg.catalog.bucket_copy import LocalCopy
+from mreg.catalog.local_copy import LocalCopy
 from mreg.catalog.packing import pack, unpack
 from mreg.errors import MregError
 from tests.attacks.sqlite_files import Files, killed_writer, make_catalog, with_super_journal

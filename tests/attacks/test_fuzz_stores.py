@@ -93,8 +93,8 @@ def damaged(rng: random.Random, answer: Answer, elsewhere: str) -> tuple[str, An
 
 @pytest.fixture
 def forger(bucket: Place, monkeypatch: pytest.MonkeyPatch, impatient: None) -> Iterator[Forger]:
-    from mreg.catalog import bucket as catalogs
-    from mreg.s3 import bucket as stores
+    from mreg.catalog import object_database as catalogs
+    from mreg.stores import client as stores
 
     monkeypatch.setattr(catalogs, "SECONDS", 3.0)
     monkeypatch.setattr(stores, "READ_SECONDS", 5)

@@ -15,8 +15,8 @@ from mreg.artifacts.hashing import digest_of
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.packing import pack
 from mreg.catalog.schema import SCHEMA
-from mreg.s3 import answers
-from mreg.s3.integrity import IntegrityCheck
+from mreg.stores import boto
+from mreg.stores.integrity import IntegrityCheck
 from tests.conftest import EVERY_STORE, ROOT, Mreg
 from tests.forger import Answer, Forger, Request, refusal
 from tests.hostile import attack
@@ -135,9 +135,9 @@ def sign_of(kind: str) -> Callable[[Request], bool]:
 def test_a_store_that_says_done_and_did_nothing_loses_no_version(
     kind: str, always: bool, forger: Forger, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mreg.catalog import bucket
+    from mreg.catalog import object_database
 
-    monkeypatch.setattr(bucket, "SECONDS", 3.0)
+    monkeypatch.setattr(object_database, "SECONDS", 3.0)
     write("first", 100)
     data = write("model.bin", LARGE if kind in ("part", "complete") else 1000)
     assert command("push", "first", "-n", "m").code == 0
@@ -472,7 +472,7 @@ def test_a_store_that_refuses_to_make_any_object_is_told(forger: Forger, command
 @EVERY_STORE
 def test_an_object_may_be_longer_than_an_answer(bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer to a HEAD announces the bytes of the object, and has none itself."""
-    monkeypatch.setattr(answers, "LONGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr(boto, "LONGEST_ANSWER", 1 << 20)
     data = write("large.bin", LARGE)
     for name in ("m", "n"):
         assert command("push", "large.bin", "-n", name).code == 0

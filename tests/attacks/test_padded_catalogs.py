@@ -11,8 +11,8 @@ import pytest
 
 import mreg
 from mreg.catalog import guard
-from mreg.catalog.bucket_copy import LocalCopy
 from mreg.catalog.guard import solid_size, stored_size
+from mreg.catalog.local_copy import LocalCopy
 from mreg.errors import BadInput, Unavailable
 from mreg.registry import query
 from tests.attacks.sqlite_files import make_catalog, share_a_subtree

@@ -20,15 +20,16 @@ from pathlib import Path
 import pytest
 
 import mreg
-from mreg.catalog import bucket as bucket_module
+from mreg.catalog import object_database
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Connection, Database
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
-from mreg.s3.bucket import Bucket, BucketSettings
-from mreg.s3.probing import ConditionalWritesUnsupported
+from mreg.stores.bucket import Bucket
+from mreg.stores.probing import ConditionalWritesUnsupported
+from mreg.stores.settings import StoreSettings
 from mreg.testing.database import add_event, count
-from tests.conftest import EVERY_STORE, Mreg, counted_pauses
+from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses
 from tests.proxy import Proxy
 from tests.servers import BUCKET, READER, Place, bucket_of
 
@@ -383,7 +384,7 @@ def test_the_first_use_of_a_place_asks_once_what_else_is_there(
     assert not any("list-type=2" in line for line in proxy.requests)
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_the_first_pushes_of_many_machines_at_once_make_one_catalog(
     bucket: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -418,7 +419,7 @@ def test_old_copies_do_not_pile_up(opened: Opened, tmp_path: Path) -> None:
 
 
 def _write_for_ever(url: str, endpoint: str, folder: str) -> None:
-    database = BucketDatabase(Bucket(url, BucketSettings(endpoint_url=endpoint), print), KEY, folder)
+    database = BucketDatabase(Bucket(url, StoreSettings(endpoint_url=endpoint), print), KEY, folder)
     while True:
         database.write(add_event)
 
@@ -557,14 +558,14 @@ def test_pauses_after_lost_races_grow_and_stay_within_bounds() -> None:
     random.seed(7)
     longest = []
     for losses in (1, 2, 3, 4, 5, 10, 40, 100, 1024, 10**6):
-        pauses = [bucket_module._pause(losses) for _ in range(200)]
-        assert min(pauses) >= bucket_module.FIRST_PAUSE / 2, losses
-        assert max(pauses) <= bucket_module.LONGEST_PAUSE, losses
+        pauses = [object_database._pause(losses) for _ in range(200)]
+        assert min(pauses) >= object_database.FIRST_PAUSE / 2, losses
+        assert max(pauses) <= object_database.LONGEST_PAUSE, losses
         assert max(pauses) > 1.5 * min(pauses), losses  # so that the losers of one race do not meet again
         longest.append(max(pauses))
     assert longest[:4] == sorted(longest[:4])
     assert longest[1] > 1.5 * longest[0]
-    assert all(one >= bucket_module.SHORTEST_PAUSE / 2 for one in longest[5:])
+    assert all(one >= object_database.SHORTEST_PAUSE / 2 for one in longest[5:])
     assert max(longest[6:]) < max(longest)  # the longest loser is let in first
 
 
@@ -572,7 +573,7 @@ def test_pauses_double_up_to_the_longest_and_then_shrink(monkeypatch: pytest.Mon
     bounds: list[tuple[float, float]] = []
     monkeypatch.setattr(random, "uniform", lambda low, high: bounds.append((low, high)))
     for losses in range(1, 13):
-        bucket_module._pause(losses)
+        object_database._pause(losses)
     assert [high for _, high in bounds] == pytest.approx(
         [0.06, 0.12, 0.24, 0.48, 0.8, 0.6, 0.45, 0.3375, 0.253125, 0.2, 0.2, 0.2]
     )
@@ -603,14 +604,14 @@ def test_a_writer_that_loses_every_race_does_not_hammer_the_store(
         client.put_object(Bucket=BUCKET, Key=f"{place.prefix}/{KEY}", Body=faster)
         return ""
 
-    monkeypatch.setattr(bucket_module, "time", Clock)
+    monkeypatch.setattr(object_database, "time", Clock)
     monkeypatch.setattr(Bucket, "swap", lose)
     with pytest.raises(mreg.Conflict, match=r"is busy: \d+ attempts lost against other writers"):
         database.write(add_event)
-    assert bucket_module.SECONDS <= now[0] < bucket_module.SECONDS + 2
+    assert object_database.SECONDS <= now[0] < object_database.SECONDS + 2
     assert puts[0] < 600
     now[0], puts[0] = 0.0, 0
-    monkeypatch.setattr(bucket_module, "_pause", lambda _losses: bucket_module.SECONDS / 4)
+    monkeypatch.setattr(object_database, "_pause", lambda _losses: object_database.SECONDS / 4)
     with pytest.raises(
         mreg.Conflict, match="is busy: 5 attempts lost against other writers"
     ):  # the last of them in time

@@ -12,8 +12,7 @@ from tests.conftest import EVERY_STORE
 from tests.servers import Place, bucket_of
 
 
-@EVERY_STORE
-class TestBucketDatabase(DatabaseContract):
+class BucketDatabaseContract(DatabaseContract):
     @pytest.fixture(autouse=True, params=["one machine", "many machines"])
     def _place(self, request: pytest.FixtureRequest, place: Place, tmp_path: Path) -> Iterator[None]:
         self.place = place
@@ -36,3 +35,8 @@ class TestBucketDatabase(DatabaseContract):
     def test_nothing_is_left_beside_the_catalog(self) -> None:
         self.test_concurrent_writers_are_serialized()
         assert self.place.keys() == ["catalog.db"]
+
+
+@EVERY_STORE
+class TestBucketDatabase(BucketDatabaseContract):
+    """A catalog in an S3 bucket."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.azure import Azurite
 from tests.docs.pages import Page, problem, run, short_home, written
 from tests.docs.servers import replacements
 from tests.servers import PostgresqlServer, S3Server
@@ -23,7 +24,7 @@ def main(names: list[str]) -> int:
 
         def server(name: str) -> Any:
             if name not in servers:
-                servers[name] = {"s3_server": S3Server, "postgresql": PostgresqlServer}[name]()
+                servers[name] = {"s3_server": S3Server, "azurite": Azurite, "postgresql": PostgresqlServer}[name]()
                 servers[name].start()
                 stack.callback(servers[name].stop)
             return servers[name]

@@ -14,8 +14,9 @@ Comments before a fence change that::
     <!-- background -->          the last command goes on until the end of the page, once it has printed a line
 
 A comment that starts with ``<!-- setup`` has lines that run and that readers do not see. ``<!-- needs: bucket -->`` starts
-a server: ``bucket`` is an S3 server with an empty bucket ``ml-models``, ``postgresql`` a server with an empty database.
-``weed`` gives the SeaweedFS that a page starts free ports.
+a server: ``bucket`` is an S3 server with an empty bucket ``ml-models``, ``azure`` a storage account with an empty container
+of that name, ``postgresql`` a server with an empty database. ``weed`` gives the SeaweedFS that a page starts free ports.
+``huggingface`` adds the command ``hf``.
 
 ``python -m tests.docs FILE...`` writes the output of today into the pages.
 """
@@ -57,7 +58,8 @@ _VOLATILE = (
     (r"\d{4}-\d\d-\d\dT?\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[A-Z]{3,4}|[+-]\d\d:?\d\d)?", "TIME"),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID"),
     (r"[0-9a-f]{12,}", "HEX"),
-    (r"\d+(\.\d+)?(ms|s)\b", "DURATION"),
+    (r"\d+(\.\d+)?(e\+\d+)?(ms|s)\b", "DURATION"),
+    (r"\d+(\.\d+)?[kMGT]?B/s(?=up|down)", "SPEED"),
     (r"\d+\.\d+\.\d+", "VERSION"),
     (r"pid\d+", "PID"),
     (r"mreg_[\w-]{20,}", "TOKEN"),

@@ -1,12 +1,15 @@
-"""The servers that a page needs."""
+"""The servers and clients that a page needs."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
+from tests.azure import Azurite
+from tests.environments import hub_client
 from tests.servers import ADMIN, PostgresqlServer, Store, free_ports
 
 BUCKET = "ml-models"
@@ -33,14 +36,28 @@ def replacements(
             replaced.append((" -s3 ", f" -s3 {ports} -s3.port.iceberg=0 -s3.port.lance=0 "))
             replaced.append(("| weed shell", f"| weed shell -master=127.0.0.1:{master}"))
             replaced.append(("http://127.0.0.1:8333", f"http://127.0.0.1:{s3}"))
+        elif need == "azure":
+            replaced.append(("https://mlteam.blob.core.windows.net", _azure(server("azurite"), monkeypatch)))
         elif need == "postgresql":
             database: PostgresqlServer = server("postgresql")
             url = database.new_catalog()
             replaced.append(("postgresql://mreg@db.example/mreg", url))
             replaced.append(("postgresql://mreg@db.example/mreg", url.partition("?")[0]))  # as messages name it
+        elif need == "huggingface":
+            monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{hub_client('').parent}")
+            monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
         else:
             raise ValueError(f"no such server: {need}")
     return replaced
+
+
+def _azure(store: Azurite, monkeypatch: pytest.MonkeyPatch) -> str:
+    store.make_container(BUCKET)
+    for key in store.keys("", BUCKET):
+        store.delete(key, BUCKET)
+    for name, value in store.environment().items():
+        monkeypatch.setenv(name, value)
+    return store.endpoint
 
 
 def _bucket(store: Store, monkeypatch: pytest.MonkeyPatch) -> str:

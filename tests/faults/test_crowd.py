@@ -15,7 +15,7 @@ from mreg.domain.events import first_broken, stages_at
 from mreg.domain.model import ModelStage
 from mreg.registry.local import LocalRegistry
 from mreg.results.models import ModelVersions
-from tests.conftest import EVERY_STORE, FULL
+from tests.conftest import EVERY_PROVIDER, FULL
 from tests.servers import Place
 
 WORKERS, STEPS = (8, 120) if FULL else (4, 30)
@@ -135,7 +135,7 @@ def test_a_crowd_leaves_a_catalog_that_its_audit_trail_explains(registry: LocalR
 
 @pytest.mark.campaign
 @pytest.mark.timeout(900)
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_a_crowd_leaves_such_a_catalog_in_a_bucket(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/catalog.db")
     with mreg.open_registry() as registry:

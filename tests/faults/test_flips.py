@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import mreg
-from mreg.s3.integrity import IntegrityCheck
+from mreg.stores.integrity import IntegrityCheck
 from tests.conftest import EVERY_STORE
 from tests.proxy import Proxy
 from tests.servers import Place, bucket_of

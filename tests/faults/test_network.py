@@ -14,7 +14,7 @@ import pytest
 
 import mreg
 from mreg.artifacts import download
-from mreg.s3 import retry
+from mreg.stores import retry
 from tests.conftest import FULL, Done, Mreg
 from tests.faults.test_kill import check, killed
 from tests.proxy import SLOW_DOWN, Proxy

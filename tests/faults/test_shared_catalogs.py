@@ -27,7 +27,7 @@ from mreg.domain.names import ModelName
 from mreg.errors import MregError
 from mreg.registry.promote import enter_stage
 from mreg.testing.catalog import AT
-from tests.conftest import EVERY_STORE, FULL
+from tests.conftest import EVERY_PROVIDER, FULL
 from tests.proxy import Proxy
 from tests.servers import WRITER, Place, PostgresqlServer, S3Server, Store, bucket_of, new_place
 
@@ -161,7 +161,7 @@ def test_a_bucket_that_is_killed_and_started(own_s3: S3Server, tmp_path: Path) -
     assert place.keys() == ["catalog.db"]
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_a_bucket_behind_a_network_that_loses_answers(object_store: Store, place: Place, tmp_path: Path) -> None:
     seconds = SECONDS if FULL or isinstance(object_store, S3Server) else SECONDS / 2
     proxy = Proxy(place.server.port)
@@ -185,7 +185,9 @@ def test_a_bucket_behind_a_network_that_loses_answers(object_store: Store, place
             proxy.cut_up_after = chance.randrange(200_000)
 
     def opened(number: int) -> Database:
-        return BucketDatabase(bucket_of(place, proxy.endpoint), "catalog.db", str(tmp_path / str(number % 10)))
+        return BucketDatabase(
+            bucket_of(place, object_store.endpoint_at(proxy.port)), "catalog.db", str(tmp_path / str(number % 10))
+        )
 
     try:
         run(opened, cut, seconds)

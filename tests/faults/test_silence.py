@@ -21,8 +21,8 @@ from mreg.catalog import postgresql, postgresql_connection
 from mreg.catalog.database import Connection
 from mreg.catalog.postgresql import PostgresqlDatabase
 from mreg.catalog.sqlite import SqliteDatabase
-from mreg.s3 import bucket as bucket_module
-from mreg.s3 import retry
+from mreg.stores import client as client_module
+from mreg.stores import retry
 from mreg.testing.database import add_event, count
 from tests.conftest import Mreg
 from tests.proxy import Proxy
@@ -32,7 +32,7 @@ from tests.servers import Place, PostgresqlLine, PostgresqlServer
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "NOTICE_AFTER_SECONDS", 0.5)
-    monkeypatch.setattr(bucket_module, "READ_SECONDS", 2)
+    monkeypatch.setattr(client_module, "READ_SECONDS", 2)
     monkeypatch.setattr(retry, "SECONDS", 2)
     monkeypatch.setattr(retry, "FIRST_SECONDS", 1)
     monkeypatch.setattr(postgresql, "SILENCE_SECONDS", 2)

@@ -6,6 +6,7 @@ import re
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,11 @@ from hypothesis import strategies as st
 import mreg
 from mreg.domain.digest import Digest
 from mreg.domain.redaction import LONGEST, attributed, redacted
-from mreg.s3.bucket import Bucket, BucketSettings
+from mreg.profile.cache import stores_folder
+from mreg.stores.bucket import Bucket
+from mreg.stores.integrity import IntegrityCheck
+from mreg.stores.settings import StoreSettings
+from mreg.stores.traits import Memory, Traits
 from tests.conftest import Done, Mreg
 from tests.hostile import PEAK_BYTES, attack, environment, printable_only
 from tests.proxy import Proxy
@@ -107,6 +112,12 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.bin").write_bytes(b"x" * 1000)
 
 
+def know(endpoint: str) -> None:
+    """Have it remembered that the store checks sums, so that the first request is the upload itself."""
+    traits = Traits(integrity=IntegrityCheck.SUM)
+    Memory(stores_folder(), f"{endpoint} models").keep(traits, time.time())
+
+
 def push(command: Mreg, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> Done:
     monkeypatch.setenv("MREG_ENDPOINT_URL", endpoint)
     return command("push", "a.bin", "-n", "m")
@@ -157,7 +168,9 @@ ANSWERS: list[tuple[int, bytes, str, str, str]] = [
 @pytest.mark.parametrize(
     ("status", "body", "kind", "words", "hint"), ANSWERS, ids=[f"{a[0]}-{a[1][:70]!r}" for a in ANSWERS]
 )
-@pytest.mark.parametrize("size", [1000, 9 << 20], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("size", "known"), [(1000, False), (1000, True), (9 << 20, False)], ids=["small", "small-known", "large"]
+)
 def test_a_message_has_the_words_of_the_store_and_a_way_out(
     status: int,
     body: bytes,
@@ -165,12 +178,15 @@ def test_a_message_has_the_words_of_the_store_and_a_way_out(
     words: str,
     hint: str,
     size: int,
+    known: bool,
     credentials: None,
     command: Mreg,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path("a.bin").write_bytes(b"x" * size)
     with answering(status, body, kind) as port:
+        if known:
+            know(f"http://127.0.0.1:{port}")
         done = push(command, monkeypatch, f"http://127.0.0.1:{port}")
     assert done.code == 8, done
     assert f"error: {words}".replace("PORT", str(port)) in done.err
@@ -200,10 +216,13 @@ def test_a_message_repeats_no_secret_that_the_store_says(
 ) -> None:
     for body, kind in ((error("Odd", leak), "application/xml"), (leak.encode(), "text/plain")):
         with answering(400, body, kind) as port:
-            done = push(command, monkeypatch, f"http://127.0.0.1:{port}")
-        assert done.code == 8
-        assert "***" in done.err
-        assert not any(secret in done.err for secret in SECRETS), done.err
+            for known in (False, True):
+                if known:
+                    know(f"http://127.0.0.1:{port}")
+                done = push(command, monkeypatch, f"http://127.0.0.1:{port}")
+                assert done.code == 8
+                assert "***" in done.err
+                assert not any(secret in done.err for secret in SECRETS), done.err
 
 
 @pytest.mark.parametrize(
@@ -221,10 +240,13 @@ def test_a_message_repeats_no_secret_that_the_store_says(
     ],
     ids=range(9),
 )
+@pytest.mark.parametrize("known", [False, True], ids=["first", "known"])
 def test_hostile_words_stay_one_short_printable_line(
-    status: int, body: bytes, credentials: None, command: Mreg, monkeypatch: pytest.MonkeyPatch
+    status: int, body: bytes, known: bool, credentials: None, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with answering(status, body, "text/plain") as port:
+        if known:
+            know(f"http://127.0.0.1:{port}")
         done = push(command, monkeypatch, f"http://127.0.0.1:{port}")
     assert done.code in (2, 8)
     assert printable_only(done.err.encode())
@@ -260,7 +282,7 @@ def test_a_page_in_place_of_an_answer_is_never_taken_for_an_empty_bucket(
     for status in (200, 404):
         with answering(status, PAGE, "text/html") as port:
             for what, work in works.items():
-                bucket = Bucket("s3://models/x", BucketSettings(endpoint_url=f"http://127.0.0.1:{port}"), print)
+                bucket = Bucket("s3://models/x", StoreSettings(endpoint_url=f"http://127.0.0.1:{port}"), print)
                 if what == "open" and status == 200:
                     continue  # the bytes of an object are held against its digest
                 with pytest.raises(mreg.Unavailable, match="is not from an S3 store"):

@@ -17,11 +17,12 @@ from botocore.exceptions import ClientError
 import mreg
 from mreg.artifacts.s3 import S3Backend
 from mreg.registry import gc
-from mreg.s3 import probing, traits
-from mreg.s3.bucket import Bucket, BucketSettings
-from mreg.s3.traits import BARE, QUOTED, Memory, Traits
+from mreg.stores import probing, traits
+from mreg.stores.bucket import Bucket
+from mreg.stores.settings import StoreSettings
+from mreg.stores.traits import BARE, QUOTED, Memory, Traits
 from mreg.testing.blob_backend import file_and_parts, key_of, section
-from tests.conftest import EVERY_STORE, Mreg, counted_pauses
+from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses
 from tests.proxy import Proxy
 from tests.servers import ADMIN, BUCKET, Place, Store, bucket_of
 
@@ -42,7 +43,7 @@ def in_bucket(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     return bucket
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_everything_works_with_the_catalog_in_the_bucket(in_bucket: Place, command: Mreg) -> None:
     first, second = write("a.bin"), write("b.bin", LARGE)
     assert command("push", "a.bin", "-n", "m", "--stage", "production").code == 0
@@ -92,7 +93,7 @@ def test_the_form_of_an_entity_tag_is_found_out(place: Place, object_store: Stor
     """Ceph compares a tag with its quotes up to 18.2, and no longer in 20.2."""
     form = QUOTED if accepts(object_store, BUCKET, IfMatch="{tag}") else BARE
     for _ in range(2):
-        bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
+        bucket = Bucket(place.url, StoreSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
         bucket.require_conditions(KEY)
         assert bucket.traits.tags == form
     assert place.keys() == []
@@ -101,6 +102,7 @@ def test_the_form_of_an_entity_tag_is_found_out(place: Place, object_store: Stor
 CHECKS = {
     "seaweedfs": ("check uploads (by the store: SHA-256 sum)", ""),
     "radosgw": ("check uploads (by the store: SHA-256 sum in the signature)", ""),
+    "azurite": ("check uploads (by mreg: each upload is read back)", ""),
     "moto": (
         "check uploads (by mreg: MD5 sum in the response)",
         "it does not verify uploads: damage in transit is detected and repaired after the upload",
@@ -108,7 +110,7 @@ CHECKS = {
 }
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_the_check_of_a_profile_says_what_checks_uploads(
     in_bucket: Place, command: Mreg, request: pytest.FixtureRequest
 ) -> None:
@@ -395,7 +397,7 @@ def test_what_is_remembered_of_a_store_is_old_after_a_day(tmp_path: Path, monkey
 
 
 def test_what_is_known_of_a_store_is_old_in_a_process_that_runs_for_days(place: Place, tmp_path: Path) -> None:
-    bucket = Bucket(place.url, BucketSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
+    bucket = Bucket(place.url, StoreSettings(endpoint_url=place.endpoint), print, str(tmp_path / "stores"))
     assert bucket.integrity
     bucket.learn(Traits(integrity=bucket.integrity, tags=BARE))
     bucket._found_at -= traits.REMEMBERED_SECONDS
@@ -440,7 +442,7 @@ def test_a_store_that_says_nothing_is_not_quoted(bucket: Place, command: Mreg, m
 
 KILLED = """
 import os, sys
-from mreg.s3.bucket import Bucket
+from mreg.stores.bucket import Bucket
 
 delete = Bucket.delete
 
@@ -459,7 +461,7 @@ def left_probes(place: Place) -> list[str]:
     return sorted(key for key in place.keys("") if "probe" in key)
 
 
-@EVERY_STORE
+@EVERY_PROVIDER
 def test_gc_removes_the_probes_of_killed_clients(
     in_bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,7 +470,7 @@ def test_gc_removes_the_probes_of_killed_clients(
     assert killed.returncode == 9
     with pytest.MonkeyPatch.context() as dying:
         dying.setattr(Bucket, "delete", lambda _bucket, _key: False)
-        bucket = Bucket(in_bucket.url, BucketSettings(endpoint_url=in_bucket.endpoint), print)
+        bucket = Bucket(in_bucket.url, StoreSettings(endpoint_url=in_bucket.endpoint), print)
         probing.revives(bucket)
     assert command("push", "a.bin", "-n", "m").code == 0
     foreign = (f"probes/{'0' * 15}", "probes/of-mine", f"{KEY}.probe-x", f"{KEY}.probes", f"probes/{'0' * 16}/x")

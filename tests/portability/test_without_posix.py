@@ -367,7 +367,7 @@ emulation.become_windows()
 from mreg.artifacts.cache import BlobCache
 from mreg.artifacts.hashing import digest_of
 from mreg.artifacts.stream_upload import TemporaryCopy
-from mreg.catalog.bucket_copy import LocalCopy
+from mreg.catalog.local_copy import LocalCopy
 root = Path(sys.argv[1])
 
 data = [bytes([13, 10, 26, number]) * 1_000 for number in range(3)]

@@ -147,7 +147,7 @@ REFUSED = [
     ("file:///srv/x.db", "write the path: /srv/x.db"),
     ("file:x.db", "write ./file:x.db"),
     ("http://db/x", "or a path"),
-    ("gs://bucket/x.db", "or a path"),
+    ("oss://bucket/x.db", "or a path"),
     ("s3:/bucket/catalog.db", "s3://BUCKET/PREFIX/catalog.db"),
     ("postgres:/db/x", "postgresql://USER@HOST/DATABASE"),
     ("postgresql:me:hunter2@db", "postgresql://USER@HOST/DATABASE"),
@@ -194,7 +194,7 @@ def test_a_path_of_windows_is_refused_on_other_systems(key: str, text: str, monk
 
 
 @pytest.mark.parametrize(
-    "text", ["gs://bucket/x", "s3:bucket/x", "file:///srv/x", "http://x/y", "postgres://db/x", "az:x"]
+    "text", ["oss://bucket/x", "s3:bucket/x", "file:///srv/x", "http://x/y", "postgres://db/x", "az:x"]
 )
 def test_any_other_text_for_artifacts_is_a_usage_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MREG_ARTIFACTS", text)

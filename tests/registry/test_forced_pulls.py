@@ -535,6 +535,31 @@ def test_a_folder_that_is_changed_during_the_pull_is_not_replaced(
     assert files_in("out").items() >= V2.items()
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_folder_that_cannot_be_replaced_is_put_back(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    registry.pull("fo@1", "out")
+    inode, out, real, count = os.stat("out").st_ino, os.path.abspath("out"), os.rename, 0
+
+    def failing(source: str, target: str, **options: int) -> None:
+        nonlocal count
+        count += out in (source, target)
+        if count == step:
+            count += 1
+            raise OSError(28, "No space left on device")
+        real(source, target, **options)
+
+    monkeypatch.setattr(placing, "rename2", lambda *_: False)
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(mreg.Unavailable, match="No space left on device"):
+        registry.pull("fo@2", "out", force=True)
+    assert (files_in("out"), os.stat("out").st_ino) == (V1, inode)
+    registry.pull("fo@2", "out", force=True)
+    assert files_in("out") == V2
+    assert sorted(os.listdir()) == ["out"]
+
+
 KILLED = """
 import os, sys, mreg
 from mreg.artifacts import placing, replacing

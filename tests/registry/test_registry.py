@@ -120,11 +120,11 @@ def test_a_damaged_last_version_does_not_block_the_next_push(registry: mreg.Regi
 def test_files_of_a_known_size_are_hashed_before_they_are_written(
     registry: mreg.Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known: list[set[int]] = []
+    known: list[dict[int, int]] = []
     put = ArtifactStore.put
 
     def spy(store: ArtifactStore, path: str, **options: Any) -> Any:
-        known.append({size for size in range(10) if size in options["known_sizes"]})
+        known.append({size: len(digests) for size, digests in options["known"].items()})
         return put(store, path, **options)
 
     monkeypatch.setattr(ArtifactStore, "put", spy)
@@ -133,10 +133,36 @@ def test_files_of_a_known_size_are_hashed_before_they_are_written(
     for size in (3, 5):
         file.write_bytes(b"x" * size)
         (folder / f"f{size}").write_bytes(b"y" * size)
+        (folder / f"g{size}").write_bytes(b"z" * size)
         registry.push(file, name="file")
         registry.push(file, name="file")
         registry.push(folder, name="folder")
-    assert known == [set(), {3}, set(), set(), {5}, {3}]
+    assert known == [{3: 0}, {3: 1}, {}, {5: 0}, {5: 1}, {3: 2}]
+
+
+def test_a_file_is_compared_with_the_newest_blobs_of_its_size_only(
+    registry: mreg.Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mreg.registry.push.SAME_SIZE", 2)
+    known: list[list[str]] = []
+    put = ArtifactStore.put
+
+    def spy(store: ArtifactStore, path: str, **options: Any) -> Any:
+        known.extend([digest.value for digest in digests] for digests in options["known"].values())
+        return put(store, path, **options)
+
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    folder.mkdir()
+    digests: list[str] = []
+    for content in ("abc", "def", "ghi"):
+        file.write_text(content)
+        (folder / content).write_text(content)
+        digests.append(registry.push(file, name="file").artifact.digest.value)
+    registry.push(folder, name="folder")
+    monkeypatch.setattr(ArtifactStore, "put", spy)
+    registry.push(file, name="file")
+    registry.push(folder, name="folder")
+    assert known == [[digests[2], digests[1]], digests[:2]]
 
 
 @pytest.mark.parametrize("name", ["m.pkl", "a/m.pkl", "C:\\models\\m.pkl", "a\\b/m.pkl"])

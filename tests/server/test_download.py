@@ -119,7 +119,11 @@ def test_bytes_that_are_damaged_are_never_given_whole(server: Served, store: Pat
         blob.write_bytes(damaged)
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             server.get(ARTIFACT)
+        rest = server.get(ARTIFACT, headers={"Range": f"bytes={4 << 20}-"})
+        assert (rest.status_code, rest.json()["code"]) == (500, "corrupt")
     assert any("is damaged" in (line["failure"] or "") for line in server.lines())
+    blob.write_bytes(data)
+    assert server.get(ARTIFACT, headers={"Range": f"bytes={4 << 20}-"}).content == data[4 << 20 :]
     blob.write_bytes(b"short")
     missing = server.get(ARTIFACT)
     assert (missing.status_code, missing.json()["code"]) == (500, "corrupt")

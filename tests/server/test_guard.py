@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mreg.results.tokens import Role
 from mreg.server import guard
-from mreg.server.guard import API_POLICY, PAGE_POLICY, Guard
+from mreg.server.guard import API_POLICY, PAGE_POLICY, SINGLE_HEADERS, Caller, Guard
 from mreg.server.problems import Refused
 from mreg.server.settings import BODY_LIMIT, ServerSettings
+from mreg.server.tokens import TokenFile, new_token
 
 Message = dict[str, Any]
 
@@ -51,7 +55,9 @@ class Task:
         self.cancelled = True
 
 
-def ask(app: Any, scope: Message, *body: Message) -> tuple[list[Message], list[asyncio.TimerHandle]]:
+def ask(
+    app: Any, scope: Message, *body: Message, settings: ServerSettings | None = None
+) -> tuple[list[Message], list[asyncio.TimerHandle]]:
     """Return the messages of a response, and the timers of the request."""
     sent: list[Message] = []
     timers: list[asyncio.TimerHandle] = []
@@ -72,7 +78,7 @@ def ask(app: Any, scope: Message, *body: Message) -> tuple[list[Message], list[a
             return timers[-1]
 
         loop.call_later = call_later  # type: ignore[method-assign, assignment]
-        await Guard(app, ServerSettings(), "everybody")(scope, receive, send)  # type: ignore[arg-type]
+        await Guard(app, settings or ServerSettings(), "everybody")(scope, receive, send)  # type: ignore[arg-type]
 
     asyncio.run(run())
     return sent, timers
@@ -252,3 +258,265 @@ def test_a_body_is_refused_once_its_token_is_revoked() -> None:
 
 def test_a_disconnect_is_passed_on() -> None:
     assert asyncio.run(body_of(Loop(), {"type": "http.disconnect"}).receive()) == {"type": "http.disconnect"}
+
+
+# Who may send what
+
+
+SECRETS = {role: new_token(str(role), role) for role in Role}
+
+
+def answer(scope: Message, settings: ServerSettings) -> Refused | Caller:
+    """Return the refusal of a request, or its caller."""
+    try:
+        Guard(answering, settings, "everybody")._check(scope, page=scope["path"].startswith("/ui"))  # type: ignore[arg-type]
+    except Refused as refused:
+        return refused
+    found = scope["mreg.caller"]
+    assert isinstance(found, Caller)
+    return found
+
+
+def code(found: Refused | Caller) -> object:
+    return found.status_code if isinstance(found, Refused) else found.name
+
+
+@pytest.mark.parametrize("path", ["/models", "/ui", "/healthz", "/readyz"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_the_role_of_a_token_decides_what_a_client_may_send(path: str, method: str, read_only: bool) -> None:
+    settings = ServerSettings(tokens=tuple(one.token for one in SECRETS.values()), read_only=read_only)
+    public, safe = path in ("/healthz", "/readyz"), method in ("GET", "HEAD", "OPTIONS")
+    for role, made in SECRETS.items():
+        found = answer(scope_of(path, method, authorization=f"Bearer {made.secret}"), settings)
+        if public:
+            assert found == Caller("", Role.READER)
+        elif safe or (role >= Role.WRITER and not read_only):
+            assert found == Caller(str(role), role, made.token)
+        else:
+            assert isinstance(found, Refused)
+            assert (found.status_code, found.code, found.detail) == (
+                (403, "read_only", "this server is read-only")
+                if read_only
+                else (403, "role_too_low", "reader has role reader; this needs role writer")
+            )
+    assert code(answer(scope_of(path, method), settings)) == ("" if public else 401)
+    without = answer(scope_of(path, method), ServerSettings(read_only=read_only))
+    assert code(without) == ("" if public else "everybody" if safe or not read_only else 403)
+
+
+def basic(user: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
+
+
+CREDENTIALS: dict[str, tuple[str, object, object]] = {
+    "no header": ("", "missing token", "missing token"),
+    "bearer": (f"Bearer {SECRETS[Role.READER].secret}", "reader", "reader"),
+    "bearer in capitals and with spaces": (f"BEARER   {SECRETS[Role.READER].secret} ", "reader", "reader"),
+    "bearer without a token": ("Bearer ", "missing token", "missing token"),
+    "another token": ("Bearer mreg_other", "unknown token", "unknown token"),
+    "basic": (basic("anybody", SECRETS[Role.ADMIN].secret), "missing token", "admin"),
+    "basic in lower case": (basic("", SECRETS[Role.ADMIN].secret).replace("Basic", "basic"), "missing token", "admin"),
+    "the token as the user": (basic(SECRETS[Role.ADMIN].secret, ""), "missing token", "missing token"),
+    "basic with another password": (basic("a", "b:c"), "missing token", "unknown token"),
+    "basic that is not base64": (
+        f"Basic !{basic('a', SECRETS[Role.ADMIN].secret)[6:]}",
+        "missing token",
+        "missing token",
+    ),
+    "basic that is not UTF-8": ("Basic /w==", "missing token", "missing token"),
+    "another scheme": (f"Digest {SECRETS[Role.READER].secret}", "missing token", "missing token"),
+    "the token alone": (SECRETS[Role.READER].secret, "missing token", "missing token"),
+}
+
+
+@pytest.mark.parametrize("given", CREDENTIALS)
+def test_a_token_is_sent_as_bearer_and_to_the_page_also_as_a_password(given: str) -> None:
+    header, api, page = CREDENTIALS[given]
+    settings = ServerSettings(tokens=tuple(one.token for one in SECRETS.values()))
+    for path, expected, scheme in (
+        ("/models", api, "Bearer"),
+        ("/ui", page, 'Basic realm="mreg: the token is the password"'),
+    ):
+        found = answer(scope_of(path, authorization=header) if header else scope_of(path), settings)
+        if isinstance(found, Refused):
+            assert (found.status_code, found.code, found.detail) == (401, "no_token", expected)
+            assert found.headers == {"WWW-Authenticate": scheme}
+        else:
+            assert found.name == expected
+
+
+def test_every_token_is_refused_while_the_token_file_is_not_valid(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    made = SECRETS[Role.WRITER]
+    file.write_text(made.token.line)
+    settings = ServerSettings(token_file=TokenFile(str(file), print))
+    scope = scope_of(authorization=f"Bearer {made.secret}")
+    assert code(answer(scope, settings)) == "writer"
+    file.write_text("broken")
+    found = answer(scope, settings)
+    assert isinstance(found, Refused)
+    assert (found.status_code, found.code, found.headers) == (503, "unavailable", {"Retry-After": "5"})
+    assert found.detail == "the server cannot read its tokens"
+    assert code(answer(scope_of(), settings)) == 401
+
+
+@pytest.mark.parametrize("valid", [True, False])
+def test_only_a_token_can_be_revoked(valid: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ServerSettings, "still_valid", lambda *_: valid)
+    checked = Guard(answering, ServerSettings(), "everybody")  # type: ignore[arg-type]
+    assert checked._is_revoked(Caller("x", Role.ADMIN)) is False
+    assert checked._is_revoked(Caller("x", Role.ADMIN, SECRETS[Role.ADMIN].token)) is not valid
+
+
+@pytest.mark.parametrize("name", [name.decode() for name in SINGLE_HEADERS])
+def test_a_header_that_a_proxy_could_read_differently_is_sent_once(name: str) -> None:
+    scope = scope_of()
+    scope["headers"] = [(b"host", b"localhost"), (b"x-other", b"1"), (b"x-other", b"2")]
+    if name != "host":
+        scope["headers"].append((name.encode(), b"http://localhost" if name in ("origin", "referer") else b"none"))
+    assert code(answer(scope, ServerSettings())) == "everybody"
+    scope["headers"].append((name.encode(), b"localhost"))
+    found = answer(scope, ServerSettings())
+    assert isinstance(found, Refused)
+    assert (found.status_code, found.code, found.detail) == (400, "header_twice", f"repeated header {name}")
+
+
+def test_path_and_query_together_have_a_longest_length() -> None:
+    for path, query, status in ((8 << 10, 0, "everybody"), (8000, 192, "everybody"), (8000, 193, 414), (8193, 0, 414)):
+        scope = {**scope_of("/" + "x" * (path - 1)), "query_string": b"q" * query}
+        found = answer(scope, ServerSettings())
+        assert code(found) == status, (path, query)
+    assert isinstance(found, Refused)
+    assert (found.code, found.detail) == ("target_too_long", "path and query are too long: the maximum is 8192 bytes")
+
+
+HOSTS = {
+    "localhost": True, "LOCALHOST:8000": True, "127.0.0.1": True, "[::1]:8000": True, "10.0.0.1:1": True,
+    "models.example": True, "Models.Example:443": True, "other.example": False, "localhost.other.example": False,
+    "": False, "localhost:": False, "localhost:123456": False, "localhost/": False, "a b": False, "[::1": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_only_a_known_host_name_is_served(host: str) -> None:
+    found = answer(scope_of(host=host), ServerSettings(hosts=("Models.example",)))
+    assert isinstance(found, Refused) is not HOSTS[host]
+    if isinstance(found, Refused):
+        assert (found.status_code, found.code) == (421, "foreign_host")
+    assert code(answer({**scope_of(), "headers": []}, ServerSettings())) == 421
+
+
+VISIT = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+ORIGINS: list[tuple[dict[str, str], bool, bool]] = [  # headers; refused by the API; a visit of the page is refused
+    ({}, False, False),
+    ({"origin": "http://localhost"}, False, False),
+    ({"origin": "HTTPS://LocalHost"}, False, False),
+    ({"origin": "http://localhost:8000"}, True, True),
+    ({"origin": "http://other.example"}, True, True),
+    ({"origin": "null"}, True, True),
+    ({"origin": ""}, True, True),
+    ({"origin": "http://[::1"}, True, True),
+    ({"sec_fetch_site": "same-origin"}, False, False),
+    ({"sec_fetch_site": "none"}, False, False),
+    ({"sec_fetch_site": "same-site"}, True, True),
+    ({"sec_fetch_site": "cross-site"}, True, True),
+    ({"sec_fetch_site": "cross-site", **VISIT}, True, False),
+    ({"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}, True, True),
+    ({"sec_fetch_site": "cross-site", **VISIT, "origin": "http://other.example"}, True, True),
+    ({"referer": "http://localhost/ui"}, False, False),
+    ({"referer": "http://other.example/"}, True, False),
+    ({"referer": "http://[::1"}, True, False),
+    ({"referer": "http://other.example/", "sec_fetch_site": "same-origin"}, True, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("headers", "api", "page"), ORIGINS)
+def test_pages_of_other_origins_send_nothing_and_link_to_the_page_only(
+    headers: dict[str, str], api: bool, page: bool
+) -> None:
+    for path, method, refused in (
+        ("/models", "GET", api),
+        ("/models", "POST", api),
+        ("/healthz", "GET", api),
+        ("/ui", "GET", page),
+        ("/ui/models", "HEAD", page),
+        ("/ui", "POST", api),
+    ):
+        found = answer(scope_of(path, method, **headers), ServerSettings())
+        assert isinstance(found, Refused) is refused, (path, method)
+        if isinstance(found, Refused):
+            assert (found.status_code, found.code) == (403, "foreign_origin")
+
+
+def test_the_path_is_the_one_that_was_sent_and_not_decoded() -> None:
+    seen = []
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        seen.append(scope["path"])
+        await answering(scope, receive, send)
+
+    for raw in (b"/models/a%2Fb?x=/y", b"/models/\xff", None):
+        ask(app, {**scope_of("/models/a/b"), "raw_path": raw}, part())
+    assert seen == ["/models/a%2Fb", "/models/\xff", "/models/a/b"]
+
+
+def test_a_refusal_has_the_headers_of_every_response(tmp_path: Path) -> None:
+    sent, timers = ask(answering, scope_of(host="other.example"))
+    assert sent[0]["status"] == 421
+    assert set(guard.HEADERS) < set(sent[0]["headers"])
+    assert timers == []
+
+
+def test_a_response_keeps_its_own_cache_control() -> None:
+    async def app(_scope: Message, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"cache-control", b"max-age=9")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    sent, _ = ask(app, scope_of())
+    assert [value for name, value in sent[0]["headers"] if name == b"cache-control"] == [b"max-age=9"]
+
+
+@pytest.mark.parametrize(
+    ("length", "refused"), [("5", False), ("6", True), ("", False), ("x", False), ("-6", False), ("9" * 20, False)]
+)
+def test_an_announced_length_beyond_the_limit_is_refused_at_once(length: str, refused: bool) -> None:
+    settings = ServerSettings(upload_limit=5)
+    found: list[object] = []
+
+    async def app(_scope: Message, receive: Any, _send: Any) -> None:
+        try:
+            found.append(await receive())
+        except Refused as error:
+            found.append((error.status_code, error.detail, error.headers))
+
+    scope = scope_of("/models/m/versions", "POST", content_length=length)
+    ask(app, scope, part(b"x"), settings=settings)
+    close = {"Connection": "close"}
+    assert found == [(413, "the body is too large: the maximum is 5 bytes", close) if refused else part(b"x")]
+
+
+def test_a_client_that_is_silent_in_a_body_gets_408_and_other_cancellations_pass() -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(0)
+        raise AssertionError("the client sent something")
+
+    async def run(*, silent: bool) -> None:
+        body = guard._Body(receive, {**scope_of(), "mreg.revoked": lambda: False}, 9)
+        loop = Loop()
+        body._loop = loop  # type: ignore[assignment]
+        reading = asyncio.ensure_future(body.receive())
+        await asyncio.sleep(0)
+        if silent:
+            loop.now = 1e9
+            body._check_idle()
+        else:
+            reading.cancel()
+        await reading
+
+    with pytest.raises(Refused) as caught:
+        asyncio.run(run(silent=True))
+    assert (caught.value.status_code, caught.value.code) == (408, "too_slow")
+    assert caught.value.detail == "no data for 60 seconds"
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run(silent=False))

@@ -119,8 +119,8 @@ WITH RECURSIVE above (version_id, parent_id, gone) AS (
 )
 SELECT version_id, parent_id, gone FROM above LIMIT :row_limit
 
--- name: has_size
-SELECT 1 FROM artifacts WHERE size_bytes = :size_bytes LIMIT 1
+-- name: files_of_size
+SELECT digest FROM artifacts WHERE size_bytes = :size_bytes AND kind = 'file' ORDER BY artifact_id DESC LIMIT :row_limit
 
 -- name: metric_names
 WITH RECURSIVE found (name) AS (

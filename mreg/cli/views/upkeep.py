@@ -16,9 +16,19 @@ STATE_TONES = {"fine": "good", "note": "strong", "damaged": "bad", "unreachable"
 
 
 def _checks(checks: Sequence[Check]) -> Rendering:
-    rows = tuple((check.name, check.place, _outcome(check), check.error or check.lacks) for check in checks)
+    rows = tuple(
+        (check.name, check.place, _outcome(check), check.error or check.lacks or _speed(check)) for check in checks
+    )
     columns = ("check", "place", "outcome", "message")
     return rendering_of(Table(columns=columns, rows=rows, optional=("place",), wide=("message",)))
+
+
+def _speed(check: Check) -> str:
+    if check.latency is not None:
+        return f"{check.latency * 1000:.3g} ms"
+    if check.upload is None or check.download is None:
+        return ""
+    return f"{size_text(int(check.upload))}/s up, {size_text(int(check.download))}/s down"
 
 
 def _outcome(check: Check) -> Toned:

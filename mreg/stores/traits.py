@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from mreg.files import replace, unlink
 from mreg.folders import make_folders
-from mreg.s3.integrity import IntegrityCheck
+from mreg.stores.integrity import IntegrityCheck
 
 REMEMBERED_SECONDS = 24 * 3600.0
 """How long a trait is used. Later another store, or another version, can be at the same address."""

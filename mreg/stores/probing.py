@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from mreg.domain.digest import Digest
 from mreg.errors import MregError, Unavailable
-from mreg.s3.failures import code_of, status_of
-from mreg.s3.integrity import WRONG_DIGEST, IntegrityCheck, encoded
-from mreg.s3.traits import BARE, QUOTED, Traits
+from mreg.stores.failures import Failure, foreign
+from mreg.stores.integrity import IntegrityCheck, encoded
+from mreg.stores.traits import BARE, QUOTED, Traits
 
 if TYPE_CHECKING:
-    from mreg.s3.bucket import Bucket, ObjectStat
+    from mreg.stores.bucket import Bucket
+    from mreg.stores.client import Head
 
 PROBES = "probes/"
 """Prefix of the keys of probes; probes of a catalog begin with its key, see `probes_of`."""
@@ -37,11 +36,11 @@ def find_integrity_check(bucket: Bucket) -> IntegrityCheck:
     """
     with _probe(bucket) as (key, written):
         for check in (IntegrityCheck.SUM, IntegrityCheck.SIGNATURE, IntegrityCheck.MD5):
-            if check is IntegrityCheck.SUM and not bucket.can_request_checksums:
+            if check is IntegrityCheck.SUM and not bucket.connection.can_request_checksums:
                 continue
             answer, code = _put(bucket, key, check, wrong=True)
             written.append(answer)
-            if code in WRONG_DIGEST:
+            if code in bucket.connection.target.words.damaged:
                 return check
             if code == "SignatureDoesNotMatch":
                 # The store detected the damage, or wrong secret key; in that case this put fails as well.
@@ -72,21 +71,29 @@ def _put(bucket: Bucket, key: str, check: IntegrityCheck, *, wrong: bool) -> tup
     try:
         with bucket.sending_with(check):
             answer = bucket.call(
-                "put_object", expected=_is_refusal(check, wrong=wrong), Key=bucket.key(key), Body=CONTENT, **params
+                "put_object",
+                expected=_is_refusal(bucket, check, wrong=wrong),
+                Key=bucket.key(key),
+                Body=CONTENT,
+                **params,
             )
-        return dict(bucket.genuine(answer)), ""
-    except ClientError as error:
-        return None, code_of(error)
+        if "ETag" not in answer:
+            raise foreign(bucket.connection.target)
+        return dict(answer), ""
+    except Failure as failure:
+        return None, failure.code
 
 
-def _is_refusal(check: IntegrityCheck, *, wrong: bool) -> Callable[[Exception], bool]:
+def _is_refusal(bucket: Bucket, check: IntegrityCheck, *, wrong: bool) -> Callable[[Failure], bool]:
     """Return a function that tells if an error refuses the checksum: it does not match, or is not supported."""
 
-    def is_refusal(error: Exception) -> bool:
-        code = code_of(error)
+    damaged = bucket.connection.target.words.damaged
+
+    def is_refusal(failure: Failure) -> bool:
+        code = failure.code
         if code == "SignatureDoesNotMatch":
             return check is IntegrityCheck.SIGNATURE and wrong
-        return code in (*WRONG_DIGEST, "NotImplemented", "InvalidArgument", "InvalidRequest") or status_of(error) == 501
+        return code in (*damaged, "NotImplemented", "InvalidArgument", "InvalidRequest") or failure.status == 501
 
     return is_refusal
 
@@ -117,7 +124,7 @@ def is_probe(key: str, start: str) -> bool:
     return re.fullmatch("[0-9a-f]{16}", key.removeprefix(start)) is not None
 
 
-def left_probes(bucket: Bucket, start: str) -> Iterator[tuple[str, ObjectStat]]:
+def left_probes(bucket: Bucket, start: str) -> Iterator[tuple[str, Head]]:
     """Return the existing probes: those in use at the moment, and those of killed clients."""
     return ((key, found) for key, found in bucket.list(start) if is_probe(key, start))
 
@@ -144,7 +151,7 @@ def find_etag_form(bucket: Bucket, key: str) -> Traits:
         data = b"%d" % number
         return _swap(bucket, probe, data, tag) if must_succeed else bucket.swap(probe, data, _digest(data), tag)
 
-    marked, problem, form, tried = False, "", "", False
+    problem, form = "", ""
     try:
         first = swap("", must_succeed=True)
         if not first:
@@ -158,14 +165,11 @@ def find_etag_form(bucket: Bucket, key: str) -> Traits:
                         problem = IGNORED if swap(first) else ""  # by now this is the tag of an earlier content
                         break
                 problem = REFUSED
-        tried = True
-        marked = bucket.delete(probe)
     finally:
-        if not tried:
-            with contextlib.suppress(MregError):
-                bucket.delete(probe)
+        with contextlib.suppress(MregError):
+            bucket.delete(probe)
     if problem:
-        raise ConditionalWritesUnsupported(problem, versioned=marked or bucket.traits.versioned)
+        raise ConditionalWritesUnsupported(problem, versioned=bucket.traits.versioned)
     return replace(bucket.traits, tags=form)
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from mreg.s3.failures import code_of, status_of
-from mreg.s3.retry import RetryPolicy
+from mreg.stores.client import Body
+from mreg.stores.failures import Failure
+from mreg.stores.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-Get = Callable[[int, int | None], Any]
-"""Returns a response body with the bytes from an offset: a number of bytes, or all (None)."""
+Get = Callable[[int, int | None], Body]
+"""Returns a response with the bytes from an offset: a number of bytes, or all (None)."""
 
 
 class ObjectReader(io.RawIOBase):
@@ -30,12 +29,13 @@ class ObjectReader(io.RawIOBase):
         self._get = get
         self._position = start
         self._end = None if length is None else start + length
-        self._body: Any | None = None
+        self._body: Body | None = None
+        self._piece = memoryview(b"")
         self._ended = False
         self.found = True
         try:
-            retry.run(self._open, expected=_is_missing)
-        except ClientError:
+            retry.run(self._open, expected=lambda failure: failure.is_missing)
+        except Failure:
             self.found = False
 
     def _open(self) -> None:
@@ -45,8 +45,8 @@ class ObjectReader(io.RawIOBase):
             return
         try:
             self._body = self._get(self._position, length)
-        except ClientError as error:
-            if code_of(error) != "InvalidRange" and status_of(error) != 416:
+        except Failure as failure:
+            if failure.code != "InvalidRange" and failure.status != 416:
                 raise
             self._ended = True  # the object ends before this offset
 
@@ -54,24 +54,28 @@ class ObjectReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Buffer) -> int:
-        view = memoryview(buffer)
-        return self._retry.run(lambda: self._readinto(view))
+        view = memoryview(buffer).cast("B")
+        if not self._piece and len(view) > 0:
+            self._piece = self._retry.run(self._next)
+        count = min(len(view), len(self._piece))
+        view[:count] = self._piece[:count]
+        self._piece = self._piece[count:]
+        return count
 
-    def _readinto(self, view: memoryview) -> int:
-        if self._ended:
-            return 0
-        if self._body is None:
+    def _next(self) -> memoryview:
+        """Return the next piece of the object; empty at its end."""
+        if self._body is None and not self._ended:
             self._open()
-        if self._body is None:
-            return 0
+        if self._ended or self._body is None:
+            return memoryview(b"")
         try:
-            count = _read_into(self._body, view)
-        except Exception:
+            piece = self._body.read()
+        except BaseException:
             self._drop()
             raise
-        self._position += count
-        self._ended = not count and len(view) > 0
-        return count
+        self._position += len(piece)
+        self._ended = not piece
+        return piece
 
     def _drop(self) -> None:
         if self._body is not None:
@@ -81,16 +85,3 @@ class ObjectReader(io.RawIOBase):
     def close(self) -> None:
         self._drop()
         super().close()
-
-
-def _read_into(body: Any, view: memoryview) -> int:
-    """Read into a buffer; the response bodies of botocore 1.36 have no ``readinto``."""
-    if hasattr(body, "readinto"):
-        return int(body.readinto(view))
-    data = body.read(len(view))
-    view[: len(data)] = data
-    return len(data)
-
-
-def _is_missing(error: Exception) -> bool:
-    return code_of(error) in ("NoSuchKey", "404")

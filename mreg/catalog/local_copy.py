@@ -1,4 +1,4 @@
-"""This machine's copy of a catalog in a bucket, shared by all processes of a user."""
+"""This machine's copy of a catalog in a store, shared by all processes of a user."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ HEX = 64
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The SQLite file of an entity tag, which is empty for a catalog that is not in the bucket yet.
+    """The SQLite file of a tag, which is empty for a catalog that is not in the store yet.
 
     Attributes:
         path: Path of the local file; empty if the copy is in memory only.
         data: Content of the file, if it is in memory.
     """
 
-    etag: str
+    tag: str
     path: str
     data: bytes | None = None
 
@@ -63,7 +63,7 @@ class Copy:
             with open(self.path, "rb") as stream:
                 if loaded:
                     data = stream.read()
-                    return Copy(self.etag, self.path, data) if sha256(data).hexdigest() == wanted else None
+                    return Copy(self.tag, self.path, data) if sha256(data).hexdigest() == wanted else None
                 return self if file_digest(stream, "sha256").hexdigest() == wanted else None
         except OSError:
             return None
@@ -72,8 +72,8 @@ class Copy:
 class LocalCopy:
     """The latest copies of a catalog, in a separate folder; there are none if the folder cannot be written.
 
-    A file is complete and durable before it gets its name, which has its entity tag and its SHA-256. The SHA-256 keeps
-    a copy that another program changed or truncated from being uploaded to the bucket.
+    A file is complete and durable before it gets its name, which has its tag and its SHA-256. The SHA-256 keeps
+    a copy that another program changed or truncated from being uploaded to the store.
 
     Args:
         folder: Folder for the copies of all catalogs, in the user's cache folder, which is made private to the user;
@@ -87,13 +87,13 @@ class LocalCopy:
         self._private = os.path.dirname(folder)
 
     def last(self) -> Copy | None:
-        """Return the copy of the latest entity tag that this machine knows."""
+        """Return the copy of the latest tag that this machine knows."""
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
             copies = [(entry.stat().st_mtime, entry.path) for entry in entries if entry.name.endswith(".db")]
             for _, path in sorted(copies, reverse=True):
-                etag, _, digest = os.path.basename(path).removesuffix(".db").rpartition(".")
-                if etag and len(digest) == HEX:
-                    return Copy(unquote(etag), path)
+                tag, _, digest = os.path.basename(path).removesuffix(".db").rpartition(".")
+                if tag and len(digest) == HEX:
+                    return Copy(unquote(tag), path)
         return None
 
     def young(self, seconds: float = YOUNG_SECONDS) -> Copy | None:
@@ -109,14 +109,14 @@ class LocalCopy:
         with contextlib.suppress(OSError):
             os.utime(copy.path)
 
-    def keep(self, etag: str, data: bytes) -> Copy:
+    def keep(self, tag: str, data: bytes) -> Copy:
         """Store the last copy; return it in memory if the folder cannot be written."""
         try:
-            return Copy(etag, self._write(etag, iter([data])), data)
+            return Copy(tag, self._write(tag, iter([data])), data)
         except OSError:
-            return Copy(etag, "", data)
+            return Copy(tag, "", data)
 
-    def receive(self, etag: str, pieces: Callable[[], Iterator[bytes]]) -> Copy:
+    def receive(self, tag: str, pieces: Callable[[], Iterator[bytes]]) -> Copy:
         """Store the last copy piece by piece; return it in memory if the folder cannot be written and it is small.
 
         Args:
@@ -126,7 +126,7 @@ class LocalCopy:
             Unavailable: The copy cannot be stored, and is too large for memory.
         """
         try:
-            return Copy(etag, self._write(etag, pieces()))
+            return Copy(tag, self._write(tag, pieces()))
         except OSError as error:
             data = bytearray()
             for piece in pieces():
@@ -136,9 +136,9 @@ class LocalCopy:
                         f"cannot write the copy of the catalog to {self.folder}: {error.strerror or error}",
                         hint=f"free some space there: df -h {shell_quote(os.path.dirname(self.folder))}",
                     ) from error
-            return Copy(etag, "", bytes(data))
+            return Copy(tag, "", bytes(data))
 
-    def _write(self, etag: str, pieces: Iterator[bytes]) -> str:
+    def _write(self, tag: str, pieces: Iterator[bytes]) -> str:
         """Write a new last copy, and return its path."""
         partial = os.path.join(self.folder, f"{os.urandom(8).hex()}.tmp")
         make_folders(self.folder, self._private)
@@ -155,7 +155,7 @@ class LocalCopy:
                 stream.truncate()
                 stream.flush()
                 sync(descriptor)
-            path = os.path.join(self.folder, f"{quote(etag, safe='')}.{digest.hexdigest()}.db")
+            path = os.path.join(self.folder, f"{quote(tag, safe='')}.{digest.hexdigest()}.db")
             replace(partial, path)
         finally:
             with contextlib.suppress(OSError):
