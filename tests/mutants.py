@@ -65,7 +65,7 @@ MODULES = {
     "registry/approve": f"{_POLICY} {_LIFE}",
     "registry/promote": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py tests/hooks/test_hooks.py",
     "registry/stage_changes": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py tests/hooks/test_hooks.py",
-    "registry/references": f"{_LIFE} {_PUSH} tests/attacks/test_alias_case.py",
+    "registry/references": f"tests/registry/test_references.py {_LIFE} {_PUSH} tests/attacks/test_alias_case.py",
     "registry/storing": f"tests/upkeep/test_gc.py {_PUSH}",
     "registry/gc": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "registry/push": f"{_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py",
