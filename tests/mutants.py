@@ -68,7 +68,7 @@ MODULES = {
     "registry/references": f"tests/registry/test_references.py {_LIFE} {_PUSH} tests/attacks/test_alias_case.py",
     "registry/storing": f"tests/upkeep/test_gc.py {_PUSH}",
     "registry/gc": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
-    "registry/push": f"{_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py",
+    "registry/push": f"tests/registry/test_push_notes.py {_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py",
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH}",
     "catalog/reader": f"{_CATALOG} tests/registry/test_queries.py {_LIFE} {_POLICY}",
