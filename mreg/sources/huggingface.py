@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ ANSWER_BYTES = 64 << 20
 
 SPARE_BYTES = 64 << 20
 """Number of bytes above the stated sizes that are downloaded again, for example after a broken connection."""
+
+ANSWER_SECONDS = 600.0
+"""Maximum time for an answer of the endpoint, files aside."""
 
 ANSWERS_LIMIT = 10_000
 """Maximum number of answers of the endpoint for an import, files aside; the Hub lists 1,000 files on a page."""
@@ -285,6 +289,7 @@ class _Guard:
 
         Raises:
             BadInput: A header is invalid, or the answer is too large.
+            Unavailable: The answer takes too long.
         """
         headers = response.headers
         tag = headers.get("x-linked-etag") or headers.get("etag") or "0"
@@ -298,8 +303,12 @@ class _Guard:
         self._answers += 1
         if self._answers > ANSWERS_LIMIT:
             raise BadInput(f"the endpoint gives more than {ANSWERS_LIMIT:,} answers")
+        deadline = time.monotonic() + ANSWER_SECONDS
         body = bytearray()
         for chunk in response.iter_bytes():
+            if time.monotonic() > deadline:
+                response.close()
+                raise Unavailable(f"the answer of the endpoint takes more than {ANSWER_SECONDS:.0f} seconds")
             body += chunk
             if len(body) > ANSWER_BYTES:
                 response.close()

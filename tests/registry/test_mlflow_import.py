@@ -330,6 +330,7 @@ def test_an_import_gives_up_on_a_server_that_keeps_failing(registry: LocalRegist
         ),
         ("sqlite:///text.db", Unavailable, "cannot read the database '{here}/text.db': file is not a database"),
         ("sqlite://text.db", BadInput, "invalid database 'sqlite://text.db'"),
+        ("sqlite://me:hunter2@host/x.db", BadInput, "invalid database 'sqlite://***@host/x.db'"),
         ("empty", NotFound, "no MLflow registry in '{here}/empty': it has no folder named models"),
         ("file:///nowhere", NotFound, "no MLflow registry in '/nowhere': it has no folder named models"),
         ("", NotFound, "no MLflow registry in '{here}': it has no folder named models"),

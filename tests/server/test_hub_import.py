@@ -358,6 +358,17 @@ def test_an_answer_without_end_is_refused(mine: LocalRegistry, hub: Proxy, monke
         mine.import_hub("team/churn")
 
 
+def test_an_answer_that_takes_too_long_is_refused(
+    mine: LocalRegistry, registry: LocalRegistry, hub: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mreg.sources import huggingface
+
+    monkeypatch.setattr(huggingface, "ANSWER_SECONDS", -1.0)
+    pushed(registry)
+    with pytest.raises(Unavailable, match="the answer of the endpoint takes more than -1 seconds"):
+        mine.import_hub("team/churn")
+
+
 def test_an_import_without_the_client_names_the_extra(mine: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub.utils", None)
     with pytest.raises(BadInput) as caught:
