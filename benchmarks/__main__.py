@@ -1,8 +1,9 @@
 """``python -m benchmarks [NAME ...] [--quick] [--peers] [--json FILE]``: each figure beside its limit of the same run.
 
-A figure is a ratio to something measured seconds before or after it on the same machine (an empty Typer app, ``cp``,
-``sha256sum``, the same query on a small catalog), so that it means the same on a slow machine. Nothing fails here: the
-page says ``ok`` or ``over``, and what it says on one day goes into the README with the machine.
+A figure is a ratio to something measured seconds before or after it on the same machine (an empty Typer app, a process
+that only hashes and writes the same bytes, the same query on a small catalog), so that it means the same on a slow
+machine. Nothing fails here: the page says ``ok`` or ``over``, and what it says on one day goes into the README with the
+machine.
 """
 
 from __future__ import annotations
@@ -13,7 +14,19 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import bucket, catalog_scale, concurrency, files, imports, mlflow_plugin, peers, server, shared, startup
+from benchmarks import (
+    bucket,
+    catalog_scale,
+    concurrency,
+    files,
+    imports,
+    mlflow_plugin,
+    peers,
+    server,
+    serving,
+    shared,
+    startup,
+)
 from benchmarks.measure import Figure, workspace
 
 GROUPS = {
@@ -24,6 +37,7 @@ GROUPS = {
     "concurrency": concurrency.measure,
     "shared": shared.measure,
     "server": server.measure,
+    "serving": serving.measure,
     "imports": imports.measure,
     "mlflow": mlflow_plugin.measure,
 }

@@ -26,7 +26,7 @@ from mreg.cli import app
 from mreg.registry.local import LocalRegistry
 from tests.mlflow_source import Server, Source, seed
 from tests.proxy import Proxy
-from tests.servers import Place, PostgresqlServer, Store, new_place
+from tests.servers import Place, PostgresqlServer, RedisServer, Store, new_place
 from tests.stores import STORES, refuse_missing, running
 
 # A shell starts a background job with SIGINT ignored, and the processes of the tests would inherit that.
@@ -212,6 +212,16 @@ ON_AZURE = pytest.mark.parametrize("object_store", ["azurite"], indirect=True)
 def postgresql(people: Path) -> Iterator[PostgresqlServer]:
     """A real PostgreSQL server, one for each process that runs tests."""
     server = PostgresqlServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(people: Path) -> Iterator[RedisServer]:
+    """Redis, one for each process that runs tests; it keeps what it confirmed."""
+    refuse_missing("redis")
+    server = RedisServer(folder=Path(tempfile.mkdtemp(prefix="mreg-redis-", dir=TEMPORARY)))
     server.start()
     yield server
     server.stop()

@@ -1,8 +1,9 @@
 """Make seeded single-point mutants of the core modules and count those that the tests detect.
 
 Each mutant runs in a temporary copy of the project, never in the working tree. The tests that execute the changed lines
-run first: all tests run once without a mutant, and coverage.py records which test executes which line. If none of them
-fails, all tests of the module run, because coverage.py does not record the processes that tests start.
+run first, the fastest before the others: all tests run once without a mutant, and coverage.py records which test executes
+which line. If none of them fails, all tests of the module run, because coverage.py does not record the processes that
+tests start.
 
 A mutant is detected if a test fails with it, fails with it again, and then passes without it, so that a test that fails
 now and then, or because the machine is busy, detects nothing. The time limit of a test is a multiple of the time that the
@@ -52,6 +53,8 @@ _STORE = "tests/artifacts/test_store.py"
 _WINDOWS = "tests/portability/test_without_posix.py::test_a_file_is_pushed_pulled_and_replaced"
 _STDOUT = "tests/integration/test_bucket.py::test_a_file_goes_to_standard_output_after_it_was_verified"
 
+_TOKENS = "tests/attacks/test_tokens.py::test_a_warning_about_a_token_file_is_logged_once"
+
 MODULES = {
     "domain/policy": f"tests/domain/test_policy.py {_POLICY}",
     "domain/gates": f"tests/domain/test_policy.py tests/domain/test_directions.py {_POLICY}",
@@ -75,7 +78,7 @@ MODULES = {
     "artifacts/replacing": f"{_PULL} {_STORE}",
     "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py {_STDOUT}",
     "server/guard": "tests/server/test_guard.py",
-    "server/tokens": "tests/server/test_token_files.py",
+    "server/tokens": f"tests/server/test_token_files.py {_TOKENS}",
 }
 """Tests that use a module; of a module of the server, those that need no server."""
 
@@ -102,11 +105,13 @@ class Normal:
 
     Attributes:
         covering: The tests that execute each line, by module and line.
+        seconds: Time of each test.
         limit: Time limit of each test with a mutant, in seconds.
         whole: Time limit of all of them.
     """
 
     covering: dict[tuple[str, int], set[str]]
+    seconds: dict[str, float]
     limit: float
     whole: float
 
@@ -261,15 +266,21 @@ class Copy:
             module = Path(file).relative_to(self.root / "mreg").with_suffix("").as_posix()
             for line, contexts in data.contexts_by_lineno(file).items():
                 found[module, line] = {context.rpartition("|")[0] for context in contexts} - {""}
-        slowest = max(float(case.attrib["time"]) for case in ElementTree.parse(report).iter("testcase"))
-        limit = max(SECONDS, SLOWER * slowest)
-        return Normal(found, limit, SLOWER * (time.monotonic() - began) + limit)
+        seconds: dict[str, float] = {}
+        for case in ElementTree.parse(report).iter("testcase"):
+            words = case.attrib["classname"].split(".")
+            names = [word for word in words if word.startswith("Test")]
+            test = "::".join(["/".join(words[: len(words) - len(names)]) + ".py", *names, case.attrib["name"]])
+            seconds[test] = float(case.attrib["time"])
+        limit = max(SECONDS, SLOWER * max(seconds.values()))
+        return Normal(found, seconds, limit, SLOWER * (time.monotonic() - began) + limit)
 
     def outcome(self, mutant: Mutant, normal: Normal) -> Outcome:
         """Run the tests of the module with a mutant."""
         lines = range(mutant.line, mutant.line + mutant.old.count("\n") + 1)
-        chosen = sorted(set().union(*(normal.covering.get((mutant.module, line), set()) for line in lines)))
-        for tests in (chosen, MODULES[mutant.module].split()):
+        covering = set().union(*(normal.covering.get((mutant.module, line), set()) for line in lines))
+        first = sorted(covering, key=lambda test: (normal.seconds.get(test, 0), test))
+        for tests in (first, MODULES[mutant.module].split()):
             for _ in range(ATTEMPTS):
                 found = self._outcome(mutant, tests, normal)
                 if found is None:

@@ -114,6 +114,7 @@ ONLY_IN = {
     "requests": ("sources/mlflow",),
     "huggingface_hub": ("sources/huggingface",),
     "psycopg": ("catalog/postgresql", "catalog/postgresql_connection", "catalog/postgresql_failures"),
+    "redis": ("catalog/redis", "catalog/redis_connection", "catalog/redis_failures"),
     "obstore": ("stores/client",),
     "boto3": ("stores/boto",),
     "botocore": ("stores/boto",),
@@ -298,7 +299,7 @@ COMMANDS = {
     "pull": ["pull", "m@1", "out.pkl"],
     "compare": ["compare", "m", "1", "1", "--json"],
 }
-HEAVY = "boto3 botocore rich yaml psycopg asyncio pydantic logging concurrent matplotlib plotext http ssl email tempfile".split()
+HEAVY = "boto3 botocore rich yaml psycopg redis asyncio pydantic logging concurrent matplotlib plotext http ssl email tempfile".split()
 ALLOWED = {"push": {"subprocess"}}
 
 

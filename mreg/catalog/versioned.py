@@ -81,7 +81,7 @@ class VersionedObject(abc.ABC):
 
     @abc.abstractmethod
     def was_refused(self, error: MregError) -> bool:
-        """Return whether the store answered `swap` with this error, so that nothing was changed."""
+        """Return whether it is certain that the `swap` which raised this error changed nothing."""
 
     def clock(self) -> datetime | None:
         """Return the time of the store's clock (aware UTC); None if it is unknown."""

@@ -141,7 +141,7 @@ def download(revision: Revision, progress: Callable[[int, int], None] = lambda _
 
         done = 0
 
-        class Counter(tqdm):  # type: ignore[misc]  # the types of the client are skipped: pyproject.toml
+        class Counter(tqdm):  # type: ignore[misc, unused-ignore]
             """Counts the bytes of all files, and shows nothing."""
 
             def __init__(self, *words: Any, **options: Any) -> None:

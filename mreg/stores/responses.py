@@ -27,6 +27,9 @@ _DELETE = re.compile(
 _CREDENTIALS = re.compile(
     r"^\s+source: (AzureCli\w*|TokenRequest|FederatedTokenFile|MissingCredentials)\b", re.MULTILINE
 )
+_TUNNEL = re.compile(r"^\s+(?:ConnectFailed|Tunnel\w+|ProxyAuthRequired|MissingHost)\b", re.MULTILINE)
+"""Failures of a CONNECT by a proxy."""
+
 _BEYOND = re.compile(r'^\s+(?:source: StartTooLarge \{|value: "bytes 0--1/0",)', re.MULTILINE)
 _WRONG_RANGE = ("NotPartial", "NoContentRange", "UnexpectedRange")
 
@@ -125,7 +128,7 @@ def _transport(kind: str, details: str) -> Failure:
     reason = one_line(_unescaped(messages[-1])) if messages else ""
     if kind == "Timeout" or "TimedOut" in details:
         return Failure(Kind.SILENCE, "timed out")
-    if "unsuccessful tunnel" in details or "tunnel error" in details.lower():
+    if _TUNNEL.search(details):
         return Failure(Kind.PROXY, reason or "the proxy refused the connection")
     if kind == "Connect":
         return Failure(Kind.UNREACHABLE, reason.removeprefix("failed to lookup address information: ") or "no route")
