@@ -94,7 +94,7 @@ def original_name(name: ModelName) -> str:
 
 
 def source_text(source: str) -> str:
-    """Return the address of a source as it is stored: without password, parameters and fragment.
+    """Return the address of a source without password, parameters and fragment, for the catalog.
 
     The parameters of a presigned URL grant access to an object. A user without a password is a container or an account;
     ``SCOPE:PREFIX@databricks`` names a profile.
@@ -195,7 +195,7 @@ def _to_mlflow(text: str, kind: _Kind) -> str:
 
 
 def _escaped(text: str, first: frozenset[str]) -> str:
-    """Return the text with each character escaped that cannot be written in its place.
+    """Return the text with the characters escaped that are invalid at their position.
 
     Args:
         first: Characters that can be the first.

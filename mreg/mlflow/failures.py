@@ -1,4 +1,4 @@
-"""Errors of mreg as errors of MLflow, with MLflow's codes and its wording where it has one."""
+"""Errors of mreg as errors of MLflow, with MLflow's codes; errors that MLflow has, too, have its text."""
 
 from __future__ import annotations
 

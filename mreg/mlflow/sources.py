@@ -106,6 +106,8 @@ def run_facts(tracking_uri: str | None, run_id: str | None, model_id: str | None
     A run that cannot be read has no metrics, which is logged: the bytes are registered all the same. So are metrics
     without a finite value, and metrics and parameters that mreg cannot store.
     """
+    if not run_id and not model_id:
+        return RunFacts()  # a client would create a tracking database
     client = _client(tracking_uri)
     metrics: dict[str, float] = {}
     parameters: dict[str, str] = {}

@@ -217,7 +217,8 @@ class RegistryStore(AbstractStore):  # type: ignore[misc]  # MLflow is not type-
         """Store the bytes of a source as the next version of a model; the version is complete or does not exist.
 
         The version has the metrics, the parameters and the experiment of the run and of the logged model, and keeps the
-        source without credentials.
+        source without credentials. A version that is registered again is the parent of the new one, which has its run
+        and metrics as well.
 
         Args:
             local_model_path: The files of the source, if the caller has them.
@@ -230,45 +231,58 @@ class RegistryStore(AbstractStore):  # type: ignore[misc]  # MLflow is not type-
             _validate_model_version_tag(tag.key, tag.value)
             _refuse_field(tag.key)
         texts = {tag.key: str(tag.value) for tag in tags or ()}
-        fields = {SOURCE_TAG: source_text(source), RUN_LINK_TAG: run_link, MODEL_ID_TAG: model_id}
         with translated(name):
             model = self._registry.model(_model(name).name).name
             if PROMPT_TAG in texts and source in _PROMPT_SOURCES:
-                with _prompt_file(texts) as path:
-                    pushed = self._registry.push(
-                        path, name=model, tags=stored_prompt_tags(texts), description=description or "", existing=True
-                    )
-                return self._entity(pushed)
+                return self._create_prompt(model, texts, description or "")
+            made_from = self._version_of_source(source)
+            if made_from is not None:
+                run_id = run_id or made_from.run_id
+                model_id = model_id or made_from.tags.get(MODEL_ID_TAG)
+            fields = {SOURCE_TAG: source_text(source), RUN_LINK_TAG: run_link, MODEL_ID_TAG: model_id}
             facts = run_facts(self._tracking_uri, run_id, model_id or _logged_model(source))
-            with self._source(source, local_model_path) as path:
+            with self._files(source, made_from, local_model_path) as path:
                 pushed = self._registry.push(
                     path,
                     name=model,
-                    metrics=facts.metrics,
-                    parameters=facts.parameters,
+                    metrics={**(made_from.metrics if made_from else {}), **facts.metrics},
+                    parameters={**(made_from.parameters if made_from else {}), **facts.parameters},
                     tags={**texts, **{key: value for key, value in fields.items() if value}},
                     description=description or "",
                     run_id=facts.run_id,
-                    experiment_id=facts.experiment_id,
+                    experiment_id=facts.experiment_id or (made_from.experiment_id if made_from else ""),
+                    parent=made_from,
                     exclude=_EVERY_FILE if os.path.isdir(path) else (),
                     existing=True,
                 )
             return self._entity(pushed)
 
+    def _create_prompt(self, model: ModelName, tags: dict[str, str], description: str) -> ModelVersion:
+        with _prompt_file(tags) as path:
+            return self._entity(
+                self._registry.push(
+                    path, name=model, tags=stored_prompt_tags(tags), description=description, existing=True
+                )
+            )
+
+    def _version_of_source(self, source: str) -> domain.ModelVersion | None:
+        """Return the version of this registry that a source names, or None."""
+        if not source.startswith("models:/") or _logged_model(source) is not None:
+            return None
+        parsed = _parse_model_uri(source)
+        with translated(parsed.name, parsed.version or ""):
+            return self._named(parsed.name, parsed.version, parsed.stage, parsed.alias)
+
     @contextmanager
-    def _source(self, source: str, local_model_path: str | None) -> Iterator[str]:
+    def _files(self, source: str, made_from: domain.ModelVersion | None, local_model_path: str | None) -> Iterator[str]:
         if local_model_path is not None and os.path.isdir(local_model_path):
             yield local_model_path
-            return
-        if source.startswith("models:/") and _logged_model(source) is None:
-            # The version of this registry, whatever the registry is that MLflow uses by default.
-            parsed = _parse_model_uri(source)
-            reference = self._named(parsed.name, parsed.version, parsed.stage, parsed.alias)
+        elif made_from is not None:
             with tempfile.TemporaryDirectory(prefix="mreg-") as folder:
-                yield str(self._registry.pull(reference, os.path.join(folder, FOLDER)).destination)
-            return
-        with downloaded(source, self._tracking_uri) as path:
-            yield path
+                yield str(self._registry.pull(made_from, os.path.join(folder, FOLDER)).destination)
+        else:
+            with downloaded(source, self._tracking_uri) as path:
+                yield path
 
     def _named(self, name: str, version: str | None, stage: str | None, alias: str | None) -> domain.ModelVersion:
         """Return the version of a URI ``models:/NAME/VERSION``, ``/STAGE``, ``/latest`` or ``@ALIAS``."""

@@ -34,7 +34,7 @@ def repository(model: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with mreg.open_registry() as registry:
-        registry.push(model, name="churn", tags={"mlflow.source": "file:///etc/passwd", "mlflow.model_id": "m-1"})
+        registry.push(model, name="churn", tags={"mlflow.source": "file:///etc/passwd"})
     yield MregArtifactRepository("mreg://churn@1")
     opened.close_all()
 

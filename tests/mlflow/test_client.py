@@ -234,6 +234,12 @@ def test_a_source_that_cannot_be_read_makes_no_version(client: Any, tmp_path: Pa
             client.create_model_version("churn", uri)
         found[uri] = caught.value.error_code
     assert found == cases
+    assert refused("RESOURCE_DOES_NOT_EXIST", client.create_model_version, "churn", "models:/ghost@champion") == (
+        "Registered Model with name=ghost not found"
+    )
+    assert refused("RESOURCE_DOES_NOT_EXIST", client.create_model_version, "churn", "models:/churn/9") == (
+        "Model Version (name=churn, version=9) not found"
+    )
     assert client.search_model_versions() == []
 
 

@@ -72,9 +72,8 @@ def test_a_run_a_logged_model_and_a_version_can_be_registered(client: Any, logge
     )
     copied = client.copy_model_version(f"models:/churn/{from_model.version}", "third")
     for version in (from_run, from_model, from_version, copied):
-        assert (version.run_id, version.status, version.current_stage) == (
-            logged.run_id if version is not from_version else version.run_id, "READY", "None",
-        )  # fmt: skip
+        assert (version.run_id, version.status, version.current_stage) == (logged.run_id, "READY", "None")
+        assert [(metric.key, metric.value) for metric in version.metrics] == [("accuracy", 0.95)]
     assert (from_run.model_id, from_model.model_id) == (logged.model_id, logged.model_id)
     assert from_model.source == f"models:/{logged.model_id}"
     assert (from_version.source, copied.source) == ("models:/churn/2", "models:/churn/2")
@@ -83,6 +82,7 @@ def test_a_run_a_logged_model_and_a_version_can_be_registered(client: Any, logge
     with mreg.open_registry() as registry:
         digests = {registry.version(ref).artifact.digest for ref in ("churn@1", "churn@2", "copied@1", "third@1")}
         assert len(digests) == 1
+        assert str(registry.version("third@1").parent) == "churn@2"
 
 
 def test_the_metrics_and_parameters_of_the_run_are_copied_as_far_as_they_can_be_stored(
