@@ -12,6 +12,8 @@ from pathlib import Path
 
 from benchmarks.measure import MREG, Figure, against, in_turn, peak_memory, run
 
+COLD_SECONDS = 5.0
+
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
     """A large file, its second push, its pull, and a folder of small files."""
@@ -28,16 +30,15 @@ def _large_file(folder: Path, mebibytes: int) -> Iterator[Figure]:
 
     def push_new() -> float:
         _change(big, next(number))
-        _forget_blobs(folder)
-        os.sync()
+        _remove(folder / "data/mreg/artifacts/blobs")
         return run([*MREG, "push", str(big), "--name", "big"])
 
     def pull() -> float:
-        pulled.unlink(missing_ok=True)
+        _remove(pulled)
         return run([*MREG, "pull", "big", str(pulled)])
 
     def hash_and_write(*options: str) -> float:
-        copy.unlink(missing_ok=True)
+        _remove(copy)
         return run([sys.executable, "-m", "benchmarks.hash_and_write", str(big), str(copy), *options])
 
     base, ahead, pushing, pulling, again, hashing = in_turn(
@@ -77,9 +78,15 @@ def _change(path: Path, number: int) -> None:
             pages[start : start + 8] = number.to_bytes(8, "big")
 
 
-def _forget_blobs(folder: Path) -> None:
-    """Remove what was pushed before, as each process begins without its copy: new pages of the cache can be slow."""
-    shutil.rmtree(folder / "data/mreg/artifacts/blobs", ignore_errors=True)
+def _remove(path: Path) -> None:
+    """Remove a copy of the file, and wait until its pages are as cold as any others.
+
+    A virtual machine gives free memory back to its host after about two seconds. Until then, a process that starts
+    quickly writes to warm pages, several times faster than the next.
+    """
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    os.sync()
+    time.sleep(COLD_SECONDS)
 
 
 def _hash_seconds(path: Path) -> float:

@@ -42,7 +42,7 @@ class VersionedObject(abc.ABC):
         """Replace the content if the object has a tag, and return the new tag, when the store confirmed it as durable.
 
         The result is empty if another client was faster. It can also be empty after a successful write whose answer
-        was lost, so a caller that needs certainty fetches the object.
+        was lost, so a caller that needs certainty fetches the object. `require_support` was called before.
 
         Args:
             tag: Expected tag; empty to create the object.

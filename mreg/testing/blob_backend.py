@@ -229,6 +229,15 @@ class StreamsContract(BlobBackendContract):
         assert not backend.put_stream(key_of(data), len(data), lambda: iter(pieces))
         assert self.leftovers(backend) == []
 
+    def test_streams_of_one_blob_at_once_all_succeed(self, backend: BlobBackend) -> None:
+        assert isinstance(backend, SupportsStreams)
+        data, streams = os.urandom(20_000_000), backend
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda _: streams.put_stream(key_of(data), len(data), lambda: iter([data])), range(4)))
+        assert any(made)
+        assert self.raw(backend, key_of(data)) == data
+        assert self.leftovers(backend) == []
+
     def test_a_stream_that_fails_is_not_stored(self, backend: BlobBackend) -> None:
         assert isinstance(backend, SupportsStreams)
 

@@ -24,14 +24,19 @@ class VersionedObjectContract(abc.ABC):
     def names(self) -> list[str]:
         """Return the endings of everything that is stored, empty for the object itself, in alphabetical order."""
 
-    def test_an_object_that_does_not_exist_is_not_found(self) -> None:
+    def _ready(self) -> VersionedObject:
         one = self.open()
+        one.require_support()
+        return one
+
+    def test_an_object_that_does_not_exist_is_not_found(self) -> None:
+        one = self._ready()
         assert one.fetch() is None
         assert one.fetch("unknown") is None
         assert self.names() == []
 
     def test_a_swap_creates_the_object_once(self) -> None:
-        one, other = self.open(), self.open()
+        one, other = self._ready(), self._ready()
         tag = one.swap(FIRST, "")
         assert tag
         assert other.swap(SECOND, "") == ""
@@ -39,26 +44,26 @@ class VersionedObjectContract(abc.ABC):
         assert self.names() == [""]
 
     def test_a_known_tag_saves_the_download(self) -> None:
-        one = self.open()
+        one = self._ready()
         tag = one.swap(FIRST, "")
-        assert self.open().fetch(tag) == (b"", tag)
+        assert self._ready().fetch(tag) == (b"", tag)
         new = one.swap(SECOND, tag)
-        assert self.open().fetch(tag) == (SECOND, new)
+        assert self._ready().fetch(tag) == (SECOND, new)
 
     def test_a_swap_needs_the_tag_of_the_present_content(self) -> None:
-        one = self.open()
+        one = self._ready()
         first = one.swap(FIRST, "")
         second = one.swap(SECOND, first)
         assert second not in ("", first)
-        assert self.open().swap(THIRD, first) == ""
+        assert self._ready().swap(THIRD, first) == ""
         assert one.fetch() == (SECOND, second)
 
     def test_one_of_several_concurrent_swaps_succeeds(self) -> None:
-        first = self.open().swap(FIRST, "")
+        first = self._ready().swap(FIRST, "")
         start, tags = threading.Barrier(WRITERS), list[str]()
 
         def swap(number: int) -> None:
-            one, data = self.open(), pack(b"SQLite format 3\0" + bytes([number]) * 9_000)
+            one, data = self._ready(), pack(b"SQLite format 3\0" + bytes([number]) * 9_000)
             start.wait()
             tags.append(one.swap(data, first))
 
@@ -68,12 +73,12 @@ class VersionedObjectContract(abc.ABC):
         for writer in writers:
             writer.join()
         (tag,) = filter(None, tags)
-        found = self.open().fetch()
+        found = self._ready().fetch()
         assert found is not None
         assert found[1] == tag
 
     def test_a_moved_object_leaves_its_name_free(self) -> None:
-        one = self.open()
+        one = self._ready()
         assert not one.move(".aside")
         tag = one.swap(FIRST, "")
         assert one.move(".aside")
@@ -84,7 +89,7 @@ class VersionedObjectContract(abc.ABC):
         assert not one.store_copy(".aside", SECOND)
 
     def test_a_copy_is_stored_once_and_can_be_removed(self) -> None:
-        one = self.open()
+        one = self._ready()
         assert one.store_copy(".copy", FIRST)
         assert one.store_copy(".copy", FIRST)
         assert not one.store_copy(".copy", SECOND)
@@ -98,7 +103,7 @@ class VersionedObjectContract(abc.ABC):
         assert self.names() == []
 
     def test_locations_differ(self) -> None:
-        one = self.open()
+        one = self._ready()
         assert one.location() != one.location(".copy")
-        assert one.location() == self.open().location()
-        assert one.identity == self.open().identity
+        assert one.location() == self._ready().location()
+        assert one.identity == self._ready().identity

@@ -103,9 +103,8 @@ def test_the_address_of_s3_is_botocores(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    client = Session().create_client("s3", region_name=region, aws_access_key_id="a", aws_secret_access_key="b")
-    url = client.generate_presigned_url("get_object", Params={"Bucket": "models", "Key": "k"})
-    assert f"https://models.{host_of_aws(region, variables)}/k" == url.partition("?")[0]
+    client = Session().create_client("s3", region_name=region)
+    assert f"https://{host_of_aws(region, variables)}" == client.meta.endpoint_url
 
 
 @pytest.mark.parametrize(

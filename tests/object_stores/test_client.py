@@ -158,14 +158,39 @@ def test_the_keys_of_a_profile_are_used_without_botocore(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://[bad", "nonsense", "ftp://host", "http://", "http://a b", "http://host:port", "http://h/\n", "https:///k"],
+)
+def test_an_address_of_no_store_is_refused(endpoint: str, keys: None) -> None:
+    with pytest.raises(mreg.BadProfile, match="is not the URL of a store"):
+        Bucket("s3://models/x", StoreSettings(endpoint_url=endpoint), print).fetch("k")
+
+
+@pytest.mark.parametrize("prefix", ["a//b", "a/./b", "../b"])
+def test_a_prefix_that_the_client_cannot_use_is_refused(prefix: str, keys: None) -> None:
+    bucket = Bucket(f"s3://models/{prefix}", StoreSettings(endpoint_url="http://127.0.0.1:1"), print)
+    with pytest.raises(mreg.BadProfile, match="segment"):
+        bucket.fetch("k")
+
+
 def test_an_interrupt_ends_a_request_that_waits(keys: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = client_at("s3://models/x", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        accepted = threading.Thread(target=lambda: (silent.accept(), os.kill(os.getpid(), signal.SIGINT)))
-        accepted.start()
+
+        def interrupt() -> None:
+            connection, _ = silent.accept()
+            with connection:
+                os.kill(os.getpid(), signal.SIGINT)
+                ended.wait(30)
+
+        ended = threading.Event()
+        other = threading.Thread(target=interrupt)
+        other.start()
         with pytest.raises(KeyboardInterrupt):
             client.get("k")
-        accepted.join()
+        ended.set()
+        other.join()
 
 
 def test_an_upload_has_time_for_its_bytes(keys: None) -> None:
@@ -195,8 +220,9 @@ def test_any_body_is_a_failure_with_its_status(body: str, status: int) -> None:
 @pytest.mark.parametrize(
     "body",
     ["<Error>" * 100_000, "<Error><Code>" + "x" * 1_000_000, "<" * 1_000_000, "<script>" * 200_000, "\n" * 1_000_000,
-     "<Error><Message>" + "&amp;" * 500_000],
-    ids=range(6),
+     "<Error><Message>" + "&amp;" * 500_000, "<Error><Message>x" + " " * 500_000 + "y</Message>",
+     "<?xml?>" + " " * 500_000 + "x", "<html>" + "<script" * 100_000, "x" + "\n " * 500_000],
+    ids=range(10),
 )  # fmt: skip
 def test_a_long_body_is_looked_at_up_to_a_limit(body: str) -> None:
     failure = answered(400, body)

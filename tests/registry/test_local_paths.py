@@ -394,6 +394,21 @@ def test_the_artifact_store_is_not_used_as_a_cache(
         opened.path("churn@1")
 
 
+@pytest.mark.parametrize("name", ["../../../x", "/tmp/x", "..", ".", "", "a/b", "a\\b", "a\nb"])
+def test_a_name_in_the_catalog_that_leads_elsewhere_is_refused(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path
+) -> None:
+    """The reader of a catalog refuses such names; here a version has one all the same."""
+    version = registry.version("churn@1")
+    object.__setattr__(version.artifact, "name", name)
+    monkeypatch.setattr("mreg.registry.local_paths.find_with_note", lambda *_: (version, ""))
+    monkeypatch.setattr("mreg.registry.copies.find_with_note", lambda *_: (version, ""))
+    with untouched(Path(os.environ["HOME"])), pytest.raises(mreg.Corrupt, match="churn@1: invalid"):
+        registry.path("churn@1")
+    with pytest.raises(mreg.Corrupt, match="churn@1: invalid"):
+        registry.verify_copy(tmp_path, "churn@1")
+
+
 def test_without_a_home_the_error_names_the_variable(
     registry: LocalRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -361,6 +362,95 @@ def test_gc_forgets_removal_notes_after_seven_days(registry: LocalRegistry) -> N
     registry.delete("m@1")
     assert len(registry.gc(grace=NOW, remove=True)) == 1
     assert notes(registry) == {young, digest.value}
+
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("grace", "ages", "text"),
+    [
+        (24, [], ""),
+        (24, [0], "1 blob, 1 kB, within the grace period of 24h; it can be removed from 2026-03-02T12:00:01Z"),
+        (1, [2, 30, 10], "3 blobs, 3 kB, within the grace period of 1h; the first can be removed from 2026-03-01T12:30:01Z"),
+        (1, [30, 2], "2 blobs, 2 kB, within the grace period of 1h; the first can be removed from 2026-03-01T12:30:01Z"),
+    ],
+)  # fmt: skip
+def test_the_oldest_of_the_young_blobs_decides_when_the_first_can_be_removed(
+    grace: int, ages: list[int], text: str
+) -> None:
+    younger = gc._Younger(timedelta(hours=grace))
+    for age in ages:
+        younger.add(1_000, AT - age * MINUTE)
+    assert younger.notice("blob", "more") == (text and f"too young to remove: {text}; more")
+
+
+SPANS = {
+    0: "0s",
+    1: "1s",
+    59: "59s",
+    60: "1m",
+    61: "61s",
+    120: "2m",
+    3599: "3599s",
+    3600: "1h",
+    3660: "61m",
+    86400: "24h",
+}
+
+
+def test_a_period_has_the_largest_unit_that_divides_it() -> None:
+    assert {seconds: gc._span(timedelta(seconds=seconds)) for seconds in SPANS} == SPANS
+
+
+@pytest.mark.parametrize("seen", ["nothing", "one", "another kind", "all"])
+def test_gc_removes_what_was_seen_and_no_more(registry: LocalRegistry, seen: str) -> None:
+    left = Path(registry.profile.artifacts, "tmp", "0" * 24)
+    for text in ("one", "two"):
+        push(registry, text)
+    registry.delete("m", force=True)
+    left.write_text("on its way")
+    aged(left, timedelta(hours=2))
+    found = registry.gc(grace=NOW)
+    assert sorted(one.kind for one in found) == ["unfinished", "unreferenced", "unreferenced"]
+    chosen = {
+        "nothing": [],
+        "one": found[1:2],
+        "another kind": [replace(one, kind="unfinished") for one in found if one.kind == "unreferenced"],
+        "all": list(found),
+    }[seen]
+    gone = registry.gc(grace=NOW, remove=True, seen=chosen)
+    expected = [] if seen == "another kind" else [one.name for one in chosen]
+    assert sorted(one.name for one in gone) == sorted(expected)
+    assert all(one.removed for one in gone)
+    assert len(registry.gc(grace=NOW)) == 3 - len(expected)
+
+
+@pytest.mark.parametrize(("seconds", "removed"), [(300.0, 1), (300.1, 0)])
+def test_a_gc_stops_before_others_consider_it_dead(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch, seconds: float, removed: int
+) -> None:
+    push(registry, "one")
+    registry.delete("m@1")
+    clock = iter((1000.0, 1000.0 + seconds))
+    with monkeypatch.context() as patched:
+        patched.setattr(gc, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        assert len(registry.gc(grace=NOW, remove=True)) == removed
+    rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT removed FROM removals", {}))
+    assert [row["removed"] for row in rows] == [1] * removed
+    with mreg.open_registry() as other:
+        assert len(other.gc(grace=NOW, remove=True)) == 1 - removed
+
+
+def test_a_damaged_manifest_stops_a_gc_only_if_there_is_something_to_remove(registry: LocalRegistry) -> None:
+    os.mkdir("d")
+    Path("d/x").write_text("x")
+    manifest = Path(registry.push("d", name="f").artifact.path.removeprefix("file://"))
+    manifest.chmod(0o644)
+    manifest.write_text("damaged")
+    assert registry.gc() == ()
+    with pytest.raises(mreg.Corrupt, match=r"^cannot find the unreferenced blobs: "):
+        registry.gc(grace=NOW)
 
 
 @pytest.mark.timeout(600)
