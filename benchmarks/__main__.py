@@ -14,7 +14,19 @@ import platform
 import sys
 from pathlib import Path
 
-from benchmarks import bucket, catalog_scale, concurrency, files, peers, server, shared, startup
+from benchmarks import (
+    bucket,
+    catalog_scale,
+    concurrency,
+    files,
+    imports,
+    mlflow_plugin,
+    peers,
+    server,
+    serving,
+    shared,
+    startup,
+)
 from benchmarks.measure import Figure, workspace
 
 GROUPS = {
@@ -25,6 +37,9 @@ GROUPS = {
     "concurrency": concurrency.measure,
     "shared": shared.measure,
     "server": server.measure,
+    "serving": serving.measure,
+    "imports": imports.measure,
+    "mlflow": mlflow_plugin.measure,
 }
 
 

@@ -1,11 +1,11 @@
-"""A bucket: push and pull beside boto3's own transfers, against a SeaweedFS of this machine."""
+"""A bucket: commands beside the same on a file, and transfers beside bare obstore and boto3, all on this machine."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.measure import MREG, Figure, against, in_turn, peak_memory, run
@@ -13,33 +13,85 @@ from tests.proxy import Proxy
 from tests.servers import BUCKET, WRITER, S3Server
 
 PART_MIB = 8
+AT_ONCE = 16
 AWAY_SECONDS = 0.02
 """A usual way to a region and back."""
 
-TRANSFER = """
-import sys, boto3
-from boto3.s3.transfer import TransferConfig
+MEMORY_MIB = 150
+
+BOTO = """
+import os, sys, boto3
 client = boto3.client("s3", endpoint_url=sys.argv[1], region_name="us-east-1")
-config = TransferConfig(multipart_chunksize={part} << 20)
 """
-UPLOAD = TRANSFER.format(part=PART_MIB) + f'client.upload_file(sys.argv[2], "{BUCKET}", "plain/big", Config=config)'
-DOWNLOAD = TRANSFER.format(part=PART_MIB) + f'client.download_file("{BUCKET}", "plain/big", sys.argv[2], Config=config)'
-PUT_EACH = TRANSFER.format(part=PART_MIB) + (
-    "import os\n"
+PUT_EACH = BOTO + (
     "for name in sorted(os.listdir(sys.argv[2])):\n"
     f'    client.put_object(Bucket="{BUCKET}", Key="each/" + name, Body=open(sys.argv[2] + "/" + name, "rb").read())\n'
 )
-GET_EACH = TRANSFER.format(part=PART_MIB) + (
-    "import os\n"
+GET_EACH = BOTO + (
     "os.mkdir(sys.argv[3])\n"
     "for name in sorted(os.listdir(sys.argv[2])):\n"
     f'    found = client.get_object(Bucket="{BUCKET}", Key="each/" + name)\n'
     '    open(sys.argv[3] + "/" + name, "wb").write(found["Body"].read())\n'
 )
+BARE = f"""
+import hashlib, os, sys, threading, obstore
+from concurrent.futures import ThreadPoolExecutor
+from obstore.store import S3Store
+store = S3Store("{BUCKET}", endpoint=sys.argv[1], region="us-east-1", client_options={{"allow_http": True}})
+"""
+PUT_MANY = (
+    BARE
+    + f"""
+def put(name):
+    with open(os.path.join(sys.argv[2], name), "rb") as stream:
+        obstore.put(store, "bare/" + name, stream.read(), mode="create")
+for name in obstore.list(store, "bare"):
+    obstore.delete(store, [one["path"] for one in name])
+with ThreadPoolExecutor({AT_ONCE}) as pool:
+    list(pool.map(put, os.listdir(sys.argv[2])))
+"""
+)
+GET_MANY = (
+    BARE
+    + f"""
+os.mkdir(sys.argv[3])
+def get(name):
+    data = obstore.get(store, "bare/" + name).bytes()
+    with open(os.path.join(sys.argv[3], name), "wb") as stream:
+        stream.write(data)
+with ThreadPoolExecutor({AT_ONCE}) as pool:
+    list(pool.map(get, os.listdir(sys.argv[2])))
+"""
+)
+UPLOAD = (
+    BARE
+    + f"""
+def add():
+    with open(sys.argv[2], "rb") as stream:
+        hashlib.file_digest(stream, "sha256")
+hashing = threading.Thread(target=add)
+hashing.start()
+with open(sys.argv[2], "rb") as stream:
+    obstore.put(store, "bare/big", stream, chunk_size={PART_MIB} << 20, max_concurrency=8)
+hashing.join()
+"""
+)
+DOWNLOAD = (
+    BARE
+    + f"""
+size, part = obstore.head(store, "bare/big")["size"], {PART_MIB} << 20
+target = os.open(sys.argv[2], os.O_CREAT | os.O_RDWR)
+def get(start):
+    os.pwrite(target, obstore.get_range(store, "bare/big", start=start, length=min(part, size - start)), start)
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(get, range(0, size, part)))
+os.fsync(target)
+"""
+)
 
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
-    """A large file and many small ones, up and down."""
+    """Commands on a catalog, a large file and many small ones, up and down."""
     server = S3Server(folder / "seaweedfs")
     server.folder.mkdir()
     server.start()
@@ -51,10 +103,36 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
             MREG_CATALOG=str(folder / "catalog.db"),
             MREG_ENDPOINT_URL=server.endpoint,
         )
+        yield from _commands(folder, 3 if quick else 25)
         yield from _large_file(folder, server, 64 if quick else 512)
         yield from _small_files(folder, server, 200 if quick else 2000)
     finally:
         server.stop()
+
+
+def _commands(folder: Path, rounds: int) -> Iterator[Figure]:
+    """The catalog and the bytes in a bucket, beside both on this machine's disk."""
+    here = {"MREG_CATALOG": str(folder / "own.db"), "MREG_ARTIFACTS": str(folder / "own")}
+    there = {"MREG_CATALOG": f"s3://{BUCKET}/own/catalog.db", "MREG_ARTIFACTS": f"s3://{BUCKET}/own"}
+    model, number = folder / "model.pkl", iter(range(100_000))
+
+    def push(where: Mapping[str, str]) -> float:
+        model.write_bytes(b"\x80\x04" + f"{next(number):01021d}".encode() + b".")
+        return run([*MREG, "push", str(model), "--name", "m"], env={**os.environ, **where})
+
+    def show(where: Mapping[str, str]) -> float:
+        return run([*MREG, "show", "m@1", "--json"], env={**os.environ, **where})
+
+    for where in (here, there):
+        push(where)
+    shown, seen, pushed, sent = in_turn(
+        [lambda: show(here), lambda: show(there), lambda: push(here), lambda: push(there)], rounds
+    )
+    yield Figure(name="mreg show --json, catalog in a file", value=shown, unit="s")
+    yield against("mreg show --json, catalog in a bucket", seen, shown, 1.5)
+    yield Figure(name="mreg push of 1 KiB, everything on the disk", value=pushed, unit="s")
+    yield against("mreg push of 1 KiB, everything in a bucket", sent, pushed, 2)
+    model.unlink()
 
 
 def _plain(endpoint: str, code: str, *words: Path) -> float:
@@ -91,16 +169,16 @@ def _large_file(folder: Path, server: S3Server, mebibytes: int) -> Iterator[Figu
         [lambda: _plain(server.endpoint, UPLOAD, big), push, download, pull], rounds, settle=True
     )
     size = f"{mebibytes} MiB"
-    yield Figure(name=f"boto3 upload_file of {size}", value=up, unit="s", note=f"{mebibytes / up:.0f} MiB/s")
-    yield against(f"mreg push of {size} to the bucket", pushing, up, 1 / 0.9, note=f"{mebibytes / pushing:.0f} MiB/s")
-    yield Figure(name=f"boto3 download_file of {size}", value=down, unit="s", note=f"{mebibytes / down:.0f} MiB/s")
-    yield against(f"mreg pull of {size}", pulling, down, 1 / 0.9, note=f"{mebibytes / pulling:.0f} MiB/s")
+    yield Figure(name=f"bare obstore put of {size}, hashed", value=up, unit="s", note=f"{mebibytes / up:.0f} MiB/s")
+    yield against(f"mreg push of {size} to the bucket", pushing, up, 1.25, note=f"{mebibytes / pushing:.0f} MiB/s")
+    yield Figure(name=f"bare obstore ranges of {size}", value=down, unit="s", note=f"{mebibytes / down:.0f} MiB/s")
+    yield against(f"mreg pull of {size}", pulling, down, 1.2, note=f"{mebibytes / pulling:.0f} MiB/s")
     change()
     memory = peak_memory([*MREG, "push", str(big), "--name", "big"])
-    yield Figure(name=f"peak memory of that push of {size}", value=memory, unit="MiB", limit=250)
+    yield Figure(name=f"peak memory of that push of {size}", value=memory, unit="MiB", limit=MEMORY_MIB)
     pulled.unlink()
     memory = peak_memory([*MREG, "pull", "big", str(pulled)])
-    yield Figure(name=f"peak memory of that pull of {size}", value=memory, unit="MiB", limit=250)
+    yield Figure(name=f"peak memory of that pull of {size}", value=memory, unit="MiB", limit=MEMORY_MIB)
     big.unlink()
     pulled.unlink()
 
@@ -133,13 +211,28 @@ def _many(folder: Path, endpoint: str, count: int, where: str) -> Iterator[Figur
         shutil.rmtree(pulled, ignore_errors=True)
         return run([*MREG, "pull", "many", str(pulled)])
 
-    def get_each() -> float:
+    def get(code: str) -> float:
         shutil.rmtree(plain, ignore_errors=True)
-        return _plain(endpoint, GET_EACH, many, plain)
+        return _plain(endpoint, code, many, plain)
 
     change()
-    put, pushing, get, pulling = in_turn([lambda: _plain(endpoint, PUT_EACH, many), push, get_each, pull], 2)
-    yield Figure(name=f"boto3 put_object of {count} files of 10 KiB in turn{where}", value=put, unit="s")
-    yield against(f"mreg push of a folder of {count} such files{where}", pushing, put, 1 / 5)
-    yield Figure(name=f"boto3 get_object of {count} files of 10 KiB in turn{where}", value=get, unit="s")
-    yield against(f"mreg pull of a folder of {count} such files{where}", pulling, get, 1 / 5)
+    put, bare_put, pushing, got, bare_got, pulling = in_turn(
+        [
+            lambda: _plain(endpoint, PUT_EACH, many),
+            lambda: _plain(endpoint, PUT_MANY, many),
+            push,
+            lambda: get(GET_EACH),
+            lambda: get(GET_MANY),
+            pull,
+        ],
+        3,
+    )
+    each, at_once = f"boto3, one by one{where}", f"bare obstore, {AT_ONCE} at once{where}"
+    yield Figure(name=f"put of {count} files of 10 KiB, {each}", value=put, unit="s")
+    yield Figure(name=f"put of {count} files of 10 KiB, {at_once}", value=bare_put, unit="s")
+    yield against(f"mreg push of them, beside boto3{where}", pushing, put, 1 / 4)
+    yield against(f"mreg push of them, beside bare obstore{where}", pushing, bare_put, 1.3)
+    yield Figure(name=f"get of {count} files of 10 KiB, {each}", value=got, unit="s")
+    yield Figure(name=f"get of {count} files of 10 KiB, {at_once}", value=bare_got, unit="s")
+    yield against(f"mreg pull of them, beside boto3{where}", pulling, got, 1 / 4)
+    yield against(f"mreg pull of them, beside bare obstore{where}", pulling, bare_got, 1.3)

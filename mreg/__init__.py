@@ -11,7 +11,7 @@ It consists of a *catalog* (metadata) and an *artifact store* (bytes), with a co
 
 Imports point in one direction::
 
-    cli, server  ->  registry  ->  catalog, artifacts, hooks  ->  wire  ->  results  ->  domain  ->  errors
+    cli, server, mlflow  ->  registry  ->  catalog, artifacts, hooks  ->  wire  ->  results  ->  domain  ->  errors
 
 - ``domain`` holds values and rules: no I/O, no clock, no environment.
 - ``results`` holds the types that operations return; ``wire`` converts them to JSON.
@@ -22,6 +22,7 @@ Imports point in one direction::
 - ``registry`` holds the use cases. Only it combines catalog, artifacts and hooks.
 - ``profile`` reads the configuration; ``documents`` reads files that users pass to commands.
 - ``server`` is the registry over HTTP. Only it imports FastAPI; only ``cli`` imports Typer and rich.
+- ``mlflow`` is the plugin for MLflow. Only it imports MLflow, and only MLflow imports it.
 
 Everything is imported on first use, so a command loads only what it needs.
 """
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from mreg.results.evaluations import Evaluation
     from mreg.results.files import LocalArtifact, PlannedFile, Pulled, PulledFile, PushPlan, StoredFile
     from mreg.results.history import AuditReport, StagesAt
+    from mreg.results.imports import ImportEntry, ImportReport, ImportStatus
     from mreg.results.lineage import Lineage, LineageNode
     from mreg.results.models import ModelSummary, ModelVersions
     from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
@@ -141,6 +143,9 @@ __all__ = [
     "GateResult",
     "Hook",
     "HookLog",
+    "ImportEntry",
+    "ImportReport",
+    "ImportStatus",
     "Imported",
     "ImportedVersion",
     "LeavesProduction",
@@ -247,6 +252,7 @@ _HOMES = {
     "mreg.results.evaluations": ("Evaluation",),
     "mreg.results.files": ("LocalArtifact", "PlannedFile", "Pulled", "PulledFile", "PushPlan", "StoredFile"),
     "mreg.results.history": ("AuditReport", "StagesAt"),
+    "mreg.results.imports": ("ImportEntry", "ImportReport", "ImportStatus"),
     "mreg.results.lineage": ("Lineage", "LineageNode"),
     "mreg.results.models": ("ModelSummary", "ModelVersions"),
     "mreg.results.policies": ("DecisionResult", "ModelPolicy", "PendingApproval", "Plan", "PolicyCheck"),

@@ -24,8 +24,9 @@ import mreg
 from mreg.catalog.database import Database
 from mreg.cli import app
 from mreg.registry.local import LocalRegistry
+from tests.mlflow_source import Server, Source, seed
 from tests.proxy import Proxy
-from tests.servers import Place, PostgresqlServer, Store, new_place
+from tests.servers import Place, PostgresqlServer, RedisServer, Store, new_place
 from tests.stores import STORES, refuse_missing, running
 
 # A shell starts a background job with SIGINT ignored, and the processes of the tests would inherit that.
@@ -212,6 +213,40 @@ def postgresql(people: Path) -> Iterator[PostgresqlServer]:
     """A real PostgreSQL server, one for each process that runs tests."""
     server = PostgresqlServer()
     server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server(people: Path) -> Iterator[RedisServer]:
+    """Redis, one for each process that runs tests; it keeps what it confirmed."""
+    refuse_missing("redis")
+    server = RedisServer(folder=Path(tempfile.mkdtemp(prefix="mreg-redis-", dir=TEMPORARY)))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def mlflow_source(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """A SQLite database of MLflow with three models, one for each process that runs tests; it is only read."""
+    source = Source(tmp_path_factory.mktemp("mlflow"))
+    seed(source.uri, source.place)
+    return source
+
+
+@pytest.fixture(scope="session")
+def mlflow_folder(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file store of MLflow with the same models; it is only read."""
+    place = tmp_path_factory.mktemp("mlruns")
+    seed((place / "mlruns").as_uri(), place)
+    return place / "mlruns"
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(mlflow_source: Source, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A tracking server of MLflow over a copy of the database, one for each process that runs tests."""
+    server = Server(mlflow_source, tmp_path_factory.mktemp("mlflow-server"))
     yield server
     server.stop()
 

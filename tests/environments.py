@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 TOOLS = ("boto3", "hypothesis", "pytest", "pytest-timeout", "requests")
 """The packages that the tests need, in the newest versions that fit."""
 
-EXTRAS = ("plot", "postgres", "server")
+EXTRAS = ("plot", "postgres", "redis", "server")
 
 
 def requirements() -> list[str]:

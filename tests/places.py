@@ -1,4 +1,4 @@
-"""The three places of a catalog, for tests of what must be the same in each."""
+"""The places of a catalog, for tests of what must be the same in each."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import WRITER, PostgresqlServer, new_place
+from tests.servers import PostgresqlServer, RedisServer, Store, new_place
 
-KINDS = ("file", "bucket", "postgresql")
+KINDS = ("file", "bucket", "postgresql", "redis")
+
+# "azure" is one more place of `catalogs_of`: it needs another MREG_ENDPOINT_URL than the bucket, so no test has both.
 
 NewCatalog = Callable[[], str]
 
@@ -34,9 +36,11 @@ def catalogs_of(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.M
     if kind == "postgresql":
         postgresql: PostgresqlServer = request.getfixturevalue("postgresql")
         return postgresql.new_catalog
-    server = request.getfixturevalue("s3_server")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    if kind == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        return redis.new_catalog
+    server: Store = request.getfixturevalue("azurite" if kind == "azure" else "s3_server")
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("MREG_ENDPOINT_URL", server.endpoint)
     return lambda: f"{new_place(server).url}/catalog.db"

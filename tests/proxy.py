@@ -16,6 +16,9 @@ SLOW_DOWN = (
     '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>',
 )
 
+COMMIT = b"*1\r\n$4\r\nEXEC\r\n"
+"""The command of Redis that commits a transaction, the last of what a client sends."""
+
 
 class Proxy:
     """Passes everything on, until it is told otherwise.
@@ -33,7 +36,7 @@ class Proxy:
         flipped: First lines of the requests whose bodies were changed.
         silent: Takes what it is sent, and neither passes it on nor answers.
         head: What came last towards the server: at a request, its head.
-        requests: First lines of all requests passed on or answered.
+        requests: First lines of all requests passed on or answered; EXEC for a transaction of Redis.
         up: Bytes passed on towards the server.
         down: Bytes passed on towards the client.
     """
@@ -206,6 +209,8 @@ class Proxy:
 def _request_lines(data: bytes) -> Iterator[str]:
     for match in re.finditer(rb"(?:GET|PUT|POST|HEAD|DELETE) /[^\r\n]* HTTP/1\.[01](?=\r\n)", data[:4096]):
         yield match[0].decode("latin-1")
+    if data.endswith(COMMIT):
+        yield "EXEC"
 
 
 def _answer(client: socket.socket, head: bytes, answer: tuple[str, str, str]) -> None:

@@ -16,8 +16,8 @@ fi
 sh tests/install.sh test
 
 # Completions are tested in the shells, manual pages with groff, downloads with wget, the guides with curl, openssl and
-# nginx, the page in a browser, and object stores on Ceph's radosgw, s3rver and Azurite, too. If a program cannot be
-# installed, its tests are skipped, except in CI, where a skip fails.
+# nginx, the page in a browser, object stores on Ceph's radosgw, s3rver and Azurite, and catalogs on Redis, too. If a
+# program cannot be installed, its tests are skipped, except in CI, where a skip fails.
 missing=""
 for tool in bash zsh fish wget curl openssl groff; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
@@ -25,6 +25,7 @@ done
 command -v chromium >/dev/null 2>&1 && command -v chromedriver >/dev/null 2>&1 || missing="$missing chromium chromium-driver"
 command -v radosgw >/dev/null 2>&1 && command -v ceph-mon >/dev/null 2>&1 && command -v ceph-osd >/dev/null 2>&1 ||
     missing="$missing ceph-mon ceph-osd radosgw ceph-common"
+command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
 command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
 command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
 if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then

@@ -1,4 +1,4 @@
-"""Real servers for the tests: each from a Python package, except radosgw, which is from Debian's."""
+"""Real servers for the tests: each from a Python package, except radosgw and Redis, which are from Debian's."""
 
 from __future__ import annotations
 
@@ -373,6 +373,69 @@ class PostgresqlLine:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@dataclass
+class RedisServer:
+    """Redis in a folder; started when it is first needed, killed and started as a test likes.
+
+    Attributes:
+        options: Settings that differ from those of a server that keeps everything that it confirmed.
+    """
+
+    options: dict[str, str] = field(default_factory=dict)
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="mreg-redis-")))
+    port: int = field(default_factory=lambda: free_ports(1)[0])
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **others: str) -> None:
+        """Return once it answers."""
+        settings = {
+            "port": str(self.port), "bind": "127.0.0.1", "dir": str(self.folder), "save": "", "appendonly": "yes",
+            "appendfsync": "always", "repl-diskless-sync-delay": "0", **self.options, **{name.replace("_", "-"): value for name, value in others.items()},
+        }  # fmt: skip
+        words = [word for name, value in settings.items() for word in (f"--{name}", *value.split(" "))]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(["redis-server", *words], stdout=log, stderr=log, start_new_session=True)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            time.sleep(0.02)
+        raise RuntimeError((self.folder / "log").read_text()[-2000:])
+
+    def run(self, *words: str | bytes | int) -> Any:
+        """Run a command around everything that is tested; the answer as bytes."""
+        import redis
+
+        line: Any = redis.Connection  # without types
+        line = line(port=self.port, protocol=2, password=self.options.get("requirepass"))
+        try:
+            line.send_command(*words)
+            return line.read_response()
+        finally:
+            line.disconnect()
+
+    def url(self, key: str = "", port: int = 0) -> str:
+        """The URL of a catalog."""
+        return f"redis://127.0.0.1:{port or self.port}/0{key and '/'}{key}"
+
+    def new_catalog(self) -> str:
+        """The URL of a key that nobody has used."""
+        return self.url(f"test-{os.urandom(6).hex()}")
+
+    def kill(self) -> None:
+        """As a crash of the server would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> None:
+        """End it and remove what it kept."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def bucket_of(place: Place, endpoint: str = "") -> Any:

@@ -295,7 +295,8 @@ def running(store: Store) -> Iterator[Store]:
 
 def refuse_missing(kind: str) -> None:
     """Skip the test if the programs of a store are not installed; `tests/run.sh` installs them."""
-    missing = {"radosgw": [name for name in CEPH if shutil.which(name) is None], "s3rver": []}.get(kind, [])
+    programs = {"radosgw": CEPH, "redis": ("redis-server",)}.get(kind, ())
+    missing = [name for name in programs if shutil.which(name) is None]
     program = {"s3rver": S3RVER, "azurite": AZURITE}.get(kind)
     if program is not None and not (shutil.which("node") and program.exists()):
         missing = [kind]

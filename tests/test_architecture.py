@@ -44,6 +44,7 @@ LEVELS = {
         "installation",
     },
     "artifacts": {"errors", "domain", "stores", "folders", "sharing", "files", "durability", "linux"},
+    "sources": {"errors", "domain"},
     "wire": {"errors", "domain", "results"},
     "notebook": {"errors", "domain", "results", "wire"},
     "hooks": {"errors", "domain", "wire", "processes"},
@@ -62,6 +63,7 @@ LEVELS = {
         "files",
         "processes",
         "installation",
+        "sources",
     },
     "cli": {
         "errors",
@@ -79,6 +81,7 @@ LEVELS = {
     },
     "filesystem": {"errors", "domain", "results", "registry"},
     "server": {"errors", "domain", "results", "documents", "registry", "wire", "streams"},
+    "mlflow": {"errors", "domain", "results", "registry", "files"},
 }
 """What each room may import beside itself: at its top, within a function, or for type checking."""
 
@@ -99,14 +102,19 @@ ONLY_IN = {
     "python_multipart": ("server/upload", "server/form"),
     "prometheus_client": ("server/monitoring",),
     "jinja2": ("server/ui",),
+    "mlflow": ("mlflow", "sources/mlflow"),
+    "sqlparse": ("mlflow/search",),
     "pytest": ("testing",),
     "hypothesis": ("testing",),
     "yaml": ("documents",),
     "platformdirs": ("profile",),
     "pathspec": ("documents/patterns",),
     "subprocess": ("registry/git_changes", "hooks", "processes"),
-    "sqlite3": ("catalog",),
+    "sqlite3": ("catalog", "sources/mlflow"),
+    "requests": ("sources/mlflow",),
+    "huggingface_hub": ("sources/huggingface",),
     "psycopg": ("catalog/postgresql", "catalog/postgresql_connection", "catalog/postgresql_failures"),
+    "redis": ("catalog/redis", "catalog/redis_connection", "catalog/redis_failures"),
     "obstore": ("stores/client",),
     "boto3": ("stores/boto",),
     "botocore": ("stores/boto",),
@@ -291,7 +299,7 @@ COMMANDS = {
     "pull": ["pull", "m@1", "out.pkl"],
     "compare": ["compare", "m", "1", "1", "--json"],
 }
-HEAVY = "boto3 botocore rich yaml psycopg asyncio pydantic logging concurrent matplotlib plotext http ssl email tempfile".split()
+HEAVY = "boto3 botocore rich yaml psycopg redis asyncio pydantic logging concurrent matplotlib plotext http ssl email tempfile".split()
 ALLOWED = {"push": {"subprocess"}}
 
 

@@ -69,6 +69,7 @@ COMMANDS = {
     "Why": ["why", "m@1"],
     "Exported": ["export", "m@1"],
     "Bundle": ["export", "--inspect", "m.mreg"],
+    "ImportReport": ["import", "mlflow:mlruns"],
     "Imported": ["import", "m.mreg"],
     "NewToken": ["token", "ci"],
     "StoredFile": ["files", "m@1"],
@@ -76,8 +77,8 @@ COMMANDS = {
 
 
 INNER = {
-    "Artifact", "Assessment", "BlobProblem", "Change", "CopiedFile", "Decision", "Departure", "Gate", "ImportedVersion", "LineageNode",
-    "MetricDifference", "Migration", "PlannedFile", "PulledFile", "Source",
+    "Artifact", "Assessment", "BlobProblem", "Change", "CopiedFile", "Decision", "Departure", "Gate", "ImportEntry",
+    "ImportedVersion", "LineageNode", "MetricDifference", "Migration", "PlannedFile", "PulledFile", "Source",
 }  # fmt: skip
 """Sections of values within other values."""
 
@@ -113,6 +114,8 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
         Path("policy.yaml").write_text("Staging: {approvals: 1}\nProduction: {approvals: 1}")
         command("promote", "m@1", "--to", "production")
         command("policy", "apply", "policy.yaml")
+    if section == "ImportReport":
+        Path("mlruns/models").mkdir(parents=True)
     command("export", "m")
     parsed = json.loads(command(*COMMANDS[section], "--json").out)
     one = parsed[0] if isinstance(parsed, list) else parsed

@@ -26,7 +26,7 @@ SCHEMAS = {
     "gitlab-ci": [ROOT / "examples/gitlab-ci.yml"],
     "azure-pipelines": [ROOT / "examples/azure-pipelines.yml"],
     "buildkite": [ROOT / "examples/buildkite.yml"],
-    "compose-spec": [ROOT / "examples/compose.yaml"],
+    "compose-spec": [ROOT / "examples/compose.yaml", ROOT / "examples/compose-redis.yaml"],
 }
 """The schemas that check-jsonschema carries, and the files that must conform to them."""
 

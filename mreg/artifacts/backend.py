@@ -276,4 +276,5 @@ class SupportsStreams(Protocol):
 
         Raises:
             Unavailable: The store cannot be written, or the bytes arrived damaged.
+            Conflict: Other uploads of the same blob kept this one from being completed, and failed.
         """

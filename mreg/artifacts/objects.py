@@ -17,13 +17,16 @@ from mreg.artifacts.backend import BlobBackend, BlobStat, Unfinished
 from mreg.artifacts.hashing import digest_of, hashed, stream_chunks
 from mreg.artifacts.parallel import in_order
 from mreg.domain.digest import blob_key
-from mreg.errors import NotFound
+from mreg.errors import Conflict, NotFound
 from mreg.stores.bucket import Bucket
 from mreg.stores.integrity import IntegrityCheck
 from mreg.stores.probing import PROBES, is_probe, left_probes
 
 SMALL_AT_ONCE = 32
 BUDGET_BYTES = 64 << 20
+
+STREAMS = 3
+"""Maximum number of uploads of one blob, if others of the same blob that end earlier fail."""
 
 UNCHECKED = "it does not verify uploads: damage in transit is detected and repaired after the upload"
 
@@ -114,13 +117,16 @@ class BlockBackend(ObjectBackend):
         found = self._bucket.stat(key)
         if found is not None and found.size == size:
             return False
-        self._bucket.put_stream(key, chunks, size)
-        found = self._bucket.stat(key)
-        if found is None or found.size != size:
-            raise self._bucket.retry.damaged()
-        if self._bucket.integrity is IntegrityCheck.READ:
-            self._read_back(key)
-        return True
+        for _ in range(STREAMS):
+            made = self._bucket.put_stream(key, chunks, size)
+            found = self._bucket.stat(key)
+            if found is not None and found.size == size:
+                if self._bucket.integrity is IntegrityCheck.READ:
+                    self._read_back(key)
+                return made
+            if made:
+                raise self._bucket.retry.damaged()
+        raise Conflict("other uploads of the same file end before this one", hint="push again")
 
     def _read_back(self, key: str) -> None:
         """Hash a blob in the store, and remove it if it is damaged.

@@ -87,6 +87,10 @@ class Catalog:
         """Check the catalog with the means of its engine; changes nothing."""
         return self._database.examine()
 
+    def remarks(self) -> tuple[str, ...]:
+        """Return remarks for the user about the settings of the server; see `Database.remarks`."""
+        return self._database.remarks()
+
     def abandoned(self) -> Iterator[Abandoned]:
         """The temporary objects of clients next to the catalog: active ones, and ones that were killed."""
         return self._database.abandoned()

@@ -193,6 +193,10 @@ class Database(abc.ABC):
     def examine(self) -> Examination:
         """Check the catalog with the means of its engine; changes nothing."""
 
+    def remarks(self) -> tuple[str, ...]:
+        """Return remarks for the user about the settings of the server, such as writes that it can lose."""
+        return ()
+
     def abandoned(self) -> Iterator[Abandoned]:
         """The temporary objects of clients next to the catalog; most engines have none."""
         return iter(())

@@ -243,6 +243,9 @@ class ObjectDatabase(Database):
                 remarks=self._object.remarks(),
             )
 
+    def remarks(self) -> tuple[str, ...]:
+        return self._object.remarks()
+
     def abandoned(self) -> Iterator[Abandoned]:
         return self._object.abandoned()
 

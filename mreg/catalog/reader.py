@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.rows import (
+    last_version,
     number,
     read_digest,
     read_event,
@@ -310,6 +311,17 @@ class Reader:
         part, more = list(rows[offset:end]), len(rows) > end
         del rows
         return Page(map(read_event, _drained(part)), more=more, kind=Event)
+
+    def has_used(self, model: RegisteredModel, version: int) -> bool:
+        """Return whether a version number was ever given, to this model or to another one under its name.
+
+        Without a later number of the model, this is a look at an index; otherwise it reads the audit trail.
+        """
+        row = self.connection.one("models.by_id", model_id=model.model_id)
+        if row is None or last_version(row) < version:
+            return False
+        found = self.connection.one("events.using", model_id=model.model_id, model=str(model.name), version=version)
+        return found is not None
 
     def stage_entered(self, version: ModelVersion, model: RegisteredModel) -> Event | None:
         """Return the event of a version's last entry into its current stage; None if its stage never changed."""

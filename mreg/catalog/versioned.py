@@ -42,7 +42,7 @@ class VersionedObject(abc.ABC):
         """Replace the content if the object has a tag, and return the new tag, when the store confirmed it as durable.
 
         The result is empty if another client was faster. It can also be empty after a successful write whose answer
-        was lost, so a caller that needs certainty fetches the object.
+        was lost, so a caller that needs certainty fetches the object. `require_support` was called before.
 
         Args:
             tag: Expected tag; empty to create the object.
@@ -81,7 +81,7 @@ class VersionedObject(abc.ABC):
 
     @abc.abstractmethod
     def was_refused(self, error: MregError) -> bool:
-        """Return whether the store answered `swap` with this error, so that nothing was changed."""
+        """Return whether it is certain that the `swap` which raised this error changed nothing."""
 
     def clock(self) -> datetime | None:
         """Return the time of the store's clock (aware UTC); None if it is unknown."""

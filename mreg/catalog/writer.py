@@ -105,8 +105,12 @@ class Writer(Reader):
         tags: Mapping[str, str] | None = None,
         directions: Mapping[str, str] | None = None,
         primary_metric: str = "",
+        imported: Mapping[str, object] | None = None,
     ) -> RegisteredModel:
         """Register a model; if an earlier model had the name, version numbers continue after that model's.
+
+        Args:
+            imported: Fields of the model in the registry that it comes from, only for the audit trail.
 
         Raises:
             AlreadyExists: A model with this name exists.
@@ -131,7 +135,8 @@ class Writer(Reader):
             self.connection.run("models.set_direction", model_id=model_id, name=metric, value=better)
         model = self.reload_model(name)
         fields = {"tags": dict(model.tags), "directions": dict(model.directions), "primary_metric": primary_metric}
-        self.record("model.registered", model, {"description": description, **fields})
+        origin = {"imported": dict(imported)} if imported else {}
+        self.record("model.registered", model, {"description": description, **fields, **origin})
         return model
 
     def edit_model(
@@ -217,6 +222,7 @@ class Writer(Reader):
         parent: ModelVersion | None = None,
         source: Source | None = None,
         wanted: int = 0,
+        unused: int = 0,
         imported: Mapping[str, object] | None = None,
     ) -> ModelVersion:
         """Add the next version of a model; its artifact must be durable already.
@@ -224,10 +230,12 @@ class Writer(Reader):
         Args:
             metadata: The metadata; aliases are ignored, `set_alias` sets them.
             wanted: Version number, used if all numbers so far are lower.
+            unused: Version number that was never used, whether higher numbers exist or not; see `Reader.has_used`.
             imported: Fields of the version in the registry that exported it, only for the audit trail.
         """
         row = self.connection.one("models.by_id", model_id=model.model_id)
-        given = max(number(row, "last_version", 0, LARGEST_VERSION - 1) + 1 if row else 1, wanted)
+        last = last_version(row) if row else 0
+        given = unused or max(number(row, "last_version", 0, LARGEST_VERSION - 1) + 1 if row else 1, wanted)
         details = {
             "checksum": str(artifact.digest),
             "kind": artifact.kind.value,
@@ -256,7 +264,7 @@ class Writer(Reader):
             **source_values(source or Source()),
         )
         self._insert_metadata(model.model_id, version_id, metadata)
-        self.connection.run("models.add_version", model_id=model.model_id, version=given, at=self.time)
+        self.connection.run("models.add_version", model_id=model.model_id, version=max(given, last), at=self.time)
         version = self.version_by_id(version_id)
         if version is None:
             raise Corrupt(f"the catalog lost version {given} of {model.name} while it was added")

@@ -74,7 +74,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
     },
     "Sharing": {
         "export": ("bundle", "export", "Export a version or a model as a bundle."),
-        "import": ("bundle", "import_bundle", "Import the versions of a bundle."),
+        "import": ("bundle", "import_versions", "Import versions from a bundle, MLflow or Hugging Face."),
         "serve": ("serve", "serve", "Serve the registry over HTTP."),
         "token": ("serve", "token", "Create a token for clients of mreg serve."),
     },

@@ -121,11 +121,15 @@ class Output:
             raise BadInput(f"confirmation required: {question}", hint=f"not a terminal: add {flag} to confirm")
 
     @contextmanager
-    def progress(self, label: str) -> Iterator[Progress]:
-        """Yield a callback for progress; it takes the bytes done and the bytes in total. See `ByteProgress`."""
-        from mreg.cli.progress import ByteProgress
+    def progress(self, label: str, items: str = "") -> Iterator[Progress]:
+        """Yield a callback for progress; it takes the bytes done and the bytes in total. See `ShownProgress`.
 
-        bar = ByteProgress(label, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _has_cursor())
+        Args:
+            items: Plural noun of the items that are counted instead of bytes.
+        """
+        from mreg.cli.progress import ShownProgress
+
+        bar = ShownProgress(label, items, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _has_cursor())
         try:
             yield bar.update
         finally:

@@ -94,8 +94,8 @@ def add_profile(
         typer.Option(
             "--catalog",
             metavar="PLACE",
-            help="Catalog: file, s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db or "
-            "postgresql://USER@HOST/DATABASE.",
+            help="Catalog: file, s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, "
+            "postgresql://USER@HOST/DATABASE or redis://HOST:PORT/DATABASE.",
             rich_help_panel="Registry",
         ),
     ] = None,
@@ -168,6 +168,8 @@ def add_profile(
       mreg profile add nas --catalog /mnt/nas/mreg/catalog.db
       mreg profile add team --artifacts s3://ml-models/registry --cache 20GB
       mreg profile add server --catalog postgresql://mreg@db.example/mreg \\
+        --artifacts s3://ml-models/registry
+      mreg profile add cache --catalog redis://cache.example:6379/0 \\
         --artifacts s3://ml-models/registry
       mreg profile add azure \\
         --artifacts abfss://ml-models@mlteam.dfs.core.windows.net/registry

@@ -14,11 +14,16 @@ QUIET_SECONDS = 1.0
 LINE_SECONDS = 10.0
 
 
-class ByteProgress:
-    """Progress in bytes, with the rate and the remaining time."""
+class ShownProgress:
+    """Progress in bytes, or in items, with the rate and the remaining time.
 
-    def __init__(self, label: str, *, quiet: bool, terminal: bool) -> None:
+    Args:
+        items: Plural noun of the items; empty for bytes.
+    """
+
+    def __init__(self, label: str, items: str = "", *, quiet: bool, terminal: bool) -> None:
         self.label = printable(label)
+        self.items = items
         self.quiet = quiet
         self.terminal = terminal
         self.started = time.monotonic()
@@ -28,7 +33,7 @@ class ByteProgress:
         self.task: Any = None
 
     def update(self, done: int, total: int) -> None:
-        """Show the bytes done and the bytes in total; if ``done`` decreases, another pass begins."""
+        """Show the bytes or items done and their total; if ``done`` decreases, another pass begins."""
         if self.quiet:
             return
         now = time.monotonic()
@@ -51,17 +56,18 @@ class ByteProgress:
         from rich.progress import (
             BarColumn,
             DownloadColumn,
+            MofNCompleteColumn,
             Progress,
             TextColumn,
             TimeRemainingColumn,
             TransferSpeedColumn,
         )
 
+        counted = (MofNCompleteColumn(), TextColumn(self.items, markup=False))
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            *(counted if self.items else (DownloadColumn(), TransferSpeedColumn())),
             TimeRemainingColumn(),
             console=Console(file=streams.screen(moving=True, error=True)),
             transient=True,
@@ -73,7 +79,10 @@ class ByteProgress:
         rate = done / seconds if seconds else 0.0
         left = f", {(total - done) / rate:.0f} s left" if rate else ""
         share = f"{100 * done // total} %" if total else "0 %"
-        text = f"{self.label}: {share}, {size_text(done)} of {size_text(total)}, {size_text(int(rate))}/s{left}"
+        if self.items:
+            text = f"{self.label}: {share}, {done:,} of {total:,} {self.items}{left}"
+        else:
+            text = f"{self.label}: {share}, {size_text(done)} of {size_text(total)}, {size_text(int(rate))}/s{left}"
         streams.say(text)
 
     def close(self) -> None:

@@ -119,9 +119,9 @@ SETTINGS = (
     ("MREG_PROFILE", "Profile (default: the one of mreg.yaml, or the default of the profile file, or local)."),
     ("MREG_CONFIG", "Profile file (default: config.yaml in the user's configuration folder, on Linux ~/.config/mreg). "
      "/dev/null means none."),
-    ("MREG_CATALOG", "Catalog: a file, s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db or "
-     "postgresql://USER@HOST/DATABASE, which can have a password here (default: catalog.db in the user's data folder, "
-     "on Linux ~/.local/share/mreg; or in the place of MREG_ARTIFACTS)."),
+    ("MREG_CATALOG", "Catalog: a file, s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, or "
+     "postgresql://USER@HOST/DATABASE or redis://HOST:PORT/DATABASE, which can have a password here (default: "
+     "catalog.db in the user's data folder, on Linux ~/.local/share/mreg; or in the place of MREG_ARTIFACTS)."),
     ("MREG_ARTIFACTS", "Artifact store: a folder, s3://BUCKET/PREFIX or az://CONTAINER/PREFIX (default: next to the "
      "catalog)."),
     ("MREG_ENDPOINT_URL", "Address of an S3 store other than AWS, or of an Azure storage account (default: AWS)."),

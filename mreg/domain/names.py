@@ -247,7 +247,11 @@ class VersionRef:
         name, between, selector = path.partition("@") if "@" in path else path.rpartition("/")
         if not between:
             raise BadInput(f"invalid reference {quoted(text)}: it has no version", hint=_REFERENCE_HINT)
-        return cls(ModelName(name), Selector.parse(selector))
+        if _NAME.fullmatch(name) or not name or "/" in name:
+            return cls(ModelName(name), Selector.parse(selector))
+        from mreg.domain.mlflow_names import from_mlflow_name
+
+        return cls(from_mlflow_name(name), Selector.parse(selector))
 
     @property
     def number(self) -> int | None:

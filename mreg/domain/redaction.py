@@ -19,15 +19,16 @@ _SECRETS = (
     # The user, password and parameters of a URL; the parameters of a presigned URL grant access to an object.
     (re.compile(r"([a-z][a-z0-9+.-]{0,20}://)[^\s/?#\"'<>]{0,300}@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     (re.compile(r"([a-z][a-z0-9+.-]{0,20}://[^\s?#\"'<>]{1,1000})[?#][^\s\"'<>]+", re.IGNORECASE), rf"\1?{HIDDEN}"),
-    (re.compile(r"\b(bearer|basic|AWS4-HMAC-SHA256)\s+\S.*", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(r"\b(bearer|basic|AWS4-HMAC-SHA256|SharedKey(?:Lite)?)\s+\S.*", re.IGNORECASE), rf"\1 {HIDDEN}"),
     (
         re.compile(
-            r"([\w-]{0,40}(?:signature|secret|token|passw(?:or)?d|pwd|credential|authorization|access[_-]?key|api[_-]?key|cookie)"
+            r"([\w-]{0,40}(?:signature|secret|token|passw(?:or)?d|pwd|credential|authorization|access[_-]?key|account[_-]?key|api[_-]?key|cookie)"
             r"[\w-]{0,40}[\"']?\s?[=:]\s?)(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&<>]+)",
             re.IGNORECASE,
         ),
         rf"\1{HIDDEN}",
     ),
+    (re.compile(r"\b(sig=)[^\s&\"'<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{8,}\b"), HIDDEN),
     (re.compile(r"\beyJ[\w-]{10,}(?:\.[\w-]*)*"), HIDDEN),
     (re.compile(r"\b[0-9a-f]{40,}\b", re.IGNORECASE), HIDDEN),

@@ -18,7 +18,10 @@ SIZE = re.compile(r"[-+]?[\d.]+(?:[eE][\d.]+)? *[A-Za-z]*$")
 """A cache value that is read as a size and not as a folder."""
 
 CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}|\$root")
-ACCOUNT_HOST = re.compile(r"[a-z0-9]{3,24}\.dfs\.[a-z0-9.-]+")
+CLOUDS = r"(?:core\.(?:windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)|storage\.azure\.net)"
+"""Domains of Azure. A token is sent to the host of a URL, so it must not be anybody's."""
+
+ACCOUNT_HOST = re.compile(rf"[a-z0-9]{{3,24}}\.(?:z[0-9]{{1,2}}\.)?dfs\.{CLOUDS}")
 BUCKET_NAMES = {
     "s3": BUCKET,
     "gs": BUCKET,
@@ -27,11 +30,13 @@ BUCKET_NAMES = {
 }
 """Valid names of buckets, by scheme."""
 
-BLOB_URL = re.compile(r"https://([a-z0-9]{3,24})\.(?:blob|dfs)\.([a-z0-9.-]+)/([^/]+)(.*)", re.DOTALL)
+BLOB_URL = re.compile(
+    rf"https://([a-z0-9]{{3,24}}(?:\.z[0-9]{{1,2}})?)\.(?:blob|dfs)\.({CLOUDS})/([^/]+)(.*)", re.DOTALL
+)
 """The address of an Azure container as the portal shows it."""
 
 SCHEMES = {
-    "catalog": (*BUCKETS, "postgresql"),
+    "catalog": (*BUCKETS, "postgresql", "redis", "rediss"),
     "artifacts": BUCKETS,
     "cache": (),
     "endpoint_url": ("http", "https"),
@@ -45,12 +50,19 @@ BUCKET_FORMS = {"az": "container", "abfss": "container@account.dfs.core.windows.
 """The form of the name of a bucket, by scheme (default: bucket)."""
 
 FORMS = {
-    "catalog": f"write s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, {FORM} or a path",
+    "catalog": f"write s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, {FORM}, "
+    "redis://HOST:PORT/DATABASE or a path",
     "artifacts": "write s3://BUCKET/PREFIX, az://CONTAINER/PREFIX or a path",
     "cache": "write a size such as 20GB, or a path",
     "endpoint_url": "write https://HOST or https://HOST:PORT",
 }
 """The forms of a location, by key."""
+
+SPELLINGS = {
+    "postgres": "postgresql", "pg": "postgresql", "postgis": "postgresql", "psql": "postgresql",
+    "valkey": "redis", "valkeys": "rediss", "redis+tls": "rediss", "redis+ssl": "rediss",
+}  # fmt: skip
+"""Other spellings of a scheme."""
 
 FILE_SCHEME = re.compile(r"(?:file|sqlite(?:\+[a-z0-9_]+)?):///?(?P<path>[^/?#][^?#]*|/[^?#]+)?")
 """A URL of a file. SQLAlchemy writes an absolute path with four slashes, all others with three."""
@@ -186,7 +198,7 @@ def _checked_url(key: str, value: str, label: str) -> str:
             hint="write az://CONTAINER/PREFIX, or abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX",
         )
     if scheme not in allowed:
-        near = "postgresql" if scheme.lower() in ("postgres", "pg", "postgis", "psql") else scheme.lower()
+        near = SPELLINGS.get(scheme.lower(), scheme.lower())
         hint = f"write {near}://" if near in allowed else FORMS[key]
         raise BadProfile(f"{label}unsupported URL scheme of {key}: {scheme}://", hint=hint)
     if scheme in BUCKETS:

@@ -1,6 +1,6 @@
 """The URL of a database server: its spellings, and its password, which is taken out before the URL is shown or used.
 
-The grammar is libpq's: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
+The grammar of PostgreSQL's is libpq's: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mreg.errors import BadProfile
+from mreg.errors import BadInput, BadProfile
 
-DATABASE = re.compile(r"postgres(?:ql)?(?:\+[A-Za-z0-9_]+)?://")
-"""The start of a PostgreSQL URL. SQLAlchemy writes a Python driver after ``+``, which mreg does not need."""
+DATABASE = re.compile(r"(?:postgres(?:ql)?(?:\+[A-Za-z0-9_]+)?|rediss?)://")
+"""The start of a URL. SQLAlchemy writes a Python driver after ``+``, which mreg does not need."""
 
 FORM = "postgresql://USER@HOST/DATABASE"
 
-FROM_VARIABLE = "${DATABASE_URL}"
+FROM_VARIABLE, REDIS_FROM_VARIABLE = "${DATABASE_URL}", "${REDIS_URL}"
 
 KEYWORDS = re.compile(
     r"\s*(?:host|hostaddr|port|dbname|user|password|passfile|service|sslmode|options|application_name|connect_timeout"
@@ -44,7 +44,7 @@ def is_database(text: str) -> bool:
 def split_password(
     text: str, label: str = "", is_written: Callable[[int, int], bool] = lambda _start, _end: False
 ) -> ServerUrl:
-    """Return a URL of a database server in libpq's spelling, without its password.
+    """Return a URL of a database server in its canonical spelling, without its password.
 
     Args:
         text: The URL, for which `is_database` is true.
@@ -54,6 +54,8 @@ def split_password(
     Raises:
         BadProfile: The password is written in a file, or a user name or password is not percent-encoded.
     """
+    if text.startswith("redis"):
+        return _split_redis(text, label, is_written)
     start = text.index("://") + 3
     _decoded(text[start:], label)
     # libpq looks for the end of the password from the left, and up to the first slash.
@@ -83,6 +85,20 @@ def split_password(
         password = _decoded(value, label)
     parameters = "&".join(kept)
     return ServerUrl(f"postgresql://{shown}{place}{mark if parameters else ''}{parameters}", password)
+
+
+def _split_redis(text: str, label: str, is_written: Callable[[int, int], bool]) -> ServerUrl:
+    from mreg.domain.redis_url import PASSWORD_VARIABLE, parse_redis_url
+
+    try:
+        url, login = parse_redis_url(text)
+    except BadInput as error:
+        raise BadProfile(f"{label}{error.message}", hint=error.hint) from None
+    if is_written(login.start, login.end):
+        raise _with_password(
+            label, f"take the URL from a variable: {REDIS_FROM_VARIABLE}; or set the password in {PASSWORD_VARIABLE}"
+        )
+    return ServerUrl(str(url), login.password)
 
 
 def _refuse_written(label: str, is_written: Callable[[int, int], bool], start: int, end: int) -> None:

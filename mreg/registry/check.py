@@ -21,6 +21,7 @@ def check(session: Session) -> tuple[Check, ...]:
     done = [_tried("read the catalog", profile.catalog, lambda: _read_catalog(session))]
     if not done[0].error:
         done.append(_tried("write to the catalog", profile.catalog, lambda: _write_catalog(session)))
+        done += _settings(session)
         done.append(_attempt("catalog latency", profile.catalog, lambda: _catalog_latency(session)))
     try:
         steps = session.artifacts().probing()
@@ -101,6 +102,15 @@ def _read_catalog(session: Session) -> str:
 def _write_catalog(session: Session) -> str:
     session.catalog.try_writing()
     return ""
+
+
+def _settings(session: Session) -> list[Check]:
+    """Return a check for each remark about the settings of the catalog's server."""
+    place = session.profile.catalog
+    try:
+        return [Check(name="settings of the server", place=place, lacks=one) for one in session.catalog.remarks()]
+    except MregError as error:
+        return [Check(name="settings of the server", place=place, error=error.message, hint=error.hint)]
 
 
 def _catalog_latency(session: Session) -> Check:

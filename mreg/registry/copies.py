@@ -11,8 +11,9 @@ from mreg.artifacts.comparing import Difference, compare_file, compare_folder
 from mreg.artifacts.progress import progress_callback
 from mreg.artifacts.replacing import kind_of
 from mreg.domain.model import ArtifactKind
+from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import quoted, shell_word
-from mreg.errors import BadInput, NotFound, Unavailable
+from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
 from mreg.files import is_link
 from mreg.registry.references import as_reference, find_with_note, naming_version
 from mreg.registry.selected_files import select_manifest, select_paths
@@ -77,7 +78,10 @@ def _verify_file(
     if include or exclude:
         select_paths((artifact.name,), include, exclude, version.reference)
     if os.path.isdir(place):
-        place = os.path.join(place, artifact.name)
+        try:
+            place = os.path.join(place, check_artifact_name(artifact.name))
+        except BadInput as error:
+            raise Corrupt(f"{version.reference}: {error.message}") from error
     advance = progress_callback(progress, artifact.size_bytes)
     difference = compare_file(place, artifact.digest, artifact.size_bytes, advance)
     found = [] if difference is None else [difference]

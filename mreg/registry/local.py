@@ -157,6 +157,8 @@ class LocalRegistry(Registry):
         deployments = _operation("deploy.deployments")
         export = _operation("export.export")
         import_bundle = _operation("importing.import_bundle")
+        import_mlflow = _operation("mlflow_import.import_mlflow")
+        import_hub = _operation("hub_import.import_hub")
         verify = _operation("verify.verify")
         verify_copy = _operation("copies.verify_copy")
         wait = _operation("waiting.wait")

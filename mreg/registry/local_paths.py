@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from mreg.artifacts.cached_artifacts import Wanted
 from mreg.domain.model import ArtifactKind
-from mreg.domain.paths import check_path
+from mreg.domain.paths import check_artifact_name, check_path
 from mreg.domain.text import quoted
-from mreg.errors import BadInput, NotFound
+from mreg.errors import BadInput, Corrupt, NotFound
 from mreg.registry.references import as_reference, find_with_note, naming_version
 from mreg.results.files import LocalArtifact
 
@@ -31,6 +31,10 @@ def locate(
     if note:
         session.notice(note)
     artifact = version.artifact
+    try:
+        check_artifact_name(artifact.name)  # again, because it becomes a path
+    except BadInput as error:
+        raise Corrupt(f"{version.reference}: {error.message}") from error
     whole = Wanted(digest=artifact.digest, kind=artifact.kind, size=artifact.size_bytes, name=artifact.name)
     if artifact.kind is ArtifactKind.FILE and file is not None:
         if file != artifact.name:

@@ -146,6 +146,8 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
 
         url, _, key = place.rpartition("/")
         return BucketDatabase(_bucket(profile, url, notice), key, catalogs_folder(), orphans, notice)
+    if place.startswith(("redis://", "rediss://")):
+        return _redis(profile, notice, orphans)
     if "://" in place:
         try:
             from mreg.catalog.postgresql import PostgresqlDatabase
@@ -166,6 +168,25 @@ def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable
         orphans=lambda: "" if "://" in profile.artifacts else orphans(),
         notice=notice,
     )
+
+
+def _redis(profile: Profile, notice: Callable[[str], None], orphans: Callable[[], str]) -> Database:
+    from mreg.domain.password import Password
+    from mreg.domain.redis_url import PASSWORD_VARIABLE, parse_redis_url
+    from mreg.profile.cache import catalogs_folder
+
+    url, _ = parse_redis_url(profile.catalog)
+    try:
+        from mreg.catalog.redis import RedisDatabase
+    except ImportError as error:
+        from mreg.installation import extra_command
+
+        raise Unavailable(
+            f"cannot open the catalog {url.place}: the package redis is not installed: {error}",
+            hint=extra_command("redis"),
+        ) from error
+    password = profile.password or Password(os.environ.get(PASSWORD_VARIABLE, ""))
+    return RedisDatabase(url, catalogs_folder(), orphans, notice, password=password)
 
 
 def _bucket(profile: Profile, url: str, notice: Callable[[str], None]) -> Bucket:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mreg.results.evaluations import Evaluation
     from mreg.results.files import LocalArtifact, Pulled, PushPlan, StoredFile
     from mreg.results.history import AuditReport, StagesAt
+    from mreg.results.imports import ImportReport
     from mreg.results.lineage import Lineage
     from mreg.results.models import ModelSummary, ModelVersions
     from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
@@ -868,6 +869,57 @@ class Registry(abc.ABC):
             GateFailed, ApprovalMissing: A version fails the policy's rule for an alias.
             Corrupt: The bundle is damaged or truncated.
             Unavailable: The file cannot be read, or the store or the temporary folder cannot be written.
+        """
+
+    @abc.abstractmethod
+    def import_mlflow(
+        self, place: str, *, models: Iterable[str] = (), dry_run: bool = False, progress: Progress = None
+    ) -> ImportReport:
+        """Add the registered models of MLflow with their versions, which keep their numbers.
+
+        Versions come with bytes, metrics, parameters, tags, descriptions and stages; the audit trail has their times
+        and their origin. An alias is set if this registry does not have it. A version that is here already is not
+        changed, so that a second import adds only what is new. A version that cannot be imported is part of the result.
+        An import that is interrupted keeps what it added.
+
+        Args:
+            place: URL of a tracking server, ``sqlite:///FILE``, or the folder of a file store.
+            models: Patterns of names in MLflow, such as ``churn*`` (default: all models).
+            dry_run: Return what would be added, and change nothing.
+            progress: Called with the number of versions done and their total.
+
+        Raises:
+            BadInput: The place is of another kind, or MLflow is not installed.
+            NotFound: The database or folder does not exist or is not MLflow's, or no model matches a pattern.
+            Unavailable: MLflow, the store or the catalog cannot be reached.
+        """
+
+    @abc.abstractmethod
+    def import_hub(
+        self,
+        repository: str,
+        name: Name | None = None,
+        *,
+        revision: str = "",
+        dry_run: bool = False,
+        progress: Progress = None,
+    ) -> ImportReport:
+        """Add a model of the Hugging Face Hub as the next version of a model, unless the revision was imported before.
+
+        The files are verified against the sizes and digests that the endpoint states. The revision is recorded as data,
+        and the model card is the description.
+
+        Args:
+            name: Model name (default: the name of the repository).
+            revision: Branch, tag or commit (default: the main branch).
+            dry_run: Return what would be added, and change nothing.
+            progress: Called with the bytes done and the total: of the download first, and then of the push.
+
+        Raises:
+            BadInput: A name is invalid, ``huggingface_hub`` is not installed, or the endpoint's answer is invalid.
+            NotFound: The repository or revision does not exist.
+            Corrupt: A file does not match the digest that the endpoint states.
+            Unavailable: The endpoint, the store or the catalog cannot be reached.
         """
 
     @abc.abstractmethod

@@ -86,7 +86,10 @@ def file(session: Session, reference: Reference, path: str | None = None) -> Sto
     """
     version, found = files_of(session, reference)
     if path is not None:
-        return file_at(version, found, path)
+        for stored in found:
+            if stored.path == path:
+                return stored
+        raise missing_file(version, path)
     if version.artifact.kind is ArtifactKind.FOLDER:
         raise NotAllowed(
             f"{version.reference} is a folder of {counted(len(found), 'file')}: expected a path of one file",
@@ -95,19 +98,9 @@ def file(session: Session, reference: Reference, path: str | None = None) -> Sto
     return found[0]
 
 
-def file_at(version: ModelVersion, found: Iterable[StoredFile], path: str) -> StoredFile:
-    """Return the file with a path.
-
-    Args:
-        found: The files of the version.
-
-    Raises:
-        NotFound: The version has no such file.
-    """
-    for stored in found:
-        if stored.path == path:
-            return stored
-    raise NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)
+def missing_file(version: ModelVersion, path: str) -> NotFound:
+    """Return the error for a file that a version does not have."""
+    return NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)
 
 
 def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int | None = None) -> Generator[bytes]:

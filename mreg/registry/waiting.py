@@ -43,7 +43,8 @@ def wait(
         left = interval if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise failure or Unchanged(
-                f"nothing changed in {timeout:g} seconds: {note}", hint="wait longer, or without --timeout"
+                f"nothing changed in {timeout:g} second{'s' * (timeout != 1)}: {note}",
+                hint="wait longer, or without --timeout",
             )
         time.sleep(min(interval, left))
         try:

@@ -29,8 +29,8 @@ class Profile(Result):
 
     Attributes:
         name: Name of the profile.
-        catalog: Absolute path of a file, or a URL: ``s3://bucket/prefix/catalog.db``, ``az://...``, ``postgresql://...``
-            without a password.
+        catalog: Absolute path of a file, or a URL: ``s3://bucket/prefix/catalog.db``, ``az://...``, or
+            ``postgresql://...`` or ``redis://...`` without a password.
         artifacts: Absolute path of a folder, or a URL: ``s3://bucket/prefix``, ``az://container/prefix``,
             ``abfss://container@account.dfs.core.windows.net/prefix``.
         endpoint_url: Address of an S3 store other than AWS, or of an Azure storage account.
@@ -99,10 +99,11 @@ class Profile(Result):
         """Return the ``MREG_*`` variables with which the mreg commands of a hook use the registry of this profile.
 
         ``MREG_MODEL`` is not among them: it would name the model of the hook's own pushes. The password of the catalog
-        is among them if the hook asks for PGPASSWORD.
+        is among them if the hook asks for PGPASSWORD, or REDISCLI_AUTH for a catalog on a Redis server.
         """
         values = {f"MREG_{key.upper()}": getattr(self, key) for key in KEYS if key != "model"}
         values |= {"MREG_PROFILE": self.name, "MREG_CONFIG": hook.file}
-        if self.password and "PGPASSWORD" in hook.env:
-            values["PGPASSWORD"] = self.password.reveal()
+        variable = "REDISCLI_AUTH" if self.catalog.startswith("redis") else "PGPASSWORD"
+        if self.password and variable in hook.env:
+            values[variable] = self.password.reveal()
         return {name: str(value) for name, value in values.items() if value}

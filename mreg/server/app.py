@@ -13,6 +13,7 @@ from mreg.errors import MregError
 from mreg.server import global_routes, hub, models, monitoring, problems, stages, ui, versions
 from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
+from mreg.server.listings import Listings
 from mreg.server.monitoring import RequestMonitor, ServerMetrics
 from mreg.server.schemas import PROBLEMS
 
@@ -44,6 +45,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = ServerMetrics()
     app.state.damaged = DamagedFiles()
+    app.state.listings = Listings()
     for part in (models.router, versions.router, stages.router, global_routes.router, monitoring.router):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)

@@ -18,8 +18,8 @@ LIMIT = 1_000
 class DamagedFiles:
     """Remembers damaged files, so that a client cannot complete one with a range.
 
-    A damaged file ends before its last chunk. Clients such as huggingface_hub and ``curl -C -`` then ask for the rest,
-    which by itself cannot be verified.
+    A damaged file ends before its last chunk. Clients such as huggingface_hub and ``curl -C -`` then request the rest,
+    which cannot be verified without the bytes before it.
     """
 
     def __init__(self) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from mreg.results.files import StoredFile
     from mreg.server.damage import DamagedFiles
+    from mreg.server.listings import Listings
 
 PIECE_BYTES = 256 << 10
 """Size of one write; it stays in memory while the client does not read."""
@@ -79,7 +80,11 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
         Corrupt, Unavailable: The file cannot be read; detected before the first byte is sent.
         Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
     """
-    file = await run_sync(registry.file, version, path)
+    if path is None:
+        file = await run_sync(registry.file, version)
+    else:
+        listings: Listings = request.app.state.listings
+        file = await run_sync(listings.file, registry, await run_sync(registry.version, version), path)
     return await send_file(request, registry, file, f'"{file.digest}"')
 
 

@@ -27,11 +27,11 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput, MregError, NotFound
 from mreg.registry.local import LocalRegistry
 from mreg.registry.revisions import DEFAULT_REVISION
-from mreg.registry.streaming import file_at
 from mreg.results.files import StoredFile
 from mreg.server.download import BYTES, send_file
 from mreg.server.guard import Caller
 from mreg.server.hub_errors import add_error_headers
+from mreg.server.listings import Listings
 from mreg.server.parameters import RegistryOf, decoded
 from mreg.server.problems import PrintableJSONResponse, error_response, http_error_response
 
@@ -145,6 +145,7 @@ async def _revision(
 
 
 Revision = Annotated[str, Depends(_revision)]
+Recursive = Annotated[bool, Query(description="Whether to list the files of all folders, in place of the folders.")]
 Blobs = Annotated[bool, Query(description="Whether to add the size and SHA-256 of each file.")]
 
 
@@ -170,14 +171,18 @@ def show_revision(
 
 
 @router.get("/api/models/{repo:repository}/tree/{revision}", responses=TREE)
-def list_tree(repo: Repository, revision: Revision, registry: RegistryOf, recursive: bool = False) -> JSONResponse:
+def list_tree(repo: Repository, revision: Revision, registry: RegistryOf, recursive: Recursive = False) -> JSONResponse:
     """List the files of a revision on one page."""
     return _tree(registry, repo, revision, "", recursive=recursive)
 
 
 @router.get("/api/models/{repo:repository}/tree/{revision}/{path:path}", responses=TREE)
 def list_folder(
-    repo: Repository, revision: Revision, path: str, registry: RegistryOf, recursive: bool = False
+    repo: Repository,
+    revision: Revision,
+    path: Annotated[str, Path(description="Path of the folder.")],
+    registry: RegistryOf,
+    recursive: Recursive = False,
 ) -> JSONResponse:
     """List the files in a folder of a revision on one page."""
     return _tree(registry, repo, revision, decoded(path).strip("/"), recursive=recursive)
@@ -190,16 +195,22 @@ def show_repository(repo: Repository, registry: RegistryOf, request: Request, bl
 
 
 @router.get("/{repo:repository}/resolve/{revision}/{path:path}", responses=BYTES)
-async def resolve(repo: Repository, revision: Revision, path: str, registry: RegistryOf, request: Request) -> Response:
+async def resolve(
+    repo: Repository,
+    revision: Revision,
+    path: Annotated[str, Path(description="Path of the file.")],
+    registry: RegistryOf,
+    request: Request,
+) -> Response:
     """Download a file of a revision; supports ranges and entity tags.
 
-    ``X-Repo-Commit`` has the commit id of the version, ``ETag`` and ``X-Linked-ETag`` the SHA-256 of the file, and
+    ``X-Repo-Commit`` has the commit id of the version, ``ETag`` and ``X-Linked-Etag`` the SHA-256 of the file, and
     ``X-Linked-Size`` its size.
     """
     version = await run_sync(registry.revision, repo, revision)
     request.state.commit = commit = commit_id(version)
-    files = await run_sync(registry.files_of, version)
-    file = file_at(version, files, decoded(path))
+    listings: Listings = request.app.state.listings
+    file = await run_sync(listings.file, registry, version, decoded(path))
     etag = f'"{file.digest.value}"'
     headers = {"X-Repo-Commit": commit, "X-Linked-Etag": etag, "X-Linked-Size": str(file.size_bytes)}
     return await send_file(request, registry, file, etag, headers)

@@ -30,6 +30,9 @@ BACKEND_MODULES = (
     "mreg.catalog.postgresql",
     "mreg.catalog.postgresql_connection",
     "mreg.catalog.postgresql_failures",
+    "mreg.catalog.redis",
+    "mreg.catalog.redis_connection",
+    "mreg.catalog.redis_failures",
 )
 UNLIMITED_FILES = 1 << 20
 """Assumed if the system does not limit open files."""

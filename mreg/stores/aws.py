@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mreg.stores.failures import Failure, Kind, Words, secrets_in
@@ -232,7 +232,10 @@ class Credentials:
             raise
         except Exception as error:
             raise failure_of_boto(error) from error
-        return frozen.access_key, frozen.secret_key, frozen.token or "", getattr(self._chain, "_expiry_time", None)
+        expires = getattr(self._chain, "_expiry_time", None)
+        if expires is not None:
+            expires = expires.astimezone(UTC)  # obstore accepts no other time zone
+        return frozen.access_key, frozen.secret_key, frozen.token or "", expires
 
 
 def host_of_aws(region: str, environ: Mapping[str, str]) -> str:

@@ -54,7 +54,10 @@ WORDS = Words(
         "AccountIsDisabled": ("the storage account is disabled", "ask the owner of the storage account"),
         "ResourceNotFound": ("the storage account does not exist", "check the name of the storage account"),
         "AuthenticationFailed": ("the credentials were refused", KEY_HINT),
-        "AuthorizationFailure": ("the credentials were refused", f"{KEY_HINT}; or ask for access to the network"),
+        "AuthorizationFailure": (
+            "permission denied, for example by the firewall of the storage account",
+            "check its networks: az storage account show --name ACCOUNT --query networkRuleSet",
+        ),
         "InvalidAuthenticationInfo": ("the credentials were refused", LOGIN_HINT),
         "NoAuthenticationInformation": ("the credentials are missing", LOGIN_HINT),
         "AuthorizationPermissionMismatch": ("permission denied", RIGHTS_HINT),
@@ -153,7 +156,7 @@ def read_config(url: str, settings: StoreSettings, environ: Mapping[str, str]) -
 
 def account_of(endpoint: str) -> str:
     """Return the storage account that an address names: in its host, or in its path (an emulator); else empty."""
-    found = re.fullmatch(r"https?://([a-z0-9]{3,24})\.(?:blob|dfs)\.[^/]+", endpoint)
+    found = re.fullmatch(r"https?://([a-z0-9]{3,24})\.(?:z[0-9]{1,2}\.)?(?:blob|dfs)\.[^/]+", endpoint)
     if found:
         return found[1]
     path = urlsplit(endpoint).path.strip("/")
@@ -218,7 +221,9 @@ def explain(config: AzureConfig) -> Callable[[Failure], tuple[str, str] | None]:
     """Return a function that tells why a request was refused, as message and hint; None if the code says enough."""
 
     def why(failure: Failure) -> tuple[str, str] | None:
-        if failure.status != 403 or not failure.code.startswith(("Authentication", "AuthorizationFailure")):
+        # Azure answers AuthorizationFailure to a network that its firewall refuses, and its emulator to a wrong key.
+        emulated = failure.code == "AuthorizationFailure" and "authenticate" in failure.text
+        if failure.status != 403 or not (failure.code == "AuthenticationFailed" or emulated):
             return None
         if _SKEW.search(failure.text):
             return CLOCK

@@ -490,14 +490,25 @@ class Bucket:
                 last = name
                 yield name.removeprefix(beginning), found
 
-    def put_stream(self, key: str, chunks: Callable[[], Iterator[bytes]], size: int) -> None:
+    def put_stream(self, key: str, chunks: Callable[[], Iterator[bytes]], size: int) -> bool:
         """Put a large object in blocks. Each is retried, and then all of them. If it fails, nothing is under the key.
+
+        Returns:
+            False if the blocks are gone because another upload of the key was completed meanwhile.
 
         Args:
             chunks: Returns an iterator over the content, whose exceptions are raised unchanged.
             size: Number of bytes of the content.
         """
-        self.retry.run(lambda: self.client.put_stream(self.key(key), chunks(), size), watched=False)
+        try:
+            self.retry.run(
+                lambda: self.client.put_stream(self.key(key), chunks(), size),
+                expected=lambda failure: failure.code == "InvalidBlockList",
+                watched=False,
+            )
+        except Failure:
+            return False
+        return True
 
     def delete(self, key: str) -> None:
         """Remove an object if it exists."""

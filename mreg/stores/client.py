@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from obstore.exceptions import BaseError, NotModifiedError
 from mreg.stores import aws, azure, google
 from mreg.stores.failures import Failure, Kind, Target, Words, secrets_in
 from mreg.stores.integrity import IntegrityCheck
-from mreg.stores.responses import failure_of
+from mreg.stores.responses import failure_of, one_line
 from mreg.stores.settings import StoreSettings
 
 T = TypeVar("T")
@@ -120,20 +121,16 @@ def _connect_s3(url: str, bucket: str, settings: StoreSettings) -> Connection:
 
     config = aws.read_config(settings, os.environ)
     endpoint = (config.endpoint_url or f"https://{aws.host_of_aws(config.region, os.environ)}").rstrip("/")
+    check_endpoint(endpoint)
     virtual = aws.is_virtual(settings.addressing_style, bucket, endpoint, named=bool(settings.endpoint_url))
     scheme, _, host = endpoint.partition("://")
-
-    def explain() -> tuple[str, str]:
-        from mreg.stores.tls import explain_tls
-
-        return explain_tls(endpoint, config.ca_bundle)
 
     target = Target(
         url=url,
         endpoint=config.endpoint_url or endpoint,
         words=aws.WORDS,
         secrets=secrets_in((config.keys or ())[1:]),
-        explain_tls=explain,
+        explain_tls=_explain_tls(endpoint, config.ca_bundle),
     )
 
     def learn(secrets: tuple[str, ...]) -> None:
@@ -170,12 +167,24 @@ def _connect_s3(url: str, bucket: str, settings: StoreSettings) -> Connection:
     )
 
 
+ENDPOINT = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[!-~]*)?")
+
+
+def check_endpoint(url: str) -> None:
+    """Refuse an address that obstore would panic at.
+
+    Raises:
+        Failure: It is not an HTTP URL of a host.
+    """
+    if not ENDPOINT.fullmatch(url):
+        raise Failure(Kind.SETTINGS, f"{url!r} is not the URL of a store: expected https://HOST or http://HOST:PORT")
+
+
 def _connect_azure(url: str, settings: StoreSettings) -> Connection:
     from obstore.store import AzureStore
 
-    from mreg.stores.tls import explain_tls
-
     config = azure.read_config(url, settings, os.environ)
+    check_endpoint(config.endpoint)
 
     def make(options: dict[str, Any], retries: Any) -> Any:
         chosen: Any = config.options
@@ -197,7 +206,7 @@ def _connect_azure(url: str, settings: StoreSettings) -> Connection:
             words=azure.WORDS,
             secrets=config.secrets,
             explain=azure.explain(config),
-            explain_tls=lambda: explain_tls(config.endpoint, config.ca_bundle),
+            explain_tls=_explain_tls(config.endpoint, config.ca_bundle),
         ),
         make=lambda options, _checksum: make(options, {"max_retries": 0}),
         make_patient=lambda options: make(options, PATIENT),
@@ -209,8 +218,6 @@ def _connect_azure(url: str, settings: StoreSettings) -> Connection:
 def _connect_google(url: str, bucket: str) -> Connection:
     from obstore.store import GCSStore
 
-    from mreg.stores.tls import explain_tls
-
     endpoint = "https://storage.googleapis.com"
 
     def make(options: dict[str, Any], retries: Any) -> Any:
@@ -218,12 +225,23 @@ def _connect_google(url: str, bucket: str) -> Connection:
 
     return Connection(
         provider="gs",
-        target=Target(url=url, endpoint=endpoint, words=google.WORDS, explain_tls=lambda: explain_tls(endpoint, "")),
+        target=Target(url=url, endpoint=endpoint, words=google.WORDS, explain_tls=_explain_tls(endpoint, "")),
         make=lambda options, _checksum: make(options, {"max_retries": 0}),
         make_patient=lambda options: make(options, PATIENT),
         options=_certificates(os.environ.get("SSL_CERT_FILE", ""), "SSL_CERT_FILE"),
         integrity=_integrity(endpoint),
     )
+
+
+def _explain_tls(endpoint: str, ca_bundle: str) -> Callable[[], tuple[str, str]]:
+    """Return `mreg.stores.tls.explain_tls` of an endpoint, which is imported only once a handshake has failed."""
+
+    def explain() -> tuple[str, str]:
+        from mreg.stores.tls import explain_tls
+
+        return explain_tls(endpoint, ca_bundle)
+
+    return explain
 
 
 def _integrity(endpoint: str) -> IntegrityCheck:
@@ -295,6 +313,10 @@ class ObjectClient:
                 failure, credentials.failure = credentials.failure, None
                 raise failure from error
             raise failure_of(error, self.connection.target.endpoint) from error
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":  # of obstore's Rust code, and not an Exception
+                raise Failure(Kind.FOREIGN, f" (obstore failed: {one_line(str(error))})") from error
+            raise
 
     def head(self, key: str) -> Head:
         """Return the metadata of an object."""

@@ -27,6 +27,9 @@ _DELETE = re.compile(
 _CREDENTIALS = re.compile(
     r"^\s+source: (AzureCli\w*|TokenRequest|FederatedTokenFile|MissingCredentials)\b", re.MULTILINE
 )
+_TUNNEL = re.compile(r"^\s+(?:ConnectFailed|Tunnel\w+|ProxyAuthRequired|MissingHost)\b", re.MULTILINE)
+"""Failures of a CONNECT by a proxy."""
+
 _BEYOND = re.compile(r'^\s+(?:source: StartTooLarge \{|value: "bytes 0--1/0",)', re.MULTILINE)
 _WRONG_RANGE = ("NotPartial", "NoContentRange", "UnexpectedRange")
 
@@ -34,12 +37,12 @@ _ELEMENT = r"<{0}>([^<]{{0,4096}})</{0}>"
 _CODE, _MESSAGE, _REGION = (re.compile(_ELEMENT.format(name)) for name in ("Code", "Message", "Region"))
 _LONG_MESSAGE = re.compile(r"<Message>([^<]{0,200000})")
 _DETAIL = re.compile(r"<AuthenticationErrorDetail>([^<]{0,4096})")
-_REQUEST = re.compile(r"\s+RequestId:\S{0,100}\s+Time:\S{0,100}\s*$")
+_REQUEST = re.compile(r"\sRequestId:\S{0,100}\s{1,8}Time:\S{0,100}\s{0,8}$")
 """What Azure adds to each message."""
-_DOCUMENT = re.compile(r"\s*(?:\ufeff)?\s*(?:<\?xml[^>]{0,200}\?>)?\s*<Error\b", re.IGNORECASE)
+_DOCUMENT = re.compile(r"(?:<\?xml[^>]{0,200}\?>)?\s*<Error\b", re.IGNORECASE)
 
 _PAGE_CHARACTERS = 16_000
-_PAGE = re.compile(r"\s*(?:<!doctype html|<html|<head|<title|<body)", re.IGNORECASE)
+_PAGE = re.compile(r"(?:<!doctype html|<html|<head|<title|<body)", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,400})", re.IGNORECASE)
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]{0,1000}>?")
@@ -54,7 +57,7 @@ def page_words(text: str) -> str:
 
 def answered(status: int, body: str) -> Failure:
     """Return the failure for an error response."""
-    body = body[:LONGEST_BODY]
+    body = body[:LONGEST_BODY].lstrip("\ufeff \t\r\n")
     if _DOCUMENT.match(body):
         code = _text(_CODE, body)
         message = _REQUEST.sub("", _text(_LONG_MESSAGE, body)).strip()
@@ -125,7 +128,7 @@ def _transport(kind: str, details: str) -> Failure:
     reason = one_line(_unescaped(messages[-1])) if messages else ""
     if kind == "Timeout" or "TimedOut" in details:
         return Failure(Kind.SILENCE, "timed out")
-    if "unsuccessful tunnel" in details or "tunnel error" in details.lower():
+    if _TUNNEL.search(details):
         return Failure(Kind.PROXY, reason or "the proxy refused the connection")
     if kind == "Connect":
         return Failure(Kind.UNREACHABLE, reason.removeprefix("failed to lookup address information: ") or "no route")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 import hashlib
 import io
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -13,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mreg.artifacts.backend import BlobBackend, Part, SupportsParts, SupportsStaging
+from mreg.artifacts.backend import BlobBackend, Part, SupportsParts, SupportsStaging, SupportsStreams
 from mreg.artifacts.parts import measured
 from mreg.artifacts.source import source_file
-from mreg.errors import Conflict, NotFound
+from mreg.errors import Conflict, NotFound, Unavailable
 
 
 def key_of(data: bytes) -> str:
@@ -213,3 +215,43 @@ class PartsContract(BlobBackendContract):
             upload.put(parts[1], section(file, parts[1]))
         with pytest.raises(Conflict):
             upload.complete(parts)
+
+
+class StreamsContract(BlobBackendContract):
+    """Contract of a backend that accepts large blobs as streams: `SupportsStreams`."""
+
+    def test_a_large_blob_is_stored_as_a_stream_once(self, backend: BlobBackend) -> None:
+        assert isinstance(backend, SupportsStreams)
+        data = os.urandom(20_000_000)
+        pieces = [data[start : start + 1_000_003] for start in range(0, len(data), 1_000_003)]
+        assert backend.put_stream(key_of(data), len(data), lambda: iter(pieces))
+        assert self.raw(backend, key_of(data)) == data
+        assert not backend.put_stream(key_of(data), len(data), lambda: iter(pieces))
+        assert self.leftovers(backend) == []
+
+    def test_streams_of_one_blob_at_once_all_succeed(self, backend: BlobBackend) -> None:
+        assert isinstance(backend, SupportsStreams)
+        data, streams = os.urandom(20_000_000), backend
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda _: streams.put_stream(key_of(data), len(data), lambda: iter([data])), range(4)))
+        assert any(made)
+        assert self.raw(backend, key_of(data)) == data
+        assert self.leftovers(backend) == []
+
+    def test_a_stream_that_fails_is_not_stored(self, backend: BlobBackend) -> None:
+        assert isinstance(backend, SupportsStreams)
+
+        def broken() -> Iterator[bytes]:
+            for _ in range(20):
+                yield os.urandom(1 << 20)
+            raise KeyError("the file changed")
+
+        with pytest.raises(KeyError, match="the file changed"):
+            backend.put_stream("blobs/sha256/aa/bb", 30 << 20, broken)
+        assert backend.stat("blobs/sha256/aa/bb") is None
+        assert list(backend.list("")) == []
+
+    def test_a_stream_of_another_size_is_an_error(self, backend: BlobBackend) -> None:
+        assert isinstance(backend, SupportsStreams)
+        with pytest.raises(Unavailable):
+            backend.put_stream("blobs/sha256/aa/bb", 100, lambda: iter([b"x" * 50]))

@@ -77,6 +77,8 @@ PIECES = [
     ),
     *(
         "artifact",
+        "resolve",
+        "api",
         "tags",
         "aliases",
         "policy",
@@ -114,6 +116,9 @@ ROUTES = [
         "/models/classifier/tags/t",
         "/ui",
         "/compare",
+        "/classifier/resolve/main/model.pkl",
+        "/api/models/classifier/tree/1/x",
+        "/api/models/classifier/revision/1",
     ),
     *("/models/classifier/versions/1/approve", "/models/classifier/rollback", "/metrics", "/readyz", "/openapi.json"),
 ]

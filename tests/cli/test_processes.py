@@ -230,7 +230,7 @@ def test_without_a_home_it_is_told() -> None:
 def test_long_work_is_told_line_by_line_where_there_is_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
     from mreg.cli import progress
 
-    bar = progress.ByteProgress("push", quiet=False, terminal=False)
+    bar = progress.ShownProgress("push", quiet=False, terminal=False)
     bar.started -= 20
     bar.next_line -= 20
     bar.update(50_000_000, 200_000_000)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from mreg.cli import progress
-from mreg.cli.progress import ByteProgress
+from mreg.cli.progress import ShownProgress
 
 
 def test_lines_tell_share_rate_and_time_left(
@@ -15,7 +15,7 @@ def test_lines_tell_share_rate_and_time_left(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    bar = ByteProgress("push", quiet=False, terminal=False)
+    bar = ShownProgress("push", quiet=False, terminal=False)
     for seconds, done in ((1, 10), (10, 500_000), (15, 900_000), (21, 1_000_000), (22, 0), (32, 100_000)):
         now[0] = 100.0 + seconds
         bar.update(done, 1_000_000)
@@ -31,7 +31,7 @@ def test_a_bar_begins_again_with_the_next_pass(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
-    bar = ByteProgress("push", quiet=False, terminal=True)
+    bar = ShownProgress("push", quiet=False, terminal=True)
     for done in (10, 100, 0, 50, 100):
         bar.update(done, 100)
     assert bar.bar.tasks[0].completed == 100

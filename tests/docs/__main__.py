@@ -13,7 +13,7 @@ import pytest
 from tests.azure import Azurite
 from tests.docs.pages import Page, problem, run, short_home, written
 from tests.docs.servers import replacements
-from tests.servers import PostgresqlServer, S3Server
+from tests.servers import PostgresqlServer, RedisServer, S3Server
 
 
 def main(names: list[str]) -> int:
@@ -24,7 +24,12 @@ def main(names: list[str]) -> int:
 
         def server(name: str) -> Any:
             if name not in servers:
-                servers[name] = {"s3_server": S3Server, "azurite": Azurite, "postgresql": PostgresqlServer}[name]()
+                servers[name] = {
+                    "s3_server": S3Server,
+                    "azurite": Azurite,
+                    "postgresql": PostgresqlServer,
+                    "redis_server": RedisServer,
+                }[name]()
                 servers[name].start()
                 stack.callback(servers[name].stop)
             return servers[name]

@@ -15,8 +15,8 @@ Comments before a fence change that::
 
 A comment that starts with ``<!-- setup`` has lines that run and that readers do not see. ``<!-- needs: bucket -->`` starts
 a server: ``bucket`` is an S3 server with an empty bucket ``ml-models``, ``azure`` a storage account with an empty container
-of that name, ``postgresql`` a server with an empty database. ``weed`` gives the SeaweedFS that a page starts free ports.
-``huggingface`` adds the command ``hf``.
+of that name, ``postgresql`` a server with an empty database, ``redis`` one with an empty key. ``weed`` gives the SeaweedFS
+that a page starts free ports. ``huggingface`` adds the command ``hf``.
 
 ``python -m tests.docs FILE...`` writes the output of today into the pages.
 """

@@ -10,7 +10,7 @@ import pytest
 
 from tests.azure import Azurite
 from tests.environments import hub_client
-from tests.servers import ADMIN, PostgresqlServer, Store, free_ports
+from tests.servers import ADMIN, PostgresqlServer, RedisServer, Store, free_ports
 
 BUCKET = "ml-models"
 
@@ -43,6 +43,9 @@ def replacements(
             url = database.new_catalog()
             replaced.append(("postgresql://mreg@db.example/mreg", url))
             replaced.append(("postgresql://mreg@db.example/mreg", url.partition("?")[0]))  # as messages name it
+        elif need == "redis":
+            redis: RedisServer = server("redis_server")
+            replaced.append(("redis://cache.example:6379/0", redis.new_catalog()))
         elif need == "huggingface":
             monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{hub_client('').parent}")
             monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.catalog import Catalog
 from mreg.catalog.database import Database
 from mreg.catalog.postgresql import PostgresqlDatabase
+from mreg.catalog.redis import RedisDatabase
 from mreg.catalog.sqlite import SqliteDatabase
 from mreg.catalog.writer import Writer
 from mreg.domain.digest import Digest
@@ -24,12 +25,24 @@ from mreg.domain.events import first_broken
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage
 from mreg.domain.names import ModelName
+from mreg.domain.redis_url import parse_redis_url
 from mreg.errors import MregError
 from mreg.registry.promote import enter_stage
 from mreg.testing.catalog import AT
 from tests.conftest import EVERY_PROVIDER, FULL
 from tests.proxy import Proxy
-from tests.servers import WRITER, Place, PostgresqlServer, S3Server, Store, bucket_of, new_place
+from tests.servers import (
+    WRITER,
+    Place,
+    PostgresqlServer,
+    RedisServer,
+    S3Server,
+    Store,
+    bucket_of,
+    free_ports,
+    new_place,
+)
+from tests.stores import refuse_missing
 
 WRITERS, SECONDS = 20, 30 if FULL else 8
 M = ModelName("m")
@@ -117,6 +130,15 @@ def own_postgresql() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    refuse_missing("redis")
+    server = RedisServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
 def own_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])
@@ -159,6 +181,77 @@ def test_a_bucket_that_is_killed_and_started(own_s3: S3Server, tmp_path: Path) -
 
     run(lambda number: BucketDatabase(bucket_of(place), "catalog.db", str(tmp_path / str(number % 10))), trouble)
     assert place.keys() == ["catalog.db"]
+
+
+@pytest.mark.parametrize("gone", [0.5, 0.0], ids=["for half a second", "for an instant"])
+def test_redis_that_is_killed_and_started(own_redis: RedisServer, tmp_path: Path, gone: float) -> None:
+    url, _ = parse_redis_url(own_redis.new_catalog())
+
+    def trouble(end: float) -> None:
+        while time.monotonic() < end - 3:
+            time.sleep(1)
+            own_redis.kill()
+            time.sleep(gone)
+            own_redis.start()
+
+    run(lambda number: RedisDatabase(url, str(tmp_path / str(number % 10))), trouble, SECONDS / 2)
+    assert own_redis.run("KEYS", "*") == [url.key.encode()]
+
+
+def test_redis_behind_a_network_that_loses_answers(redis_server: RedisServer, tmp_path: Path) -> None:
+    proxy = Proxy(redis_server.port)
+    parts, _ = parse_redis_url(redis_server.new_catalog())
+    url, chance, lost = replace(parts, port=proxy.port), random.Random(1), []
+
+    def lose(line: str) -> bool:
+        if line == "EXEC" and chance.random() < 0.2:
+            lost.append(line)
+            return True
+        return False
+
+    proxy.lose_answer = lose
+
+    def cut(end: float) -> None:
+        while time.monotonic() < end:
+            time.sleep(chance.uniform(0.2, 1))
+            proxy.cut_down_after = chance.randrange(20_000)
+            proxy.cut_up_after = chance.randrange(200_000)
+
+    try:
+        run(lambda number: RedisDatabase(url, str(tmp_path / str(number % 10))), cut)
+    finally:
+        proxy.stop()
+    assert lost
+    assert redis_server.run("KEYS", f"{url.key}*") == [url.key.encode()]
+
+
+def test_redis_whose_replica_takes_over(own_redis: RedisServer, tmp_path: Path) -> None:
+    """Each write waits for the replica before the failover, so that nothing that was confirmed is lost."""
+    replica = RedisServer()
+    replica.start()
+    proxy = Proxy(own_redis.port)
+    url = replace(parse_redis_url(own_redis.new_catalog())[0], port=proxy.port)
+
+    def trouble(end: float) -> None:
+        replica.run("REPLICAOF", "127.0.0.1", own_redis.port)
+        time.sleep(SECONDS / 4)
+        proxy.target = free_ports(1)[0]  # as a load balancer does that takes the primary away
+        proxy.stop()
+        proxy.start()
+        own_redis.run("WAIT", 1, 30_000)
+        deadline = time.monotonic() + 30
+        while own_redis.run("GET", url.key) != replica.run("GET", url.key) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        replica.run("REPLICAOF", "NO", "ONE")
+        own_redis.run("REPLICAOF", "127.0.0.1", replica.port)
+        proxy.target = replica.port
+
+    try:
+        run(lambda number: RedisDatabase(url, str(tmp_path / str(number % 10))), trouble)
+        assert replica.run("KEYS", "*") == [url.key.encode()]
+    finally:
+        proxy.stop()
+        replica.stop()
 
 
 @EVERY_PROVIDER

@@ -206,7 +206,7 @@ LEAKS = (
     "Authorization: Bearer hunter2", "secret_key = 'hunter2'", "password=hunter2", "x-amz-security-token: hunter2",
     '{"api_key": "hunter2"}', "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY is not it",
     "fe5f80f77d5fa3beca038a248ff027d0445342fe2855ddc963176630326f1024 was expected", "Cookie: sid=hunter2",
-    "jwt eyJhbGciOiJIUzI1NiJ9.e30.abc is bad",
+    "AccountName=x;AccountKey=hunter2;", "sv=2023&sig=hunter2 is refused", "Authorization: SharedKey x:hunter2", "jwt eyJhbGciOiJIUzI1NiJ9.e30.abc is bad",
 )  # fmt: skip
 
 

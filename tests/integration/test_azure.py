@@ -21,6 +21,8 @@ from tests.azure import ACCOUNT, Azurite
 from tests.conftest import Mreg
 from tests.faults.test_flips import refuse_other_bytes
 from tests.faults.test_kill import check
+from tests.faults.test_words_of_the_store import answering
+from tests.hostile import printable_only
 from tests.proxy import Proxy
 from tests.servers import BUCKET, Place, Store
 from tests.ways import Flipper, TlsServer, make_certificates
@@ -248,6 +250,8 @@ REFUSED = [
     ("az://models--x/y", "has no container"), ("az://models/../x", "invalid prefix"), ("az://models//x", "invalid prefix"),
     ("az://models/x?sig=hunter2", "contains a query"), ("az://ada:hunter2@models/x", "contains a password"),
     ("abfss://models/x", "has no container"), ("abfss://models@evil/x", "has no container"),
+    ("abfss://models@mlteam.dfs.evil.example/x", "has no container"), ("abfss://models@mlteam.dfs.core.windows.net.evil/x", "has no container"),
+    ("https://mlteam.blob.evil.example/models/x", "unsupported URL scheme"),
     ("abfss://models@ada:hunter2@mlteam.dfs.core.windows.net/x", "contains a password"),
     ("https://mlteam.blob.core.windows.net/models/x?sv=1&sig=hunter2", "contains a query"),
     ("https://mlteam.blob.core.windows.net/", "unsupported URL scheme"),
@@ -449,3 +453,54 @@ def test_an_authority_that_is_not_trusted_is_told_with_the_variable_to_set(
     assert done.code == 8, done
     assert f"cannot trust the certificate of https://127.0.0.1:{tls[0].port}/{ACCOUNT}: " in done.err
     assert "set SSL_CERT_FILE to the file of the certificate authority" in done.err
+
+
+PAGE = b"<html><head><title>Welcome to the Airport Wi-Fi</title></head><body>Please log in</body></html>"
+DETAIL = (
+    "<Error><Code>AuthenticationFailed</Code><Message>\x1b[2J\u202eab\nerror: forged</Message><AuthenticationErrorDetail>"
+    "sig=hunter2 \x85 AccountKey=aHVudGVyMg</AuthenticationErrorDetail></Error>"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, PAGE, "is not from Azure Blob Storage"),
+        (403, PAGE, "is not from Azure Blob Storage (HTTP 403); the response says: Welcome to the Airport Wi-Fi"),
+        (404, PAGE, "is not from Azure Blob Storage (HTTP 404)"),
+        (403, DETAIL.encode(), "wrong account key of mregtests (AuthenticationFailed)"),
+        (409, b"<Error><Code>BlobImmutableDueToPolicy</Code></Error>", "a policy keeps the object from being changed"),
+        (
+            503,
+            b"<Error><Code>ServerBusy</Code><Message>The server is busy.</Message></Error>",
+            "asks for fewer requests (ServerBusy)",
+        ),
+        (
+            403,
+            b"<Error><Code>AuthorizationFailure</Code><Message>This request is not authorized to perform this operation.</Message></Error>",
+            "permission denied, for example by the firewall of the storage account (AuthorizationFailure)",
+        ),
+        (500, b"", "failed (HTTP 500)"),
+        (400, b"<Error><Code>" + b"x" * 90_000, ""),
+    ],
+    ids=range(9),
+)
+@pytest.mark.parametrize("size", [1000, 5 << 20], ids=["small", "large"])
+def test_other_answers_are_told_in_one_printable_line_and_change_nothing(
+    status: int, body: bytes, words: str, size: int, command: Mreg, monkeypatch: pytest.MonkeyPatch, impatient: None
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "YQ==")
+    monkeypatch.setenv("MREG_CATALOG", str(Path("catalog.db").absolute()))
+    monkeypatch.setenv("MREG_ARTIFACTS", "az://models/x")
+    write("a.bin", size)
+    with answering(status, body, "text/html" if body == PAGE else "application/xml") as port:
+        monkeypatch.setenv("MREG_ENDPOINT_URL", f"http://127.0.0.1:{port}/{ACCOUNT}")
+        done = command("push", "a.bin", "-n", "m")
+    assert done.code == 8, done
+    assert words in done.err
+    assert printable_only(done.err.encode())
+    assert not any(secret in done.err for secret in ("hunter2", "aHVudGVyMg"))
+    assert [line for line in done.err.splitlines() if line.startswith("error: ")] == [
+        next(line for line in done.err.splitlines() if line.startswith("error: "))
+    ]
+    assert command("show", "m").code == 4

@@ -66,7 +66,7 @@ def test_the_quickstart_runs_on_a_bucket_too(place: Place, tmp_path: Path) -> No
     assert len(place.keys("blobs/")) == 2
 
 
-@pytest.mark.parametrize("kind", ["bucket", "postgresql"])
+@pytest.mark.parametrize("kind", ["bucket", "postgresql", "redis"])
 def test_the_quickstart_runs_unchanged_on_a_shared_catalog(
     kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

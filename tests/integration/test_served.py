@@ -27,7 +27,8 @@ import yaml
 import mreg
 from mreg import errors
 from tests.conftest import ROOT, Mreg
-from tests.servers import Place, PostgresqlServer
+from tests.places import catalogs_of
+from tests.servers import Place, RedisServer
 
 EXAMPLES = ROOT / "examples"
 HTTP_GUIDE = (ROOT / "docs/how-to/http.md").read_text()
@@ -35,7 +36,10 @@ SERVE_GUIDE = (ROOT / "docs/how-to/serve.md").read_text()
 ADDRESS = "http://127.0.0.1:8000"
 """The address of the server in the guides."""
 
-COMPOSE = yaml.safe_load((EXAMPLES / "compose.yaml").read_text())
+COMPOSE = {
+    kind: yaml.safe_load((EXAMPLES / name).read_text())
+    for kind, name in (("postgresql", "compose.yaml"), ("redis", "compose-redis.yaml"))
+}
 UNIT = dict(re.findall(r"^(\w+)=(.*)$", (EXAMPLES / "mreg.service").read_text(), re.MULTILINE))
 
 
@@ -97,7 +101,7 @@ def known_flags(command: Mreg) -> set[str]:
 
 @dataclass(frozen=True)
 class Team:
-    """What examples/compose.yaml puts together, as processes: a profile file, tokens, and the secrets of two."""
+    """What the compose files put together, as processes: a profile file, tokens, and the secrets of two."""
 
     tokens: Path
     writer: str
@@ -106,11 +110,16 @@ class Team:
 
 @pytest.fixture
 def team(
-    place: Place, postgresql: PostgresqlServer, command: Mreg, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    place: Place,
+    request: pytest.FixtureRequest,
+    command: Mreg,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> Team:
+    catalog = catalogs_of(getattr(request, "param", "postgresql"), request, monkeypatch, tmp_path)()
     profiles = tmp_path / "profiles.yaml"
     profiles.write_text(
-        f"default: team\nprofiles:\n  team:\n    catalog: {postgresql.new_catalog()}\n    artifacts: {place.url}\n"
+        f"default: team\nprofiles:\n  team:\n    catalog: {catalog}\n    artifacts: {place.url}\n"
         f"    endpoint_url: {place.endpoint}\n"
     )
     monkeypatch.setenv("MREG_CONFIG", str(profiles))
@@ -127,7 +136,8 @@ def upload(server: Running, secret: str, content: bytes, **fields: str) -> reque
     return server.ask("POST", "/models/classifier/versions", secret, files=files, data=fields)
 
 
-def test_a_team_works_over_http_on_postgresql_and_s3(team: Team, start: Start, place: Place) -> None:
+@pytest.mark.parametrize("team", COMPOSE, indirect=True)
+def test_a_team_works_over_http_on_a_database_server_and_s3(team: Team, start: Start, place: Place) -> None:
     server = start("--token-file", str(team.tokens))
     content = os.urandom(3 << 20)
     assert requests.get(f"{server.url}/readyz", timeout=60).json()["status"] == "ready"
@@ -218,8 +228,9 @@ def test_two_servers_give_one_row_of_numbers(team: Team, start: Start) -> None:
     assert sorted(numbers) == list(range(1, 11))
 
 
-def test_the_compose_file_starts_the_server_by_flags_that_it_has(command: Mreg) -> None:
-    service = COMPOSE["services"]["mreg"]
+@pytest.mark.parametrize("kind", COMPOSE)
+def test_the_compose_file_starts_the_server_by_flags_that_it_has(command: Mreg, kind: str) -> None:
+    service = COMPOSE[kind]["services"]["mreg"]
     entry_point = re.search(r"^ENTRYPOINT (.*)$", (EXAMPLES / "Dockerfile").read_text(), re.MULTILINE)
     assert entry_point is not None
     assert json.loads(entry_point[1]) == ["mreg"]
@@ -233,18 +244,51 @@ def test_the_compose_file_starts_the_server_by_flags_that_it_has(command: Mreg) 
     compile(service["healthcheck"]["test"][-1], "healthcheck", "exec")
 
 
-def test_the_compose_file_has_no_secret() -> None:
-    for service in COMPOSE["services"].values():
+@pytest.mark.parametrize("kind", COMPOSE)
+def test_the_compose_file_has_no_secret(kind: str) -> None:
+    for service in COMPOSE[kind]["services"].values():
         for key, value in service.get("environment", {}).items():
-            if "KEY" in key or "PASSWORD" in key:
+            if "KEY" in key or "PASSWORD" in key or "AUTH" in key:
                 assert re.fullmatch(r"\$\{\w+:\?\}", value), key
 
 
-def test_a_profile_takes_the_places_of_the_compose_file(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
-    for key, value in COMPOSE["services"]["mreg"]["environment"].items():
+@pytest.mark.parametrize("kind", COMPOSE)
+def test_a_profile_takes_the_places_of_the_compose_file(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    for key, value in COMPOSE[kind]["services"]["mreg"]["environment"].items():
         monkeypatch.setenv(key, value)
     shown = json.loads(command("profile", "show", "--json").out)
-    assert (shown["catalog"], shown["artifacts"]) == ("postgresql://mreg@postgresql/mreg", "s3://models/registry")
+    catalog = {"postgresql": "postgresql://mreg@postgresql/mreg", "redis": "redis://redis:6379/0"}[kind]
+    assert (shown["catalog"], shown["artifacts"]) == (catalog, "s3://models/registry")
+
+
+def test_the_compose_files_differ_only_in_the_catalog() -> None:
+    one, other = COMPOSE["postgresql"], COMPOSE["redis"]
+    assert one["volumes"] == other["volumes"]
+    assert one["services"].keys() ^ other["services"].keys() == {"postgresql", "redis"}
+    for name in ("seaweedfs", "bucket"):
+        assert one["services"][name] == other["services"][name]
+    for key, value in one["services"]["mreg"].items():
+        assert key in ("environment", "depends_on") or other["services"]["mreg"][key] == value
+
+
+def test_redis_of_the_compose_file_keeps_what_it_confirms(
+    redis_server: RedisServer, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = shlex.split(COMPOSE["redis"]["services"]["redis"]["command"][-1].replace("$$REDISCLI_AUTH", "secret"))
+    assert words[:3] == ["exec", "docker-entrypoint.sh", "redis-server"]
+    pairs = zip(words[3::2], words[4::2], strict=True)
+    server = RedisServer(options={name.removeprefix("--"): value for name, value in pairs})
+    server.start()
+    try:
+        monkeypatch.setenv("MREG_CATALOG", server.url())
+        monkeypatch.setenv("MREG_ARTIFACTS", os.path.abspath("artifacts"))
+        monkeypatch.setenv("REDISCLI_AUTH", "secret")
+        done = command("profile", "check")
+        assert (done.code, "settings of the server" in done.out) == (0, False), done
+    finally:
+        server.stop()
 
 
 def test_the_unit_starts_the_server_by_flags_that_it_has(command: Mreg) -> None:

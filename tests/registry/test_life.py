@@ -295,9 +295,22 @@ class LifeInBucket(Life):
     """The same with the catalog in a bucket."""
 
 
+class LifeOnAzure(Life):
+    """The same with the catalog in a container of Azure."""
+
+
+class LifeInRedis(Life):
+    """The same with the catalog in Redis."""
+
+
 @pytest.fixture
 def server_of_lives(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for life, kind in ((LifeOnPostgresql, "postgresql"), (LifeInBucket, "bucket")):
+    for life, kind in (
+        (LifeOnPostgresql, "postgresql"),
+        (LifeInBucket, "bucket"),
+        (LifeOnAzure, "azure"),
+        (LifeInRedis, "redis"),
+    ):
         if issubclass(request.cls, life.TestCase):
             monkeypatch.setattr(life, "new_catalog", staticmethod(catalogs_of(kind, request, monkeypatch, tmp_path)))
 
@@ -313,6 +326,16 @@ class TestLifeOnPostgresql(LifeOnPostgresql.TestCase):  # type: ignore[misc, val
 
 @pytest.mark.usefixtures("server_of_lives")
 class TestLifeInBucket(LifeInBucket.TestCase):  # type: ignore[misc, valid-type]
+    settings = lives(50, 5)
+
+
+@pytest.mark.usefixtures("server_of_lives")
+class TestLifeOnAzure(LifeOnAzure.TestCase):  # type: ignore[misc, valid-type]
+    settings = lives(50, 2)
+
+
+@pytest.mark.usefixtures("server_of_lives")
+class TestLifeInRedis(LifeInRedis.TestCase):  # type: ignore[misc, valid-type]
     settings = lives(50, 5)
 
 

@@ -146,7 +146,7 @@ def test_a_process_that_never_opened_the_store_gets_a_path_of_a_bucket(
     first = process("path", "churn@1")
     assert first.code == 0, first.err
     proxy.requests.clear()
-    code = "import sys\nfrom mreg.cli.app import run\nrun(['path', 'churn@1'])\nassert 'botocore' not in sys.modules"
+    code = "import sys\nfrom mreg.cli.app import run\nrun(['path', 'churn@1'])\nassert not {'botocore', 'obstore'} & {*sys.modules}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, proxy.requests) == (first.out, "", [])
 
@@ -392,6 +392,21 @@ def test_the_artifact_store_is_not_used_as_a_cache(
         pytest.raises(mreg.BadInput, match="overlaps the artifact store"),
     ):
         opened.path("churn@1")
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/tmp/x", "..", ".", "", "a/b", "a\\b", "a\nb"])
+def test_a_name_in_the_catalog_that_leads_elsewhere_is_refused(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path
+) -> None:
+    """The reader of a catalog refuses such names; here a version has one all the same."""
+    version = registry.version("churn@1")
+    object.__setattr__(version.artifact, "name", name)
+    monkeypatch.setattr("mreg.registry.local_paths.find_with_note", lambda *_: (version, ""))
+    monkeypatch.setattr("mreg.registry.copies.find_with_note", lambda *_: (version, ""))
+    with untouched(Path(os.environ["HOME"])), pytest.raises(mreg.Corrupt, match="churn@1: invalid"):
+        registry.path("churn@1")
+    with pytest.raises(mreg.Corrupt, match="churn@1: invalid"):
+        registry.verify_copy(tmp_path, "churn@1")
 
 
 def test_without_a_home_the_error_names_the_variable(

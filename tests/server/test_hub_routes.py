@@ -16,6 +16,7 @@ from mreg.domain.model import ModelVersion
 from mreg.errors import NotFound
 from mreg.registry.local import LocalRegistry
 from mreg.results.tokens import Role
+from mreg.server import listings
 from mreg.server.settings import ServerSettings
 from mreg.server.tokens import new_token
 from tests.server.conftest import Served
@@ -288,6 +289,35 @@ def test_every_token_may_read_and_others_get_the_errors_of_the_hub(
     found = served.get("/api/whoami-v2", headers=reader).json()
     assert (found["type"], found["name"], found["auth"]["accessToken"]["role"]) == ("user", "reader", "reader")
     assert "x-error-message" not in served.get("/models").headers
+
+
+def test_the_manifest_of_a_folder_is_read_once(
+    served: Served, net: ModelVersion, registry: LocalRegistry, store: Path
+) -> None:
+    served.get("/api/models/team/churn/tree/1")
+    paths = [f"/team/churn/resolve/{commit_id(net)}/config.json", "/models/team%2Fchurn/versions/1/files/config.json"]
+    for path in (paths[0], *paths):
+        assert served.get(path).content == CONFIG
+        digest = net.artifact.digest.value
+        (store / f"blobs/sha256/{digest[:2]}/{digest[2:]}").unlink(missing_ok=True)
+    registry.delete("team/churn@1")
+    assert [served.get(path).status_code for path in paths] == [404, 404]
+
+
+def test_listings_are_dropped_at_their_limit(
+    registry: LocalRegistry, net: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "FILES_LIMIT", 4)
+    kept = listings.Listings()
+    Path("net", "more").write_text("x")
+    second = registry.push("net", name="team/churn")  # 4 files
+    first = kept.files(registry, net)
+    assert kept.files(registry, net) is first
+    assert kept.files(registry, second) is kept.files(registry, second)
+    assert kept.files(registry, net) is not first
+    Path("net", "still more").write_text("x")
+    large = registry.push("net", name="team/churn")
+    assert kept.files(registry, large) is not kept.files(registry, large)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

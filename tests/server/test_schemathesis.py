@@ -18,6 +18,9 @@ KNOWN = """
 [parameters]
 "path.model" = "classifier"
 "path.version" = ["1", "2", "latest", "production"]
+"path.repo" = "classifier"
+"path.revision" = ["1", "main", "production"]
+"path.path" = "model.pkl"
 """
 """Parts of paths that name something, so that what lies behind them is tried as well."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -29,7 +30,7 @@ from mreg.testing.database import add_event, count
 from tests.conftest import Mreg
 from tests.hostile import snapshot
 from tests.places import KINDS, catalogs_of
-from tests.servers import PostgresqlServer, bucket_of
+from tests.servers import PostgresqlServer, RedisServer, bucket_of
 
 COMPAT = Path(__file__).parent.parent / "compat"
 PAST = range(1, SCHEMA)
@@ -73,6 +74,11 @@ def _planted(kind: str, place: str, schema: int, file: Path, request: pytest.Fix
             return {one["Key"]: one["ETag"] for one in found}
 
         return objects
+    if kind == "redis":
+        redis: RedisServer = request.getfixturevalue("redis_server")
+        key, data = place.rpartition("/")[2], file.read_bytes()
+        redis.run("SET", key, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+        return lambda: {one.decode(): redis.run("GET", one) for one in sorted(redis.run("KEYS", f"{key}*"))}
     _plant_in_postgresql(place, schema, file)
     server: PostgresqlServer = request.getfixturevalue("postgresql")
     return lambda: _tables(server, place)
@@ -176,6 +182,9 @@ def test_the_backup_put_back_is_the_older_catalog(older: Older, command: Mreg, r
         (found,) = [one for one in older.state() if ".schema-" in one]  # type: ignore[attr-defined]
         client.copy_object(Bucket=bucket, Key=f"{prefix}/{key}", CopySource={"Bucket": bucket, "Key": found})
         client.delete_object(Bucket=bucket, Key=found)
+    elif older.kind == "redis":
+        (found,) = [one for one in older.state() if ".schema-" in one]  # type: ignore[attr-defined]
+        request.getfixturevalue("redis_server").run("RENAME", found, older.place.rpartition("/")[2])
     else:
         server = request.getfixturevalue("postgresql")
         name = older.place.partition("@/")[2].partition("?")[0]

@@ -42,6 +42,7 @@ from mreg.results import (
     evaluations,
     files,
     history,
+    imports,
     lineage,
     models,
     policies,
@@ -274,6 +275,16 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
             )
         ),
     ),
+    imports.ImportReport: built(
+        imports.ImportReport, source=WORDS, dry_run=st.booleans(), models=many(NAMES), left_out=many(WORDS),
+        versions=many(
+            built(
+                imports.ImportEntry, source=WORDS, reference=st.none() | REFERENCES,
+                status=st.sampled_from(imports.ImportStatus), stage=st.sampled_from(ModelStage), aliases=many(WORDS),
+                left_out=many(WORDS), size_bytes=NUMBERS, problem=WORDS, code=WORDS,
+            )
+        ),
+    ),
     upkeep.Check: built(upkeep.Check, name=WORDS, place=WORDS, error=WORDS, hint=WORDS, lacks=WORDS),
     upkeep.Garbage: built(
         upkeep.Garbage, kind=WORDS, place=WORDS, name=WORDS, size_bytes=NUMBERS, modified=TIMES, removed=st.booleans()
@@ -313,7 +324,7 @@ def test_every_form_is_tried() -> None:
 
 def test_every_type_of_results_has_a_form_or_is_part_of_one_that_has() -> None:
     parts = {
-        comparison.Change, files.PlannedFile, files.PulledFile, files.PulledFile, lineage.LineageNode, bundles.ImportedVersion, upkeep.BlobProblem,
+        comparison.Change, files.PlannedFile, files.PulledFile, files.PulledFile, lineage.LineageNode, bundles.ImportedVersion, imports.ImportEntry, upkeep.BlobProblem,
         upkeep.Migration, upkeep.CopiedFile, tokens.Token,
     }  # fmt: skip
     assert {kind for kind in _results() if kind not in parts} <= set(RESULTS)

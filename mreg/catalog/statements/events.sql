@@ -23,6 +23,9 @@ SELECT * FROM events WHERE model_id = :model_id AND version = :version ORDER BY 
 -- name: of_version_newest_first
 SELECT * FROM events WHERE model_id = :model_id AND version = :version ORDER BY seq DESC LIMIT :row_limit
 
+-- name: using
+SELECT seq FROM events WHERE version = :version AND (model_id = :model_id OR model = :model) LIMIT 1
+
 -- name: after
 SELECT * FROM events WHERE seq > :seq ORDER BY seq LIMIT :row_limit
 

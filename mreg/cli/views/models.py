@@ -22,6 +22,7 @@ from mreg.cli.table import (
 )
 from mreg.cli.views import View
 from mreg.domain.model import UNKNOWN_FORMAT, ModelVersion, RegisteredModel
+from mreg.domain.names import ModelName
 from mreg.domain.text import counted, size_text
 from mreg.results.models import ModelSummary, ModelVersions
 
@@ -175,6 +176,7 @@ def versions_with_references(versions: Sequence[ModelVersion], columns: str | No
 
 def _model_facts(model: RegisteredModel) -> list[Row]:
     rows: list[Row] = [
+        ("mlflow name", _original(model.name)),
         ("description", model.description),
         ("tags", _mapping(model.tags)),
         ("aliases", _aliases(model)),
@@ -188,6 +190,14 @@ def _model_facts(model: RegisteredModel) -> list[Row]:
         ("by", model.created_by),
     ]
     return [row for row in rows if row[1] not in ("", None)]
+
+
+def _original(name: ModelName) -> str:
+    if "x" not in str(name):  # no escape, so that most commands do not import the module
+        return ""
+    from mreg.domain.mlflow_names import original_name
+
+    return original_name(name)
 
 
 def _latest_with_newer(model: RegisteredModel) -> Cell:
@@ -240,6 +250,7 @@ def _version(version: ModelVersion) -> Rendering:
     artifact = version.artifact
     rows: list[Row] = [
         ("model", str(version.model_name)),
+        ("mlflow name", _original(version.model_name)),
         ("version", version.version),
         ("stage", stage_cell(version.stage)),
         ("status", version.status.value),
