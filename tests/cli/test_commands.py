@@ -264,7 +264,7 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["show", "classifier@1", "--plot", "accuracy"], 2, None),
         (["show", "classifier", "--plot", "acuracy"], 4, None),
         (["show", "classifier", "--plot-file", "x.pdf"], 2, None),
-        (["list", "--profile", "nobody"], 4, "error: profile 'nobody' not found (--profile)\n  use one of: local\n"),
+        (["list", "--profile", "nobody"], 4, "error: profile 'nobody' not found\n  use one of: local\n"),
         (["list", "--config", "nowhere.yaml"], 4, None),
         (["completion", "tcsh"], 2, None),
         (["profile", "shw"], 2, "error: there is no command 'shw'\n  did you mean mreg profile show?\n"),
