@@ -425,7 +425,9 @@ def _uri(place: str) -> tuple[str, bool]:
     if scheme == "sqlite":
         path = unquote(place.partition(":")[2].partition("?")[0])
         if not path.startswith("///"):
-            raise BadInput(f"invalid database {quoted(redacted(place))}", hint="write sqlite:///FILE, or sqlite:////PATH/FILE")
+            raise BadInput(
+                f"invalid database {quoted(redacted(place))}", hint="write sqlite:///FILE, or sqlite:////PATH/FILE"
+            )
         return f"sqlite:///{_checked_database(os.path.abspath(path[3:]))}", False
     if scheme not in ("", "file"):
         raise BadInput(
