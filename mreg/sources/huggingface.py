@@ -21,6 +21,7 @@ from mreg.domain.paths import check_path
 from mreg.domain.redaction import redacted
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
+from mreg.sources.unreachable import connection_failure
 
 INSTALL = "pip install 'mreg[hf]'"
 
@@ -347,6 +348,7 @@ def _translated(repository: str, revision: str) -> Iterator[None]:
         error.message = f"cannot read {what}: {error.message}"
         raise
     except Exception as error:
+        from huggingface_hub import constants
         from huggingface_hub.errors import (
             GatedRepoError,
             LocalEntryNotFoundError,
@@ -354,6 +356,7 @@ def _translated(repository: str, revision: str) -> Iterator[None]:
             RevisionNotFoundError,
         )
 
+        endpoint = redacted(constants.ENDPOINT)
         why = redacted(str(error)) or type(error).__name__
         if isinstance(error, GatedRepoError):
             raise Unavailable(f"cannot read {what}: {why}", hint="hf auth login") from error
@@ -361,7 +364,13 @@ def _translated(repository: str, revision: str) -> Iterator[None]:
             raise NotFound(f"{repository} has no revision {quoted(revision)}") from error
         if isinstance(error, RepositoryNotFoundError):
             hint = "for a private repository: hf auth login"
-            raise NotFound(f"the endpoint has no repository {quoted(repository)}", hint=hint) from error
+            raise NotFound(f"{endpoint} has no repository {quoted(repository)}", hint=hint) from error
+        if reason := connection_failure(error):
+            hint = "check the network and the endpoint (HF_ENDPOINT)"
+            raise Unavailable(f"cannot read {what}: cannot reach {endpoint}: {reason}", hint=hint) from error
+        if isinstance(error, LocalEntryNotFoundError) and constants.is_offline_mode():
+            hint = "to download it: unset HF_HUB_OFFLINE"
+            raise NotFound(f"{what} is not in the cache, and the client is offline", hint=hint) from error
         if isinstance(error, LocalEntryNotFoundError):
-            raise NotFound(f"{what} is not in the cache, and the client is offline or failed: {why}") from error
+            raise NotFound(f"{what} is not in the cache, and the client failed: {why}") from error
         raise Unavailable(f"cannot read {what}: {why}") from error

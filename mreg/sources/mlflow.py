@@ -9,6 +9,7 @@ import logging
 import os
 import posixpath
 import re
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -23,12 +24,15 @@ from mreg.domain.paths import check_path
 from mreg.domain.redaction import redacted
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, MregError, NotFound, Unavailable
+from mreg.sources.unreachable import connection_failure
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 INSTALL = "pip install 'mreg[mlflow]'"
 
+PLACES = "name a tracking server, sqlite:///FILE or a folder: mreg import mlflow:http://HOST:PORT"
+SERVER = "check the address, and that the tracking server runs"
 CREDENTIALS = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 
 PAGE = 1_000
@@ -405,6 +409,8 @@ class MlflowRegistry:
 
 def _uri(place: str) -> tuple[str, bool]:
     """Return the URI of a place for MLflow, and whether it is a server."""
+    if not place:
+        raise BadInput("the address of the MLflow registry is empty", hint=PLACES)
     scheme = place.partition(":")[0].lower() if _HERE.match(place) else ""
     if scheme in ("http", "https"):
         parts = urlsplit(place)
@@ -426,9 +432,14 @@ def _uri(place: str) -> tuple[str, bool]:
     if scheme not in ("", "file"):
         raise BadInput(
             f"cannot import from a place of the scheme {quoted(scheme)}",
-            hint="name a tracking server, sqlite:///FILE or a folder: mreg import mlflow:http://HOST:PORT",
+            hint=PLACES,
         )
     folder = os.path.abspath(unquote(urlsplit(place).path) if scheme else os.path.expanduser(place))
+    if not os.path.lexists(folder):
+        raise NotFound(f"the folder {quoted(folder, 200)} does not exist")
+    if not os.path.isdir(folder):
+        hint = f"for a SQLite database: mreg import {shlex.quote(f'mlflow:sqlite:///{folder}')}"
+        raise NotFound(f"{quoted(folder, 200)} is not the folder of a file store", hint=hint)
     if not os.path.isdir(os.path.join(folder, "models")):
         raise NotFound(
             f"no MLflow registry in {quoted(folder, 200)}: it has no folder named models",
@@ -598,6 +609,8 @@ def _translated(what: str) -> Iterator[None]:
         why = redacted(str(error)) or type(error).__name__
         if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST" or _status(error) == 404:
             raise NotFound(f"cannot read {what}: {why}") from error
+        if reason := connection_failure(error):
+            raise Unavailable(f"cannot read {what}: {reason}", hint=SERVER) from error
         hint = CREDENTIALS if _status(error) in (401, 403) else ""
         raise Unavailable(f"cannot read {what}: {why}", hint=hint) from error
 

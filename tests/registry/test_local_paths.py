@@ -147,7 +147,7 @@ def test_a_process_that_never_opened_the_store_gets_a_path_of_a_bucket(
     first = process("path", "churn@1")
     assert first.code == 0, first.err
     proxy.requests.clear()
-    code = "import sys\nfrom mreg.cli.app import run\nrun(['path', 'churn@1'])\nassert 'botocore' not in sys.modules"
+    code = "import sys\nfrom mreg.cli.app import run\nrun(['path', 'churn@1'])\nassert not {'botocore', 'obstore'} & {*sys.modules}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, proxy.requests) == (first.out, "", [])
 
