@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Generator, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TypeVar
 from mreg.artifacts.backend import BlobRequest, Chunk
 from mreg.artifacts.file_names import check_encodable
 from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, hashed, stream_chunks
-from mreg.artifacts.partial import Partial, partial, size_of
+from mreg.artifacts.partial import Partial, partial, remove_leftovers, size_of
 from mreg.artifacts.placing import FolderPlace, is_folder, refuse_irreplaceable, taken
 from mreg.artifacts.records import PullRecords, folders_of
 from mreg.artifacts.replacing import LISTED, Plan
@@ -33,6 +34,13 @@ T = TypeVar("T")
 
 Fetch = Callable[[Sequence[BlobRequest]], Generator[Iterator[Chunk]]]
 """Yields the unverified chunks of each blob in order; the caller must close the generator if it stops early."""
+
+WRITERS = 4
+SMALL_BYTES = 1 << 20
+"""Files up to this size are written by `WRITERS` threads; larger ones by the thread that receives them."""
+
+WRITING_BYTES = 8 << 20
+"""Maximum number of bytes of small files that wait to be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class Destination:
         records: Records of folders that earlier pulls created; with None, every file in a folder counts as the user's.
         protected: Returns an error if the files in the folder at the destination must not be replaced.
         make_parents: Create missing parent folders.
+        parallel: Write the small files of a folder on several threads, which helps if several threads fetch them.
     """
 
     def __init__(
@@ -92,6 +101,7 @@ class Destination:
         records: PullRecords | None = None,
         protected: Callable[[], BadInput | None] = lambda: None,
         make_parents: bool = False,
+        parallel: bool = False,
     ) -> None:
         self._path = str(path)
         self._folder = os.path.dirname(self._path)
@@ -103,6 +113,7 @@ class Destination:
         self._advance = advance
         self._place = FolderPlace(self._path, self._prefix, records, protected)
         self._make_parents = make_parents
+        self._parallel = parallel
         self._kept = 0
         self._there: set[str] = set()
 
@@ -201,6 +212,8 @@ class Destination:
             whole = manifest
         same = self._has_all if whole is not None else self._same_or_within
         if self._is_unchanged(force=force, folder=True, adds=whole is not None, is_same=lambda: same(manifest)):
+            if not dry_run:
+                remove_leftovers(self._folder, self._prefix)
             return Received(unchanged=True, others=self._others_than(whole or manifest), files=_planned(selected, None))
         plan = None
         if is_folder(self._path) and os.listdir(self._path):
@@ -274,22 +287,80 @@ class Destination:
 
     def _receive_entries(self, root: str, tree: Tree, entries: Sequence[ManifestEntry]) -> None:
         with closing(self._fetch([BlobRequest(entry.digest, entry.size) for entry in entries])) as blobs:
-            for entry, chunks in zip(entries, blobs, strict=True):
-                descriptor = tree.create(entry.path, CREATE, 0o777 if entry.executable else 0o666)
-                try:
-                    fault = self._copy(chunks, entry.digest, entry.size, descriptor, Hashing(entry.size), 0)
-                    if fault is not None:
-                        raise fault
-                    settle(descriptor)
-                finally:
-                    os.close(descriptor)
-                self._keep(entry.digest, os.path.join(root, entry.path))
+            received = zip(entries, blobs, strict=True)
+            written = self._written_in_parallel(tree, received) if self._parallel else self._written(tree, received)
+            with closing(written):
+                for entry in written:
+                    self._keep(entry.digest, os.path.join(root, entry.path))
+
+    def _written(
+        self, tree: Tree, received: Iterable[tuple[ManifestEntry, Iterable[Chunk]]]
+    ) -> Generator[ManifestEntry]:
+        """Write the files of a folder, and yield each once it is complete."""
+        for entry, chunks in received:
+            self._fill(entry, chunks, _create(tree, entry))
+            yield entry
+
+    def _written_in_parallel(
+        self, tree: Tree, received: Iterable[tuple[ManifestEntry, Iterable[Chunk]]]
+    ) -> Generator[ManifestEntry]:
+        """Write like `_written`, but small files on other threads.
+
+        A thread waits for Python's lock after each system call, and the threads that fetch compete for it. One thread
+        that writes thousands of files would spend most of its time there.
+        """
+        from mreg.artifacts.parallel import in_order
+
+        creating = threading.Lock()
+
+        def write(entry: ManifestEntry, chunks: Iterable[Chunk]) -> ManifestEntry:
+            with creating:  # a `Tree` is for one thread at a time
+                descriptor = _create(tree, entry)
+            self._fill(entry, chunks, descriptor)
+            return entry
+
+        def small() -> Iterator[tuple[ManifestEntry, Iterable[Chunk]]]:
+            for entry, chunks in received:
+                if entry.size <= SMALL_BYTES:
+                    yield entry, [bytes(chunk) for chunk in chunks]
+                else:
+                    large.append(write(entry, chunks))
+
+        large: list[ManifestEntry] = []
+        under_way = in_order(
+            lambda item: write(*item),
+            small(),
+            at_once=WRITERS,
+            size=lambda item: item[0].size,
+            budget=WRITING_BYTES,
+            awaited=True,
+        )
+        with closing(under_way):
+            for entry in under_way:
+                yield entry
+                while large:
+                    yield large.pop()
+        yield from large
+
+    def _fill(self, entry: ManifestEntry, chunks: Iterable[Chunk], descriptor: int) -> None:
+        """Write a new file, which is closed afterwards.
+
+        Raises:
+            Corrupt: The chunks do not match the digest.
+        """
+        try:
+            fault = self._copy(chunks, entry.digest, entry.size, descriptor, Hashing(entry.size), 0)
+            if fault is not None:
+                raise fault
+            settle(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _found(self, descriptor: int, size: int) -> tuple[Hashing, int]:
         """Return the hash and the number of the bytes that an interrupted pull left."""
         there = os.fstat(descriptor).st_size
         if there > size:
-            there = 0  # `_copy` truncates the file
+            there = 0  # `_copy_one` truncates the file
         hashing = Hashing(size)
         for start in range(0, there, CHUNK_BYTES):
             hashing.add(read_at(descriptor, min(CHUNK_BYTES, there - start), start))
@@ -301,16 +372,20 @@ class Destination:
         self._advance(count)
 
     def _copy_one(self, digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int) -> Corrupt | None:
+        os.ftruncate(descriptor, start)
+        os.lseek(descriptor, start, os.SEEK_SET)
         with closing(self._fetch([BlobRequest(digest, size, start)])) as blobs:
             return self._copy(next(blobs), digest, size, descriptor, hashing, start)
 
     def _copy(
-        self, chunks: Iterator[Chunk], digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int
+        self, chunks: Iterable[Chunk], digest: Digest, size: int, descriptor: int, hashing: Hashing, start: int
     ) -> Corrupt | None:
-        """Write and hash the chunks from an offset; return the error if they do not match the digest."""
+        """Write and hash the chunks at the end of a file; return the error if they do not match the digest.
+
+        Args:
+            start: Size of the file.
+        """
         position = start
-        os.ftruncate(descriptor, start)
-        os.lseek(descriptor, start, os.SEEK_SET)
         with hashing:
             for chunk in chunks:
                 hashing.add(chunk)
@@ -512,3 +587,8 @@ def _nothing() -> Generator[Iterator[Chunk]]:
 
 def _make_file(path: str) -> int:
     return open_file(path, UPDATE, 0o666, follow=False)
+
+
+def _create(tree: Tree, entry: ManifestEntry) -> int:
+    """Create the file of an entry, and return its descriptor."""
+    return tree.create(entry.path, CREATE, 0o777 if entry.executable else 0o666)

@@ -391,6 +391,7 @@ class ArtifactStore:
             records=records,
             protected=protected,
             make_parents=True,
+            parallel=self._backend.remote,
         )
         with self._explaining():
             if manifest is None:

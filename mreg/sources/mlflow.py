@@ -55,6 +55,19 @@ CHUNK = 1 << 20
 OBJECT_STORES = ("s3", "r2", "b2", "gs", "wasbs", "abfss")
 """Schemes of artifacts that the user's own credentials must permit to read."""
 
+_AZURE = r"core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
+_PLACE = r"[A-Za-z0-9$._-]+@"
+
+SERVICES = {
+    "r2": re.compile(rf"{_PLACE}[a-z0-9]+(?:\.[a-z]+)?\.r2\.cloudflarestorage\.com"),
+    "b2": re.compile(rf"{_PLACE}s3\.[a-z0-9-]+\.backblazeb2\.com"),
+    "wasbs": re.compile(rf"{_PLACE}[a-z0-9]+\.blob\.{_AZURE}"),
+    "abfss": re.compile(
+        rf"{_PLACE}(?:[a-z0-9-]+\.dfs\.(?:{_AZURE}|fabric\.microsoft\.com)|[a-z0-9]+\.z[0-9]+\.dfs\.storage\.azure\.net)"
+    ),
+}
+"""The servers of each scheme whose URI names one: MLflow sends the user's tokens to whatever server it names."""
+
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_CONFIGURE_LOGGING": "false",
@@ -372,6 +385,8 @@ class MlflowRegistry:
         """
         shown = quoted(redacted(uri), 200)
         if scheme in OBJECT_STORES:
+            if scheme in SERVICES and not SERVICES[scheme].fullmatch(urlsplit(uri).netloc):
+                raise BadInput(f"the artifact is at {shown}, and this is not a server of the scheme {quoted(scheme)}")
             return
         if scheme in ("", "file"):
             raise BadInput(
@@ -410,7 +425,9 @@ def _uri(place: str) -> tuple[str, bool]:
     if scheme == "sqlite":
         path = unquote(place.partition(":")[2].partition("?")[0])
         if not path.startswith("///"):
-            raise BadInput(f"invalid database {quoted(place)}", hint="write sqlite:///FILE, or sqlite:////PATH/FILE")
+            raise BadInput(
+                f"invalid database {quoted(redacted(place))}", hint="write sqlite:///FILE, or sqlite:////PATH/FILE"
+            )
         return f"sqlite:///{_checked_database(os.path.abspath(path[3:]))}", False
     if scheme not in ("", "file"):
         raise BadInput(
@@ -685,8 +702,9 @@ def _check_answer(response: Any, **options: Any) -> None:
     """
     if response.is_redirect:
         here, there = urlsplit(response.url), urlsplit(response.headers.get("location", ""))
-        if there.netloc and there.hostname != here.hostname:
-            raise BadInput(f"the server redirects to another one: {quoted(str(there.hostname))}")
+        same = (there.scheme, there.netloc) == (here.scheme, here.netloc)
+        if there.netloc and not same and not (there.scheme == "https" and there.hostname == here.hostname):
+            raise BadInput(f"the server redirects to another one: {quoted(there.netloc.rpartition('@')[2])}")
     if options.get("stream"):
         return
     deadline = time.monotonic() + ANSWER_SECONDS

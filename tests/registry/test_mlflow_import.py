@@ -86,7 +86,7 @@ def test_an_import_copies_everything_and_a_second_one_changes_nothing(
     unserved = uri.startswith("http")
     assert statuses(report) == ({"added": 53, "failed": 1} if unserved else {"added": 54})
     assert [entry.problem for entry in report.failed] == unserved * [
-        "cannot read the file '100%2e%2e.bin': the server does not have it"
+        "cannot read the file '100...bin': the server does not have it"
     ]
     assert progress[-1] == (54, 54)
     assert sorted(map(str, report.models)) == sorted(NAMES.values())

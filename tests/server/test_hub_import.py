@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
 from mreg.registry.local import LocalRegistry
 from mreg.results.imports import ImportReport, ImportStatus
 from tests.conftest import Mreg
+from tests.forger import Answer, Forger, Request
 from tests.proxy import Proxy
 from tests.server.conftest import Served
 
@@ -142,13 +145,13 @@ def test_a_name_that_the_hub_does_not_have_or_cannot_have_is_refused(
 
 def test_a_hub_that_fails_is_named(mine: LocalRegistry, registry: LocalRegistry, hub: Proxy) -> None:
     pushed(registry)
-    hub.answer = lambda line: ("500 Internal Server Error", "text/plain", "no") if "/resolve/" in line else None
-    with pytest.raises((Unavailable, NotFound)) as caught:
+    hub.answer = lambda line: ("500 Internal Server Error", "text/plain", "no") if "/api/" in line else None
+    with pytest.raises(Unavailable, match=r"cannot read team/churn: .*500"):
         mine.import_hub("team/churn")
-    assert caught.value.message.startswith("cannot read team/churn@") or "is not in the cache" in caught.value.message
     hub.stop()
     with pytest.raises(Unavailable) as caught:
         mine.import_hub("team/churn")
+    assert mine.models() == ()
     assert caught.value.message == f"cannot read team/churn: cannot reach {hub.endpoint}: Connection refused"
     assert caught.value.hint == "check the network and the endpoint (HF_ENDPOINT)"
 
@@ -220,13 +223,136 @@ def test_a_long_model_card_is_cut_and_the_rest_is_a_file(
 def test_an_endpoint_cannot_choose_where_the_client_writes(
     mine: LocalRegistry, hub: Proxy, tmp_path: Path, sha: str, path: str
 ) -> None:
-    import json
-
     info = {"id": "team/churn", "sha": sha, "siblings": [{"rfilename": path, "size": 1, "blobId": "0" * 40}]}
     hub.answer = lambda _line: ("200 OK", "application/json", json.dumps(info))
     with pytest.raises(BadInput):
         mine.import_hub("team/churn")
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.fixture
+def forger(hub: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Forger]:
+    """A hub of another person, before the server of the Hub's routes."""
+    from huggingface_hub import constants
+
+    made = Forger(hub.port)
+    monkeypatch.setattr(constants, "ENDPOINT", made.endpoint)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", made.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    yield made
+    made.stop()
+
+
+def _headed(answer: Answer, status: int | None = None, **headers: str) -> Answer:
+    names = {name.replace("_", "-") for name in headers}
+    kept = tuple((name, value) for name, value in answer.headers if name.lower() not in names)
+    added = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return replace(answer, status=status or answer.status, headers=kept + added)
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "value"),
+    [
+        (200, "etag", "../../../../stolen"),
+        (200, "etag", "{root}/stolen"),
+        (200, "etag", 'W/"../../../stolen"'),
+        (200, "etag", "W.."),
+        (200, "x_linked_etag", '"{root}/stolen"'),
+        (200, "x_repo_commit", "../../../stolen"),
+        (404, "x_repo_commit", "{root}/stolen"),
+    ],
+)
+def test_a_header_of_an_endpoint_is_no_path(
+    mine: LocalRegistry, registry: LocalRegistry, forger: Forger, tmp_path: Path, status: int, header: str, value: str
+) -> None:
+    pushed(registry)
+    lies = {"x_linked_etag": "", "x_error_code": "EntryNotFound", header: value.format(root=tmp_path)}
+    forger.after = lambda request, answer: _headed(answer, status, **lies) if "/resolve/" in request.path else answer
+    with pytest.raises(BadInput, match="the endpoint names an invalid"):
+        mine.import_hub("team/churn")
+    assert not list(tmp_path.rglob("*stolen*"))
+    assert mine.models() == ()
+
+
+def test_a_digest_in_a_list_of_an_endpoint_is_no_path(
+    mine: LocalRegistry, registry: LocalRegistry, forger: Forger, tmp_path: Path
+) -> None:
+    pushed(registry)
+
+    def lie(request: Request, answer: Answer) -> Answer:
+        if "/tree/" not in request.path:
+            return answer
+        entries = json.loads(answer.body)
+        for entry in entries:
+            entry["lfs"]["oid"] = "../../../../stolen"
+            entry["xetHash"] = "0" * 64
+        return replace(answer, body=json.dumps(entries).encode())
+
+    forger.after = lie
+    with pytest.raises(BadInput, match=r"invalid digest '../../../../stolen'"):
+        mine.import_hub("team/churn")
+
+
+@pytest.mark.parametrize("how", ["a next page", "a redirect"])
+def test_the_token_is_not_sent_to_a_server_that_an_endpoint_names(
+    mine: LocalRegistry, registry: LocalRegistry, forger: Forger, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    pushed(registry)
+    other = Forger(forger.target)
+    there = f"http://localhost:{other.port}/api/models/team/churn/tree/main?recursive=true"
+
+    def lead(request: Request, answer: Answer) -> Answer:
+        if "/tree/" not in request.path:
+            return answer
+        if how == "a redirect":
+            return _headed(answer, 302, location=there)
+        return _headed(answer, link=f'<{there}>; rel="next"')
+
+    forger.after = lead
+    try:
+        if how == "a redirect":
+            mine.import_hub("team/churn")
+        else:
+            with pytest.raises(BadInput, match="the endpoint names another server: 'localhost:"):
+                mine.import_hub("team/churn")
+    finally:
+        other.stop()
+    assert any(("authorization", "Bearer hf_secret") in _lower(one) for one in forger.seen)
+    assert not [one for one in other.seen if "authorization" in dict(_lower(one))]
+
+
+def _lower(request: Request) -> tuple[tuple[str, str], ...]:
+    return tuple((name.lower(), value) for name, value in request.headers)
+
+
+def test_pages_without_an_end_are_refused(
+    mine: LocalRegistry, registry: LocalRegistry, forger: Forger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mreg.sources import huggingface
+
+    monkeypatch.setattr(huggingface, "ANSWERS_LIMIT", 20)
+    pushed(registry)
+    forger.after = lambda request, answer: (
+        _headed(answer, link=f'<{forger.endpoint}{request.path}>; rel="next"') if "/tree/" in request.path else answer
+    )
+    with pytest.raises(BadInput, match="the endpoint gives more than 20 answers"):
+        mine.import_hub("team/churn")
+
+
+def test_an_answer_of_another_path_is_limited_too(
+    mine: LocalRegistry, registry: LocalRegistry, forger: Forger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mreg.sources import huggingface
+
+    monkeypatch.setattr(huggingface, "ANSWER_BYTES", 1 << 20)
+    pushed(registry)
+    forger.before = lambda request: (
+        Answer(body=b"[" * (4 << 20)) if request.path == "/x" else Answer(status=302, headers=(("Location", "/x"),))
+    )
+    with pytest.raises(BadInput, match="the answer of the endpoint has more than 1 MiB"):
+        mine.import_hub("team/churn")
 
 
 def test_an_answer_without_end_is_refused(mine: LocalRegistry, hub: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
