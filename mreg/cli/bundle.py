@@ -191,8 +191,11 @@ def _show(run: Invocation, report: ImportReport) -> None:
     kind = next((kind for kind in kinds if kind.code == code), errors.MregError)
     first = next(entry for entry in failed if entry.code == code)
     count = counted(len(report.versions), "version")
+    again = "after the cause is removed, run the command again"
+    if len(failed) < len(report.versions):
+        again = f"the others were imported; {again}"
     raise kind(
         f"{len(failed):,} of {count} were not imported; {first.source}: {first.problem}",
-        hint="the others were imported; after the cause is removed, run the command again",
+        hint=f"{first.hint}\n{again}".lstrip(),
         failed=[entry.source for entry in failed],
     )

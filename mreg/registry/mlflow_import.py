@@ -588,7 +588,9 @@ def _shown(version: SourceVersion) -> str:
 
 
 def _failure(source: str, error: MregError) -> ImportEntry:
-    return ImportEntry(source=source, status=ImportStatus.FAILED, problem=error.message, code=error.code)
+    return ImportEntry(
+        source=source, status=ImportStatus.FAILED, problem=error.message, hint=error.hint, code=error.code
+    )
 
 
 def _line(text: str) -> str:

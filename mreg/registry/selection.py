@@ -23,7 +23,7 @@ IGNORE_FILE = ".mregignore"
 
 DEFAULTS = (
     ".git", "__pycache__", ".DS_Store", ".ipynb_checkpoints", ".venv", "node_modules", "mreg.yaml", IGNORE_FILE,
-    "**/mreg/config.yaml",
+    "**/mreg/config.yaml", "**/.cache/huggingface",
 )  # fmt: skip
 """Names that are left out unless a pattern with ``!`` takes them back."""
 

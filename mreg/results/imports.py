@@ -39,6 +39,7 @@ class ImportEntry(Value):
         left_out: Values that were not imported, each with the reason.
         size_bytes: Size of the artifact, 0 if it was not read.
         problem: Reason of a failure.
+        hint: The next step after a failure; empty if there is none.
         code: Code of the failure; see `mreg.MregError`.
     """
 
@@ -50,6 +51,7 @@ class ImportEntry(Value):
     left_out: tuple[str, ...] = ()
     size_bytes: int = 0
     problem: str = ""
+    hint: str = ""
     code: str = ""
 
 

@@ -27,6 +27,7 @@ class ImportEntry(TypedDict):
     left_out: Annotated[list[str], "values that were not imported, each with the reason"]
     size_bytes: Annotated[int, "size of the artifact, 0 if it was not read"]
     problem: Annotated[str | None, "reason of a failure, or null"]
+    hint: Annotated[str | None, "next step after a failure, or null"]
     code: Annotated[str | None, "code of the failure, or null: see [Exit codes](exit-codes.md)"]
 
 
@@ -56,6 +57,7 @@ def _encode(report: results.ImportReport) -> ImportReport:
                 "left_out": list(entry.left_out),
                 "size_bytes": entry.size_bytes,
                 "problem": entry.problem or None,
+                "hint": entry.hint or None,
                 "code": entry.code or None,
             }
             for entry in report.versions
@@ -79,6 +81,7 @@ def _decode(shape: ImportReport) -> results.ImportReport:
                 left_out=tuple(entry["left_out"]),
                 size_bytes=entry["size_bytes"],
                 problem=entry["problem"] or "",
+                hint=entry["hint"] or "",
                 code=entry["code"] or "",
             )
             for entry in shape["versions"]

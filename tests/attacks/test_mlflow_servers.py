@@ -126,6 +126,20 @@ def test_the_server_of_these_tests_is_one_that_can_be_imported_from(registry: Lo
     assert registry.version("churn@1").artifact.size_bytes == 5
 
 
+def test_a_location_that_is_refused_has_its_next_step(registry: LocalRegistry, hostile: Hostile, command: Mreg) -> None:
+    hostile.location = "/etc/passwd"
+    done = command("import", f"mlflow:{hostile.url}", "--format", "plain")
+    assert (done.code, done.err.splitlines()[1:]) == (
+        2,
+        [
+            "  import on the machine of the server, from its database or folder: mreg import mlflow:sqlite:///FILE",
+            "  after the cause is removed, run the command again",
+        ],
+    )
+    (entry,) = json.loads(command("import", f"mlflow:{hostile.url}", "--json").out)["versions"]
+    assert entry["hint"].startswith("import on the machine of the server")
+
+
 FOREIGN = "an import does not read the scheme"
 LOCAL = "and a tracking server must not name a place on this machine"
 

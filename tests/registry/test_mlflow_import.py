@@ -311,6 +311,7 @@ def test_a_server_that_fails_half_way_costs_the_versions_that_it_fails_for(
     done = command("import", f"mlflow:{flaky.endpoint}", "--model", "churn", "--format", "plain")
     assert done.code == 8
     assert "2 of 18 versions were not imported; churn/7: cannot read the file 'MLmodel'" in done.err
+    assert "  the others were imported; after the cause is removed, run the command again\n" in done.err
     flaky.heal()
     assert statuses(registry.import_mlflow(flaky.endpoint, models=["churn"])) == {
         "present": 16,

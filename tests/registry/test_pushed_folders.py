@@ -65,6 +65,15 @@ def test_files_that_are_no_part_of_a_model_are_left_out_with_one_note(
     ]
 
 
+def test_what_the_hugging_face_client_notes_in_a_folder_is_left_out(registry: LocalRegistry, tmp_path: Path) -> None:
+    plain = registry.push(write(tmp_path / "plain", "config.json"), name="m")
+    noted = (".cache/huggingface/.gitignore", ".cache/huggingface/download/config.json.lock")
+    folder = write(tmp_path / "downloaded", "config.json", *noted)
+    assert registry.plan_push(folder, name="m").folders == ()
+    assert registry.push(folder, name="m").artifact.digest == plain.artifact.digest
+    assert planned(registry, write(folder, ".cache/other")) == [".cache/other", "config.json"]
+
+
 def test_the_registry_in_the_folder_is_left_out(registry: LocalRegistry, tmp_path: Path, notes: list[str]) -> None:
     profile = registry.profile
     root = Path(os.path.commonpath([profile.catalog, profile.artifacts]))

@@ -282,7 +282,7 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
             built(
                 imports.ImportEntry, source=WORDS, reference=st.none() | REFERENCES,
                 status=st.sampled_from(imports.ImportStatus), stage=st.sampled_from(ModelStage), aliases=many(WORDS),
-                left_out=many(WORDS), size_bytes=NUMBERS, problem=WORDS, code=WORDS,
+                left_out=many(WORDS), size_bytes=NUMBERS, problem=WORDS, hint=WORDS, code=WORDS,
             )
         ),
     ),
