@@ -57,7 +57,7 @@ def in_order(
         at_once: Number of threads; at most twice as many results are pending.
         size: Returns the number of bytes that the result of an item holds.
         budget: Maximum number of bytes of pending results (default: no limit); a single item can exceed it.
-        awaited: Wait for the calls in progress after all, since what they use is closed then.
+        awaited: Finish the calls of all items that were read, since what they use is closed then.
     """
     pool = ThreadPoolExecutor(at_once)
     waiting: deque[tuple[Future[Result], int]] = deque()
@@ -74,4 +74,4 @@ def in_order(
         while waiting:
             yield waiting.popleft()[0].result()
     finally:
-        pool.shutdown(wait=awaited, cancel_futures=True)
+        pool.shutdown(wait=awaited, cancel_futures=not awaited)
