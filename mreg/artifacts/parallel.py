@@ -50,8 +50,8 @@ def in_order(
     """Call `work` for each item on several threads, and yield the results in the order of the items.
 
     Items are read only while the number and the bytes of pending results are within the limits. After a failure, or
-    when the iterator is closed, no further item is started. Calls in progress are not awaited (see `Stoppable`): a user
-    who interrupts must not wait for a network that does not answer.
+    when the iterator is closed, no further item is started. Calls in progress are not awaited (see `Stoppable`) unless
+    `awaited` is set: a user who interrupts must not wait for a network that does not answer.
 
     Args:
         at_once: Number of threads; at most twice as many results are pending.

@@ -79,13 +79,13 @@ def test_every_file_arrives_and_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["0", "a/b/49", "a/large", "z-large"])
 @pytest.mark.parametrize("how", ["other bytes", "too short", "too long", "unavailable"])
 def test_a_file_that_does_not_arrive_leaves_no_folder(path: str, how: str, tmp_path: Path) -> None:
-    wrong: bytes | Exception = {
+    ways: dict[str, bytes | Exception] = {
         "other bytes": bytes(byte ^ 1 for byte in FILES[path]),
         "too short": FILES[path][:-1],
         "too long": FILES[path] + b"x",
         "unavailable": Unavailable("the store is gone"),
-    }[how]
-    place = Destination(tmp_path / "back", Source({path: wrong}), parallel=True)
+    }
+    place = Destination(tmp_path / "back", Source({path: ways[how]}), parallel=True)
     with pytest.raises(Unavailable if how == "unavailable" else Corrupt):
         place.receive_folder(DIGEST, MANIFEST, force=False)
     assert not (tmp_path / "back").exists()
