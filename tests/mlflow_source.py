@@ -27,7 +27,7 @@ ODD = ("MLmodel", "a b/ü ñ.txt", "100% +1.bin", "deep/er/model.pkl")
 """Files of each version."""
 
 ESCAPED = "100%2e%2e.bin"
-"""A further file of the first model's last version; a tracking server cannot serve it, since it decodes names twice."""
+"""A further file of the first model's last version; a tracking server and its client decode names too often to serve it."""
 
 
 def seed(

@@ -346,7 +346,8 @@ def main() -> int:
             normal = copy.normal(MODULES[module].split())
             copies.put(copy)
             if normal is None:
-                print(f"{module}: a test of {MODULES[module]} fails without a mutant", file=sys.stderr)
+                rest = copy.output.read_text(encoding="utf-8", errors="replace")[-2000:]
+                print(f"{rest}\n{module}: a test fails without a mutant", file=sys.stderr)
                 rows.append((module, 0, 0))
                 continue
             outcomes = list(pool.map(partial(run, normal=normal), sample))

@@ -14,8 +14,9 @@ the bytes are there once. A file that can be executed has bytes of its own, sinc
 never a hard link to a blob in the artifact store: a program that writes to it would damage the store.
 
 A file that was modified is detected by its size or time: it is hashed again, and the artifact is replaced if the bytes
-are not those of the version. A writer that restores the modification time is not detected. The index of another user is
-not trusted: all files are hashed each time.
+are not those of the version. A writer that restores the modification time is not detected. If anything belongs to
+another user, the index is not trusted: all files are hashed each time, and what Python compiled from them makes the
+copy invalid.
 """
 
 from __future__ import annotations
@@ -223,14 +224,17 @@ class CachedArtifacts:
         """Return whether the files are as they were when they were verified; otherwise verify them again."""
         files = folder.inner(FILES)
         there = _statuses(files)
-        found = folder.stat(INDEX)
-        own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
-        if own and stat.S_ISREG(found.st_mode) and _is_same(there, _read_index(folder)):
+        me = os.geteuid() if hasattr(os, "geteuid") else None
+        owners = set() if me is None else _owners(folder, files)
+        own = owners <= {me}
+        if own and _is_same(there, _read_index(folder)):
             return True
-        if not _has_bytes(folder, files, there, wanted):
+        code = any(CACHED_CODE in path.split("/") for path in there)
+        if (code and not owners <= {0, me}) or not _has_bytes(folder, files, there, wanted):
             return False
-        with contextlib.suppress(OSError):
-            _write_index(folder, there)
+        if own:
+            with contextlib.suppress(OSError):
+                _write_index(folder, there)
         return True
 
 
@@ -244,6 +248,15 @@ def _entry(manifest: Manifest, file: str) -> ManifestEntry:
 def _statuses(files: Folder) -> Statuses:
     with Tree(files.path, files.opened) as tree:
         return {path: _status(found) for path, found in tree.walk()}
+
+
+def _owners(folder: Folder, files: Folder) -> set[int]:
+    """Return the owners of the folders, of the files and of the index."""
+    owners = {folder.stat(name).st_uid for name in (".", FILES)}
+    with contextlib.suppress(FileNotFoundError):
+        owners.add(folder.stat(INDEX).st_uid)
+    with Tree(files.path, files.opened) as tree:
+        return owners | {found.st_uid for _, found in tree.walk()}
 
 
 def _status(found: os.stat_result) -> list[int]:

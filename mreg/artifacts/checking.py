@@ -38,6 +38,8 @@ def verified(request: BlobRequest, chunks: Iterable[Chunk]) -> Iterator[bytes]:
             own = bytes(chunk)
             hashing.add(own)
             count += len(own)
+            if count > request.size:  # the chunk before can end at the size
+                break
             if held:
                 yield held
             held = own

@@ -15,7 +15,7 @@ from typing import TypeVar
 from mreg.artifacts.backend import BlobRequest, Chunk
 from mreg.artifacts.file_names import check_encodable
 from mreg.artifacts.hashing import CHUNK_BYTES, Hashing, damaged, digest_of, hashed, stream_chunks
-from mreg.artifacts.partial import Partial, partial, size_of
+from mreg.artifacts.partial import Partial, partial, remove_leftovers, size_of
 from mreg.artifacts.placing import FolderPlace, is_folder, refuse_irreplaceable, taken
 from mreg.artifacts.records import PullRecords, folders_of
 from mreg.artifacts.replacing import LISTED, Plan
@@ -212,6 +212,8 @@ class Destination:
             whole = manifest
         same = self._has_all if whole is not None else self._same_or_within
         if self._is_unchanged(force=force, folder=True, adds=whole is not None, is_same=lambda: same(manifest)):
+            if not dry_run:
+                remove_leftovers(self._folder, self._prefix)
             return Received(unchanged=True, others=self._others_than(whole or manifest), files=_planned(selected, None))
         plan = None
         if is_folder(self._path) and os.listdir(self._path):

@@ -111,7 +111,7 @@ def partial(
     """
     resumable = resumable and files.has_locks()
     made = Partial(os.path.join(folder, prefix + (digest.value[:16] if resumable else os.urandom(6).hex())))
-    _remove_leftovers(folder, prefix, made.path)
+    remove_leftovers(folder, prefix, made.path)
     try:
         alone = made.open(make, shared=resumable)
         for _ in range(TRIES):  # a running pull can have the path, or another pull removes it before it is locked
@@ -135,8 +135,13 @@ def partial(
     run_cleanup(lambda: remove(made.path))
 
 
-def _remove_leftovers(folder: str, prefix: str, kept: str) -> None:
-    """Remove leftovers that no running process has locked."""
+def remove_leftovers(folder: str, prefix: str, kept: str = "") -> None:
+    """Remove partial files and folders of dead pulls: those that no running process has locked.
+
+    Args:
+        prefix: Start of their names.
+        kept: Path that is not removed (default: none).
+    """
     if not files.has_locks():
         return
     with contextlib.suppress(OSError):

@@ -31,8 +31,6 @@ HEAD_BYTES = TAG_BYTES + 1
 PROBE_MILLISECONDS = 60_000
 """Expiry of a probe, in case its client is killed."""
 
-PERSIST = "to keep it: redis-cli CONFIG SET appendonly yes, and set it in the configuration file"
-
 MISSING, LASTING = -2, -1
 """The time to live of a key that does not exist, and of one without an expiry."""
 
@@ -185,7 +183,7 @@ class RedisObject(VersionedObject):
     def remarks(self) -> tuple[str, ...]:
         def once() -> tuple[str, ...]:
             info, *settings = self._server.ask(("INFO",), ("CONFIG", "GET", "save"), ("CONFIG", "GET", "appendfsync"))
-            return tuple(_remarks(_state(info), *map(_setting, settings)))
+            return tuple(_remarks(self._url, _state(info), *map(_setting, settings)))
 
         return self._server.retry(once)
 
@@ -336,8 +334,9 @@ def _setting(answer: Any) -> str | None:
     return None
 
 
-def _remarks(state: ServerState, save: str | None, sync: str | None) -> list[str]:
+def _remarks(url: RedisUrl, state: ServerState, save: str | None, sync: str | None) -> list[str]:
     """Return the remarks on the settings of a server; a setting is None if it cannot be read."""
+    keep = f"to keep it: {url.command} CONFIG SET appendonly yes, and set it in the configuration file"
     found = []
     if not state.known:
         found.append("INFO is not allowed, so mreg cannot check role, maxmemory-policy, appendonly and cluster-enabled")
@@ -350,10 +349,10 @@ def _remarks(state: ServerState, save: str | None, sync: str | None) -> list[str
         elif save:
             found.append(
                 f"appendonly no: if the server crashes, it loses the writes since the last snapshot (save {save}); "
-                f"{PERSIST}"
+                f"{keep}"
             )
         else:
-            found.append(f"appendonly no, and save is empty: if the server ends, it loses the catalog; {PERSIST}")
+            found.append(f"appendonly no, and save is empty: if the server stops, it loses the catalog; {keep}")
     elif sync is None:
         found.append(
             "CONFIG is not allowed, so mreg cannot check appendfsync: a power failure can lose the last writes"

@@ -33,26 +33,67 @@ NOTICE_AFTER_SECONDS = 2.0
 PIECE = 1 << 16
 """Bytes of a request that the server must take within the timeout."""
 
+ANSWERS_BYTES = 4 << 20
+"""Maximum size of the answers to the commands of one request, apart from the ranges that they ask for."""
+
 UNREADABLE = (ValueError, TypeError, IndexError, AttributeError, RecursionError)
 """Errors that redis-py raises for an answer in another format."""
 
 Command = tuple[str | bytes | int, ...]
 
 
-class _InPieces:
-    """Sends large values in pieces: the timeout of a socket limits the time of each call."""
+class _BoundedSocket:
+    """A socket from which only so many bytes are read: redis-py reads an answer of any length into memory."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.left = ANSWERS_BYTES  # of the login
+
+    def recv(self, *words: Any) -> bytes:
+        data: bytes = self._inner.recv(*words)
+        self._count(len(data))
+        return data
+
+    def recv_into(self, *words: Any) -> int:
+        count: int = self._inner.recv_into(*words)
+        self._count(count)
+        return count
+
+    def _count(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise redis.InvalidResponse("the answer is longer than what was asked for")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _Bounded:
+    """Reads answers of a limited size, and sends large values in pieces.
+
+    The timeout of a socket limits the time of each call.
+    """
+
+    def _connect(self) -> Any:
+        return _BoundedSocket(super()._connect())  # type: ignore[misc]
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Override redis-py's method."""
         super().send_packed_command(_pieces(command), check_health)  # type: ignore[misc]
 
 
-class _Plain(_InPieces, redis.Connection):
+class _Plain(_Bounded, redis.Connection):
     pass
 
 
-class _Tls(_InPieces, redis.SSLConnection):
+class _Tls(_Bounded, redis.SSLConnection):
     pass
+
+
+def _longest(commands: tuple[Command, ...]) -> int:
+    """Return the maximum size of the answers to commands."""
+    ranges = (command[2:4] for command in commands if command[0] == "GETRANGE")
+    return ANSWERS_BYTES + sum(int(last) - int(first) + 1 for first, last in ranges)
 
 
 def _pieces(command: Any) -> Iterator[Any]:
@@ -84,13 +125,14 @@ class RedisConnection:
         """Send commands in one go, and return the answer to each; an error is returned as an exception.
 
         Raises:
-            redis.InvalidResponse: The answer is not from a Redis server.
+            redis.InvalidResponse: The answer is not from a Redis server, or is longer than what was asked for.
             redis.ConnectionError: The server cannot be reached, refuses the password, or the connection was lost.
             redis.TimeoutError: The server does not respond in time.
         """
         with self._watch.over():
             try:
                 line = self._connected()
+                line._sock.left = _longest(commands)
                 line.send_packed_command(line.pack_commands(commands))
                 answers = [_answer(line) for _ in commands]
             except UNREADABLE as error:

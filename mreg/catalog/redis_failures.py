@@ -20,7 +20,7 @@ LOGIN = (
 )
 
 RIGHTS = (
-    "grant this user the commands that the documentation lists, on the keys that begin with the catalog's: redis-cli "
+    "grant this user the commands that the documentation lists, on the keys that begin with the catalog's: {cli} "
     "ACL SETUSER"
 )
 
@@ -75,7 +75,7 @@ def translated(error: redis.RedisError, url: RedisUrl, password: Password) -> Mr
         return Corrupt(f"{place} is not a catalog: the key {url.key} has a value of another type", hint=ANOTHER)
     if code in ANSWERS:
         why, hint = ANSWERS[code]
-        return unreachable(place, f"{why}{detail}", hint)
+        return unreachable(place, f"{why}{detail}", hint.replace("{cli}", url.command))
     text = str(error)
     if "without any password configured" in text:
         return unreachable(place, f"the server has no password{detail}", "remove the password from the URL of catalog")
@@ -104,11 +104,11 @@ def translated(error: redis.RedisError, url: RedisUrl, password: Password) -> Mr
 ANSWERS: dict[str, tuple[str, str]] = {
     "OOM": (
         "the server is full (maxmemory)",
-        "raise maxmemory, or free some memory there: redis-cli INFO memory; nothing was changed",
+        "raise maxmemory, or free some memory there: {cli} INFO memory; nothing was changed",
     ),
     "READONLY": (
         "the server is a read-only replica (replica-read-only)",
-        "name the primary in the catalog's URL: redis-cli INFO replication shows it",
+        "name the primary in the catalog's URL: {cli} INFO replication shows it",
     ),
     "MOVED": (
         "the server is a node of a cluster (cluster-enabled), and the key is on another node",
@@ -125,11 +125,11 @@ ANSWERS: dict[str, tuple[str, str]] = {
     ),
     "LOADING": ("the server is starting", "try again later"),
     "MASTERDOWN": ("the server is a replica without its primary (replica-serve-stale-data)", "name the primary"),
-    "CLUSTERDOWN": ("the cluster is down", "check it: redis-cli CLUSTER INFO"),
-    "BUSY": ("the server runs a script", "try again later, or end the script: redis-cli SCRIPT KILL"),
+    "CLUSTERDOWN": ("the cluster is down", "check it: {cli} CLUSTER INFO"),
+    "BUSY": ("the server runs a script", "try again later, or end the script: {cli} SCRIPT KILL"),
 }
 ANSWERS["ASK"] = ANSWERS["CROSSSLOT"] = ANSWERS["MOVED"]
-"""Message and hint by the code of an error."""
+"""Message and hint by the code of an error; ``{cli}`` stands for redis-cli with the address of the server."""
 
 
 def replica(url: RedisUrl, primary: str) -> MregError:
@@ -142,7 +142,7 @@ def replica(url: RedisUrl, primary: str) -> MregError:
     return unreachable(
         url.place,
         f"the server is a replica{where} (replicaof), and its data can be old",
-        "name the primary in the catalog's URL, or make this server the primary: redis-cli REPLICAOF NO ONE",
+        f"name the primary in the catalog's URL, or make this server the primary: {url.command} REPLICAOF NO ONE",
     )
 
 
@@ -173,7 +173,7 @@ def _unconnected(error: redis.RedisError, url: RedisUrl) -> MregError:
             "check ssl_ca_certs, ssl_certfile and ssl_keyfile in the URL of catalog",
         )
     reason = redacted(getattr(cause, "strerror", None) or str(error))
-    hint = "check that the server runs at this address: redis-cli -h HOST -p PORT PING"
+    hint = f"check that the server runs at this address: {url.command} PING"
     if not url.tls:
         hint += f"; if it uses TLS, write rediss://{url.address}"
     return unreachable(url.place, reason, hint)

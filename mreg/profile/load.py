@@ -70,7 +70,8 @@ def load_profile(
         known = sorted({*profiles, BUILT_IN})
         near = nearest(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(known)}"
-        raise NotFound(f"profile {quoted(name)} not found ({origin})", hint=hint, kind="profile", name=name)
+        source = "" if profile else f" ({origin})"  # of a name that the caller did not give
+        raise NotFound(f"profile {quoted(name)} not found{source}", hint=hint, kind="profile", name=name)
     layers: list[Values] = [
         _arguments({"catalog": catalog, "artifacts": artifacts, "user": user}),
         {} if alone else _variables(variables),

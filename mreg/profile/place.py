@@ -230,14 +230,15 @@ def _checked_bucket(key: str, scheme: str, value: str, rest: str, label: str) ->
     form = f"{scheme}://{BUCKET_FORMS.get(scheme, 'bucket')}"
     if not BUCKET_NAMES[scheme].fullmatch(bucket):
         kind = "container" if scheme in AZURE else "bucket"
-        raise BadProfile(f"{label}the URL of {key} has no {kind}: {quoted(value)}", hint=f"write {form}/prefix")
+        raise BadProfile(f"{label}the URL of {key} has no {kind}: {_shown(value)}", hint=f"write {form}/prefix")
     if key == "catalog" and (not parts or value.endswith("/")):
         raise BadProfile(
-            f"{label}the URL of catalog has no object name: {quoted(value)}", hint=f"{value.rstrip('/')}/catalog.db"
+            f"{label}the URL of catalog has no object name: {_shown(value)}",
+            hint=f"{form}/catalog.db" if set(value) & set("?#") else f"{value.rstrip('/')}/catalog.db",
         )
     if any(part in ("", ".", "..") or set(part) & set("?#\\") for part in parts):
         raise BadProfile(
-            f"{label}the URL of {key} has an invalid prefix: {quoted(value)}",
+            f"{label}the URL of {key} has an invalid prefix: {_shown(value)}",
             hint=f"write {form}/some/prefix, without empty parts, '..', '?' and '#'",
         )
     return f"{scheme}://{rest}"
@@ -247,11 +248,19 @@ def _check_address(value: str, label: str) -> None:
     from urllib.parse import urlsplit
 
     try:
-        usable = bool(urlsplit(value).hostname) and urlsplit(value).port != 0 and " " not in value
+        usable = bool(urlsplit(value).hostname) and urlsplit(value).port != 0 and not set(value) & set(" ?#")
     except ValueError:
         usable = False
     if not usable:
-        raise BadProfile(f"{label}invalid address {quoted(value)}", hint="write https://host or https://host:port")
+        raise BadProfile(f"{label}invalid address {_shown(value)}", hint="write https://host or https://host:port")
+
+
+def _shown(value: str) -> str:
+    """Return a URL for a message without what can be a signature."""
+    from mreg.domain.redaction import HIDDEN
+
+    url, mark, _ = re.split(r"([?#])", value, maxsplit=1) if set(value) & set("?#") else (value, "", "")
+    return quoted(f"{url}{mark}{HIDDEN if mark else ''}")
 
 
 def pair_locations(values: Values) -> None:

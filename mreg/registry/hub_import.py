@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelArtifact, ModelVersion
-from mreg.domain.names import ModelName, VersionRef
+from mreg.domain.names import ModelName
 from mreg.domain.text import TEXT_LIMIT
+from mreg.errors import BadInput
 from mreg.registry.references import as_name
 from mreg.registry.storing import add_with_bytes, begin_storing
 from mreg.results.imports import ImportEntry, ImportReport, ImportStatus
@@ -40,13 +40,14 @@ def import_hub(
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
     """See `mreg.Registry.import_hub`."""
+    if not repository:
+        raise BadInput("the name of the repository is empty", hint="write hf:NAME or hf:ORGANIZATION/NAME")
     target = as_name(name) if name is not None else ModelName(repository)
     found = find_revision(repository, revision)
-    known = session.catalog.read(lambda reader: _imported_before(reader, target, found))
-    entry = ImportEntry(source=_source(found), reference=known, status=ImportStatus.PRESENT)
-    if known is None and dry_run:
-        entry = replace(entry, status=ImportStatus.PLANNED, size_bytes=found.size)
-    elif known is None:
+    entry = session.catalog.read(lambda reader: _imported_before(reader, target, found))
+    if entry is None and dry_run:
+        entry = ImportEntry(source=_source(found), status=ImportStatus.PLANNED, size_bytes=found.size)
+    elif entry is None:
         begin_storing(session)
         entry = _add(session, target, found, progress or (lambda _done, _total: None))
     return ImportReport(
@@ -58,8 +59,8 @@ def _source(revision: Revision) -> str:
     return f"{revision.repository}@{revision.commit}"
 
 
-def _imported_before(reader: Reader, name: ModelName, revision: Revision) -> VersionRef | None:
-    """Return the version that an earlier import of the revision added, None if there is none."""
+def _imported_before(reader: Reader, name: ModelName, revision: Revision) -> ImportEntry | None:
+    """Return the outcome if an earlier import of the revision added a version, None otherwise."""
     model = reader.model(name)
     if model is None:
         return None
@@ -70,7 +71,12 @@ def _imported_before(reader: Reader, name: ModelName, revision: Revision) -> Ver
         if origin.get("reference") == f"hf:{_source(revision)}":
             version = reader.version(model, event.version)
             if version is not None:
-                return version.reference
+                return ImportEntry(
+                    source=_source(revision),
+                    reference=version.reference,
+                    status=ImportStatus.PRESENT,
+                    stage=version.stage,
+                )
     return None
 
 
@@ -98,7 +104,7 @@ def _add(session: Session, name: ModelName, revision: Revision, progress: Callab
         def add(writer: Writer, stored: Stored) -> ImportEntry:
             known = _imported_before(writer, name, revision)
             if known is not None:  # by another process
-                return ImportEntry(source=_source(revision), reference=known, status=ImportStatus.PRESENT)
+                return known
             version: ModelVersion = writer.add_version(
                 writer.model(name) or writer.register(name=name),
                 artifact=ModelArtifact(

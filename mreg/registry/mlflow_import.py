@@ -7,6 +7,7 @@ the next run continues. A version that cannot be read is reported, and the other
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -126,11 +127,7 @@ class _Import:
         found = self._models(patterns)
         if dry_run:
             for model in found:
-                for version in model.pending():
-                    reference = VersionRef(model.name, Selector.number(version.number))
-                    model.entries[version.number] = ImportEntry(
-                        source=_shown(version), reference=reference, status=ImportStatus.PLANNED
-                    )
+                model.entries |= self._session.catalog.read(partial(_plan, model=model))
         else:
             self._total = sum(1 for model in found for _ in model.pending())
             if found:
@@ -153,9 +150,10 @@ class _Import:
         for pattern in patterns:
             if not any(fnmatchcase(model.name, pattern) for model in everything):
                 near = nearest(pattern, [model.name for model in everything])
+                every = f"list the models: mreg import {shlex.quote(f'mlflow:{self._place}')} --dry-run"
                 raise NotFound(
                     f"no model of {self._place} matches {quoted(pattern)}",
-                    hint=f"similar: {', '.join(map(quoted, near))}" if near else "",
+                    hint=f"similar: {', '.join(map(quoted, near))}" if near else every,
                 )
         found = []
         for source in wanted:
@@ -328,7 +326,7 @@ class _Import:
             source=_shown(version),
             reference=added.reference,
             status=ImportStatus.ADDED,
-            stage=_enter_stage(writer, model, added, version.stage, left_out),
+            stage=_enter_stage(writer, model, here, added, version.stage, left_out),
             left_out=tuple(left_out),
             size_bytes=stored.size_bytes,
         )
@@ -369,15 +367,66 @@ def _known(reader: Reader, model: _Model) -> dict[int, ImportEntry]:
     here = reader.model(model.name)
     if here is None:
         return {}
+    stages = {
+        each.version: stage
+        for stage in ModelStage
+        if stage is not ModelStage.NONE
+        for each in reader.in_stage(here, stage)
+    }
     events: dict[int, list[Event]] = {}
     for event in reader.events(model=here):
         if event.version is not None and event.action in ("version.pushed", "version.deleted"):
             events.setdefault(event.version, []).append(event)
-    return {
+    known = {
         version.number: _known_version(model.name, version, events[version.number])
         for version in model.versions
         if version.number in events
     }
+    return {
+        number: replace(entry, stage=stages.get(number, entry.stage)) if entry.status is ImportStatus.PRESENT else entry
+        for number, entry in known.items()
+    }
+
+
+def _plan(reader: Reader, model: _Model) -> dict[int, ImportEntry]:
+    """Return the outcomes that an import would have, the decisions of a policy aside, for what a dry run shows."""
+    here = reader.model(model.name)
+    found = {}
+    for version in model.versions:
+        entry = model.entries.get(version.number)
+        left_out: list[str] = []
+        if entry is None:
+            entry = ImportEntry(
+                source=_shown(version),
+                reference=VersionRef(model.name, Selector.number(version.number)),
+                status=ImportStatus.PLANNED,
+                stage=_open_stage(reader, model, here, version.stage, left_out),
+            )
+        if entry.reference is not None:
+            aliases = [alias for alias, number in model.source.aliases.items() if number == version.number]
+            present = [name for name in (_planned_alias(model, here, version, a, left_out) for a in aliases) if name]
+            found[version.number] = replace(entry, aliases=tuple(present), left_out=tuple(left_out))
+    return found
+
+
+def _planned_alias(
+    model: _Model, here: RegisteredModel | None, version: SourceVersion, alias: str, left_out: list[str]
+) -> str:
+    """Return the alias that an import would set for a version, or that names it; empty with a note otherwise."""
+    try:
+        name = from_mlflow_alias(alias)
+    except MregError as error:
+        left_out.append(f"alias {printable(alias)}: {error.message}")
+        return ""
+    holder = _alias_here(here, alias) if here is not None else None
+    if holder in (None, version.number):
+        return name
+    left_out.append(_held(model, alias, holder))
+    return ""
+
+
+def _held(model: _Model, alias: str, holder: int | None) -> str:
+    return f"alias {printable(alias)}: it names {model.name}@{holder} here"
 
 
 def _known_version(name: ModelName, version: SourceVersion, events: Iterable[Event]) -> ImportEntry:
@@ -421,39 +470,52 @@ def _aliases(
             continue
         present, left_out = found.setdefault(number, ([], []))
         holder = _alias_here(here, alias)
-        shown = printable(alias)
         try:
             name = from_mlflow_alias(alias)
             if holder is None and writer is not None:
                 set_alias_checked(writer, version, name)
                 holder = number
         except MregError as error:
-            left_out.append(f"alias {shown}: {error.message}")
+            left_out.append(f"alias {printable(alias)}: {error.message}")
             continue
         if holder == number:
             present.append(name)
         else:
-            left_out.append(f"alias {shown}: it names {model.name}@{holder} here")
+            left_out.append(_held(model, alias, holder))
     return found
 
 
-def _enter_stage(writer: Writer, model: _Model, version: ModelVersion, text: str, left_out: list[str]) -> ModelStage:
-    """Move a new version to its stage; a version that is in Staging or Production here otherwise is not replaced."""
+def _open_stage(
+    reader: Reader, model: _Model, here: RegisteredModel | None, text: str, left_out: list[str]
+) -> ModelStage:
+    """Return the stage for a new version; None with a note if another version here is in Staging or Production."""
     from mreg.domain.transition import EXCLUSIVE
-    from mreg.registry.promote import enter_stage
 
     try:
         stage = ModelStage.parse(text)
-        if stage is ModelStage.NONE:
-            return stage
-        if stage in EXCLUSIVE:
-            together = {other.number for other in model.versions if other.stage == text}
-            here = writer.reload_model(model.name)
-            others = [other for other in writer.in_stage(here, stage) if other.version not in together]
-            if others:
-                left_out.append(f"stage {stage.value}: {others[0].reference} is in it here")
-                return ModelStage.NONE
-        reason = "imported with this stage"
+    except MregError as error:
+        left_out.append(f"stage {printable(text)}: {error.message}")
+        return ModelStage.NONE
+    if here is not None and stage in EXCLUSIVE:
+        together = {other.number for other in model.versions if other.stage == text}
+        others = [other for other in reader.in_stage(here, stage) if other.version not in together]
+        if others:
+            left_out.append(f"stage {stage.value}: {others[0].reference} is in it here")
+            return ModelStage.NONE
+    return stage
+
+
+def _enter_stage(
+    writer: Writer, model: _Model, here: RegisteredModel, version: ModelVersion, text: str, left_out: list[str]
+) -> ModelStage:
+    """Move a new version to its stage, and return the stage that it is in then."""
+    from mreg.registry.promote import enter_stage
+
+    stage = _open_stage(writer, model, here, text, left_out)
+    if stage is ModelStage.NONE:
+        return stage
+    reason = "imported with this stage"
+    try:
         return enter_stage(writer, version, stage, keep_existing=True, reason=reason).version.stage
     except MregError as error:
         left_out.append(f"stage {printable(text)}: {error.message}")

@@ -885,7 +885,7 @@ class Registry(abc.ABC):
         Args:
             place: URL of a tracking server, ``sqlite:///FILE``, or the folder of a file store.
             models: Patterns of names in MLflow, such as ``churn*`` (default: all models).
-            dry_run: Return what would be added, and change nothing.
+            dry_run: Return what would be added, and change nothing. The policy is not checked.
             progress: Called with the number of versions done and their total.
 
         Raises:

@@ -34,8 +34,8 @@ class ImportEntry(Value):
     Attributes:
         source: The version there, such as ``churn/3``; the model, if its versions cannot be listed.
         reference: The version here; None if it was not added.
-        stage: Stage that it was imported into.
-        aliases: Aliases of the other registry that name the version here.
+        stage: Stage here; in a dry run, the stage that it would enter.
+        aliases: Aliases of the other registry that name the version here; in a dry run, also those that would name it.
         left_out: Values that were not imported, each with the reason.
         size_bytes: Size of the artifact, 0 if it was not read.
         problem: Reason of a failure.

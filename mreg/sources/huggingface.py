@@ -6,6 +6,7 @@ The client is imported when it is used. The answers of the endpoint are checked 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -13,11 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from mreg.domain.paths import check_path
 from mreg.domain.redaction import redacted
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
+from mreg.sources.unreachable import connection_failure
 
 INSTALL = "pip install 'mreg[hf]'"
 
@@ -30,9 +33,14 @@ ANSWER_BYTES = 64 << 20
 SPARE_BYTES = 64 << 20
 """Number of bytes above the stated sizes that are downloaded again, for example after a broken connection."""
 
+ANSWERS_LIMIT = 10_000
+"""Maximum number of answers of the endpoint for an import, files aside; the Hub lists 1,000 files on a page."""
+
 CHUNK = 1 << 20
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TAG = re.compile(r'(?:W/)?"?[0-9A-Za-z_=:+-]+"?')
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9._-]+)?")
 
 
@@ -237,7 +245,12 @@ def _client() -> Iterator[None]:
     log.setLevel(logging.CRITICAL)  # its errors reach the user as the error of the import
     session = get_session()
     hooks = session.event_hooks
-    session.event_hooks = {**hooks, "response": [*hooks.get("response", []), _check_answer]}
+    guard = _Guard()
+    session.event_hooks = {
+        **hooks,
+        "request": [*hooks.get("request", []), guard.check_request],
+        "response": [*hooks.get("response", []), guard.check_answer],
+    }
     try:
         yield
     finally:
@@ -245,17 +258,70 @@ def _client() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _check_answer(response: Any) -> None:
-    """Read an answer of the API, which is not a file, up to a limit."""
-    if not response.request.url.path.startswith("/api/"):
-        return
-    body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > ANSWER_BYTES:
-            response.close()
-            raise BadInput(f"the answer of the endpoint has more than {ANSWER_BYTES >> 20} MiB")
-    response._content = bytes(body)
+class _Guard:
+    """Checks the requests of the client, and the answers before it reads them or makes paths of them."""
+
+    def __init__(self) -> None:
+        from huggingface_hub import constants
+
+        self._endpoint = urlsplit(constants.ENDPOINT)
+        self._hub = urlsplit(constants._HF_DEFAULT_ENDPOINT)
+        self._answers = 0
+
+    def check_request(self, request: Any) -> None:
+        """Refuse to send the token to a server that the endpoint names; its lists name their next pages by URLs.
+
+        Raises:
+            BadInput: The request has the token and is for another server than the endpoint or the Hub.
+        """
+        url = urlsplit(str(request.url))
+        known = {(base.scheme, base.netloc.lower()) for base in (self._endpoint, self._hub)}
+        if "authorization" in request.headers and (url.scheme, url.netloc.lower()) not in known:
+            raise BadInput(f"the endpoint names another server: {quoted(url.netloc.rpartition('@')[2])}")
+        # A redirect keeps the extensions of its request.
+        request.extensions.setdefault("mreg.api", url.path.startswith(f"{self._endpoint.path.rstrip('/')}/api/"))
+
+    def check_answer(self, response: Any) -> None:
+        """Check the headers that become paths, and read an answer of the API, which is not a file, up to a limit.
+
+        Raises:
+            BadInput: A header is invalid, or the answer is too large.
+        """
+        headers = response.headers
+        tag = headers.get("x-linked-etag") or headers.get("etag") or "0"
+        if response.request.method == "HEAD" and not _TAG.fullmatch(tag):
+            raise BadInput(f"the endpoint names an invalid entity tag {quoted(tag)}")
+        commit = headers.get("x-repo-commit", "0" * 40)
+        if not _COMMIT.fullmatch(commit):
+            raise BadInput(f"the endpoint names an invalid commit {quoted(commit)}")
+        if not response.request.extensions.get("mreg.api"):
+            return
+        self._answers += 1
+        if self._answers > ANSWERS_LIMIT:
+            raise BadInput(f"the endpoint gives more than {ANSWERS_LIMIT:,} answers")
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > ANSWER_BYTES:
+                response.close()
+                raise BadInput(f"the answer of the endpoint has more than {ANSWER_BYTES >> 20} MiB")
+        response._content = bytes(body)
+        if "/tree/" in response.request.url.path:
+            _check_tree(response._content)
+
+
+def _check_tree(body: bytes) -> None:
+    """Check the paths and digests of a list of files."""
+    try:
+        entries = json.loads(body)
+    except (ValueError, RecursionError):
+        return  # the client fails on it
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict):
+            check_path(str(entry.get("path")))
+            lfs = entry.get("lfs")
+            if isinstance(lfs, dict) and not _SHA256.fullmatch(str(lfs.get("oid"))):
+                raise BadInput(f"the endpoint names an invalid digest {quoted(str(lfs.get('oid')))}")
 
 
 @contextmanager
@@ -273,6 +339,7 @@ def _translated(repository: str, revision: str) -> Iterator[None]:
         error.message = f"cannot read {what}: {error.message}"
         raise
     except Exception as error:
+        from huggingface_hub import constants
         from huggingface_hub.errors import (
             GatedRepoError,
             LocalEntryNotFoundError,
@@ -280,6 +347,7 @@ def _translated(repository: str, revision: str) -> Iterator[None]:
             RevisionNotFoundError,
         )
 
+        endpoint = redacted(constants.ENDPOINT)
         why = redacted(str(error)) or type(error).__name__
         if isinstance(error, GatedRepoError):
             raise Unavailable(f"cannot read {what}: {why}", hint="hf auth login") from error
@@ -287,7 +355,13 @@ def _translated(repository: str, revision: str) -> Iterator[None]:
             raise NotFound(f"{repository} has no revision {quoted(revision)}") from error
         if isinstance(error, RepositoryNotFoundError):
             hint = "for a private repository: hf auth login"
-            raise NotFound(f"the endpoint has no repository {quoted(repository)}", hint=hint) from error
+            raise NotFound(f"{endpoint} has no repository {quoted(repository)}", hint=hint) from error
+        if reason := connection_failure(error):
+            hint = "check the network and the endpoint (HF_ENDPOINT)"
+            raise Unavailable(f"cannot read {what}: cannot reach {endpoint}: {reason}", hint=hint) from error
+        if isinstance(error, LocalEntryNotFoundError) and constants.is_offline_mode():
+            hint = "to download it: unset HF_HUB_OFFLINE"
+            raise NotFound(f"{what} is not in the cache, and the client is offline", hint=hint) from error
         if isinstance(error, LocalEntryNotFoundError):
-            raise NotFound(f"{what} is not in the cache, and the client is offline or failed: {why}") from error
+            raise NotFound(f"{what} is not in the cache, and the client failed: {why}") from error
         raise Unavailable(f"cannot read {what}: {why}") from error

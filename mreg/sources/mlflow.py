@@ -9,6 +9,7 @@ import logging
 import os
 import posixpath
 import re
+import shlex
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -23,12 +24,15 @@ from mreg.domain.paths import check_path
 from mreg.domain.redaction import redacted
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, MregError, NotFound, Unavailable
+from mreg.sources.unreachable import connection_failure
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 INSTALL = "pip install 'mreg[mlflow]'"
 
+PLACES = "name a tracking server, sqlite:///FILE or a folder: mreg import mlflow:http://HOST:PORT"
+SERVER = "check the address, and that the tracking server runs"
 CREDENTIALS = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 
 PAGE = 1_000
@@ -50,6 +54,19 @@ CHUNK = 1 << 20
 
 OBJECT_STORES = ("s3", "r2", "b2", "gs", "wasbs", "abfss")
 """Schemes of artifacts that the user's own credentials must permit to read."""
+
+_AZURE = r"core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)"
+_PLACE = r"[A-Za-z0-9$._-]+@"
+
+SERVICES = {
+    "r2": re.compile(rf"{_PLACE}[a-z0-9]+(?:\.[a-z]+)?\.r2\.cloudflarestorage\.com"),
+    "b2": re.compile(rf"{_PLACE}s3\.[a-z0-9-]+\.backblazeb2\.com"),
+    "wasbs": re.compile(rf"{_PLACE}[a-z0-9]+\.blob\.{_AZURE}"),
+    "abfss": re.compile(
+        rf"{_PLACE}(?:[a-z0-9-]+\.dfs\.(?:{_AZURE}|fabric\.microsoft\.com)|[a-z0-9]+\.z[0-9]+\.dfs\.storage\.azure\.net)"
+    ),
+}
+"""The servers of each scheme whose URI names one: MLflow sends the user's tokens to whatever server it names."""
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -368,6 +385,8 @@ class MlflowRegistry:
         """
         shown = quoted(redacted(uri), 200)
         if scheme in OBJECT_STORES:
+            if scheme in SERVICES and not SERVICES[scheme].fullmatch(urlsplit(uri).netloc):
+                raise BadInput(f"the artifact is at {shown}, and this is not a server of the scheme {quoted(scheme)}")
             return
         if scheme in ("", "file"):
             raise BadInput(
@@ -390,6 +409,8 @@ class MlflowRegistry:
 
 def _uri(place: str) -> tuple[str, bool]:
     """Return the URI of a place for MLflow, and whether it is a server."""
+    if not place:
+        raise BadInput("the address of the MLflow registry is empty", hint=PLACES)
     scheme = place.partition(":")[0].lower() if _HERE.match(place) else ""
     if scheme in ("http", "https"):
         parts = urlsplit(place)
@@ -404,14 +425,21 @@ def _uri(place: str) -> tuple[str, bool]:
     if scheme == "sqlite":
         path = unquote(place.partition(":")[2].partition("?")[0])
         if not path.startswith("///"):
-            raise BadInput(f"invalid database {quoted(place)}", hint="write sqlite:///FILE, or sqlite:////PATH/FILE")
+            raise BadInput(
+                f"invalid database {quoted(redacted(place))}", hint="write sqlite:///FILE, or sqlite:////PATH/FILE"
+            )
         return f"sqlite:///{_checked_database(os.path.abspath(path[3:]))}", False
     if scheme not in ("", "file"):
         raise BadInput(
             f"cannot import from a place of the scheme {quoted(scheme)}",
-            hint="name a tracking server, sqlite:///FILE or a folder: mreg import mlflow:http://HOST:PORT",
+            hint=PLACES,
         )
     folder = os.path.abspath(unquote(urlsplit(place).path) if scheme else os.path.expanduser(place))
+    if not os.path.lexists(folder):
+        raise NotFound(f"the folder {quoted(folder, 200)} does not exist")
+    if not os.path.isdir(folder):
+        hint = f"for a SQLite database: mreg import {shlex.quote(f'mlflow:sqlite:///{folder}')}"
+        raise NotFound(f"{quoted(folder, 200)} is not the folder of a file store", hint=hint)
     if not os.path.isdir(os.path.join(folder, "models")):
         raise NotFound(
             f"no MLflow registry in {quoted(folder, 200)}: it has no folder named models",
@@ -581,6 +609,8 @@ def _translated(what: str) -> Iterator[None]:
         why = redacted(str(error)) or type(error).__name__
         if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST" or _status(error) == 404:
             raise NotFound(f"cannot read {what}: {why}") from error
+        if reason := connection_failure(error):
+            raise Unavailable(f"cannot read {what}: {reason}", hint=SERVER) from error
         hint = CREDENTIALS if _status(error) in (401, 403) else ""
         raise Unavailable(f"cannot read {what}: {why}", hint=hint) from error
 
@@ -672,8 +702,9 @@ def _check_answer(response: Any, **options: Any) -> None:
     """
     if response.is_redirect:
         here, there = urlsplit(response.url), urlsplit(response.headers.get("location", ""))
-        if there.netloc and there.hostname != here.hostname:
-            raise BadInput(f"the server redirects to another one: {quoted(str(there.hostname))}")
+        same = (there.scheme, there.netloc) == (here.scheme, here.netloc)
+        if there.netloc and not same and not (there.scheme == "https" and there.hostname == here.hostname):
+            raise BadInput(f"the server redirects to another one: {quoted(there.netloc.rpartition('@')[2])}")
     if options.get("stream"):
         return
     deadline = time.monotonic() + ANSWER_SECONDS

@@ -10,6 +10,7 @@ import base64
 import binascii
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,10 +37,7 @@ KEY_HINT = "copy the account key or the connection string again: az storage acco
 LOGIN_HINT = "log in again: az login"
 CLOCK = ("the clock of this machine is wrong", "set this machine's clock: timedatectl set-ntp true")
 MISSING = ("an object is missing", "find what is missing: mreg verify")
-CONTAINER = (
-    "the container does not exist",
-    "check artifacts in the profile, or create it: az storage container create",
-)
+CONTAINER_MISSING = "the container does not exist"
 
 WORDS = Words(
     name="Azure Blob Storage",
@@ -48,7 +46,6 @@ WORDS = Words(
     "managed identity of the machine, or az login",
     # https://learn.microsoft.com/en-us/rest/api/storageservices/blob-service-error-codes
     codes={
-        "ContainerNotFound": CONTAINER,
         "ContainerBeingDeleted": ("the container is being deleted", "choose another container, or try again later"),
         "ContainerDisabled": ("the container is disabled", "ask the owner of the storage account"),
         "AccountIsDisabled": ("the storage account is disabled", "ask the owner of the storage account"),
@@ -93,6 +90,7 @@ class AzureConfig:
     Attributes:
         endpoint: URL of the storage account.
         options: obstore's configuration with the credentials.
+        from_string: Whether account and credentials come from the connection string, which the Azure CLI reads as well.
         secrets: Values that no message may contain.
         ca_bundle: File of trusted certificates.
     """
@@ -101,6 +99,7 @@ class AzureConfig:
     account: str
     endpoint: str
     options: dict[str, Any]
+    from_string: bool = False
     secrets: tuple[str, ...] = ()
     ca_bundle: str = ""
 
@@ -116,7 +115,8 @@ def read_config(url: str, settings: StoreSettings, environ: Mapping[str, str]) -
     """
     name = url.partition("://")[2].partition("/")[0]
     container, _, host = name.partition("@")
-    text = _connection_string(environ.get("AZURE_STORAGE_CONNECTION_STRING", ""))
+    given = environ.get("AZURE_STORAGE_CONNECTION_STRING", "")
+    text = _connection_string(given)
     endpoint = settings.endpoint_url.rstrip("/")
     if host and not endpoint:
         endpoint = f"https://{host.replace('.dfs.', '.blob.', 1)}"
@@ -128,6 +128,12 @@ def read_config(url: str, settings: StoreSettings, environ: Mapping[str, str]) -
         or text.get("AccountName")
         or account_of(text.get("BlobEndpoint", ""))
     )
+    if not account and given:
+        raise Failure(
+            Kind.CREDENTIALS,
+            "AZURE_STORAGE_CONNECTION_STRING is not a connection string: it names no storage account",
+            hint="copy it again: az storage account show-connection-string --name ACCOUNT",
+        )
     if not account:
         raise Failure(
             Kind.SETTINGS,
@@ -149,6 +155,7 @@ def read_config(url: str, settings: StoreSettings, environ: Mapping[str, str]) -
         account=account,
         endpoint=endpoint,
         options=options,
+        from_string=bool(text.get("AccountKey") or text.get("SharedAccessSignature")),
         secrets=secrets,
         ca_bundle=environ.get("SSL_CERT_FILE") or environ.get("REQUESTS_CA_BUNDLE") or "",
     )
@@ -221,6 +228,10 @@ def explain(config: AzureConfig) -> Callable[[Failure], tuple[str, str] | None]:
     """Return a function that tells why a request was refused, as message and hint; None if the code says enough."""
 
     def why(failure: Failure) -> tuple[str, str] | None:
+        if failure.code == "ContainerNotFound":
+            account = "" if config.from_string else f"--account-name {shlex.quote(config.account)} "
+            create = f"az storage container create {account}--name {shlex.quote(config.container)}"
+            return CONTAINER_MISSING, f"check artifacts in the profile, or create it: {create}"
         # Azure answers AuthorizationFailure to a network that its firewall refuses, and its emulator to a wrong key.
         emulated = failure.code == "AuthorizationFailure" and "authenticate" in failure.text
         if failure.status != 403 or not (failure.code == "AuthenticationFailed" or emulated):

@@ -99,6 +99,7 @@ class Aws:
         events.register_last("response-received.s3", _keep_page)
         AUTH_TYPE_MAPS[SIGNER] = Signer
         events.register_first("choose-signer.s3", _choose_signer)
+        events.register("before-call.s3", _stay)
         events.register("before-sign.s3", lambda request, **_: protect(request, self._sent_as()))
 
     def ask(self, operation: str, **params: Any) -> Any:
@@ -236,6 +237,14 @@ class Signer(S3SigV4Auth):  # type: ignore[misc]
         if known is None and (SUM_HEADER in request.headers or MD5_HEADER in request.headers):
             return str(UNSIGNED_PAYLOAD)
         return known or str(super().payload(request))
+
+
+def _stay(context: dict[str, Any], **_: object) -> None:
+    """Keep botocore from following a redirect to another region.
+
+    It asks for the region of the bucket, and follows the redirect of this request in the same way, without an end.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _choose_signer(signature_version: Any, context: dict[str, Any], **_: object) -> str | None:

@@ -18,10 +18,12 @@ class ImportEntry(TypedDict):
     source: Annotated[str, "the version there; the model, if its versions cannot be listed"]
     reference: Annotated[str | None, "reference here, or null"]
     status: Annotated[
-        Status, "`present`: imported before; `deleted`: imported before, then deleted; `planned`: by a dry run"
+        Status,
+        "`added` or `failed`; `present`: imported before; `deleted`: imported before, then deleted; "
+        "`planned`: by a dry run",
     ]
-    stage: Annotated[Stage, "stage that it was imported into"]
-    aliases: Annotated[list[str], "aliases of the other registry that name the version here"]
+    stage: Annotated[Stage, "stage here; in a dry run, the stage that it would enter"]
+    aliases: Annotated[list[str], "aliases of the other registry that name the version here, or would name it"]
     left_out: Annotated[list[str], "values that were not imported, each with the reason"]
     size_bytes: Annotated[int, "size of the artifact, 0 if it was not read"]
     problem: Annotated[str | None, "reason of a failure, or null"]

@@ -469,6 +469,23 @@ def test_a_store_that_refuses_to_make_any_object_is_told(forger: Forger, command
     assert "refuses If-None-Match although the object does not exist" in done.err
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+@pytest.mark.parametrize("words", ["gc", "push large.bin -n m", "profile check"])
+def test_a_store_that_redirects_everything_gets_few_requests(
+    words: str, status: int, forger: Forger, command: Mreg
+) -> None:
+    write("large.bin", LARGE)
+    assert command("list").code == 0
+    forger.seen.clear()
+    forger.before = lambda request: (
+        None if KEY in request.path else Answer(status=status, headers=(("Location", "http://127.0.0.1:1/x"),))
+    )
+    done = command(*words.split())
+    assert done.code == 8, done
+    assert "recursion" not in done.err + done.out
+    assert len(forger.seen) < 40
+
+
 @EVERY_STORE
 def test_an_object_may_be_longer_than_an_answer(bucket: Place, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer to a HEAD announces the bytes of the object, and has none itself."""

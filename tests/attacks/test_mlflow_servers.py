@@ -148,6 +148,21 @@ LOCAL = "and a tracking server must not name a place on this machine"
         ("http://127.0.0.1:1/api/2.0/mlflow-artifacts/artifacts/x", "and not on the tracking server 127.0.0.1:"),
         ("http://169.254.169.254/latest/meta-data", "and not on the tracking server 127.0.0.1:"),
         ("mlflow-artifacts://evil.example/x", "and not on the tracking server 127.0.0.1:"),
+        *[
+            (location, "and this is not a server of the scheme")
+            for location in (
+                "abfss://files@account.evil.example/x",
+                "abfss://files@account.dfs.core.windows.net.evil.example/x",
+                "abfss://files@evil.example\\.dfs.core.windows.net/x",
+                "abfss://files@evil.example:443@account.dfs.core.windows.net/x",
+                "ABFSS://files@account.evil.example/x",
+                "wasbs://files@account.blob.core.windows.net.evil.example/x",
+                "r2://bucket@evil.example/x",
+                "r2://bucket@r2.cloudflarestorage.com.evil.example/x",
+                "b2://bucket@s3.eu.evil.example/x",
+                "b2://evil.example/x",
+            )
+        ],
         ("models:/churn/1", "more than 5 locations lead to each other"),
         ("runs:/0123/model", "nothing"),
         ("models:/m-0123/model", "nothing"),
@@ -254,10 +269,31 @@ def test_pages_that_repeat_are_refused(registry: LocalRegistry, hostile: Hostile
     assert len(hostile.asked) < 5
 
 
+@pytest.mark.parametrize(
+    ("location", "known"),
+    [
+        ("abfss://files@account.dfs.core.windows.net/x", True),
+        ("abfss://workspace@onelake.dfs.fabric.microsoft.com/x", True),
+        ("abfss://files@account.z21.dfs.storage.azure.net/x", True),
+        ("wasbs://files@account.blob.core.chinacloudapi.cn/x", True),
+        ("wasbs://files@account.dfs.core.windows.net/x", False),
+        ("r2://my-bucket@0123abc.r2.cloudflarestorage.com/x", True),
+        ("r2://my-bucket@0123abc.eu.r2.cloudflarestorage.com/x", True),
+        ("b2://my.bucket@s3.us-west-004.backblazeb2.com/x", True),
+    ],
+)
+def test_the_servers_of_a_service_are_known(location: str, known: bool) -> None:
+    parts = urlsplit(location)
+    assert (source.SERVICES[parts.scheme].fullmatch(parts.netloc) is not None) == known
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "user:hunter2@127.0.0.1"])
 @pytest.mark.parametrize("target", [f"{API}registered-models/search", f"{FILES}/0/model/MLmodel"])
-def test_a_redirect_to_another_server_is_refused(registry: LocalRegistry, hostile: Hostile, target: str) -> None:
+def test_a_redirect_to_another_server_is_refused(
+    registry: LocalRegistry, hostile: Hostile, target: str, host: str
+) -> None:
     other = Hostile()
-    there = f"http://localhost:{other.server.server_address[1]}{target}"
+    there = f"http://{host}:{other.server.server_address[1]}{target}"
     hostile.answers[target] = 302, {"Location": there}, b""
     try:
         found = problem(registry.import_mlflow(hostile.url))
@@ -266,7 +302,7 @@ def test_a_redirect_to_another_server_is_refused(registry: LocalRegistry, hostil
     finally:
         other.server.shutdown()
         other.server.server_close()
-    assert "the server redirects to another one: 'localhost'" in found
+    assert f"the server redirects to another one: '{host.rpartition('@')[2]}:" in found
     assert other.asked == []
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import sqlite3
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -233,3 +234,22 @@ def test_a_server_that_answers_otherwise_is_told(
         assert caught.value.hint
     database.close()
     assert not os.path.exists(tmp_path / "copies") or not list((tmp_path / "copies").rglob("*.db"))
+
+
+@pytest.mark.parametrize("start", [b"$90000000000\r\n", b"$-1\r\n" * 2 + b"+", b"-ERR ", b"*2\r\n:"])
+def test_an_answer_without_an_end_is_not_read(
+    start: bytes, impostor: Callable[[bytes], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_connection, "SECONDS", 0.2)
+    monkeypatch.setattr(redis_connection, "FIRST_SECONDS", 0.2)
+    url, _ = parse_redis_url(f"redis://127.0.0.1:{impostor(start + bytes(64 << 20))}")
+    database = RedisDatabase(url, str(tmp_path / "copies"))
+    tracemalloc.start()
+    try:
+        for work in (lambda: database.read(count), lambda: database.write(add_event), database.try_writing):
+            with pytest.raises(Unavailable, match="the response is not from a Redis server"):
+                work()
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20  # the impostor's own bytes are 64 MiB of it
+    finally:
+        tracemalloc.stop()
+    database.close()

@@ -325,13 +325,13 @@ REMARKS = [
         {"appendonly": "no", "save": "3600 1 300 100"},
         [
             "appendonly no: if the server crashes, it loses the writes since the last snapshot (save 3600 1 300 100); to "
-            "keep it: redis-cli CONFIG SET appendonly yes, and set it in the configuration file"
+            "keep it: {cli} CONFIG SET appendonly yes, and set it in the configuration file"
         ],
     ),
     (
         {"appendonly": "no", "save": ""},
         [
-            "appendonly no, and save is empty: if the server ends, it loses the catalog; to keep it: redis-cli CONFIG SET "
+            "appendonly no, and save is empty: if the server stops, it loses the catalog; to keep it: {cli} CONFIG SET "
             "appendonly yes, and set it in the configuration file"
         ],
     ),
@@ -360,6 +360,7 @@ def test_the_check_of_a_profile_tells_what_the_server_can_lose(
     server.options = options
     server.start()
     by_command(server.url())
+    remarks = [remark.replace("{cli}", f"redis-cli -h 127.0.0.1 -p {server.port} -n 0") for remark in remarks]
     done = command("profile", "check", "--format", "csv")
     assert done.code == 0, done
     rows = [line for line in done.out.splitlines() if line.startswith("settings of the server")]
@@ -563,21 +564,22 @@ def test_the_wrong_scheme_is_told(
 
 
 @pytest.mark.parametrize(
-    ("place", "said"),
+    ("place", "remedy"),
     [
-        ("redis://127.0.0.1:1", "Connection refused"),
-        ("redis://nowhere.invalid", "Name or service not known"),
-        ("redis://[::1]:1", "refused"),
+        ("redis://127.0.0.1:1", "redis-cli -h 127.0.0.1 -p 1 -n 0 PING"),
+        ("redis://nowhere.invalid", "redis-cli -h nowhere.invalid -p 6379 -n 0 PING"),
+        ("redis://[::1]:1/2", "redis-cli -h ::1 -p 1 -n 2 PING"),
+        ("rediss://127.0.0.1:1", "redis-cli -h 127.0.0.1 -p 1 --tls -n 0 PING"),
     ],
 )
 def test_a_server_that_is_not_there_is_told_soon(
-    place: str, said: str, by_command: Use, command: Mreg, impatient: None
+    place: str, remedy: str, by_command: Use, command: Mreg, impatient: None
 ) -> None:
     by_command(place)
     done = command("list")
     assert done.code == 8
     assert f"cannot use the catalog {place}" in done.err
-    assert "check that the server runs" in done.err
+    assert f"check that the server runs at this address: {remedy}" in done.err
 
 
 def test_a_database_that_the_server_does_not_have_is_told(url: str, by_command: Use, command: Mreg) -> None:
@@ -607,7 +609,8 @@ def test_a_replica_is_neither_read_nor_written(
     for words in (["list"], ["register", "n"], ["profile", "check"]):
         done = command(*words)
         message = f"the server is a replica of 127.0.0.1:{server.port} (replicaof), and its data can be old"
-        assert (done.code, message in done.err, "REPLICAOF NO ONE" in done.err) == (8, True, True), done
+        remedy = f"redis-cli -h 127.0.0.1 -p {second.port} -n 0 REPLICAOF NO ONE"
+        assert (done.code, message in done.err, remedy in done.err) == (8, True, True), done
 
 
 @pytest.mark.parametrize("arrived", [True, False])

@@ -58,7 +58,7 @@ _VOLATILE = (
     (r"\d{4}-\d\d-\d\dT?\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[A-Z]{3,4}|[+-]\d\d:?\d\d)?", "TIME"),
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID"),
     (r"[0-9a-f]{12,}", "HEX"),
-    (r"\d+(\.\d+)?(e\+\d+)?(ms|s)\b", "DURATION"),
+    (r"\d+(\.\d+)?(e\+\d+)?(ms|s\b)", "DURATION"),
     (r"\d+(\.\d+)?[kMGT]?B/s(?=up|down)", "SPEED"),
     (r"\d+\.\d+\.\d+", "VERSION"),
     (r"pid\d+", "PID"),

@@ -150,7 +150,8 @@ WRONG: dict[str, tuple[Callable[[Azurite], dict[str, str]], int, str, str]] = {
     ),
     "container": (
         wrong(MREG_ARTIFACTS="az://no-such-container/x"), 8,
-        r"cannot use az://no-such-container/x: the container does not exist \(ContainerNotFound\)", "az storage container create",
+        r"cannot use az://no-such-container/x: the container does not exist \(ContainerNotFound\)",
+        f"az storage container create --account-name {ACCOUNT} --name no-such-container\n",
     ),
     "account": (
         lambda server: {"MREG_ENDPOINT_URL": server.endpoint.replace(ACCOUNT, "someoneelse")}, 8,
@@ -159,6 +160,16 @@ WRONG: dict[str, tuple[Callable[[Azurite], dict[str, str]], int, str, str]] = {
     "no account": (
         wrong(AZURE_STORAGE_ACCOUNT_NAME="", MREG_ENDPOINT_URL=""), 2,
         "cannot use az://.*: the storage account is unknown\n", "set AZURE_STORAGE_ACCOUNT, or write abfss://models@ACCOUNT.dfs.core.windows.net/PREFIX",
+    ),
+    "container, by connection string": (
+        lambda server: {
+            "MREG_ARTIFACTS": "az://no-such-container/x", "AZURE_STORAGE_CONNECTION_STRING": server.connection_string()
+        }, 8,
+        r"the container does not exist \(ContainerNotFound\)", "create it: az storage container create --name no-such-container\n",
+    ),
+    "connection string": (
+        wrong(AZURE_STORAGE_ACCOUNT_NAME="", MREG_ENDPOINT_URL="", AZURE_STORAGE_CONNECTION_STRING="hunter2"), 8,
+        "cannot use az://.*: AZURE_STORAGE_CONNECTION_STRING is not a connection string: it names no storage account\n", "az storage account show-connection-string",
     ),
     "unreachable": (wrong(MREG_ENDPOINT_URL=f"http://127.0.0.1:1/{ACCOUNT}"), 8, f"cannot reach http://127.0.0.1:1/{ACCOUNT}: Connection refused\n", "check the network"),
     "name": (wrong(MREG_ENDPOINT_URL="http://no-such-account.invalid"), 8, "cannot reach http://no-such-account.invalid: ", "name of the storage account"),

@@ -316,6 +316,10 @@ PLACES = [
     ("endpoint_url", "https://h:99999", "invalid address"), ("endpoint_url", "http://h h", "invalid address"),
     ("endpoint_url", "ftp://x", "unsupported URL scheme of endpoint_url: ftp://"), ("endpoint_url", "http://u:p@h", "contains a password"),
     ("addressing_style", "bogus", "invalid addressing_style 'bogus'"),
+    ("artifacts", "gs://bucket?token=u:p", "has no bucket: 'gs://bucket?***'"), ("artifacts", "s3://b/x?sig=u:p", "has no bucket"),
+    ("artifacts", "gs://bucket/x#u:p", "has an invalid prefix: 'gs://bucket/x#***'"), ("catalog", "s3://bucket/?u:p/", "has no object name"),
+    ("catalog", "gs://b.c/c.db?token=u:p", "has an invalid prefix"), ("catalog", "s3://bucket#u:p", "has no bucket"),
+    ("endpoint_url", "https://host/?u:p", "invalid address 'https://host/?***'"), ("endpoint_url", "https://host#u:p", "invalid address"),
 ]  # fmt: skip
 
 

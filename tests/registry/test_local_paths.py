@@ -20,6 +20,7 @@ import mreg
 from mreg.artifacts.cache import HELD_SECONDS, BlobCache
 from mreg.artifacts.cached_artifacts import CachedArtifacts, Wanted
 from mreg.artifacts.local import LocalBackend
+from mreg.folders import Folder
 from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
 from tests.hostile import untouched
@@ -222,6 +223,40 @@ def test_the_index_of_another_user_is_not_trusted(registry: LocalRegistry, monke
     cached = CachedArtifacts(BlobCache(cache_of_home(), 1))
     assert cached.find(wanted) == str(path)
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    assert cached.find(wanted) is None
+
+
+def test_a_copy_of_another_user_is_hashed_each_time(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = registry.path("net@1")
+    artifact = registry.version("net@1").artifact
+    wanted = Wanted(digest=artifact.digest, kind=artifact.kind, size=artifact.size_bytes, name=artifact.name)
+    cached = CachedArtifacts(BlobCache(cache_of_home(), 1))
+    index = path.parent.parent / "index"
+    before = index.stat().st_ino
+    real = Folder.stat
+
+    def stat(folder: Folder, name: str) -> os.stat_result:
+        found = list(real(folder, name))
+        if name == "index":
+            found[4] = 54321
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Folder, "stat", stat)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)  # the index alone is the user's
+    assert cached.find(wanted) == str(path)
+    assert index.stat().st_ino == before
+    forged = next(one for one in path.rglob("*") if one.is_file())
+    size, times = forged.stat().st_size, (forged.stat().st_atime_ns, forged.stat().st_mtime_ns)
+    forged.chmod(0o644)
+    content = forged.read_bytes()
+    forged.write_bytes(b"!" * size)
+    os.utime(forged, ns=times)
+    assert cached.find(wanted) is None
+    forged.write_bytes(content)
+    assert cached.find(wanted) == str(path)
+    monkeypatch.setattr("mreg.artifacts.cached_artifacts._owners", lambda *_: {54321, 54322})
+    (path / "__pycache__").mkdir()
+    (path / "__pycache__/net.pyc").write_bytes(b"")
     assert cached.find(wanted) is None
 
 

@@ -114,7 +114,8 @@ def test_bytes_that_are_damaged_are_never_given_whole(server: Served, store: Pat
     data = os.urandom(5 << 20)
     server.upload(data)
     (blob,) = (path for path in (store / "blobs").rglob("*") if path.is_file())
-    for damaged in (data[:-1] + bytes([data[-1] ^ 1]), bytes([data[0] ^ 1]) + data[1:], data + b"x"):
+    first = bytes([data[0] ^ 1]) + data[1:]
+    for damaged in (data[:-1] + bytes([data[-1] ^ 1]), first, data + b"x", first + b"x"):
         blob.chmod(0o644)
         blob.write_bytes(damaged)
         with pytest.raises(requests.exceptions.ChunkedEncodingError):

@@ -111,6 +111,7 @@ VERSIONS = built(
     deployed_at=st.none() | TIMES, created_by=WORDS,
 )  # fmt: skip
 OPTIONAL_NUMBERS = st.none() | NUMBERS
+RATES = st.none() | st.floats(0, 1e12)
 MODELS = built(
     RegisteredModel, model_id=NUMBERS, name=NAMES, description=WORDS, tags=TEXTS,
     aliases=st.dictionaries(WORDS, NUMBERS, max_size=3),
@@ -285,7 +286,10 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
             )
         ),
     ),
-    upkeep.Check: built(upkeep.Check, name=WORDS, place=WORDS, error=WORDS, hint=WORDS, lacks=WORDS),
+    upkeep.Check: built(
+        upkeep.Check, name=WORDS, place=WORDS, error=WORDS, hint=WORDS, lacks=WORDS, latency=RATES, upload=RATES,
+        download=RATES,
+    ),
     upkeep.Garbage: built(
         upkeep.Garbage, kind=WORDS, place=WORDS, name=WORDS, size_bytes=NUMBERS, modified=TIMES, removed=st.booleans()
     ),
