@@ -238,6 +238,9 @@ class BlobBackend(abc.ABC):
     def delete(self, key: str) -> None:
         """Remove a blob; idempotent."""
 
+    def prepare_parts(self) -> None:  # noqa: B027  most backends have nothing to begin
+        """Begin what an upload in parts needs first, on another thread; the caller hashes the file meanwhile."""
+
     @abc.abstractmethod
     def unfinished(self) -> Iterator[Unfinished]:
         """Yield the unfinished uploads, including those of dead processes."""

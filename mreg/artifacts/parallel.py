@@ -50,14 +50,14 @@ def in_order(
     """Call `work` for each item on several threads, and yield the results in the order of the items.
 
     Items are read only while the number and the bytes of pending results are within the limits. After a failure, or
-    when the iterator is closed, no further item is started. Calls in progress are not awaited (see `Stoppable`): a user
-    who interrupts must not wait for a network that does not answer.
+    when the iterator is closed, no further item is started. Calls in progress are not awaited (see `Stoppable`) unless
+    `awaited` is set: a user who interrupts must not wait for a network that does not answer.
 
     Args:
         at_once: Number of threads; at most twice as many results are pending.
         size: Returns the number of bytes that the result of an item holds.
         budget: Maximum number of bytes of pending results (default: no limit); a single item can exceed it.
-        awaited: Wait for the calls in progress after all, since what they use is closed then.
+        awaited: Finish the calls of all items that were read, since what they use is closed then.
     """
     pool = ThreadPoolExecutor(at_once)
     waiting: deque[tuple[Future[Result], int]] = deque()
@@ -74,4 +74,4 @@ def in_order(
         while waiting:
             yield waiting.popleft()[0].result()
     finally:
-        pool.shutdown(wait=awaited, cancel_futures=True)
+        pool.shutdown(wait=awaited, cancel_futures=not awaited)

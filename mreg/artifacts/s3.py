@@ -203,6 +203,9 @@ class S3Parts(BlobParts):
 class S3Backend(ObjectBackend):
     """Blobs in an S3 bucket, under a prefix."""
 
+    def prepare_parts(self) -> None:
+        threading.Thread(target=self._bucket.prepare, daemon=True).start()
+
     def parts(self, key: str) -> S3Parts:
         """See `mreg.artifacts.backend.SupportsParts`."""
         return S3Parts(self._bucket, key)

@@ -21,6 +21,9 @@ from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
 SMALL_BYTES = 4 << 20
 """Files up to this size are read into memory, hashed there, and put in batches."""
 
+PREPARED_BYTES = 64 << 20
+"""From this size, an upload in parts is prepared while the file is hashed; a smaller one could be there already."""
+
 LARGE_AT_ONCE = 2
 """Number of large files in parallel over a network: one is hashed while another is sent in parts."""
 
@@ -120,6 +123,8 @@ class Upload:
             )
         from mreg.artifacts.parts import measured, put_parts
 
+        if file.size >= PREPARED_BYTES:
+            self._backend.prepare_parts()
         digest, parts = measured(file, advance if alone else lambda _count: advance(0))
         if self._is_there(digest, file.size):
             advance(0 if alone else file.size)

@@ -215,6 +215,11 @@ class Bucket:
                     self._connected[0].connection.target.secrets = self._aws.secrets
             return self._aws
 
+    def prepare(self) -> None:
+        """Create boto3's client if it can be created; its errors are raised when it is used."""
+        with contextlib.suppress(Exception):
+            self.aws  # noqa: B018
+
     def checksum(self, digest: Digest) -> dict[str, Any]:
         """Return the upload parameters of `call` that verify a digest with the method of this store; see `integrity`.
 

@@ -122,6 +122,13 @@ def test_the_credentials_of_a_failed_provider_are_told_with_its_reason(
         bucket.fetch("k")
 
 
+def test_a_client_that_cannot_be_created_fails_when_it_is_used_and_not_before() -> None:
+    bucket = Bucket("s3://models/x", StoreSettings(endpoint_url="http://127.0.0.1:1", aws_profile="absent"), print)
+    bucket.prepare()
+    with pytest.raises(mreg.MregError, match="AWS profile 'absent' not found"):
+        bucket.call("list_objects_v2")
+
+
 def test_a_process_that_returns_keys_is_asked_for_them(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
