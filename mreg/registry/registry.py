@@ -169,7 +169,7 @@ class Registry(abc.ABC):
         """Return the files that `push` with the same arguments would take, without storing anything.
 
         Raises:
-            As `push`, as far as the path, the name and the patterns cause it.
+            MregError: As `push`, as far as the path, the name and the patterns cause it.
         """
 
     @abc.abstractmethod

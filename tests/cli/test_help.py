@@ -313,5 +313,6 @@ def test_a_missing_command_is_answered_with_the_help_on_standard_error(command: 
 def test_the_descriptions_of_options_end_with_a_full_stop() -> None:
     texts = [*Path(ROOT / "mreg" / "cli").glob("*.py")]
     for path in texts:
-        for text in re.findall(r'\bhelp="([^"]+)"', path.read_text()):
+        for parts in re.findall(r'\bhelp=((?:\s*"[^"]+")+)', path.read_text()):
+            text = "".join(re.findall(r'"([^"]+)"', parts))
             assert text.endswith((".", "]")), (path.name, text)
