@@ -379,7 +379,7 @@ class MlflowRegistry:
         raise BadInput(f"more than {HOPS} locations lead to each other, from {quoted(uri)}")
 
     def _refuse_foreign(self, uri: str, scheme: str) -> None:
-        """Refuse a location that the user did not name: anyone who may register a version can write it.
+        """Refuse a location that the user did not name: everyone with permission to register a version can write it.
 
         MLflow would send the credentials of the tracking server to any other server.
         """

@@ -92,7 +92,7 @@ class AwsConfig:
         checksums: Uploads may ask the store to check SHA-256 sums.
         keys: Access key, secret key and session token; None if they must be asked for.
         chained: The credentials come from botocore's chain; otherwise, without keys, from the instance metadata.
-        metadata: The instance metadata may be asked.
+        metadata: The instance metadata can be used.
     """
 
     region: str
@@ -193,7 +193,7 @@ def _file(path: str) -> dict[str, dict[str, str]]:
 class Credentials:
     """The credentials of obstore's requests: a callable that returns the current ones.
 
-    obstore calls it again before they expire. An exception in it would reach the caller as a text, so it is kept.
+    obstore calls it again before they expire. An exception in it would reach the caller as text, so it is kept here.
 
     Attributes:
         failure: Why the last call failed.

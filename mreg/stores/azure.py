@@ -162,7 +162,7 @@ def read_config(url: str, settings: StoreSettings, environ: Mapping[str, str]) -
 
 
 def account_of(endpoint: str) -> str:
-    """Return the storage account that an address names: in its host, or in its path (an emulator); else empty."""
+    """Return the storage account that an address names: in its host, or in its path (an emulator); empty otherwise."""
     found = re.fullmatch(r"https?://([a-z0-9]{3,24})\.(?:z[0-9]{1,2}\.)?(?:blob|dfs)\.[^/]+", endpoint)
     if found:
         return found[1]

@@ -1,4 +1,4 @@
-"""What obstore tells of a failed request, and the text of error documents and pages; all of it is hostile text."""
+"""What obstore reports about a failed request, and the text of error documents and pages; all of it is hostile text."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _same_host(uri: str, endpoint: str) -> bool:
 
 
 def _transport(kind: str, details: str) -> Failure:
-    # In a connection that is open, an alert tells of bytes that changed on the way.
+    # In an open connection, an alert means that bytes were changed in transit.
     if kind == "Connect" and (found := _CLIENT.search(details)):
         inner = _TLS_DETAIL.findall(details[found.end() :])
         return Failure(Kind.TLS, " ".join([found[1], *inner[-1:]]), code=found[1])
