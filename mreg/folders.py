@@ -192,7 +192,7 @@ class Folder:
         link(source._at(source_name), self._at(name), src_dir_fd=source._descriptor, dst_dir_fd=self._descriptor)
 
     def chmod(self, name: str, mode: int) -> None:
-        """Set the mode of a file of this user that is no link."""
+        """Set the mode of a file of this user that is not a link."""
         if os.chmod in os.supports_dir_fd:
             os.chmod(self._at(name), mode, dir_fd=self._descriptor)
         else:

@@ -137,7 +137,7 @@ class Upload:
     def _put_stream(
         self, backend: SupportsStreams, file: SourceFile, advance: Callable[[int], None], *, alone: bool
     ) -> _Put:
-        """Hash the file and send it, see `_put_parts`; it is hashed again as it is sent."""
+        """Hash the file, then send it and hash what is sent; see `_put_parts`."""
         digest = self._hash(file, advance if alone else lambda _count: advance(0))
         if self._is_there(digest, file.size):
             advance(0 if alone else file.size)
