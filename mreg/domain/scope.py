@@ -29,7 +29,8 @@ class ModelScope:
     patterns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.patterns, str):
+        given: object = self.patterns
+        if isinstance(given, str):
             raise BadInput(
                 "the patterns of a scope are a text: expected a list of texts", hint="ModelScope.parse(TEXT)"
             )
@@ -71,8 +72,6 @@ def check_pattern(pattern: str) -> str:
     Raises:
         BadInput: The pattern is empty, too long, or cannot match the name of a model.
     """
-    if not isinstance(pattern, str):
-        raise BadInput(f"invalid model pattern of type {type(pattern).__name__}: expected a text", hint=_HINT)
     if not pattern:
         raise BadInput("the model pattern is empty", hint=_HINT)
     if len(pattern) > NAME_LIMIT:
