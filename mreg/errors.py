@@ -9,6 +9,7 @@
     ├── AlreadyExists     the name, the destination or the version is taken
     ├── Conflict          changed by another process, or busy; the same call can succeed later
     ├── NotAllowed        the rules of the registry forbid the operation in the current state
+    │   └── OutsideScope  the client is limited to other models
     ├── GateFailed        a metric gate or a regression check failed
     ├── ApprovalMissing   a required approval is missing, or an approver rejected the version
     ├── Unchanged         nothing changed in the time that the caller gave
@@ -89,6 +90,12 @@ class LeavesProduction(NotAllowed):
     ``details`` has the reference of the version, its new stage (``to``), and whether Production would be empty
     (``empty``).
     """
+
+
+class OutsideScope(NotAllowed):
+    """The client of a server is limited to some models, and the operation concerns others."""
+
+    code = "outside_scope"
 
 
 class GateFailed(MregError):

@@ -41,6 +41,7 @@ def gc(
     session: Session, *, grace: timedelta | None = None, remove: bool = False, seen: Collection[Garbage] | None = None
 ) -> tuple[Garbage, ...]:
     """See `mreg.Registry.gc`."""
+    session.scope.check_unlimited("collect garbage")
     grace = GRACE if grace is None else grace
     if grace < timedelta(0):
         raise BadInput("the grace period cannot be negative")

@@ -8,6 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.errors import BadInput
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
@@ -193,11 +194,21 @@ class LocalRegistry(Registry):
 
     # For a server, whose clients have no paths on this machine
 
-    def acting_as(self, actor: str, notice: Callable[[str], None] = lambda _text: None) -> Self:
-        """Return this registry for another actor; see `mreg.registry.streaming.acting_as`."""
+    def acting_as(
+        self,
+        actor: str,
+        notice: Callable[[str], None] = lambda _text: None,
+        scope: ModelScope = EVERYTHING,
+    ) -> Self:
+        """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice))
+        return type(self)(acting_as(self._session, actor, notice, scope))
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that exist for the actor."""
+        return self._session.scope
 
     @property
     def actor(self) -> str:

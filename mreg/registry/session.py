@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
+
+from mreg.domain.scope import EVERYTHING, ModelScope
 
 if TYPE_CHECKING:
     from mreg.artifacts.cached_artifacts import CachedArtifacts
@@ -51,6 +53,7 @@ class Session:
         pull_records: Returns the user's records of pulled folders, None without a home folder.
         enqueued: Keys of the deployments that this session enqueued and has not run yet.
         hook_log: The hooks that this session ran, and the events of its changes.
+        audience: The models that the events in the log may name, if not those of the catalog.
     """
 
     profile: Profile
@@ -65,6 +68,18 @@ class Session:
     pull_records: Callable[[], PullRecords | None] = lambda: None
     enqueued: set[str] = field(default_factory=set)
     hook_log: HookLog = field(default_factory=HookLog)
+    audience: ModelScope | None = None
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that exist for this session."""
+        return self.catalog.scope
+
+    def unlimited(self) -> Session:
+        """Return this session for all models, to run hooks; its log has only what this session may see."""
+        if not self.scope.limited:
+            return self
+        return replace(self, catalog=self.catalog.within(EVERYTHING), audience=self.scope)
 
     def write(self, fn: Callable[[Writer], T], after: Callable[[Reader, T], T] | None = None) -> T:
         """Run ``fn`` in a transaction with this session's actor and time, and return its result.
@@ -107,7 +122,7 @@ class Session:
         recorded: list[Event] = []
 
         def observe(writer: Writer, event: Event) -> None:
-            recorded.append(event)
+            recorded.extend(writer.shown([event], self.audience))
             if observer is not None:
                 observer(writer, event)
 

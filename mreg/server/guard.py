@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.errors import MregError
 from mreg.results.tokens import Role, Token
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
@@ -59,11 +60,16 @@ PAGE_POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The client of a request, by its token."""
+    """The client of a request, by its token.
+
+    Attributes:
+        scope: The models that exist for the client.
+    """
 
     name: str
     role: Role
     token: Token | None = None
+    scope: ModelScope = EVERYTHING
 
 
 class Guard:

@@ -45,10 +45,10 @@ def decoded(part: str) -> str:
 
 
 async def _registry(request: Request) -> LocalRegistry:
-    """Return the registry of the server, acting as the caller."""
+    """Return the registry of the server, acting as the caller and limited to the caller's models."""
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
-    return registry.acting_as(caller.name)
+    return registry.acting_as(caller.name, scope=caller.scope)
 
 
 RegistryOf = Annotated[LocalRegistry, Depends(_registry)]
@@ -107,6 +107,14 @@ def requires_role(role: Role) -> Dependency:
     dependency: Dependency = Depends(check)
     return dependency
 
+
+async def _all_models(request: Request) -> None:
+    caller: Caller = request.scope["mreg.caller"]
+    caller.scope.check_unlimited("read data of the whole server")
+
+
+REQUIRES_ALL_MODELS: Dependency = Depends(_all_models)
+"""A dependency that rejects callers who are limited to some models."""
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="Maximum number of items.")]
 Offset = Annotated[
