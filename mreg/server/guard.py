@@ -203,7 +203,7 @@ class Guard:
                 hint="send the header Authorization: Bearer TOKEN",
                 headers={"WWW-Authenticate": 'Basic realm="mreg: the token is the password"' if page else "Bearer"},
             )
-        return Caller(token.name, token.role, token)
+        return Caller(token.name, token.role, token, ModelScope(token.models))
 
 
 def role_too_low(caller: Caller, needed: Role) -> Refused:
