@@ -973,7 +973,12 @@ class Registry(abc.ABC):
 
     @abc.abstractmethod
     def gc(
-        self, *, grace: timedelta | None = None, remove: bool = False, seen: Collection[Garbage] | None = None
+        self,
+        *,
+        grace: timedelta | None = None,
+        remove: bool = False,
+        seen: Collection[Garbage] | None = None,
+        progress: Progress = None,
     ) -> tuple[Garbage, ...]:
         """Return the garbage of the store: leftovers of killed pushes, and blobs that no version needs.
 
@@ -985,6 +990,8 @@ class Registry(abc.ABC):
                 hour.
             remove: Remove the garbage.
             seen: Result of a run without ``remove``; nothing else is removed (default: all that is found now).
+            progress: Called with the number of blobs removed so far and the number to remove; before, with 0 and the
+                number of blobs found in the store so far.
 
         Raises:
             BadInput: The grace period is negative.
