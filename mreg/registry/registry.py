@@ -867,7 +867,7 @@ class Registry(abc.ABC):
             BadInput: The file is not a bundle of mreg, or the name is invalid.
             AlreadyExists: An alias of the bundle names another version here.
             GateFailed, ApprovalMissing: A version fails the policy's rule for an alias.
-            Corrupt: The bundle is damaged or truncated.
+            DamagedBundle: The bundle is damaged or truncated.
             Unavailable: The file cannot be read, or the store or the temporary folder cannot be written.
         """
 

@@ -75,7 +75,7 @@ class Operations:
         """Stop the operations in progress, and refuse further ones."""
         self._stopping = True
         for operation in self._running:
-            operation.stop(_stopping())
+            operation.stop(_stopped())
 
     @contextmanager
     def running(self, operation: Operation[Any]) -> Iterator[CapacityLimiter]:
@@ -162,16 +162,16 @@ class Operation(Generic[T]):
                 await show(self._events())
                 await asyncio.wait({working}, timeout=PROGRESS_SECONDS)
                 if gone.done():
-                    self.stop(_stopping())
+                    self.stop(_stopped())
                 elif self._request.scope["mreg.revoked"]():
                     self.stop(Refused(401, "no_token", "the token was revoked", headers=BEARER))
             await show(self._events())
             return working.result()
         except Stopped:
-            raise self._why_stopped or _stopping() from None
+            raise self._why_stopped or _stopped() from None
         finally:
             gone.cancel()
-            self.stop(_stopping())  # the server cancels this task once its grace period is over
+            self.stop(_stopped())  # the server cancels this task once its grace period is over
             await asyncio.wait({working})
             working.exception()  # it was raised above, or nobody waits for it
 
@@ -313,10 +313,8 @@ def _event(kind: str, document: Any) -> bytes:
 
 
 def _stopping() -> Refused:
-    return Refused(
-        503,
-        "stopping",
-        "the operation was stopped: the server is stopping",
-        hint="try again",
-        headers={"Retry-After": "5"},
-    )
+    return Refused(503, "stopping", "the server is stopping", hint="try again", headers={"Retry-After": "5"})
+
+
+def _stopped() -> Refused:
+    return Refused(503, "stopped", "the server is stopping, and has stopped the operation", hint="try again")

@@ -17,7 +17,9 @@ from mreg.server import schemas
 from mreg.server.models import Body
 from mreg.server.operations import answer
 from mreg.server.parameters import Model, Version, requires_role, whole_model
+from mreg.server.problems import Refused
 from mreg.server.schemas import long_responses
+from mreg.server.settings import ServerSettings
 
 router = APIRouter(tags=["maintenance"])
 
@@ -93,6 +95,9 @@ async def doctor(request: Request) -> Response:
 @router.get("/check", responses=long_responses(list[schemas.Check]), dependencies=[requires_role(Role.ADMIN)])
 async def check(request: Request) -> Response:
     """Check that the catalog and the store can be read and written, and how fast; writes only probes."""
+    settings: ServerSettings = request.app.state.settings
+    if settings.read_only:
+        raise Refused(403, "read_only", "this server is read-only, and the check writes probes")
     return await answer(request, lambda run: run.registry.check())
 
 

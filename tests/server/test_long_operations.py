@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,22 @@ import pytest
 
 import mreg
 from mreg.artifacts.bundle_file import BundleFile
-from tests.conftest import Mreg
+from mreg.registry import verify
+from mreg.registry.session import Session
+from mreg.results.upkeep import Verification
+from mreg.server import operations
+from mreg.server.operations import Stopped
+from mreg.server.settings import ServerSettings
+from mreg.server.tokens import TokenFile
 from tests.server.conftest import Serve, Served, Tokens
 
+InProcess = Callable[..., Served]
+
 EVENTS = {"Accept": "text/event-stream"}
+
+
+def guarded(tokens: Tokens) -> ServerSettings:
+    return ServerSettings(token_file=TokenFile(str(tokens.file), lambda _warning: None))
 
 
 def events_of(text: str) -> list[tuple[str, Any]]:
@@ -47,8 +61,10 @@ def result(events: list[tuple[str, Any]]) -> Any:
 
 
 @pytest.fixture
-def filled(server: Served) -> Served:
+def filled(in_process: InProcess) -> Served:
     """A server with two versions of a model, one of them a folder."""
+    server = in_process()
+    server.post("/models", {"name": "classifier"})
     assert server.upload(b"x" * 3_000_000, accuracy="0.9").status_code == 200
     folder = [("folder_file", ("a.txt", b"a")), ("folder_file", ("sub/b.txt", b"b" * 10))]
     assert server.ask("POST", "/models/classifier/versions", files=folder).status_code == 200
@@ -67,12 +83,12 @@ def test_verify_answers_with_events_or_with_json(filled: Served, path: str) -> N
     assert progress[-1]["done"] == progress[-1]["total"] == done["size_bytes"]
 
 
-def test_an_error_of_a_long_operation_is_the_last_event(filled: Served) -> None:
-    events = ask(filled, "POST", "/models/none/verify")
-    plain = filled.post("/models/none/verify")
+def test_an_error_of_a_long_operation_is_the_last_event(server: Served) -> None:
+    events = ask(server, "POST", "/models/none/verify")
+    plain = server.post("/models/none/verify")
     assert events == [("problem", plain.json())]
     assert plain.status_code == 404
-    assert filled.line(path="/models/none/verify", status=200)["failure"] == "model 'none' not found"
+    assert server.line(path="/models/none/verify", status=200)["failure"] == "model 'none' not found"
 
 
 def test_damage_is_a_result_of_verify(filled: Served, store: Path) -> None:
@@ -101,7 +117,7 @@ def garbage(store: Path, count: int, name: str = "") -> None:
     for number in range(count):
         data = f"{name}{number}".encode()
         digest = hashlib.sha256(data).hexdigest()
-        path = store / "blobs/sha256" / digest[:2] / digest
+        path = store / "blobs/sha256" / digest[:2] / digest[2:]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         os.utime(path, (1577836800, 1577836800))
@@ -137,14 +153,14 @@ def test_gc_lists_removes_what_was_seen_and_reports_it_in_parts(filled: Served, 
         (b'{"sen": []}', "invalid body: sen: Extra inputs are not permitted"),
     ],
 )
-def test_gc_refuses_an_invalid_body(server: Served, body: bytes, message: str) -> None:
-    found = server.ask("POST", "/gc", data=body)
+def test_gc_refuses_an_invalid_body(in_process: InProcess, body: bytes, message: str) -> None:
+    found = in_process().ask("POST", "/gc", data=body)
     assert found.status_code == 400, found.text
     assert found.json()["detail"].startswith(message)
 
 
-def test_who_may_ask_for_long_operations(serve: Serve, tokens: Tokens) -> None:
-    server = serve("--token-file", str(tokens.file))
+def test_who_may_ask_for_long_operations(in_process: InProcess, tokens: Tokens) -> None:
+    server = in_process(guarded(tokens))
     server.secret = tokens.secrets["admin"]
     server.post("/models", {"name": "classifier"})
     server.upload(b"1")
@@ -240,8 +256,8 @@ def test_an_import_is_whole_and_can_be_repeated(filled: Served, serve: Serve) ->
     assert not list(Path(os.environ["TMPDIR"]).glob("mreg-*"))
 
 
-def test_another_client_cannot_download_a_prepared_file(serve: Serve, tokens: Tokens) -> None:
-    server = serve("--token-file", str(tokens.file))
+def test_another_client_cannot_download_a_prepared_file(in_process: InProcess, tokens: Tokens) -> None:
+    server = in_process(guarded(tokens))
     server.secret = tokens.secrets["admin"]
     server.post("/models", {"name": "classifier"})
     server.upload(b"1")
@@ -268,8 +284,8 @@ def test_a_client_keeps_a_few_prepared_files(filled: Served) -> None:
     assert [filled.get(path).status_code for path in paths] == [404, 200, 200, 200, 200]
 
 
-def test_an_import_needs_a_length_that_the_server_accepts(serve: Serve) -> None:
-    server = serve("--max-upload", "1MB")
+def test_an_import_needs_a_length_that_the_server_accepts(in_process: InProcess) -> None:
+    server = in_process(ServerSettings(upload_limit=1_000_000))
 
     def chunks() -> Iterator[bytes]:
         yield b"x"
@@ -283,9 +299,8 @@ def test_an_import_needs_a_length_that_the_server_accepts(serve: Serve) -> None:
     assert server.ask("POST", "/import", data=b"x", headers={"Content-Encoding": "gzip"}).json()["code"] == "compressed"
 
 
-def test_a_read_only_server_exports_and_imports_nothing(serve: Serve, server: Served) -> None:
-    server.upload(b"1")
-    only = serve("--read-only")
+def test_a_read_only_server_exports_and_imports_nothing(filled: Served, in_process: InProcess) -> None:
+    only = in_process(ServerSettings(read_only=True))
     bundle = only.get("/models/classifier/export")
     assert bundle.status_code == 200
     for path in ("/import", "/gc", "/verify"):
@@ -293,7 +308,167 @@ def test_a_read_only_server_exports_and_imports_nothing(serve: Serve, server: Se
     assert only.get("/check").json()["code"] == "read_only"
 
 
-def connect(server: Served, head: str) -> socket.socket:
+@dataclass
+class Slow:
+    """A verification that waits until a test lets it go on.
+
+    Attributes:
+        began: Set once it runs.
+        go: Lets it go on.
+        outcome: How it ended.
+    """
+
+    began: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+    outcome: list[BaseException | None] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, _session: Session, _reference: object = None, *, progress: Any, **_options: Any) -> Any:
+        try:
+            progress(0, 10)
+            self.began.set()
+            while not self.go.wait(0.01):
+                progress(1, 10)
+        except BaseException as error:
+            self.outcome.append(error)
+            raise
+        else:
+            self.outcome.append(None)
+            return Verification(artifacts=0, all_artifacts=0, blobs=0, size_bytes=0, problems=())
+        finally:
+            self.ended.set()
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
+    found = Slow()
+    monkeypatch.setattr(verify, "verify", found)
+    yield found
+    found.go.set()
+
+
+def connect(
+    server: Served, path: str = "/verify", secret: str = "", accept: str = "text/event-stream"
+) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
-    connection.sendall(f"{head} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n".encode())
+    token = f"Authorization: Bearer {secret}\r\n" if secret else ""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n{token}Content-Length: 0\r\n\r\n"
+    connection.sendall(head.encode())
     return connection
+
+
+def until(connection: socket.socket, end: bytes) -> bytes:
+    """What arrives up to and with some bytes."""
+    found = b""
+    while end not in found:
+        data = connection.recv(65536)
+        assert data, found
+        found += data
+    return found
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
+def test_an_operation_ends_when_its_client_goes_away(in_process: InProcess, slow: Slow, accept: str) -> None:
+    server = in_process()
+    with connect(server, accept=accept):
+        assert slow.began.wait(20)
+    assert slow.ended.wait(20)
+    assert isinstance(slow.outcome[0], Stopped)
+
+
+def test_an_operation_ends_when_its_token_is_revoked(in_process: InProcess, tokens: Tokens, slow: Slow) -> None:
+    server = in_process(guarded(tokens))
+    with connect(server, secret=tokens.secrets["writer"]) as connection:
+        assert slow.began.wait(20)
+        lines = [line for line in tokens.file.read_text().splitlines() if not line.startswith("writer")]
+        tokens.file.write_text("\n".join(lines) + "\n")
+        text = until(connection, b"0\r\n\r\n").decode()
+    assert '"detail":"the token was revoked"' in text
+    assert isinstance(slow.outcome[0], Stopped)
+
+
+def test_comments_keep_the_connection_alive_while_nothing_happens(
+    in_process: InProcess, slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(operations, "PROGRESS_SECONDS", 0.02)
+    slow.began.wait = lambda _seconds=None: True  # type: ignore[method-assign]
+    monkeypatch.setattr(Slow, "__call__", lambda self, *_args, **_options: self.go.wait(20))
+    with connect(in_process()) as connection:
+        text = until(connection, b"\r\n\r\n")
+        while text.count(b":\n\n") < 3:
+            text += connection.recv(65536)
+    assert b"event: " not in text
+
+
+def test_further_operations_are_refused_while_many_run(in_process: InProcess, slow: Slow) -> None:
+    server = in_process()
+    connections = [connect(server) for _ in range(operations.OPERATIONS)]
+    for connection in connections:
+        until(connection, b'"total":10')
+    for headers in ({}, EVENTS):
+        found = server.post("/verify", headers=headers)
+        assert (found.status_code, found.json()["code"]) == (503, "busy")
+        assert found.json()["detail"] == "too many long operations: 4 are in progress"
+        assert found.headers["retry-after"] == "5"
+    assert server.get("/models").status_code == 200
+    slow.go.set()
+    for connection in connections:
+        assert b"event: result" in until(connection, b"0\r\n\r\n")
+        connection.close()
+    assert server.post("/verify").status_code == 200
+
+
+def test_a_stopping_server_ends_operations_and_says_so(in_process: InProcess, slow: Slow) -> None:
+    server = in_process()
+    with connect(server) as connection:
+        assert slow.began.wait(20)
+        in_process.apps[-1].state.operations.stop()  # type: ignore[attr-defined]
+        text = until(connection, b"0\r\n\r\n").decode()
+    assert '"detail":"the server is stopping, and has stopped the operation"' in text
+    found = server.post("/verify")
+    assert (found.status_code, found.json()["code"]) == (503, "stopping")
+
+
+def test_an_unexpected_failure_is_a_problem_and_in_the_log(
+    in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(verify, "verify", fail)
+    server = in_process()
+    for found in (server.post("/verify"), server.post("/verify", headers=EVENTS)):
+        assert "secret" not in found.text
+        assert "unexpected error in the server" in found.text
+
+
+def test_sigterm_ends_an_import_that_is_still_uploading_and_the_server(server: Served) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(b"POST /import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nx")
+        folder = Path(os.environ["TMPDIR"])
+        deadline = time.monotonic() + 20
+        while not list(folder.glob("mreg-serve-*")):
+            assert time.monotonic() < deadline
+        server.process.terminate()
+        connection.shutdown(socket.SHUT_WR)
+    assert server.process.wait(30) == 0
+    assert not list(folder.glob("mreg-serve-*"))
+
+
+def test_a_server_removes_the_leftovers_of_a_killed_one(serve: Serve) -> None:
+    folder = Path(os.environ["TMPDIR"])
+    first = serve()
+    with socket.create_connection(("127.0.0.1", first.port), timeout=30) as connection:
+        connection.sendall(b"POST /import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nx")
+        deadline = time.monotonic() + 20
+        while not list(folder.glob("mreg-serve-*/upload")):
+            assert time.monotonic() < deadline
+        other = serve()  # leaves what is in use
+        assert list(folder.glob("mreg-serve-*/upload"))
+        first.process.kill()
+        first.process.wait()
+    (folder / "mreg-serve-file").write_text("stays")
+    serve()
+    assert [path.name for path in folder.glob("mreg-serve-*")] == ["mreg-serve-file"]
+    other.stop()
