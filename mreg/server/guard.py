@@ -37,7 +37,10 @@ SINGLE_HEADERS = (
 """Headers that must not be repeated: a proxy might read the other one."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
-UPLOAD_PATH = re.compile(r"/models/[^/]+/versions")
+UPLOAD_PATH = re.compile(r"/models/[^/]+/versions|/import")
+
+LONG_BODIES = {"/gc": 64 << 20}
+"""Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
 
 BEARER = {"WWW-Authenticate": "Bearer"}
 RETRY = {"Retry-After": "5"}
@@ -118,7 +121,7 @@ class Guard:
                 add_error_headers(response)
             await response(scope, receive, guarded)
             return
-        limit = BODY_LIMIT
+        limit = LONG_BODIES.get(path, BODY_LIMIT)
         if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
             limit = self._settings.upload_limit
         # Every GET route answers HEAD too; a download then reads no bytes.

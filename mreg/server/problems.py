@@ -26,6 +26,7 @@ STATUSES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.NotAllowed, 409),
     (errors.GateFailed, 409),
     (errors.ApprovalMissing, 409),
+    (errors.DamagedBundle, 400),
     (errors.Corrupt, 500),
     (errors.Unavailable, 503),
     (errors.MregError, 500),
