@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelStage, ModelVersion
     from mreg.domain.names import ModelName
     from mreg.registry.environments import TrainingEnvironment
-    from mreg.registry.session import Session
+    from mreg.registry.session import HookLog, Session
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
     from mreg.results.upkeep import CatalogCopy, Check
@@ -193,11 +193,13 @@ class LocalRegistry(Registry):
 
     # For a server, whose clients have no paths on this machine
 
-    def acting_as(self, actor: str, notice: Callable[[str], None] = lambda _text: None) -> Self:
+    def acting_as(
+        self, actor: str, notice: Callable[[str], None] = lambda _text: None, hook_log: HookLog | None = None
+    ) -> Self:
         """Return this registry for another actor; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice))
+        return type(self)(acting_as(self._session, actor, notice, hook_log))
 
     @property
     def actor(self) -> str:
