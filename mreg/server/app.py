@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from mreg import __version__
 from mreg.errors import MregError
-from mreg.server import bundles, global_routes, hub, models, monitoring, problems, stages, ui, upkeep, versions
+from mreg.server import blobs, bundles, global_routes, hub, models, monitoring, problems, stages, ui, upkeep, versions
 from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
 from mreg.server.listings import Listings
@@ -51,7 +51,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.listings = Listings()
     app.state.operations = Operations()
     app.state.prepared = PreparedFiles()
-    parts = (models, versions, stages, global_routes, bundles, upkeep, monitoring)
+    parts = (models, versions, blobs, stages, global_routes, bundles, upkeep, monitoring)
     for part in (part.router for part in parts):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)

@@ -34,6 +34,7 @@ from mreg.results.models import ModelSummary, ModelVersions
 from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.results.reasons import Why
 from mreg.results.upkeep import Check, Finding, Garbage, Verification
+from mreg.results.uploads import NeededBlob, StoredBlob
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 from mreg.wire.protocol import ServerVersion
@@ -178,6 +179,8 @@ RESULTS = (
     Garbage(kind="unreferenced", place=STORE, name=str(DIGEST), size_bytes=93374, modified=_at(1, 12), removed=False),
     Finding(name="audit trail", place="/srv/mreg/catalog.db", state="fine", message="hash chain intact"),
     Check(name="store latency", place=STORE, latency=0.002),
+    NeededBlob(digest=DIGEST),
+    StoredBlob(digest=DIGEST, size=93374),
     ModelPolicy(
         model="classifier",
         own=True,

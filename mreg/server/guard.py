@@ -18,6 +18,7 @@ from mreg.results.tokens import Role, Token
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
 from mreg.server.problems import SEE_LOG, Refused, http_error_response
 from mreg.server.proxy import place_request
+from mreg.server.receiving import is_json
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
 from mreg.server.tokens import find_token
 from mreg.wire.protocol import API, API_HEADER, OLDEST_API
@@ -41,6 +42,7 @@ SINGLE_HEADERS = (
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 UPLOAD_PATH = re.compile(r"/models/[^/]+/versions|/import")
+BLOB_PATH = re.compile(r"/models/[^/]+/blobs/[^/]+")
 
 LONG_BODIES = {"/gc": 64 << 20}
 """Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
@@ -125,9 +127,7 @@ class Guard:
                 add_error_headers(response)
             await response(scope, receive, guarded)
             return
-        limit = LONG_BODIES.get(path, BODY_LIMIT)
-        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
-            limit = self._settings.upload_limit
+        limit = self._settings.upload_limit if _is_upload(scope, path) else LONG_BODIES.get(path, BODY_LIMIT)
         # Every GET route answers HEAD too; a download then reads no bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
         caller: Caller = scope["mreg.caller"]
@@ -210,6 +210,18 @@ class Guard:
                 headers={"WWW-Authenticate": 'Basic realm="mreg: the token is the password"' if page else "Bearer"},
             )
         return Caller(token.name, token.role, token)
+
+
+def _is_upload(scope: Scope, path: str) -> bool:
+    """Return whether the body of a request is an artifact or a blob.
+
+    Args:
+        path: The path without the prefix of a proxy.
+    """
+    if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
+        content_type = dict(scope["headers"]).get(b"content-type", b"")
+        return not is_json(content_type.decode("latin-1"))
+    return scope["method"] in ("PUT", "PATCH") and BLOB_PATH.fullmatch(path) is not None
 
 
 def role_too_low(caller: Caller, needed: Role) -> Refused:

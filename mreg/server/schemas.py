@@ -24,6 +24,7 @@ from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Pla
 from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
 from mreg.wire.upkeep import Check, Finding, Garbage, Verification
+from mreg.wire.uploads import NeededBlob, StoredBlob
 
 __all__ = [
     "PROBLEMS",
@@ -44,6 +45,7 @@ __all__ = [
     "ModelSummary",
     "ModelVersion",
     "ModelVersions",
+    "NeededBlob",
     "PendingApproval",
     "Plan",
     "PolicyCheck",
@@ -52,6 +54,7 @@ __all__ = [
     "ServerVersion",
     "StageChange",
     "StagesAt",
+    "StoredBlob",
     "StoredFile",
     "Verification",
     "Why",
