@@ -50,6 +50,7 @@ __all__ = [
     "Why",
     "responses",
     "schema",
+    "texts",
 ]  # fmt: skip
 
 Responses = dict[int | str, dict[str, Any]]
@@ -81,6 +82,13 @@ def responses(shape: Any) -> Responses:
     example = [EXAMPLES[within[0]]] if within else EXAMPLES[shape]
     content = {"application/json": {"example": example}}
     return {200: {"model": schema(shape), "description": "Success.", "content": content}}
+
+
+def texts(description: str, example: list[str]) -> Responses:
+    """Return the responses of a route that answers with a list of texts."""
+    return {
+        200: {"model": list[str], "description": description, "content": {"application/json": {"example": example}}}
+    }
 
 
 PROBLEMS: Responses = {
