@@ -8,6 +8,7 @@
     ├── NotFound          valid name or reference, but the object does not exist
     ├── AlreadyExists     the name, the destination or the version is taken
     ├── Conflict          changed by another process, or busy; the same call can succeed later
+    │   └── BlobsMissing  blobs of a new version must be uploaded first
     ├── NotAllowed        the rules of the registry forbid the operation in the current state
     │   └── OutsideScope  the client is limited to other models
     ├── GateFailed        a metric gate or a regression check failed
@@ -37,6 +38,8 @@ class MregError(Exception):
     """
 
     code: ClassVar[str] = "failed"
+    subcode: ClassVar[str] = ""
+    """Distinguishes a subclass that has the code of its base class."""
 
     def __init__(self, message: str, *, hint: str = "", **details: object) -> None:
         super().__init__(message)
@@ -78,6 +81,12 @@ class Conflict(MregError):
     code = "conflict"
 
 
+class BlobsMissing(Conflict):
+    """Blobs of a new version must be uploaded first; ``details`` has the first digests (``blobs``) and ``count``."""
+
+    code = "blobs_missing"
+
+
 class NotAllowed(MregError):
     """The rules of the registry forbid the operation in the current state."""
 
@@ -90,6 +99,8 @@ class LeavesProduction(NotAllowed):
     ``details`` has the reference of the version, its new stage (``to``), and whether Production would be empty
     (``empty``).
     """
+
+    subcode = "leaves_production"
 
 
 class OutsideScope(NotAllowed):
@@ -130,6 +141,12 @@ class Corrupt(MregError):
 
 class MissingBlob(Corrupt):
     """A blob that a version needs is not in the artifact store."""
+
+    subcode = "missing_blob"
+
+
+class DamagedBundle(Corrupt):
+    """A bundle to import is damaged or truncated; the registry is not."""
 
 
 class Unavailable(MregError):

@@ -42,7 +42,7 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
         done = _deliver(session, own, adopt=session.profile.adopts)
     else:
         done = _deliver_limited(session, own)
-    session.hook_log.deployments.extend(done)
+    session.hook_log.deployments.extend(map(report, done))
     return tuple(done)
 
 

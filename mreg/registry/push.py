@@ -79,7 +79,7 @@ def push(
     artifact_name = check_artifact_name(_artifact_name(place))
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
-    existing = _existing_only(session, existing)
+    existing = existing_only(session, existing)
     if existing:
         session.catalog.read(lambda reader: _registered(reader, name))  # fails before any upload
     training = training_environment(python, os.environ)
@@ -99,12 +99,12 @@ def push(
     def put() -> Stored:
         return done.pop() if done else session.artifacts().put(place, folder=folder, progress=progress)
 
-    return _add(
+    return add_pushed(
         session,
         name,
         put,
         metadata,
-        _Found(artifact_name, file_format, source, run_id),
+        Found(artifact_name, file_format, source, run_id),
         stage=stage,
         parent=parent,
         new_model=not existing,
@@ -125,7 +125,7 @@ def plan_push(
     from mreg.results.files import PlannedFile, PushPlan
 
     model = target_model(session, path, name)
-    existing = _existing_only(session, existing)
+    existing = existing_only(session, existing)
     note = session.catalog.read(
         lambda reader: "" if existing and _registered(reader, model) else _new_model(reader, model)
     )
@@ -155,7 +155,7 @@ def plan_push(
     )
 
 
-def _existing_only(session: Session, existing: bool) -> bool:
+def existing_only(session: Session, existing: bool) -> bool:
     """Return whether a push must not register a new model."""
     return existing or bool(session.profile.existing_only)
 
@@ -240,8 +240,8 @@ def push_upload(
         Unavailable: The store cannot be written.
     """
     check_artifact_name(artifact_name)
-    found = _Found(artifact_name, upload.format(artifact_name), Source(), "")
-    return _add(session, name, upload.put, metadata, found, stage=stage, parent=parent, new_model=False)
+    found = Found(artifact_name, upload.format(artifact_name), Source(), "")
+    return add_pushed(session, name, upload.put, metadata, found, stage=stage, parent=parent, new_model=False)
 
 
 def check_file_name(name: str) -> str:
@@ -254,8 +254,8 @@ def check_file_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """Recorded facts of an artifact."""
+class Found:
+    """Recorded facts of a pushed artifact."""
 
     artifact_name: str
     format: str
@@ -263,12 +263,12 @@ class _Found:
     run_id: str
 
 
-def _add(
+def add_pushed(
     session: Session,
     name: ModelName,
     put: Callable[[], Stored],
     metadata: VersionMetadata,
-    found: _Found,
+    found: Found,
     *,
     stage: ModelStage | str | None,
     parent: Reference | None,

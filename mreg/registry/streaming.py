@@ -99,6 +99,23 @@ def file(session: Session, reference: Reference, path: str | None = None) -> Sto
     return found[0]
 
 
+def manifest_file(session: Session, version: ModelVersion) -> StoredFile:
+    """Return the manifest of a folder as a file.
+
+    Raises:
+        Corrupt: The manifest is missing.
+    """
+    from mreg.artifacts.hashing import missing
+
+    artifact, store = version.artifact, session.artifacts()
+    size = store.size(artifact.digest)
+    if size is None:
+        with naming_version(version.reference):
+            raise missing(artifact.digest, session.profile.artifacts)
+    name = f"{artifact.name}.manifest.json"
+    return StoredFile(reference=version.reference, path=name, size_bytes=size, digest=artifact.digest)
+
+
 def missing_file(version: ModelVersion, path: str) -> NotFound:
     """Return the error for a file that a version does not have."""
     return NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)
@@ -115,10 +132,18 @@ def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int 
         yield from session.artifacts().read(wanted.digest, wanted.size_bytes, start, length)
 
 
-def acting_as(session: Session, actor: str, notice: Callable[[str], None], scope: ModelScope = EVERYTHING) -> Session:
-    """Return the session for another actor, with another receiver of notices and an empty log of hooks.
+def acting_as(
+    session: Session,
+    actor: str,
+    notice: Callable[[str], None],
+    hook_log: HookLog | None = None,
+    *,
+    scope: ModelScope = EVERYTHING,
+) -> Session:
+    """Return the session for another actor, with another receiver of notices and another log of hooks.
 
     Args:
+        hook_log: Receives the hooks that the session runs (default: a log of its own).
         scope: The models that exist for the actor; a session that is limited already keeps its own scope.
 
     Raises:
@@ -129,5 +154,5 @@ def acting_as(session: Session, actor: str, notice: Callable[[str], None], scope
         if scope.limited and scope != session.scope:
             raise BadInput(f"the registry is limited to the models {session.scope} already")
         scope = session.scope
-    catalog = session.catalog.within(scope)
-    return replace(session, catalog=catalog, actor=lambda: actor, notice=notice, hook_log=HookLog(), audience=None)
+    catalog, log = session.catalog.within(scope), hook_log or HookLog()
+    return replace(session, catalog=catalog, actor=lambda: actor, notice=notice, hook_log=log, audience=None)
