@@ -154,5 +154,13 @@ def acting_as(
         if scope.limited and scope != session.scope:
             raise BadInput(f"the registry is limited to the models {session.scope} already")
         scope = session.scope
-    catalog, log = session.catalog.within(scope), hook_log or HookLog()
-    return replace(session, catalog=catalog, actor=lambda: actor, notice=notice, hook_log=log, audience=None)
+    return replace(
+        session,
+        catalog=session.catalog.within(scope),
+        actor=lambda: actor,
+        notice=notice,
+        hook_log=hook_log or HookLog(),
+        audience=None,
+        # A limited session is told about its own deployments only.
+        enqueued=set() if scope.limited else session.enqueued,
+    )
