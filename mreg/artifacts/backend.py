@@ -234,6 +234,12 @@ class BlobBackend(abc.ABC):
     def list(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
         """Yield every blob whose key begins with the prefix, in any order; other files are skipped."""
 
+    def mark(self, key: str) -> None:
+        """Store an empty blob and set its time to now; a power loss can undo it."""
+        if not self.put_if_absent(key, b""):
+            self.delete(key)
+            self.put_if_absent(key, b"")
+
     @abc.abstractmethod
     def delete(self, key: str) -> None:
         """Remove a blob; idempotent."""

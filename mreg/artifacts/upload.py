@@ -229,6 +229,10 @@ class Upload:
             kept_bytes=kept_bytes,
         )
 
+    def put_blob(self, path: str) -> bool:
+        """Store a file durably, which can be empty; return whether it is new."""
+        return self._put_file(source_file(path), lambda _count: None).new
+
     def put_blobs(self, folder: str, advance: Callable[[int], None]) -> int:
         """Store the files of a folder durably, each named by the hex digits of its digest; return how many are new."""
         files = [source_file(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]

@@ -13,14 +13,17 @@ from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 if TYPE_CHECKING:
     from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.stream_upload import StreamUpload
+    from mreg.domain.digest import Digest
     from mreg.domain.metadata import VersionMetadata
-    from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.domain.model import ModelStage, ModelVersion, Source
     from mreg.domain.names import ModelName
     from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.session import Session
+    from mreg.registry.uploads import IncomingBlob, UploadedArtifact
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
     from mreg.results.upkeep import CatalogCopy, Check
+    from mreg.results.uploads import NeededBlob, StoredBlob
 
 
 class _Operation:
@@ -233,6 +236,56 @@ class LocalRegistry(Registry):
 
         target = as_name(name)
         return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
+
+    def missing_blobs(self, model: ModelName, blobs: Mapping[Digest, int]) -> tuple[NeededBlob, ...]:
+        """Return the blobs that the caller must upload first; see `mreg.registry.uploads.missing_blobs`."""
+        from mreg.registry.uploads import missing_blobs
+
+        return missing_blobs(self._session, model, blobs)
+
+    def store_blob(self, model: ModelName, digest: Digest, data: bytes) -> StoredBlob:
+        """Store a small blob for a version of the model; see `mreg.registry.uploads.store_blob`."""
+        from mreg.registry.uploads import store_blob
+
+        return store_blob(self._session, model, digest, data)
+
+    def open_blob(self, model: ModelName, digest: Digest, size: int = 0) -> AbstractContextManager[IncomingBlob]:
+        """Open the upload of a blob for a version of the model; see `mreg.registry.uploads.open_blob`."""
+        from mreg.registry.uploads import open_blob
+
+        return open_blob(self._session, model, digest, size)
+
+    def push_uploaded(
+        self,
+        name: Name,
+        artifact: UploadedArtifact,
+        metadata: VersionMetadata,
+        *,
+        stage: ModelStage | str | None = None,
+        parent: Reference | None = None,
+        source: Source | None = None,
+        existing: bool = False,
+    ) -> ModelVersion:
+        """Make uploaded blobs the next version of a model; see `mreg.registry.uploads.push_uploaded`."""
+        from mreg.registry.references import as_name
+        from mreg.registry.uploads import push_uploaded
+
+        return push_uploaded(
+            self._session,
+            as_name(name),
+            artifact,
+            metadata,
+            stage=stage,
+            parent=parent,
+            source=source,
+            existing=existing,
+        )
+
+    def manifest_file(self, version: ModelVersion) -> StoredFile:
+        """Return the manifest of a folder as a file; see `mreg.registry.streaming.manifest_file`."""
+        from mreg.registry.streaming import manifest_file
+
+        return manifest_file(self._session, version)
 
     def file(self, reference: Reference, path: str | None = None) -> StoredFile:
         """Return a file of a version; see `mreg.registry.streaming.file`."""

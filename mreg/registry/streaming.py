@@ -105,6 +105,23 @@ def file(session: Session, reference: Reference, path: str | None = None) -> Sto
     return found[0]
 
 
+def manifest_file(session: Session, version: ModelVersion) -> StoredFile:
+    """Return the manifest of a folder as a file.
+
+    Raises:
+        Corrupt: The manifest is missing.
+    """
+    from mreg.artifacts.hashing import missing
+
+    artifact, store = version.artifact, session.artifacts()
+    size = store.size(artifact.digest)
+    if size is None:
+        with naming_version(version.reference):
+            raise missing(artifact.digest, session.profile.artifacts)
+    name = f"{artifact.name}.manifest.json"
+    return StoredFile(reference=version.reference, path=name, size_bytes=size, digest=artifact.digest)
+
+
 def missing_file(version: ModelVersion, path: str) -> NotFound:
     """Return the error for a file that a version does not have."""
     return NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)

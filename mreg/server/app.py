@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from mreg import __version__
 from mreg.errors import MregError
-from mreg.server import global_routes, hub, models, monitoring, problems, stages, ui, versions
+from mreg.server import blobs, global_routes, hub, models, monitoring, problems, stages, ui, versions
 from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
 from mreg.server.listings import Listings
@@ -46,7 +46,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.metrics = ServerMetrics()
     app.state.damaged = DamagedFiles()
     app.state.listings = Listings()
-    for part in (models.router, versions.router, stages.router, global_routes.router, monitoring.router):
+    for part in (models.router, versions.router, blobs.router, stages.router, global_routes.router, monitoring.router):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)
     app.include_router(hub.router)  # last: its paths begin with names of models, and all other paths take precedence

@@ -15,6 +15,7 @@ from mreg.errors import MregError
 from mreg.results.tokens import Role, Token
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
 from mreg.server.problems import SEE_LOG, Refused, http_error_response
+from mreg.server.receiving import is_json
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
 from mreg.server.tokens import find_token
 
@@ -37,6 +38,7 @@ SINGLE_HEADERS = (
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 UPLOAD_PATH = re.compile(r"/models/[^/]+/versions")
+BLOB_PATH = re.compile(r"/models/[^/]+/blobs/[^/]+")
 
 BEARER = {"WWW-Authenticate": "Bearer"}
 RETRY = {"Retry-After": "5"}
@@ -114,9 +116,7 @@ class Guard:
                 add_error_headers(response)
             await response(scope, receive, guarded)
             return
-        limit = BODY_LIMIT
-        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(scope["path"]):
-            limit = self._settings.upload_limit
+        limit = self._settings.upload_limit if _is_upload(scope) else BODY_LIMIT
         # Every GET route answers HEAD too; a download then reads no bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
         caller: Caller = scope["mreg.caller"]
@@ -198,6 +198,14 @@ class Guard:
                 headers={"WWW-Authenticate": 'Basic realm="mreg: the token is the password"' if page else "Bearer"},
             )
         return Caller(token.name, token.role, token)
+
+
+def _is_upload(scope: Scope) -> bool:
+    """Return whether the body of a request is an artifact or a blob."""
+    if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(scope["path"]):
+        content_type = dict(scope["headers"]).get(b"content-type", b"")
+        return not is_json(content_type.decode("latin-1"))
+    return scope["method"] in ("PUT", "PATCH") and BLOB_PATH.fullmatch(scope["path"]) is not None
 
 
 def role_too_low(caller: Caller, needed: Role) -> Refused:

@@ -21,6 +21,7 @@ from mreg.wire.lineage import Lineage
 from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
 from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.wire.reasons import Why
+from mreg.wire.uploads import NeededBlob, StoredBlob
 
 __all__ = [
     "PROBLEMS",
@@ -37,6 +38,7 @@ __all__ = [
     "ModelSummary",
     "ModelVersion",
     "ModelVersions",
+    "NeededBlob",
     "PendingApproval",
     "Plan",
     "PolicyCheck",
@@ -44,6 +46,7 @@ __all__ = [
     "ProductionVersion",
     "StageChange",
     "StagesAt",
+    "StoredBlob",
     "StoredFile",
     "Why",
     "responses",

@@ -50,6 +50,7 @@ from mreg.results import (
     reasons,
     tokens,
     upkeep,
+    uploads,
 )
 from mreg.wire import decode, encode
 from tests.conftest import FULL
@@ -319,6 +320,8 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         tokens.NewToken, secret=WORDS,
         token=built(tokens.Token, name=WORDS, role=st.sampled_from(tokens.Role), digest=DIGESTS),
     ),
+    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=WORDS),
+    uploads.StoredBlob: built(uploads.StoredBlob, digest=DIGESTS, size=NUMBERS),
 }  # fmt: skip
 
 
