@@ -51,21 +51,21 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
     limits = compute_limits(_open_files(), settings.connections, settings.connections_per_address)
     listening = _listen(settings, limits.backlog)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    config = uvicorn.Config(
-        build_app(registry, settings),
-        http=Protocol.factory(Connections(limits)),  # type: ignore[arg-type]
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=logging_config(json_lines=settings.json_log),
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=int(KEEP_ALIVE_SECONDS),
-        backlog=limits.backlog,
-        timeout_graceful_shutdown=settings.grace_seconds,
-    )
     with listening:
-        ready(f"http://{host}:{listening.getsockname()[1]}")
+        config = uvicorn.Config(
+            build_app(registry, settings),
+            http=Protocol.factory(Connections(limits, settings.trusted_proxies)),  # type: ignore[arg-type]
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=logging_config(json_lines=settings.json_log),
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=int(KEEP_ALIVE_SECONDS),
+            backlog=limits.backlog,
+            timeout_graceful_shutdown=settings.grace_seconds,
+        )
+        ready(f"http://{host}:{listening.getsockname()[1]}{settings.root_path}")
         _Server(config, limits).run(sockets=[listening])
 
 
