@@ -147,7 +147,7 @@ class BlobParts(abc.ABC):
         """Make the blob of all parts durable under its key; return whether this call created it."""
 
 
-class ResumableUpload(abc.ABC):
+class ContinuedUpload(abc.ABC):
     """An upload of a large blob from its beginning to its end, which continues where an earlier one broke off.
 
     Attributes:
@@ -175,8 +175,8 @@ class BlobBackend(abc.ABC):
 
     Keys are relative POSIX paths from `ArtifactStore` (``blobs/sha256/ab/cdef...``). Driver errors are raised as
     `Unavailable` (cannot be reached, full, permission denied), `Corrupt` (something that is not a blob has its key) or
-    `NotFound`. Without `SupportsStaging`, `SupportsParts`, `SupportsStreams` or `SupportsResuming`, files are limited to
-    `mreg.artifacts.upload.SMALL_BYTES`.
+    `NotFound`. Without `SupportsStaging`, `SupportsParts`, `SupportsStreams` or `SupportsContinuing`, files are limited
+    to `mreg.artifacts.upload.SMALL_BYTES`.
 
     Attributes:
         remote: Each call is a network round trip, so callers keep several in flight, keep the bytes of an interrupted
@@ -313,10 +313,10 @@ class SupportsStreams(Protocol):
 
 
 @runtime_checkable
-class SupportsResuming(Protocol):
+class SupportsContinuing(Protocol):
     """A backend that accepts a large blob as a stream, which it can continue. It needs the key first."""
 
-    def resume(self, key: str, size: int) -> ResumableUpload | None:
+    def continue_upload(self, key: str, size: int) -> ContinuedUpload | None:
         """Return the upload of a blob; None if the store has the blob.
 
         Args:

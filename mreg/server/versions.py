@@ -17,6 +17,7 @@ from mreg.registry.local import LocalRegistry
 from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.download import BYTES, download
+from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body, TagValue
 from mreg.server.new_version import NewVersion, read_new_version
 from mreg.server.parameters import (
@@ -37,7 +38,7 @@ from mreg.server.receiving import is_json
 from mreg.server.schemas import responses
 from mreg.server.upload import REQUEST, receive_upload
 
-router = APIRouter(tags=["versions"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["versions"])
 
 
 class VersionChanges(Body):
@@ -100,7 +101,7 @@ def _commit(registry: LocalRegistry, model: ModelName, body: NewVersion) -> tupl
 @router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
 def show_version(version: Version, registry: RegistryOf) -> JSONResponse:
     """Return a version."""
-    return json_response(registry.version(version))
+    return json_response(registry.version(version) if version.selector is None else registry.show(version))
 
 
 @router.patch("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
