@@ -8,7 +8,6 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
-from mreg.errors import BadInput
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
@@ -87,32 +86,27 @@ class LocalRegistry(Registry):
         existing: bool = False,
         progress: Progress = None,
     ) -> ModelVersion:
-        from mreg.domain.metadata import VersionMetadata
-        from mreg.registry.push import Choice, push, target_model
+        from mreg.registry.outgoing import Choice, pushed_metadata, target_model
+        from mreg.registry.push import push
 
-        if metrics:
-            from mreg.documents.metrics import finite_metrics
-        if parameters:
-            from mreg.documents.parameters import parameters_of
-        given = VersionMetadata(
+        given = pushed_metadata(
+            metadata,
+            metrics=metrics,
+            parameters=parameters,
+            tags=tags,
+            data=data,
+            aliases=aliases,
             description=description,
-            metrics=finite_metrics(metrics) if metrics else {},
-            tags=tags or {},
-            data=data or {},
-            aliases=tuple(aliases),
-            parameters=parameters_of(parameters) if parameters else {},
             run_id=run_id,
             experiment_id=experiment_id,
             format=format,
         )
-        if metadata is not None and given != VersionMetadata():
-            raise BadInput("metadata given both as an object and as arguments", hint="pass all of it in metadata")
         target = target_model(self._session, path, name)
         return push(
             self._session,
             path,
             target,
-            metadata or given,
+            given,
             stage=stage,
             parent=parent,
             choice=Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links),

@@ -39,31 +39,44 @@ class HookLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """The catalog, store, actor, clock and hooks of a registry.
+class Transfers:
+    """What moves bytes between a registry and this machine, for use cases that do not read the catalog.
 
     Attributes:
         artifacts: Returns the artifact store; a function, because most commands need no bytes.
         cached_artifacts: Returns the complete artifacts in the pull cache; a function, because few commands need them.
+        notice: Receives notes for the user, such as what a reference resolved to, and warnings.
+        pull_records: Returns the user's records of pulled folders, None without a home folder.
+    """
+
+    profile: Profile
+    artifacts: Callable[[], ArtifactStore]
+    cached_artifacts: Callable[[], CachedArtifacts]
+    notice: Callable[[str], None]
+    pull_records: Callable[[], PullRecords | None] = lambda: None
+
+    def notices(self, *texts: str) -> None:
+        """Give each text that is not empty to `notice`."""
+        for text in filter(None, texts):
+            self.notice(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(Transfers):
+    """The catalog, store, actor, clock and hooks of a registry.
+
+    Attributes:
         actor: Returns the actor of events; a function, because reading commands need none.
         now: Returns the current time, aware UTC.
-        notice: Receives notes for the user, such as what a reference resolved to, and warnings.
         hooks: Hooks that changes trigger, from the user's own profile.
-        pull_records: Returns the user's records of pulled folders, None without a home folder.
         enqueued: Keys of the deployments that this session enqueued and has not run yet.
         hook_log: The hooks that this session ran, and the events of its changes.
     """
 
-    profile: Profile
     catalog: Catalog
-    artifacts: Callable[[], ArtifactStore]
-    cached_artifacts: Callable[[], CachedArtifacts]
     actor: Callable[[], str]
     now: Callable[[], datetime]
-    notice: Callable[[str], None]
-
     hooks: tuple[Hook, ...] = ()
-    pull_records: Callable[[], PullRecords | None] = lambda: None
     enqueued: set[str] = field(default_factory=set)
     hook_log: HookLog = field(default_factory=HookLog)
 
