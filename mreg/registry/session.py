@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mreg.domain.hook import Deployment, Hook
     from mreg.results.changes import StageChange
     from mreg.results.profiles import Profile
+    from mreg.results.tokens import Token
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class Session:
         pull_records: Returns the user's records of pulled folders, None without a home folder.
         enqueued: Keys of the deployments that this session enqueued and has not run yet.
         hook_log: The hooks that this session ran, and the events of its changes.
+        client: The token of the server's client for whom this session manages tokens; None without limits.
     """
 
     profile: Profile
@@ -65,6 +67,7 @@ class Session:
     pull_records: Callable[[], PullRecords | None] = lambda: None
     enqueued: set[str] = field(default_factory=set)
     hook_log: HookLog = field(default_factory=HookLog)
+    client: Token | None = None
 
     def write(self, fn: Callable[[Writer], T], after: Callable[[Reader, T], T] | None = None) -> T:
         """Run ``fn`` in a transaction with this session's actor and time, and return its result.

@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 
 from mreg import __version__
 from mreg.errors import MregError
-from mreg.server import global_routes, hub, models, monitoring, problems, stages, ui, versions
+from mreg.server import clients, global_routes, hub, models, monitoring, problems, stages, ui, versions
+from mreg.server.access import Access
 from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
 from mreg.server.listings import Listings
@@ -46,7 +47,14 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.metrics = ServerMetrics()
     app.state.damaged = DamagedFiles()
     app.state.listings = Listings()
-    for part in (models.router, versions.router, stages.router, global_routes.router, monitoring.router):
+    for part in (
+        models.router,
+        versions.router,
+        stages.router,
+        global_routes.router,
+        clients.router,
+        monitoring.router,
+    ):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)
     app.include_router(hub.router)  # last: its paths begin with names of models, and all other paths take precedence
@@ -54,7 +62,8 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(HTTPException, problems.http_error_response)
     app.add_exception_handler(RequestValidationError, problems.validation_response)
     app.add_exception_handler(Exception, problems.unexpected_response)
-    app.add_middleware(Guard, settings=settings, anonymous=registry.actor)
+    access = Access(settings, registry)
+    app.add_middleware(Guard, settings=settings, anonymous=registry.actor, access=access)
     app.add_middleware(RequestMonitor, metrics=app.state.metrics, json_log=settings.json_log)
     document = app.openapi()  # the application caches this document
     if settings.needs_token:

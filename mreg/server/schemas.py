@@ -21,6 +21,7 @@ from mreg.wire.lineage import Lineage
 from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
 from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.wire.reasons import Why
+from mreg.wire.tokens import Identity, NewToken, TokenInfo
 
 __all__ = [
     "PROBLEMS",
@@ -31,12 +32,14 @@ __all__ = [
     "Deployment",
     "Evaluation",
     "Event",
+    "Identity",
     "Lineage",
     "Model",
     "ModelPolicy",
     "ModelSummary",
     "ModelVersion",
     "ModelVersions",
+    "NewToken",
     "PendingApproval",
     "Plan",
     "PolicyCheck",
@@ -45,6 +48,7 @@ __all__ = [
     "StageChange",
     "StagesAt",
     "StoredFile",
+    "TokenInfo",
     "Why",
     "responses",
     "schema",
@@ -89,7 +93,7 @@ PROBLEMS: Responses = {
     }
     for status, text in {
         400: "Invalid value.",
-        401: "Missing or unknown token.",
+        401: "Missing, unknown, revoked or expired token.",
         403: "The role is too low, the request is from a page of another origin, or the server is read-only.",
         404: "Model, version or file not found.",
         409: "The object already exists, has changed meanwhile, or the policy or the state forbids the change.",

@@ -28,7 +28,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: object
     caller: Caller = request.scope["mreg.caller"]
     state = request.app.state
     # A browser sends the token of the page only to /ui, so links to the API would be refused.
-    shared = {"profile": state.registry.profile.name, "reader": caller.name, "api_open": not state.settings.needs_token}
+    shared = {"profile": state.registry.profile.name, "reader": caller.name, "api_open": caller.token is None}
     return HTMLResponse(templates().get_template(template).render(shared, **values), status_code=status)
 
 
