@@ -43,7 +43,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
     check_database(path)
 
     def write(partial: str) -> CatalogCopy:
-        with _path_in_errors(partial, path):
+        with path_in_errors(partial, path):
             return _copy(session, _session_on(session, partial))
 
     copied = Destination(Path(path)).receive_written(write, force=force)
@@ -279,14 +279,14 @@ def _opened_backup(session: Session, file: str | os.PathLike[str]) -> Iterator[S
             raise Unavailable(f"cannot read {quoted(os.fspath(file), 200)}: {error.strerror or error}") from error
         source = _session_on(session, path)
         try:
-            with _path_in_errors(path, os.fspath(file)):
+            with path_in_errors(path, os.fspath(file)):
                 yield source
         finally:
             source.catalog.close()
 
 
 @contextlib.contextmanager
-def _path_in_errors(path: str, shown: str) -> Iterator[None]:
+def path_in_errors(path: str, shown: str) -> Iterator[None]:
     """Replace the path of a temporary file in errors by the path that the user knows."""
     try:
         yield

@@ -868,7 +868,7 @@ class Registry(abc.ABC):
             BadInput: The file is not a bundle of mreg, or the name is invalid.
             AlreadyExists: An alias of the bundle names another version here.
             GateFailed, ApprovalMissing: A version fails the policy's rule for an alias.
-            Corrupt: The bundle is damaged or truncated.
+            DamagedBundle: The bundle is damaged or truncated.
             Unavailable: The file cannot be read, or the store or the temporary folder cannot be written.
         """
 
@@ -974,7 +974,12 @@ class Registry(abc.ABC):
 
     @abc.abstractmethod
     def gc(
-        self, *, grace: timedelta | None = None, remove: bool = False, seen: Collection[Garbage] | None = None
+        self,
+        *,
+        grace: timedelta | None = None,
+        remove: bool = False,
+        seen: Collection[Garbage] | None = None,
+        progress: Progress = None,
     ) -> tuple[Garbage, ...]:
         """Return the garbage of the store: leftovers of killed pushes, and blobs that no version needs.
 
@@ -986,6 +991,8 @@ class Registry(abc.ABC):
                 hour.
             remove: Remove the garbage.
             seen: Result of a run without ``remove``; nothing else is removed (default: all that is found now).
+            progress: Called with the number of blobs removed so far and the number to remove; before, with 0 and the
+                number of blobs found in the store so far.
 
         Raises:
             BadInput: The grace period is negative.

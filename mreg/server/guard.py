@@ -11,15 +11,19 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from mreg import __version__
 from mreg.domain.scope import EVERYTHING, ModelScope
+from mreg.domain.text import quoted
 from mreg.results.tokens import Role, Token
 from mreg.server.access import Access, Client, Unreadable, WrongToken
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
 from mreg.server.problems import SEE_LOG, Refused, http_error_response
+from mreg.server.proxy import place_request
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
+from mreg.wire.protocol import API, API_HEADER, OLDEST_API
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Collection, MutableMapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,7 +40,10 @@ SINGLE_HEADERS = (
 """Headers that must not be repeated: a proxy might read the other one."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
-UPLOAD_PATH = re.compile(r"/models/[^/]+/versions")
+UPLOAD_PATH = re.compile(r"/models/[^/]+/versions|/import")
+
+LONG_BODIES = {"/gc": 64 << 20}
+"""Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
 
 BEARER = {"WWW-Authenticate": "Bearer"}
 RETRY = {"Retry-After": "5"}
@@ -47,6 +54,7 @@ HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (API_HEADER.lower().encode(), str(API).encode()),
 )
 API_POLICY = b"default-src 'none'; frame-ancestors 'none'; sandbox"
 """A browser must not treat any response of the API as a page."""
@@ -83,12 +91,21 @@ class Guard:
 
     Args:
         anonymous: Name of the caller on a server without tokens.
+        reserved: First segments of routes, which cannot begin a prefix.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, anonymous: str, access: Access) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        anonymous: str,
+        access: Access,
+        reserved: Collection[str] = (),
+    ) -> None:
         self._app = app
         self._settings = settings
         self._access = access
+        self._reserved = reserved
         self._anonymous = Caller(anonymous, Role.ADMIN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,10 +116,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["path"] = _raw_path(scope)
-        page = scope["path"] == "/ui" or scope["path"].startswith("/ui/")
         head = scope["method"] == "HEAD"
-        started = False
+        started = page = False
+        path = ""
 
         async def guarded(message: Message) -> None:
             nonlocal started
@@ -118,15 +134,17 @@ class Guard:
             await send(message)
 
         try:
+            path = place_request(scope, self._settings.root_path, self._settings.trusted_proxies, self._reserved)
+            page = path == "/ui" or path.startswith("/ui/")
             await self._check(scope, page=page)
         except Refused as refused:
             response = http_error_response(Request(scope), refused)
-            if HUB_PATH.fullmatch(scope["path"]):
+            if HUB_PATH.fullmatch(path):
                 add_error_headers(response)
             await response(scope, receive, guarded)
             return
-        limit = BODY_LIMIT
-        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(scope["path"]):
+        limit = LONG_BODIES.get(path, BODY_LIMIT)
+        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
             limit = self._settings.upload_limit
         # Every GET route answers HEAD too; a download then reads no bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
@@ -165,7 +183,8 @@ class Guard:
             )
         if _is_foreign(headers, host, navigation=page and scope["method"] in ("GET", "HEAD")):
             raise Refused(403, "foreign_origin", "requests from pages of other origins are refused")
-        if scope["path"] in PUBLIC_PATHS:
+        _check_api(headers)
+        if scope["path"][len(scope.get("root_path", "")) :] in PUBLIC_PATHS:
             scope["mreg.caller"] = Caller("", Role.READER)
             return
         caller = await self._caller(headers, page=page)
@@ -209,10 +228,20 @@ def role_too_low(caller: Caller, needed: Role) -> Refused:
     return Refused(403, "role_too_low", f"{caller.name} has role {caller.role}; this needs role {needed}")
 
 
-def _raw_path(scope: Scope) -> str:
-    """Return the encoded path, so that each segment is decoded only once."""
-    raw = scope.get("raw_path") or scope["path"].encode()
-    return bytes(raw).partition(b"?")[0].decode("latin-1")
+def _check_api(headers: MutableMapping[bytes, bytes]) -> None:
+    """Check that this server still serves the API version of mreg's own client; other clients send none.
+
+    Raises:
+        Refused: The client is too old.
+    """
+    text = headers.get(API_HEADER.lower().encode(), b"").decode("latin-1")
+    if text and (not text.isdecimal() or int(text[:9]) < OLDEST_API):
+        raise Refused(
+            400,
+            "client_too_old",
+            f"this server needs a client with API version {OLDEST_API} or later; the client has {quoted(text)}",
+            hint=f"install mreg {__version__} or later",
+        )
 
 
 def _origin_host(origin: str) -> str:

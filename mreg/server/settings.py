@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 from mreg.results.tokens import Token
+from mreg.server.proxy import NO_PROXIES, TrustedProxies
 from mreg.server.tokens import TokenFile
 
 UPLOAD_LIMIT = 100 << 30
@@ -47,6 +48,9 @@ class ServerSettings:
         stored_tokens: Whether the catalog has an active token. Without tokens, every client of this machine has full
             access.
         hosts: Accepted host names, in addition to IP addresses and localhost.
+        root_path: Prefix of the URLs behind a reverse proxy, as `mreg.server.proxy.parse_prefix` returns it.
+        trusted_proxies: Reverse proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Prefix`` are used; their
+            connections have no limit per address.
         read_only: Whether all changes are refused.
         upload_limit: Maximum size of an upload in bytes.
         json_log: Whether log lines are JSON objects.
@@ -65,6 +69,8 @@ class ServerSettings:
     token_file: TokenFile | None = None
     stored_tokens: bool = False
     hosts: tuple[str, ...] = ()
+    root_path: str = ""
+    trusted_proxies: TrustedProxies = NO_PROXIES
     read_only: bool = False
     upload_limit: int = UPLOAD_LIMIT
     json_log: bool = False
