@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mreg.results.changes import StageChange
     from mreg.results.deployments import DeploymentReport
     from mreg.results.profiles import Profile
+    from mreg.results.tokens import Token
 
 T = TypeVar("T")
 
@@ -71,6 +72,7 @@ class Session(Transfers):
         hooks: Hooks that changes trigger, from the user's own profile.
         enqueued: Keys of the deployments that this session enqueued and has not run yet.
         hook_log: The hooks that this session ran, and the events of its changes.
+        client: The token of the server's client for whom this session manages tokens; None without limits.
     """
 
     catalog: Catalog
@@ -79,6 +81,7 @@ class Session(Transfers):
     hooks: tuple[Hook, ...] = ()
     enqueued: set[str] = field(default_factory=set)
     hook_log: HookLog = field(default_factory=HookLog)
+    client: Token | None = None
 
     def write(self, fn: Callable[[Writer], T], after: Callable[[Reader, T], T] | None = None) -> T:
         """Run ``fn`` in a transaction with this session's actor and time, and return its result.
