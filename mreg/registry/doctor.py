@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mreg.catalog.removals import Removals
 from mreg.catalog.schema import SCHEMA, UPGRADE, older_note
 from mreg.catalog.stored_artifacts import newest_artifacts
+from mreg.catalog.tokens import Tokens
 from mreg.domain.text import counted
 from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
@@ -159,6 +160,7 @@ def _rows(session: Session) -> str:
     def look(reader: Reader) -> None:
         for summary in reader.models():
             reader.versions(summary.model)
+        Tokens(reader).usable()
 
     session.catalog.read(look)
     return ""

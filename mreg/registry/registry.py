@@ -1031,11 +1031,16 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def restore(self, file: str | os.PathLike[str]) -> CatalogCopy:
+    def restore(self, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
         """Replace the catalog by a backup, in one transaction that the audit trail records.
 
         A damaged catalog is set aside. Changes since the backup are lost: version numbers given since can be given
-        again, and bytes that `gc` removed since are missing. The file is only read.
+        again, and bytes that `gc` removed since are missing. The file is only read. The tokens of the catalog stay as
+        they are, so that no token that was revoked after the backup is valid again.
+
+        Args:
+            with_tokens: Restore also the tokens of the backup that the catalog does not know, for a catalog that was
+                lost. A token that was revoked after the backup is valid again then.
 
         Raises:
             NotFound: The file does not exist.

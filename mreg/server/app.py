@@ -17,6 +17,7 @@ from mreg.server.listings import Listings
 from mreg.server.monitoring import RequestMonitor, ServerMetrics
 from mreg.server.operations import Operations
 from mreg.server.prepared import PreparedFiles
+from mreg.server.proxy import check_not_reserved
 from mreg.server.schemas import PROBLEMS
 
 if TYPE_CHECKING:
@@ -59,9 +60,11 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(HTTPException, problems.http_error_response)
     app.add_exception_handler(RequestValidationError, problems.validation_response)
     app.add_exception_handler(Exception, problems.unexpected_response)
-    app.add_middleware(Guard, settings=settings, anonymous=registry.actor)
-    app.add_middleware(RequestMonitor, metrics=app.state.metrics, json_log=settings.json_log)
     document = app.openapi()  # the application caches this document
+    reserved = frozenset(path.split("/")[1] for path in document["paths"]) | {"ui", "openapi.json"}
+    check_not_reserved(settings.root_path, reserved)
+    app.add_middleware(Guard, settings=settings, anonymous=registry.actor, reserved=reserved)
+    app.add_middleware(RequestMonitor, metrics=app.state.metrics, json_log=settings.json_log)
     if settings.needs_token:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]

@@ -53,23 +53,23 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
     limits = compute_limits(_open_files(), settings.connections, settings.connections_per_address)
     listening = _listen(settings, limits.backlog)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    remove_leftovers()
-    app = build_app(registry, settings)
-    config = uvicorn.Config(
-        app,
-        http=Protocol.factory(Connections(limits)),  # type: ignore[arg-type]
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=logging_config(json_lines=settings.json_log),
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=int(KEEP_ALIVE_SECONDS),
-        backlog=limits.backlog,
-        timeout_graceful_shutdown=settings.grace_seconds,
-    )
     with listening:
-        ready(f"http://{host}:{listening.getsockname()[1]}")
+        remove_leftovers()
+        app = build_app(registry, settings)
+        config = uvicorn.Config(
+            app,
+            http=Protocol.factory(Connections(limits, settings.trusted_proxies)),  # type: ignore[arg-type]
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=logging_config(json_lines=settings.json_log),
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=int(KEEP_ALIVE_SECONDS),
+            backlog=limits.backlog,
+            timeout_graceful_shutdown=settings.grace_seconds,
+        )
+        ready(f"http://{host}:{listening.getsockname()[1]}{settings.root_path}")
         try:
             _Server(config, limits, app.state.operations).run(sockets=[listening])
         finally:

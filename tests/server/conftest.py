@@ -109,7 +109,7 @@ def serve() -> Iterator[Serve]:
                 stderr=stream,
                 env={**os.environ, **variables},
             )
-        while not (match := re.search(r"at (http://\S+),", log.read_text())):
+        while not (match := re.search(r"at (http://[^/,]+)\S*,", log.read_text())):
             assert process.poll() is None, log.read_text()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.05)
