@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mreg.domain.buckets import is_bucket
@@ -64,8 +65,9 @@ def load_profile(
     tell = notice or (lambda _text: None)
     project, project_layer = (None, {}) if alone else project_here(variables, trusting=trusting, notice=tell)
     file = config_file(config, variables)
-    profiles, default, hooks = _read_named(file, config, variables)
-    name, origin = _chosen_name(profile, variables, project_layer, default)
+    read = _read_named(file, config, variables)
+    profiles = read.profiles
+    name, origin = _chosen_name(profile, variables, project_layer, read.default)
     if name not in profiles and name != BUILT_IN:
         known = sorted({*profiles, BUILT_IN})
         near = nearest(name, known, 1)
@@ -96,7 +98,7 @@ def load_profile(
         folder = user_folder("data", variables)
         values["catalog"] = (os.path.join(folder, "catalog.db"), "default")
         values["artifacts"] = (os.path.join(folder, "artifacts"), "default")
-    active = hooks.get(name, ())
+    active = read.hooks.get(name, ())
     own = profiles.get(name, {})
     # Hooks run only for the store that their profile names: any other store can be prepared by another person.
     trusted = not active or values["catalog"][1] == "default" or _names(own, values, variables, file)
@@ -206,9 +208,7 @@ def _origin_of_file(config: str | os.PathLike[str] | None, variables: Mapping[st
     return "--config" if config else "MREG_CONFIG" if variables.get("MREG_CONFIG") else ""
 
 
-def _read_named(
-    file: str, config: str | os.PathLike[str] | None, variables: Mapping[str, str]
-) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
+def _read_named(file: str, config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> ProfileFile:
     """Read the profile file like `read_profiles`; a file that an option or a variable names must exist."""
     origin = _origin_of_file(config, variables)
     try:
@@ -283,10 +283,23 @@ def _no_home() -> Unavailable:
     )
 
 
-def read_profiles(
-    file: str, *, required: bool
-) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
-    """Read the profiles (without filling in variables), the default with its origin, and the hooks of each profile.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileFile:
+    """The content of a profile file.
+
+    Attributes:
+        profiles: The values of each profile, without filling in variables.
+        default: The default profile with its origin, None if the file names none.
+        hooks: The hooks of each profile that has some.
+    """
+
+    profiles: Mapping[str, Values] = field(default_factory=dict)
+    default: tuple[str, str] | None = None
+    hooks: Mapping[str, tuple[Hook, ...]] = field(default_factory=dict)
+
+
+def read_profiles(file: str, *, required: bool) -> ProfileFile:
+    """Read a profile file.
 
     Args:
         file: Path of the file, empty for none.
@@ -297,7 +310,7 @@ def read_profiles(
         NotFound: The file is required and does not exist.
     """
     if not file or (not required and not os.path.lexists(file)):
-        return {}, None, {}
+        return ProfileFile()
     root = document(file)
     profiles: dict[str, Values] = {}
     default: tuple[str, str] | None = None
@@ -314,7 +327,7 @@ def read_profiles(
                     hooks[name] = _hooks(mapping(inner, file, "a profile")["hooks"], file)
         else:
             raise unknown_key(key, ("default", "profiles"), file, node)
-    return profiles, default, hooks
+    return ProfileFile(profiles=profiles, default=default, hooks=hooks)
 
 
 def _profile_values(node: Node, file: str) -> Values:
@@ -406,12 +419,12 @@ def list_profiles(
     from mreg.results.configuration import ProfileEntry
 
     file = config_file(config, os.environ)
-    profiles, default, _ = _read_named(file, config, os.environ)
+    read = _read_named(file, config, os.environ)
     trusting = trust_project or is_trusting(os.environ)
     _, values = project_here(os.environ, trusting=trusting, notice=notice or (lambda _text: None))
-    active, _ = _chosen_name(profile, os.environ, values, default)
+    active, _ = _chosen_name(profile, os.environ, values, read.default)
     entries = (
-        [] if BUILT_IN in profiles else [ProfileEntry(name=BUILT_IN, origin="built in", active=active == BUILT_IN)]
+        [] if BUILT_IN in read.profiles else [ProfileEntry(name=BUILT_IN, origin="built in", active=active == BUILT_IN)]
     )
-    entries += [ProfileEntry(name=name, origin=file, active=active == name) for name in profiles]
+    entries += [ProfileEntry(name=name, origin=file, active=active == name) for name in read.profiles]
     return tuple(entries)
