@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mreg.domain.server_address import ServerAddress
+from mreg.domain.address import Address
 from mreg.errors import BadInput
 
 SPELLINGS = [
@@ -28,8 +28,8 @@ SPELLINGS = [
 
 @pytest.mark.parametrize(("text", "spelling"), SPELLINGS)
 def test_a_server_has_one_spelling(text: str, spelling: str) -> None:
-    assert str(ServerAddress.parse(text)) == spelling
-    assert ServerAddress.parse(spelling) == ServerAddress.parse(text)
+    assert str(Address.parse(text)) == spelling
+    assert Address.parse(spelling) == Address.parse(text)
 
 
 BAD = [
@@ -70,7 +70,7 @@ BAD = [
 @pytest.mark.parametrize(("text", "message", "hint"), BAD)
 def test_what_is_not_the_address_of_a_server_is_refused_with_the_fix(text: str, message: str, hint: str) -> None:
     with pytest.raises(BadInput) as caught:
-        ServerAddress.parse(text)
+        Address.parse(text)
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
@@ -84,7 +84,7 @@ def test_what_is_not_the_address_of_a_server_is_refused_with_the_fix(text: str, 
 )  # fmt: skip
 def test_a_message_never_repeats_a_secret_in_a_url(text: str) -> None:
     with pytest.raises(BadInput) as caught:
-        ServerAddress.parse(text)
+        Address.parse(text)
     assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
 
 
@@ -107,13 +107,13 @@ def test_a_message_never_repeats_a_secret_in_a_url(text: str) -> None:
     ],
 )
 def test_only_this_machine_and_tls_are_protected(text: str, is_loopback: bool, is_protected: bool) -> None:
-    address = ServerAddress.parse(text)
+    address = Address.parse(text)
     assert (address.is_loopback, address.is_protected) == (is_loopback, is_protected)
 
 
 def test_an_origin_has_no_path() -> None:
-    assert ServerAddress.parse("https://models.example:443/mreg").origin == "https://models.example"
-    assert ServerAddress.parse("http://models.example:443/mreg").origin == "http://models.example:443"
+    assert Address.parse("https://models.example:443/mreg").origin == "https://models.example"
+    assert Address.parse("http://models.example:443/mreg").origin == "http://models.example:443"
 
 
 @given(
@@ -121,8 +121,8 @@ def test_an_origin_has_no_path() -> None:
 )
 def test_a_text_is_refused_or_has_a_spelling_that_stays(text: str) -> None:
     try:
-        address = ServerAddress.parse(text)
+        address = Address.parse(text)
     except BadInput:
         return
-    assert ServerAddress.parse(str(address)) == address
+    assert Address.parse(str(address)) == address
     assert str(address).startswith(address.origin)

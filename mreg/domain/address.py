@@ -21,17 +21,17 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]*)(?::([0-9]{1,5}))?", re.IGNORECA
 _NUMBER = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _ADDRESS = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{3}}")
 _LIKE_ADDRESS = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)")
-_LOOPBACK = re.compile(rf"localhost|127(?:\.{_NUMBER}){{3}}|\[::1\]")
+_LOOPBACK = re.compile(rf"localhost|127(?:\.{_NUMBER}){{3}}|::1")
 _PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~-]+)*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerAddress:
+@dataclass(frozen=True, slots=True)
+class Address:
     """The parts of the address of a server.
 
     Attributes:
         scheme: ``http`` or ``https``.
-        host: Name or address in lower case; an IPv6 address in brackets.
+        host: Name in lower case, or IP address; an IPv6 address without brackets.
         path: Prefix of all paths, such as ``/mreg``; empty if the server has none.
     """
 
@@ -92,10 +92,15 @@ class ServerAddress:
         return made
 
     @property
+    def authority(self) -> str:
+        """Host and port, as in a URL; the port only if it is not the usual one."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
     def origin(self) -> str:
-        """Scheme, host and port; the port only if it is not the usual one."""
-        port = "" if self.port == PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{self.host}{port}"
+        """Scheme, host and port: a token is sent to one origin only."""
+        return f"{self.scheme}://{self.authority}"
 
     @property
     def is_loopback(self) -> bool:
@@ -112,12 +117,12 @@ class ServerAddress:
 
 
 def _host(text: str) -> str:
-    """Return a host in its one spelling, empty if it is invalid."""
+    """Return a host in its one spelling, without brackets; empty if it is invalid."""
     if text.startswith("["):
         from ipaddress import AddressValueError, IPv6Address
 
         try:
-            return f"[{IPv6Address(text[1:-1])}]"
+            return str(IPv6Address(text[1:-1]))
         except AddressValueError:
             return ""
     if len(text) > 253 or not _NAME.fullmatch(text):
@@ -130,7 +135,7 @@ def _with_scheme(text: str) -> str:
     """Return a hint with the scheme added, if that makes a valid address."""
     for scheme in ("https", "http"):
         try:
-            made = ServerAddress.parse(f"{scheme}://{text}")
+            made = Address.parse(f"{scheme}://{text}")
         except BadInput:
             break
         if scheme == "http" or not made.is_loopback:
