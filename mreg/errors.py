@@ -125,6 +125,10 @@ class MissingBlob(Corrupt):
     """A blob that a version needs is not in the artifact store."""
 
 
+class DamagedBundle(Corrupt):
+    """A bundle to import is damaged or truncated; the registry is not."""
+
+
 class Unavailable(MregError):
     """A catalog, a store or a file cannot be reached, or permission is denied."""
 

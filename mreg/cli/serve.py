@@ -38,6 +38,25 @@ def serve(
         ),
     ] = None,
     allow_host: HostNames = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            "--root-path",
+            metavar="PATH",
+            help="Prefix of all URLs, such as /mreg.",
+            rich_help_panel="Reverse proxy",
+            show_default=False,
+        ),
+    ] = "",
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trusted-proxy",
+            metavar="ADDRESS",
+            help="Address or network of a proxy whose X-Forwarded-For and X-Forwarded-Prefix are used.",
+            rich_help_panel="Reverse proxy",
+        ),
+    ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Refuse all changes.", rich_help_panel="Access")
     ] = False,
@@ -87,6 +106,7 @@ def serve(
       mreg serve
       mreg serve --read-only --port 8080
       mreg serve --host 0.0.0.0 --token-file tokens --allow-host models.example
+      mreg serve --root-path /mreg --trusted-proxy 127.0.0.1 --allow-host models.example
     """
     run = invocation_of(ctx)
     listen_port = whole_number(ctx, "--port", port, least=0, most=65535)
@@ -95,6 +115,7 @@ def serve(
     connections_per_address = count(ctx, "--max-connections-per-address", max_connections_per_address)
     limit = size_in_bytes(max_upload)
     try:
+        from mreg.server.proxy import TrustedProxies, parse_network, parse_prefix
         from mreg.server.run import serve as serve_registry
         from mreg.server.settings import ServerSettings
         from mreg.server.tokens import TokenFile, parse_tokens
@@ -117,6 +138,8 @@ def serve(
         tokens=tokens,
         token_file=file,
         hosts=tuple(allow_host or ()),
+        root_path=parse_prefix(root_path),
+        trusted_proxies=TrustedProxies(tuple(map(parse_network, trusted_proxy or ()))),
         read_only=read_only,
         upload_limit=limit,
         json_log=json_log,

@@ -15,11 +15,12 @@ from mreg.errors import MregError
 from mreg.results.tokens import Role, Token
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
 from mreg.server.problems import SEE_LOG, Refused, http_error_response
+from mreg.server.proxy import place_request
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
 from mreg.server.tokens import find_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Collection, MutableMapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,7 +37,10 @@ SINGLE_HEADERS = (
 """Headers that must not be repeated: a proxy might read the other one."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
-UPLOAD_PATH = re.compile(r"/models/[^/]+/versions")
+UPLOAD_PATH = re.compile(r"/models/[^/]+/versions|/import")
+
+LONG_BODIES = {"/gc": 64 << 20}
+"""Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
 
 BEARER = {"WWW-Authenticate": "Bearer"}
 RETRY = {"Retry-After": "5"}
@@ -73,11 +77,13 @@ class Guard:
 
     Args:
         anonymous: Name of the caller on a server without tokens.
+        reserved: First segments of routes, which cannot begin a prefix.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, anonymous: str) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings, anonymous: str, reserved: Collection[str] = ()) -> None:
         self._app = app
         self._settings = settings
+        self._reserved = reserved
         self._anonymous = Caller(anonymous, Role.ADMIN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,10 +94,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["path"] = _raw_path(scope)
-        page = scope["path"] == "/ui" or scope["path"].startswith("/ui/")
         head = scope["method"] == "HEAD"
-        started = False
+        started = page = False
+        path = ""
 
         async def guarded(message: Message) -> None:
             nonlocal started
@@ -107,15 +112,17 @@ class Guard:
             await send(message)
 
         try:
+            path = place_request(scope, self._settings.root_path, self._settings.trusted_proxies, self._reserved)
+            page = path == "/ui" or path.startswith("/ui/")
             self._check(scope, page=page)
         except Refused as refused:
             response = http_error_response(Request(scope), refused)
-            if HUB_PATH.fullmatch(scope["path"]):
+            if HUB_PATH.fullmatch(path):
                 add_error_headers(response)
             await response(scope, receive, guarded)
             return
-        limit = BODY_LIMIT
-        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(scope["path"]):
+        limit = LONG_BODIES.get(path, BODY_LIMIT)
+        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
             limit = self._settings.upload_limit
         # Every GET route answers HEAD too; a download then reads no bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
@@ -157,7 +164,7 @@ class Guard:
             )
         if _is_foreign(headers, host, navigation=page and scope["method"] in ("GET", "HEAD")):
             raise Refused(403, "foreign_origin", "requests from pages of other origins are refused")
-        if scope["path"] in PUBLIC_PATHS:
+        if scope["path"][len(scope.get("root_path", "")) :] in PUBLIC_PATHS:
             scope["mreg.caller"] = Caller("", Role.READER)
             return
         caller = self._caller(headers, page=page)
@@ -203,12 +210,6 @@ class Guard:
 def role_too_low(caller: Caller, needed: Role) -> Refused:
     """Return the 403 error for a caller whose role is too low."""
     return Refused(403, "role_too_low", f"{caller.name} has role {caller.role}; this needs role {needed}")
-
-
-def _raw_path(scope: Scope) -> str:
-    """Return the encoded path, so that each segment is decoded only once."""
-    raw = scope.get("raw_path") or scope["path"].encode()
-    return bytes(raw).partition(b"?")[0].decode("latin-1")
 
 
 def _origin_host(origin: str) -> str:

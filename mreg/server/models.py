@@ -91,7 +91,7 @@ class RollbackRequest(Body):
 
 
 @router.post("/models", responses=responses(schemas.Model))
-def register(body: NewModel, registry: RegistryOf) -> Any:
+def register(body: NewModel, registry: RegistryOf, request: Request) -> Any:
     """Register a model; 400 if it exists."""
     try:
         return json_response(
@@ -104,7 +104,8 @@ def register(body: NewModel, registry: RegistryOf) -> Any:
             )
         )
     except AlreadyExists as error:
-        return problem(400, error.code, error.message, hint=error.hint)  # clients of this route expect 400
+        prefix = request.scope["root_path"]
+        return problem(400, error.code, error.message, hint=error.hint, prefix=prefix)  # clients expect 400 here
 
 
 @router.get("/models", responses=responses(list[schemas.ModelSummary]))

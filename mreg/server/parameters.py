@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 from urllib.parse import unquote, urlencode
 
@@ -44,11 +44,20 @@ def decoded(part: str) -> str:
         raise BadInput("the path is not valid UTF-8") from None
 
 
-async def _registry(request: Request) -> LocalRegistry:
-    """Return the registry of the server, acting as the caller."""
+def registry_of(request: Request, notice: Callable[[str], None] = lambda _text: None) -> LocalRegistry:
+    """Return the registry of the server, acting as the caller of a request.
+
+    Args:
+        notice: Receives the notices of the registry.
+    """
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
-    return registry.acting_as(caller.name)
+    return registry.acting_as(caller.name, notice)
+
+
+async def _registry(request: Request) -> LocalRegistry:
+    """Return the registry of the server, acting as the caller."""
+    return registry_of(request)
 
 
 RegistryOf = Annotated[LocalRegistry, Depends(_registry)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 from mreg.results.tokens import Token
+from mreg.server.proxy import NO_PROXIES, TrustedProxies
 from mreg.server.tokens import TokenFile
 
 UPLOAD_LIMIT = 100 << 30
@@ -45,6 +46,9 @@ class ServerSettings:
         tokens: Tokens of clients. Without tokens and a token file, every client of this machine has full access.
         token_file: File of further tokens, read again when it changes.
         hosts: Accepted host names, in addition to IP addresses and localhost.
+        root_path: Prefix of the URLs behind a reverse proxy, as `mreg.server.proxy.parse_prefix` returns it.
+        trusted_proxies: Reverse proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Prefix`` are used; their
+            connections have no limit per address.
         read_only: Whether all changes are refused.
         upload_limit: Maximum size of an upload in bytes.
         json_log: Whether log lines are JSON objects.
@@ -62,6 +66,8 @@ class ServerSettings:
     tokens: tuple[Token, ...] = ()
     token_file: TokenFile | None = None
     hosts: tuple[str, ...] = ()
+    root_path: str = ""
+    trusted_proxies: TrustedProxies = NO_PROXIES
     read_only: bool = False
     upload_limit: int = UPLOAD_LIMIT
     json_log: bool = False
