@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mreg.domain.names import ModelName
     from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.prepared import PreparedFile
-    from mreg.registry.session import Session
+    from mreg.registry.session import HookLog, Session
     from mreg.results.bundles import Exported
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
@@ -195,11 +195,13 @@ class LocalRegistry(Registry):
 
     # For a server, whose clients have no paths on this machine
 
-    def acting_as(self, actor: str, notice: Callable[[str], None] = lambda _text: None) -> Self:
+    def acting_as(
+        self, actor: str, notice: Callable[[str], None] = lambda _text: None, hook_log: HookLog | None = None
+    ) -> Self:
         """Return this registry for another actor; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice))
+        return type(self)(acting_as(self._session, actor, notice, hook_log))
 
     @property
     def actor(self) -> str:

@@ -36,6 +36,7 @@ from mreg.results.reasons import Why
 from mreg.results.upkeep import Check, Finding, Garbage, Verification
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
+from mreg.wire.protocol import ServerVersion
 
 
 class Problem(TypedDict):
@@ -227,6 +228,7 @@ RESULTS = (
 EXAMPLES: dict[type, Any] = {form.shape: form.encode(result) for result in RESULTS for form in [form_of(type(result))]}
 """Examples by shape."""
 
+EXAMPLES[ServerVersion] = {"version": "0.1.0", "api": 1, "oldest_api": 1}
 EXAMPLES[ProductionVersion] = encode_production(VERSION)
 EXAMPLES[Problem] = {
     "type": "urn:mreg:problem:not_found",

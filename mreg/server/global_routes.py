@@ -8,12 +8,23 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mreg import __version__
 from mreg.server import schemas
+from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.operations import answer
 from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response
 from mreg.server.schemas import long_responses, responses
+from mreg.wire.protocol import API, OLDEST_API, ServerVersion
 
-router = APIRouter(tags=["all models"])
+SERVER_VERSION: ServerVersion = {"version": __version__, "api": API, "oldest_api": OLDEST_API}
+
+router = APIRouter(route_class=EnvelopeRoute, tags=["all models"])
+
+
+@router.get("/version", responses=responses(schemas.ServerVersion))
+def version() -> JSONResponse:
+    """Return the release of the server and its API version; the header ``Mreg-Api`` of every response has it, too."""
+    return ResultResponse(SERVER_VERSION, SERVER_VERSION)
 
 
 @router.get("/search", responses=responses(list[schemas.ModelVersion]))

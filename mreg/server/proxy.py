@@ -69,7 +69,7 @@ class TrustedProxies:
 
     networks: tuple[Network, ...] = ()
 
-    def __contains__(self, address: str) -> bool:
+    def __contains__(self, address: object) -> bool:
         if not self.networks:
             return False
         try:

@@ -21,6 +21,7 @@ from mreg.wire.history import AuditReport, Event, StagesAt
 from mreg.wire.lineage import Lineage
 from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
 from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
+from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
 from mreg.wire.upkeep import Check, Finding, Garbage, Verification
 
@@ -48,6 +49,7 @@ __all__ = [
     "PolicyCheck",
     "Problem",
     "ProductionVersion",
+    "ServerVersion",
     "StageChange",
     "StagesAt",
     "StoredFile",
