@@ -147,10 +147,11 @@ def serve(
         connections=connections,
         connections_per_address=connections_per_address,
     )
-    run.registry.check_places()
+    registry = run.local_registry()
+    registry.check_places()
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
-        serve_registry(run.registry, settings, lambda url: _announce(run, url))
+        serve_registry(registry, settings, lambda url: _announce(run, url))
 
 
 def _announce(run: Invocation, url: str) -> None:

@@ -92,6 +92,8 @@ class RemoteRegistry(Registry):
         model = _operation("remote_queries.model")
         version = _operation("remote_queries.version")
         show = _operation("remote_queries.show")
+        restore = _operation("next_to_catalog.restore")
+        upgrade = _operation("next_to_catalog.upgrade")
 
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):
