@@ -109,7 +109,7 @@ async def send_file(
         "X-Checksum-Sha256": file.digest.value,
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.digest.value)).decode()}:",
         "X-Reference": str(file.reference),
-        "Content-Disposition": _disposition(file.path.rpartition("/")[2]),
+        "Content-Disposition": _disposition(str(file.reference), file.path),
     }
     if not _matches(request.headers.get("if-match", "*"), etag):
         raise Refused(
@@ -136,20 +136,20 @@ async def send_file(
     return _FileResponse(first, chunks, status, headers)
 
 
-def _disposition(name: str) -> str:
+def _disposition(reference: str, path: str) -> str:
     """Return the ``Content-Disposition`` header of a file (RFC 6266, RFC 8187).
 
-    ``filename`` is ASCII that is safe in every shell and file system, for clients such as curl that read nothing else.
-    ``filename*`` is added if it is closer to the real name; it keeps every character that cannot lead a client into
-    another folder. Different names stay different in both.
+    ``filename`` is for clients such as curl, which read nothing else and overwrite a file of the same name: the
+    reference of the version, ``-``, and the path of the file, as ASCII that is safe in every shell and file system.
+    Names of models have no ``@``, so it is different for every file of every version. ``filename*`` is the real name of
+    the file; it keeps every character that cannot lead a client into another folder.
     """
-    plain = _escaped(name, _UNSAFE_ASCII)
+    name = path.rpartition("/")[2]
     full = _escaped(name, _UNSAFE)
     if is_project_file(name):  # mreg would read the downloaded file as its project file
-        first = "".join(f"~{byte:02X}" for byte in _utf8(name[0]))
-        plain, full = (first + _escaped(name[1:], unsafe) for unsafe in (_UNSAFE_ASCII, _UNSAFE))
-    extended = "" if full == plain else f"; filename*=UTF-8''{quote(full, safe='', errors='surrogatepass')}"
-    return f'attachment; filename="{plain}"{extended}'
+        full = "".join(f"~{byte:02X}" for byte in _utf8(name[0])) + _escaped(name[1:], _UNSAFE)
+    plain = _escaped(f"{reference}-{path}", _UNSAFE_ASCII)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(full, safe='', errors='surrogatepass')}"
 
 
 def _escaped(name: str, unsafe: re.Pattern[str]) -> str:
