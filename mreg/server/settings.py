@@ -46,7 +46,8 @@ class ServerSettings:
         tokens: Tokens of clients. Without tokens and a token file, every client of this machine has full access.
         token_file: File of further tokens, read again when it changes.
         hosts: Accepted host names, in addition to IP addresses and localhost.
-        root_path: Prefix of the URLs behind a reverse proxy, as `mreg.server.proxy.parse_prefix` returns it.
+        root_path: Prefix of the URLs behind a reverse proxy, as `mreg.server.proxy.parse_prefix` returns it (default:
+            ``X-Forwarded-Prefix`` of trusted proxies).
         trusted_proxies: Reverse proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Prefix`` are used; their
             connections have no limit per address.
         read_only: Whether all changes are refused.
@@ -66,7 +67,7 @@ class ServerSettings:
     tokens: tuple[Token, ...] = ()
     token_file: TokenFile | None = None
     hosts: tuple[str, ...] = ()
-    root_path: str = ""
+    root_path: str | None = None
     trusted_proxies: TrustedProxies = NO_PROXIES
     read_only: bool = False
     upload_limit: int = UPLOAD_LIMIT
