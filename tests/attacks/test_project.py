@@ -446,7 +446,7 @@ def test_the_name_of_the_project_file_is_not_taken_from_the_catalog(name: str) -
 
     assert is_project_file(name)
     found = re.fullmatch(
-        r"attachment; filename=\"churn@3-(.*)\"; filename\*=UTF-8''(.*)", _disposition("churn@3", name)
+        r"attachment; filename=\"churn@3-(.*)\"; filename\*=UTF-8''(.*)", _disposition(f"churn@3-{name}", name)
     )
     assert found is not None
     assert not is_project_file(unquote(found[2]))
