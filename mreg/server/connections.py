@@ -12,7 +12,7 @@ import ipaddress
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,11 +73,15 @@ class Connections:
     """The open connections of a server, used only by its event loop.
 
     Args:
+        proxies: Addresses without a limit per address: their connections carry the requests of many clients.
         clock: Monotonic seconds.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, limits: Limits, proxies: Container[str] = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.limits = limits
+        self._proxies = proxies
         self._clock = clock
         self._networks: dict[Connection, str] = {}
         self._counts: Counter[str] = Counter()
@@ -92,7 +96,8 @@ class Connections:
         the address with the most connections at the total limit.
         """
         network = network_of(address)
-        if self._counts[network] >= self.limits.per_address and not self._close_idle(network):
+        full = self._counts[network] >= self.limits.per_address and address not in self._proxies
+        if full and not self._close_idle(network):
             return False
         if len(self._networks) >= self.limits.total and not self._close_idle():
             return False

@@ -6,13 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from mreg import __version__
 from mreg.server import schemas
 from mreg.server.envelopes import EnvelopeRoute, ResultResponse
+from mreg.server.operations import answer
 from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response, reference_of
-from mreg.server.schemas import responses, texts
+from mreg.server.schemas import long_responses, responses, texts
 from mreg.wire.protocol import API, OLDEST_API, ServerVersion
 
 Prefix = Annotated[str, Query(description="Beginning of the texts.", examples=["cl"])]
@@ -90,7 +91,7 @@ def history(registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, o
     return page_response(request, registry.history(limit=limit, offset=offset), limit, offset)
 
 
-@router.get("/audit", responses=responses(schemas.AuditReport))
-def audit(registry: RegistryOf) -> JSONResponse:
+@router.get("/audit", responses=long_responses(schemas.AuditReport))
+async def audit(request: Request) -> Response:
     """Verify the audit trail; 500 with the code ``corrupt`` names the first event that was changed."""
-    return json_response(registry.verify_audit())
+    return await answer(request, lambda operation: operation.registry.verify_audit())

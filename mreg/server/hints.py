@@ -165,6 +165,7 @@ _SHELL = re.compile(
 )
 """Commands that are left after the translation."""
 
+_REQUEST_PATH = re.compile(r"((?<![^\s(])(?:DELETE|GET|PATCH|POST|PUT) )(/[a-z])")
 FOR_CLIENTS = ("try again", "ask for")
 """Prefixes of hints that a client can follow although the server failed."""
 
@@ -172,14 +173,20 @@ OPERATOR = "operator of the server: "
 """Prefix of hints that a client cannot follow."""
 
 
-def http_hint(hint: str, *, server_failed: bool = False) -> str:
+def http_hint(hint: str, *, server_failed: bool = False, prefix: str = "") -> str:
     """Return the hint with commands replaced by requests and options by fields.
 
     A hint that still has a command is addressed to the operator of the server.
 
     Args:
         server_failed: Whether only the operator can fix the error, unless the hint says to repeat or limit the request.
+        prefix: Prefix of the paths of requests.
     """
+    translated = _translated(hint, server_failed=server_failed)
+    return _REQUEST_PATH.sub(rf"\1{prefix}\2", translated) if prefix else translated
+
+
+def _translated(hint: str, *, server_failed: bool) -> str:
     if not hint or hint.startswith(OPERATOR):
         return hint
     if server_failed and not hint.startswith(FOR_CLIENTS):

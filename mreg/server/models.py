@@ -123,7 +123,8 @@ def register(body: NewModel, registry: RegistryOf, request: Request) -> Any:
     except AlreadyExists as error:
         if accepts_envelope(request):
             raise
-        return problem(400, error.code, error.message, hint=error.hint)  # clients of this route expect 400
+        prefix = request.scope["root_path"]
+        return problem(400, error.code, error.message, hint=error.hint, prefix=prefix)  # clients expect 400 here
 
 
 @router.get("/models", responses=responses(list[schemas.ModelSummary]))

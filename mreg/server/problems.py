@@ -26,9 +26,11 @@ STATUSES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.NotFound, 404),
     (errors.AlreadyExists, 409),
     (errors.Conflict, 409),
+    (errors.OutsideScope, 403),
     (errors.NotAllowed, 409),
     (errors.GateFailed, 409),
     (errors.ApprovalMissing, 409),
+    (errors.DamagedBundle, 400),
     (errors.Corrupt, 500),
     (errors.Unavailable, 503),
     (errors.MregError, 500),
@@ -85,6 +87,7 @@ def problem(
     server_failed: bool = False,
     details: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
+    prefix: str = "",
 ) -> Problem:
     """Return an error response.
 
@@ -93,6 +96,7 @@ def problem(
         hint: Hint of the command line; `mreg.server.hints.http_hint` translates it.
         server_failed: Whether only the operator of the server can fix the error.
         details: Structured fields of the error.
+        prefix: Prefix of the paths in the hint: the ``root_path`` of the request.
     """
     document = {
         "type": f"urn:mreg:problem:{code}",
@@ -100,7 +104,7 @@ def problem(
         "status": status,
         "detail": message,
         "code": code,
-        "hint": http_hint(hint, server_failed=server_failed) or None,
+        "hint": http_hint(hint, server_failed=server_failed, prefix=prefix) or None,
         "details": details or {},
     }
     return Problem(document, status_code=status, headers=headers)
@@ -126,7 +130,15 @@ def error_response(request: Request, error: Exception) -> Response:
             },
             status_code=status,
         )
-    return problem(status, error.code, error.message, hint=error.hint, server_failed=status >= 500, details=details)
+    return problem(
+        status,
+        error.code,
+        error.message,
+        hint=error.hint,
+        server_failed=status >= 500,
+        details=details,
+        prefix=request.scope["root_path"],
+    )
 
 
 def http_error_response(request: Request, error: Exception) -> Response:
@@ -134,8 +146,9 @@ def http_error_response(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     headers = dict(error.headers) if error.headers else {}
+    prefix = request.scope.get("root_path", "")
     if isinstance(error, Refused):
-        return problem(error.status_code, error.code, error.detail, hint=error.hint, headers=headers)
+        return problem(error.status_code, error.code, error.detail, hint=error.hint, headers=headers, prefix=prefix)
     code = CODES.get(error.status_code, "refused")
     message = str(error.detail)
     if error.status_code == 404:
@@ -144,20 +157,22 @@ def http_error_response(request: Request, error: Exception) -> Response:
         allowed = _methods_of_path(request)
         message = f"{request.method} is not allowed for this path: use {', '.join(allowed)}"
         headers["Allow"] = ", ".join(allowed)
-    return problem(error.status_code, code, message, hint="GET /openapi.json lists the routes", headers=headers)
+    hint = "GET /openapi.json lists the routes"
+    return problem(error.status_code, code, message, hint=hint, headers=headers, prefix=prefix)
 
 
 def _methods_of_path(request: Request) -> list[str]:
     """Return the methods of all routes of the path; Starlette names those of one route."""
-    methods = {"GET", "HEAD"} if request.scope["path"].startswith("/ui") else set()
+    route_path = request.scope["path"][len(request.scope["root_path"]) :]
+    methods = {"GET", "HEAD"} if route_path.startswith("/ui") else set()
     for path, operations in request.app.openapi()["paths"].items():
         pattern = re.sub(r"\{\w+\}", "[^/]+", path.replace("{path}", ".+").replace("{repo}", "[^/]+(?:/[^/]+)?"))
-        if re.fullmatch(pattern, request.scope["path"]):
+        if re.fullmatch(pattern, route_path):
             methods.update(method.upper() for method in operations)
     return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
-def validation_response(_request: Request, error: Exception) -> Response:
+def validation_response(request: Request, error: Exception) -> Response:
     """Return the response for an invalid body, path or query."""
     if not isinstance(error, RequestValidationError):
         raise error
@@ -166,7 +181,12 @@ def validation_response(_request: Request, error: Exception) -> Response:
     ]
     message = "; ".join(f"{quoted(item['where'])}: {item['what']}" for item in invalid[:3])
     return problem(
-        422, "bad_request", message, hint="GET /openapi.json has the schema of the request", details={"errors": invalid}
+        422,
+        "bad_request",
+        message,
+        hint="GET /openapi.json has the schema of the request",
+        details={"errors": invalid},
+        prefix=request.scope["root_path"],
     )
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mreg.documents.metrics import metrics_of
-from mreg.domain.names import VersionRef
+from mreg.domain.model import ModelVersion
+from mreg.domain.names import ModelName, VersionRef
+from mreg.registry.local import LocalRegistry
 from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.download import BYTES, download
 from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body, TagChanges, TagValue
+from mreg.server.new_version import NewVersion, read_new_version
 from mreg.server.parameters import (
     PAGE_ITEMS,
     Limit,
@@ -34,6 +38,7 @@ from mreg.server.parameters import (
     reference_of,
     requires_role,
 )
+from mreg.server.receiving import is_json
 from mreg.server.schemas import responses
 from mreg.server.upload import REQUEST, receive_upload
 
@@ -76,9 +81,30 @@ async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONRe
     version or none. A folder becomes the same version as a push of it. It has at most 100,000 files; links, special
     files, and names that an artifact cannot have are refused. Metrics that are not finite numbers are skipped, and a
     ``Warning`` header names them.
+
+    A body of type ``application/json`` creates a version of blobs that were uploaded before
+    (``PUT /models/{model}/blobs/{digest}``), and registers the model if it does not exist. The blob of a folder is its
+    manifest. If blobs are missing, the answer is 409 with the code ``blobs_missing`` and their digests.
     """
-    version, notes = await receive_upload(request, registry, model)
+    if is_json(request.headers.get("content-type", "")):
+        version, notes = await run_sync(_commit, registry, model, await read_new_version(request))
+    else:
+        version, notes = await receive_upload(request, registry, model)
     return add_warnings(json_response(version), notes)
+
+
+def _commit(registry: LocalRegistry, model: ModelName, body: NewVersion) -> tuple[ModelVersion, tuple[str, ...]]:
+    metadata, notes = body.version_metadata()
+    version = registry.push_uploaded(
+        model,
+        body.uploaded(),
+        metadata,
+        stage=body.stage,
+        parent=body.parent,
+        source=body.recorded_source(),
+        existing=body.existing,
+    )
+    return version, notes
 
 
 @router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))

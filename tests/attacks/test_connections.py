@@ -283,7 +283,7 @@ def test_the_address_with_most_connections_makes_room_and_the_log_says_so_once_a
             self.closed = True
 
     now = [0.0]
-    connections = Connections(compute_limits(100, 4, 4), lambda: now[0])
+    connections = Connections(compute_limits(100, 4, 4), clock=lambda: now[0])
     greedy, modest = [Fake() for _ in range(3)], Fake()
     connections.admit(modest, "192.0.2.1")
     for one in greedy:

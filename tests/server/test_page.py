@@ -26,7 +26,7 @@ from mreg.domain.policy import parse_policy
 from mreg.registry.local import LocalRegistry
 from mreg.server.app import build_app
 from mreg.server.settings import ServerSettings
-from mreg.server.ui.links import api, external_link, link
+from mreg.server.ui.links import Links, external_link
 from mreg.server.ui.trend import trend
 
 HOSTILE = "\x1b[31mred\x1b]8;;http://evil.example\x07 \u202egnp.exe \"><script>alert(1)</script> ' <img src=x onerror=alert(1)> {{ 7*7 }} &amp;"
@@ -171,6 +171,7 @@ def client(registry: LocalRegistry) -> Iterator[Client]:
 def crawled(client: Client, *starts: str, **options: Any) -> dict[str, str]:
     """Every page below /ui that links lead to, by its address; asks for every other link of this server too."""
     pages: dict[str, str] = {}
+    prefix = starts[0].partition("/ui")[0]
     pending, seen = [*starts], {*starts}
     while pending:
         address = pending.pop()
@@ -181,6 +182,7 @@ def crawled(client: Client, *starts: str, **options: Any) -> dict[str, str]:
         pages[address] = answer.text
         found = Found(answer.text)
         for one in found.all("a", "href") + found.all("link", "href") + found.all("form", "action"):
+            assert one.startswith((f"{prefix}/", "http://", "https://", "#")), (address, one)
             if (
                 one.startswith("/") and not one.endswith("/compare") and one not in seen
             ):  # a compare form needs its fields
@@ -327,11 +329,12 @@ def test_only_web_addresses_are_followed(address: str, followed: bool) -> None:
 
 
 def test_a_part_of_an_address_stays_one_part() -> None:
-    assert link("models", "team/a b") == "/ui/models/team%2Fa%20b"
-    assert (
-        api("models", "m", "versions", 3, "files", "a/../b?c#d%") == "/models/m/versions/3/files/a%2F..%2Fb%3Fc%23d%25"
-    )
-    assert link(q="a = 'b' & c", sort="", offset=None) == "/ui?q=a+%3D+%27b%27+%26+c"
+    links = Links()
+    assert links.page("models", "team/a b") == "/ui/models/team%2Fa%20b"
+    path = links.api("models", "m", "versions", 3, "files", "a/../b?c#d%")
+    assert path == "/models/m/versions/3/files/a%2F..%2Fb%3Fc%23d%25"
+    assert links.page(q="a = 'b' & c", sort="", offset=None) == "/ui?q=a+%3D+%27b%27+%26+c"
+    assert Links("/mreg").page() == "/mreg/ui"
 
 
 ERRORS = (
@@ -516,8 +519,8 @@ def test_the_page_follows_the_rules_of_the_server(registry: LocalRegistry, tmp_p
     furnish(registry, tmp_path)
     with served(registry) as client:
         assert client.get("/ui", headers={"Host": "evil.example"}).status_code == 421
+    from mreg.registry.tokens import new_token
     from mreg.results.tokens import Role
-    from mreg.server.tokens import new_token
 
     made = new_token("reader", Role.READER)
     settings = ServerSettings(tokens=(made.token,))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import VersionRef
 from mreg.results.lineage import Lineage, LineageNode, flatten
-from mreg.server.ui.links import external_link, link
+from mreg.server.ui.links import Links, external_link
 from mreg.server.ui.rendering import shortened
 
 ANCESTORS = 2
@@ -87,7 +87,7 @@ class _Branch:
     row: float = 0.0
 
 
-def lineage_graph(lineage: Lineage) -> Graph:
+def lineage_graph(lineage: Lineage, links: Links) -> Graph:
     """Return the graph of a lineage, with about a hundred boxes at most."""
     chain = [node for _, node in flatten(lineage.parents)]
     sources = _sources(lineage.version)
@@ -104,16 +104,16 @@ def lineage_graph(lineage: Lineage) -> Graph:
     def at(column: int, row: float) -> tuple[int, int]:
         return MARGIN + (columns + column) * COLUMN, MARGIN + round(row * ROW)
 
-    current = _version_box(lineage.version.reference, lineage.version.stage, at(0, own_row), current=True)
+    current = _version_box(lineage.version.reference, lineage.version.stage, at(0, own_row), links, current=True)
     ancestors = tuple(
-        _node_box(node, at(-1 - distance, own_row)) for distance, node in enumerate(chain[:ANCESTORS_LISTED])
+        _node_box(node, at(-1 - distance, own_row), links) for distance, node in enumerate(chain[:ANCESTORS_LISTED])
     )
     line = [*ancestors[:drawn]]
     if earlier:
         line.append(_earlier_box(earlier, at(-1 - drawn, own_row)))
     placed = tuple(_source_box(*source, at(-1, first_source + row)) for row, source in enumerate(sources[:SOURCES]))
     boxes = {
-        id(branch): _node_box(branch.node, at(branch.column, branch.row), _parent_name(branch, current))
+        id(branch): _node_box(branch.node, at(branch.column, branch.row), links, _parent_name(branch, current))
         for branch in branches
     }
     arrows = [_arrow(*pair) for pair in zip(line, (current, *line), strict=False)]
@@ -184,19 +184,25 @@ def _source_box(kind: str, name: str, caption: str, address: str, at: tuple[int,
     return Box(kind=kind, name=name, label=label, caption=caption, address=address, x=at[0], y=at[1])
 
 
-def _node_box(node: LineageNode, at: tuple[int, int], parent: str = "") -> Box:
-    return _version_box(node.reference, node.stage, at, parent=parent)
+def _node_box(node: LineageNode, at: tuple[int, int], links: Links, parent: str = "") -> Box:
+    return _version_box(node.reference, node.stage, at, links, parent=parent)
 
 
 def _version_box(
-    reference: VersionRef, stage: ModelStage | None, at: tuple[int, int], *, parent: str = "", current: bool = False
+    reference: VersionRef,
+    stage: ModelStage | None,
+    at: tuple[int, int],
+    links: Links,
+    *,
+    parent: str = "",
+    current: bool = False,
 ) -> Box:
     return Box(
         kind="version" if stage else "deleted",
         name=str(reference),
         label=shortened(reference, LABEL),
         caption=stage.value if stage else "deleted",
-        address=link("models", reference.name, "versions", reference.number) if stage else "",
+        address=links.page("models", reference.name, "versions", reference.number) if stage else "",
         parent=parent,
         current=current,
         x=at[0],

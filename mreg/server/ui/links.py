@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
 LINK_SCHEMES = ("http", "https")
 """URL schemes of stored URLs that become links; with other schemes, a browser could run code."""
 
 
-def link(*parts: object, **query: object) -> str:
-    """Return the URL of a page: ``link("models", "team/classifier")`` is ``/ui/models/team%2Fclassifier``.
+@dataclass(frozen=True, slots=True)
+class Links:
+    """URLs of this server, as the client of a request reaches it.
 
-    Each part becomes one path segment. None and empty values of the query are omitted.
+    Attributes:
+        prefix: Prefix of all paths: the ``root_path`` of the request.
     """
-    return _address(("ui", *parts), query)
 
+    prefix: str = ""
 
-def api(*parts: object, **query: object) -> str:
-    """Return the URL of a route of the API, as `link` does."""
-    return _address(parts, query)
+    def page(self, *parts: object, **query: object) -> str:
+        """Return the URL of a page: ``page("models", "team/classifier")`` is ``/ui/models/team%2Fclassifier``.
+
+        Each part becomes one path segment. None and empty values of the query are omitted.
+        """
+        return self.api("ui", *parts, **query)
+
+    def api(self, *parts: object, **query: object) -> str:
+        """Return the URL of a route of the API, as `page` does."""
+        path = f"{self.prefix}/" + "/".join(quote(str(part), safe="") for part in parts)
+        encoded = urlencode([(name, str(value)) for name, value in query.items() if value not in (None, "")])
+        return f"{path}?{encoded}" if encoded else path
 
 
 def external_link(address: str) -> str:
@@ -31,9 +43,3 @@ def external_link(address: str) -> str:
     except ValueError:
         return ""
     return address if allowed else ""
-
-
-def _address(parts: tuple[object, ...], query: dict[str, object]) -> str:
-    path = "/" + "/".join(quote(str(part), safe="") for part in parts)
-    encoded = urlencode([(name, str(value)) for name, value in query.items() if value not in (None, "")])
-    return f"{path}?{encoded}" if encoded else path

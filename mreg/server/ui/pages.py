@@ -33,9 +33,8 @@ from mreg.server.parameters import (
     whole_model,
 )
 from mreg.server.ui.graph import lineage_graph
-from mreg.server.ui.links import link
 from mreg.server.ui.listing import entries, metric_order, model_row, page_range, version_table
-from mreg.server.ui.responses import PageRoute, asset_response, page
+from mreg.server.ui.responses import PageRoute, asset_response, links_of, page
 from mreg.server.ui.stage_entry import metric_rows, stage_entry
 from mreg.server.ui.timeline import timeline
 from mreg.server.ui.trend import trend
@@ -103,9 +102,9 @@ def _with_notices(registry: LocalRegistry) -> tuple[LocalRegistry, list[str]]:
 
 
 @router.get("/ui/")
-def redirect_to_models() -> Response:
+def redirect_to_models(request: Request) -> Response:
     """Redirect to /ui."""
-    return RedirectResponse(link(), status_code=308)
+    return RedirectResponse(links_of(request).page(), status_code=308)
 
 
 @router.get("/ui/models/{model}")
@@ -173,8 +172,8 @@ def version_page(request: Request, version: Version, registry: RegistryOf) -> Re
         environment=entries(found.source.environment),
         entry=stage_entry(why) if why is not None else None,
         files=files[:FILES],
-        graph=lineage_graph(registry.lineage(found.reference)),
-        events=timeline(events, found.model_name),
+        graph=lineage_graph(registry.lineage(found.reference), links_of(request)),
+        events=timeline(events, links_of(request), found.model_name),
         more_events=events.more,
         problems=problems,
     )
@@ -241,7 +240,7 @@ def model_history_page(request: Request, model: Model, registry: RegistryOf, lim
         request,
         "history.html",
         model=registry.model(model),
-        events=timeline(events, model),
+        events=timeline(events, links_of(request), model),
         limit=limit,
         more=events.more,
     )
@@ -251,7 +250,9 @@ def model_history_page(request: Request, model: Model, registry: RegistryOf, lim
 def history_page(request: Request, registry: RegistryOf, limit: Limit = EVENTS) -> Response:
     """Show the history of all models, newest first."""
     events = registry.history(limit=limit)
-    return page(request, "history.html", model=None, events=timeline(events), limit=limit, more=events.more)
+    return page(
+        request, "history.html", model=None, events=timeline(events, links_of(request)), limit=limit, more=events.more
+    )
 
 
 @router.get("/ui/static/{name}")

@@ -16,7 +16,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 from mreg.domain.metrics import MetricValue
 from mreg.domain.text import printable, size_text
-from mreg.server.ui.links import api, external_link, link
+from mreg.server.ui.links import external_link
 
 VALUE_LIMIT = 500
 """Maximum number of characters of a value on a page; the API returns all of it."""
@@ -32,9 +32,9 @@ def asset(name: str) -> bytes:
 
 
 @cache
-def asset_link(name: str) -> str:
-    """Return the URL of an asset; it has the digest of the asset, so that browsers cache it."""
-    return link("static", name, v=hashlib.sha256(asset(name)).hexdigest()[:16])
+def asset_version(name: str) -> str:
+    """Return the start of the digest of an asset; its URL has it, so that browsers cache the asset."""
+    return hashlib.sha256(asset(name)).hexdigest()[:16]
 
 
 def number(value: MetricValue) -> str:
@@ -104,11 +104,5 @@ def templates() -> Environment:
         "number": number, "signed": signed, "size": sized, "timestamp": timestamp, "shortened": shortened,
         "truncated": truncated, "lines": lines, "digest": digest,
     }  # fmt: skip
-    environment.globals |= {
-        "link": link,
-        "api": api,
-        "external_link": external_link,
-        "asset": asset_link,
-        "mreg_version": __version__,
-    }
+    environment.globals |= {"external_link": external_link, "mreg_version": __version__}
     return environment

@@ -15,7 +15,8 @@ from starlette.responses import HTMLResponse, Response
 from mreg.errors import MregError, NotFound
 from mreg.server import problems
 from mreg.server.guard import Caller
-from mreg.server.ui.rendering import ASSETS, asset, asset_link, templates
+from mreg.server.ui.links import Links
+from mreg.server.ui.rendering import ASSETS, asset, asset_version, templates
 
 PAGE_HINT = "start from the list of models"
 """Hint of error pages, instead of the hint for clients of the API."""
@@ -23,12 +24,25 @@ PAGE_HINT = "start from the list of models"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+def links_of(request: Request) -> Links:
+    """Return the URLs of this server, as the client of a request reaches it."""
+    return Links(request.scope["root_path"])
+
+
 def page(request: Request, template: str, *, status: int = 200, **values: object) -> Response:
     """Return the page that a template renders with these values."""
     caller: Caller = request.scope["mreg.caller"]
     state = request.app.state
+    links = links_of(request)
     # A browser sends the token of the page only to /ui, so links to the API would be refused.
-    shared = {"profile": state.registry.profile.name, "reader": caller.name, "api_open": not state.settings.needs_token}
+    shared = {
+        "profile": state.registry.profile.name,
+        "reader": caller.name,
+        "api_open": caller.token is None,
+        "link": links.page,
+        "api": links.api,
+        "asset": lambda name: links.page("static", name, v=asset_version(name)),
+    }
     return HTMLResponse(templates().get_template(template).render(shared, **values), status_code=status)
 
 
@@ -80,6 +94,6 @@ def asset_response(request: Request, name: str) -> Response:
     """
     if name not in ASSETS:
         raise NotFound("path not found", hint=PAGE_HINT)
-    current = asset_link(name).endswith(f"?{request.url.query}")
+    current = request.query_params.get("v") == asset_version(name)
     caching = "private, max-age=31536000, immutable" if current else "no-cache"
     return Response(asset(name), media_type=ASSETS[name], headers={"Cache-Control": caching})

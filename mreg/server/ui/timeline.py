@@ -9,7 +9,7 @@ from mreg.domain.events import Event
 from mreg.domain.names import ModelName
 from mreg.domain.text import size_text
 from mreg.errors import BadInput
-from mreg.server.ui.links import link
+from mreg.server.ui.links import Links
 from mreg.server.ui.rendering import shortened
 
 ACTIONS = {
@@ -54,7 +54,7 @@ class TimelineEntry:
     summary: str
 
 
-def timeline(events: Iterable[Event], model: ModelName | None = None) -> tuple[TimelineEntry, ...]:
+def timeline(events: Iterable[Event], links: Links, model: ModelName | None = None) -> tuple[TimelineEntry, ...]:
     """Return the entries of events, which must be complete and newest first.
 
     The events themselves have the current names and the deletions: the event that renames or deletes a model or
@@ -81,14 +81,14 @@ def timeline(events: Iterable[Event], model: ModelName | None = None) -> tuple[T
                 event=event,
                 verb=ACTIONS.get(event.action, event.action.replace(".", " ").replace("_", " ")),
                 subject=event.reference or "all models",
-                address=_address(name, event, deleted),
+                address=_address(name, event, deleted, links),
                 summary=_summary(event),
             )
         )
     return tuple(shown)
 
 
-def _address(model: str, event: Event, deleted: set[tuple[int, int]]) -> str:
+def _address(model: str, event: Event, deleted: set[tuple[int, int]], links: Links) -> str:
     if not event.model_id:
         return ""
     try:
@@ -96,8 +96,8 @@ def _address(model: str, event: Event, deleted: set[tuple[int, int]]) -> str:
     except BadInput:
         return ""
     if event.version is None:
-        return link("models", name)
-    return "" if (event.model_id, event.version) in deleted else link("models", name, "versions", event.version)
+        return links.page("models", name)
+    return "" if (event.model_id, event.version) in deleted else links.page("models", name, "versions", event.version)
 
 
 def _summary(event: Event) -> str:
