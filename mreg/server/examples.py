@@ -32,7 +32,7 @@ from mreg.results.lineage import Lineage, LineageNode
 from mreg.results.models import ModelSummary, ModelVersions
 from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.results.reasons import Why
-from mreg.results.uploads import NeededBlob, StoredBlob
+from mreg.results.uploads import NeededBlob, UploadState
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 
@@ -169,7 +169,7 @@ RESULTS = (
     Deletion(reference=OLDER_REFERENCE, versions=(OLDER_REFERENCE,)),
     StoredFile(path="model.pkl", size_bytes=93374, digest=DIGEST),
     NeededBlob(digest=DIGEST),
-    StoredBlob(digest=DIGEST, size=93374),
+    UploadState(digest=DIGEST, offset=93374, complete=True),
     ModelPolicy(
         model="classifier",
         own=True,

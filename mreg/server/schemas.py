@@ -21,7 +21,7 @@ from mreg.wire.lineage import Lineage
 from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
 from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.wire.reasons import Why
-from mreg.wire.uploads import NeededBlob, StoredBlob
+from mreg.wire.uploads import NeededBlob, UploadState
 
 __all__ = [
     "PROBLEMS",
@@ -46,8 +46,8 @@ __all__ = [
     "ProductionVersion",
     "StageChange",
     "StagesAt",
-    "StoredBlob",
     "StoredFile",
+    "UploadState",
     "Why",
     "responses",
     "schema",

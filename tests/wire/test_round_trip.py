@@ -321,7 +321,7 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         token=built(tokens.Token, name=WORDS, role=st.sampled_from(tokens.Role), digest=DIGESTS),
     ),
     uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=WORDS),
-    uploads.StoredBlob: built(uploads.StoredBlob, digest=DIGESTS, size=NUMBERS),
+    uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
 }  # fmt: skip
 
 
