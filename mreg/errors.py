@@ -10,6 +10,7 @@
     ├── Conflict          changed by another process, or busy; the same call can succeed later
     │   └── BlobsMissing  blobs of a new version must be uploaded first
     ├── NotAllowed        the rules of the registry forbid the operation in the current state
+    │   └── OutsideScope  the client is limited to other models
     ├── GateFailed        a metric gate or a regression check failed
     ├── ApprovalMissing   a required approval is missing, or an approver rejected the version
     ├── Unchanged         nothing changed in the time that the caller gave
@@ -37,6 +38,8 @@ class MregError(Exception):
     """
 
     code: ClassVar[str] = "failed"
+    subcode: ClassVar[str] = ""
+    """Distinguishes a subclass that has the code of its base class."""
 
     def __init__(self, message: str, *, hint: str = "", **details: object) -> None:
         super().__init__(message)
@@ -97,6 +100,14 @@ class LeavesProduction(NotAllowed):
     (``empty``).
     """
 
+    subcode = "leaves_production"
+
+
+class OutsideScope(NotAllowed):
+    """The client of a server is limited to some models, and the operation concerns others."""
+
+    code = "outside_scope"
+
 
 class GateFailed(MregError):
     """A metric failed its gate."""
@@ -130,6 +141,12 @@ class Corrupt(MregError):
 
 class MissingBlob(Corrupt):
     """A blob that a version needs is not in the artifact store."""
+
+    subcode = "missing_blob"
+
+
+class DamagedBundle(Corrupt):
+    """A bundle to import is damaged or truncated; the registry is not."""
 
 
 class Unavailable(MregError):

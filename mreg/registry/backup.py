@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 def backup(session: Session, file: str | os.PathLike[str], *, force: bool = False) -> CatalogCopy:
     """See `mreg.Registry.backup`."""
+    session.scope.check_unlimited("back up the catalog")
     from mreg.artifacts.destination import Destination
 
     refuse_url(os.fspath(file), COPY_TO)
@@ -43,7 +44,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
     check_database(path)
 
     def write(partial: str) -> CatalogCopy:
-        with _path_in_errors(partial, path):
+        with path_in_errors(partial, path):
             return _copy(session, _session_on(session, partial))
 
     copied = Destination(Path(path)).receive_written(write, force=force)
@@ -52,6 +53,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
 
 def restore(session: Session, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
     """See `mreg.Registry.restore`."""
+    session.scope.check_unlimited("restore a backup")
     refuse_url(os.fspath(file), "download it, and name the file")
     with _opened_backup(session, file) as source:
         damage = source.catalog.examine().damage
@@ -279,14 +281,14 @@ def _opened_backup(session: Session, file: str | os.PathLike[str]) -> Iterator[S
             raise Unavailable(f"cannot read {quoted(os.fspath(file), 200)}: {error.strerror or error}") from error
         source = _session_on(session, path)
         try:
-            with _path_in_errors(path, os.fspath(file)):
+            with path_in_errors(path, os.fspath(file)):
                 yield source
         finally:
             source.catalog.close()
 
 
 @contextlib.contextmanager
-def _path_in_errors(path: str, shown: str) -> Iterator[None]:
+def path_in_errors(path: str, shown: str) -> Iterator[None]:
     """Replace the path of a temporary file in errors by the path that the user knows."""
     try:
         yield

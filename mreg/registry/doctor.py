@@ -32,9 +32,9 @@ SKEW = timedelta(minutes=2)
 
 OLD = timedelta(hours=24)
 
-TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-", "mreg-read-")
+TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-", "mreg-read-", "mreg-serve-")
 """Prefixes of temporary folders: of `mreg.registry.backup.restore`, `mreg.artifacts.bundle_file.unpacking`,
-`mreg.registry.git_changes.DirtyCheck` and `mreg.catalog.snapshot.taken`."""
+`mreg.registry.git_changes.DirtyCheck`, `mreg.catalog.snapshot.taken` and `mreg.registry.prepared`."""
 
 NEWEST = 5
 """Newest artifacts that are looked up in the store, to detect a lost or wrong store."""
@@ -59,6 +59,7 @@ FINE = {
 
 def examine(session: Session) -> tuple[Finding, ...]:
     """See `mreg.Registry.examine`."""
+    session.scope.check_unlimited("examine the registry")
     return tuple(_findings(session))
 
 

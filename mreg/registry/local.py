@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
-from mreg.errors import BadInput
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.digest import Digest
@@ -19,10 +22,13 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelStage, ModelVersion, Source
     from mreg.domain.names import ModelName
     from mreg.registry.environments import TrainingEnvironment
-    from mreg.registry.session import Session
+    from mreg.registry.prepared import PreparedFile
+    from mreg.registry.session import HookLog, Session
     from mreg.registry.uploads import IncomingBlob, IncomingPart, UploadedArtifact
+    from mreg.results.bundles import Exported
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
+    from mreg.results.tokens import Token, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check
     from mreg.results.uploads import NeededBlob, UploadState
 
@@ -85,32 +91,27 @@ class LocalRegistry(Registry):
         existing: bool = False,
         progress: Progress = None,
     ) -> ModelVersion:
-        from mreg.domain.metadata import VersionMetadata
-        from mreg.registry.push import Choice, push, target_model
+        from mreg.registry.outgoing import Choice, pushed_metadata, target_model
+        from mreg.registry.push import push
 
-        if metrics:
-            from mreg.documents.metrics import finite_metrics
-        if parameters:
-            from mreg.documents.parameters import parameters_of
-        given = VersionMetadata(
+        given = pushed_metadata(
+            metadata,
+            metrics=metrics,
+            parameters=parameters,
+            tags=tags,
+            data=data,
+            aliases=aliases,
             description=description,
-            metrics=finite_metrics(metrics) if metrics else {},
-            tags=tags or {},
-            data=data or {},
-            aliases=tuple(aliases),
-            parameters=parameters_of(parameters) if parameters else {},
             run_id=run_id,
             experiment_id=experiment_id,
             format=format,
         )
-        if metadata is not None and given != VersionMetadata():
-            raise BadInput("metadata given both as an object and as arguments", hint="pass all of it in metadata")
         target = target_model(self._session, path, name)
         return push(
             self._session,
             path,
             target,
-            metadata or given,
+            given,
             stage=stage,
             parent=parent,
             choice=Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links),
@@ -173,6 +174,9 @@ class LocalRegistry(Registry):
         upgrade = _operation("upgrade.upgrade")
         deploy = _operation("deploy.deploy")
         metric_names = _operation("query.metric_names")
+        create_token = _operation("tokens.create_token")
+        tokens = _operation("tokens.tokens")
+        revoke_token = _operation("tokens.revoke_token")
 
     def copy_catalog(
         self, other: LocalRegistry, *, with_artifacts: bool = False, progress: Progress = None
@@ -196,11 +200,48 @@ class LocalRegistry(Registry):
 
     # For a server, whose clients have no paths on this machine
 
-    def acting_as(self, actor: str, notice: Callable[[str], None] = lambda _text: None) -> Self:
-        """Return this registry for another actor; see `mreg.registry.streaming.acting_as`."""
+    def acting_as(
+        self,
+        actor: str,
+        notice: Callable[[str], None] = lambda _text: None,
+        hook_log: HookLog | None = None,
+        scope: ModelScope = EVERYTHING,
+    ) -> Self:
+        """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope))
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that exist for the actor."""
+        return self._session.scope
+
+    def managing_tokens_for(self, client: Token | None) -> Self:
+        """Return this registry for a client whose tokens permit no more than its own; None for no limits."""
+        return type(self)(replace(self._session, client=client))
+
+    def find_tokens(self, digests: Iterable[Digest]) -> tuple[dict[Digest, tuple[Token, TokenInfo]], bool]:
+        """Return tokens, and whether the catalog has any; see `mreg.registry.tokens.find_tokens`."""
+        from mreg.registry.tokens import find_tokens
+
+        return find_tokens(self._session, digests)
+
+    def has_active_token(self) -> bool:
+        """Return whether the catalog has a token that is neither expired nor revoked."""
+        from mreg.registry.tokens import has_active_token
+
+        return has_active_token(self._session)
+
+    def record_token_uses(self, uses: Mapping[Digest, datetime]) -> None:
+        """Record when tokens were used; see `mreg.registry.tokens.record_uses`."""
+        from mreg.registry.tokens import record_uses
+
+        record_uses(self._session, uses)
+
+    def catalog_state(self) -> object:
+        """Return the state of the catalog; see `mreg.catalog.database.Database.state`."""
+        return self._session.catalog.state()
 
     @property
     def actor(self) -> str:
@@ -330,6 +371,18 @@ class LocalRegistry(Registry):
         from mreg.registry.streaming import read_file
 
         return read_file(self._session, file, start, length)
+
+    def prepare_export(self, reference: Reference, progress: Progress = None) -> tuple[Exported, PreparedFile]:
+        """Export a version or a model to a file to download; see `mreg.registry.prepared.prepare_export`."""
+        from mreg.registry.prepared import prepare_export
+
+        return prepare_export(self._session, reference, progress)
+
+    def prepare_backup(self, progress: Progress = None) -> tuple[CatalogCopy, PreparedFile]:
+        """Write a backup to a file to download; see `mreg.registry.prepared.prepare_backup`."""
+        from mreg.registry.prepared import prepare_backup
+
+        return prepare_backup(self._session, progress)
 
     def reachable(self) -> tuple[Check, ...]:
         """Check that catalog and store respond; see `mreg.registry.check.reachable`."""

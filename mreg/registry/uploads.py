@@ -21,7 +21,8 @@ from mreg.domain.model import ArtifactKind, ModelStage, ModelVersion, Source
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput, BlobsMissing, Corrupt, MregError, Unavailable
-from mreg.registry.push import Found, add_pushed, existing_only
+from mreg.registry.outgoing import existing_only
+from mreg.registry.push import Found, add_pushed
 from mreg.registry.storing import begin_storing
 from mreg.results.uploads import NeededBlob, UploadState
 

@@ -10,11 +10,27 @@ from starlette.exceptions import HTTPException
 
 from mreg import __version__
 from mreg.errors import MregError
-from mreg.server import blobs, global_routes, hub, models, monitoring, problems, stages, ui, versions
+from mreg.server import (
+    blobs,
+    bundles,
+    clients,
+    global_routes,
+    hub,
+    models,
+    monitoring,
+    problems,
+    stages,
+    ui,
+    upkeep,
+    versions,
+)
+from mreg.server.access import Access
 from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
 from mreg.server.listings import Listings
 from mreg.server.monitoring import RequestMonitor, ServerMetrics
+from mreg.server.operations import Operations
+from mreg.server.prepared import PreparedFiles
 from mreg.server.proxy import check_not_reserved
 from mreg.server.schemas import PROBLEMS
 
@@ -47,7 +63,10 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.metrics = ServerMetrics()
     app.state.damaged = DamagedFiles()
     app.state.listings = Listings()
-    for part in (models.router, versions.router, blobs.router, stages.router, global_routes.router, monitoring.router):
+    app.state.operations = Operations()
+    app.state.prepared = PreparedFiles()
+    parts = (models, versions, blobs, stages, global_routes, clients, bundles, upkeep, monitoring)
+    for part in (part.router for part in parts):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)
     app.include_router(hub.router)  # last: its paths begin with names of models, and all other paths take precedence
@@ -58,7 +77,8 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     document = app.openapi()  # the application caches this document
     reserved = frozenset(path.split("/")[1] for path in document["paths"]) | {"ui", "openapi.json"}
     check_not_reserved(settings.root_path, reserved)
-    app.add_middleware(Guard, settings=settings, anonymous=registry.actor, reserved=reserved)
+    access = Access(settings, registry)
+    app.add_middleware(Guard, settings=settings, anonymous=registry.actor, access=access, reserved=reserved)
     app.add_middleware(RequestMonitor, metrics=app.state.metrics, json_log=settings.json_log)
     if settings.needs_token:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import hashlib
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from mreg.domain.digest import Digest
+    from mreg.registry.prepared import PreparedFile
     from mreg.results.files import StoredFile
     from mreg.server.damage import DamagedFiles
     from mreg.server.listings import Listings
@@ -117,37 +118,93 @@ async def send_file(
     """
     headers = {
         **(more or {}),
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
+        **_headers(file.path.rpartition("/")[2], file.digest, etag),
         "Cache-Control": "private, no-cache",
-        "X-Checksum-Sha256": file.digest.value,
-        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.digest.value)).decode()}:",
         "X-Reference": str(file.reference),
-        "Content-Disposition": _disposition(file.path.rpartition("/")[2]),
     }
-    if not _matches(request.headers.get("if-match", "*"), etag):
-        raise Refused(
-            412, "other_content", f"If-Match does not match: the file is {file.digest}", headers={"ETag": etag}
-        )
-    if _matches(request.headers.get("if-none-match", ""), etag):
-        return Response(status_code=304, headers=headers)
-    start, length, status = 0, file.size_bytes, 200
-    range_header = request.headers.get("range", "")
-    if range_header and request.headers.get("if-range", etag) == etag:
-        bounds = _range(range_header, file)
-        if bounds is not None:
-            start, length = bounds
-            status = 206
-            headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{file.size_bytes}"
-    headers["Content-Length"] = str(length)
-    if request.scope.get("mreg.head"):
-        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+    part = _part(request, headers, file.size_bytes, etag, f"the file is {file.digest}")
+    if isinstance(part, Response):
+        return part
+    start, length, status = part
     damaged: DamagedFiles = request.app.state.damaged
     if status == 206 and file in damaged:
         await run_sync(damaged.check, file, registry.read_file(file))
     chunks = damaged.watch(file, registry.read_file(file, start, length))
     first = await run_sync(next, chunks, b"")
     return _FileResponse(first, chunks, status, headers)
+
+
+async def send_prepared(request: Request, file: PreparedFile, end: Callable[[bool], None]) -> Response:
+    """Return the response with a prepared file, or with a range of it.
+
+    Args:
+        end: Called once, from any thread, at the end of the response: with whether the last byte of the file was sent.
+
+    Raises:
+        Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
+    """
+    etag = f'"{file.digest}"'
+    headers = {**_headers(file.name, file.digest, etag), "Cache-Control": "no-store"}
+
+    def chunks(start: int, length: int) -> Generator[bytes]:
+        complete = False
+        try:
+            yield from file.read(start, length)
+            complete = start + length == file.size_bytes
+        finally:
+            end(complete)
+
+    try:
+        part = _part(request, headers, file.size_bytes, etag, f"the file is {file.digest}")
+    except Refused:
+        end(False)
+        raise
+    if isinstance(part, Response):
+        end(False)
+        return part
+    sent = chunks(*part[:2])
+    return _FileResponse(await run_sync(next, sent, b""), sent, part[2], headers)
+
+
+def _headers(name: str, digest: Digest, etag: str) -> dict[str, str]:
+    """Return the headers of a file."""
+    return {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "X-Checksum-Sha256": digest.value,
+        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(digest.value)).decode()}:",
+        "Content-Disposition": _disposition(name),
+    }
+
+
+def _part(
+    request: Request, headers: dict[str, str], size: int, etag: str, current: str
+) -> Response | tuple[int, int, int]:
+    """Return the start, length and status of the part of a file to send, or the response without a body.
+
+    Args:
+        headers: The headers of the file; those of the part are added.
+        current: Description of the file for the error.
+
+    Raises:
+        Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
+    """
+    if not _matches(request.headers.get("if-match", "*"), etag):
+        raise Refused(412, "other_content", f"If-Match does not match: {current}", headers={"ETag": etag})
+    if _matches(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    start, length, status = 0, size, 200
+    range_header = request.headers.get("range", "")
+    if range_header and request.headers.get("if-range", etag) == etag:
+        bounds = _range(range_header, size)
+        if bounds is not None:
+            start, length = bounds
+            status = 206
+            headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
+    headers["Content-Length"] = str(length)
+    if request.scope.get("mreg.head"):
+        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+    return start, length, status
 
 
 def _disposition(name: str) -> str:
@@ -185,7 +242,7 @@ def _matches(tags: str, etag: str) -> bool:
     return "*" in words or etag in words
 
 
-def _range(range_header: str, file: StoredFile) -> tuple[int, int] | None:
+def _range(range_header: str, size: int) -> tuple[int, int] | None:
     """Return the start and length of a ``Range`` header; None if the whole file is to be sent.
 
     Raises:
@@ -194,7 +251,6 @@ def _range(range_header: str, file: StoredFile) -> tuple[int, int] | None:
     match = _RANGE.fullmatch(range_header.replace(" ", ""))
     if match is None or match[0] == "bytes=-":
         return None
-    size = file.size_bytes
     if not match[1]:
         length = min(int(match[2]), size)
         start = size - length
@@ -234,9 +290,7 @@ class _FileResponse(Response):
                 await run_sync(self._rest.close)
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        disconnected = asyncio.create_task(
-            _disconnected(receive)
-        )  # send() does not raise if the client has disconnected
+        gone = asyncio.create_task(disconnected(receive))  # send() does not raise if the client has disconnected
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             chunk = self._first
@@ -244,7 +298,7 @@ class _FileResponse(Response):
                 if scope["mreg.revoked"]():
                     scope["mreg.failure"] = "the token was revoked"
                     return  # the client receives fewer bytes than Content-Length
-                if disconnected.done():
+                if gone.done():
                     break
                 for start in range(0, len(chunk), PIECE_BYTES):
                     piece = chunk[start : start + PIECE_BYTES]
@@ -255,10 +309,10 @@ class _FileResponse(Response):
             # The client receives fewer bytes than Content-Length, which every client reports as a failure.
             scope["mreg.failure"] = error.message
         finally:
-            disconnected.cancel()
+            gone.cancel()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
     """Return when the client disconnects, or when receiving fails because its token was revoked."""
     with contextlib.suppress(Refused):
         while (await receive())["type"] != "http.disconnect":

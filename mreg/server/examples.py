@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
+from mreg import __version__
 from mreg.domain.digest import Digest
 from mreg.domain.events import Event
 from mreg.domain.gates import GateResult
@@ -22,6 +23,7 @@ from mreg.domain.model import (
 )
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
+from mreg.results.bundles import Imported, ImportedVersion
 from mreg.results.changes import Deletion, StageChange
 from mreg.results.comparison import Change, Comparison, MetricDifference
 from mreg.results.deployments import DeploymentReport
@@ -32,9 +34,12 @@ from mreg.results.lineage import Lineage, LineageNode
 from mreg.results.models import ModelSummary, ModelVersions
 from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.results.reasons import Why
+from mreg.results.tokens import Identity, NewToken, Role, Token, TokenInfo
+from mreg.results.upkeep import Check, Finding, Garbage, Verification
 from mreg.results.uploads import NeededBlob, UploadState
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
+from mreg.wire.protocol import ServerVersion
 
 
 class Problem(TypedDict):
@@ -51,6 +56,7 @@ class Problem(TypedDict):
 
 NAME = ModelName("classifier")
 REFERENCE, OLDER_REFERENCE = VersionRef.parse("classifier@3"), VersionRef.parse("classifier@2")
+STORE = "/srv/mreg/artifacts"
 DIGEST = Digest.sha256("964c3755933dba0c2d592eaf69dacae09b0c19df7bd1982d6664153d28f6252e")
 
 
@@ -139,6 +145,7 @@ EVENT = Event(
 DECISION = Decision(
     target="Production", person="risk", approved=True, comment="checked on the holdout", digest=DIGEST, at=_at(9, 8)
 )
+TOKEN = Token(name="ci", role=Role.WRITER, digest=DIGEST, models=("team-a/*",), expires=_at(31, 0))
 RESULTS = (
     MODEL,
     ModelSummary(model=MODEL, metric="accuracy", latest_value=0.95, production_value=0.95),
@@ -168,6 +175,13 @@ RESULTS = (
     ),
     Deletion(reference=OLDER_REFERENCE, versions=(OLDER_REFERENCE,)),
     StoredFile(path="model.pkl", size_bytes=93374, digest=DIGEST),
+    Imported(model=NAME, versions=(ImportedVersion(source=REFERENCE, reference=REFERENCE, already_there=False),)),
+    Verification(
+        artifacts=3, all_artifacts=3, blobs=3, size_bytes=280122, problems=(), unreferenced=0, unreferenced_bytes=0
+    ),
+    Garbage(kind="unreferenced", place=STORE, name=str(DIGEST), size_bytes=93374, modified=_at(1, 12), removed=False),
+    Finding(name="audit trail", place="/srv/mreg/catalog.db", state="fine", message="hash chain intact"),
+    Check(name="store latency", place=STORE, latency=0.002),
     NeededBlob(digest=DIGEST),
     UploadState(digest=DIGEST, offset=93374, complete=True),
     ModelPolicy(
@@ -215,11 +229,23 @@ RESULTS = (
         ended_at=_at(9, 8, 30, 9),
         event_seq=12,
     ),
+    NewToken(token=TOKEN, secret="mreg_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", stored=True),  # noqa: S106
+    TokenInfo(
+        name="ci",
+        role=Role.WRITER,
+        models=TOKEN.models,
+        created_at=_at(9, 8, 30),
+        created_by="ada",
+        expires=TOKEN.expires,
+        last_used_at=_at(9, 9),
+    ),
+    Identity(name="ci", role=Role.WRITER, models=TOKEN.models, expires=TOKEN.expires, version=__version__),
 )
 
 EXAMPLES: dict[type, Any] = {form.shape: form.encode(result) for result in RESULTS for form in [form_of(type(result))]}
 """Examples by shape."""
 
+EXAMPLES[ServerVersion] = {"version": "0.1.0", "api": 1, "oldest_api": 1}
 EXAMPLES[ProductionVersion] = encode_production(VERSION)
 EXAMPLES[Problem] = {
     "type": "urn:mreg:problem:not_found",

@@ -6,13 +6,27 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from mreg import __version__
 from mreg.server import schemas
-from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response
-from mreg.server.schemas import responses
+from mreg.server.envelopes import EnvelopeRoute, ResultResponse
+from mreg.server.operations import answer
+from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response, reference_of
+from mreg.server.schemas import long_responses, responses, texts
+from mreg.wire.protocol import API, OLDEST_API, ServerVersion
 
-router = APIRouter(tags=["all models"])
+Prefix = Annotated[str, Query(description="Beginning of the texts.", examples=["cl"])]
+
+SERVER_VERSION: ServerVersion = {"version": __version__, "api": API, "oldest_api": OLDEST_API}
+
+router = APIRouter(route_class=EnvelopeRoute, tags=["all models"])
+
+
+@router.get("/version", responses=responses(schemas.ServerVersion))
+def version() -> JSONResponse:
+    """Return the release of the server and its API version; the header ``Mreg-Api`` of every response has it, too."""
+    return ResultResponse(SERVER_VERSION, SERVER_VERSION)
 
 
 @router.get("/search", responses=responses(list[schemas.ModelVersion]))
@@ -44,10 +58,31 @@ def search(
 def compare(
     registry: RegistryOf,
     version_a: Annotated[str, Query(description="Reference of the baseline.", examples=["classifier@3"])],
-    version_b: Annotated[str, Query(description="Reference of the other version.", examples=["other@7"])],
+    version_b: Annotated[
+        str | None,
+        Query(
+            description="Reference of the other version (default: compare the first with Production).",
+            examples=["other@7"],
+        ),
+    ] = None,
 ) -> JSONResponse:
     """Compare two versions of any models."""
-    return json_response(registry.compare(version_a, version_b))
+    other = reference_of(version_b) if version_b is not None else None
+    return json_response(registry.compare(reference_of(version_a), other))
+
+
+@router.get("/completions", responses=texts("Model names, or references.", ["classifier", "classifier-large"]))
+def completions(registry: RegistryOf, prefix: Prefix = "") -> JSONResponse:
+    """List the model names that begin with a text; after an ``@``, the references of that model."""
+    found = registry.completions(prefix)
+    return ResultResponse(found, list(found))
+
+
+@router.get("/metric-names", responses=texts("Names of metrics, sorted.", ["accuracy", "auc"]))
+def metric_names(registry: RegistryOf, prefix: Prefix = "") -> JSONResponse:
+    """List the names of all metrics that begin with a text."""
+    found = registry.metric_names(prefix)
+    return ResultResponse(found, list(found))
 
 
 @router.get("/history", responses=responses(list[schemas.Event]))
@@ -56,7 +91,7 @@ def history(registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, o
     return page_response(request, registry.history(limit=limit, offset=offset), limit, offset)
 
 
-@router.get("/audit", responses=responses(schemas.AuditReport))
-def audit(registry: RegistryOf) -> JSONResponse:
+@router.get("/audit", responses=long_responses(schemas.AuditReport))
+async def audit(request: Request) -> Response:
     """Verify the audit trail; 500 with the code ``corrupt`` names the first event that was changed."""
-    return json_response(registry.verify_audit())
+    return await answer(request, lambda operation: operation.registry.verify_audit())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import unquote, urlencode
 
@@ -11,15 +13,20 @@ from fastapi.params import Depends as Dependency
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.domain.digest import Digest
+from mreg.domain.model import ModelStage
+from mreg.domain.names import KnownVersion, ModelName, Selector, VersionRef
+from mreg.domain.text import quoted
 from mreg.errors import BadInput
 from mreg.registry.local import LocalRegistry
 from mreg.results import Page
+from mreg.results.changes import Deletion
 from mreg.results.models import ModelVersions
+from mreg.results.policies import ModelPolicy
 from mreg.results.tokens import Role
+from mreg.server.envelopes import ResultResponse, collected
 from mreg.server.guard import Caller, role_too_low
-from mreg.server.problems import PrintableJSONResponse
-from mreg.wire import encode
+from mreg.wire.envelope import state_digest
 
 Override = Annotated[
     str,
@@ -28,8 +35,17 @@ Override = Annotated[
 
 PAGE_ITEMS = 100
 PAGE_LIMIT = 1_000
-OFFSET_LIMIT = 100_000
-"""Skipped items cost as much as returned ones."""
+OFFSET_LIMIT = 200_000
+"""Skipped items cost as much as returned ones; a client can page through as many events as `history` returns."""
+
+Seen = Annotated[
+    str | None,
+    Query(
+        description="Digest of the state at your decision, as mreg's own client computes it; 409 if it changed since."
+    ),
+]
+
+PastTime = Annotated[str, Query(description="Time in ISO 8601 (default zone: UTC).", examples=["2026-03-01T12:00"])]
 
 
 def decoded(part: str) -> str:
@@ -44,11 +60,21 @@ def decoded(part: str) -> str:
         raise BadInput("the path is not valid UTF-8") from None
 
 
-async def _registry(request: Request) -> LocalRegistry:
-    """Return the registry of the server, acting as the caller."""
+def registry_of(request: Request, notice: Callable[[str], None] | None = None) -> LocalRegistry:
+    """Return the registry of the server, acting as the caller of a request and limited to the caller's models.
+
+    Args:
+        notice: Receives the notices of the registry (default: they are collected for the envelope).
+    """
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
-    return registry.acting_as(caller.name)
+    said = collected(request)
+    return registry.acting_as(caller.name, notice or said.notices.append, said.log, caller.scope)
+
+
+async def _registry(request: Request) -> LocalRegistry:
+    """Return the registry of the server, acting as the caller."""
+    return registry_of(request)
 
 
 RegistryOf = Annotated[LocalRegistry, Depends(_registry)]
@@ -73,10 +99,40 @@ async def _version(
         ),
     ],
 ) -> VersionRef:
-    return VersionRef(model, Selector.parse(decoded(version)), exact=True)
+    selector, _, parameters = decoded(version).partition(";")
+    return _with_parameters(VersionRef(model, Selector.parse(selector), exact=True), parameters)
 
 
 Version = Annotated[VersionRef, Depends(_version)]
+
+
+def reference_of(text: str) -> VersionRef:
+    """Return the reference of a text in a query or body, with the parameters that mreg's own client appends.
+
+    Raises:
+        BadInput: The text is not a valid reference.
+    """
+    reference, _, parameters = text.partition(";")
+    return _with_parameters(VersionRef.parse(reference), parameters)
+
+
+_KNOWN = re.compile(r"id=([1-9][0-9]{0,17});digest=(sha256:[0-9a-f]{64})")
+
+
+def _with_parameters(reference: VersionRef, parameters: str) -> VersionRef:
+    """Return the reference with the parameters of `mreg.remote.references`."""
+    if not parameters:
+        return reference
+    if parameters in ("bare", "loose"):
+        return VersionRef(reference.name, exact=parameters == "bare")
+    known = _KNOWN.fullmatch(parameters)
+    if known is None or reference.number is None:
+        raise BadInput(
+            f"invalid parameters of a reference: {quoted(parameters)}",
+            hint="write ;id=ID;digest=sha256:DIGEST after a version number, or none",
+        )
+    version = KnownVersion(int(known[1]), Digest.parse(known[2]))
+    return VersionRef(reference.name, reference.selector, exact=True, known=version)
 
 
 def whole_model(model: ModelName) -> VersionRef:
@@ -86,14 +142,40 @@ def whole_model(model: ModelName) -> VersionRef:
 
 def own_version(model: ModelName, version: str | int) -> VersionRef:
     """Return the version of the model that the body names."""
-    return VersionRef(model, Selector.parse(str(version)), exact=True)
+    selector, _, parameters = str(version).partition(";")
+    return _with_parameters(VersionRef(model, Selector.parse(selector), exact=True), parameters)
 
 
 def other_version(model: ModelName, text: str) -> VersionRef:
     """Return the version that a query names: a selector of the model in the path, or a reference (``other@3``)."""
     if "@" in text:
-        return VersionRef.parse(text)
+        return reference_of(text)
     return VersionRef(model, Selector.parse(text), exact=True)
+
+
+def seen_stage(stage: str | None) -> ModelStage | None:
+    """Return the stage that a body says was seen."""
+    return ModelStage.parse(stage) if stage is not None else None
+
+
+def seen_policy(registry: LocalRegistry, model: ModelName | None, seen: str | None) -> ModelPolicy | None:
+    """Return a policy that is the current one exactly if it has the digest that was seen; None without a digest."""
+    if seen is None:
+        return None
+    found = registry.policy(model)
+    return found if state_digest(found) == seen else replace(found, own=not found.own)
+
+
+def delete_seen(
+    registry: LocalRegistry, reference: VersionRef, *, force: bool, dry_run: bool, override: str, seen: str | None
+) -> Deletion:
+    """Delete a model or version, only if the deletion has the digest that was seen."""
+    expected = None
+    if seen is not None and not dry_run:
+        found = registry.delete(reference, force=force, dry_run=True, override=override)
+        same = state_digest(found) == seen
+        expected = found if same else replace(found, places={**found.places, found.reference: ("changed",)})
+    return registry.delete(reference, force=force, dry_run=dry_run, seen=expected, override=override)
 
 
 def requires_role(role: Role) -> Dependency:
@@ -107,6 +189,14 @@ def requires_role(role: Role) -> Dependency:
     dependency: Dependency = Depends(check)
     return dependency
 
+
+async def _all_models(request: Request) -> None:
+    caller: Caller = request.scope["mreg.caller"]
+    caller.scope.check_unlimited("read data of the whole server")
+
+
+REQUIRES_ALL_MODELS: Dependency = Depends(_all_models)
+"""A dependency that rejects callers who are limited to some models."""
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="Maximum number of items.")]
 Offset = Annotated[
@@ -123,8 +213,8 @@ def model_versions(registry: LocalRegistry, model: ModelName, *, limit: int, off
 
 
 def json_response(value: object) -> JSONResponse:
-    """Return a result of the registry as a JSON response."""
-    return PrintableJSONResponse(encode(value))
+    """Return a result of the registry as a JSON response, in an envelope for mreg's own client."""
+    return ResultResponse(value)
 
 
 def add_warnings(response: JSONResponse, notes: Iterable[str]) -> JSONResponse:
@@ -142,4 +232,4 @@ def page_response(request: Request, page: Page[Any] | ModelVersions, limit: int,
         query = [(key, value) for key, value in request.query_params.multi_items() if key not in ("limit", "offset")]
         more = urlencode([*query, ("limit", str(limit)), ("offset", str(offset + limit))])
         headers["Link"] = f'<{request.scope["path"]}?{more}>; rel="next"'
-    return PrintableJSONResponse(encode(page), headers=headers)
+    return ResultResponse(page, headers=headers)

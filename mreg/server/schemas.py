@@ -11,6 +11,7 @@ import typing_extensions
 from pydantic import Field
 
 from mreg.server.examples import EXAMPLES, Problem
+from mreg.wire.bundles import Imported
 from mreg.wire.changes import Deletion, StageChange
 from mreg.wire.comparison import Comparison
 from mreg.wire.deployments import Deployment
@@ -20,18 +21,26 @@ from mreg.wire.history import AuditReport, Event, StagesAt
 from mreg.wire.lineage import Lineage
 from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
 from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
+from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
+from mreg.wire.tokens import Identity, NewToken, TokenInfo
+from mreg.wire.upkeep import Check, Finding, Garbage, Verification
 from mreg.wire.uploads import NeededBlob, UploadState
 
 __all__ = [
     "PROBLEMS",
     "AuditReport",
+    "Check",
     "Comparison",
     "DecisionResult",
     "Deletion",
     "Deployment",
     "Evaluation",
     "Event",
+    "Finding",
+    "Garbage",
+    "Identity",
+    "Imported",
     "Lineage",
     "Model",
     "ModelPolicy",
@@ -39,18 +48,24 @@ __all__ = [
     "ModelVersion",
     "ModelVersions",
     "NeededBlob",
+    "NewToken",
     "PendingApproval",
     "Plan",
     "PolicyCheck",
     "Problem",
     "ProductionVersion",
+    "ServerVersion",
     "StageChange",
     "StagesAt",
     "StoredFile",
+    "TokenInfo",
     "UploadState",
+    "Verification",
     "Why",
+    "long_responses",
     "responses",
     "schema",
+    "texts",
 ]  # fmt: skip
 
 Responses = dict[int | str, dict[str, Any]]
@@ -84,6 +99,32 @@ def responses(shape: Any) -> Responses:
     return {200: {"model": schema(shape), "description": "Success.", "content": content}}
 
 
+def long_responses(shape: Any) -> Responses:
+    """Return the responses of a route with a long operation: the result, or events that end with it."""
+    found = responses(shape)
+    found[200]["content"] = {**found[200]["content"], **EVENTS}
+    return found
+
+
+EVENTS: dict[str, Any] = {
+    "text/event-stream": {
+        "schema": {
+            "type": "string",
+            "description": "Events progress, notice, part and file, then result or problem; each has JSON as its data.",
+        },
+        "example": 'event: progress\ndata: {"done":1048576,"total":4194304}\n\n',
+    }
+}
+"""The content of a stream of events, for the OpenAPI document."""
+
+
+def texts(description: str, example: list[str]) -> Responses:
+    """Return the responses of a route that answers with a list of texts."""
+    return {
+        200: {"model": list[str], "description": description, "content": {"application/json": {"example": example}}}
+    }
+
+
 PROBLEMS: Responses = {
     status: {
         "model": schema(Problem),
@@ -92,7 +133,7 @@ PROBLEMS: Responses = {
     }
     for status, text in {
         400: "Invalid value.",
-        401: "Missing or unknown token.",
+        401: "Missing, unknown, revoked or expired token.",
         403: "The role is too low, the request is from a page of another origin, or the server is read-only.",
         404: "Model, version or file not found.",
         409: "The object already exists, has changed meanwhile, or the policy or the state forbids the change.",

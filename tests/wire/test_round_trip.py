@@ -90,6 +90,9 @@ def many(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.lists(values, max_size=3).map(tuple)
 
 
+PATTERNS = st.sampled_from([(), ("team-a/*",), ("a", "b?/*")])
+
+
 def built(kind: type, /, **values: Any) -> st.SearchStrategy[Any]:
     """Instances of a type with the fields that its JSON form has."""
     assert {*values, *LEFT_OUT.get(kind, ())} == {field.name for field in fields(kind) if field.init}
@@ -317,8 +320,19 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         configuration.TrustedFolder, folder=PATHS.map(str), profile=WORDS, catalog=WORDS, artifacts=WORDS
     ),
     tokens.NewToken: built(
-        tokens.NewToken, secret=WORDS,
-        token=built(tokens.Token, name=WORDS, role=st.sampled_from(tokens.Role), digest=DIGESTS),
+        tokens.NewToken, secret=WORDS, stored=st.booleans(),
+        token=built(
+            tokens.Token, name=WORDS, role=st.sampled_from(tokens.Role), digest=DIGESTS, models=PATTERNS,
+            expires=st.none() | TIMES,
+        ),
+    ),
+    tokens.TokenInfo: built(
+        tokens.TokenInfo, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, created_at=TIMES,
+        created_by=WORDS, expires=st.none() | TIMES, last_used_at=st.none() | TIMES, revoked_at=st.none() | TIMES,
+    ),
+    tokens.Identity: built(
+        tokens.Identity, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, expires=st.none() | TIMES,
+        version=WORDS,
     ),
     uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=WORDS),
     uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
