@@ -71,7 +71,8 @@ COMMANDS = {
     "Bundle": ["export", "--inspect", "m.mreg"],
     "ImportReport": ["import", "mlflow:mlruns"],
     "Imported": ["import", "m.mreg"],
-    "NewToken": ["token", "ci"],
+    "NewToken": ["token", "create", "ci"],
+    "TokenInfo": ["token", "list"],
     "StoredFile": ["files", "m@1"],
 }
 
@@ -83,7 +84,7 @@ INNER = {
 """Sections of values within other values."""
 
 
-SERVED = {"NeededBlob", "ProductionVersion", "StoredBlob"}
+SERVED = {"NeededBlob", "ProductionVersion", "UploadState"}
 """Sections of what only the server returns."""
 
 

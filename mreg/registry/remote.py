@@ -122,6 +122,8 @@ class RemoteRegistry(Registry):
         policy = _operation("remote_policies.policy")
         apply_policy = _operation("remote_policies.apply_policy")
         check_policy = _operation("remote_policies.check_policy")
+        restore = _operation("next_to_catalog.restore")
+        upgrade = _operation("next_to_catalog.upgrade")
 
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):

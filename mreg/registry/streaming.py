@@ -19,15 +19,22 @@ from mreg.results.files import StoredFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mreg.registry.session import Session
+    from mreg.registry.session import Session, Transfers
 
 
 def files(
     session: Session, reference: Reference, *, include: Iterable[str] = (), exclude: Iterable[str] = ()
 ) -> tuple[StoredFile, ...]:
     """See `mreg.Registry.files`."""
-    include, exclude = tuple(include), tuple(exclude)
     version, found = files_of(session, reference)
+    return select_files(version, found, include, exclude)
+
+
+def select_files(
+    version: ModelVersion, found: tuple[StoredFile, ...], include: Iterable[str], exclude: Iterable[str]
+) -> tuple[StoredFile, ...]:
+    """Return those of the files of a version that patterns select; see `mreg.Registry.files`."""
+    include, exclude = tuple(include), tuple(exclude)
     if include or exclude:
         from mreg.registry.selected_files import select_paths
 
@@ -48,7 +55,7 @@ def files_of(session: Session, reference: Reference) -> tuple[ModelVersion, tupl
     return version, files_of_version(session, version)
 
 
-def files_of_version(session: Session, version: ModelVersion) -> tuple[StoredFile, ...]:
+def files_of_version(transfers: Transfers, version: ModelVersion) -> tuple[StoredFile, ...]:
     """Return the files of a version in the order of its manifest, without reading the catalog.
 
     Raises:
@@ -66,13 +73,13 @@ def files_of_version(session: Session, version: ModelVersion) -> tuple[StoredFil
             digest=entry.digest,
             executable=entry.executable,
         )
-        for entry in _manifest(session, version).entries
+        for entry in _manifest(transfers, version).entries
     )
 
 
-def _manifest(session: Session, version: ModelVersion) -> Manifest:
+def _manifest(transfers: Transfers, version: ModelVersion) -> Manifest:
     with naming_version(version.reference):
-        return session.artifacts().manifest(version.artifact.digest)
+        return transfers.artifacts().manifest(version.artifact.digest)
 
 
 def file(session: Session, reference: Reference, path: str | None = None) -> StoredFile:
@@ -137,7 +144,6 @@ def acting_as(
     actor: str,
     notice: Callable[[str], None],
     hook_log: HookLog | None = None,
-    *,
     scope: ModelScope = EVERYTHING,
 ) -> Session:
     """Return the session for another actor, with another receiver of notices and another log of hooks.
