@@ -92,6 +92,13 @@ class RemoteRegistry(Registry):
         model = _operation("remote_queries.model")
         version = _operation("remote_queries.version")
         show = _operation("remote_queries.show")
+        push = _operation("remote_transfers.push")
+        plan_push = _operation("remote_transfers.plan_push")
+        pull = _operation("remote_transfers.pull")
+        locate = _operation("remote_transfers.locate")
+        stream = _operation("remote_transfers.stream")
+        files = _operation("remote_transfers.files")
+        verify_copy = _operation("remote_transfers.verify_copy")
 
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):
