@@ -172,8 +172,6 @@ RESULTS = (
     ),
     Deletion(reference=OLDER_REFERENCE, versions=(OLDER_REFERENCE,)),
     StoredFile(path="model.pkl", size_bytes=93374, digest=DIGEST),
-    NeededBlob(digest=DIGEST),
-    StoredBlob(digest=DIGEST, size=93374),
     Imported(model=NAME, versions=(ImportedVersion(source=REFERENCE, reference=REFERENCE, already_there=False),)),
     Verification(
         artifacts=3, all_artifacts=3, blobs=3, size_bytes=280122, problems=(), unreferenced=0, unreferenced_bytes=0
@@ -181,6 +179,8 @@ RESULTS = (
     Garbage(kind="unreferenced", place=STORE, name=str(DIGEST), size_bytes=93374, modified=_at(1, 12), removed=False),
     Finding(name="audit trail", place="/srv/mreg/catalog.db", state="fine", message="hash chain intact"),
     Check(name="store latency", place=STORE, latency=0.002),
+    NeededBlob(digest=DIGEST),
+    StoredBlob(digest=DIGEST, size=93374),
     ModelPolicy(
         model="classifier",
         own=True,

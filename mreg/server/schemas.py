@@ -61,6 +61,7 @@ __all__ = [
     "long_responses",
     "responses",
     "schema",
+    "texts",
 ]  # fmt: skip
 
 Responses = dict[int | str, dict[str, Any]]
@@ -111,6 +112,14 @@ EVENTS: dict[str, Any] = {
     }
 }
 """The content of a stream of events, for the OpenAPI document."""
+
+
+def texts(description: str, example: list[str]) -> Responses:
+    """Return the responses of a route that answers with a list of texts."""
+    return {
+        200: {"model": list[str], "description": description, "content": {"application/json": {"example": example}}}
+    }
+
 
 PROBLEMS: Responses = {
     status: {
