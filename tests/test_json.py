@@ -71,7 +71,8 @@ COMMANDS = {
     "Bundle": ["export", "--inspect", "m.mreg"],
     "ImportReport": ["import", "mlflow:mlruns"],
     "Imported": ["import", "m.mreg"],
-    "NewToken": ["token", "ci"],
+    "NewToken": ["token", "create", "ci"],
+    "TokenInfo": ["token", "list"],
     "StoredFile": ["files", "m@1"],
 }
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.digest import Digest
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from mreg.results.bundles import Exported
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
+    from mreg.results.tokens import Token, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check
     from mreg.results.uploads import NeededBlob, StoredBlob
 
@@ -169,6 +174,9 @@ class LocalRegistry(Registry):
         upgrade = _operation("upgrade.upgrade")
         deploy = _operation("deploy.deploy")
         metric_names = _operation("query.metric_names")
+        create_token = _operation("tokens.create_token")
+        tokens = _operation("tokens.tokens")
+        revoke_token = _operation("tokens.revoke_token")
 
     def copy_catalog(
         self, other: LocalRegistry, *, with_artifacts: bool = False, progress: Progress = None
@@ -192,13 +200,54 @@ class LocalRegistry(Registry):
 
     # For a server, whose clients have no paths on this machine
 
+    def resolve(self, reference: Reference) -> ModelVersion:
+        """Return a version with a notice of its number; see `mreg.registry.references.resolve`."""
+        from mreg.registry.references import resolve
+
+        return resolve(self._session, reference)
+
     def acting_as(
-        self, actor: str, notice: Callable[[str], None] = lambda _text: None, hook_log: HookLog | None = None
+        self,
+        actor: str,
+        notice: Callable[[str], None] = lambda _text: None,
+        hook_log: HookLog | None = None,
+        scope: ModelScope = EVERYTHING,
     ) -> Self:
-        """Return this registry for another actor; see `mreg.registry.streaming.acting_as`."""
+        """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope))
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that exist for the actor."""
+        return self._session.scope
+
+    def managing_tokens_for(self, client: Token | None) -> Self:
+        """Return this registry for a client whose tokens permit no more than its own; None for no limits."""
+        return type(self)(replace(self._session, client=client))
+
+    def find_tokens(self, digests: Iterable[Digest]) -> tuple[dict[Digest, tuple[Token, TokenInfo]], bool]:
+        """Return tokens, and whether the catalog has any; see `mreg.registry.tokens.find_tokens`."""
+        from mreg.registry.tokens import find_tokens
+
+        return find_tokens(self._session, digests)
+
+    def has_active_token(self) -> bool:
+        """Return whether the catalog has a token that is neither expired nor revoked."""
+        from mreg.registry.tokens import has_active_token
+
+        return has_active_token(self._session)
+
+    def record_token_uses(self, uses: Mapping[Digest, datetime]) -> None:
+        """Record when tokens were used; see `mreg.registry.tokens.record_uses`."""
+        from mreg.registry.tokens import record_uses
+
+        record_uses(self._session, uses)
+
+    def catalog_state(self) -> object:
+        """Return the state of the catalog; see `mreg.catalog.database.Database.state`."""
+        return self._session.catalog.state()
 
     @property
     def actor(self) -> str:
@@ -252,6 +301,12 @@ class LocalRegistry(Registry):
         from mreg.registry.uploads import store_blob
 
         return store_blob(self._session, model, digest, data)
+
+    def store_blobs(self, model: ModelName, blobs: Mapping[Digest, bytes]) -> int:
+        """Store many small blobs for a version of the model; see `mreg.registry.uploads.store_blobs`."""
+        from mreg.registry.uploads import store_blobs
+
+        return store_blobs(self._session, model, blobs)
 
     def open_blob(self, model: ModelName, digest: Digest, size: int = 0) -> AbstractContextManager[IncomingBlob]:
         """Open the upload of a blob for a version of the model; see `mreg.registry.uploads.open_blob`."""

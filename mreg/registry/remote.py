@@ -129,6 +129,8 @@ class RemoteRegistry(Registry):
         stream = _operation("remote_transfers.stream")
         files = _operation("remote_transfers.files")
         verify_copy = _operation("remote_transfers.verify_copy")
+        restore = _operation("next_to_catalog.restore")
+        upgrade = _operation("next_to_catalog.upgrade")
 
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):

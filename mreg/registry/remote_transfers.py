@@ -285,7 +285,8 @@ def verify_copy(
 
 def _resolve(session: RemoteSession, reference: Reference) -> ModelVersion:
     """Return the version that a reference names; the server's notice has its number, unless the reference has it."""
-    return session.result(ModelVersion, session.call("GET", version_path(as_reference(reference))))
+    path = version_path(as_reference(reference))
+    return session.result(ModelVersion, session.call("GET", path, query={"resolve": True}))
 
 
 def _of_version(session: RemoteSession, version: ModelVersion) -> Transfers:

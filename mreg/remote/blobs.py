@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mreg.artifacts.backend import BlobBackend, BlobStat, ContinuedUpload, Unfinished
+from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, ContinuedUpload, Unfinished
 from mreg.artifacts.parallel import in_order
 from mreg.domain.digest import Digest, digest_of_key
 from mreg.errors import BadInput, BlobsMissing, Conflict, MregError, NotAllowed, NotFound, Unavailable
 from mreg.remote.problems import unexpected_answer
 from mreg.remote.references import model_path, version_path
+from mreg.wire.batches import encode_batch, encode_digests
 
 if TYPE_CHECKING:
     from mreg.domain.names import ModelName, VersionRef
@@ -31,6 +32,11 @@ SMALL_AT_ONCE = 8
 ASKED_BLOBS = 1_000
 ASKED_BYTES = 16 << 20
 """Number and total size of small blobs that are held in memory while the server is asked which of them are missing."""
+
+BATCHED_BYTES = 256 << 10
+BATCH_BYTES = 4 << 20
+BATCH_READ = 96
+"""Blobs up to the first size are sent and fetched together, up to the second in a request, and read by that number."""
 
 UNASKED_BYTES = 64 << 10
 """Up to this size, a single blob is sent without asking whether the server has it: both cost one request."""
@@ -61,6 +67,7 @@ class HttpBlobs(BlobBackend):
     """
 
     remote = True
+    batch_bytes, batch_blobs, batched_bytes = BATCH_BYTES, BATCH_READ, BATCHED_BYTES
 
     def __init__(self, connection: Connection, model: ModelName, version: VersionRef | None = None) -> None:
         self._connection = connection
@@ -82,17 +89,25 @@ class HttpBlobs(BlobBackend):
 
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
         new = 0
-        for batch in _batches((_digest(key), data) for key, data in blobs):
-            missing = self.missing_of({digest: len(data) for digest, data in batch.items()})
-            sent = in_order(
-                lambda digest, batch=batch: self._put(digest, batch[digest]),  # type: ignore[misc]
-                [digest for digest in batch if digest in missing],
-                at_once=SMALL_AT_ONCE,
-            )
-            with closing(sent):
+        for asked in _batches(((_digest(key), data) for key, data in blobs), ASKED_BLOBS, ASKED_BYTES):
+            missing = self.missing_of({digest: len(data) for digest, data in asked.items()})
+            needed = [(digest, data) for digest, data in asked.items() if digest in missing]
+            small = ((digest, data) for digest, data in needed if len(data) <= BATCHED_BYTES)
+            batches = [*_batches(small, ASKED_BLOBS, BATCH_BYTES)]
+            batches += [{digest: data} for digest, data in needed if len(data) > BATCHED_BYTES]
+            with closing(in_order(self._put_batch, batches, at_once=SMALL_AT_ONCE)) as sent:
                 for _ in sent:
-                    new += 1
+                    pass
+            new += len(needed)
         return new
+
+    def _put_batch(self, blobs: dict[Digest, bytes]) -> None:
+        if len(blobs) == 1:
+            self._put(*next(iter(blobs.items())))
+            return
+        path, headers = model_path(self._model, "blobs"), {"Content-Type": BYTES}
+        with self._connection.request("POST", path, body=encode_batch(blobs), headers=headers, repeatable=True) as sent:
+            sent.json()
 
     def missing_of(self, blobs: dict[Digest, int]) -> set[Digest]:
         """Return those of the blobs, by their sizes, that must be sent before a version can have them."""
@@ -149,6 +164,19 @@ class HttpBlobs(BlobBackend):
             response.close()
             raise unexpected_answer(response.status, self.url, "it is not the range that was requested")
         return response
+
+    def open_many(self, requests: Sequence[BlobRequest]) -> Iterator[bytes]:
+        """See `mreg.artifacts.backend.SupportsBatches`."""
+        if self._version is None:
+            raise NotFound("no version has the blobs", kind="blob")
+        query = {"digests": encode_digests(request.digest for request in requests)}
+        path = version_path(self._version, "blobs")
+        with self._connection.request("GET", path, query=query, accept=BYTES) as response:
+            for request in requests:
+                data = bytearray()
+                while len(data) < request.size and (more := response.read(request.size - len(data))):
+                    data += more
+                yield bytes(data)
 
     def stat(self, key: str) -> BlobStat | None:
         if self._version is None:
@@ -283,16 +311,16 @@ def _digest(key: str) -> Digest:
     return digest
 
 
-def _batches(blobs: Iterable[tuple[Digest, bytes]]) -> Iterator[dict[Digest, bytes]]:
+def _batches(blobs: Iterable[tuple[Digest, bytes]], count: int, total: int) -> Iterator[dict[Digest, bytes]]:
     """Yield the blobs in parts of limited number and size, equal blobs of a part once."""
     batch: dict[Digest, bytes] = {}
     size = 0
     for digest, data in blobs:
-        batch[digest] = data
-        size += len(data)
-        if len(batch) >= ASKED_BLOBS or size >= ASKED_BYTES:
+        if batch and (len(batch) == count or size + len(data) > total):
             yield batch
             batch, size = {}, 0
+        batch[digest] = data
+        size += len(data)
     if batch:
         yield batch
 

@@ -15,12 +15,13 @@ from mreg.domain.stored import SIZE_LIMIT
 from mreg.errors import BadInput
 from mreg.server import schemas
 from mreg.server.download import BYTES, download_blob
+from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, Version, decoded, json_response
 from mreg.server.receiving import CHUNK_BYTES, UPLOADS, announced_size, feed_body, on_threads, refuse_compression
 from mreg.server.schemas import responses
 
-router = APIRouter(tags=["blobs"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
 
 BLOBS_LIMIT = 10_000
 """Maximum number of blobs in one question; a body of that many compact entries fits into the limit of bodies."""

@@ -23,6 +23,7 @@ from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, P
 from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
+from mreg.wire.tokens import Identity, NewToken, TokenInfo
 from mreg.wire.upkeep import Check, Finding, Garbage, Verification
 from mreg.wire.uploads import NeededBlob, StoredBlob
 
@@ -38,6 +39,7 @@ __all__ = [
     "Event",
     "Finding",
     "Garbage",
+    "Identity",
     "Imported",
     "Lineage",
     "Model",
@@ -46,6 +48,7 @@ __all__ = [
     "ModelVersion",
     "ModelVersions",
     "NeededBlob",
+    "NewToken",
     "PendingApproval",
     "Plan",
     "PolicyCheck",
@@ -56,6 +59,7 @@ __all__ = [
     "StagesAt",
     "StoredBlob",
     "StoredFile",
+    "TokenInfo",
     "Verification",
     "Why",
     "long_responses",
@@ -129,7 +133,7 @@ PROBLEMS: Responses = {
     }
     for status, text in {
         400: "Invalid value.",
-        401: "Missing or unknown token.",
+        401: "Missing, unknown, revoked or expired token.",
         403: "The role is too low, the request is from a page of another origin, or the server is read-only.",
         404: "Model, version or file not found.",
         409: "The object already exists, has changed meanwhile, or the policy or the state forbids the change.",

@@ -179,6 +179,7 @@ def test_trust_holds_for_this_folder_and_these_values_alone(project: Path, comma
         "profile": None,
         "catalog": "s3://bucket/x/catalog.db",
         "artifacts": "s3://bucket/x",
+        "server": None,
     }
     assert load_profile().artifacts == "s3://bucket/x"
     say(project, "model: b\nartifacts: s3://bucket/x\n")
@@ -231,7 +232,8 @@ def test_trust_is_listed_and_taken_back(project: Path, command: Mreg) -> None:
     assert command("trust", "--remove").code == 4
     done = command("trust")
     assert done.out == (
-        f"folder\tprofile\tcatalog\tartifacts\n{project}\t\ts3://evil-bucket/x/catalog.db\ts3://evil-bucket/x\n"
+        f"folder\tprofile\tcatalog\tartifacts\tserver\n"
+        f"{project}\t\ts3://evil-bucket/x/catalog.db\ts3://evil-bucket/x\t\n"
     )
     assert str(file) in done.err
     record = Path(os.environ["HOME"]) / ".local/share/mreg/trusted.json"

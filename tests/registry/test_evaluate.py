@@ -14,6 +14,7 @@ import mreg
 from mreg.domain.model import ModelStage
 from mreg.domain.policy import Policy, Rule
 from mreg.registry.local import LocalRegistry
+from tests.conftest import local_registry
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def acting() -> Iterator[Callable[[str], LocalRegistry]]:
     opened: list[LocalRegistry] = []
 
     def open_as(user: str) -> LocalRegistry:
-        opened.append(mreg.open_registry(user=user))
+        opened.append(local_registry(user=user))
         return opened[-1]
 
     yield open_as
@@ -218,7 +219,7 @@ def test_a_deleted_version_is_compared_with_by_its_last_metrics(versions: LocalR
 
 
 def _evaluate(number: int, replace: bool, barrier: Barrier, results: multiprocessing.Queue[str]) -> None:
-    with mreg.open_registry(user=f"u{number}") as registry:
+    with local_registry(user=f"u{number}") as registry:
         barrier.wait()
         options = {"replace": True, "reason": "measured again"} if replace else {}
         try:
