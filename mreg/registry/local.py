@@ -302,11 +302,11 @@ class LocalRegistry(Registry):
 
         return store_blob(self._session, model, digest, data)
 
-    def store_blobs(self, model: ModelName, blobs: Mapping[Digest, bytes]) -> int:
+    def store_blobs(self, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
         """Store many small blobs for a version of the model; see `mreg.registry.uploads.store_blobs`."""
         from mreg.registry.uploads import store_blobs
 
-        return store_blobs(self._session, model, blobs)
+        store_blobs(self._session, model, blobs)
 
     def open_blob(self, model: ModelName, digest: Digest, size: int = 0) -> AbstractContextManager[IncomingBlob]:
         """Open the upload of a blob for a version of the model; see `mreg.registry.uploads.open_blob`."""

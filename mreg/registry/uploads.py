@@ -83,8 +83,8 @@ def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) 
     return _claimed(session, model, digest, len(data))
 
 
-def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes]) -> int:
-    """Store many small blobs for a version of the model, durable and verified; return their number.
+def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
+    """Store many small blobs for a version of the model, durable and verified.
 
     Raises:
         BadInput: The bytes of one have another digest; then none is stored.
@@ -94,7 +94,6 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
     store = session.artifacts()
     store.put_many(blobs)
     store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
-    return len(blobs)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.listings import Listings
 from mreg.server.parameters import Model, RegistryOf, Version, json_response
 from mreg.server.receiving import UPLOADS, feed_body, refuse_compression
-from mreg.server.schemas import responses
+from mreg.server.schemas import texts
 from mreg.wire.batches import BATCH_LIMIT, decode_batch, decode_digests
 
 router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
@@ -34,9 +34,11 @@ REQUEST: dict[str, Any] = {
 """The request of an upload in the OpenAPI document."""
 
 
-@router.post("/models/{model}/blobs", responses=responses(int), openapi_extra=REQUEST)
+@router.post(
+    "/models/{model}/blobs", responses=texts("The digests of the blobs.", [f"sha256:{'0' * 64}"]), openapi_extra=REQUEST
+)
 async def put_blobs(model: Model, registry: RegistryOf, request: Request) -> JSONResponse:
-    """Upload many small blobs in one request of at most 8 MiB; return their number.
+    """Upload many small blobs in one request of at most 8 MiB; return their digests.
 
     The body has a line for each blob, with its SHA-256 in hexadecimal digits and its size, then an empty line, then the
     bytes of all blobs. If one has another digest, no blob of the request is kept.
@@ -57,8 +59,10 @@ async def put_blobs(model: Model, registry: RegistryOf, request: Request) -> JSO
         return json_response(await run_sync(_store, registry, model, parts))
 
 
-def _store(registry: LocalRegistry, model: Model, parts: list[bytes]) -> int:
-    return registry.store_blobs(model, decode_batch(b"".join(parts)))
+def _store(registry: LocalRegistry, model: Model, parts: list[bytes]) -> list[str]:
+    blobs = decode_batch(b"".join(parts))
+    registry.store_blobs(model, blobs)
+    return [str(digest) for digest in blobs]
 
 
 @router.get("/models/{model}/versions/{version}/blobs", responses=BYTES)
