@@ -66,7 +66,11 @@ def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int
 
     Args:
         blobs: Sizes by digest. A blob of another size counts as missing.
+
+    Raises:
+        OutsideScope: The name of the model is outside the scope, whether a model has it or not.
     """
+    _check_name(session, model)
     begin_storing(session)
     usable = _usable(session, model, blobs)
     return tuple(NeededBlob(digest=digest) for digest, size in blobs.items() if usable.sizes.get(digest) != size)
@@ -79,7 +83,7 @@ def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) 
         BadInput: The bytes have another digest.
         Unavailable: The store cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     session.artifacts().put_blob(digest, data)
     return _claimed(session, model, digest, len(data))
 
@@ -107,7 +111,7 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
     Raises:
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     with session.artifacts().open_upload(size) as upload:
         yield IncomingBlob(session, model, digest, upload)
 
@@ -197,7 +201,12 @@ class IncomingBlob:
         return _claimed(self._session, self._model, self._digest, self._upload.size)
 
 
-def _begin(session: Session) -> None:
+def _check_name(session: Session, model: ModelName) -> None:
+    session.scope.check_name(model, "upload to")
+
+
+def _begin(session: Session, model: ModelName) -> None:
+    _check_name(session, model)
     if session.artifacts().missing:
         begin_storing(session)
 
@@ -227,6 +236,7 @@ def push_uploaded(
         BlobsMissing: A blob must be uploaded first.
         BadInput: The manifest is invalid, or a size in it is wrong; or the artifact is empty.
     """
+    _check_name(session, name)
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage
     first = _stored(session, name, artifact, again=False)
     found = Found(artifact.name, metadata.format or _format(session, artifact, first), source or Source(), "")
