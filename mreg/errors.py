@@ -8,6 +8,7 @@
     ├── NotFound          valid name or reference, but the object does not exist
     ├── AlreadyExists     the name, the destination or the version is taken
     ├── Conflict          changed by another process, or busy; the same call can succeed later
+    │   └── BlobsMissing  blobs of a new version must be uploaded first
     ├── NotAllowed        the rules of the registry forbid the operation in the current state
     ├── GateFailed        a metric gate or a regression check failed
     ├── ApprovalMissing   a required approval is missing, or an approver rejected the version
@@ -77,6 +78,12 @@ class Conflict(MregError):
     """The object was changed by another process or is busy; nothing was changed, and a retry can succeed."""
 
     code = "conflict"
+
+
+class BlobsMissing(Conflict):
+    """Blobs of a new version must be uploaded first; ``details`` has the first digests (``blobs``) and ``count``."""
+
+    code = "blobs_missing"
 
 
 class NotAllowed(MregError):

@@ -43,6 +43,10 @@ class Catalog:
             lambda connection: fn(Writer(connection, self._locate, actor=actor, at=at, observer=observer))
         )
 
+    def state(self) -> object:
+        """Return a value that differs after each change of the catalog, or None; see `Database.state`."""
+        return self._database.state()
+
     def permit_new(self) -> None:
         """Let the next write create the catalog although there are artifacts; see `Database.permit_new`."""
         self._database.permit_new()

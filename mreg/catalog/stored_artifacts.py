@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.catalog.rows import number, read_artifact, read_reference
+from mreg.catalog.statements import statement
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind
 from mreg.domain.names import VersionRef
 
 if TYPE_CHECKING:
-    from mreg.catalog.database import Row
+    from mreg.catalog.database import Row, Value
     from mreg.catalog.reader import Reader
 
 PAGE = 5_000
+
+CHUNK = 500
+"""Number of digests that one statement looks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,15 @@ def stored_artifacts(reader: Reader, after: int = 0) -> Iterator[StoredArtifact]
 def newest_artifacts(reader: Reader, limit: int) -> tuple[StoredArtifact, ...]:
     """Return at most ``limit`` artifacts, newest first."""
     return tuple(map(_stored, reader.connection.all("versions.newest_artifacts", row_limit=limit)))
+
+
+def artifacts_of_versions(reader: Reader, digests: Collection[Digest]) -> Iterator[StoredArtifact]:
+    """Yield the artifacts with these digests that a version has; one can be repeated for each model that has it."""
+    wanted = sorted(digest.value for digest in digests)
+    for start in range(0, len(wanted), CHUNK):
+        values: dict[str, Value] = {f"d{place}": value for place, value in enumerate(wanted[start : start + CHUNK])}
+        marks = ", ".join(f":{name}" for name in values)
+        yield from map(_stored, reader.connection.query(f"{statement('versions.artifacts_in_use')} ({marks})", values))
 
 
 def versions_of(reader: Reader, artifact: StoredArtifact, limit: int) -> tuple[VersionRef, ...]:

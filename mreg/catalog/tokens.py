@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mreg.catalog.rows import number, read_time, row_of, text
@@ -11,7 +11,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 from mreg.domain.text import check_line, quoted
 from mreg.errors import AlreadyExists, BadInput, NotFound
-from mreg.results.tokens import Role, Token, TokenInfo, check_patterns, check_token_name, patterns_text
+from mreg.results.tokens import USE_INTERVAL, Role, Token, TokenInfo, check_token_name, patterns_text, scope_of
 
 if TYPE_CHECKING:
     from mreg.catalog.database import Row
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 TOKENS_LIMIT = 10_000
 """Maximum number of tokens of a catalog that are not revoked."""
-
-USE_INTERVAL = timedelta(hours=1)
-"""Minimum time between two writes of a token's last use."""
 
 
 class Tokens:
@@ -48,6 +45,10 @@ class Tokens:
         """Return the token with a name that is not revoked, otherwise the last revoked one; None if there is none."""
         row = self._connection.one("tokens.by_name", name=name)
         return None if row is None else _info(row)
+
+    def any(self) -> bool:
+        """Return whether the catalog has a token, be it expired or revoked."""
+        return self._connection.one("tokens.any") is not None
 
     def any_active(self, now: datetime) -> bool:
         """Return whether there is a token that is neither expired nor revoked."""
@@ -180,7 +181,7 @@ def _role(row: Row) -> Role:
 def _patterns(row: Row) -> tuple[str, ...]:
     """Return the stored patterns; a damaged text is an error, and never all models."""
     stored = text(row, "models")
-    found = check_patterns(stored.split(","))
+    found = scope_of(stored.split(",")).patterns
     if patterns_text(found) != stored:
         raise BadInput(f"invalid patterns {quoted(stored)}")
     return found

@@ -18,15 +18,22 @@ from mreg.results.files import StoredFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mreg.registry.session import Session
+    from mreg.registry.session import Session, Transfers
 
 
 def files(
     session: Session, reference: Reference, *, include: Iterable[str] = (), exclude: Iterable[str] = ()
 ) -> tuple[StoredFile, ...]:
     """See `mreg.Registry.files`."""
-    include, exclude = tuple(include), tuple(exclude)
     version, found = files_of(session, reference)
+    return select_files(version, found, include, exclude)
+
+
+def select_files(
+    version: ModelVersion, found: tuple[StoredFile, ...], include: Iterable[str], exclude: Iterable[str]
+) -> tuple[StoredFile, ...]:
+    """Return those of the files of a version that patterns select; see `mreg.Registry.files`."""
+    include, exclude = tuple(include), tuple(exclude)
     if include or exclude:
         from mreg.registry.selected_files import select_paths
 
@@ -47,7 +54,7 @@ def files_of(session: Session, reference: Reference) -> tuple[ModelVersion, tupl
     return version, files_of_version(session, version)
 
 
-def files_of_version(session: Session, version: ModelVersion) -> tuple[StoredFile, ...]:
+def files_of_version(transfers: Transfers, version: ModelVersion) -> tuple[StoredFile, ...]:
     """Return the files of a version in the order of its manifest, without reading the catalog.
 
     Raises:
@@ -65,13 +72,13 @@ def files_of_version(session: Session, version: ModelVersion) -> tuple[StoredFil
             digest=entry.digest,
             executable=entry.executable,
         )
-        for entry in _manifest(session, version).entries
+        for entry in _manifest(transfers, version).entries
     )
 
 
-def _manifest(session: Session, version: ModelVersion) -> Manifest:
+def _manifest(transfers: Transfers, version: ModelVersion) -> Manifest:
     with naming_version(version.reference):
-        return session.artifacts().manifest(version.artifact.digest)
+        return transfers.artifacts().manifest(version.artifact.digest)
 
 
 def file(session: Session, reference: Reference, path: str | None = None) -> StoredFile:
@@ -96,6 +103,23 @@ def file(session: Session, reference: Reference, path: str | None = None) -> Sto
             hint="request each file by its path",
         )
     return found[0]
+
+
+def manifest_file(session: Session, version: ModelVersion) -> StoredFile:
+    """Return the manifest of a folder as a file.
+
+    Raises:
+        Corrupt: The manifest is missing.
+    """
+    from mreg.artifacts.hashing import missing
+
+    artifact, store = version.artifact, session.artifacts()
+    size = store.size(artifact.digest)
+    if size is None:
+        with naming_version(version.reference):
+            raise missing(artifact.digest, session.profile.artifacts)
+    name = f"{artifact.name}.manifest.json"
+    return StoredFile(reference=version.reference, path=name, size_bytes=size, digest=artifact.digest)
 
 
 def missing_file(version: ModelVersion, path: str) -> NotFound:

@@ -131,6 +131,11 @@ WITH RECURSIVE found (name) AS (
 )
 SELECT name FROM found WHERE name IS NOT NULL LIMIT :row_limit
 
+-- name: artifacts_in_use
+SELECT DISTINCT a.artifact_id, a.kind, a.digest, a.size_bytes, m.name AS model_name
+FROM artifacts a JOIN versions v ON v.artifact_id = a.artifact_id JOIN models m ON m.model_id = v.model_id
+WHERE a.digest IN
+
 -- name: artifact
 SELECT artifact_id FROM artifacts WHERE digest = :digest AND kind = :kind
 
