@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mreg.catalog.rows import number, read_artifact, read_reference
+from mreg.catalog.scoped import scoped_rows
 from mreg.catalog.statements import statement
 from mreg.domain.digest import Digest
-from mreg.domain.model import ArtifactKind
+from mreg.domain.model import ArtifactKind, ModelArtifact
 from mreg.domain.names import VersionRef
 
 if TYPE_CHECKING:
@@ -33,14 +34,26 @@ class StoredArtifact:
 
 
 def stored_artifacts(reader: Reader, after: int = 0) -> Iterator[StoredArtifact]:
-    """Yield every artifact, oldest first, in pages of `PAGE`.
+    """Yield every artifact, oldest first, in pages of `PAGE`; only without a limited scope.
 
     Args:
         after: Lower bound of the ids, excluded.
     """
+    reader.scope.check_unlimited("read the artifacts of all models")
     while rows := reader.connection.all("versions.artifacts_after", artifact_id=after, row_limit=PAGE):
         yield from map(_stored, rows)
         after = number(rows[-1], "artifact_id")
+
+
+def stored_artifact(reader: Reader, artifact: ModelArtifact) -> StoredArtifact:
+    """Return the artifact of a version that the reader found."""
+    row = reader.connection.one("versions.artifact", digest=artifact.digest.value, kind=artifact.kind.value)
+    return StoredArtifact(
+        artifact_id=number(row, "artifact_id", 1) if row else 0,
+        kind=artifact.kind,
+        digest=artifact.digest,
+        size_bytes=artifact.size_bytes,
+    )
 
 
 def newest_artifacts(reader: Reader, limit: int) -> tuple[StoredArtifact, ...]:
@@ -59,7 +72,8 @@ def artifacts_of_versions(reader: Reader, digests: Collection[Digest]) -> Iterat
 
 def versions_of(reader: Reader, artifact: StoredArtifact, limit: int) -> tuple[VersionRef, ...]:
     """Return at most ``limit`` versions that have the artifact."""
-    rows = reader.connection.all("versions.of_artifact", artifact_id=artifact.artifact_id, row_limit=limit)
+    values = {"artifact_id": artifact.artifact_id, "row_limit": limit}
+    rows = scoped_rows(reader.connection, reader.scope, "versions.of_artifact", **values)
     return tuple(map(read_reference, rows))
 
 

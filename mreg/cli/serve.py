@@ -131,12 +131,13 @@ def serve(
     tokens = parse_tokens(text, "MREG_SERVER_TOKENS") if text is not None else ()
     if text is not None and not tokens:
         raise BadInput("MREG_SERVER_TOKENS has no tokens", hint=CREATE_LINE)
+    registry = run.local_registry()
     settings = ServerSettings(
         host=host,
         port=listen_port,
         tokens=tokens,
         token_file=file,
-        stored_tokens=not is_loopback(host) and run.registry.has_active_token(),
+        stored_tokens=not is_loopback(host) and registry.has_active_token(),
         hosts=tuple(allow_host or ()),
         root_path=parse_prefix(root_path),
         trusted_proxies=TrustedProxies(tuple(map(parse_network, trusted_proxy or ()))),
@@ -147,7 +148,6 @@ def serve(
         connections=connections,
         connections_per_address=connections_per_address,
     )
-    registry = run.local_registry()
     registry.check_places()
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished

@@ -9,6 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
@@ -200,12 +201,21 @@ class LocalRegistry(Registry):
     # For a server, whose clients have no paths on this machine
 
     def acting_as(
-        self, actor: str, notice: Callable[[str], None] = lambda _text: None, hook_log: HookLog | None = None
+        self,
+        actor: str,
+        notice: Callable[[str], None] = lambda _text: None,
+        hook_log: HookLog | None = None,
+        scope: ModelScope = EVERYTHING,
     ) -> Self:
-        """Return this registry for another actor; see `mreg.registry.streaming.acting_as`."""
+        """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope))
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that exist for the actor."""
+        return self._session.scope
 
     def managing_tokens_for(self, client: Token | None) -> Self:
         """Return this registry for a client whose tokens permit no more than its own; None for no limits."""

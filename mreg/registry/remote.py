@@ -99,8 +99,6 @@ class RemoteRegistry(Registry):
         model = _operation("remote_queries.model")
         version = _operation("remote_queries.version")
         show = _operation("remote_queries.show")
-        restore = _operation("next_to_catalog.restore")
-        upgrade = _operation("next_to_catalog.upgrade")
         search = _operation("remote_queries.search")
         compare = _operation("remote_queries.compare")
         history = _operation("remote_queries.history")
@@ -124,6 +122,8 @@ class RemoteRegistry(Registry):
         policy = _operation("remote_policies.policy")
         apply_policy = _operation("remote_policies.apply_policy")
         check_policy = _operation("remote_policies.check_policy")
+        restore = _operation("next_to_catalog.restore")
+        upgrade = _operation("next_to_catalog.upgrade")
 
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
+
+from mreg.domain.scope import EVERYTHING, ModelScope
 
 if TYPE_CHECKING:
     from mreg.artifacts.cached_artifacts import CachedArtifacts
@@ -73,6 +75,7 @@ class Session(Transfers):
         enqueued: Keys of the deployments that this session enqueued and has not run yet.
         hook_log: The hooks that this session ran, and the events of its changes.
         client: The token of the server's client for whom this session manages tokens; None without limits.
+        audience: The models that the events in the log may name, if not those of the catalog.
     """
 
     catalog: Catalog
@@ -82,6 +85,18 @@ class Session(Transfers):
     enqueued: set[str] = field(default_factory=set)
     hook_log: HookLog = field(default_factory=HookLog)
     client: Token | None = None
+    audience: ModelScope | None = None
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that exist for this session."""
+        return self.catalog.scope
+
+    def unlimited(self) -> Session:
+        """Return this session for all models, to run hooks; its log has only what this session may see."""
+        if not self.scope.limited:
+            return self
+        return replace(self, catalog=self.catalog.within(EVERYTHING), audience=self.scope)
 
     def write(self, fn: Callable[[Writer], T], after: Callable[[Reader, T], T] | None = None) -> T:
         """Run ``fn`` in a transaction with this session's actor and time, and return its result.
@@ -124,7 +139,7 @@ class Session(Transfers):
         recorded: list[Event] = []
 
         def observe(writer: Writer, event: Event) -> None:
-            recorded.append(event)
+            recorded.extend(writer.shown([event], self.audience))
             if observer is not None:
                 observer(writer, event)
 

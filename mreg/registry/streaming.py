@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.text import check_line, counted, quoted
-from mreg.errors import NotAllowed, NotFound
+from mreg.errors import BadInput, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find_version, naming_version
 from mreg.registry.registry import Reference
 from mreg.registry.session import HookLog
@@ -138,14 +139,28 @@ def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int 
         yield from session.artifacts().read(wanted.digest, wanted.size_bytes, start, length)
 
 
-def acting_as(session: Session, actor: str, notice: Callable[[str], None], hook_log: HookLog | None = None) -> Session:
+def acting_as(
+    session: Session,
+    actor: str,
+    notice: Callable[[str], None],
+    hook_log: HookLog | None = None,
+    scope: ModelScope = EVERYTHING,
+) -> Session:
     """Return the session for another actor, with another receiver of notices and another log of hooks.
 
     Args:
         hook_log: Receives the hooks that the session runs (default: a log of its own).
+        scope: The models that exist for the actor; a session that is limited already keeps its own scope.
 
     Raises:
-        BadInput: The name of the actor is invalid.
+        BadInput: The name of the actor is invalid, or a limited session would get another scope.
     """
     check_line("actor", actor)
-    return replace(session, actor=lambda: actor, notice=notice, hook_log=hook_log or HookLog())
+    if session.scope.limited:
+        if scope.limited and scope != session.scope:
+            raise BadInput(f"the registry is limited to the models {session.scope} already")
+        scope = session.scope
+    catalog = session.catalog.within(scope)
+    return replace(
+        session, catalog=catalog, actor=lambda: actor, notice=notice, hook_log=hook_log or HookLog(), audience=None
+    )

@@ -61,7 +61,7 @@ def decoded(part: str) -> str:
 
 
 def registry_of(request: Request, notice: Callable[[str], None] | None = None) -> LocalRegistry:
-    """Return the registry of the server, acting as the caller of a request.
+    """Return the registry of the server, acting as the caller of a request and limited to the caller's models.
 
     Args:
         notice: Receives the notices of the registry (default: they are collected for the envelope).
@@ -69,7 +69,7 @@ def registry_of(request: Request, notice: Callable[[str], None] | None = None) -
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
     said = collected(request)
-    return registry.acting_as(caller.name, notice or said.notices.append, said.log)
+    return registry.acting_as(caller.name, notice or said.notices.append, said.log, caller.scope)
 
 
 async def _registry(request: Request) -> LocalRegistry:
@@ -189,6 +189,14 @@ def requires_role(role: Role) -> Dependency:
     dependency: Dependency = Depends(check)
     return dependency
 
+
+async def _all_models(request: Request) -> None:
+    caller: Caller = request.scope["mreg.caller"]
+    caller.scope.check_unlimited("read data of the whole server")
+
+
+REQUIRES_ALL_MODELS: Dependency = Depends(_all_models)
+"""A dependency that rejects callers who are limited to some models."""
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="Maximum number of items.")]
 Offset = Annotated[
