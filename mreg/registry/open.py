@@ -91,7 +91,7 @@ def wire_registry(
     """Open the registry of a loaded profile."""
     if not profile.server:
         return open_local(profile, notice=notice, hook_log=hook_log)
-    from mreg.registry.credentials import token_source
+    from mreg.profile.credentials import token_source
     from mreg.registry.remote import RemoteRegistry
     from mreg.remote.connection import Connection
 

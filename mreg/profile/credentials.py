@@ -11,6 +11,8 @@ from mreg.domain.address import Address
 from mreg.domain.password import Password
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Unavailable
+from mreg.profile.logins import find_login
+from mreg.profile.server import TOKEN_VARIABLE, checked_token
 
 if TYPE_CHECKING:
     from mreg.domain.token_command import TokenCommand
@@ -54,7 +56,6 @@ def run_token_command(command: TokenCommand) -> Password:
         Unavailable: The command failed, or took too long.
     """
     from mreg.processes import read_output
-    from mreg.profile.server import TOKEN_VARIABLE, checked_token
 
     environ = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
     output, failure = read_output(
@@ -76,8 +77,6 @@ def saved_token(origin: str) -> Password:
         BadProfile: The saved logins are damaged, or another user can read them.
         Unavailable: The token is in the keyring, which cannot be used.
     """
-    from mreg.profile.logins import find_login
-
     login = find_login(origin, os.environ)
     if login is None or not login.in_keyring or "_MREG_COMPLETE" in os.environ:  # a keyring can ask the user
         return login.token if login else Password()
