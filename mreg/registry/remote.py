@@ -15,6 +15,8 @@ from mreg.registry.session import HookLog
 if TYPE_CHECKING:
     from mreg.remote.connection import Connection
     from mreg.results.profiles import Profile
+    from mreg.results.tokens import Identity
+    from mreg.results.upkeep import Check
 
 
 class _Operation:
@@ -85,6 +87,18 @@ class RemoteRegistry(Registry):
     def connection(self) -> Connection:
         """The connection to the server."""
         return self._session.connection
+
+    def whoami(self) -> Identity:
+        """Return name, role and limits of the token; see `mreg.registry.remote_identity.whoami`."""
+        from mreg.registry.remote_identity import whoami
+
+        return whoami(self._session)
+
+    def reach(self) -> tuple[Check, ...]:
+        """Check the connection and the token; see `mreg.registry.remote_identity.reach`."""
+        from mreg.registry.remote_identity import reach
+
+        return reach(self._session)
 
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("remote_edits.register")
