@@ -147,13 +147,36 @@ class BlobParts(abc.ABC):
         """Make the blob of all parts durable under its key; return whether this call created it."""
 
 
+class ContinuedUpload(abc.ABC):
+    """An upload of a large blob from its beginning to its end, which continues where an earlier one broke off.
+
+    Attributes:
+        start: Number of bytes that had arrived before.
+    """
+
+    start: int
+
+    @abc.abstractmethod
+    def send(self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]) -> bool:
+        """Send the missing bytes, and make the blob durable under its key; return whether this call created it.
+
+        Args:
+            chunks: Returns an iterator over the bytes from an offset; called again after a failed connection.
+            advance: Called with the number of further bytes that have arrived; negative if the store lost some.
+
+        Raises:
+            BadInput: The bytes do not have the digest of the key.
+            Unavailable: The store cannot be reached or written. The bytes that arrived are kept for the next upload.
+        """
+
+
 class BlobBackend(abc.ABC):
     """A store of immutable blobs by key; safe for threads and processes.
 
     Keys are relative POSIX paths from `ArtifactStore` (``blobs/sha256/ab/cdef...``). Driver errors are raised as
     `Unavailable` (cannot be reached, full, permission denied), `Corrupt` (something that is not a blob has its key) or
-    `NotFound`. Without `SupportsStaging`, `SupportsParts` or `SupportsStreams`, files are limited to
-    `mreg.artifacts.upload.SMALL_BYTES`.
+    `NotFound`. Without `SupportsStaging`, `SupportsParts`, `SupportsStreams` or `SupportsContinuing`, files are limited
+    to `mreg.artifacts.upload.SMALL_BYTES`.
 
     Attributes:
         remote: Each call is a network round trip, so callers keep several in flight, keep the bytes of an interrupted
@@ -234,6 +257,12 @@ class BlobBackend(abc.ABC):
     def list(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
         """Yield every blob whose key begins with the prefix, in any order; other files are skipped."""
 
+    def mark(self, key: str) -> None:
+        """Store an empty blob and set its time to now; a power loss can undo it."""
+        if not self.put_if_absent(key, b""):
+            self.delete(key)
+            self.put_if_absent(key, b"")
+
     @abc.abstractmethod
     def delete(self, key: str) -> None:
         """Remove a blob; idempotent."""
@@ -280,4 +309,16 @@ class SupportsStreams(Protocol):
         Raises:
             Unavailable: The store cannot be written, or the bytes arrived damaged.
             Conflict: Other uploads of the same blob kept this one from being completed, and failed.
+        """
+
+
+@runtime_checkable
+class SupportsContinuing(Protocol):
+    """A backend that accepts a large blob as a stream, which it can continue. It needs the key first."""
+
+    def continue_upload(self, key: str, size: int) -> ContinuedUpload | None:
+        """Return the upload of a blob; None if the store has the blob.
+
+        Args:
+            size: Size of the blob in bytes.
         """

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import BinaryIO
 
 from mreg.domain.digest import Digest
-from mreg.errors import Corrupt, MissingBlob
+from mreg.errors import BadInput, Corrupt, MissingBlob
 
 CHUNK_BYTES = 1 << 20
 """Large enough that Python's overhead does not matter, small enough for the processor cache.
@@ -150,6 +150,18 @@ def chunks_from(stream: BinaryIO, start: int, advance: Callable[[int], None]) ->
         for chunk in stream_chunks(stream):
             advance(len(chunk))
             yield chunk
+
+
+def check_received(expected: Digest, received: Digest) -> None:
+    """Check the digest of bytes that a client sent.
+
+    Raises:
+        BadInput: It is another digest than the client said.
+    """
+    if received != expected:
+        raise BadInput(
+            f"the bytes do not match their digest: expected {expected}, got {received}", hint="upload them again"
+        )
 
 
 def missing(digest: Digest, store: str) -> MissingBlob:

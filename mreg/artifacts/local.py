@@ -182,6 +182,14 @@ class LocalBackend(BlobBackend):
             staged.write(data)
             return self._put(key, staged)
 
+    def mark(self, key: str) -> None:
+        with self.translated("write", key=key):
+            folder, name = self._locate(key, make=True)
+            try:
+                os.close(folder.open(name, CREATE, 0o444))
+            except FileExistsError:
+                folder.touch(name, modified=True)
+
     def put_staged(self, key: str, staged: LocalStagedBlob) -> bool:
         """Store the staged bytes under a key; see `BlobBackend.put_if_absent`."""
         return not self._is_there(key, size=staged.size) and self._put(key, staged)

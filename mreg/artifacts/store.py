@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from mreg.artifacts.access import missing_folder
 from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, Unfinished
 from mreg.artifacts.checking import check, verified
-from mreg.artifacts.hashing import chunks_from, damaged, digest_of, missing, stream_chunks
+from mreg.artifacts.hashing import check_received, chunks_from, damaged, digest_of, missing, stream_chunks
 from mreg.domain.digest import Digest, blob_key, digest_of_key
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
@@ -20,6 +20,7 @@ from mreg.errors import BadInput, Corrupt, MregError, NotFound
 
 if TYPE_CHECKING:
     from mreg.artifacts.cache import BlobCache
+    from mreg.artifacts.claims import Claims
     from mreg.artifacts.destination import Received
     from mreg.artifacts.folder_upload import FolderUpload
     from mreg.artifacts.probe import Step
@@ -127,6 +128,40 @@ class ArtifactStore:
         with self._explaining(), FolderUpload(self._backend, size) as incoming:
             yield incoming
 
+    def put_blob(self, digest: Digest, data: bytes) -> None:
+        """Store a small blob durably.
+
+        Raises:
+            BadInput: The bytes have another digest.
+            Corrupt: The store has a blob of this digest with another size.
+            Unavailable: The store cannot be written.
+        """
+        check_received(digest, digest_of(data))
+        self._backend.put_if_absent(blob_key(digest), data)
+
+    def format_of(self, digest: Digest, size: int, name: str) -> str:
+        """Return the detected format of a blob, or ``unknown``; of a large blob in a bucket, by the name alone.
+
+        Args:
+            name: Name of the artifact or file.
+        """
+        from io import BytesIO
+
+        from mreg.artifacts.format import detect_stream
+        from mreg.artifacts.upload import SMALL_BYTES
+
+        if self.remote and size > SMALL_BYTES:
+            return detect_stream(BytesIO(), name)
+        with closing(self._backend.open(blob_key(digest))) as stream:
+            return detect_stream(BytesIO(stream.read()) if self.remote else stream, name)
+
+    @property
+    def claims(self) -> Claims:
+        """The blobs that callers of a server have uploaded; see `mreg.artifacts.claims`."""
+        from mreg.artifacts.claims import Claims
+
+        return Claims(self._backend)
+
     def probing(self) -> Iterator[Step]:
         """Yield tests of the store; see `mreg.artifacts.probe.probing`."""
         from mreg.artifacts.probe import probing
@@ -164,6 +199,11 @@ class ArtifactStore:
     def has(self, digest: Digest) -> bool:
         """Return whether the store has a blob."""
         return self._backend.stat(blob_key(digest)) is not None
+
+    def size(self, digest: Digest) -> int | None:
+        """Return the size of a blob in bytes; None if the store does not have it."""
+        found = self._backend.stat(blob_key(digest))
+        return None if found is None else found.size
 
     def remove(self, digest: Digest) -> None:
         """Remove an unreferenced blob; idempotent."""
@@ -231,6 +271,15 @@ class ArtifactStore:
         Raises:
             Corrupt: The manifest is missing, damaged or invalid.
         """
+        with self._explaining():
+            return Manifest.parse(self.manifest_bytes(digest))
+
+    def manifest_bytes(self, digest: Digest) -> bytes:
+        """Return the bytes of a manifest, verified but not parsed.
+
+        Raises:
+            Corrupt: The manifest is missing or damaged, or has more bytes than a manifest can have.
+        """
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
             chunks: Iterator[bytes] = (
@@ -249,7 +298,7 @@ class ArtifactStore:
                 raise damaged(digest)
             if self._cache is not None:
                 self._cache.keep(digest, data)
-            return Manifest.parse(data)
+            return data
 
     def verify(self, digest: Digest, kind: ArtifactKind, size: int) -> None:
         """Verify all bytes of an artifact.

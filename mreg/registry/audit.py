@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 def verify_audit(session: Session) -> AuditReport:
     """See `mreg.Registry.verify_audit`."""
+    session.scope.check_unlimited("verify the audit trail")
     return verify_trail(session.catalog)
 
 

@@ -90,6 +90,19 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
     return await send_file(request, registry, file, f'"{file.digest}"')
 
 
+async def download_blob(request: Request, registry: LocalRegistry, version: VersionRef, digest: Digest) -> Response:
+    """Return the response with a blob of a version, or with a range of it; see `download`.
+
+    Raises:
+        NotFound: The version does not exist or does not have the blob.
+        Corrupt, Unavailable: The blob cannot be read; detected before the first byte is sent.
+        Refused: The range is beyond the end of the blob, or the blob does not match ``If-Match``.
+    """
+    listings: Listings = request.app.state.listings
+    file = await run_sync(listings.blob, registry, await run_sync(registry.version, version), digest)
+    return await send_file(request, registry, file, f'"{file.digest}"')
+
+
 async def send_file(
     request: Request, registry: LocalRegistry, file: StoredFile, etag: str, more: Mapping[str, str] | None = None
 ) -> Response:

@@ -166,7 +166,6 @@ _SHELL = re.compile(
 """Commands that are left after the translation."""
 
 _REQUEST_PATH = re.compile(r"((?<![^\s(])(?:DELETE|GET|PATCH|POST|PUT) )(/[a-z])")
-
 FOR_CLIENTS = ("try again", "ask for")
 """Prefixes of hints that a client can follow although the server failed."""
 

@@ -26,6 +26,7 @@ STATUSES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.NotFound, 404),
     (errors.AlreadyExists, 409),
     (errors.Conflict, 409),
+    (errors.OutsideScope, 403),
     (errors.NotAllowed, 409),
     (errors.GateFailed, 409),
     (errors.ApprovalMissing, 409),

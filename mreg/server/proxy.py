@@ -69,11 +69,11 @@ class TrustedProxies:
 
     networks: tuple[Network, ...] = ()
 
-    def __contains__(self, address: str) -> bool:
+    def __contains__(self, address: object) -> bool:
         if not self.networks:
             return False
         try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
+            parsed = ipaddress.ip_address(str(address).partition("%")[0])
         except ValueError:
             return False
         if isinstance(parsed, ipaddress.IPv6Address):

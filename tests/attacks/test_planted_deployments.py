@@ -377,7 +377,7 @@ def test_a_restored_backup_brings_no_deployment_that_runs_unchecked(pushed: Mreg
 
 
 def test_the_server_refuses_a_planted_deployment(pushed: Mreg, tmp_path: Path) -> None:
-    made = json.loads(pushed("--json", "token", "ci", "--role", "writer").out)
+    made = json.loads(pushed("--json", "token", "create", "ci", "--role", "writer", "--line").out)
     hooks(DEPLOY)
     planter = Planter()
     of_junk(planter)

@@ -438,8 +438,8 @@ def test_a_name_in_the_catalog_that_leads_elsewhere_is_refused(
     """The reader of a catalog refuses such names; here a version has one all the same."""
     version = registry.version("churn@1")
     object.__setattr__(version.artifact, "name", name)
-    monkeypatch.setattr("mreg.registry.local_paths.find_with_note", lambda *_: (version, ""))
-    monkeypatch.setattr("mreg.registry.copies.find_with_note", lambda *_: (version, ""))
+    monkeypatch.setattr("mreg.registry.local_paths.resolve", lambda *_: version)
+    monkeypatch.setattr("mreg.registry.copies.resolve", lambda *_: version)
     with untouched(Path(os.environ["HOME"])), pytest.raises(mreg.Corrupt, match="churn@1: invalid"):
         registry.path("churn@1")
     with pytest.raises(mreg.Corrupt, match="churn@1: invalid"):

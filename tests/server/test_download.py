@@ -198,7 +198,7 @@ def test_a_reader_may_download(serve: Serve, command: Mreg) -> None:
 
     Path("m").write_bytes(DATA)
     command("push", "m", "-n", "classifier")
-    made = json.loads(command("token", "r", "--role", str(Role.READER), "--json").out)
+    made = json.loads(command("token", "create", "r", "--role", str(Role.READER), "--line", "--json").out)
     server = serve(secret=made["secret"], MREG_SERVER_TOKENS=made["line"])
     assert server.get(ARTIFACT).content == DATA
 

@@ -50,6 +50,7 @@ from mreg.results import (
     reasons,
     tokens,
     upkeep,
+    uploads,
 )
 from mreg.wire import decode, encode
 from tests.conftest import FULL
@@ -87,6 +88,9 @@ PATHS = st.from_regex(r"/[a-z/ ]{0,20}", fullmatch=True).map(Path)
 
 def many(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.lists(values, max_size=3).map(tuple)
+
+
+PATTERNS = st.sampled_from([(), ("team-a/*",), ("a", "b?/*")])
 
 
 def built(kind: type, /, **values: Any) -> st.SearchStrategy[Any]:
@@ -316,9 +320,22 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         configuration.TrustedFolder, folder=PATHS.map(str), profile=WORDS, catalog=WORDS, artifacts=WORDS
     ),
     tokens.NewToken: built(
-        tokens.NewToken, secret=WORDS,
-        token=built(tokens.Token, name=WORDS, role=st.sampled_from(tokens.Role), digest=DIGESTS),
+        tokens.NewToken, secret=WORDS, stored=st.booleans(),
+        token=built(
+            tokens.Token, name=WORDS, role=st.sampled_from(tokens.Role), digest=DIGESTS, models=PATTERNS,
+            expires=st.none() | TIMES,
+        ),
     ),
+    tokens.TokenInfo: built(
+        tokens.TokenInfo, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, created_at=TIMES,
+        created_by=WORDS, expires=st.none() | TIMES, last_used_at=st.none() | TIMES, revoked_at=st.none() | TIMES,
+    ),
+    tokens.Identity: built(
+        tokens.Identity, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, expires=st.none() | TIMES,
+        version=WORDS,
+    ),
+    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=WORDS),
+    uploads.StoredBlob: built(uploads.StoredBlob, digest=DIGESTS, size=NUMBERS),
 }  # fmt: skip
 
 
