@@ -146,6 +146,15 @@ class RemoteRegistry(Registry):
         restore = _operation("next_to_catalog.restore")
         upgrade = _operation("next_to_catalog.upgrade")
 
+        export = _operation("remote_bundles.export")
+        import_bundle = _operation("remote_bundles.import_bundle")
+        backup = _operation("remote_bundles.backup")
+        verify = _operation("remote_upkeep.verify")
+        verify_audit = _operation("remote_upkeep.verify_audit")
+        gc = _operation("remote_upkeep.gc")
+        check = _operation("remote_upkeep.check")
+        examine = _operation("remote_upkeep.examine")
+
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):
             locals()[_name] = _NotYet(_name)
