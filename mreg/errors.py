@@ -36,6 +36,8 @@ class MregError(Exception):
     """
 
     code: ClassVar[str] = "failed"
+    subcode: ClassVar[str] = ""
+    """Distinguishes a subclass that has the code of its base class."""
 
     def __init__(self, message: str, *, hint: str = "", **details: object) -> None:
         super().__init__(message)
@@ -90,6 +92,8 @@ class LeavesProduction(NotAllowed):
     (``empty``).
     """
 
+    subcode = "leaves_production"
+
 
 class GateFailed(MregError):
     """A metric failed its gate."""
@@ -123,6 +127,12 @@ class Corrupt(MregError):
 
 class MissingBlob(Corrupt):
     """A blob that a version needs is not in the artifact store."""
+
+    subcode = "missing_blob"
+
+
+class DamagedBundle(Corrupt):
+    """A bundle to import is damaged or truncated; the registry is not."""
 
 
 class Unavailable(MregError):

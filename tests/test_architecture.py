@@ -46,6 +46,7 @@ LEVELS = {
     "artifacts": {"errors", "domain", "stores", "folders", "sharing", "files", "durability", "linux"},
     "sources": {"errors", "domain"},
     "wire": {"errors", "domain", "results"},
+    "remote": {"errors", "domain", "results", "wire", "artifacts", "documents", "waiting", "streams"},
     "notebook": {"errors", "domain", "results", "wire"},
     "hooks": {"errors", "domain", "wire", "processes"},
     "testing": {"errors", "domain", "results", "catalog", "artifacts"},
@@ -64,6 +65,9 @@ LEVELS = {
         "processes",
         "installation",
         "sources",
+        "remote",
+        "wire",
+        "waiting",
     },
     "cli": {
         "errors",

@@ -57,15 +57,20 @@ class Catalog:
 
         return copy_rows(self._database, other._database)
 
-    def replace_by(self, other: Catalog, fn: Callable[[Writer], object], *, actor: str, at: datetime) -> int:
-        """Replace all rows by those of another catalog, and run ``fn`` in the same transaction; return their number."""
+    def replace_by(
+        self, other: Catalog, fn: Callable[[Writer], object], *, actor: str, at: datetime, with_tokens: bool = False
+    ) -> int:
+        """Replace all rows by those of another catalog, and run ``fn`` in the same transaction; return their number.
+
+        The tokens of this catalog stay; see `mreg.catalog.copying.copy_rows`.
+        """
         from mreg.catalog.copying import copy_rows
         from mreg.catalog.writer import Writer
 
         def finish(connection: Connection) -> None:
             fn(Writer(connection, self._locate, actor=actor, at=at))
 
-        return copy_rows(other._database, self._database, replace=True, finish=finish)
+        return copy_rows(other._database, self._database, replace=True, with_tokens=with_tokens, finish=finish)
 
     def schema(self) -> int:
         """Return the number of the stored schema; this release's if the catalog does not exist yet."""

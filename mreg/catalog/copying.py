@@ -28,13 +28,14 @@ KEYS = {
     "policies": "model_id",
     "decisions": "version_id, target, person",
     "deployments": "deployment_id",
+    "tokens": "digest",
 }
 """Primary key by table, referenced tables first.
 
 `OF_A_PLACE` has the remaining tables, which describe operations in progress at a place.
 """
 
-OF_A_PLACE = {"writes": "number", "removals": "digest"}
+OF_A_PLACE = {"writes": "number", "removals": "digest", "requests": "caller, key"}
 """Primary key by table, for tables that belong to a place; they are never copied to another place."""
 
 NUMBERED = ("models", "artifacts", "versions", "deployments")
@@ -42,12 +43,19 @@ NUMBERED = ("models", "artifacts", "versions", "deployments")
 
 
 def copy_rows(
-    source: Database, target: Database, *, replace: bool = False, finish: Callable[[Connection], object] | None = None
+    source: Database,
+    target: Database,
+    *,
+    replace: bool = False,
+    with_tokens: bool = True,
+    finish: Callable[[Connection], object] | None = None,
 ) -> int:
     """Copy every row in one transaction of the target, compare every row before the commit, and return the row count.
 
     Args:
-        replace: Whether to delete the rows of the target first; otherwise the target must be empty.
+        replace: Whether to delete the rows of the target first; otherwise the target must be empty. The tokens of the
+            target stay, since an older catalog has tokens that were revoked later.
+        with_tokens: Whether to copy tokens too; with ``replace``, those that the target does not know.
         finish: Called last in the same transaction.
 
     Raises:
@@ -56,18 +64,22 @@ def copy_rows(
     """
 
     def fill(old: Connection, new: Connection) -> int:
+        tables = [table for table in KEYS if table != "tokens" or (with_tokens and not replace)]
         if replace:
-            for table in reversed(KEYS):
+            new.clear("requests")  # of versions that are replaced
+            for table in reversed(tables):
                 new.clear(table)
         elif any(new.query(f"SELECT 1 AS found FROM {table} LIMIT 1", {}) for table in ("models", "events")):
             raise AlreadyExists(
                 "cannot copy the catalog: the destination already has a catalog", hint="name another place"
             )
-        for table in KEYS:
+        for table in tables:
             _fill(old, new, table)
         for table in NUMBERED:
             new.set_last_key(table, max(old.last_key(table), new.last_key(table)))
-        count = sum(_compare(old, new, table) for table in KEYS)
+        count = sum(_compare(old, new, table) for table in tables)
+        if replace and with_tokens:
+            count += _add_tokens(old, new)
         if finish is not None:
             finish(new)
         return count
@@ -106,6 +118,22 @@ def _fill(old: Connection, new: Connection, table: str) -> None:
         return
     columns = tuple(first.keys())
     new.fill(table, columns, (tuple(row[column] for column in columns) for row in chain([first], rows)))
+
+
+def _add_tokens(old: Connection, new: Connection) -> int:
+    """Copy the tokens whose digest and name no token of the target has, and return their number."""
+    there = list(_rows(new, "tokens"))
+    digests = {row["digest"] for row in there}
+    names = {row["name"] for row in there if row["revoked_at"] is None}
+    rows = [
+        row
+        for row in _rows(old, "tokens")
+        if row["digest"] not in digests and (row["revoked_at"] is not None or row["name"] not in names)
+    ]
+    if rows:
+        columns = tuple(rows[0].keys())
+        new.fill("tokens", columns, [tuple(row[column] for column in columns) for row in rows])
+    return len(rows)
 
 
 def _compare(old: Connection, new: Connection, table: str) -> int:

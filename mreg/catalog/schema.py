@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from mreg.domain.text import quoted
 from mreg.errors import Unavailable
 
-SCHEMA = 4
+SCHEMA = 5
 """The schema that this release writes; the number of the last migration."""
 
 LARGEST_COPY = 512 << 20
@@ -20,6 +20,7 @@ BRINGS = {
     2: "policies, and the decisions of approvers",
     3: "deployments by hooks, and the data that versions were made from",
     4: "ids of writes, and the blobs that gc removes",
+    5: "tokens of clients of the server, and the idempotency keys of their requests",
 }
 """What each migration adds to the catalog."""
 

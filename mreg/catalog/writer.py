@@ -40,7 +40,7 @@ class Writer(Reader):
 
     Args:
         actor: User name in the events.
-        at: Time of the events.
+        at: Time of the events (aware UTC); ``time`` is its stored text.
         observer: Called with each event; can make further changes.
     """
 
@@ -56,7 +56,7 @@ class Writer(Reader):
         super().__init__(connection, locate)
         self._observer = observer
         self.actor = actor
-        self._at = at
+        self.at = at
         self.time = time_text(at)
         self._last: Event | None = None
 
@@ -69,7 +69,7 @@ class Writer(Reader):
             self._last = read_event(row) if row else None
         self._last = chained(
             self._last,
-            at=self._at,
+            at=self.at,
             actor=self.actor,
             action=action,
             model_id=model.model_id if model else 0,

@@ -31,11 +31,15 @@ def backup(
 def restore(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Backup, written by mreg backup.")],
+    with_tokens: Annotated[
+        bool, typer.Option("--with-tokens", help="Restore the tokens of the server's clients if the catalog lost them.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Restore the catalog from a backup.
 
-    Changes made after the backup are lost. A damaged catalog is renamed and kept. The command asks for confirmation.
+    Changes made after the backup are lost. A damaged catalog is renamed and kept. The tokens of the server's clients
+    stay as they are: a token that was revoked after the backup stays revoked. The command asks for confirmation.
 
     Examples:
       mreg restore catalog-2026-03-01.db
@@ -43,7 +47,7 @@ def restore(
     """
     run = invocation_of(ctx)
     run.output.confirm(f"replace the catalog {run.registry.profile.catalog} by {file}?", yes=yes)
-    done = run.registry.restore(file)
+    done = run.registry.restore(file, with_tokens=with_tokens)
     if done.set_aside:
         run.output.warn(f"the damaged catalog is at {done.set_aside}")
     run.output.result(done)

@@ -145,14 +145,14 @@ class Invocation:
         if log and failed:
             from mreg.errors import DeploymentFailed
 
-            event = failed[0].event
+            model = failed[0].reference.partition("@")[0]
             outcome = "the change was made before"
             if log.rollbacks:
                 version = log.rollbacks[-1].version
                 outcome = f"the change was rolled back: {version.reference} is {version.stage.location}"
             raise DeploymentFailed(
                 f"the hook {failed[0].hook} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
-                hint=f"{outcome}; what the hook said: mreg deployments {event.model or 'NAME'}",
+                hint=f"{outcome}; what the hook said: mreg deployments {model or 'NAME'}",
                 deployments=[report.key for report in failed],
             )
 

@@ -137,12 +137,14 @@ def collect(
     age = duration(grace)
     shown = None
     if remove and not yes:
-        shown = run.registry.gc(grace=age)
+        with run.output.progress("gc", "blobs") as progress:
+            shown = run.registry.gc(grace=age, progress=progress)
         if shown:
             size = sum(garbage.size_bytes for garbage in shown)
             run.output.confirm(f"remove garbage: {len(shown)} found, {size_text(size)}?", yes=yes)
     # More can become garbage before the answer; remove only the garbage that was shown.
-    found = run.registry.gc(grace=age, remove=remove, seen=shown)
+    with run.output.progress("gc", "blobs") as progress:
+        found = run.registry.gc(grace=age, remove=remove, seen=shown, progress=progress)
     run.output.results(found, Garbage)
     if found and not remove:
         run.output.note("nothing was removed; mreg gc --remove does")

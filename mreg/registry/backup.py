@@ -17,6 +17,7 @@ from mreg.artifacts.access import missing_folder
 from mreg.catalog.catalog import Catalog
 from mreg.catalog.journals import JOURNAL, LOG, check_journals
 from mreg.catalog.sqlite import SqliteDatabase
+from mreg.catalog.tokens import Tokens
 from mreg.domain.buckets import is_bucket
 from mreg.domain.paths import refuse_url
 from mreg.domain.text import printable, quoted
@@ -27,6 +28,7 @@ from mreg.registry.needed import needed_blobs
 from mreg.results.upkeep import CatalogCopy
 
 if TYPE_CHECKING:
+    from mreg.catalog.writer import Writer
     from mreg.domain.digest import Digest
     from mreg.registry.session import Session
 
@@ -41,14 +43,14 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
     check_database(path)
 
     def write(partial: str) -> CatalogCopy:
-        with _path_in_errors(partial, path):
+        with path_in_errors(partial, path):
             return _copy(session, _session_on(session, partial))
 
     copied = Destination(Path(path)).receive_written(write, force=force)
     return replace(copied, target=path)
 
 
-def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
+def restore(session: Session, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
     """See `mreg.Registry.restore`."""
     refuse_url(os.fspath(file), "download it, and name the file")
     with _opened_backup(session, file) as source:
@@ -66,12 +68,13 @@ def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
             "file": printable(os.path.basename(os.fspath(file))),
         }
 
+        def finish(writer: Writer) -> None:
+            tokens = [token.name for token in Tokens(writer).usable()]
+            writer.record("catalog.restored", None, {**details, **({"tokens": tokens} if tokens else {})})
+
         def fill() -> int:
             return session.catalog.replace_by(
-                source.catalog,
-                lambda writer: writer.record("catalog.restored", None, details),
-                actor=session.actor(),
-                at=session.now(),
+                source.catalog, finish, actor=session.actor(), at=session.now(), with_tokens=with_tokens
             )
 
         aside = session.catalog.set_aside() if _is_damaged(session) else ""
@@ -82,6 +85,7 @@ def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
                 raise
             aside = session.catalog.set_aside()
             rows = fill()
+        _note_tokens(session, source, with_tokens=with_tokens)
     after = verify_audit(session)
     return CatalogCopy(
         source=os.path.abspath(file),
@@ -91,6 +95,32 @@ def restore(session: Session, file: str | os.PathLike[str]) -> CatalogCopy:
         last_hash=after.last_hash,
         set_aside=aside,
     )
+
+
+def _note_tokens(session: Session, source: Session, *, with_tokens: bool) -> None:
+    """Tell which active tokens of the backup a server refuses, or accepts again, after the restore."""
+    now = session.now()
+    tokens = source.catalog.read(lambda reader: Tokens(reader).usable())
+    active = [token for token in tokens if not token.is_expired(now)]
+    here = session.catalog.read(lambda reader: [Tokens(reader).named(token.name) for token in active])
+    absent = [token.name for token, known in zip(active, here, strict=True) if known is None]
+    if with_tokens:
+        same = [token.name for token, known in zip(active, here, strict=True) if known == token]
+        if same:
+            session.notice(
+                f"active tokens of the backup: {_listed(same)}; if one of them was revoked after the backup: "
+                "mreg token revoke NAME"
+            )
+    elif absent:
+        session.notice(
+            f"tokens of the backup that were not restored: {_listed(absent)}; create them again: mreg token create "
+            "NAME; or restore them too: mreg restore FILE --with-tokens"
+        )
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(printable, names[:most])) + more
 
 
 def _is_damaged(session: Session) -> bool:
@@ -249,14 +279,14 @@ def _opened_backup(session: Session, file: str | os.PathLike[str]) -> Iterator[S
             raise Unavailable(f"cannot read {quoted(os.fspath(file), 200)}: {error.strerror or error}") from error
         source = _session_on(session, path)
         try:
-            with _path_in_errors(path, os.fspath(file)):
+            with path_in_errors(path, os.fspath(file)):
                 yield source
         finally:
             source.catalog.close()
 
 
 @contextlib.contextmanager
-def _path_in_errors(path: str, shown: str) -> Iterator[None]:
+def path_in_errors(path: str, shown: str) -> Iterator[None]:
     """Replace the path of a temporary file in errors by the path that the user knows."""
     try:
         yield

@@ -46,7 +46,7 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
         if found.more:
             session.notice(f"more deployments of the hook {hook.name} are pending; to run them: mreg deploy --pending")
     session.enqueued.difference_update(own)
-    session.hook_log.deployments.extend(done)
+    session.hook_log.deployments.extend(map(report, done))
     return tuple(done)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mreg.catalog.removals import Removals
 from mreg.catalog.schema import SCHEMA, UPGRADE, older_note
 from mreg.catalog.stored_artifacts import newest_artifacts
+from mreg.catalog.tokens import Tokens
 from mreg.domain.text import counted
 from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
@@ -31,9 +32,9 @@ SKEW = timedelta(minutes=2)
 
 OLD = timedelta(hours=24)
 
-TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-", "mreg-read-")
+TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-", "mreg-read-", "mreg-serve-")
 """Prefixes of temporary folders: of `mreg.registry.backup.restore`, `mreg.artifacts.bundle_file.unpacking`,
-`mreg.registry.git_changes.DirtyCheck` and `mreg.catalog.snapshot.taken`."""
+`mreg.registry.git_changes.DirtyCheck`, `mreg.catalog.snapshot.taken` and `mreg.registry.prepared`."""
 
 NEWEST = 5
 """Newest artifacts that are looked up in the store, to detect a lost or wrong store."""
@@ -159,6 +160,7 @@ def _rows(session: Session) -> str:
     def look(reader: Reader) -> None:
         for summary in reader.models():
             reader.versions(summary.model)
+        Tokens(reader).usable()
 
     session.catalog.read(look)
     return ""

@@ -52,13 +52,9 @@ def export(
     found = session.catalog.read(lambda reader: _look(reader, wanted))
     if found.note:
         session.notice(found.note)
-    target = _target(found.reference, destination)
+    target = target_of(found.reference, destination)
     check_destination(session, target)
-    if os.path.lexists(target) and not force:
-        raise AlreadyExists(
-            f"{quoted(str(target), 200)} already exists",
-            hint="add --force to replace it, or name another file: -o FILE",
-        )
+    refuse_existing(target, force=force)
     model = found.model
     bundle = Bundle(
         model=BundledModel(
@@ -137,10 +133,28 @@ def _blobs(session: Session, versions: tuple[BundledVersion, ...]) -> dict[Diges
     return sizes
 
 
-def _target(reference: VersionRef, destination: str | os.PathLike[str] | None) -> Path:
+def default_name(reference: VersionRef) -> str:
+    """Return the name of the bundle of a version or a model, unless another is given."""
     name = f"{reference.name}-{reference.selector}" if reference.selector else str(reference.name)
-    default = name.replace("/", "-") + SUFFIX
+    return name.replace("/", "-") + SUFFIX
+
+
+def target_of(reference: VersionRef, destination: str | os.PathLike[str] | None) -> Path:
+    """Return the absolute path of the bundle for a destination of `mreg.Registry.export`."""
     if destination is None:
-        return Path.cwd() / default
+        return Path.cwd() / default_name(reference)
     target = Path(os.path.abspath(os.fspath(destination)))
-    return target / default if target.is_dir() else target
+    return target / default_name(reference) if target.is_dir() else target
+
+
+def refuse_existing(target: Path, *, force: bool) -> None:
+    """Refuse to replace a file, unless `force` is set.
+
+    Raises:
+        AlreadyExists: The file exists.
+    """
+    if os.path.lexists(target) and not force:
+        raise AlreadyExists(
+            f"{quoted(str(target), 200)} already exists",
+            hint="add --force to replace it, or name another file: -o FILE",
+        )

@@ -38,7 +38,12 @@ LEASE_SECONDS = 300.0
 
 
 def gc(
-    session: Session, *, grace: timedelta | None = None, remove: bool = False, seen: Collection[Garbage] | None = None
+    session: Session,
+    *,
+    grace: timedelta | None = None,
+    remove: bool = False,
+    seen: Collection[Garbage] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Garbage, ...]:
     """See `mreg.Registry.gc`."""
     grace = GRACE if grace is None else grace
@@ -53,7 +58,7 @@ def gc(
     arriving, younger = _Younger(max(grace, PUSH_LIVES)), _Younger(grace)
     found = (
         *_unfinished(session, now - arriving.grace, arriving, wanted, remove=remove),
-        *_unreferenced(session, now - grace, younger, wanted, remove=remove),
+        *_unreferenced(session, now - grace, younger, wanted, progress or _ignore, remove=remove),
     )
     notices = (
         arriving.notice("unfinished upload", "a push can still write to it"),
@@ -125,11 +130,23 @@ def unfinished(session: Session) -> Iterator[tuple[str, Unfinished | Abandoned, 
         yield session.profile.catalog, probe, partial(catalog.discard, probe)
 
 
+def _ignore(_done: int, _total: int) -> None:
+    """Ignore the progress."""
+
+
 def _unreferenced(
-    session: Session, before: datetime, younger: _Younger, wanted: Callable[[str, str], bool], *, remove: bool
+    session: Session,
+    before: datetime,
+    younger: _Younger,
+    wanted: Callable[[str, str], bool],
+    progress: Callable[[int, int], None],
+    *,
+    remove: bool,
 ) -> Iterator[Garbage]:
-    store = session.artifacts()
-    stored = dict(store.blobs())
+    stored = {}
+    for digest, stat in session.artifacts().blobs():
+        stored[digest] = stat
+        progress(0, len(stored))
     old = {digest: stat for digest, stat in stored.items() if stat.modified <= before}
     if not stored:
         return
@@ -157,13 +174,21 @@ def _unreferenced(
     if not remove:
         yield from garbage.values()
         return
-    pending = iter(garbage)
+    pending, done = iter(garbage), 0
+
+    def advance() -> None:
+        nonlocal done
+        done += 1
+        progress(done, len(garbage))
+
     while batch := tuple(islice(pending, BATCH)):
-        removed = _remove(session, batch, last_artifact)
+        removed = _remove(session, batch, last_artifact, advance)
         yield from (replace(garbage[digest], removed=True) for digest in removed)
 
 
-def _remove(session: Session, batch: Sequence[Digest], last_artifact: int) -> tuple[Digest, ...]:
+def _remove(
+    session: Session, batch: Sequence[Digest], last_artifact: int, advance: Callable[[], None]
+) -> tuple[Digest, ...]:
     """Remove blobs, except those that versions have needed since the scan; return the removed ones.
 
     The order matters: announce the blobs in the catalog, read the blobs that versions made before the announcement
@@ -182,6 +207,7 @@ def _remove(session: Session, batch: Sequence[Digest], last_artifact: int) -> tu
                 break  # other processes will soon consider this gc dead
             session.artifacts().remove(digest)
             removed.append(digest)
+            advance()
     finally:
         kept = set(taken) - set(removed)
         session.write_quietly(lambda writer: RemovalWriter(writer, session.now()).end(removed, kept, mark))

@@ -7,7 +7,8 @@ without aliases unless the user asks for them, created by the importing user; ``
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from mreg.domain.events import time_text
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, spelled
-from mreg.errors import AlreadyExists
+from mreg.errors import AlreadyExists, Corrupt, DamagedBundle
 from mreg.registry.references import as_name, find_model
 from mreg.registry.registry import Name
 from mreg.registry.storing import add_with_bytes
@@ -37,13 +38,13 @@ def inspect_bundle(path: str | os.PathLike[str], progress: Callable[[int, int], 
     Raises:
         NotFound: The file does not exist.
         BadInput: The file is not a bundle, or cannot be imported.
-        Corrupt: The bundle is damaged or truncated.
+        DamagedBundle: The bundle is damaged or truncated.
         Unavailable: The file cannot be read.
     """
     from mreg.artifacts.bundle_file import BundleFile
     from mreg.artifacts.progress import progress_callback
 
-    with BundleFile(os.fspath(path)) as file:
+    with _reading_bundle(), BundleFile(os.fspath(path)) as file:
         bundle = file.bundle
         size = sum(bundle.blobs.values())
         file.verify(advance=progress_callback(progress, size))
@@ -69,11 +70,14 @@ def import_bundle(
     from mreg.artifacts.progress import progress_callback
 
     target = as_name(name) if name is not None else None
-    with BundleFile(os.fspath(path)) as file, unpacking() as folder:
-        bundle = file.bundle
-        size = sum(bundle.blobs.values())
-        advance = progress_callback(progress, 2 * size)  # each byte is verified first, and then stored
-        file.verify(folder, advance)
+    with ExitStack() as opened:
+        with _reading_bundle():
+            file = opened.enter_context(BundleFile(os.fspath(path)))
+            folder = opened.enter_context(unpacking())
+            bundle = file.bundle
+            size = sum(bundle.blobs.values())
+            advance = progress_callback(progress, 2 * size)  # each byte is verified first, and then stored
+            file.verify(folder, advance)
         incoming = _Import(bundle, target or bundle.model.name, aliases=aliases)
         imported = add_with_bytes(
             session,
@@ -91,6 +95,15 @@ def import_bundle(
     if left_out:
         session.notice(f"left out the aliases {', '.join(left_out)}; to import them, too: add --aliases")
     return imported
+
+
+@contextmanager
+def _reading_bundle() -> Iterator[None]:
+    """Make damage a `DamagedBundle`, which a server does not take for damage of its own."""
+    try:
+        yield
+    except Corrupt as error:
+        raise DamagedBundle(error.message, hint=error.hint, **error.details) from error
 
 
 class _Import:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelStage, ModelVersion
     from mreg.domain.names import ModelName
     from mreg.registry.environments import TrainingEnvironment
-    from mreg.registry.session import Session
+    from mreg.registry.prepared import PreparedFile
+    from mreg.registry.session import HookLog, Session
+    from mreg.results.bundles import Exported
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
     from mreg.results.upkeep import CatalogCopy, Check
@@ -193,11 +195,13 @@ class LocalRegistry(Registry):
 
     # For a server, whose clients have no paths on this machine
 
-    def acting_as(self, actor: str, notice: Callable[[str], None] = lambda _text: None) -> Self:
+    def acting_as(
+        self, actor: str, notice: Callable[[str], None] = lambda _text: None, hook_log: HookLog | None = None
+    ) -> Self:
         """Return this registry for another actor; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice))
+        return type(self)(acting_as(self._session, actor, notice, hook_log))
 
     @property
     def actor(self) -> str:
@@ -263,6 +267,18 @@ class LocalRegistry(Registry):
         from mreg.registry.streaming import read_file
 
         return read_file(self._session, file, start, length)
+
+    def prepare_export(self, reference: Reference, progress: Progress = None) -> tuple[Exported, PreparedFile]:
+        """Export a version or a model to a file to download; see `mreg.registry.prepared.prepare_export`."""
+        from mreg.registry.prepared import prepare_export
+
+        return prepare_export(self._session, reference, progress)
+
+    def prepare_backup(self, progress: Progress = None) -> tuple[CatalogCopy, PreparedFile]:
+        """Write a backup to a file to download; see `mreg.registry.prepared.prepare_backup`."""
+        from mreg.registry.prepared import prepare_backup
+
+        return prepare_backup(self._session, progress)
 
     def reachable(self) -> tuple[Check, ...]:
         """Check that catalog and store respond; see `mreg.registry.check.reachable`."""

@@ -867,7 +867,7 @@ class Registry(abc.ABC):
             BadInput: The file is not a bundle of mreg, or the name is invalid.
             AlreadyExists: An alias of the bundle names another version here.
             GateFailed, ApprovalMissing: A version fails the policy's rule for an alias.
-            Corrupt: The bundle is damaged or truncated.
+            DamagedBundle: The bundle is damaged or truncated.
             Unavailable: The file cannot be read, or the store or the temporary folder cannot be written.
         """
 
@@ -973,7 +973,12 @@ class Registry(abc.ABC):
 
     @abc.abstractmethod
     def gc(
-        self, *, grace: timedelta | None = None, remove: bool = False, seen: Collection[Garbage] | None = None
+        self,
+        *,
+        grace: timedelta | None = None,
+        remove: bool = False,
+        seen: Collection[Garbage] | None = None,
+        progress: Progress = None,
     ) -> tuple[Garbage, ...]:
         """Return the garbage of the store: leftovers of killed pushes, and blobs that no version needs.
 
@@ -985,6 +990,8 @@ class Registry(abc.ABC):
                 hour.
             remove: Remove the garbage.
             seen: Result of a run without ``remove``; nothing else is removed (default: all that is found now).
+            progress: Called with the number of blobs removed so far and the number to remove; before, with 0 and the
+                number of blobs found in the store so far.
 
         Raises:
             BadInput: The grace period is negative.
@@ -1024,11 +1031,16 @@ class Registry(abc.ABC):
         """
 
     @abc.abstractmethod
-    def restore(self, file: str | os.PathLike[str]) -> CatalogCopy:
+    def restore(self, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
         """Replace the catalog by a backup, in one transaction that the audit trail records.
 
         A damaged catalog is set aside. Changes since the backup are lost: version numbers given since can be given
-        again, and bytes that `gc` removed since are missing. The file is only read.
+        again, and bytes that `gc` removed since are missing. The file is only read. The tokens of the catalog stay as
+        they are, so that no token that was revoked after the backup is valid again.
+
+        Args:
+            with_tokens: Restore also the tokens of the backup that the catalog does not know, for a catalog that was
+                lost. A token that was revoked after the backup is valid again then.
 
         Raises:
             NotFound: The file does not exist.

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Observer, Writer
     from mreg.domain.events import Event
-    from mreg.domain.hook import Deployment, Hook
+    from mreg.domain.hook import Hook
     from mreg.results.changes import StageChange
+    from mreg.results.deployments import DeploymentReport
     from mreg.results.profiles import Profile
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ class HookLog:
         events: The events that the changes recorded; None if they are not collected.
     """
 
-    deployments: list[Deployment] = field(default_factory=list)
+    deployments: list[DeploymentReport] = field(default_factory=list)
     rollbacks: list[StageChange] = field(default_factory=list)
     events: list[Event] | None = None
 

@@ -114,11 +114,14 @@ def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int 
         yield from session.artifacts().read(wanted.digest, wanted.size_bytes, start, length)
 
 
-def acting_as(session: Session, actor: str, notice: Callable[[str], None]) -> Session:
-    """Return the session for another actor, with another receiver of notices and an empty log of hooks.
+def acting_as(session: Session, actor: str, notice: Callable[[str], None], hook_log: HookLog | None = None) -> Session:
+    """Return the session for another actor, with another receiver of notices and another log of hooks.
+
+    Args:
+        hook_log: Receives the hooks that the session runs (default: a log of its own).
 
     Raises:
         BadInput: The name of the actor is invalid.
     """
     check_line("actor", actor)
-    return replace(session, actor=lambda: actor, notice=notice, hook_log=HookLog())
+    return replace(session, actor=lambda: actor, notice=notice, hook_log=hook_log or HookLog())

@@ -1,14 +1,27 @@
-"""Tokens: the clients of a server, and their roles."""
+"""Tokens: the clients of a server, their roles, and the models that they are limited to."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 
 from mreg.domain.digest import Digest
-from mreg.domain.text import nearest, quoted
+from mreg.domain.events import time_text
+from mreg.domain.names import NAME_LIMIT
+from mreg.domain.text import check_line, nearest, quoted
 from mreg.domain.value import Result, Value
 from mreg.errors import BadInput
+
+PATTERNS_LIMIT = 100
+"""Maximum number of patterns of a token."""
+
+EVERY_MODEL = "*"
+"""The pattern of all models; a token with it has no patterns."""
+
+_PATTERN = re.compile(r"[A-Za-z0-9._*?\[\]!/-]+")
 
 
 class Role(IntEnum):
@@ -42,28 +55,108 @@ class Role(IntEnum):
         return self.name.lower()
 
 
+def check_token_name(name: str) -> str:
+    """Return the name if a token can have it: a word that fits into a line of a token file.
+
+    Raises:
+        BadInput: The name is invalid.
+    """
+    if len(name.split()) != 1 or any(mark in name for mark in "#;"):
+        raise BadInput(f"invalid token name {quoted(name)}", hint="use a word without '#' and ';'")
+    return check_line("token's name", name)
+
+
+def check_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return the patterns of model names, sorted and each once; none if one of them is `EVERY_MODEL`.
+
+    Raises:
+        BadInput: A pattern is invalid, there are none, or there are too many.
+    """
+    found = sorted(set(patterns))
+    for pattern in found:
+        if not _PATTERN.fullmatch(pattern) or len(pattern) > NAME_LIMIT:
+            raise BadInput(
+                f"invalid pattern of model names {quoted(pattern)}",
+                hint=f"use up to {NAME_LIMIT} letters, digits, '.', '_', '-', '/', *, ? and [...], as in 'team-a/*'",
+            )
+    if not found:
+        raise BadInput("no patterns of model names", hint="name one, such as 'team-a/*'; '*' for all models")
+    if len(found) > PATTERNS_LIMIT:
+        raise BadInput(f"too many patterns of model names: {len(found)}; the limit is {PATTERNS_LIMIT}")
+    return () if EVERY_MODEL in found else tuple(found)
+
+
+def patterns_text(patterns: tuple[str, ...]) -> str:
+    """Return the patterns separated by commas; `EVERY_MODEL` for none."""
+    return ",".join(patterns) or EVERY_MODEL
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token(Value):
-    """A token as the server stores it.
+    """A token as a server knows it.
 
     Attributes:
         name: Owner of the token, and actor of the changes made with it.
         digest: SHA-256 of the secret.
+        models: Patterns of the names of the models that the token may see and change; none for all models.
+        expires: Time from which on the token is refused (aware UTC); None for never.
     """
 
     name: str
     role: Role
     digest: Digest
+    models: tuple[str, ...] = ()
+    expires: datetime | None = None
 
     @property
     def line(self) -> str:
         """The line of a token file."""
-        return f"{self.name} {self.role} {self.digest}"
+        words = [self.name, str(self.role), str(self.digest)]
+        if self.models:
+            words.append(f"models={patterns_text(self.models)}")
+        if self.expires is not None:
+            words.append(f"expires={time_text(self.expires)}")
+        return " ".join(words)
+
+    def is_expired(self, now: datetime) -> bool:
+        """Return whether the token is refused because of its age."""
+        return self.expires is not None and self.expires <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewToken(Result):
-    """A new token with its secret, which is stored nowhere."""
+    """A new token with its secret, which is stored nowhere.
+
+    Attributes:
+        stored: Whether the catalog has the token; otherwise its line is for a token file.
+    """
 
     token: Token
     secret: str
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenInfo(Result):
+    """A token of the catalog, without its secret and digest.
+
+    Attributes:
+        models: Patterns of model names; none for all models.
+        created_by: User who created it.
+        expires: Time from which on it is refused; None for never.
+        last_used_at: Time of a recent use, at most about an hour before the last one; None if it was never used.
+        revoked_at: Time at which it was revoked; None if it was not.
+    """
+
+    name: str
+    role: Role
+    models: tuple[str, ...]
+    created_at: datetime
+    created_by: str
+    expires: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def is_expired(self, now: datetime) -> bool:
+        """Return whether the token is refused because of its age."""
+        return self.expires is not None and self.expires <= now

@@ -10,11 +10,13 @@ from starlette.exceptions import HTTPException
 
 from mreg import __version__
 from mreg.errors import MregError
-from mreg.server import global_routes, hub, models, monitoring, problems, stages, ui, versions
+from mreg.server import bundles, global_routes, hub, models, monitoring, problems, stages, ui, upkeep, versions
 from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
 from mreg.server.listings import Listings
 from mreg.server.monitoring import RequestMonitor, ServerMetrics
+from mreg.server.operations import Operations
+from mreg.server.prepared import PreparedFiles
 from mreg.server.proxy import check_not_reserved
 from mreg.server.schemas import PROBLEMS
 
@@ -47,7 +49,10 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.metrics = ServerMetrics()
     app.state.damaged = DamagedFiles()
     app.state.listings = Listings()
-    for part in (models.router, versions.router, stages.router, global_routes.router, monitoring.router):
+    app.state.operations = Operations()
+    app.state.prepared = PreparedFiles()
+    parts = (models, versions, stages, global_routes, bundles, upkeep, monitoring)
+    for part in (part.router for part in parts):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)
     app.include_router(hub.router)  # last: its paths begin with names of models, and all other paths take precedence

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import hashlib
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from mreg.domain.digest import Digest
+    from mreg.registry.prepared import PreparedFile
     from mreg.results.files import StoredFile
     from mreg.server.damage import DamagedFiles
     from mreg.server.listings import Listings
@@ -103,31 +105,14 @@ async def send_file(
     """
     headers = {
         **(more or {}),
-        "ETag": etag,
-        "Accept-Ranges": "bytes",
+        **_headers(file.path, file.digest, etag, str(file.reference)),
         "Cache-Control": "private, no-cache",
-        "X-Checksum-Sha256": file.digest.value,
-        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.digest.value)).decode()}:",
         "X-Reference": str(file.reference),
-        "Content-Disposition": _disposition(str(file.reference), file.path),
     }
-    if not _matches(request.headers.get("if-match", "*"), etag):
-        raise Refused(
-            412, "other_content", f"If-Match does not match: the file is {file.digest}", headers={"ETag": etag}
-        )
-    if _matches(request.headers.get("if-none-match", ""), etag):
-        return Response(status_code=304, headers=headers)
-    start, length, status = 0, file.size_bytes, 200
-    range_header = request.headers.get("range", "")
-    if range_header and request.headers.get("if-range", etag) == etag:
-        bounds = _range(range_header, file)
-        if bounds is not None:
-            start, length = bounds
-            status = 206
-            headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{file.size_bytes}"
-    headers["Content-Length"] = str(length)
-    if request.scope.get("mreg.head"):
-        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+    part = _part(request, headers, file.size_bytes, etag, f"the file is {file.digest}")
+    if isinstance(part, Response):
+        return part
+    start, length, status = part
     damaged: DamagedFiles = request.app.state.damaged
     if status == 206 and file in damaged:
         await run_sync(damaged.check, file, registry.read_file(file))
@@ -136,30 +121,110 @@ async def send_file(
     return _FileResponse(first, chunks, status, headers)
 
 
-def _disposition(reference: str, path: str) -> str:
+async def send_prepared(request: Request, file: PreparedFile, end: Callable[[bool], None]) -> Response:
+    """Return the response with a prepared file, or with a range of it.
+
+    Args:
+        end: Called once, from any thread, at the end of the response: with whether the last byte of the file was sent.
+
+    Raises:
+        Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
+    """
+    etag = f'"{file.digest}"'
+    headers = {**_headers(file.name, file.digest, etag), "Cache-Control": "no-store"}
+
+    def chunks(start: int, length: int) -> Generator[bytes]:
+        complete = False
+        try:
+            yield from file.read(start, length)
+            complete = start + length == file.size_bytes
+        finally:
+            end(complete)
+
+    try:
+        part = _part(request, headers, file.size_bytes, etag, f"the file is {file.digest}")
+    except Refused:
+        end(False)
+        raise
+    if isinstance(part, Response):
+        end(False)
+        return part
+    sent = chunks(*part[:2])
+    return _FileResponse(await run_sync(next, sent, b""), sent, part[2], headers)
+
+
+def _headers(path: str, digest: Digest, etag: str, reference: str = "") -> dict[str, str]:
+    """Return the headers of a file, of a version if there is a reference."""
+    return {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "X-Checksum-Sha256": digest.value,
+        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(digest.value)).decode()}:",
+        "Content-Disposition": _disposition(path, reference),
+    }
+
+
+def _part(
+    request: Request, headers: dict[str, str], size: int, etag: str, current: str
+) -> Response | tuple[int, int, int]:
+    """Return the start, length and status of the part of a file to send, or the response without a body.
+
+    Args:
+        headers: The headers of the file; those of the part are added.
+        current: Description of the file for the error.
+
+    Raises:
+        Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
+    """
+    if not _matches(request.headers.get("if-match", "*"), etag):
+        raise Refused(412, "other_content", f"If-Match does not match: {current}", headers={"ETag": etag})
+    if _matches(request.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers=headers)
+    start, length, status = 0, size, 200
+    range_header = request.headers.get("range", "")
+    if range_header and request.headers.get("if-range", etag) == etag:
+        bounds = _range(range_header, size)
+        if bounds is not None:
+            start, length = bounds
+            status = 206
+            headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
+    headers["Content-Length"] = str(length)
+    if request.scope.get("mreg.head"):
+        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+    return start, length, status
+
+
+def _disposition(path: str, reference: str = "") -> str:
     """Return the ``Content-Disposition`` header of a file (RFC 6266, RFC 8187).
 
     ``filename`` is for clients such as curl, which read nothing else and overwrite a file of the same name: the
     reference of the version, ``-``, and the path of the file, as ASCII that is safe in every shell and file system.
     Names of models have no ``@``, so it is different for every file of every version. ``filename*`` is the real name of
     the file; it keeps every character that cannot lead a client into another folder.
+
+    Args:
+        reference: The version of the file; empty if it is not a file of a version.
     """
     name = path.rpartition("/")[2]
-    full = _escaped(name, _UNSAFE)
-    if is_project_file(name):  # mreg would read the downloaded file as its project file
-        full = "".join(f"~{byte:02X}" for byte in _utf8(name[0])) + _escaped(name[1:], _UNSAFE)
-    plain = _escaped(f"{reference}-{path}", _UNSAFE_ASCII)
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(full, safe='', errors='surrogatepass')}"
+    plain = _escaped(f"{reference}-{path}" if reference else name, _UNSAFE_ASCII)
+    full = quote(_escaped(name, _UNSAFE), safe="", errors="surrogatepass")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{full}"
 
 
 def _escaped(name: str, unsafe: re.Pattern[str]) -> str:
     """Return the name with ``~XX`` for each UTF-8 byte of an unsafe character, at most `NAME_BYTES` bytes long."""
-    escaped = unsafe.sub(lambda match: "".join(f"~{byte:02X}" for byte in _utf8(match[0])), name)
+    escaped = unsafe.sub(lambda match: _hexadecimal(match[0]), name)
+    if is_project_file(name):  # mreg would read the downloaded file as its project file
+        escaped = _hexadecimal(name[0]) + unsafe.sub(lambda match: _hexadecimal(match[0]), name[1:])
     if len(_utf8(escaped)) <= NAME_BYTES:
         return escaped
     start = _utf8(escaped)[: NAME_BYTES // 2].decode(errors="ignore")
     suffix = _SUFFIX.search(escaped)
     return f"{start}~-{hashlib.sha256(_utf8(name)).hexdigest()}{suffix[0] if suffix else ''}"
+
+
+def _hexadecimal(text: str) -> str:
+    return "".join(f"~{byte:02X}" for byte in _utf8(text))
 
 
 def _utf8(text: str) -> bytes:
@@ -171,7 +236,7 @@ def _matches(tags: str, etag: str) -> bool:
     return "*" in words or etag in words
 
 
-def _range(range_header: str, file: StoredFile) -> tuple[int, int] | None:
+def _range(range_header: str, size: int) -> tuple[int, int] | None:
     """Return the start and length of a ``Range`` header; None if the whole file is to be sent.
 
     Raises:
@@ -180,7 +245,6 @@ def _range(range_header: str, file: StoredFile) -> tuple[int, int] | None:
     match = _RANGE.fullmatch(range_header.replace(" ", ""))
     if match is None or match[0] == "bytes=-":
         return None
-    size = file.size_bytes
     if not match[1]:
         length = min(int(match[2]), size)
         start = size - length
@@ -220,9 +284,7 @@ class _FileResponse(Response):
                 await run_sync(self._rest.close)
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        disconnected = asyncio.create_task(
-            _disconnected(receive)
-        )  # send() does not raise if the client has disconnected
+        gone = asyncio.create_task(disconnected(receive))  # send() does not raise if the client has disconnected
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             chunk = self._first
@@ -230,7 +292,7 @@ class _FileResponse(Response):
                 if scope["mreg.revoked"]():
                     scope["mreg.failure"] = "the token was revoked"
                     return  # the client receives fewer bytes than Content-Length
-                if disconnected.done():
+                if gone.done():
                     break
                 for start in range(0, len(chunk), PIECE_BYTES):
                     piece = chunk[start : start + PIECE_BYTES]
@@ -241,10 +303,10 @@ class _FileResponse(Response):
             # The client receives fewer bytes than Content-Length, which every client reports as a failure.
             scope["mreg.failure"] = error.message
         finally:
-            disconnected.cancel()
+            gone.cancel()
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
     """Return when the client disconnects, or when receiving fails because its token was revoked."""
     with contextlib.suppress(Refused):
         while (await receive())["type"] != "http.disconnect":

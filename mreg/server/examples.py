@@ -22,6 +22,7 @@ from mreg.domain.model import (
 )
 from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.policy import Assessment, Decision, Departure, Policy, Rule
+from mreg.results.bundles import Imported, ImportedVersion
 from mreg.results.changes import Deletion, StageChange
 from mreg.results.comparison import Change, Comparison, MetricDifference
 from mreg.results.deployments import DeploymentReport
@@ -32,8 +33,10 @@ from mreg.results.lineage import Lineage, LineageNode
 from mreg.results.models import ModelSummary, ModelVersions
 from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.results.reasons import Why
+from mreg.results.upkeep import Check, Finding, Garbage, Verification
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
+from mreg.wire.protocol import ServerVersion
 
 
 class Problem(TypedDict):
@@ -50,6 +53,7 @@ class Problem(TypedDict):
 
 NAME = ModelName("classifier")
 REFERENCE, OLDER_REFERENCE = VersionRef.parse("classifier@3"), VersionRef.parse("classifier@2")
+STORE = "/srv/mreg/artifacts"
 DIGEST = Digest.sha256("964c3755933dba0c2d592eaf69dacae09b0c19df7bd1982d6664153d28f6252e")
 
 
@@ -167,6 +171,13 @@ RESULTS = (
     ),
     Deletion(reference=OLDER_REFERENCE, versions=(OLDER_REFERENCE,)),
     StoredFile(path="model.pkl", size_bytes=93374, digest=DIGEST),
+    Imported(model=NAME, versions=(ImportedVersion(source=REFERENCE, reference=REFERENCE, already_there=False),)),
+    Verification(
+        artifacts=3, all_artifacts=3, blobs=3, size_bytes=280122, problems=(), unreferenced=0, unreferenced_bytes=0
+    ),
+    Garbage(kind="unreferenced", place=STORE, name=str(DIGEST), size_bytes=93374, modified=_at(1, 12), removed=False),
+    Finding(name="audit trail", place="/srv/mreg/catalog.db", state="fine", message="hash chain intact"),
+    Check(name="store latency", place=STORE, latency=0.002),
     ModelPolicy(
         model="classifier",
         own=True,
@@ -217,6 +228,7 @@ RESULTS = (
 EXAMPLES: dict[type, Any] = {form.shape: form.encode(result) for result in RESULTS for form in [form_of(type(result))]}
 """Examples by shape."""
 
+EXAMPLES[ServerVersion] = {"version": "0.1.0", "api": 1, "oldest_api": 1}
 EXAMPLES[ProductionVersion] = encode_production(VERSION)
 EXAMPLES[Problem] = {
     "type": "urn:mreg:problem:not_found",

@@ -6,13 +6,25 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
+from mreg import __version__
 from mreg.server import schemas
+from mreg.server.envelopes import EnvelopeRoute, ResultResponse
+from mreg.server.operations import answer
 from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response
-from mreg.server.schemas import responses
+from mreg.server.schemas import long_responses, responses
+from mreg.wire.protocol import API, OLDEST_API, ServerVersion
 
-router = APIRouter(tags=["all models"])
+SERVER_VERSION: ServerVersion = {"version": __version__, "api": API, "oldest_api": OLDEST_API}
+
+router = APIRouter(route_class=EnvelopeRoute, tags=["all models"])
+
+
+@router.get("/version", responses=responses(schemas.ServerVersion))
+def version() -> JSONResponse:
+    """Return the release of the server and its API version; the header ``Mreg-Api`` of every response has it, too."""
+    return ResultResponse(SERVER_VERSION, SERVER_VERSION)
 
 
 @router.get("/search", responses=responses(list[schemas.ModelVersion]))
@@ -56,7 +68,7 @@ def history(registry: RegistryOf, request: Request, limit: Limit = PAGE_ITEMS, o
     return page_response(request, registry.history(limit=limit, offset=offset), limit, offset)
 
 
-@router.get("/audit", responses=responses(schemas.AuditReport))
-def audit(registry: RegistryOf) -> JSONResponse:
+@router.get("/audit", responses=long_responses(schemas.AuditReport))
+async def audit(request: Request) -> Response:
     """Verify the audit trail; 500 with the code ``corrupt`` names the first event that was changed."""
-    return json_response(registry.verify_audit())
+    return await answer(request, lambda operation: operation.registry.verify_audit())

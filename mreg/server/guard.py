@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from mreg import __version__
+from mreg.domain.text import quoted
 from mreg.errors import MregError
 from mreg.results.tokens import Role, Token
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
@@ -18,6 +20,7 @@ from mreg.server.problems import SEE_LOG, Refused, http_error_response
 from mreg.server.proxy import place_request
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
 from mreg.server.tokens import find_token
+from mreg.wire.protocol import API, API_HEADER, OLDEST_API
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, MutableMapping
@@ -37,7 +40,10 @@ SINGLE_HEADERS = (
 """Headers that must not be repeated: a proxy might read the other one."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
-UPLOAD_PATH = re.compile(r"/models/[^/]+/versions")
+UPLOAD_PATH = re.compile(r"/models/[^/]+/versions|/import")
+
+LONG_BODIES = {"/gc": 64 << 20}
+"""Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
 
 BEARER = {"WWW-Authenticate": "Bearer"}
 RETRY = {"Retry-After": "5"}
@@ -48,6 +54,7 @@ HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (API_HEADER.lower().encode(), str(API).encode()),
 )
 API_POLICY = b"default-src 'none'; frame-ancestors 'none'; sandbox"
 """A browser must not treat any response of the API as a page."""
@@ -118,7 +125,7 @@ class Guard:
                 add_error_headers(response)
             await response(scope, receive, guarded)
             return
-        limit = BODY_LIMIT
+        limit = LONG_BODIES.get(path, BODY_LIMIT)
         if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
             limit = self._settings.upload_limit
         # Every GET route answers HEAD too; a download then reads no bytes.
@@ -161,6 +168,7 @@ class Guard:
             )
         if _is_foreign(headers, host, navigation=page and scope["method"] in ("GET", "HEAD")):
             raise Refused(403, "foreign_origin", "requests from pages of other origins are refused")
+        _check_api(headers)
         if scope["path"][len(scope.get("root_path", "")) :] in PUBLIC_PATHS:
             scope["mreg.caller"] = Caller("", Role.READER)
             return
@@ -207,6 +215,22 @@ class Guard:
 def role_too_low(caller: Caller, needed: Role) -> Refused:
     """Return the 403 error for a caller whose role is too low."""
     return Refused(403, "role_too_low", f"{caller.name} has role {caller.role}; this needs role {needed}")
+
+
+def _check_api(headers: MutableMapping[bytes, bytes]) -> None:
+    """Check that this server still serves the API version of mreg's own client; other clients send none.
+
+    Raises:
+        Refused: The client is too old.
+    """
+    text = headers.get(API_HEADER.lower().encode(), b"").decode("latin-1")
+    if text and (not text.isdecimal() or int(text[:9]) < OLDEST_API):
+        raise Refused(
+            400,
+            "client_too_old",
+            f"this server needs a client with API version {OLDEST_API} or later; the client has {quoted(text)}",
+            hint=f"install mreg {__version__} or later",
+        )
 
 
 def _origin_host(origin: str) -> str:

@@ -166,6 +166,8 @@ _SHELL = re.compile(
 """Commands that are left after the translation."""
 
 _REQUEST_PATH = re.compile(r"((?<![^\s(])(?:DELETE|GET|PATCH|POST|PUT) )(/[a-z])")
+FOR_CLIENTS = ("try again", "ask for")
+"""Prefixes of hints that a client can follow although the server failed."""
 
 OPERATOR = "operator of the server: "
 """Prefix of hints that a client cannot follow."""
@@ -187,7 +189,7 @@ def http_hint(hint: str, *, server_failed: bool = False, prefix: str = "") -> st
 def _translated(hint: str, *, server_failed: bool) -> str:
     if not hint or hint.startswith(OPERATOR):
         return hint
-    if server_failed and not hint.startswith(("try again", "ask for")):
+    if server_failed and not hint.startswith(FOR_CLIENTS):
         return f"{OPERATOR}{hint}"
     for name, pattern in _COMMANDS.items():
         if f"mreg {name}" in hint:
@@ -195,6 +197,17 @@ def _translated(hint: str, *, server_failed: bool) -> str:
     if _SHELL.search(hint):
         return f"{OPERATOR}{hint}"
     return _OPTION.sub(_field, hint).replace(" && ", ", then ")
+
+
+def command_hint(hint: str, *, server_failed: bool = False) -> str:
+    """Return the hint for a user of mreg's command line on another machine.
+
+    Args:
+        server_failed: Whether only the operator can fix the error, unless the hint says to repeat or limit the request.
+    """
+    if not server_failed or not hint or hint.startswith((OPERATOR, *FOR_CLIENTS)):
+        return hint
+    return f"{OPERATOR}{hint}"
 
 
 def _request(name: str, match: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from mreg.errors import AlreadyExists
 from mreg.results.tokens import Role
 from mreg.server import schemas
+from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.parameters import (
     PAGE_ITEMS,
     PAGE_LIMIT,
@@ -29,11 +30,11 @@ from mreg.server.parameters import (
     requires_role,
     whole_model,
 )
-from mreg.server.problems import PrintableJSONResponse, problem
+from mreg.server.problems import accepts_envelope, problem
 from mreg.server.schemas import responses
 from mreg.wire.models import encode_production
 
-router = APIRouter(tags=["models"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["models"])
 
 
 class Body(BaseModel):
@@ -104,6 +105,8 @@ def register(body: NewModel, registry: RegistryOf, request: Request) -> Any:
             )
         )
     except AlreadyExists as error:
+        if accepts_envelope(request):
+            raise
         prefix = request.scope["root_path"]
         return problem(400, error.code, error.message, hint=error.hint, prefix=prefix)  # clients expect 400 here
 
@@ -181,7 +184,7 @@ def remove_alias(model: Model, alias: str, registry: RegistryOf, override: Overr
 def production(model: Model, registry: RegistryOf) -> JSONResponse:
     """Return the version in Production with the path of its artifact; 404 if there is none."""
     version = registry.version(other_version(model, "production"))
-    return PrintableJSONResponse(encode_production(version))
+    return ResultResponse(version, encode_production(version))
 
 
 @router.get("/models/{model}/compare", responses=responses(schemas.Comparison))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 from urllib.parse import unquote, urlencode
 
@@ -11,15 +12,16 @@ from fastapi.params import Depends as Dependency
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from mreg.domain.names import ModelName, Selector, VersionRef
+from mreg.domain.digest import Digest
+from mreg.domain.names import KnownVersion, ModelName, Selector, VersionRef
+from mreg.domain.text import quoted
 from mreg.errors import BadInput
 from mreg.registry.local import LocalRegistry
 from mreg.results import Page
 from mreg.results.models import ModelVersions
 from mreg.results.tokens import Role
+from mreg.server.envelopes import ResultResponse, collected
 from mreg.server.guard import Caller, role_too_low
-from mreg.server.problems import PrintableJSONResponse
-from mreg.wire import encode
 
 Override = Annotated[
     str,
@@ -44,11 +46,21 @@ def decoded(part: str) -> str:
         raise BadInput("the path is not valid UTF-8") from None
 
 
-async def _registry(request: Request) -> LocalRegistry:
-    """Return the registry of the server, acting as the caller."""
+def registry_of(request: Request, notice: Callable[[str], None] | None = None) -> LocalRegistry:
+    """Return the registry of the server, acting as the caller of a request.
+
+    Args:
+        notice: Receives the notices of the registry (default: they are collected for the envelope).
+    """
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
-    return registry.acting_as(caller.name)
+    said = collected(request)
+    return registry.acting_as(caller.name, notice or said.notices.append, said.log)
+
+
+async def _registry(request: Request) -> LocalRegistry:
+    """Return the registry of the server, acting as the caller."""
+    return registry_of(request)
 
 
 RegistryOf = Annotated[LocalRegistry, Depends(_registry)]
@@ -73,10 +85,40 @@ async def _version(
         ),
     ],
 ) -> VersionRef:
-    return VersionRef(model, Selector.parse(decoded(version)), exact=True)
+    selector, _, parameters = decoded(version).partition(";")
+    return _with_parameters(VersionRef(model, Selector.parse(selector), exact=True), parameters)
 
 
 Version = Annotated[VersionRef, Depends(_version)]
+
+
+def reference_of(text: str) -> VersionRef:
+    """Return the reference of a text in a query or body, with the parameters that mreg's own client appends.
+
+    Raises:
+        BadInput: The text is not a valid reference.
+    """
+    reference, _, parameters = text.partition(";")
+    return _with_parameters(VersionRef.parse(reference), parameters)
+
+
+_KNOWN = re.compile(r"id=([1-9][0-9]{0,17});digest=(sha256:[0-9a-f]{64})")
+
+
+def _with_parameters(reference: VersionRef, parameters: str) -> VersionRef:
+    """Return the reference with the parameters of `mreg.remote.references`."""
+    if not parameters:
+        return reference
+    if parameters in ("bare", "loose"):
+        return VersionRef(reference.name, exact=parameters == "bare")
+    known = _KNOWN.fullmatch(parameters)
+    if known is None or reference.number is None:
+        raise BadInput(
+            f"invalid parameters of a reference: {quoted(parameters)}",
+            hint="write ;id=ID;digest=sha256:DIGEST after a version number, or none",
+        )
+    version = KnownVersion(int(known[1]), Digest.parse(known[2]))
+    return VersionRef(reference.name, reference.selector, exact=True, known=version)
 
 
 def whole_model(model: ModelName) -> VersionRef:
@@ -86,13 +128,14 @@ def whole_model(model: ModelName) -> VersionRef:
 
 def own_version(model: ModelName, version: str | int) -> VersionRef:
     """Return the version of the model that the body names."""
-    return VersionRef(model, Selector.parse(str(version)), exact=True)
+    selector, _, parameters = str(version).partition(";")
+    return _with_parameters(VersionRef(model, Selector.parse(selector), exact=True), parameters)
 
 
 def other_version(model: ModelName, text: str) -> VersionRef:
     """Return the version that a query names: a selector of the model in the path, or a reference (``other@3``)."""
     if "@" in text:
-        return VersionRef.parse(text)
+        return reference_of(text)
     return VersionRef(model, Selector.parse(text), exact=True)
 
 
@@ -123,8 +166,8 @@ def model_versions(registry: LocalRegistry, model: ModelName, *, limit: int, off
 
 
 def json_response(value: object) -> JSONResponse:
-    """Return a result of the registry as a JSON response."""
-    return PrintableJSONResponse(encode(value))
+    """Return a result of the registry as a JSON response, in an envelope for mreg's own client."""
+    return ResultResponse(value)
 
 
 def add_warnings(response: JSONResponse, notes: Iterable[str]) -> JSONResponse:
@@ -142,4 +185,4 @@ def page_response(request: Request, page: Page[Any] | ModelVersions, limit: int,
         query = [(key, value) for key, value in request.query_params.multi_items() if key not in ("limit", "offset")]
         more = urlencode([*query, ("limit", str(limit)), ("offset", str(offset + limit))])
         headers["Link"] = f'<{request.scope["path"]}?{more}>; rel="next"'
-    return PrintableJSONResponse(encode(page), headers=headers)
+    return ResultResponse(page, headers=headers)

@@ -13,7 +13,10 @@ from starlette.responses import JSONResponse, Response
 
 from mreg import errors
 from mreg.domain.text import printable_json, quoted
-from mreg.server.hints import OPERATOR, http_hint
+from mreg.server.hints import OPERATOR, command_hint, http_hint
+from mreg.wire.envelope import encode_notices
+from mreg.wire.errors import encode_error, plain_details
+from mreg.wire.protocol import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,11 +29,14 @@ STATUSES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.NotAllowed, 409),
     (errors.GateFailed, 409),
     (errors.ApprovalMissing, 409),
+    (errors.DamagedBundle, 400),
     (errors.Corrupt, 500),
     (errors.Unavailable, 503),
     (errors.MregError, 500),
 )
 """The HTTP status of each error class; ``code`` distinguishes errors with the same status."""
+
+UNAVAILABLE = 503
 
 SEE_LOG = f"{OPERATOR}see the log"
 
@@ -64,6 +70,11 @@ class Problem(PrintableJSONResponse):
 
     media_type = "application/problem+json"
     allow_nan = True
+
+
+def accepts_envelope(request: Request) -> bool:
+    """Return whether a request is one of mreg's own client, which repeats hints and notices to its user."""
+    return MEDIA_TYPE in request.headers.get("accept", "")
 
 
 def problem(
@@ -103,7 +114,21 @@ def error_response(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.MregError):
         raise error
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
-    details = {key: value for key, value in error.details.items() if _is_plain(value)}
+    details = plain_details(error)
+    if accepts_envelope(request):
+        said = request.scope.get("mreg.collected")
+        return Problem(
+            {
+                "type": f"urn:mreg:problem:{error.code}",
+                "title": HTTPStatus(status).phrase,
+                "status": status,
+                "detail": error.message,
+                **encode_error(error),
+                "hint": command_hint(error.hint, server_failed=status == UNAVAILABLE) or None,
+                "notices": encode_notices(said.notices if said else ()),
+            },
+            status_code=status,
+        )
     return problem(
         status,
         error.code,
@@ -167,11 +192,3 @@ def validation_response(request: Request, error: Exception) -> Response:
 def unexpected_response(_request: Request, _error: Exception) -> Response:
     """Return the response for an unexpected failure; only the log has the cause."""
     return problem(500, "unexpected", "unexpected error in the server", hint=f"{SEE_LOG}; report this error as a bug")
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(_is_plain(item) for item in value)
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
-    return value is None or isinstance(value, (str, int, float, bool))

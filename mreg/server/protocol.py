@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from mreg.server.connections import Connections
 from mreg.server.problems import problem
 from mreg.server.settings import HEADERS_LIMIT, HEADERS_SECONDS, IDLE_SECONDS, KEEP_ALIVE_SECONDS
+from mreg.wire.protocol import API, API_HEADER
 
 BODY_AHEAD_BYTES = 1 << 20
 """Bytes of a body that are buffered; with uvicorn's 64 KiB, every piece would pause and resume reading."""
@@ -207,7 +208,8 @@ def _busy() -> bytes:
     response = problem(503, "busy", "too many open connections", hint=f"retry after {RETRY_SECONDS} seconds")
     head = (
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(response.body)}\r\nRetry-After: {RETRY_SECONDS}\r\nConnection: close\r\n\r\n"
+        f"Content-Length: {len(response.body)}\r\nRetry-After: {RETRY_SECONDS}\r\n{API_HEADER}: {API}\r\n"
+        "Connection: close\r\n\r\n"
     )
     return head.encode() + bytes(response.body)
 

@@ -13,6 +13,7 @@ from anyio.to_thread import current_default_thread_limiter
 
 from mreg.domain.text import quoted
 from mreg.errors import Unavailable
+from mreg.registry.prepared import remove_leftovers
 from mreg.server.app import build_app
 from mreg.server.connections import Connections, Limits, compute_limits
 from mreg.server.monitoring import logging_config
@@ -21,6 +22,7 @@ from mreg.server.settings import KEEP_ALIVE_SECONDS
 
 if TYPE_CHECKING:
     from mreg.registry.local import LocalRegistry
+    from mreg.server.operations import Operations
     from mreg.server.settings import ServerSettings
 
 PACKAGES = ("mreg.domain", "mreg.registry", "mreg.catalog", "mreg.artifacts", "mreg.hooks", "mreg.wire")
@@ -51,9 +53,11 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
     limits = compute_limits(_open_files(), settings.connections, settings.connections_per_address)
     listening = _listen(settings, limits.backlog)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    remove_leftovers()
     with listening:
+        app = build_app(registry, settings)
         config = uvicorn.Config(
-            build_app(registry, settings),
+            app,
             http=Protocol.factory(Connections(limits, settings.trusted_proxies)),  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
@@ -66,20 +70,29 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
             timeout_graceful_shutdown=settings.grace_seconds,
         )
         ready(f"http://{host}:{listening.getsockname()[1]}{settings.root_path or ''}")
-        _Server(config, limits).run(sockets=[listening])
+        try:
+            _Server(config, limits, app.state.operations).run(sockets=[listening])
+        finally:
+            app.state.prepared.close()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server with a limited number of threads."""
+    """uvicorn's server with a limited number of threads, which stops long operations when it is stopped."""
 
-    def __init__(self, config: uvicorn.Config, limits: Limits) -> None:
+    def __init__(self, config: uvicorn.Config, limits: Limits, operations: Operations) -> None:
         super().__init__(config)
         self._limits = limits
+        self._operations = operations
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections."""
         current_default_thread_limiter().total_tokens = self._limits.threads
         await super().startup(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests in progress, and stop long operations."""
+        self._operations.stop()
+        await super().shutdown(sockets)
 
 
 def _open_files() -> int:

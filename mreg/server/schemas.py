@@ -11,6 +11,7 @@ import typing_extensions
 from pydantic import Field
 
 from mreg.server.examples import EXAMPLES, Problem
+from mreg.wire.bundles import Imported
 from mreg.wire.changes import Deletion, StageChange
 from mreg.wire.comparison import Comparison
 from mreg.wire.deployments import Deployment
@@ -20,17 +21,23 @@ from mreg.wire.history import AuditReport, Event, StagesAt
 from mreg.wire.lineage import Lineage
 from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, ProductionVersion
 from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
+from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
+from mreg.wire.upkeep import Check, Finding, Garbage, Verification
 
 __all__ = [
     "PROBLEMS",
     "AuditReport",
+    "Check",
     "Comparison",
     "DecisionResult",
     "Deletion",
     "Deployment",
     "Evaluation",
     "Event",
+    "Finding",
+    "Garbage",
+    "Imported",
     "Lineage",
     "Model",
     "ModelPolicy",
@@ -42,10 +49,13 @@ __all__ = [
     "PolicyCheck",
     "Problem",
     "ProductionVersion",
+    "ServerVersion",
     "StageChange",
     "StagesAt",
     "StoredFile",
+    "Verification",
     "Why",
+    "long_responses",
     "responses",
     "schema",
 ]  # fmt: skip
@@ -80,6 +90,24 @@ def responses(shape: Any) -> Responses:
     content = {"application/json": {"example": example}}
     return {200: {"model": schema(shape), "description": "Success.", "content": content}}
 
+
+def long_responses(shape: Any) -> Responses:
+    """Return the responses of a route with a long operation: the result, or events that end with it."""
+    found = responses(shape)
+    found[200]["content"] = {**found[200]["content"], **EVENTS}
+    return found
+
+
+EVENTS: dict[str, Any] = {
+    "text/event-stream": {
+        "schema": {
+            "type": "string",
+            "description": "Events progress, notice, part and file, then result or problem; each has JSON as its data.",
+        },
+        "example": 'event: progress\ndata: {"done":1048576,"total":4194304}\n\n',
+    }
+}
+"""The content of a stream of events, for the OpenAPI document."""
 
 PROBLEMS: Responses = {
     status: {

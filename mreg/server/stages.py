@@ -14,11 +14,12 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput
 from mreg.results.tokens import Role
 from mreg.server import schemas
+from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, Version, json_response, requires_role
 from mreg.server.schemas import responses
 
-router = APIRouter(tags=["stages and policies"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["stages and policies"])
 
 Target = Annotated[str, Query(description="A stage, or an alias with a rule in the policy.")]
 PolicyDocument = Annotated[

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from mreg.domain.digest import Digest
-from mreg.domain.text import check_line, printable, quoted
+from mreg.domain.text import printable, quoted
 from mreg.errors import BadInput, MregError, NotFound, Unavailable
-from mreg.results.tokens import NewToken, Role, Token
+from mreg.results.tokens import NewToken, Role, Token, check_token_name
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def new_token(name: str, role: Role) -> NewToken:
         BadInput: The name is not valid.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
-    return NewToken(token=Token(name=_checked_name(name), role=role, digest=_digest(secret)), secret=secret)
+    return NewToken(token=Token(name=check_token_name(name), role=role, digest=_digest(secret)), secret=secret)
 
 
 def _parsed(parse: Callable[[str], T], word: str, message: str) -> T:
@@ -76,7 +76,7 @@ def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
             raise BadInput(f"{where}: invalid token", hint=LINE_HINT)
         role = _parsed(Role.parse, words[1], f"{where}: invalid role")
         digest = _parsed(Digest.parse, words[2], f"{where}: invalid digest")
-        tokens.append(Token(name=_checked_name(words[0]), role=role, digest=digest))
+        tokens.append(Token(name=check_token_name(words[0]), role=role, digest=digest))
         if len(tokens) > TOKENS_LIMIT:
             raise BadInput(f"{place} has too many tokens: the maximum is {TOKENS_LIMIT}")
     for key, values in (
@@ -219,9 +219,3 @@ def find_token(tokens: Iterable[Token], secret: str) -> Token | None:
 
 def _digest(secret: str) -> Digest:
     return Digest.sha256(hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest())
-
-
-def _checked_name(name: str) -> str:
-    if len(name.split()) != 1 or any(mark in name for mark in "#;"):
-        raise BadInput(f"invalid token name {quoted(name)}", hint="use a word without '#' and ';'")
-    return check_line("token's name", name)

@@ -13,6 +13,7 @@ from mreg.documents.metrics import metrics_of
 from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.download import BYTES, download
+from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body, TagValue
 from mreg.server.parameters import (
     PAGE_ITEMS,
@@ -31,7 +32,7 @@ from mreg.server.parameters import (
 from mreg.server.schemas import responses
 from mreg.server.upload import REQUEST, receive_upload
 
-router = APIRouter(tags=["versions"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["versions"])
 
 
 class VersionChanges(Body):
@@ -73,7 +74,7 @@ async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONRe
 @router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
 def show_version(version: Version, registry: RegistryOf) -> JSONResponse:
     """Return a version."""
-    return json_response(registry.version(version))
+    return json_response(registry.version(version) if version.selector is None else registry.show(version))
 
 
 @router.patch("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))

@@ -19,6 +19,8 @@ from mreg.catalog.catalog import Catalog
 from mreg.catalog.database import Database
 from mreg.catalog.policies import Policies, PolicyWriter
 from mreg.catalog.reader import Reader
+from mreg.catalog.requests import Requests, RequestWriter, StoredRequest
+from mreg.catalog.tokens import Tokens, TokenWriter
 from mreg.catalog.writer import Writer
 from mreg.domain.digest import Digest
 from mreg.domain.events import first_broken
@@ -26,7 +28,8 @@ from mreg.domain.expression import FIELDS, And, Compare, Expression, Field, Fiel
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
 from mreg.domain.names import ModelName, Selector
-from mreg.errors import AlreadyExists, BadInput
+from mreg.errors import AlreadyExists, BadInput, Conflict, NotFound
+from mreg.results.tokens import Role, Token, TokenInfo
 
 T = TypeVar("T")
 
@@ -105,6 +108,129 @@ class CatalogContract(abc.ABC):
                     assert value == (found.metrics.get(summary.metric) if found else None)
 
         catalog.read(look)
+
+    def test_a_request_is_found_by_its_key_and_its_caller_only(self, catalog: Catalog) -> None:
+        fingerprint = Digest.sha256("a" * 64)
+
+        def ask(writer: Writer) -> int:
+            version = push(writer)
+            RequestWriter(writer).record_request("key", "ci", fingerprint, version.version_id)
+            return version.version_id
+
+        def record(key: str, writer: Writer) -> None:
+            RequestWriter(writer).record_request(key, "ci", fingerprint, version_id)
+
+        version_id = self.write(catalog, ask)
+
+        def look(reader: Reader) -> list[StoredRequest | None]:
+            requests = Requests(reader)
+            return [requests.request(*one) for one in (("key", "ci"), ("key", "eve"), ("ci", "key"), ("Key", "ci"))]
+
+        assert catalog.read(look) == [StoredRequest(fingerprint=fingerprint, version_id=version_id), None, None, None]
+        with pytest.raises(Conflict, match="repeated idempotency key"):
+            self.write(catalog, ask)
+        model = catalog.read(lambda reader: reader.model(M))
+        assert model is not None
+        assert model.version_count == 1
+        for bad in ("", " ", "a\nb", "x" * 1000):
+            with pytest.raises(BadInput, match="invalid idempotency key"):
+                self.write(catalog, partial(record, bad))
+
+    def test_old_requests_are_forgotten_some_at_a_time(self, catalog: Catalog) -> None:
+        fingerprint = Digest.sha256("a" * 64)
+
+        def ask(count: int, prefix: str, writer: Writer) -> None:
+            for number in range(count):
+                RequestWriter(writer).record_request(f"{prefix}{number}", "ci", fingerprint, 1)
+
+        def count(reader: Reader) -> int:
+            return len(reader.connection.query("SELECT key FROM requests", {}))
+
+        self.write(catalog, partial(ask, 150, "old"))
+        self.write(catalog, partial(ask, 1, "day"), AT + timedelta(hours=47))
+        assert catalog.read(count) == 151
+        self.write(catalog, partial(ask, 1, "new"), AT + timedelta(hours=49))
+        assert catalog.read(count) == 52
+        self.write(catalog, partial(ask, 1, "newer"), AT + timedelta(hours=50))
+        assert catalog.read(count) == 3
+
+    def test_a_token_is_read_as_it_was_created(self, catalog: Catalog) -> None:
+        token = Token(
+            name="ci",
+            role=Role.WRITER,
+            digest=Digest.sha256("b" * 64),
+            models=("team-a/*", "x"),
+            expires=AT + timedelta(days=1, microseconds=7),
+        )
+        created = self.write(catalog, lambda writer: TokenWriter(writer).create(token))
+        assert (created.name, created.created_at, created.created_by) == ("ci", AT, "me")
+
+        def look(reader: Reader) -> None:
+            tokens = Tokens(reader)
+            assert tokens.by_digest(token.digest) == (token, created)
+            assert tokens.by_digest(Digest.sha256("c" * 64)) is None
+            assert tokens.usable() == (created,)
+            assert tokens.any_active(AT)
+            assert not tokens.any_active(AT + timedelta(days=2))
+
+        catalog.read(look)
+        (event,) = catalog.read(lambda reader: reader.events())
+        assert (event.action, event.model, dict(event.details)) == (
+            "token.created",
+            "",
+            {
+                "token": "ci",
+                "role": "writer",
+                "models": ["team-a/*", "x"],
+                "expires": "2026-03-02T12:00:00.000007Z",
+            },
+        )
+
+    def test_a_name_is_that_of_one_active_token(self, catalog: Catalog) -> None:
+        def made(digit: str, expires: datetime | None = None) -> Token:
+            return Token(name="ci", role=Role.READER, digest=Digest.sha256(digit * 64), expires=expires)
+
+        def create(token: Token, writer: Writer) -> TokenInfo:
+            return TokenWriter(writer).create(token)
+
+        self.write(catalog, partial(create, made("1", AT + timedelta(hours=1))))
+        with pytest.raises(AlreadyExists, match="token 'ci' already exists"):
+            self.write(catalog, partial(create, made("2")))
+        self.write(catalog, partial(create, made("2")), AT + timedelta(hours=1))
+        revoked = self.write(catalog, lambda writer: TokenWriter(writer).revoke("ci"), AT + timedelta(hours=2))
+        assert revoked.revoked_at == AT + timedelta(hours=2)
+        with pytest.raises(NotFound, match="token 'ci' is revoked already, since 2026-03-01T14:00"):
+            self.write(catalog, lambda writer: TokenWriter(writer).revoke("ci"))
+        with pytest.raises(NotFound, match="token 'ic' not found"):
+            self.write(catalog, lambda writer: TokenWriter(writer).revoke("ic"))
+        self.write(catalog, partial(create, made("3")), AT + timedelta(hours=3))
+
+        def look(reader: Reader) -> list[datetime | None]:
+            found = [Tokens(reader).by_digest(Digest.sha256(digit * 64)) for digit in "123"]
+            return [one[1].revoked_at for one in found if one]
+
+        assert catalog.read(look) == [AT + timedelta(hours=1), AT + timedelta(hours=2), None]
+        assert [event.action for event in catalog.read(lambda reader: reader.events(newest_first=False))] == [
+            "token.created", "token.created", "token.revoked", "token.created"
+        ]  # fmt: skip
+
+    def test_a_use_of_a_token_is_recorded_once_an_hour_and_is_no_event(self, catalog: Catalog) -> None:
+        digest = Digest.sha256("b" * 64)
+        token = Token(name="ci", role=Role.READER, digest=digest)
+        self.write(catalog, lambda writer: TokenWriter(writer).create(token))
+
+        def use(uses: dict[Digest, datetime], writer: Writer) -> None:
+            TokenWriter(writer).record_uses(uses)
+
+        seen = []
+        for minutes in (1, 30, 60, 62):
+            uses = {digest: AT + timedelta(minutes=minutes), Digest.sha256("c" * 64): AT}
+            self.write(catalog, partial(use, uses))
+            (info,) = catalog.read(lambda reader: Tokens(reader).usable())
+            seen.append(info.last_used_at)
+        first, last = AT + timedelta(minutes=1), AT + timedelta(minutes=62)
+        assert seen == [first, first, first, last]
+        assert len(catalog.read(lambda reader: reader.events())) == 1
 
     def find(self, catalog: Catalog, selector: str, name: str = "m") -> int | None:
         """Return the number of the version that a selector picks, or None."""

@@ -32,10 +32,22 @@ class Form(Generic[R, S]):
     Attributes:
         kind: The type.
         shape: The typed dict that ``encode`` returns and ``decode`` takes.
+        encode_rest: Returns the fields that are not part of the JSON form, for the envelope of `mreg.wire.envelope`;
+            None if there are none.
+        add_rest: Returns a decoded result with the fields that ``encode_rest`` returned.
     """
 
-    def __init__(self, kind: type[R], shape: type[S], encode: Callable[[R], S], decode: Callable[[S], R]) -> None:
+    def __init__(
+        self,
+        kind: type[R],
+        shape: type[S],
+        encode: Callable[[R], S],
+        decode: Callable[[S], R],
+        encode_rest: Callable[[R], dict[str, Any]] | None = None,
+        add_rest: Callable[[R, Any], R] | None = None,
+    ) -> None:
         self.kind, self.shape, self.encode, self.decode = kind, shape, encode, decode
+        self.encode_rest, self.add_rest = encode_rest, add_rest
 
 
 _FORMS: dict[type, Form[Any, Any]] = {}

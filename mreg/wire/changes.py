@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from dataclasses import replace
+from typing import Annotated, Any, TypedDict
 
 from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef
@@ -54,7 +55,38 @@ def _decode_deletion(shape: Deletion) -> results.Deletion:
     )
 
 
+def _encode_rest_of_change(change: results.StageChange) -> dict[str, Any]:
+    return {"rolled_back": change.rolled_back, "back": [encode_version(version) for version in change.back]}
+
+
+def _add_rest_of_change(change: results.StageChange, rest: Any) -> results.StageChange:
+    return replace(change, rolled_back=bool(rest["rolled_back"]), back=tuple(map(decode_version, rest["back"])))
+
+
+def _encode_rest_of_deletion(deletion: results.Deletion) -> dict[str, Any]:
+    return {"places": {str(reference): list(places) for reference, places in deletion.places.items()}}
+
+
+def _add_rest_of_deletion(deletion: results.Deletion, rest: Any) -> results.Deletion:
+    places = {VersionRef.parse(text): tuple(map(str, places)) for text, places in rest["places"].items()}
+    return replace(deletion, places=places)
+
+
 FORMS = (
-    Form(results.StageChange, StageChange, _encode_change, _decode_change),
-    Form(results.Deletion, Deletion, _encode_deletion, _decode_deletion),
+    Form(
+        results.StageChange,
+        StageChange,
+        _encode_change,
+        _decode_change,
+        _encode_rest_of_change,
+        _add_rest_of_change,
+    ),
+    Form(
+        results.Deletion,
+        Deletion,
+        _encode_deletion,
+        _decode_deletion,
+        _encode_rest_of_deletion,
+        _add_rest_of_deletion,
+    ),
 )

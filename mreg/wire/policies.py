@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypedDict, cast
 
 from mreg.domain import policy as domain
@@ -12,6 +13,7 @@ from mreg.domain.model import ModelStage
 from mreg.domain.names import VersionRef
 from mreg.results import policies as results
 from mreg.wire import Form, Stage, decode_time
+from mreg.wire.errors import decode_error, encode_error
 
 
 class Gate(TypedDict):
@@ -268,10 +270,29 @@ def _decode_plan(shape: Plan) -> results.Plan:
     )
 
 
+def _encode_rest_of_plan(plan: results.Plan) -> dict[str, Any]:
+    return {
+        "empties_production": plan.empties_production,
+        "asks": plan.asks,
+        "overridden": plan.overridden,
+        "refusal": encode_error(plan.refusal) if plan.refusal else None,
+    }
+
+
+def _add_rest_of_plan(plan: results.Plan, rest: Any) -> results.Plan:
+    return replace(
+        plan,
+        empties_production=bool(rest["empties_production"]),
+        asks=bool(rest["asks"]),
+        overridden=bool(rest["overridden"]),
+        refusal=decode_error(rest["refusal"]) if rest["refusal"] else None,
+    )
+
+
 FORMS = (
     Form(results.ModelPolicy, ModelPolicy, _encode_policy, _decode_policy),
     Form(results.PolicyCheck, PolicyCheck, _encode_policy_check, _decode_policy_check),
     Form(results.PendingApproval, PendingApproval, _encode_pending, _decode_pending),
     Form(results.DecisionResult, DecisionResult, _encode_decision_result, _decode_decision_result),
-    Form(results.Plan, Plan, _encode_plan, _decode_plan),
+    Form(results.Plan, Plan, _encode_plan, _decode_plan, _encode_rest_of_plan, _add_rest_of_plan),
 )

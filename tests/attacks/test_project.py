@@ -444,10 +444,11 @@ def test_the_name_of_the_project_file_is_not_taken_from_the_catalog(name: str) -
 
     assert is_project_file(name)
     found = re.fullmatch(
-        r"attachment; filename=\"churn@3-(.*)\"; filename\*=UTF-8''(.*)", _disposition("churn@3", name)
+        r"attachment; filename=\"churn@3-(.*)\"; filename\*=UTF-8''(.*)", _disposition(name, "churn@3")
     )
     assert found is not None
     assert not is_project_file(unquote(found[2]))
+    assert "mreg.yaml" not in _disposition(name).lower()
 
 
 def test_a_pull_does_not_make_a_project_file_unless_it_is_typed(command: Mreg) -> None:

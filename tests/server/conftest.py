@@ -179,8 +179,9 @@ def in_process(registry: LocalRegistry) -> Iterator[Callable[..., Served]]:
     servers: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def start(settings: ServerSettings | None = None) -> Served:
+        start.apps.append(build_app(registry, settings or ServerSettings()))  # type: ignore[attr-defined]
         config = uvicorn.Config(
-            build_app(registry, settings or ServerSettings()),
+            start.apps[-1],  # type: ignore[attr-defined]
             port=0,
             ws="none",
             http=Protocol.factory(Connections(compute_limits(1024))),  # type: ignore[arg-type]
@@ -198,6 +199,7 @@ def in_process(registry: LocalRegistry) -> Iterator[Callable[..., Served]]:
         port = server.servers[0].sockets[0].getsockname()[1]
         return Served(f"http://127.0.0.1:{port}", None, Path("log"))  # type: ignore[arg-type]
 
+    start.apps = []  # type: ignore[attr-defined]
     yield start
     for server, thread in servers:
         server.should_exit = True

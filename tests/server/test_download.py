@@ -296,7 +296,7 @@ PATHS = st.text(min_size=1, max_size=300)
 def test_any_two_files_are_told_apart_by_one_safe_header_line(
     reference: str, path: str, other_reference: str, other: str
 ) -> None:
-    lines = [download._disposition(reference, path), download._disposition(other_reference, other)]
+    lines = [download._disposition(path, reference), download._disposition(other, other_reference)]
     for line in lines:
         assert line.isascii()
         assert line.isprintable()

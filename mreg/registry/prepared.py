@@ -1,0 +1,282 @@
+"""Files between a server and its clients: bundles and backups to download, and bundles that were uploaded.
+
+They are in the system's temporary folder (TMPDIR), each in a private folder that is locked while its process runs. A
+file to download has no name once it is complete, so that nothing is left of it when the process ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mreg import files
+from mreg.artifacts.hashing import CHUNK_BYTES, Hashing
+from mreg.domain.digest import Digest
+from mreg.domain.text import size_text
+from mreg.errors import Unavailable
+from mreg.registry.backup import backup, path_in_errors
+from mreg.registry.export import default_name, export
+
+if TYPE_CHECKING:
+    from mreg.registry.registry import Progress, Reference
+    from mreg.registry.session import Session
+    from mreg.results.bundles import Exported
+    from mreg.results.upkeep import CatalogCopy
+
+PREFIX = "mreg-serve-"
+"""Prefix of the temporary folders; `mreg.registry.doctor.TEMPORARY` has it, too."""
+
+BACKUP_NAME = "mreg-backup.db"
+
+TRIES = 10
+"""Maximum number of folders that are created until one is locked: another process can remove an unlocked one."""
+
+_ELSEWHERE = "free some space there, or start the server with another folder: TMPDIR=FOLDER mreg serve ..."
+
+_reserved: dict[str, int] = {}
+"""Bytes that files in progress will need, by their folder."""
+
+_reserving = threading.Lock()
+
+
+class PreparedFile:
+    """A file for clients to download; removed when it is closed, or when the process ends.
+
+    Attributes:
+        name: File name for the client, which has any characters that a model name can have.
+    """
+
+    def __init__(self, path: str, name: str, digest: Digest, folder: str) -> None:
+        self.name = name
+        self.digest = digest
+        self._folder = folder
+        self._descriptor = files.open_file(path, follow=False)
+        self.size_bytes = os.fstat(self._descriptor).st_size
+        self._remove()  # Windows does not remove open files, and `close` removes it there
+
+    def read(self, start: int, length: int) -> Generator[bytes]:
+        """Yield a part of the file in chunks; the file can be closed meanwhile.
+
+        Raises:
+            Unavailable: The file was closed before, or cannot be read.
+        """
+        try:
+            descriptor = os.dup(self._descriptor)
+        except OSError as error:
+            raise Unavailable("the file is no longer there", hint="request it again") from error
+        try:
+            while length > 0:
+                chunk = files.read_at(descriptor, min(CHUNK_BYTES, length), start)
+                if not chunk:
+                    raise Unavailable("the temporary file is shorter than before", hint="request it again")
+                start, length = start + len(chunk), length - len(chunk)
+                yield chunk
+        except OSError as error:
+            raise Unavailable(f"cannot read the temporary file: {error.strerror or error}") from error
+        finally:
+            files.close(descriptor)
+
+    def close(self) -> None:
+        """Remove the file; idempotent."""
+        descriptor, self._descriptor = self._descriptor, -1
+        files.close(descriptor)
+        self._remove()
+
+    def _remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class ReceivedFile:
+    """A file that a client uploads.
+
+    Attributes:
+        path: Its path.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, "upload")
+        self._descriptor = files.open_file(self.path, files.CREATE, 0o600, follow=False)
+
+    def write(self, data: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            Unavailable: They cannot be written.
+        """
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        except OSError as error:
+            raise _unwritable(error) from error
+
+    def complete(self) -> None:
+        """End the upload."""
+        descriptor, self._descriptor = self._descriptor, -1
+        files.close(descriptor)
+
+
+@contextlib.contextmanager
+def receiving(size: int) -> Iterator[ReceivedFile]:
+    """Yield a file to receive an upload, and remove it at the end.
+
+    Args:
+        size: Number of bytes of the upload.
+
+    Raises:
+        Unavailable: There is not enough space, or the file cannot be created.
+    """
+    with _temporary_folder() as folder, _space(folder) as reserve:
+        reserve(size)
+        try:
+            file = ReceivedFile(folder)
+        except OSError as error:
+            raise _unwritable(error) from error
+        try:
+            yield file
+        finally:
+            file.complete()
+
+
+def prepare_export(session: Session, reference: Reference, progress: Progress) -> tuple[Exported, PreparedFile]:
+    """Export a version or a model to a file to download.
+
+    The destination of the result is the name of the file. `progress` is called with the bytes of the bundle and then
+    again while the file is hashed; it may raise to stop.
+
+    Raises:
+        MregError: As `mreg.Registry.export`; there is not enough space.
+    """
+    with _kept_folder() as folder, _space(folder) as reserve:
+
+        def advance(done: int, total: int) -> None:
+            reserve(total)
+            if progress is not None:
+                progress(done, total)
+
+        path = os.path.join(folder, "bundle")
+        with path_in_errors(path, "bundle"):
+            exported = export(session, reference, path, progress=advance)
+        name = default_name(exported.reference)
+        file = PreparedFile(path, name, _hashed(path, exported.size_bytes, progress), folder)
+        return replace(exported, destination=Path(name)), file
+
+
+def prepare_backup(session: Session, progress: Progress) -> tuple[CatalogCopy, PreparedFile]:
+    """Write a backup of the catalog to a file to download.
+
+    Raises:
+        MregError: As `mreg.Registry.backup`.
+    """
+    with _kept_folder() as folder:
+        path = os.path.join(folder, "backup")
+        with path_in_errors(path, BACKUP_NAME):
+            copied = backup(session, path)
+        file = PreparedFile(path, BACKUP_NAME, _hashed(path, os.path.getsize(path), progress), folder)
+        return replace(copied, target=BACKUP_NAME), file
+
+
+def remove_leftovers() -> None:
+    """Remove the temporary folders of this user's servers that were killed; without file locks, none."""
+    if not files.has_locks():
+        return
+    place = tempfile.gettempdir()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(place):
+            if not name.startswith(PREFIX):
+                continue
+            path = os.path.join(place, name)
+            with contextlib.suppress(OSError):
+                descriptor = files.open_folder(path, follow=False)
+                try:
+                    if os.fstat(descriptor).st_uid == os.geteuid() and files.lock(descriptor, wait=False):
+                        shutil.rmtree(path, ignore_errors=True)
+                finally:
+                    files.close(descriptor)
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """Yield a private folder that is locked, and remove it at the end."""
+    with _kept_folder() as folder:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _kept_folder() -> Iterator[str]:
+    """Yield a private folder that is locked; it is removed only if the body raises."""
+    descriptor = -1
+    folder = ""
+    try:
+        for _ in range(TRIES):
+            folder = tempfile.mkdtemp(prefix=PREFIX)
+            descriptor = files.open_folder(folder, follow=False)
+            if _is_locked(descriptor, folder):
+                break
+            files.close(descriptor)
+    except OSError as error:
+        files.close(descriptor)
+        raise _unwritable(error) from error
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        files.close(descriptor)
+
+
+def _is_locked(descriptor: int, folder: str) -> bool:
+    """Lock a new folder; return whether it still exists, or whether the system has no locks."""
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        return not files.lock(descriptor, wait=False) or os.path.samestat(os.fstat(descriptor), os.lstat(folder))
+    return False
+
+
+@contextlib.contextmanager
+def _space(folder: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function that reserves space for a file: all files in progress take at most half of the free space."""
+
+    def reserve(size: int) -> None:
+        with _reserving:
+            if folder in _reserved:
+                return
+            free = files.room(folder)
+            if size + sum(_reserved.values()) > free // 2:
+                raise Unavailable(
+                    f"not enough space for temporary files on the server: {size_text(size)} needed, and at most half "
+                    f"of {size_text(free)} can be used",
+                    hint=_ELSEWHERE,
+                )
+            _reserved[folder] = size
+
+    try:
+        yield reserve
+    finally:
+        with _reserving:
+            _reserved.pop(folder, None)
+
+
+def _hashed(path: str, size: int, progress: Progress) -> Digest:
+    with open(path, "rb", buffering=0) as stream, Hashing(size) as hashing:
+        done = 0
+        while chunk := stream.read(CHUNK_BYTES):
+            hashing.add(chunk)
+            done += len(chunk)
+            if progress is not None:
+                progress(done, size)
+        return hashing.digest()
+
+
+def _unwritable(error: OSError) -> Unavailable:
+    return Unavailable(f"cannot write temporary files on the server: {error.strerror or error}", hint=_ELSEWHERE)

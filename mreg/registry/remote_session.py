@@ -1,0 +1,143 @@
+"""The session of a registry on a server: everything that its operations work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from mreg.errors import BadInput, MregError
+from mreg.remote.problems import unexpected_answer
+from mreg.results import Page
+from mreg.wire import decode
+from mreg.wire.envelope import Opened, add_rest
+from mreg.wire.protocol import OLDEST_API
+
+if TYPE_CHECKING:
+    from mreg.registry.session import HookLog
+    from mreg.remote.connection import Connection
+    from mreg.results.profiles import Profile
+
+R = TypeVar("R")
+
+PAGE = 1_000
+"""Number of items that are requested at once: the maximum of the server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSession:
+    """The connection, profile and receivers of a registry on a server.
+
+    Attributes:
+        notice: Receives the notices of the server for the user.
+        hook_log: Receives the hooks that the server ran, and the events of the changes.
+    """
+
+    connection: Connection
+    profile: Profile
+    notice: Callable[[str], None]
+    hook_log: HookLog
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+        api: int = OLDEST_API,
+    ) -> Opened:
+        """Call a route, pass on what the operation said and did, and return the envelope.
+
+        All operations use this function, or `take` for an envelope that came in another way. The arguments are those of
+        `mreg.remote.connection.Connection.call`.
+        """
+        try:
+            opened = self.connection.call(
+                method, path, query=query, body=body, headers=headers, repeatable=repeatable, api=api
+            )
+        except MregError as error:
+            for notice in error.details.pop("notices", ()):  # type: ignore[attr-defined]
+                self.notice(notice)
+            raise
+        self.take(opened)
+        return opened
+
+    def take(self, opened: Opened) -> None:
+        """Pass on the notices, events and hook runs of an envelope."""
+        for notice in opened.notices:
+            self.notice(notice)
+        if self.hook_log.events is not None:
+            self.hook_log.events.extend(opened.events)
+        self.hook_log.deployments.extend(opened.deployments)
+        self.hook_log.rollbacks.extend(opened.rollbacks)
+
+    def result(self, kind: type[R], opened: Opened) -> R:
+        """Return the result of an envelope.
+
+        Raises:
+            Unavailable: The server sent another type.
+        """
+        try:
+            return cast("R", add_rest(decode(kind, opened.result), opened.rest))
+        except BadInput as error:
+            raise self.invalid(error.message) from error
+
+    def results(self, kind: type[R], opened: Opened) -> tuple[R, ...]:
+        """Return the list of results of an envelope.
+
+        Raises:
+            Unavailable: The server sent another type.
+        """
+        if not isinstance(opened.result, list):
+            raise self.invalid("it is not a list")
+        try:
+            return tuple(decode(kind, item) for item in opened.result)
+        except BadInput as error:
+            raise self.invalid(error.message) from error
+
+    def texts(self, opened: Opened) -> tuple[str, ...]:
+        """Return the list of texts of an envelope.
+
+        Raises:
+            Unavailable: The server sent another type.
+        """
+        found = opened.result
+        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+            raise self.invalid("it is not a list of texts")
+        return tuple(found)
+
+    def page(
+        self,
+        kind: type[R],
+        path: str,
+        *,
+        limit: int | None,
+        offset: int,
+        query: Mapping[str, object] | None = None,
+    ) -> Page[R]:
+        """Return a part of a list; a long one is fetched in pages of `PAGE`.
+
+        Args:
+            limit: Maximum number of items (default: all).
+            offset: Number of items to skip.
+        """
+        items: list[R] = []
+        more = True
+        while more and (limit is None or len(items) < limit):
+            size = PAGE if limit is None else min(PAGE, limit - len(items))
+            part = self.call("GET", path, query={**(query or {}), "limit": size, "offset": offset + len(items)})
+            found = self.results(kind, part)
+            items += found
+            more = part.more and bool(found)
+        return Page(items, more=more, kind=kind)
+
+    def invalid(self, why: str) -> MregError:
+        """Return the error for an answer that cannot be decoded."""
+        return unexpected_answer(200, str(self.connection.address), why)
+
+    def bare(self, value: Any) -> Any:
+        """Return a value for a JSON body: a stage or direction as its text."""
+        return getattr(value, "value", value)

@@ -1,0 +1,1 @@
+"""The HTTP client of `mreg serve`: connections, errors, and the spelling of references in paths."""

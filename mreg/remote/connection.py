@@ -1,0 +1,510 @@
+"""Connections to a server: JSON calls, and requests whose bodies are streams in both directions.
+
+`http.client` is used and no package: importing urllib3 takes 120 ms, which is more than a whole command on a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from mreg import __version__
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, MregError, Unavailable
+from mreg.remote import problems
+from mreg.remote.address import Address
+from mreg.remote.failures import transport_error
+from mreg.remote.proxies import Proxy, find_proxy
+from mreg.remote.response import TOO_SLOW, Response
+from mreg.waiting import Call, Watch
+from mreg.wire.envelope import Opened, open_envelope
+from mreg.wire.protocol import API, API_HEADER, MEDIA_TYPE, OLDEST_API
+
+if TYPE_CHECKING:
+    import ssl
+
+CONNECT_SECONDS = 10.0
+"""Timeout of a new connection, with its TLS handshake."""
+
+SILENCE_SECONDS = 60.0
+"""Timeout of a server that sends nothing, and of one that reads nothing."""
+
+CALL_SECONDS = 600.0
+"""Timeout of a whole JSON call, however slowly its answer arrives."""
+
+PROBLEM_LIMIT = 8 << 20
+"""Maximum size of an error answer in bytes."""
+
+IDLE_LIMIT = 16
+"""Maximum number of idle connections that are kept."""
+
+IDLE_SECONDS = 20.0
+"""Age at which an idle connection is not used again; the server closes it after 30 seconds."""
+
+FRESH_SECONDS = 3.0
+"""Maximum age of an idle connection for a request that cannot be repeated."""
+
+ATTEMPTS = 5
+BACKOFF_SECONDS = 0.25
+LONGEST_PAUSE = 10.0
+"""Longest pause before a retry, also if the server asks for a longer one."""
+
+REPEATABLE = ("GET", "HEAD")
+RETRIED = (502, 503, 504)
+
+Query = Mapping[str, object]
+Body = Callable[[], Iterable[bytes]]
+"""Returns the chunks of a body from its beginning; called once for each attempt."""
+
+
+class Connection:
+    """A pool of connections to one server, which threads can share.
+
+    No redirect is followed, so that the token is sent to no address but its own.
+
+    Args:
+        url: URL of the server, such as ``https://models.example`` or ``https://example.org/mreg``.
+        token: Returns the token, or an empty text for none; called for each request.
+        notice: Receives notes for the user, such as that the server is slow to answer.
+        insecure: Whether the token can be sent without TLS to another machine.
+
+    Attributes:
+        address: The address of the server.
+        server_api: API version of the server, None before its first answer.
+
+    Raises:
+        BadInput: The URL is invalid.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: Callable[[], str] | None = None,
+        notice: Callable[[str], None] = lambda _text: None,
+        insecure: bool = False,
+    ) -> None:
+        self.address = Address.parse(url)
+        self.server_api: int | None = None
+        self._token = token
+        self._insecure = insecure
+        self._idle: list[tuple[http.client.HTTPConnection, float]] = []
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._proxy: Proxy | None = None
+        self._proxy_found = False
+        self._context: ssl.SSLContext | None = None
+        self._answered = False
+        self._closed = False
+        self._watch = Watch(lambda seconds: notice(f"waiting for {self.address} ({seconds:.0f} seconds)"))
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the idle connections; does nothing the second time."""
+        self._closed = True
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for line, _ in idle:
+            line.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+        api: int = OLDEST_API,
+    ) -> Opened:
+        """Send a request of the API and return the envelope of its answer.
+
+        Args:
+            path: Path of the API, such as ``/models``; see `mreg.remote.references`.
+            query: Parameters; None is left out, True and False are ``true`` and ``false``.
+            body: JSON document (default: no body).
+            repeatable: Whether the request is repeated if its answer is lost (default: GET and HEAD only).
+            api: Lowest API version of a server that has the route with these parameters; above `OLDEST_API`, the server
+                is asked for its version first, since an older one would ignore a parameter.
+
+        Raises:
+            MregError: The error of the problem that the server answered; its class is that of a local registry.
+            Unavailable: The server cannot be reached, is not mreg or of another API version, or its answer is invalid.
+        """
+        self.require_api(api)
+        given = dict(headers or {})
+        data = None
+        if body is not None:
+            data = json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+            given["Content-Type"] = "application/json"
+        with self.request(
+            method, path, query=query, body=data, headers=given, repeatable=repeatable, seconds=CALL_SECONDS
+        ) as response:
+            document = response.json()
+            kind = response.media_type
+        if kind != MEDIA_TYPE:
+            raise problems.unexpected_answer(response.status, str(self.address), f"its type is {quoted(kind)}")
+        try:
+            return open_envelope(document)
+        except BadInput as error:
+            raise problems.unexpected_answer(response.status, str(self.address), error.message) from error
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query | None = None,
+        body: bytes | Body | None = None,
+        length: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: str = MEDIA_TYPE,
+        expect: Collection[int] = (),
+        repeatable: bool | None = None,
+        silence: float = SILENCE_SECONDS,
+        seconds: float = float("inf"),
+    ) -> Response:
+        """Send a request and return its response, whose body is not read yet; use it as a context manager.
+
+        A request is repeated with back-off if that is safe: before it was sent, if the server says that it was not
+        begun, and if it is repeatable also after its answer was lost and for 502, 503 with ``Retry-After``, and 504. An
+        answer that is cut off in its body is not repeated here.
+
+        Args:
+            body: The bytes, or a function that returns their chunks; a generator is read again for each attempt.
+            length: Number of bytes of the chunks (default: sent in chunks of their own).
+            accept: Media type of the answer, such as ``text/event-stream``.
+            expect: Statuses of 300 and above that are returned and not raised.
+            repeatable: Whether the request is repeated if its answer is lost (default: GET and HEAD only).
+            silence: Timeout in seconds of a server that sends nothing.
+            seconds: Timeout of the whole request, with its response.
+
+        Raises:
+            MregError: The error of the problem that the server answered.
+            Unavailable: The server cannot be reached, or the answer is not one of mreg.
+        """
+        again = method in REPEATABLE if repeatable is None else repeatable
+        sent = _Sent(method, self._target(path, query), body, length, self._headers(headers, accept))
+        deadline = time.monotonic() + seconds
+        for attempt in range(1, ATTEMPTS + 1):
+            last = attempt == ATTEMPTS
+            try:
+                response = self._exchange(sent, fresh=attempt > 1 or not again, silence=silence, deadline=deadline)
+            except _Lost as lost:
+                # A server that has never answered is not tried again if it cannot be reached: the URL can be wrong.
+                safe = again if lost.sent else self._answered
+                if last or not safe or time.monotonic() > deadline:
+                    raise self._lost_error(lost, again=again) from lost.cause
+                pause = 0.0
+            else:
+                if response.status < 300 or response.status in expect:
+                    return response
+                error, asked = self._error_of(response, sent)
+                retried = response.status in RETRIED and (again or error.details.get("refused") in problems.NOT_DONE)
+                if last or not retried or asked is None or time.monotonic() > deadline:
+                    raise error
+                pause = asked
+            time.sleep(max(pause, _backoff(attempt)))
+        raise AssertionError("the last attempt returns or raises")
+
+    def require_api(self, api: int) -> None:
+        """Check that the server has an API version; ask for it if no answer has told it yet.
+
+        Raises:
+            Unavailable: The server is older.
+        """
+        if api <= OLDEST_API:
+            return
+        if self.server_api is None:
+            self.call("GET", "/version")
+        if self.server_api is not None and self.server_api < api:
+            raise _too_old(self.address, self.server_api, api)
+
+    def _target(self, path: str, query: Query | None) -> str:
+        given = [(name, _query_text(value)) for name, value in (query or {}).items() if value is not None]
+        return f"{self.address.path}{path}" + (f"?{urlencode(given)}" if given else "")
+
+    def _headers(self, headers: Mapping[str, str] | None, accept: str) -> dict[str, str]:
+        found = {
+            "Host": self.address.authority,
+            "User-Agent": f"mreg/{__version__}",
+            "Accept": accept if accept == MEDIA_TYPE else f"{accept}, {MEDIA_TYPE}",
+            "Accept-Encoding": "identity",
+            API_HEADER: str(API),
+            **(headers or {}),
+        }
+        token = self._token() if self._token is not None else ""
+        if token:
+            if not (token.isascii() and token.isprintable()) or " " in token:
+                raise BadInput("the token has characters that no token has", hint=f"mreg login {self.address}")
+            if self.address.scheme == "http" and not self.address.is_loopback and not self._insecure:
+                raise BadInput(
+                    f"the token is not sent to {self.address} without TLS",
+                    hint=f"use https, or in a trusted network: mreg login --insecure {self.address}",
+                )
+            found["Authorization"] = f"Bearer {token}"
+        return found
+
+    def _exchange(self, sent: _Sent, *, fresh: bool, silence: float, deadline: float) -> Response:
+        """Send a request once.
+
+        Raises:
+            _Lost: The connection failed.
+        """
+        line = self._line(fresh=fresh)
+        began = False
+        watched: Call | None = None
+        try:
+            with self._watch.over():
+                if line.sock is None:
+                    line.connect()
+            if line.sock is not None:
+                line.sock.settimeout(silence)
+            began = True
+            whole = _send(line, *self._line_target(sent), sent)
+            with self._watch.over(deadline - time.monotonic(), lambda: _shut(line)) as watched:
+                answer = line.getresponse()
+        except _BodyFailed as failed:
+            line.close()
+            raise failed.cause from None
+        except BaseException as error:
+            line.close()
+            if not isinstance(error, (OSError, http.client.HTTPException)):
+                raise
+            ended = watched is not None and watched.ended
+            raise _Lost(TimeoutError(TOO_SLOW) if ended else error, sent=began) from error
+        self._answered = True
+
+        def done(complete: bool) -> None:
+            if complete and whole and not answer.will_close:
+                self._keep(line)
+            else:
+                line.close()
+
+        response = Response(answer, server=str(self.address), deadline=deadline, done=done, failure=self._cut_off)
+        api = response.headers.get(API_HEADER, "")
+        response.is_mreg = api.isdecimal() and len(api) < 10
+        if response.is_mreg:
+            self.server_api = int(api)
+            if self.server_api < OLDEST_API:
+                response.close()
+                raise _too_old(self.address, self.server_api, OLDEST_API)
+        elif response.status < 300 and response.media_type == "text/html":
+            response.close()
+            raise problems.foreign_answer(response.status, response.reason, response.headers, str(self.address))
+        return response
+
+    def _error_of(self, response: Response, sent: _Sent) -> tuple[MregError, float | None]:
+        """Return the error of a response, and the pause before a retry; None if it must not be repeated."""
+        server, status = str(self.address), response.status
+        asked = response.headers.get("Retry-After", "")
+        pause = min(float(asked), LONGEST_PAUSE) if asked.isdecimal() and len(asked) < 9 else None
+        if status in (502, 504):
+            pause = pause or 0.0
+        with response:
+            if 300 <= status < 400:
+                return problems.redirect_error(status, response.headers.get("Location", ""), server), None
+            if not response.is_mreg:
+                return problems.foreign_answer(status, response.reason, response.headers, server), pause
+            if sent.method == "HEAD" or not response.media_type.endswith("json"):
+                return problems.problem_error(status, {"code": "", "detail": response.reason}, server)[0], pause
+            document = response.json(PROBLEM_LIMIT)
+        path = sent.target.removeprefix(self.address.path).partition("?")[0]
+        error, notices = problems.problem_error(status, document, server, method=sent.method, path=path)
+        code = document.get("code") if isinstance(document, dict) else None
+        if code in problems.NOT_DONE:
+            error.details["refused"] = code
+        error.details.setdefault("notices", list(notices)) if notices else None
+        return error, pause
+
+    def _lost_error(self, lost: _Lost, *, again: bool) -> MregError:
+        error = transport_error(lost.cause, self.address, self._proxy)
+        if not lost.sent or again:
+            return error
+        return Unavailable(
+            f"the answer of {self.address} was lost, and the change may have been made: {error.message}",
+            hint="look at the newest events before you repeat the command: mreg history --limit 5",
+            sent=True,
+        )
+
+    def _line(self, *, fresh: bool) -> http.client.HTTPConnection:
+        """Return an idle connection that the server has not closed, or a new one that is not open yet."""
+        if self._closed:
+            raise Unavailable("the registry is closed")
+        with self._lock:
+            if self._process != os.getpid():  # the parent process uses the connections
+                self._idle, self._process = [], os.getpid()
+            now = time.monotonic()
+            while self._idle:
+                line, since = self._idle.pop()
+                age = now - since
+                if age < (FRESH_SECONDS if fresh else IDLE_SECONDS) and not _is_readable(line):
+                    return line
+                line.close()
+        return self._new_line()
+
+    def _new_line(self) -> http.client.HTTPConnection:
+        if not self._proxy_found:
+            self._proxy, self._proxy_found = find_proxy(self.address, os.environ), True
+        proxy, own = self._proxy, self.address
+        host, port = (proxy.address.host, proxy.address.port) if proxy else (own.host, own.port)
+        if own.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)
+        with self._lock:
+            if self._context is None:
+                import ssl
+
+                self._context = ssl.create_default_context()
+        line = http.client.HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=self._context)
+        if proxy:
+            line.set_tunnel(own.host, own.port, proxy.headers())
+        return line
+
+    def _line_target(self, sent: _Sent) -> tuple[str, dict[str, str]]:
+        """Return target and headers of a request; a proxy without a tunnel gets the whole URL."""
+        if self._proxy is None or self.address.scheme == "https":
+            return sent.target, sent.headers
+        return f"{self.address.origin}{sent.target}", {**sent.headers, **self._proxy.headers()}
+
+    def _keep(self, line: http.client.HTTPConnection) -> None:
+        """Keep a connection whose last response was read completely."""
+        with self._lock:
+            if not self._closed and self._process == os.getpid() and len(self._idle) < IDLE_LIMIT:
+                self._idle.append((line, time.monotonic()))
+                return
+        line.close()
+
+    def _cut_off(self, error: Exception) -> Unavailable:
+        """Return the error for a response that is cut off."""
+        found = transport_error(error, self.address, self._proxy)
+        if isinstance(error, http.client.IncompleteRead):
+            return Unavailable(f"the answer of {self.address} was cut off", hint="try again", cut=True)
+        return Unavailable(f"the answer of {self.address} was cut off: {found.message}", hint="try again", cut=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A request, which can be sent more than once."""
+
+    method: str
+    target: str
+    body: bytes | Body | None
+    length: int | None
+    headers: dict[str, str]
+
+
+class _Lost(Exception):
+    """A connection failed.
+
+    Attributes:
+        cause: The failure.
+        sent: Whether the server can have received the request.
+    """
+
+    def __init__(self, cause: Exception, *, sent: bool) -> None:
+        super().__init__(str(cause))
+        self.cause, self.sent = cause, sent
+
+
+class _BodyFailed(Exception):
+    """The caller's body could not be read.
+
+    Attributes:
+        cause: The error of the caller.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _send(line: http.client.HTTPConnection, target: str, headers: Mapping[str, str], sent: _Sent) -> bool:
+    """Send a request; return False if the server stopped to read its body, which it can do after an early answer."""
+    body = sent.body
+    line.putrequest(sent.method, target, skip_host=True, skip_accept_encoding=True)
+    for name, value in headers.items():
+        line.putheader(name, value)
+    if body is None or isinstance(body, bytes):
+        if body is not None or sent.method not in ("GET", "HEAD", "DELETE"):
+            line.putheader("Content-Length", str(len(body or b"")))
+    elif sent.length is not None:
+        line.putheader("Content-Length", str(sent.length))
+    else:
+        line.putheader("Transfer-Encoding", "chunked")
+    if isinstance(body, bytes):
+        line.endheaders()
+        return _send_chunks(line, (body,), chunked=False)
+    line.endheaders()
+    return body is None or _send_chunks(line, _chunks_of(body), chunked=sent.length is None)
+
+
+def _chunks_of(body: Body) -> Iterator[bytes]:
+    try:
+        yield from body()
+    except Exception as error:
+        raise _BodyFailed(error) from error
+
+
+def _send_chunks(line: http.client.HTTPConnection, chunks: Iterable[bytes], *, chunked: bool) -> bool:
+    try:
+        for chunk in chunks:
+            if chunk:
+                line.send(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
+        if chunked:
+            line.send(b"0\r\n\r\n")
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
+
+
+def _is_readable(line: http.client.HTTPConnection) -> bool:
+    """Return whether an idle connection has bytes to read: it was closed, or the server sent more than it should."""
+    if line.sock is None:
+        return True
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(line.sock, selectors.EVENT_READ)
+            return bool(selector.select(0))
+    except (OSError, ValueError):
+        return True
+
+
+def _shut(line: http.client.HTTPConnection) -> None:
+    if line.sock is not None:
+        with contextlib.suppress(OSError):
+            line.sock.shutdown(socket.SHUT_RDWR)
+
+
+def _backoff(attempt: int) -> float:
+    """Return the pause after an attempt in seconds, at random, so that clients do not come back all at once."""
+    from random import uniform
+
+    return BACKOFF_SECONDS * 2.0 ** (attempt - 1) * uniform(0.5, 1.0)  # noqa: S311
+
+
+def _query_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _too_old(address: Address, api: int, needed: int) -> Unavailable:
+    return Unavailable(
+        f"{address} is older than this release of mreg: it has API version {api}, and {needed} is needed",
+        hint="operator of the server: upgrade mreg; or install the release of the server here",
+        api=api,
+    )

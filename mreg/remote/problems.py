@@ -1,0 +1,163 @@
+"""Error responses as errors: problems of `mreg serve`, and what a proxy or another server answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mreg import errors
+from mreg.domain.text import printable, quoted
+from mreg.wire.envelope import decode_notices
+from mreg.wire.errors import error_class, make_error
+
+LOGIN = "mreg login {server}"
+
+HTTP_CODES: dict[str, type[errors.MregError]] = {
+    "bad_request": errors.BadInput,
+    "cut": errors.Unavailable,
+    "header_twice": errors.BadInput,
+    "too_slow": errors.Unavailable,
+    "too_large": errors.BadInput,
+    "target_too_long": errors.BadInput,
+    "no_form": errors.BadInput,
+    "other_content": errors.Conflict,
+    "busy": errors.Unavailable,
+    "stopping": errors.Unavailable,
+    "foreign_host": errors.Unavailable,
+    "foreign_origin": errors.NotAllowed,
+}
+"""The class of each code that only the HTTP layer has; other codes are those of `mreg.errors`."""
+
+NOT_DONE = frozenset({"busy", "stopping"})
+"""Codes of requests that the server has not begun: they can be repeated, whatever they change."""
+
+TEXT_SHOWN = 200
+
+
+def problem_error(
+    status: int, document: Any, server: str, *, method: str = "", path: str = ""
+) -> tuple[errors.MregError, tuple[str, ...]]:
+    """Return the error of a problem document, and the notices with it.
+
+    Args:
+        status: Status of the response.
+        document: The decoded document; of a server of mreg, but its content is not trusted.
+        server: URL of the server, for messages.
+    """
+    if not isinstance(document, dict):
+        return unexpected_answer(status, server), ()
+    code, message = _text(document, "code"), _text(document, "detail")
+    hint = _text(document, "hint")
+    details = document.get("details")
+    details = details if isinstance(details, dict) else {}
+    try:
+        notices = decode_notices(document.get("notices", []))
+    except errors.BadInput:
+        notices = ()
+    if code == "no_token":
+        return unknown_token(message, server), notices
+    if code in ("role_too_low", "read_only"):
+        kind: type[errors.MregError] = errors.NotAllowed
+        role_hint = "ask an administrator of the server for a token with that role" if code == "role_too_low" else ""
+        return kind(f"{server} refused the request: {message}", hint=role_hint, status=status, refused=code), notices
+    if code in ("no_such_route", "method_not_allowed"):
+        return errors.Unavailable(
+            f"{server} does not have this operation ({method} {path}): it runs another release of mreg",
+            hint="operator of the server: upgrade mreg",
+            status=status,
+        ), notices
+    if code == "client_too_old":
+        return errors.Unavailable(f"{server}: {message}", hint=hint, status=status), notices
+    known = error_class(code, _text(document, "subcode"))
+    if known is not None and code != errors.MregError.code:
+        return make_error(known, message, hint, details), notices
+    kind = HTTP_CODES.get(code) or _class_of_status(status)
+    return make_error(kind, f"{server}: {message or code}", hint, {**details, "status": status}), notices
+
+
+def unknown_token(message: str, server: str) -> errors.MregError:
+    """Return the error for a request without a valid token."""
+    return errors.Unavailable(
+        f"{server} did not accept the request: {message}", hint=LOGIN.format(server=server), status=401
+    )
+
+
+def foreign_answer(status: int, reason: str, headers: Mapping[str, str], server: str) -> errors.MregError:
+    """Return the error for an answer that did not come from mreg: of a proxy, or of another server."""
+    kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    words = f"{status} {printable(reason[:TEXT_SHOWN])}".strip()
+    what = {"": "an empty answer", "text/html": "an HTML page"}.get(kind, f"an answer of type {quoted(kind)}")
+    if status in (502, 504):
+        return errors.Unavailable(
+            f"{server} cannot be reached: the proxy in front of it answered {words}",
+            hint="try again in a minute, or ask the operator whether mreg serve runs",
+            status=status,
+        )
+    if status == 503:
+        return errors.Unavailable(
+            f"{server} is not available: a proxy in front of it answered {words}",
+            hint="try again in a minute",
+            status=status,
+        )
+    if status == 407:
+        return errors.Unavailable(
+            f"cannot reach {server}: the proxy on the way requires a login",
+            hint="write it in the variable: export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
+            status=status,
+        )
+    if status in (401, 403):
+        return errors.Unavailable(
+            f"a proxy in front of {server} refused the request: {words}",
+            hint="check the URL, and whether the proxy needs a login of its own",
+            status=status,
+        )
+    if status == 413:
+        return errors.BadInput(
+            f"a proxy in front of {server} refused the request as too large: {words}",
+            hint="operator of the server: raise the body limit of the proxy",
+            status=status,
+        )
+    if status == 408 or status == 429:
+        return errors.Unavailable(
+            f"a proxy in front of {server} answered {words}", hint="try again in a minute", status=status
+        )
+    return errors.Unavailable(
+        f"{server} is not a server of mreg: it answered {words} with {what}",
+        hint="check the URL; a server behind a proxy can have a path: https://HOST/PATH",
+        status=status,
+    )
+
+
+def unexpected_answer(status: int, server: str, why: str = "") -> errors.MregError:
+    """Return the error for an answer of mreg that cannot be decoded."""
+    reason = f": {why}" if why else ""
+    return errors.Unavailable(
+        f"invalid answer of {server} (status {status}){reason}",
+        hint="try again; if it happens again, compare the releases of mreg: mreg --version",
+        status=status,
+    )
+
+
+def redirect_error(status: int, location: str, server: str) -> errors.MregError:
+    """Return the error for a redirect, which is not followed: it could ask for the token."""
+    return errors.Unavailable(
+        f"{server} redirects to {quoted(location, 200)}",
+        hint="if you trust that address, use it as the URL of the server",
+        status=status,
+        location=location,
+    )
+
+
+def _class_of_status(status: int) -> type[errors.MregError]:
+    if status in (404, 410):
+        return errors.NotFound
+    if status in (401, 403):
+        return errors.NotAllowed
+    if status in (409, 412):
+        return errors.Conflict
+    return errors.BadInput if 400 <= status < 500 else errors.Unavailable
+
+
+def _text(document: dict[str, Any], key: str) -> str:
+    found = document.get(key)
+    return found if isinstance(found, str) else ""

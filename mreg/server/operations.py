@@ -1,0 +1,320 @@
+"""Long operations: their progress as server-sent events, and an end as soon as nobody waits for them.
+
+A client that accepts ``text/event-stream`` gets the answer at once, as events: ``progress`` with ``done`` and
+``total``, ``notice``, ``part`` with items of a long list, ``file`` with a file to download, and at the end one
+``result`` or ``problem``. A comment is sent after `HEARTBEAT_SECONDS` without an event, so that no proxy takes the
+connection for dead. Any other client gets the result as JSON when the operation is done.
+
+An operation runs in a thread. Its next call of `Operation.progress` stops it if the client has disconnected, its token
+was revoked, or the server is stopping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from mreg.domain.text import printable_json
+from mreg.errors import MregError
+from mreg.server.concurrency import ConcurrencyLimit
+from mreg.server.download import disconnected
+from mreg.server.guard import BEARER
+from mreg.server.parameters import json_response, registry_of
+from mreg.server.problems import Refused, error_response, http_error_response, problem, unexpected_response
+from mreg.wire import encode
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from mreg.registry.local import LocalRegistry
+
+T = TypeVar("T")
+
+EVENTS = "text/event-stream"
+
+OPERATIONS = 4
+"""Maximum number of long operations at a time; they use threads of their own, which no other request waits for."""
+
+HEARTBEAT_SECONDS = 5.0
+"""Maximum time between two events or comments; proxies give up after 30 to 60 seconds."""
+
+PROGRESS_SECONDS = 0.5
+"""Time between two ``progress`` events, and maximum time until a stop is noticed."""
+
+PART_ITEMS = 1_000
+"""Maximum number of items of a list in one event."""
+
+EVENT_BYTES = 64 << 20
+"""Maximum size of an event, which the client has to hold; `mreg.remote.events` has the same limit."""
+
+
+class Stopped(BaseException):
+    """Nobody waits for the operation any more; not an `Exception`, which a retry could take for a failure."""
+
+
+class Operations:
+    """The long operations of one server, which are stopped when the server is."""
+
+    def __init__(self) -> None:
+        self._limit = ConcurrencyLimit("long operations", OPERATIONS)
+        self._threads = CapacityLimiter(OPERATIONS)
+        self._running: set[Operation[Any]] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Stop the operations in progress, and refuse further ones."""
+        self._stopping = True
+        for operation in self._running:
+            operation.stop(_stopped())
+
+    @contextmanager
+    def running(self, operation: Operation[Any]) -> Iterator[CapacityLimiter]:
+        """Count an operation until the block ends; yield the limit of the threads.
+
+        Raises:
+            Refused: Too many operations are in progress, or the server is stopping.
+        """
+        if self._stopping:
+            raise _stopping()
+        with self._limit.slot():
+            self._running.add(operation)
+            try:
+                yield self._threads
+            finally:
+                self._running.discard(operation)
+
+
+class Operation(Generic[T]):
+    """One long operation, and the way from its threads to the event loop.
+
+    Args:
+        request: The request for it.
+        work: Does it, in a thread.
+        around: Entered before the operation begins, such as to receive the body, and left at its end.
+
+    Attributes:
+        registry: The registry of the caller; its notices become events.
+    """
+
+    def __init__(
+        self, request: Request, work: Callable[[Operation[T]], T], around: AbstractAsyncContextManager[None]
+    ) -> None:
+        self._around = around
+        self.registry: LocalRegistry = registry_of(request, self._notice)
+        self._request = request
+        self._work = work
+        self._notices: deque[str] = deque()
+        self._progress: tuple[int, int] | None = None
+        self._why_stopped: Refused | None = None
+
+    def progress(self, done: int, total: int) -> None:
+        """Report the progress, from any thread.
+
+        Raises:
+            Stopped: Nobody waits for the operation any more.
+        """
+        if self._why_stopped is not None:
+            raise Stopped
+        self._progress = (done, total)
+
+    def _notice(self, text: str) -> None:
+        self._notices.append(text)
+
+    def stop(self, why: Refused) -> None:
+        """Let the next call of `progress` end the operation.
+
+        Args:
+            why: The answer to the client, if it is still there.
+        """
+        if self._why_stopped is None:
+            self._why_stopped = why
+
+    async def run(self, show: Callable[[list[tuple[str, Any]]], Awaitable[None]]) -> T:
+        """Run the operation, and return its result.
+
+        Args:
+            show: Awaited with the events since the last call, at least every `PROGRESS_SECONDS`.
+
+        Raises:
+            Refused: Too many operations are in progress, or this one was stopped.
+            MregError: The operation failed.
+        """
+        operations: Operations = self._request.app.state.operations
+        with operations.running(self) as threads:
+            async with self._around:
+                return await self._run(threads, show)
+
+    async def _run(self, threads: CapacityLimiter, show: Callable[[list[tuple[str, Any]]], Awaitable[None]]) -> T:
+        working = asyncio.create_task(run_sync(self._work, self, limiter=threads))
+        gone = asyncio.create_task(disconnected(self._request.receive))
+        try:
+            while not working.done():
+                await show(self._events())
+                await asyncio.wait({working}, timeout=PROGRESS_SECONDS)
+                if gone.done():
+                    self.stop(_stopped())
+                elif self._request.scope["mreg.revoked"]():
+                    self.stop(Refused(401, "no_token", "the token was revoked", headers=BEARER))
+            await show(self._events())
+            return working.result()
+        except Stopped:
+            raise self._why_stopped or _stopped() from None
+        finally:
+            gone.cancel()
+            self.stop(_stopped())  # the server cancels this task once its grace period is over
+            await asyncio.wait({working})
+            working.exception()  # it was raised above, or nobody waits for it
+
+    def _events(self) -> list[tuple[str, Any]]:
+        """Return the events since the last call; of the progress the newest."""
+        events: list[tuple[str, Any]] = []
+        while self._notices:
+            events.append(("notice", {"text": self._notices.popleft(), "caution": False}))
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            events.append(("progress", {"done": progress[0], "total": progress[1]}))
+        return events
+
+
+def wants_events(request: Request) -> bool:
+    """Return whether the client accepts server-sent events."""
+    return any(
+        kind.partition(";")[0].strip().lower() == EVENTS for kind in request.headers.get("accept", "").split(",")
+    )
+
+
+async def answer(
+    request: Request,
+    work: Callable[[Operation[T]], T],
+    *,
+    plain: Callable[[T], Awaitable[Response]] | None = None,
+    events: Callable[[T], Iterable[tuple[str, Any]]] | None = None,
+    around: AbstractAsyncContextManager[None] | None = None,
+) -> Response:
+    """Return the response to a request for a long operation.
+
+    Args:
+        work: Does the operation, in a thread.
+        plain: Returns the response to a client that does not accept events (default: the result as JSON).
+        events: Returns the last events, of which the last is ``result`` (default: the result).
+        around: Entered before the operation begins, such as to receive the body, and left at its end.
+
+    Raises:
+        Refused: Too many operations are in progress, or this one was stopped.
+        MregError: The operation failed.
+    """
+    if request.scope.get("mreg.head"):
+        return Response()
+    operation = Operation(request, work, around or nullcontext())
+    if wants_events(request):
+        return _EventResponse(request, operation, events or _result)
+    value = await operation.run(_show_nothing)
+    return await plain(value) if plain is not None else json_response(value)
+
+
+async def _show_nothing(_events: list[tuple[str, Any]]) -> None:
+    """Show no progress."""
+
+
+def envelope(value: object) -> dict[str, Any]:
+    """Return the data of the event ``result``."""
+    return {"result": value, "notices": [], "events": [], "deployments": [], "rollbacks": []}
+
+
+def _result(value: object) -> Iterator[tuple[str, Any]]:
+    """Yield a result as events: a long list in parts."""
+    encoded = encode(value)
+    if isinstance(encoded, list):
+        while len(encoded) > PART_ITEMS:
+            yield "part", {"items": encoded[:PART_ITEMS]}
+            encoded = encoded[PART_ITEMS:]
+    yield "result", envelope(encoded)
+
+
+class _EventResponse(Response):
+    """A response of server-sent events."""
+
+    def __init__(
+        self,
+        request: Request,
+        operation: Operation[Any],
+        events: Callable[[Any], Iterable[tuple[str, Any]]],
+    ) -> None:
+        self._request = request
+        self._operation = operation
+        self._events = events
+        self._began = False
+        self.status_code = 200
+        self.media_type = EVENTS
+        self.background = None
+        # nginx would collect the events in a buffer, unless the header forbids it.
+        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send the events while the client is connected."""
+        loop = asyncio.get_running_loop()
+        sent = loop.time() - HEARTBEAT_SECONDS
+
+        async def show(events: list[tuple[str, Any]]) -> None:
+            nonlocal sent
+            data = b"".join(_event(*event) for event in events)
+            if not data and loop.time() - sent < HEARTBEAT_SECONDS:
+                return
+            if not self._began:
+                self._began = True
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            sent = loop.time()
+            await send({"type": "http.response.body", "body": data or b":\n\n", "more_body": True})
+
+        try:
+            last = list(self._events(await self._operation.run(show)))
+        except MregError as error:
+            last = self._failure(scope, error.message, error_response(self._request, error))
+        except HTTPException as error:
+            if not self._began:
+                raise
+            last = self._failure(scope, str(error.detail), http_error_response(self._request, error))
+        except Exception as error:
+            if self._began:
+                await self._finish(self._failure(scope, "", unexpected_response(self._request, error)), send)
+            raise  # into the log
+        await self._finish(last, send)
+
+    async def _finish(self, last: Iterable[tuple[str, Any]], send: Send) -> None:
+        for kind, document in last:
+            data = await run_sync(_event, kind, document)
+            if len(data) > EVENT_BYTES:
+                large = problem(
+                    500, "too_large", f"the result is too large to send: {len(data)} bytes", hint="ask for less"
+                )
+                data = _event("problem", json.loads(bytes(large.body)))
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _failure(self, scope: Scope, message: str, response: Response) -> list[tuple[str, Any]]:
+        scope["mreg.failure"] = message
+        return [("problem", json.loads(bytes(response.body)))]
+
+
+def _event(kind: str, document: Any) -> bytes:
+    """Return an event; its data is one line."""
+    data = printable_json(json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+    return f"event: {kind}\ndata: {data}\n\n".encode()
+
+
+def _stopping() -> Refused:
+    return Refused(503, "stopping", "the server is stopping", hint="try again", headers={"Retry-After": "5"})
+
+
+def _stopped() -> Refused:
+    return Refused(503, "stopped", "the server is stopping, and has stopped the operation", hint="try again")
