@@ -141,6 +141,14 @@ class Database(abc.ABC):
     def read(self, fn: Callable[[Connection], T]) -> T:
         """Return the result of ``fn``, all of whose statements see the same state."""
 
+    def state(self) -> object:
+        """Return a value that differs after each change of the catalog, within microseconds and without waiting.
+
+        None if only a read can tell. So what a read found after a state was returned holds as long as the state is the
+        same.
+        """
+        return None
+
     @abc.abstractmethod
     def write(self, fn: Callable[[Connection], T]) -> T:
         """Run ``fn`` in a serializable transaction, and return its result when the transaction is durable.

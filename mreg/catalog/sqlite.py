@@ -16,7 +16,7 @@ import stat
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from mreg.catalog.access import SQLITE_SUFFIXES, check_access, check_folder, is_writable
@@ -43,6 +43,9 @@ from mreg.errors import Conflict, Corrupt, MregError, Unavailable
 from mreg.files import CREATE, close, lacks_links, link, lock, open_file, opened_folder, rename_new, unlink
 from mreg.folders import make_folders
 from mreg.sharing import explain_denial, has_access, inherit_access, inherit_group
+
+if TYPE_CHECKING:
+    from mreg.catalog.watching import FileState
 
 T = TypeVar("T")
 
@@ -81,6 +84,8 @@ class SqliteDatabase(Database):
         self._lock = threading.RLock()  # held by the thread that writes
         self._connections = Connections()
         self._existed = False  # whether the file existed when it was opened
+        self._current: tuple[int, int] | None = None  # the file, once it was opened and has this release's schema
+        self._state: FileState | None = None
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         with translated(self._path, self._busy_seconds), self._connections.taken() as slot:
@@ -95,14 +100,30 @@ class SqliteDatabase(Database):
                         return result
             raise busy(self._path)
 
+    def state(self) -> object:
+        identity = self._identity()
+        if identity is None or identity != self._current:
+            return None
+        if self._state is None:
+            from mreg.catalog.watching import FileState
+
+            self._state = FileState(self._path)
+        return self._state.current(identity)
+
     def write(self, fn: Callable[[Connection], T]) -> T:
         with self._lock, translated(self._path, self._busy_seconds), self._connections.taken() as slot:
             return within(self._open(slot, write=True), "BEGIN IMMEDIATE", fn)
 
     def close(self) -> None:
         with self._lock:
-            self._connections.close()
+            self._close_connections()
             self._existed = False
+
+    def _close_connections(self) -> None:
+        self._connections.close()
+        self._current = None
+        if self._state is not None:
+            self._state.close()
 
     def begin(self) -> None:
         with self._lock, translated(self._path, self._busy_seconds):
@@ -154,7 +175,7 @@ class SqliteDatabase(Database):
         """
         from mreg.catalog.sqlite_upgrade import EXCLUSIVE_SECONDS, take_exclusively
 
-        self._connections.close()
+        self._close_connections()
         check_journals(os.path.realpath(self._path))
         raw = self._connect("mode=rw", min(self._busy_seconds, EXCLUSIVE_SECONDS))
         try:
@@ -263,6 +284,7 @@ class SqliteDatabase(Database):
         slot.raw = raw
         slot.identity = self._identity()
         self._existed = True
+        self._current = slot.identity if slot.lasting else None
         return raw
 
     def _refuse_gone(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mreg.catalog.rows import number, read_time, row_of, text
@@ -11,7 +11,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 from mreg.domain.text import check_line, quoted
 from mreg.errors import AlreadyExists, BadInput, NotFound
-from mreg.results.tokens import Role, Token, TokenInfo, check_patterns, check_token_name, patterns_text
+from mreg.results.tokens import USE_INTERVAL, Role, Token, TokenInfo, check_token_name, patterns_text, scope_of
 
 if TYPE_CHECKING:
     from mreg.catalog.database import Row
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 TOKENS_LIMIT = 10_000
 """Maximum number of tokens of a catalog that are not revoked."""
 
-USE_INTERVAL = timedelta(hours=1)
-"""Minimum time between two writes of a token's last use."""
-
 
 class Tokens:
     """Queries of tokens in a transaction."""
 
     def __init__(self, reader: Reader) -> None:
         self._connection = reader.connection
+        self._scope = reader.scope
 
     def by_digest(self, digest: Digest) -> tuple[Token, TokenInfo] | None:
         """Return the token with a digest, also if it is expired or revoked; None if it is unknown.
@@ -41,13 +39,22 @@ class Tokens:
         return None if row is None else (_token(row), _info(row))
 
     def usable(self) -> tuple[TokenInfo, ...]:
-        """Return the tokens that are not revoked, including expired ones, oldest first."""
+        """Return the tokens that are not revoked, including expired ones, oldest first.
+
+        Raises:
+            OutsideScope: The scope of the reader is limited.
+        """
+        self._scope.check_unlimited("list the tokens")
         return tuple(map(_info, self._connection.all("tokens.usable", row_limit=TOKENS_LIMIT)))
 
     def named(self, name: str) -> TokenInfo | None:
         """Return the token with a name that is not revoked, otherwise the last revoked one; None if there is none."""
         row = self._connection.one("tokens.by_name", name=name)
         return None if row is None else _info(row)
+
+    def any(self) -> bool:
+        """Return whether the catalog has a token, be it expired or revoked."""
+        return self._connection.one("tokens.any") is not None
 
     def any_active(self, now: datetime) -> bool:
         """Return whether there is a token that is neither expired nor revoked."""
@@ -67,7 +74,9 @@ class TokenWriter(Tokens):
         Raises:
             AlreadyExists: An active token has the name.
             BadInput: There are too many tokens.
+            OutsideScope: The scope of the writer is limited; a token could have a wider one.
         """
+        self._scope.check_unlimited("create a token")
         there = self.named(token.name)
         if there is not None and there.revoked_at is None:
             if not there.is_expired(self._writer.at):
@@ -108,7 +117,9 @@ class TokenWriter(Tokens):
 
         Raises:
             NotFound: No token has the name, or it is revoked already.
+            OutsideScope: The scope of the writer is limited.
         """
+        self._scope.check_unlimited("revoke a token")
         token = self.named(name)
         if token is None or token.revoked_at is not None:
             raise unknown_token(name, token, [one.name for one in self.usable()])
@@ -180,7 +191,7 @@ def _role(row: Row) -> Role:
 def _patterns(row: Row) -> tuple[str, ...]:
     """Return the stored patterns; a damaged text is an error, and never all models."""
     stored = text(row, "models")
-    found = check_patterns(stored.split(","))
+    found = scope_of(stored.split(",")).patterns
     if patterns_text(found) != stored:
         raise BadInput(f"invalid patterns {quoted(stored)}")
     return found

@@ -76,7 +76,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
         "export": ("bundle", "export", "Export a version or a model as a bundle."),
         "import": ("bundle", "import_versions", "Import versions from a bundle, MLflow or Hugging Face."),
         "serve": ("serve", "serve", "Serve the registry over HTTP."),
-        "token": ("serve", "token", "Create a token for clients of mreg serve."),
+        "token": ("tokens", "TOKEN_COMMANDS", "Create, list and revoke tokens for clients of mreg serve."),
     },
     "Configuration": {
         "init": ("profiles", "init", "Create a project file (mreg.yaml)."),
@@ -123,6 +123,16 @@ GROUPS = {
 
     Examples:
       mreg catalog copy --from-profile local --to-profile team
+    """,
+    "token": """Create, list and revoke tokens for clients of mreg serve.
+
+    A token has a name, a role, and optionally the models that it is limited to and an expiry. Tokens are in the
+    catalog, so every server of the registry accepts and refuses them at once. Each change is an event.
+
+    Examples:
+      mreg token create ci --role writer --models 'team-a/*' --expires 90d
+      mreg token list
+      mreg token revoke ci
     """,
     "profile": """List, show, add, remove, check and select profiles.
 

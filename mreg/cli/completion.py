@@ -220,6 +220,12 @@ def _roles(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001
     return [str(role) for role in Role]
 
 
+def _tokens(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001
+    from mreg.cli.invocation import invocation_of
+
+    return [token.name for token in invocation_of(ctx).registry.tokens()]
+
+
 def _help_words(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001
     from mreg.cli.help import walk
     from mreg.cli.topics import TOPICS
@@ -256,6 +262,7 @@ complete_stage = _quietly(_stages)
 complete_target = _quietly(_targets)
 complete_profile = _quietly(_profiles)
 complete_role = _quietly(_roles)
+complete_token = _quietly(_tokens)
 complete_trusted = _quietly(_trusted)
 complete_help = _quietly(_help_words)
 DESCRIBING = ("zsh", "fish")

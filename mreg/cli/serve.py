@@ -1,4 +1,4 @@
-"""Commands for the HTTP server: serve, token."""
+"""Command for the HTTP server: serve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from mreg.cli.arguments import count, size_in_bytes, whole_number
-from mreg.cli.completion import complete_role
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.signals import Terminated
 from mreg.cli.start import USUAL_COLLECTION
@@ -33,7 +32,7 @@ def serve(
         typer.Option(
             "--token-file",
             metavar="FILE",
-            help="File of tokens (default: MREG_SERVER_TOKENS with its lines).",
+            help="File of further tokens (default: MREG_SERVER_TOKENS with its lines).",
             rich_help_panel="Access",
         ),
     ] = None,
@@ -96,15 +95,15 @@ def serve(
 ) -> None:
     """Serve the registry over HTTP.
 
-    The web page is at /ui. On 127.0.0.1, the default, all users of this machine have full access. Any other address
-    needs tokens, which mreg token creates; events have the name of the token as their user. The token file is read
-    again when it changes. The access log goes to standard error. SIGTERM stops the server: open requests are finished
-    first, and the exit code is 0.
+    The web page is at /ui. Clients need tokens, which mreg token creates, lists and revokes; events have the name of
+    the token as their user. Only without any token, on 127.0.0.1 (the default), all users of this machine have full
+    access. A token file is read again when it changes. The access log goes to standard error. SIGTERM stops the
+    server: open requests are finished first, and the exit code is 0.
 
     Examples:
       mreg serve
       mreg serve --read-only --port 8080
-      mreg serve --host 0.0.0.0 --token-file tokens --allow-host models.example
+      mreg token create admin --role admin && mreg serve --host 0.0.0.0 --allow-host models.example
       mreg serve --root-path /mreg --trusted-proxy 127.0.0.1 --allow-host models.example
     """
     run = invocation_of(ctx)
@@ -116,8 +115,8 @@ def serve(
     try:
         from mreg.server.proxy import TrustedProxies, parse_network, parse_prefix
         from mreg.server.run import serve as serve_registry
-        from mreg.server.settings import ServerSettings
-        from mreg.server.tokens import TokenFile, parse_tokens
+        from mreg.server.settings import ServerSettings, is_loopback
+        from mreg.server.tokens import CREATE_LINE, TokenFile, parse_tokens
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("mreg"):
             raise
@@ -130,12 +129,14 @@ def serve(
     text = os.environ.get("MREG_SERVER_TOKENS") if file is None else None
     tokens = parse_tokens(text, "MREG_SERVER_TOKENS") if text is not None else ()
     if text is not None and not tokens:
-        raise BadInput("MREG_SERVER_TOKENS has no tokens", hint="mreg token NAME --role writer -q >> FILE")
+        raise BadInput("MREG_SERVER_TOKENS has no tokens", hint=CREATE_LINE)
+    registry = run.local_registry()
     settings = ServerSettings(
         host=host,
         port=listen_port,
         tokens=tokens,
         token_file=file,
+        stored_tokens=not is_loopback(host) and registry.has_active_token(),
         hosts=tuple(allow_host or ()),
         root_path=parse_prefix(root_path) if root_path is not None else None,
         trusted_proxies=TrustedProxies(tuple(map(parse_network, trusted_proxy or ()))),
@@ -146,43 +147,11 @@ def serve(
         connections=connections,
         connections_per_address=connections_per_address,
     )
-    run.registry.check_places()
+    registry.check_places()
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
-        serve_registry(run.registry, settings, lambda url: _announce(run, url))
+        serve_registry(registry, settings, lambda url: _announce(run, url))
 
 
 def _announce(run: Invocation, url: str) -> None:
     run.output.warn(f"mreg serves the profile {run.registry.profile.name} at {url}, the page is {url}/ui")
-
-
-def token(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the client: the user in the audit trail.")],
-    role: Annotated[
-        str,
-        typer.Option(
-            "--role",
-            metavar="ROLE",
-            help="Role: reader, writer, approver or admin; each includes the ones before it.",
-            autocompletion=complete_role,
-        ),
-    ] = "reader",
-) -> None:
-    """Create a token for clients of mreg serve.
-
-    The command prints the secret, and the line for the token file. The secret is shown once and stored nowhere. With -q
-    only the line is printed to standard output, and the secret goes to standard error.
-
-    Examples:
-      mreg token ci --role writer
-      mreg token ci --role writer -q >> tokens
-    """
-    from mreg.results.tokens import Role
-    from mreg.server.tokens import new_token
-
-    run = invocation_of(ctx)
-    made = new_token(name, Role.parse(role))
-    run.output.result(made)
-    if run.output.quiet:
-        run.output.warn(f"the token of {name}, shown once: {made.secret}")

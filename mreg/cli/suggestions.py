@@ -70,6 +70,10 @@ COMMANDS = {
         "new": "profile add", "create": "profile add", "set": "profile add", "test": "profile check",
         "doctor": "profile check",
     },
+    "mreg token": {
+        "add": "token create", "new": "token create", "make": "token create", "ls": "token list", "show": "token list",
+        "rm": "token revoke", "remove": "token revoke", "delete": "token revoke", "del": "token revoke",
+    },
     "mreg audit": {"check": "audit verify", "log": "history", "show": "history", "list": "history"},
     "mreg catalog": {"cp": "catalog copy", "mv": "catalog copy", "move": "catalog copy", "migrate": "catalog copy",
                      "clone": "catalog copy", "upgrade": "upgrade", "backup": "backup", "restore": "restore"},
@@ -134,6 +138,8 @@ def no_such_command(path: str, word: str, known: Iterable[str], *, topics: Itera
         meant = " ".join(filter(None, [prefix, *near])) if near else ""
         meant = f"help {meant}" if near and near[0] in set(topics) else meant
     hint = f"did you mean mreg {meant}?" if meant else f"{path} --help lists the commands"
+    if path == "mreg token" and not meant:  # its form before it had commands
+        hint = f"create a token: mreg token create {shell_word(word)}; {hint}"
     return BadInput(f"there is no command {quoted(word)}", hint=hint)
 
 

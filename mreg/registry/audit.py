@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def verify_audit(session: Session) -> AuditReport:
     """See `mreg.Registry.verify_audit`."""
+    session.scope.check_unlimited("verify the audit trail")
 
     def look(reader: Reader) -> AuditReport:
         count, last = 0, ""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.domain.model import ModelVersion, RegisteredModel
     from mreg.registry.registry import Name, Reference
+    from mreg.registry.session import Session
 
 LATEST = Selector(SelectorKind.LATEST)
 
@@ -152,6 +153,19 @@ def find_with_note(reader: Reader, reference: VersionRef) -> tuple[ModelVersion,
     model, selector = find(reader, reference)
     newer = model.newer_archived if selector is None or selector == LATEST else ""
     return version, f"{reference} is {version.reference}" + (f"; {newer}" if newer else "")
+
+
+def resolve(session: Session, reference: Reference) -> ModelVersion:
+    """Return the version that a reference names; a notice has its number, unless the reference has it.
+
+    Raises:
+        BadInput: The reference is invalid.
+        NotFound: The model or version does not exist.
+    """
+    wanted = as_reference(reference)
+    version, note = session.catalog.read(lambda reader: find_with_note(reader, wanted))
+    session.notices(note)
+    return version
 
 
 def version_now(reader: Reader, version: ModelVersion) -> ModelVersion:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, Self, TypeAlias
 from mreg.domain.names import ModelName, VersionRef
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from mreg.domain.events import Event
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
     from mreg.results.profiles import Profile
     from mreg.results.reasons import Why
+    from mreg.results.tokens import NewToken, Role, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check, CopyVerification, Finding, Garbage, Upgrade, Verification
 
 Reference: TypeAlias = "ModelVersion | RegisteredModel | VersionRef | ModelName | str"
@@ -1063,3 +1064,41 @@ class Registry(abc.ABC):
     @abc.abstractmethod
     def metric_names(self, prefix: str = "") -> tuple[str, ...]:
         """Return the names of all metrics that begin with a text, sorted."""
+
+    @abc.abstractmethod
+    def create_token(
+        self,
+        name: str,
+        *,
+        role: Role | str = "reader",
+        models: Iterable[str] = (),
+        expires: datetime | timedelta | str | None = None,
+    ) -> NewToken:
+        """Create a token for a client of a server of this registry; its secret is in the result alone.
+
+        The catalog has the SHA-256 of the secret. A server accepts the token with the next request.
+
+        Args:
+            name: Name of the client: the user in the audit trail. An expired token with the name is replaced.
+            role: What the token permits.
+            models: Patterns of the names of the models that it may see and change, such as ``team-a/*`` (default: all).
+            expires: Time, or period such as ``90d`` from now, after which it is refused (default: never). A text
+                without a zone is UTC.
+
+        Raises:
+            AlreadyExists: An active token has the name.
+            BadInput: A value is invalid, or the time is in the past.
+            NotAllowed: The client's own token is limited to fewer models, or expires earlier.
+        """
+
+    @abc.abstractmethod
+    def tokens(self) -> tuple[TokenInfo, ...]:
+        """Return the tokens of the catalog that are not revoked, including expired ones, oldest first."""
+
+    @abc.abstractmethod
+    def revoke_token(self, name: str) -> TokenInfo:
+        """Revoke a token of the catalog; a server refuses it from the next request on.
+
+        Raises:
+            NotFound: No token has the name, or it is revoked already.
+        """

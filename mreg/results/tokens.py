@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
-from mreg.domain.names import NAME_LIMIT
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.text import check_line, nearest, quoted
 from mreg.domain.value import Result, Value
 from mreg.errors import BadInput
 
-PATTERNS_LIMIT = 100
-"""Maximum number of patterns of a token."""
-
 EVERY_MODEL = "*"
-"""The pattern of all models; a token with it has no patterns."""
+"""The pattern of all models."""
 
-_PATTERN = re.compile(r"[A-Za-z0-9._*?\[\]!/-]+")
+USE_INTERVAL = timedelta(hours=1)
+"""Minimum time between two records of a token's last use."""
 
 
 class Role(IntEnum):
@@ -66,24 +63,14 @@ def check_token_name(name: str) -> str:
     return check_line("token's name", name)
 
 
-def check_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
-    """Return the patterns of model names, sorted and each once; none if one of them is `EVERY_MODEL`.
+def scope_of(patterns: Iterable[str]) -> ModelScope:
+    """Return the scope of patterns of model names; `EVERYTHING` for none, and if one of them is `EVERY_MODEL`.
 
     Raises:
-        BadInput: A pattern is invalid, there are none, or there are too many.
+        BadInput: A pattern is invalid, or there are too many.
     """
-    found = sorted(set(patterns))
-    for pattern in found:
-        if not _PATTERN.fullmatch(pattern) or len(pattern) > NAME_LIMIT:
-            raise BadInput(
-                f"invalid pattern of model names {quoted(pattern)}",
-                hint=f"use up to {NAME_LIMIT} letters, digits, '.', '_', '-', '/', *, ? and [...], as in 'team-a/*'",
-            )
-    if not found:
-        raise BadInput("no patterns of model names", hint="name one, such as 'team-a/*'; '*' for all models")
-    if len(found) > PATTERNS_LIMIT:
-        raise BadInput(f"too many patterns of model names: {len(found)}; the limit is {PATTERNS_LIMIT}")
-    return () if EVERY_MODEL in found else tuple(found)
+    scope = ModelScope(tuple(patterns))
+    return scope if scope.limited else EVERYTHING
 
 
 def patterns_text(patterns: tuple[str, ...]) -> str:
@@ -107,6 +94,11 @@ class Token(Value):
     digest: Digest
     models: tuple[str, ...] = ()
     expires: datetime | None = None
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that the token may see and change."""
+        return scope_of(self.models)
 
     @property
     def line(self) -> str:
@@ -160,3 +152,21 @@ class TokenInfo(Result):
     def is_expired(self, now: datetime) -> bool:
         """Return whether the token is refused because of its age."""
         return self.expires is not None and self.expires <= now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity(Result):
+    """A client as the server knows it.
+
+    Attributes:
+        name: Name of its token; of the server's user if the server needs no tokens.
+        models: Patterns of model names; none for all models.
+        expires: Time from which on the token is refused; None for never.
+        version: Version of mreg on the server.
+    """
+
+    name: str
+    role: Role
+    models: tuple[str, ...] = ()
+    expires: datetime | None = None
+    version: str

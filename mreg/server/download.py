@@ -90,6 +90,19 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
     return await send_file(request, registry, file, f'"{file.digest}"')
 
 
+async def download_blob(request: Request, registry: LocalRegistry, version: VersionRef, digest: Digest) -> Response:
+    """Return the response with a blob of a version, or with a range of it; see `download`.
+
+    Raises:
+        NotFound: The version does not exist or does not have the blob.
+        Corrupt, Unavailable: The blob cannot be read; detected before the first byte is sent.
+        Refused: The range is beyond the end of the blob, or the blob does not match ``If-Match``.
+    """
+    listings: Listings = request.app.state.listings
+    file = await run_sync(listings.blob, registry, await run_sync(registry.version, version), digest)
+    return await send_file(request, registry, file, f'"{file.digest}"')
+
+
 async def send_file(
     request: Request, registry: LocalRegistry, file: StoredFile, etag: str, more: Mapping[str, str] | None = None
 ) -> Response:
@@ -105,7 +118,7 @@ async def send_file(
     """
     headers = {
         **(more or {}),
-        **_headers(file.path, file.digest, etag, str(file.reference)),
+        **_headers(f"{file.reference}-{file.path}", file.path.rpartition("/")[2], file.digest, etag),
         "Cache-Control": "private, no-cache",
         "X-Reference": str(file.reference),
     }
@@ -131,7 +144,7 @@ async def send_prepared(request: Request, file: PreparedFile, end: Callable[[boo
         Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
     """
     etag = f'"{file.digest}"'
-    headers = {**_headers(file.name, file.digest, etag), "Cache-Control": "no-store"}
+    headers = {**_headers(file.name, file.name, file.digest, etag), "Cache-Control": "no-store"}
 
     def chunks(start: int, length: int) -> Generator[bytes]:
         complete = False
@@ -153,14 +166,14 @@ async def send_prepared(request: Request, file: PreparedFile, end: Callable[[boo
     return _FileResponse(await run_sync(next, sent, b""), sent, part[2], headers)
 
 
-def _headers(path: str, digest: Digest, etag: str, reference: str = "") -> dict[str, str]:
-    """Return the headers of a file, of a version if there is a reference."""
+def _headers(plain: str, name: str, digest: Digest, etag: str) -> dict[str, str]:
+    """Return the headers of a file; see `_disposition` for its two names."""
     return {
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "X-Checksum-Sha256": digest.value,
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(digest.value)).decode()}:",
-        "Content-Disposition": _disposition(path, reference),
+        "Content-Disposition": _disposition(plain, name),
     }
 
 
@@ -194,37 +207,29 @@ def _part(
     return start, length, status
 
 
-def _disposition(path: str, reference: str = "") -> str:
+def _disposition(plain: str, name: str) -> str:
     """Return the ``Content-Disposition`` header of a file (RFC 6266, RFC 8187).
 
     ``filename`` is for clients such as curl, which read nothing else and overwrite a file of the same name: the
     reference of the version, ``-``, and the path of the file, as ASCII that is safe in every shell and file system.
     Names of models have no ``@``, so it is different for every file of every version. ``filename*`` is the real name of
     the file; it keeps every character that cannot lead a client into another folder.
-
-    Args:
-        reference: The version of the file; empty if it is not a file of a version.
     """
-    name = path.rpartition("/")[2]
-    plain = _escaped(f"{reference}-{path}" if reference else name, _UNSAFE_ASCII)
-    full = quote(_escaped(name, _UNSAFE), safe="", errors="surrogatepass")
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{full}"
+    full = _escaped(name, _UNSAFE)
+    if is_project_file(name):  # mreg would read the downloaded file as its project file
+        full = "".join(f"~{byte:02X}" for byte in _utf8(name[0])) + _escaped(name[1:], _UNSAFE)
+    plain = _escaped(plain, _UNSAFE_ASCII)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(full, safe='', errors='surrogatepass')}"
 
 
 def _escaped(name: str, unsafe: re.Pattern[str]) -> str:
     """Return the name with ``~XX`` for each UTF-8 byte of an unsafe character, at most `NAME_BYTES` bytes long."""
-    escaped = unsafe.sub(lambda match: _hexadecimal(match[0]), name)
-    if is_project_file(name):  # mreg would read the downloaded file as its project file
-        escaped = _hexadecimal(name[0]) + unsafe.sub(lambda match: _hexadecimal(match[0]), name[1:])
+    escaped = unsafe.sub(lambda match: "".join(f"~{byte:02X}" for byte in _utf8(match[0])), name)
     if len(_utf8(escaped)) <= NAME_BYTES:
         return escaped
     start = _utf8(escaped)[: NAME_BYTES // 2].decode(errors="ignore")
     suffix = _SUFFIX.search(escaped)
     return f"{start}~-{hashlib.sha256(_utf8(name)).hexdigest()}{suffix[0] if suffix else ''}"
-
-
-def _hexadecimal(text: str) -> str:
-    return "".join(f"~{byte:02X}" for byte in _utf8(text))
 
 
 def _utf8(text: str) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
+from mreg import __version__
 from mreg.domain.digest import Digest
 from mreg.domain.events import Event
 from mreg.domain.gates import GateResult
@@ -33,7 +34,9 @@ from mreg.results.lineage import Lineage, LineageNode
 from mreg.results.models import ModelSummary, ModelVersions
 from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.results.reasons import Why
+from mreg.results.tokens import Identity, NewToken, Role, Token, TokenInfo
 from mreg.results.upkeep import Check, Finding, Garbage, Verification
+from mreg.results.uploads import NeededBlob, UploadState
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 from mreg.wire.protocol import ServerVersion
@@ -142,6 +145,7 @@ EVENT = Event(
 DECISION = Decision(
     target="Production", person="risk", approved=True, comment="checked on the holdout", digest=DIGEST, at=_at(9, 8)
 )
+TOKEN = Token(name="ci", role=Role.WRITER, digest=DIGEST, models=("team-a/*",), expires=_at(31, 0))
 RESULTS = (
     MODEL,
     ModelSummary(model=MODEL, metric="accuracy", latest_value=0.95, production_value=0.95),
@@ -178,6 +182,8 @@ RESULTS = (
     Garbage(kind="unreferenced", place=STORE, name=str(DIGEST), size_bytes=93374, modified=_at(1, 12), removed=False),
     Finding(name="audit trail", place="/srv/mreg/catalog.db", state="fine", message="hash chain intact"),
     Check(name="store latency", place=STORE, latency=0.002),
+    NeededBlob(digest=DIGEST),
+    UploadState(digest=DIGEST, offset=93374, complete=True),
     ModelPolicy(
         model="classifier",
         own=True,
@@ -223,6 +229,17 @@ RESULTS = (
         ended_at=_at(9, 8, 30, 9),
         event_seq=12,
     ),
+    NewToken(token=TOKEN, secret="mreg_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", stored=True),  # noqa: S106
+    TokenInfo(
+        name="ci",
+        role=Role.WRITER,
+        models=TOKEN.models,
+        created_at=_at(9, 8, 30),
+        created_by="ada",
+        expires=TOKEN.expires,
+        last_used_at=_at(9, 9),
+    ),
+    Identity(name="ci", role=Role.WRITER, models=TOKEN.models, expires=TOKEN.expires, version=__version__),
 )
 
 EXAMPLES: dict[type, Any] = {form.shape: form.encode(result) for result in RESULTS for form in [form_of(type(result))]}

@@ -12,18 +12,19 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from mreg import __version__
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.text import quoted
-from mreg.errors import MregError
 from mreg.results.tokens import Role, Token
+from mreg.server.access import Access, Client, Unreadable, WrongToken
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
-from mreg.server.problems import SEE_LOG, Refused, http_error_response
+from mreg.server.problems import SEE_LOG, Refused, http_error_response, too_large
 from mreg.server.proxy import place_request
+from mreg.server.receiving import is_json
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
-from mreg.server.tokens import find_token
 from mreg.wire.protocol import API, API_HEADER, OLDEST_API
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, MutableMapping
+    from collections.abc import Awaitable, Callable, Collection, MutableMapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,6 +42,7 @@ SINGLE_HEADERS = (
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 UPLOAD_PATH = re.compile(r"/models/[^/]+/versions|/import")
+BLOB_PATH = re.compile(r"/models/[^/]+/blobs/[^/]+")
 
 LONG_BODIES = {"/gc": 64 << 20}
 """Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
@@ -71,7 +73,17 @@ class Caller:
 
     name: str
     role: Role
-    token: Token | None = None
+    client: Client | None = None
+
+    @property
+    def token(self) -> Token | None:
+        """The token of the client; None on a server without tokens."""
+        return None if self.client is None else self.client.token
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that the client may see and change."""
+        return EVERYTHING if self.client is None else self.client.token.scope
 
 
 class Guard:
@@ -84,9 +96,17 @@ class Guard:
         reserved: First segments of routes, which cannot begin a prefix.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings, anonymous: str, reserved: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServerSettings,
+        anonymous: str,
+        access: Access,
+        reserved: Collection[str] = (),
+    ) -> None:
         self._app = app
         self._settings = settings
+        self._access = access
         self._reserved = reserved
         self._anonymous = Caller(anonymous, Role.ADMIN)
 
@@ -118,21 +138,19 @@ class Guard:
         try:
             path = place_request(scope, self._settings.root_path, self._settings.trusted_proxies, self._reserved)
             page = path == "/ui" or path.startswith("/ui/")
-            self._check(scope, page=page)
+            await self._check(scope, page=page)
         except Refused as refused:
             response = http_error_response(Request(scope), refused)
             if HUB_PATH.fullmatch(path):
                 add_error_headers(response)
             await response(scope, receive, guarded)
             return
-        limit = LONG_BODIES.get(path, BODY_LIMIT)
-        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
-            limit = self._settings.upload_limit
+        limit = self._settings.upload_limit if _is_upload(scope, path) else LONG_BODIES.get(path, BODY_LIMIT)
         # Every GET route answers HEAD too; a download then reads no bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
         caller: Caller = scope["mreg.caller"]
-        inner["mreg.revoked"] = scope["mreg.revoked"] = lambda: self._is_revoked(caller)
-        body = _Body(receive, scope, limit)
+        inner["mreg.revoked"] = lambda: self._access.is_refused(caller.client)
+        body = _Body(receive, scope, limit, lambda: self._access.is_refused_now(caller.client))
         try:
             await self._app(inner, body.receive, guarded)
         except asyncio.CancelledError:
@@ -144,10 +162,7 @@ class Guard:
             body.close()
             scope["route"] = inner.get("route")
 
-    def _is_revoked(self, caller: Caller) -> bool:
-        return caller.token is not None and not self._settings.still_valid(caller.token)
-
-    def _check(self, scope: Scope, *, page: bool) -> None:
+    async def _check(self, scope: Scope, *, page: bool) -> None:
         """Check host, origin, token and role of a request.
 
         Raises:
@@ -172,7 +187,7 @@ class Guard:
         if scope["path"][len(scope.get("root_path", "")) :] in PUBLIC_PATHS:
             scope["mreg.caller"] = Caller("", Role.READER)
             return
-        caller = self._caller(headers, page=page)
+        caller = await self._caller(headers, page=page)
         scope["mreg.caller"] = caller
         if scope["method"] in SAFE_METHODS:
             return
@@ -181,9 +196,7 @@ class Guard:
         if caller.role < Role.WRITER:
             raise role_too_low(caller, Role.WRITER)
 
-    def _caller(self, headers: MutableMapping[bytes, bytes], *, page: bool) -> Caller:
-        if not self._settings.needs_token:
-            return self._anonymous
+    async def _caller(self, headers: MutableMapping[bytes, bytes], *, page: bool) -> Caller:
         scheme, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         secret = ""
         if scheme.lower() == "bearer":
@@ -193,23 +206,33 @@ class Guard:
                 secret = base64.b64decode(value, validate=True).decode().partition(":")[2]
             except ValueError:
                 secret = ""
-        token = None
-        if secret:
-            try:
-                token = find_token(self._settings.current_tokens(), secret)
-            except MregError:  # only the log may name the file and the reason
-                raise Refused(
-                    503, "unavailable", "the server cannot read its tokens", hint=SEE_LOG, headers=RETRY
-                ) from None
-        if token is None:
+        try:
+            client = await self._access.client(secret)
+        except Unreadable:  # only the log may name the place and the reason
+            raise Refused(
+                503, "unavailable", "the server cannot read its tokens", hint=SEE_LOG, headers=RETRY
+            ) from None
+        except WrongToken as error:
             raise Refused(
                 401,
                 "no_token",
-                "unknown token" if secret else MISSING_TOKEN,
+                str(error) or MISSING_TOKEN,
                 hint="send the header Authorization: Bearer TOKEN",
                 headers={"WWW-Authenticate": 'Basic realm="mreg: the token is the password"' if page else "Bearer"},
-            )
-        return Caller(token.name, token.role, token)
+            ) from None
+        return self._anonymous if client is None else Caller(client.token.name, client.token.role, client)
+
+
+def _is_upload(scope: Scope, path: str) -> bool:
+    """Return whether the body of a request is an artifact or a blob.
+
+    Args:
+        path: The path without the prefix of a proxy.
+    """
+    if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
+        content_type = dict(scope["headers"]).get(b"content-type", b"")
+        return not is_json(content_type.decode("latin-1"))
+    return scope["method"] in ("PUT", "PATCH") and BLOB_PATH.fullmatch(path) is not None
 
 
 def role_too_low(caller: Caller, needed: Role) -> Refused:
@@ -271,11 +294,11 @@ class _Body:
     One timer per request checks for pauses; a timer per message would cost as much as the message.
     """
 
-    def __init__(self, receive: Receive, scope: Scope, limit: int) -> None:
+    def __init__(self, receive: Receive, scope: Scope, limit: int, revoked: Callable[[], Awaitable[bool]]) -> None:
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         self._announced = int(length) if length.isdigit() and len(length) < 20 else 0
         self._receive = receive
-        self._revoked: Callable[[], bool] = scope["mreg.revoked"]
+        self._revoked = revoked
         self._limit = limit
         self._count = 0
         self._whole = self._silent = False
@@ -291,18 +314,18 @@ class _Body:
             Refused: A limit is exceeded, or the token was revoked.
         """
         if self._announced > self._limit:
-            raise _too_large(self._limit)
+            raise too_large(self._limit)
         if self._whole:
             return await self._receive()
         message = await self._in_time()
         if message["type"] != "http.request":
             return message
-        if self._revoked():
+        if await self._revoked():
             raise Refused(401, "no_token", "the token was revoked", headers={"Connection": "close", **BEARER})
         self._count += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._count > self._limit:
-            raise _too_large(self._limit)
+            raise too_large(self._limit)
         elapsed = self._loop.time() - self._began
         if not self._whole and elapsed > IDLE_SECONDS and self._count < elapsed * MINIMUM_RATE:
             raise Refused(408, "too_slow", f"the body is too slow: the minimum is {MINIMUM_RATE} bytes per second")
@@ -335,9 +358,3 @@ class _Body:
         """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-def _too_large(limit: int) -> Refused:
-    return Refused(
-        413, "too_large", f"the body is too large: the maximum is {limit} bytes", headers={"Connection": "close"}
-    )

@@ -167,7 +167,7 @@ def show_revision(
     """Return a model at a revision, with its commit id and files."""
     version = registry.revision(repo, revision)
     info = _info(version, registry.files_of(version), blobs=blobs)
-    return PrintableJSONResponse(info | {"private": request.app.state.settings.needs_token})
+    return PrintableJSONResponse(info | {"private": request.scope["mreg.caller"].token is not None})
 
 
 @router.get("/api/models/{repo:repository}/tree/{revision}", responses=TREE)

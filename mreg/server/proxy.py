@@ -73,7 +73,7 @@ class TrustedProxies:
         if not self.networks or not isinstance(address, str):
             return False
         try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
+            parsed = ipaddress.ip_address(str(address).partition("%")[0])
         except ValueError:
             return False
         if isinstance(parsed, ipaddress.IPv6Address):

@@ -23,7 +23,9 @@ from mreg.wire.models import Model, ModelSummary, ModelVersion, ModelVersions, P
 from mreg.wire.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
 from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
+from mreg.wire.tokens import Identity, NewToken, TokenInfo
 from mreg.wire.upkeep import Check, Finding, Garbage, Verification
+from mreg.wire.uploads import NeededBlob, UploadState
 
 __all__ = [
     "PROBLEMS",
@@ -37,6 +39,7 @@ __all__ = [
     "Event",
     "Finding",
     "Garbage",
+    "Identity",
     "Imported",
     "Lineage",
     "Model",
@@ -44,6 +47,8 @@ __all__ = [
     "ModelSummary",
     "ModelVersion",
     "ModelVersions",
+    "NeededBlob",
+    "NewToken",
     "PendingApproval",
     "Plan",
     "PolicyCheck",
@@ -53,11 +58,14 @@ __all__ = [
     "StageChange",
     "StagesAt",
     "StoredFile",
+    "TokenInfo",
+    "UploadState",
     "Verification",
     "Why",
     "long_responses",
     "responses",
     "schema",
+    "texts",
 ]  # fmt: skip
 
 Responses = dict[int | str, dict[str, Any]]
@@ -109,6 +117,14 @@ EVENTS: dict[str, Any] = {
 }
 """The content of a stream of events, for the OpenAPI document."""
 
+
+def texts(description: str, example: list[str]) -> Responses:
+    """Return the responses of a route that answers with a list of texts."""
+    return {
+        200: {"model": list[str], "description": description, "content": {"application/json": {"example": example}}}
+    }
+
+
 PROBLEMS: Responses = {
     status: {
         "model": schema(Problem),
@@ -117,7 +133,7 @@ PROBLEMS: Responses = {
     }
     for status, text in {
         400: "Invalid value.",
-        401: "Missing or unknown token.",
+        401: "Missing, unknown, revoked or expired token.",
         403: "The role is too low, the request is from a page of another origin, or the server is read-only.",
         404: "Model, version or file not found.",
         409: "The object already exists, has changed meanwhile, or the policy or the state forbids the change.",

@@ -43,8 +43,10 @@ class ServerSettings:
     Attributes:
         host: Address to listen on.
         port: Port to listen on; 0 for any free port.
-        tokens: Tokens of clients. Without tokens and a token file, every client of this machine has full access.
+        tokens: Tokens of clients, besides those of the catalog.
         token_file: File of further tokens, read again when it changes.
+        stored_tokens: Whether the catalog has an active token. Without tokens, every client of this machine has full
+            access.
         hosts: Accepted host names, in addition to IP addresses and localhost.
         root_path: Prefix of the URLs behind a reverse proxy, as `mreg.server.proxy.parse_prefix` returns it (default:
             ``X-Forwarded-Prefix`` of trusted proxies).
@@ -66,6 +68,7 @@ class ServerSettings:
     port: int = 8000
     tokens: tuple[Token, ...] = ()
     token_file: TokenFile | None = None
+    stored_tokens: bool = False
     hosts: tuple[str, ...] = ()
     root_path: str | None = None
     trusted_proxies: TrustedProxies = NO_PROXIES
@@ -77,15 +80,15 @@ class ServerSettings:
     connections_per_address: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.needs_token and not is_loopback(self.host):
+        if not (self.needs_token or self.stored_tokens) and not is_loopback(self.host):
             raise BadInput(
                 f"cannot serve {quoted(self.host)} without tokens: it is not a loopback address",
-                hint="mreg token NAME --role writer -q >> FILE; mreg serve --token-file FILE",
+                hint="mreg token create admin --role admin",
             )
 
     @property
     def needs_token(self) -> bool:
-        """Whether requests need a token."""
+        """Whether tokens are configured, so that requests need one whatever the catalog has."""
         return bool(self.tokens) or self.token_file is not None
 
     def current_tokens(self) -> tuple[Token, ...]:
@@ -97,7 +100,7 @@ class ServerSettings:
         return self.tokens + (self.token_file.current() if self.token_file else ())
 
     def still_valid(self, token: Token) -> bool:
-        """Return whether the token of a request in progress is still valid with the same or a higher role.
+        """Return whether a configured token of a request in progress is still valid, with no fewer permissions.
 
         A token file that cannot be read does not end a request; a file without the token does.
         """

@@ -1,30 +1,29 @@
-"""Tokens of HTTP clients, and their roles.
+"""Tokens of HTTP clients in a file or an environment variable; `mreg.registry.tokens` has those of the catalog.
 
-A token has 256 random bits, so its SHA-256 reveals nothing and can be stored in a file that others read. A line of a
-token file is ``NAME ROLE sha256:DIGEST``; ``#`` starts a comment. A server reads the file again when it changes.
+A line is ``NAME ROLE sha256:DIGEST``, and after it optionally ``models=PATTERN,PATTERN`` and ``expires=TIME``; ``#``
+starts a comment. A server reads the file again when it changes.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import logging
 import os
-import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from mreg.domain.digest import Digest
+from mreg.domain.events import parse_time
+from mreg.domain.stored import check_year
 from mreg.domain.text import printable, quoted
 from mreg.errors import BadInput, MregError, NotFound, Unavailable
-from mreg.results.tokens import NewToken, Role, Token, check_token_name
+from mreg.registry.tokens import digest_of
+from mreg.results.tokens import Role, Token, check_token_name, scope_of
 
 T = TypeVar("T")
-
-PREFIX = "mreg_"
-"""Prefix of every token, so that a leaked token is recognized."""
 
 TOKENS_LIMIT = 10_000
 
@@ -34,19 +33,11 @@ FILE_BYTES = 2 << 20
 SETTLED_SECONDS = 2.0
 """A file with a more recent change is read again: it can change once more without a new time stamp."""
 
-LINE_HINT = "write NAME ROLE sha256:DIGEST, as printed by mreg token NAME --role ROLE"
+LINE_HINT = "write NAME ROLE sha256:DIGEST, as printed by mreg token create NAME --role ROLE --line"
+
+CREATE_LINE = "mreg token create NAME --role writer --line -q >> FILE"
 
 _LOG = logging.getLogger("mreg.server")
-
-
-def new_token(name: str, role: Role) -> NewToken:
-    """Return a new random token.
-
-    Raises:
-        BadInput: The name is not valid.
-    """
-    secret = PREFIX + secrets.token_urlsafe(32)
-    return NewToken(token=Token(name=check_token_name(name), role=role, digest=_digest(secret)), secret=secret)
 
 
 def _parsed(parse: Callable[[str], T], word: str, message: str) -> T:
@@ -72,11 +63,13 @@ def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
         if not words:
             continue
         where = f"{place}, line {number}"
-        if len(words) != 3:
+        if len(words) < 3:
             raise BadInput(f"{where}: invalid token", hint=LINE_HINT)
         role = _parsed(Role.parse, words[1], f"{where}: invalid role")
         digest = _parsed(Digest.parse, words[2], f"{where}: invalid digest")
-        tokens.append(Token(name=check_token_name(words[0]), role=role, digest=digest))
+        models, expires = _limits(words[3:], where)
+        name = check_token_name(words[0])
+        tokens.append(Token(name=name, role=role, digest=digest, models=models, expires=expires))
         if len(tokens) > TOKENS_LIMIT:
             raise BadInput(f"{place} has too many tokens: the maximum is {TOKENS_LIMIT}")
     for key, values in (
@@ -86,6 +79,27 @@ def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
         if len(set(values)) != len(values):
             raise BadInput(f"{place}: repeated {key}")
     return tuple(tokens)
+
+
+def _limits(words: Sequence[str], where: str) -> tuple[tuple[str, ...], datetime | None]:
+    """Return the models and the expiry of the optional words of a line."""
+    models: tuple[str, ...] = ()
+    expires: datetime | None = None
+    seen: set[str] = set()
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or key not in ("models", "expires") or key in seen:
+            raise BadInput(f"{where}: invalid token", hint=LINE_HINT)
+        seen.add(key)
+        if key == "models":
+            models = _parsed(lambda text: scope_of(text.split(",")).patterns, value, f"{where}: invalid models")
+        else:
+            expires = _parsed(_time, value, f"{where}: invalid expiry")
+    return models, expires
+
+
+def _time(text: str) -> datetime:
+    return check_year(datetime.fromisoformat(parse_time(text)).astimezone(UTC))
 
 
 class TokenFile:
@@ -108,7 +122,7 @@ class TokenFile:
         self._read_once = False
         self._error: MregError | None = None
         self._tokens: tuple[Token, ...] = ()
-        self._roles: dict[str, Role] = {}
+        self._held: dict[Digest, Token] = {}
         self._warned = ""
         self._read()
         self._warn = _LOG.warning
@@ -125,9 +139,10 @@ class TokenFile:
         return self._tokens
 
     def still_has(self, token: Token) -> bool:
-        """Return whether the file, when it was last valid, had the token with the same or a higher role."""
+        """Return whether the file, when it was last valid, had the token with the same permissions or more."""
         self._refresh()
-        return self._roles.get(token.digest.value, 0) >= token.role
+        held = self._held.get(token.digest)
+        return held is not None and held.role >= token.role and held.models in ((), token.models)
 
     def _refresh(self) -> None:
         if self._read_once:
@@ -157,9 +172,7 @@ class TokenFile:
                 data = stream.read(FILE_BYTES + 1)
             text = data.decode()
         except FileNotFoundError:
-            raise NotFound(
-                f"token file {quoted(self._path)} not found", hint="mreg token NAME --role writer -q >> FILE"
-            ) from None
+            raise NotFound(f"token file {quoted(self._path)} not found", hint=CREATE_LINE) from None
         except (OSError, UnicodeDecodeError) as error:
             raise Unavailable(f"cannot read the token file {quoted(self._path)}: {error}") from error
         if len(data) > FILE_BYTES:
@@ -169,11 +182,9 @@ class TokenFile:
             self._check_writers(status)
         tokens = parse_tokens(text, self._path)
         if not tokens:
-            raise BadInput(
-                f"the token file {quoted(self._path)} has no tokens", hint="mreg token NAME --role writer -q >> FILE"
-            )
+            raise BadInput(f"the token file {quoted(self._path)} has no tokens", hint=CREATE_LINE)
         self._tokens = tokens
-        self._roles = {token.digest.value: token.role for token in tokens}
+        self._held = {token.digest: token for token in tokens}
         self._read_once = not regular  # a pipe cannot be read twice
         if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED_SECONDS:
             self._seen = _signature(status)
@@ -209,13 +220,9 @@ def _signature(status: os.stat_result) -> tuple[int, ...]:
 
 def find_token(tokens: Iterable[Token], secret: str) -> Token | None:
     """Return the token of a secret, or None; the time does not depend on the secret."""
-    digest = _digest(secret).value
+    digest = digest_of(secret).value
     match = None
     for token in tokens:
         if hmac.compare_digest(token.digest.value, digest):
             match = token
     return match
-
-
-def _digest(secret: str) -> Digest:
-    return Digest.sha256(hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest())

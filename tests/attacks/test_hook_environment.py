@@ -70,7 +70,7 @@ def test_the_environment_of_a_hook_of_the_command_line_holds_no_secret(pushed: M
 
 def test_the_environment_of_a_hook_of_the_server_holds_no_secret(pushed: Mreg, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    made = json.loads(pushed("--json", "token", "ci", "--role", "writer").out)
+    made = json.loads(pushed("--json", "token", "create", "ci", "--role", "writer", "--line").out)
     words = ["--config", "config.yaml", "--profile", "here", "serve", "--port", "0"]
     variables = {**os.environ, "MREG_SERVER_TOKENS": made["line"]}
     with log.open("wb") as stream:

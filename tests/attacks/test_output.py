@@ -213,7 +213,8 @@ ARGUMENTS = (
     ["list", "--profile", "{}"], ["list", "--config", "{}"], ["policy", "apply", "{}"], ["tag", "m", "{}=1"],
     ["alias", "m@1", "{}"], ["history", "m", "--at", "{}"], ["gc", "--grace", "{}"], ["push", "model.pkl", "-n", "{}"],
     ["push", "model.pkl", "--metric", "{}"], ["lineage", "m@1", "--graph", "{}"], ["serve", "--host", "{}"],
-    ["export", "--inspect", "{}"], ["profile", "use", "{}"], ["token", "{}"], ["restore", "{}"],
+    ["export", "--inspect", "{}"], ["profile", "use", "{}"], ["token", "{}"], ["restore", "{}"], ["token", "create", "{}"],
+    ["token", "revoke", "{}"], ["token", "create", "a", "--models", "{}"], ["token", "create", "a", "--expires", "{}"],
 )  # fmt: skip
 
 

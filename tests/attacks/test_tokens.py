@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from mreg.errors import BadInput, NotFound, Unavailable
+from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role
-from mreg.server.tokens import TokenFile, new_token
+from mreg.server.tokens import TokenFile
 from tests.conftest import Done, Mreg
 from tests.server.conftest import Serve, Served, Tokens, serve, store, stored, tokens  # noqa: F401
 

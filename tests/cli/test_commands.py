@@ -74,7 +74,7 @@ CHANGING = [
     ["rollback", "classifier", "--to", "classifier@1"], ["alias", "classifier", "1", "old"], ["init"], ["profile", "use", "local"],
     ["evaluate", "classifier@1", "--metric", "auc=0.97"], ["evaluate", "classifier", "2", "--metric", "auc=0.99"],
     ["profile", "add", "here", "--catalog", "c.db"], ["export", "classifier@1"], ["import", "classifier.mreg", "-n", "copy"],
-    ["token", "ci"], ["trust"], ["trust", "--remove"],
+    ["token", "create", "ci"], ["token", "create", "ci", "--line"], ["token", "revoke", "old"], ["trust"], ["trust", "--remove"],
 ]  # fmt: skip
 
 

@@ -124,7 +124,8 @@ def team(
     )
     monkeypatch.setenv("MREG_CONFIG", str(profiles))
     made = {
-        role: json.loads(command("token", f"the-{role}", "--role", role, "--json").out) for role in ("writer", "reader")
+        role: json.loads(command("token", "create", f"the-{role}", "--role", role, "--line", "--json").out)
+        for role in ("writer", "reader")
     }
     tokens = tmp_path / "tokens"
     tokens.write_text("".join(one["line"] + "\n" for one in made.values()))

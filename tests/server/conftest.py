@@ -145,7 +145,7 @@ def tokens(command: Mreg) -> Tokens:
     """A token of each role, called as the role, and two approvers."""
     secrets, lines = {}, []
     for name, role in (("reader", "reader"), ("writer", "writer"), ("approver", "approver"), ("admin", "admin")):
-        made = json.loads(command("token", name, "--role", role, "--json").out)
+        made = json.loads(command("token", "create", name, "--role", role, "--line", "--json").out)
         secrets[name] = made["secret"]
         lines.append(made["line"])
     file = Path("tokens").absolute()

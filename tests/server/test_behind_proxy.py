@@ -86,7 +86,7 @@ def test_a_path_that_is_not_below_the_prefix_is_not_found(
 
 
 def test_a_prefix_does_not_open_what_a_token_closes(serve: Serve, command: Mreg) -> None:
-    line = json.loads(command("token", "ci", "--role", "reader", "--json").out)["line"]
+    line = json.loads(command("token", "create", "ci", "--role", "reader", "--line", "--json").out)["line"]
     server = serve("--trusted-proxy", "127.0.0.1", MREG_SERVER_TOKENS=line)
     for path in ("/models", "/ui", "/metrics", "/healthz/../models", "/mreg/healthz/../models"):
         for headers in ({}, {"X-Forwarded-Prefix": "/healthz"}, {"X-Forwarded-Prefix": "/x/healthz"}, PREFIX):

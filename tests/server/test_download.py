@@ -198,7 +198,7 @@ def test_a_reader_may_download(serve: Serve, command: Mreg) -> None:
 
     Path("m").write_bytes(DATA)
     command("push", "m", "-n", "classifier")
-    made = json.loads(command("token", "r", "--role", str(Role.READER), "--json").out)
+    made = json.loads(command("token", "create", "r", "--role", str(Role.READER), "--line", "--json").out)
     server = serve(secret=made["secret"], MREG_SERVER_TOKENS=made["line"])
     assert server.get(ARTIFACT).content == DATA
 
@@ -296,7 +296,8 @@ PATHS = st.text(min_size=1, max_size=300)
 def test_any_two_files_are_told_apart_by_one_safe_header_line(
     reference: str, path: str, other_reference: str, other: str
 ) -> None:
-    lines = [download._disposition(path, reference), download._disposition(other, other_reference)]
+    files = ((reference, path), (other_reference, other))
+    lines = [download._disposition(f"{owner}-{place}", place.rpartition("/")[2]) for owner, place in files]
     for line in lines:
         assert line.isascii()
         assert line.isprintable()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import mreg
+from mreg.registry.local import LocalRegistry
+from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role
 from mreg.server import guard
+from mreg.server.access import Access, Client
 from mreg.server.guard import API_POLICY, PAGE_POLICY, SINGLE_HEADERS, Caller, Guard
 from mreg.server.problems import Refused
 from mreg.server.settings import BODY_LIMIT, ServerSettings
-from mreg.server.tokens import TokenFile, new_token
+from mreg.server.tokens import TokenFile
 
 Message = dict[str, Any]
 
@@ -55,6 +59,13 @@ class Task:
         self.cancelled = True
 
 
+def guard_of(app: Any, settings: ServerSettings) -> Guard:
+    """Return the guard of a registry whose catalog does not exist yet."""
+    registry = mreg.open_registry()
+    assert isinstance(registry, LocalRegistry)
+    return Guard(app, settings, "everybody", Access(settings, registry))
+
+
 def ask(
     app: Any, scope: Message, *body: Message, settings: ServerSettings | None = None
 ) -> tuple[list[Message], list[asyncio.TimerHandle]]:
@@ -78,7 +89,7 @@ def ask(
             return timers[-1]
 
         loop.call_later = call_later  # type: ignore[method-assign, assignment]
-        await Guard(app, settings or ServerSettings(), "everybody")(scope, receive, send)  # type: ignore[arg-type]
+        await guard_of(app, settings or ServerSettings())(scope, receive, send)  # type: ignore[arg-type]
 
     asyncio.run(run())
     return sent, timers
@@ -183,6 +194,13 @@ def test_a_body_is_refused_from_the_first_byte_beyond_its_limit() -> None:
     assert limits(scope_of("/models/m/versions", "POST"), part(b"x" * (BODY_LIMIT + 1))) == [BODY_LIMIT + 1]
 
 
+def answering_with(value: bool) -> Callable[[], Awaitable[bool]]:
+    async def revoked() -> bool:
+        return value
+
+    return revoked
+
+
 def body_of(loop: Loop, *messages: Message, revoked: bool = False) -> guard._Body:
     waiting = list(messages)
 
@@ -191,7 +209,7 @@ def body_of(loop: Loop, *messages: Message, revoked: bool = False) -> guard._Bod
         return waiting.pop(0)
 
     async def make() -> guard._Body:
-        return guard._Body(receive, {**scope_of(), "mreg.revoked": lambda: revoked}, 1 << 30)
+        return guard._Body(receive, scope_of(), 1 << 30, answering_with(revoked))
 
     body = asyncio.run(make())
     body._loop = loop  # type: ignore[assignment]
@@ -242,7 +260,7 @@ def test_a_complete_body_is_neither_timed_nor_checked_for_its_token() -> None:
     loop = Loop()
     body = body_of(loop, part(b"x"), {"type": "http.disconnect", "seconds": 9999})
     assert asyncio.run(body.receive())["body"] == b"x"
-    body._revoked = lambda: True
+    body._revoked = answering_with(True)
     assert asyncio.run(body.receive())["type"] == "http.disconnect"
     assert loop.delays == [60.0]
 
@@ -269,7 +287,7 @@ SECRETS = {role: new_token(str(role), role) for role in Role}
 def answer(scope: Message, settings: ServerSettings) -> Refused | Caller:
     """Return the refusal of a request, or its caller."""
     try:
-        Guard(answering, settings, "everybody")._check(scope, page=scope["path"].startswith("/ui"))  # type: ignore[arg-type]
+        asyncio.run(guard_of(answering, settings)._check(scope, page=scope["path"].startswith("/ui")))
     except Refused as refused:
         return refused
     found = scope["mreg.caller"]
@@ -292,7 +310,7 @@ def test_the_role_of_a_token_decides_what_a_client_may_send(path: str, method: s
         if public:
             assert found == Caller("", Role.READER)
         elif safe or (role >= Role.WRITER and not read_only):
-            assert found == Caller(str(role), role, made.token)
+            assert found == Caller(str(role), role, Client(made.token, stored=False))
         else:
             assert isinstance(found, Refused)
             assert (found.status_code, found.code, found.detail) == (
@@ -364,9 +382,10 @@ def test_every_token_is_refused_while_the_token_file_is_not_valid(tmp_path: Path
 @pytest.mark.parametrize("valid", [True, False])
 def test_only_a_token_can_be_revoked(valid: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ServerSettings, "still_valid", lambda *_: valid)
-    checked = Guard(answering, ServerSettings(), "everybody")  # type: ignore[arg-type]
-    assert checked._is_revoked(Caller("x", Role.ADMIN)) is False
-    assert checked._is_revoked(Caller("x", Role.ADMIN, SECRETS[Role.ADMIN].token)) is not valid
+    access = guard_of(answering, ServerSettings())._access
+    for client, refused in ((None, False), (Client(SECRETS[Role.ADMIN].token, stored=False), not valid)):
+        assert access.is_refused(client) is refused
+        assert asyncio.run(access.is_refused_now(client)) is refused
 
 
 @pytest.mark.parametrize("name", [name.decode() for name in SINGLE_HEADERS])
@@ -502,7 +521,7 @@ def test_a_client_that_is_silent_in_a_body_gets_408_and_other_cancellations_pass
         raise AssertionError("the client sent something")
 
     async def run(*, silent: bool) -> None:
-        body = guard._Body(receive, {**scope_of(), "mreg.revoked": lambda: False}, 9)
+        body = guard._Body(receive, scope_of(), 9, answering_with(False))
         loop = Loop()
         body._loop = loop  # type: ignore[assignment]
         reading = asyncio.ensure_future(body.receive())

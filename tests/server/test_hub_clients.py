@@ -14,9 +14,9 @@ import pytest
 
 from mreg.domain.commit import commit_id
 from mreg.registry.local import LocalRegistry
+from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role
 from mreg.server.settings import ServerSettings
-from mreg.server.tokens import new_token
 from tests.environments import hub_client, transformers
 from tests.proxy import Proxy
 from tests.server.conftest import Served

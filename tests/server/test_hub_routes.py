@@ -15,10 +15,10 @@ from mreg.domain.commit import commit_id, version_of_commit
 from mreg.domain.model import ModelVersion
 from mreg.errors import NotFound
 from mreg.registry.local import LocalRegistry
+from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role
 from mreg.server import listings
 from mreg.server.settings import ServerSettings
-from mreg.server.tokens import new_token
 from tests.server.conftest import Served
 
 WEIGHTS = bytes(range(256)) * 40

@@ -519,8 +519,8 @@ def test_the_page_follows_the_rules_of_the_server(registry: LocalRegistry, tmp_p
     furnish(registry, tmp_path)
     with served(registry) as client:
         assert client.get("/ui", headers={"Host": "evil.example"}).status_code == 421
+    from mreg.registry.tokens import new_token
     from mreg.results.tokens import Role
-    from mreg.server.tokens import new_token
 
     made = new_token("reader", Role.READER)
     settings = ServerSettings(tokens=(made.token,))

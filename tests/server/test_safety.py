@@ -16,10 +16,11 @@ import pytest
 
 import mreg
 from mreg.errors import BadInput
+from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role, Token
 from mreg.server import protocol
 from mreg.server.settings import TARGET_LIMIT, ServerSettings
-from mreg.server.tokens import find_token, new_token, parse_tokens
+from mreg.server.tokens import find_token, parse_tokens
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served, Tokens, stored
 
@@ -113,7 +114,7 @@ def test_any_other_address_needs_tokens(command: Mreg) -> None:
         done = command("serve", "--host", host)
         assert done.code == 2
         assert "without tokens: it is not a loopback address" in done.err
-        assert "mreg token NAME --role writer" in done.err
+        assert "mreg token create admin --role admin" in done.err
 
 
 BAD_TOKENS = {
@@ -160,13 +161,14 @@ def test_tokens_are_what_their_lines_say() -> None:
 
 
 def test_a_token_is_made_with_its_line_and_shown_once(command: Mreg) -> None:
-    made = json.loads(command("token", "ci", "--role", "writer", "--json").out)
+    made = json.loads(command("token", "create", "ci", "--role", "writer", "--line", "--json").out)
     assert parse_tokens(made["line"], "x")[0].role is Role.WRITER
-    quiet = command("token", "ci", "-q")
+    quiet = command("token", "create", "ci", "--line", "-q")
     assert parse_tokens(quiet.out, "x")[0].role is Role.READER
     assert "shown once: mreg_" in quiet.err
-    assert command("token", "ci", "--role", "owner").code == 2
-    assert command("token", "a b").code == 2
+    assert command("token", "create", "ci", "--line", "--role", "owner").code == 2
+    assert command("token", "create", "a b", "--line").code == 2
+    assert not Path(os.environ["HOME"], ".local/share/mreg/catalog.db").exists()
 
 
 FOREIGN_HOSTS = [

@@ -12,12 +12,13 @@ import pytest
 
 from mreg.domain.digest import Digest
 from mreg.errors import BadInput, NotFound, Unavailable
+from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role, Token
 from mreg.server import tokens
-from mreg.server.tokens import FILE_BYTES, LINE_HINT, TOKENS_LIMIT, TokenFile, find_token, new_token, parse_tokens
+from mreg.server.tokens import FILE_BYTES, LINE_HINT, TOKENS_LIMIT, TokenFile, find_token, parse_tokens
 
 DIGESTS = ["sha256:" + f"{number:064x}" for number in range(3)]
-MAKE = "mreg token NAME --role writer -q >> FILE"
+MAKE = "mreg token create NAME --role writer --line -q >> FILE"
 
 
 def token(name: str, role: Role, number: int) -> Token:

@@ -50,6 +50,7 @@ from mreg.results import (
     reasons,
     tokens,
     upkeep,
+    uploads,
 )
 from mreg.wire import decode, encode
 from tests.conftest import FULL
@@ -63,7 +64,7 @@ LEFT_OUT = {
     policies.Plan: {"empties_production", "asks", "overridden", "refusal"},
     changes.Deletion: {"places"},
     files.StoredFile: {"reference"},
-    profiles.Profile: {"hooks", "adopts", "password"},
+    profiles.Profile: {"hooks", "adopts", "password", "token", "token_command"},
     GateResult: {"remedies"},
 }
 """Fields that the JSON form lacks; each has a default."""
@@ -87,6 +88,9 @@ PATHS = st.from_regex(r"/[a-z/ ]{0,20}", fullmatch=True).map(Path)
 
 def many(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.lists(values, max_size=3).map(tuple)
+
+
+PATTERNS = st.sampled_from([(), ("team-a/*",), ("a", "b?/*")])
 
 
 def built(kind: type, /, **values: Any) -> st.SearchStrategy[Any]:
@@ -307,18 +311,31 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         migrations=many(built(upkeep.Migration, schema=NUMBERS, adds=WORDS)),
     ),
     profiles.Profile: built(
-        profiles.Profile, name=WORDS, catalog=WORDS, artifacts=WORDS, endpoint_url=WORDS, region=WORDS,
+        profiles.Profile, name=WORDS, server=WORDS, catalog=WORDS, artifacts=WORDS, endpoint_url=WORDS, region=WORDS,
         aws_profile=WORDS, addressing_style=WORDS, cache=WORDS, model=WORDS, existing_only=st.sampled_from(("", "true")), user=WORDS,
         origins=TEXTS,
     ),
     configuration.ProfileEntry: built(configuration.ProfileEntry, name=WORDS, origin=WORDS, active=st.booleans()),
     configuration.TrustedFolder: built(
-        configuration.TrustedFolder, folder=PATHS.map(str), profile=WORDS, catalog=WORDS, artifacts=WORDS
+        configuration.TrustedFolder, folder=PATHS.map(str), profile=WORDS, catalog=WORDS, artifacts=WORDS, server=WORDS
     ),
     tokens.NewToken: built(
-        tokens.NewToken, secret=WORDS,
-        token=built(tokens.Token, name=WORDS, role=st.sampled_from(tokens.Role), digest=DIGESTS),
+        tokens.NewToken, secret=WORDS, stored=st.booleans(),
+        token=built(
+            tokens.Token, name=WORDS, role=st.sampled_from(tokens.Role), digest=DIGESTS, models=PATTERNS,
+            expires=st.none() | TIMES,
+        ),
     ),
+    tokens.TokenInfo: built(
+        tokens.TokenInfo, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, created_at=TIMES,
+        created_by=WORDS, expires=st.none() | TIMES, last_used_at=st.none() | TIMES, revoked_at=st.none() | TIMES,
+    ),
+    tokens.Identity: built(
+        tokens.Identity, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, expires=st.none() | TIMES,
+        version=WORDS,
+    ),
+    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=WORDS),
+    uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
 }  # fmt: skip
 
 

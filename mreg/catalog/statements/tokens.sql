@@ -7,6 +7,9 @@ SELECT * FROM tokens WHERE revoked_at IS NULL ORDER BY created_at, name LIMIT :r
 -- name: by_name
 SELECT * FROM tokens WHERE name = :name ORDER BY revoked_at IS NULL DESC, revoked_at DESC LIMIT 1
 
+-- name: any
+SELECT 1 AS found FROM tokens LIMIT 1
+
 -- name: any_active
 SELECT 1 AS found FROM tokens WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > :now) LIMIT 1
 

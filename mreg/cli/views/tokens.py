@@ -2,19 +2,80 @@
 
 from __future__ import annotations
 
-from mreg.cli.table import Rendering, Table
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from mreg.cli.table import Items, Rendering, Table, Toned
 from mreg.cli.views import View
-from mreg.results.tokens import NewToken
+from mreg.results.tokens import EVERY_MODEL, NewToken, TokenInfo
 
 
 def _new_token(made: NewToken) -> Rendering:
     token = made.token
-    facts = (("name", token.name), ("role", str(token.role)), ("secret", made.secret), ("line", token.line))
+    limits = (("models", Items(token.models or (EVERY_MODEL,))), ("expires", token.expires))
+    facts = (
+        ("name", token.name),
+        ("role", str(token.role)),
+        *limits,
+        ("secret", made.secret),
+        *(() if made.stored else (("line", token.line),)),
+    )
+    where = "the catalog has the token" if made.stored else "the line is for serve --token-file (-q prints it alone)"
     return Rendering(
         tables=(Table(columns=("field", "value"), rows=facts, facts=True),),
         flat=Table(columns=tuple(name for name, _ in facts), rows=(tuple(value for _, value in facts),)),
-        summary="the secret is shown this once; the line is for serve --token-file (-q prints it alone)",
+        summary=f"the secret is shown this once; {where}",
     )
 
 
-VIEWS = (View(NewToken, render=_new_token, references=lambda made: [made.token.line]),)
+def _tokens(tokens: Sequence[TokenInfo]) -> Rendering:
+    now = datetime.now(UTC)
+    columns = ("name", "role", "models", "expires", "last used", "created", "by")
+    rows = tuple(
+        (
+            token.name,
+            str(token.role),
+            Items(token.models or (EVERY_MODEL,)),
+            Toned(token.expires, "bad", " (expired)") if token.is_expired(now) else token.expires,
+            token.last_used_at,
+            token.created_at,
+            token.created_by,
+        )
+        for token in tokens
+    )
+    table = Table(
+        columns=columns,
+        rows=rows,
+        optional=("created", "by", "last used"),
+        shortened=("name",),
+        wide=("models",),
+        empty="no tokens; create one: mreg token create NAME --role writer",
+    )
+    return Rendering(tables=(table,), flat=table)
+
+
+def _token(token: TokenInfo) -> Rendering:
+    facts = (
+        ("name", token.name),
+        ("role", str(token.role)),
+        ("models", Items(token.models or (EVERY_MODEL,))),
+        ("created", token.created_at),
+        ("by", token.created_by),
+        ("expires", token.expires),
+        ("last used", token.last_used_at),
+        ("revoked", token.revoked_at),
+    )
+    return Rendering(
+        tables=(Table(columns=("field", "value"), rows=facts, facts=True),),
+        flat=Table(columns=tuple(name for name, _ in facts), rows=(tuple(value for _, value in facts),)),
+    )
+
+
+VIEWS = (
+    View(
+        NewToken,
+        render=_new_token,
+        references=lambda made: [made.secret if made.stored else made.token.line],
+    ),
+    View(TokenInfo, render=_token, render_list=_tokens, references=lambda token: [token.name]),
+)

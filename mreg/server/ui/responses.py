@@ -38,7 +38,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: object
     shared = {
         "profile": state.registry.profile.name,
         "reader": caller.name,
-        "api_open": not state.settings.needs_token,
+        "api_open": caller.token is None,
         "link": links.page,
         "api": links.api,
         "asset": lambda name: links.page("static", name, v=asset_version(name)),

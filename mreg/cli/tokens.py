@@ -1,0 +1,121 @@
+"""Commands for the tokens of the server's clients: token create, list, revoke."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mreg.cli.completion import complete_role, complete_token
+from mreg.cli.invocation import invocation_of
+from mreg.errors import BadInput
+
+TOKEN_COMMANDS = {
+    "create": ("tokens", "create", "Create a token for a client of mreg serve."),
+    "list": ("tokens", "list_tokens", "List the tokens of the catalog."),
+    "revoke": ("tokens", "revoke", "Revoke a token of the catalog."),
+}
+"""The module, the name and the first line of help of each subcommand of ``mreg token``."""
+
+
+def create(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the client: the user in the audit trail.")],
+    role: Annotated[
+        str,
+        typer.Option(
+            "--role",
+            metavar="ROLE",
+            help="Role: reader, writer, approver or admin; each includes the ones before it.",
+            autocompletion=complete_role,
+        ),
+    ] = "reader",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--models",
+            metavar="PATTERN",
+            help="Models that it may see and change, such as 'team-a/*'; several with commas (default: all).",
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            "--expires",
+            metavar="TIME",
+            help="Period such as 90d or 12h, or a date, after which it is refused (default: never).",
+        ),
+    ] = None,
+    line: Annotated[
+        bool, typer.Option("--line", help="Print a line for a token file, and store nothing in the catalog.")
+    ] = False,
+) -> None:
+    """Create a token for a client of mreg serve.
+
+    The secret is shown once and stored nowhere: the catalog has its SHA-256. The server accepts the token with the next
+    request. With -q only the secret is printed. With --line the catalog is not changed: the command prints the line for
+    the file of mreg serve --token-file; -q prints it alone, and the secret goes to standard error.
+
+    Examples:
+      mreg token create ci --role writer --models 'team-a/*' --expires 90d
+      mreg token create ada --role admin --expires 2027-01-31
+      mreg token create ci --role writer --line -q >> tokens
+    """
+    from mreg.domain.scope import ModelScope
+    from mreg.registry.tokens import new_token
+    from mreg.results.tokens import Role
+
+    run = invocation_of(ctx)
+    patterns = tuple(pattern for word in models or () for pattern in ModelScope.parse(word).patterns)
+    wanted, until = Role.parse(role), None if expires is None else _instant(expires)
+    if expires is not None and until is None:
+        from mreg.cli.times import instant
+
+        try:
+            until = instant(expires, run.output)
+        except BadInput:
+            until = expires  # the registry names every form
+    if not line:
+        run.output.result(run.registry.create_token(name, role=wanted, models=patterns, expires=until))
+        return
+    made = new_token(name, wanted, patterns, until)
+    run.output.result(made)
+    if run.output.quiet:
+        run.output.warn(f"the token of {name}, shown once: {made.secret}")
+
+
+def _instant(expires: str) -> str | None:
+    """Return a period unchanged; None for a time, which needs a zone."""
+    return expires if expires[-1:] in ("m", "h", "d") else None
+
+
+def list_tokens(ctx: typer.Context) -> None:
+    """List the tokens of the catalog.
+
+    Expired tokens are listed, and revoked ones are not. The time of the last use can be an hour old. The tokens of a
+    token file are not in the catalog.
+
+    Examples:
+      mreg token list
+      mreg token list --json
+    """
+    run = invocation_of(ctx)
+    from mreg.results.tokens import TokenInfo
+
+    run.output.results(run.registry.tokens(), TokenInfo)
+
+
+def revoke(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token.", autocompletion=complete_token)],
+) -> None:
+    """Revoke a token of the catalog.
+
+    The server refuses it from the next request on, and a running upload or download with it ends. The name can be used
+    for a new token. A token of a token file is revoked by removing its line.
+
+    Examples:
+      mreg token revoke ci
+    """
+    run = invocation_of(ctx)
+    run.output.result(run.registry.revoke_token(name))

@@ -1,0 +1,217 @@
+"""Tokens of a server's clients: created, listed and revoked in the catalog.
+
+A token has 256 random bits. So its SHA-256 reveals nothing and can be stored where others read it, and nobody finds a
+secret by trying.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mreg.catalog.tokens import Tokens, TokenWriter, unknown_token
+from mreg.domain.digest import Digest
+from mreg.domain.events import parse_time, time_text
+from mreg.domain.scope import ModelScope
+from mreg.domain.stored import check_year
+from mreg.domain.text import quoted
+from mreg.errors import BadInput, NotAllowed
+from mreg.results.tokens import NewToken, Role, Token, TokenInfo, check_token_name, patterns_text, scope_of
+
+if TYPE_CHECKING:
+    from mreg.catalog.reader import Reader
+    from mreg.catalog.writer import Writer
+    from mreg.registry.session import Session
+
+PREFIX = "mreg_"
+"""Prefix of every token, so that a leaked token is recognized."""
+
+SECRET = re.compile(r"mreg_[A-Za-z0-9_-]{43}")
+"""The form of every token; other texts are not looked up."""
+
+_PERIOD = re.compile(r"([0-9]{1,6})([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_EXPIRY_HINT = "write 12h, 90d, or a date or time, such as 2027-01-31 or 2027-01-31T12:00Z"
+
+Expiry = datetime | timedelta | str | None
+
+
+def new_token(
+    name: str,
+    role: Role | str = Role.READER,
+    models: Iterable[str] = (),
+    expires: Expiry = None,
+    *,
+    now: datetime | None = None,
+) -> NewToken:
+    """Return a new random token; nothing is stored.
+
+    Raises:
+        BadInput: A value is invalid, or the token would have expired already.
+    """
+    secret = PREFIX + urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+    token = Token(
+        name=check_token_name(name),
+        role=Role.parse(role) if isinstance(role, str) else role,
+        digest=digest_of(secret),
+        models=scope_of(models).patterns,
+        expires=_expiry(expires, now or datetime.now(UTC)),
+    )
+    return NewToken(token=token, secret=secret)
+
+
+def digest_of(secret: str) -> Digest:
+    """Return the SHA-256 of a secret."""
+    return Digest.sha256(hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest())
+
+
+def create_token(
+    session: Session, name: str, *, role: Role | str = Role.READER, models: Iterable[str] = (), expires: Expiry = None
+) -> NewToken:
+    """See `mreg.Registry.create_token`."""
+    given = (models,) if isinstance(models, str) else models
+    made = new_token(name, role, given, expires, now=session.now())
+    token = _limited(session, made.token)
+    session.write(lambda writer: TokenWriter(writer).create(token))
+    return NewToken(token=token, secret=made.secret, stored=True)
+
+
+def tokens(session: Session) -> tuple[TokenInfo, ...]:
+    """See `mreg.Registry.tokens`."""
+    found = session.catalog.read(lambda reader: Tokens(reader).usable())
+    return tuple(token for token in found if _manages(session, token))
+
+
+def revoke_token(session: Session, name: str) -> TokenInfo:
+    """See `mreg.Registry.revoke_token`."""
+
+    def work(writer: Writer) -> TokenInfo:
+        there = TokenWriter(writer)
+        token = there.named(name)
+        if token is not None and not _manages(session, token):
+            raise unknown_token(name, None, [one.name for one in there.usable() if _manages(session, one)])
+        return there.revoke(name)
+
+    return session.write(work)
+
+
+def _limited(session: Session, token: Token) -> Token:
+    """Return the token that the client of this session may create: it permits no more, and expires no later.
+
+    Raises:
+        NotAllowed: It would permit more models or last longer than the client's own token.
+    """
+    own = session.client
+    if own is None:
+        return token
+    if not covers(own.scope, token.scope):
+        raise NotAllowed(
+            f"cannot create a token for the models {quoted(patterns_text(token.models))}: your own token is limited to "
+            f"{quoted(patterns_text(own.models))}",
+            hint=f"limit it too: mreg token create {token.name} --models {quoted(patterns_text(own.models))}",
+        )
+    if own.expires is None:
+        return token
+    if token.expires is None:
+        return Token(name=token.name, role=token.role, digest=token.digest, models=token.models, expires=own.expires)
+    if token.expires > own.expires:
+        raise NotAllowed(
+            f"cannot create a token that expires after your own, which expires at {time_text(own.expires)}",
+            hint=f"mreg token create {token.name} --expires {time_text(own.expires)}",
+        )
+    return token
+
+
+def _manages(session: Session, token: TokenInfo) -> bool:
+    """Return whether the client of this session may see and revoke a token."""
+    return session.client is None or covers(session.client.scope, scope_of(token.models))
+
+
+def covers(scope: ModelScope, other: ModelScope) -> bool:
+    """Return whether a scope has every model of another one.
+
+    Each pattern of the other scope must be covered by one pattern, so a few scopes that are covered by several patterns
+    together count as not covered.
+    """
+    if not scope.limited:
+        return True
+    return other.limited and all(any(_matches(one, each) for one in scope.patterns) for each in other.patterns)
+
+
+def _matches(pattern: str, other: str) -> bool:
+    """Return whether a pattern matches every name that another pattern matches.
+
+    The other pattern is matched as a text in which ``*`` is matched by ``*`` alone, and ``?`` also by ``?``.
+    """
+    reached = {0}  # positions in the other pattern
+    for sign in pattern:
+        if sign == "*":
+            reached = set(range(min(reached), len(other) + 1))
+        else:
+            reached = {
+                at + 1
+                for at in reached
+                if at < len(other) and (other[at] == sign or (sign == "?" and other[at] != "*")) and other[at] != "*"
+            }
+        if not reached:
+            return False
+    return len(other) in reached
+
+
+def _expiry(expires: Expiry, now: datetime) -> datetime | None:
+    if expires is None:
+        return None
+    shown = expires if isinstance(expires, str) else str(expires)
+    try:
+        at = _instant(expires, now)
+    except OverflowError:
+        raise BadInput(f"invalid expiry {quoted(shown)}: it is out of range", hint=_EXPIRY_HINT) from None
+    if at <= now:
+        raise BadInput(f"invalid expiry {quoted(shown)}: it is in the past", hint=_EXPIRY_HINT)
+    return check_year(at)
+
+
+def _instant(expires: datetime | timedelta | str, now: datetime) -> datetime:
+    if isinstance(expires, timedelta):
+        return now + expires
+    if isinstance(expires, datetime):
+        if expires.tzinfo is None:
+            raise BadInput(f"invalid expiry {quoted(str(expires))}: it has no time zone", hint=_EXPIRY_HINT)
+        return expires.astimezone(UTC)
+    period = _PERIOD.fullmatch(expires)
+    if period is not None:
+        return now + timedelta(**{_UNITS[period[2]]: int(period[1])})
+    try:
+        return datetime.fromisoformat(parse_time(expires)).astimezone(UTC)
+    except BadInput:
+        raise BadInput(f"invalid expiry {quoted(expires)}", hint=_EXPIRY_HINT) from None
+
+
+# For a server
+
+
+def find_tokens(session: Session, digests: Iterable[Digest]) -> tuple[dict[Digest, tuple[Token, TokenInfo]], bool]:
+    """Return the tokens with these digests, and whether the catalog has any token, be it expired or revoked."""
+
+    def look(reader: Reader) -> tuple[dict[Digest, tuple[Token, TokenInfo]], bool]:
+        stored = Tokens(reader)
+        found = {digest: one for digest in digests if (one := stored.by_digest(digest)) is not None}
+        return found, bool(found) or stored.any()
+
+    return session.catalog.read(look)
+
+
+def record_uses(session: Session, uses: Mapping[Digest, datetime]) -> None:
+    """Record when tokens were used; see `mreg.catalog.tokens.TokenWriter.record_uses`."""
+    session.write_quietly(lambda writer: TokenWriter(writer).record_uses(uses))
+
+
+def has_active_token(session: Session) -> bool:
+    """Return whether the catalog has a token that is neither expired nor revoked."""
+    now = session.now()
+    return session.catalog.read(lambda reader: Tokens(reader).any_active(now))

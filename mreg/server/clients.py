@@ -1,0 +1,98 @@
+"""Routes of clients and their tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from mreg import __version__
+from mreg.domain.text import quoted
+from mreg.errors import AlreadyExists, MregError
+from mreg.results.tokens import Identity, Role, Token
+from mreg.server import schemas
+from mreg.server.guard import Caller
+from mreg.server.models import Body
+from mreg.server.parameters import RegistryOf, decoded, json_response, requires_role
+from mreg.server.schemas import responses
+from mreg.server.settings import ServerSettings
+
+router = APIRouter(tags=["clients"])
+
+
+@router.get("/whoami", responses=responses(schemas.Identity))
+async def whoami(request: Request) -> JSONResponse:
+    """Return the name, the role and the limits of the client's token, and the version of the server."""
+    caller: Caller = request.scope["mreg.caller"]
+    token = caller.token
+    return json_response(
+        Identity(
+            name=caller.name,
+            role=caller.role,
+            models=token.models if token else (),
+            expires=token.expires if token else None,
+            version=__version__,
+        )
+    )
+
+
+class NewTokenRequest(Body):
+    """A new token."""
+
+    name: str = Field(description="Name of the client: the user in the audit trail.", examples=["ci"])
+    role: str = Field("reader", description="reader, writer, approver or admin.", examples=["writer"])
+    models: list[str] = Field(
+        [],
+        description="Patterns of the names of the models that it may see and change; empty for all models.",
+        examples=[["team-a/*"]],
+    )
+    expires: str | None = Field(
+        None, description="Time, or period such as 90d, after which it is refused (default: never).", examples=["90d"]
+    )
+
+
+@router.post("/tokens", responses=responses(schemas.NewToken), dependencies=[requires_role(Role.ADMIN)])
+def create_token(body: NewTokenRequest, registry: RegistryOf, request: Request) -> JSONResponse:
+    """Create a token. The response alone has its secret.
+
+    A token that a limited token creates has no more models and expires no later.
+    """
+    settings: ServerSettings = request.app.state.settings
+    caller: Caller = request.scope["mreg.caller"]
+    if any(token.name == body.name for token in _configured(settings)):
+        raise AlreadyExists(
+            f"token {quoted(body.name)} already exists in the token file of the server", hint="choose another name"
+        )
+    managed = registry.managing_tokens_for(caller.token)
+    return json_response(managed.create_token(body.name, role=body.role, models=body.models, expires=body.expires))
+
+
+@router.get("/tokens", responses=responses(list[schemas.TokenInfo]), dependencies=[requires_role(Role.ADMIN)])
+def tokens(registry: RegistryOf, request: Request) -> JSONResponse:
+    """List the tokens of the catalog that are not revoked, oldest first.
+
+    A client whose token is limited to models sees the tokens that are limited to some of these.
+    """
+    caller: Caller = request.scope["mreg.caller"]
+    return json_response(registry.managing_tokens_for(caller.token).tokens())
+
+
+@router.delete("/tokens/{name}", responses=responses(schemas.TokenInfo), dependencies=[requires_role(Role.ADMIN)])
+def revoke_token(
+    registry: RegistryOf,
+    request: Request,
+    name: Annotated[str, Path(description="Name of the token.", examples=["ci"])],
+) -> JSONResponse:
+    """Revoke a token of the catalog. It is refused from the next request on, and running requests end."""
+    caller: Caller = request.scope["mreg.caller"]
+    return json_response(registry.managing_tokens_for(caller.token).revoke_token(decoded(name)))
+
+
+def _configured(settings: ServerSettings) -> tuple[Token, ...]:
+    try:
+        return settings.current_tokens()
+    except MregError:
+        return ()
