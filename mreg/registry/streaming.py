@@ -144,6 +144,7 @@ def acting_as(
     actor: str,
     notice: Callable[[str], None],
     hook_log: HookLog | None = None,
+    *,
     scope: ModelScope = EVERYTHING,
 ) -> Session:
     """Return the session for another actor, with another receiver of notices and another log of hooks.
