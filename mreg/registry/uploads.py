@@ -95,7 +95,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
         BadInput: The bytes of one have another digest; then none is stored.
         Unavailable: The store cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     store = session.artifacts()
     store.put_many(blobs)
     store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
@@ -118,6 +118,7 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
 
 def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
     """Return how much of a blob the caller has uploaded for the model."""
+    _check_name(session, model)
     store, uploader = session.artifacts(), Uploader(session.actor(), model)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
@@ -139,7 +140,7 @@ def continue_blob(
         Conflict: Another number of bytes has arrived; ``details`` has it (``offset``).
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     uploader = Uploader(session.actor(), model)
     store = session.artifacts()
     with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
