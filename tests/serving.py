@@ -64,8 +64,8 @@ def serving(folder: Path, variables: Mapping[str, str], *words: str) -> Iterator
 
 def token(name: str, role: str) -> tuple[str, str]:
     """Return a new secret, and its line in a token file."""
+    from mreg.registry.tokens import new_token
     from mreg.results.tokens import Role
-    from mreg.server.tokens import new_token
 
     made = new_token(name, Role.parse(role))
     return made.secret, made.token.line
