@@ -49,7 +49,7 @@ LEVELS = {
     "remote": {"errors", "domain", "results", "wire", "artifacts", "documents", "waiting", "streams"},
     "notebook": {"errors", "domain", "results", "wire"},
     "hooks": {"errors", "domain", "wire", "processes"},
-    "testing": {"errors", "domain", "results", "catalog", "artifacts"},
+    "testing": {"errors", "domain", "results", "catalog", "artifacts", "registry", "wire"},
     "registry": {
         "errors",
         "domain",

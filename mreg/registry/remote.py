@@ -122,6 +122,15 @@ class RemoteRegistry(Registry):
         policy = _operation("remote_policies.policy")
         apply_policy = _operation("remote_policies.apply_policy")
         check_policy = _operation("remote_policies.check_policy")
+        push = _operation("remote_transfers.push")
+        plan_push = _operation("remote_transfers.plan_push")
+        pull = _operation("remote_transfers.pull")
+        locate = _operation("remote_transfers.locate")
+        stream = _operation("remote_transfers.stream")
+        files = _operation("remote_transfers.files")
+        verify_copy = _operation("remote_transfers.verify_copy")
+        restore = _operation("next_to_catalog.restore")
+        upgrade = _operation("next_to_catalog.upgrade")
 
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):

@@ -89,6 +89,19 @@ def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) 
     return _claimed(session, model, digest, len(data))
 
 
+def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
+    """Store many small blobs for a version of the model, durable and verified.
+
+    Raises:
+        BadInput: The bytes of one have another digest; then none is stored.
+        Unavailable: The store cannot be written.
+    """
+    _begin(session)
+    store = session.artifacts()
+    store.put_many(blobs)
+    store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
+
+
 @contextmanager
 def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> Iterator[IncomingBlob]:
     """Yield the upload of a blob for a version of the model; its bytes are discarded if it does not finish.

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from mreg import __version__
+from mreg.domain.address import Address
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, MregError, Unavailable
 from mreg.remote import problems
-from mreg.remote.address import Address
 from mreg.remote.failures import transport_error
 from mreg.remote.proxies import Proxy, find_proxy
 from mreg.remote.response import TOO_SLOW, Response

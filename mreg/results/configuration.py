@@ -32,12 +32,14 @@ class TrustedFolder(Result):
         profile: Profile that the file names, empty if none.
         catalog: Catalog that the file names, empty if none.
         artifacts: Artifact location that the file names, empty if none.
+        server: Server that the file names, empty if none.
     """
 
     folder: str
     profile: str
     catalog: str
     artifacts: str
+    server: str = ""
 
     @property
     def file(self) -> str:

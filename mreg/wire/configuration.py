@@ -24,6 +24,7 @@ class TrustedFolder(TypedDict):
     profile: Annotated[str | None, "profile that the file can choose, or null"]
     catalog: Annotated[str | None, "catalog that the file can name, or null"]
     artifacts: Annotated[str | None, "artifact store that the file can name, or null"]
+    server: Annotated[str | None, "server that the file can name, or null"]
 
 
 def _encode_entry(entry: results.ProfileEntry) -> ProfileEntry:
@@ -41,6 +42,7 @@ def _encode_folder(trusted: results.TrustedFolder) -> TrustedFolder:
         "profile": trusted.profile or None,
         "catalog": trusted.catalog or None,
         "artifacts": trusted.artifacts or None,
+        "server": trusted.server or None,
     }
 
 
@@ -50,6 +52,7 @@ def _decode_folder(shape: TrustedFolder) -> results.TrustedFolder:
         profile=shape["profile"] or "",
         catalog=shape["catalog"] or "",
         artifacts=shape["artifacts"] or "",
+        server=shape.get("server") or "",
     )
 
 

@@ -15,8 +15,11 @@ def _profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
 
 
 def _trusted_folders(entries: Sequence[TrustedFolder]) -> Rendering:
-    rows = tuple((Toned(entry.folder, "strong"), entry.profile, entry.catalog, entry.artifacts) for entry in entries)
-    columns = ("folder", "profile", "catalog", "artifacts")
+    columns = ("folder", "profile", "catalog", "artifacts", "server")
+    rows = tuple(
+        (Toned(entry.folder, "strong"), entry.profile, entry.catalog, entry.artifacts, entry.server)
+        for entry in entries
+    )
     return rendering_of(Table(columns=columns, rows=rows, wide=columns, empty="no trusted folders"))
 
 
