@@ -96,7 +96,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
         BadInput: The bytes of one have another digest; then none is stored.
         Unavailable: The store cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     store = session.artifacts()
     store.put_many(blobs)
     store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
