@@ -40,6 +40,16 @@ class Uploader:
     caller: str
     model: ModelName
 
+    def unfinished(self, digest: Digest, number: int) -> str:
+        """Return the name of an unfinished upload of a blob, of which several can be in progress."""
+        own = "\0".join((self.caller, self.model.value, str(digest), str(number)))
+        return f"{self.beginning}{_named(own)[:16]}"
+
+    @property
+    def beginning(self) -> str:
+        """Beginning of the names of the caller's unfinished uploads of all models."""
+        return _named(self.caller)[:8]
+
     @property
     def prefix(self) -> str:
         """Beginning of the keys of the claims."""
@@ -70,6 +80,14 @@ class Claims:
             if found.modified >= now - VALID
             for digest, size in _read(key)
         }
+
+    def size(self, uploader: Uploader, digest: Digest, now: datetime) -> int | None:
+        """Return the size of a blob if it is claimed."""
+        for key, found in self._backend.list(f"{uploader.prefix}{digest.value}-"):
+            for _, size in _read(key):
+                if found.modified >= now - VALID:
+                    return size
+        return None
 
     def remove(self, uploader: Uploader, digests: Collection[Digest]) -> None:
         """Remove the claims of blobs that a version has now; idempotent."""

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.prepared import PreparedFile
     from mreg.registry.session import HookLog, Session
-    from mreg.registry.uploads import IncomingBlob, UploadedArtifact
+    from mreg.registry.uploads import IncomingBlob, IncomingPart, UploadedArtifact
     from mreg.results.bundles import Exported
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Token, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check
-    from mreg.results.uploads import NeededBlob, StoredBlob
+    from mreg.results.uploads import NeededBlob, UploadState
 
 
 class _Operation:
@@ -296,7 +296,7 @@ class LocalRegistry(Registry):
 
         return missing_blobs(self._session, model, blobs)
 
-    def store_blob(self, model: ModelName, digest: Digest, data: bytes) -> StoredBlob:
+    def store_blob(self, model: ModelName, digest: Digest, data: bytes) -> UploadState:
         """Store a small blob for a version of the model; see `mreg.registry.uploads.store_blob`."""
         from mreg.registry.uploads import store_blob
 
@@ -313,6 +313,20 @@ class LocalRegistry(Registry):
         from mreg.registry.uploads import open_blob
 
         return open_blob(self._session, model, digest, size)
+
+    def upload_state(self, model: ModelName, digest: Digest) -> UploadState:
+        """Return how much of a blob the caller has uploaded; see `mreg.registry.uploads.upload_state`."""
+        from mreg.registry.uploads import upload_state
+
+        return upload_state(self._session, model, digest)
+
+    def continue_blob(
+        self, model: ModelName, digest: Digest, *, length: int, start: int
+    ) -> AbstractContextManager[IncomingPart]:
+        """Continue the upload of a blob for a version of the model; see `mreg.registry.uploads.continue_blob`."""
+        from mreg.registry.uploads import continue_blob
+
+        return continue_blob(self._session, model, digest, length=length, start=start)
 
     def push_uploaded(
         self,

@@ -245,13 +245,14 @@ def _store_in_folder(profile: Profile) -> ArtifactStore:
 
 def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> ArtifactStore:
     from mreg.artifacts.store import ArtifactStore
+    from mreg.profile.cache import uploads_folder
 
     cache = cache_for_pulls(profile, notice)
     bucket = _bucket(profile, profile.artifacts, notice)
     if bucket.scheme == "s3":
         from mreg.artifacts.s3 import S3Backend
 
-        return ArtifactStore(S3Backend(bucket), cache)
+        return ArtifactStore(S3Backend(bucket), cache, uploads_folder())
     from mreg.artifacts.objects import BlockBackend
 
-    return ArtifactStore(BlockBackend(bucket), cache)
+    return ArtifactStore(BlockBackend(bucket), cache, uploads_folder())

@@ -24,10 +24,11 @@ from mreg.errors import BadInput, BlobsMissing, Corrupt, MregError, Unavailable
 from mreg.registry.outgoing import existing_only
 from mreg.registry.push import Found, add_pushed
 from mreg.registry.storing import begin_storing
-from mreg.results.uploads import NeededBlob, StoredBlob
+from mreg.results.uploads import NeededBlob, UploadState
 
 if TYPE_CHECKING:
     from mreg.artifacts.backend import Chunk
+    from mreg.artifacts.partial_upload import PartialUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
@@ -71,7 +72,7 @@ def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int
     return tuple(NeededBlob(digest=digest) for digest, size in blobs.items() if usable.sizes.get(digest) != size)
 
 
-def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> StoredBlob:
+def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> UploadState:
     """Store a small blob for a version of the model, durable and verified.
 
     Raises:
@@ -111,6 +112,65 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
         yield IncomingBlob(session, model, digest, upload)
 
 
+def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
+    """Return how much of a blob the caller has uploaded for the model."""
+    store, uploader = session.artifacts(), Uploader(session.actor(), model)
+    size = store.claims.size(uploader, digest, session.now())
+    if size is not None:
+        return UploadState(digest=digest, offset=size, complete=True)
+    return UploadState(digest=digest, offset=store.arrived(uploader, digest), complete=False)
+
+
+@contextmanager
+def continue_blob(
+    session: Session, model: ModelName, digest: Digest, *, length: int, start: int
+) -> Iterator[IncomingPart]:
+    """Yield a request of the upload of a blob in several requests; the bytes that arrive stay for the next one.
+
+    Args:
+        length: Size of the blob in bytes.
+        start: Number of bytes that the client believes to have arrived.
+
+    Raises:
+        Conflict: Another number of bytes has arrived; ``details`` has it (``offset``).
+        Unavailable: The store has too little free space, or cannot be written.
+    """
+    _begin(session)
+    uploader = Uploader(session.actor(), model)
+    store = session.artifacts()
+    with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
+        yield IncomingPart(session, model, digest, length, upload)
+
+
+class IncomingPart:
+    """Receives a part of a blob; see `continue_blob`."""
+
+    def __init__(self, session: Session, model: ModelName, digest: Digest, length: int, upload: PartialUpload) -> None:
+        self._session, self._model, self._digest = session, model, digest
+        self._length, self._upload = length, upload
+
+    def write(self, chunk: Chunk) -> None:
+        """Receive the next bytes, which the caller must not change afterwards.
+
+        Raises:
+            BadInput: There are more bytes than the blob has.
+            Unavailable: The bytes cannot be written.
+        """
+        self._upload.write(chunk)
+
+    def finish(self) -> UploadState:
+        """Make the blob durable in the store if it is complete.
+
+        Raises:
+            BadInput: The bytes have another digest; they are removed.
+            Unavailable: The store cannot be written; the bytes stay.
+        """
+        offset = self._upload.finish()
+        if offset is not None:
+            return UploadState(digest=self._digest, offset=offset, complete=False)
+        return _claimed(self._session, self._model, self._digest, self._length)
+
+
 class IncomingBlob:
     """Receives a blob; see `open_blob`."""
 
@@ -125,7 +185,7 @@ class IncomingBlob:
         """
         self._upload.write(chunk)
 
-    def finish(self) -> StoredBlob:
+    def finish(self) -> UploadState:
         """Make the complete blob durable in the store.
 
         Raises:
@@ -142,9 +202,9 @@ def _begin(session: Session) -> None:
         begin_storing(session)
 
 
-def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> StoredBlob:
+def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
     session.artifacts().claims.add(Uploader(session.actor(), model), digest, size)
-    return StoredBlob(digest=digest, size=size)
+    return UploadState(digest=digest, offset=size, complete=True)
 
 
 def push_uploaded(

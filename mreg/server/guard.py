@@ -17,7 +17,7 @@ from mreg.domain.text import quoted
 from mreg.results.tokens import Role, Token
 from mreg.server.access import Access, Client, Unreadable, WrongToken
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
-from mreg.server.problems import SEE_LOG, Refused, http_error_response
+from mreg.server.problems import SEE_LOG, Refused, http_error_response, too_large
 from mreg.server.proxy import place_request
 from mreg.server.receiving import is_json
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
@@ -317,7 +317,7 @@ class _Body:
             Refused: A limit is exceeded, or the token was revoked.
         """
         if self._announced > self._limit:
-            raise _too_large(self._limit)
+            raise too_large(self._limit)
         if self._whole:
             return await self._receive()
         message = await self._in_time()
@@ -328,7 +328,7 @@ class _Body:
         self._count += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._count > self._limit:
-            raise _too_large(self._limit)
+            raise too_large(self._limit)
         elapsed = self._loop.time() - self._began
         if not self._whole and elapsed > IDLE_SECONDS and self._count < elapsed * MINIMUM_RATE:
             raise Refused(408, "too_slow", f"the body is too slow: the minimum is {MINIMUM_RATE} bytes per second")
@@ -361,9 +361,3 @@ class _Body:
         """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-def _too_large(limit: int) -> Refused:
-    return Refused(
-        413, "too_large", f"the body is too large: the maximum is {limit} bytes", headers={"Connection": "close"}
-    )

@@ -335,7 +335,7 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         version=WORDS,
     ),
     uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=WORDS),
-    uploads.StoredBlob: built(uploads.StoredBlob, digest=DIGESTS, size=NUMBERS),
+    uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
 }  # fmt: skip
 
 
