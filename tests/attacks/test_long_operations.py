@@ -1,6 +1,6 @@
 """Hostile streams of events, hostile bundles for a server, and clients that reach beyond their models."""
 
-# ruff: noqa: F811
+# ruff: noqa: F811  (fixtures are imported)
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_stream_that_ends_early_is_a_lost_connection() -> None:
 
 
 def test_progress_that_is_no_number_is_not_shown() -> None:
-    values = [-1, True, None, "1", 1.5, [], 2**70]
+    values: list[Any] = [-1, True, None, "1", 1.5, [], 2**70]
     data = b"".join(event("progress", {"done": value, "total": 1}) for value in values)
     read(iter([data, event("progress", {}), RESULT]), SERVER, progress=lambda *_both: pytest.fail("shown"))
 
