@@ -84,7 +84,7 @@ INNER = {
 """Sections of values within other values."""
 
 
-SERVED = {"NeededBlob", "ProductionVersion", "StoredBlob"}
+SERVED = {"NeededBlob", "ProductionVersion", "UploadState"}
 """Sections of what only the server returns."""
 
 

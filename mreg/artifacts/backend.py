@@ -287,6 +287,66 @@ class SupportsStaging(Protocol):
         """Return an empty staged blob."""
 
 
+class ResumableFile(StagedBlob):
+    """Bytes in the store that have no key yet, and that a later process can continue; locked while it is open.
+
+    Attributes:
+        size: Number of bytes so far.
+    """
+
+    size: int
+
+    @property
+    @abc.abstractmethod
+    def identity(self) -> tuple[int, int, int]:
+        """A value that changes when another process writes to the file."""
+
+    @abc.abstractmethod
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes so far."""
+
+    @abc.abstractmethod
+    def keep(self) -> None:
+        """Close the file, which stays as it is and is no longer locked; idempotent."""
+
+    @abc.abstractmethod
+    def clear(self) -> None:
+        """Remove all bytes."""
+
+
+@runtime_checkable
+class SupportsResuming(Protocol):
+    """A backend that keeps unfinished files by names, so that they survive a restart."""
+
+    @property
+    def room(self) -> int | None:
+        """See `BlobBackend.room`."""
+
+    @property
+    def place(self) -> str:
+        """See `BlobBackend.place`."""
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """See `BlobBackend.unfinished`."""
+
+    def resume(self, name: str, *, create: bool) -> ResumableFile | None:
+        """Open an unfinished file.
+
+        Args:
+            name: 24 hex digits.
+            create: Create it if it does not exist.
+
+        Returns:
+            None if it does not exist, if another thread or process has it open, or if files cannot be locked here.
+        """
+
+    def stage(self) -> StagedBlob:
+        """Return an empty staged blob, which cannot be continued."""
+
+    def left(self, name: str) -> tuple[int, bool]:
+        """Return the size of an unfinished file, 0 if it does not exist, and whether it is being written."""
+
+
 @runtime_checkable
 class SupportsParts(Protocol):
     """A backend that accepts large blobs in parts. It needs the key first, so the file is hashed in a separate pass."""
@@ -321,4 +381,26 @@ class SupportsContinuing(Protocol):
 
         Args:
             size: Size of the blob in bytes.
+        """
+
+
+@runtime_checkable
+class SupportsBatches(Protocol):
+    """A backend that reads many small blobs in one request.
+
+    Attributes:
+        batch_blobs: Maximum number of blobs in a request.
+        batch_bytes: Maximum number of bytes in a request.
+        batched_bytes: Maximum size of a blob that is read with others.
+    """
+
+    batch_blobs: int
+    batch_bytes: int
+    batched_bytes: int
+
+    def open_many(self, requests: Sequence[BlobRequest]) -> Iterator[bytes]:
+        """Yield the bytes of complete blobs in order, of each at most its size.
+
+        Raises:
+            MregError: A blob cannot be read; which one is unknown.
         """

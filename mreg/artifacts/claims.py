@@ -12,7 +12,7 @@ power loss, since its blob can be uploaded again.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,7 +28,7 @@ VALID = timedelta(hours=24)
 ROOT = "uploads/"
 
 AT_ONCE = 32
-"""Number of claims in a bucket that are removed in parallel."""
+"""Number of claims in a bucket that are added or removed in parallel."""
 
 _KEY = re.compile(r"uploads/[0-9a-f]{32}/[0-9a-f]{32}/([0-9a-f]{64})-(0|[1-9][0-9]{0,18})")
 
@@ -39,6 +39,16 @@ class Uploader:
 
     caller: str
     model: ModelName
+
+    def unfinished(self, digest: Digest, number: int) -> str:
+        """Return the name of an unfinished upload of a blob, of which several can be in progress."""
+        own = "\0".join((self.caller, self.model.value, str(digest), str(number)))
+        return f"{self.beginning}{_named(own)[:16]}"
+
+    @property
+    def beginning(self) -> str:
+        """Beginning of the names of the caller's unfinished uploads of all models."""
+        return _named(self.caller)[:8]
 
     @property
     def prefix(self) -> str:
@@ -56,6 +66,12 @@ class Claims:
         """Claim a blob that is in the store; an existing claim is renewed."""
         self._backend.mark(_key(uploader, digest, size))
 
+    def add_many(self, uploader: Uploader, sizes: Mapping[Digest, int]) -> None:
+        """Claim blobs that are in the store; see `add`."""
+        keys = [_key(uploader, digest, size) for digest, size in sizes.items()]
+        for _ in in_order(self._backend.mark, keys, at_once=AT_ONCE if self._backend.remote else 1):
+            pass
+
     def of(self, uploader: Uploader, now: datetime) -> dict[Digest, int]:
         """Return the sizes of the claimed blobs by digest."""
         return {
@@ -64,6 +80,14 @@ class Claims:
             if found.modified >= now - VALID
             for digest, size in _read(key)
         }
+
+    def size(self, uploader: Uploader, digest: Digest, now: datetime) -> int | None:
+        """Return the size of a blob if it is claimed."""
+        for key, found in self._backend.list(f"{uploader.prefix}{digest.value}-"):
+            for _, size in _read(key):
+                if found.modified >= now - VALID:
+                    return size
+        return None
 
     def remove(self, uploader: Uploader, digests: Collection[Digest]) -> None:
         """Remove the claims of blobs that a version has now; idempotent."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.artifacts.access import missing_folder
-from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, Unfinished
+from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, SupportsResuming, Unfinished
 from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import check_received, chunks_from, damaged, digest_of, missing, stream_chunks
 from mreg.domain.digest import Digest, blob_key, digest_of_key
@@ -19,10 +20,13 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, MregError, NotFound
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mreg.artifacts.cache import BlobCache
-    from mreg.artifacts.claims import Claims
+    from mreg.artifacts.claims import Claims, Uploader
     from mreg.artifacts.destination import Received
     from mreg.artifacts.folder_upload import FolderUpload
+    from mreg.artifacts.partial_upload import PartialUpload
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
@@ -42,11 +46,13 @@ class ArtifactStore:
 
     Args:
         cache: Cache of pulled blobs (default: none).
+        spool: Folder for unfinished uploads to a server, if the backend cannot keep them (default: a temporary one).
     """
 
-    def __init__(self, backend: BlobBackend, cache: BlobCache | None = None) -> None:
+    def __init__(self, backend: BlobBackend, cache: BlobCache | None = None, spool: str = "") -> None:
         self._backend = backend
         self._cache = cache
+        self._spool = spool
 
     # Writing
 
@@ -139,6 +145,49 @@ class ArtifactStore:
         check_received(digest, digest_of(data))
         self._backend.put_if_absent(blob_key(digest), data)
 
+    @cached_property
+    def _unfinished_files(self) -> SupportsResuming:
+        """Where unfinished uploads to a server are kept: in the store if it can, or in a folder of this machine."""
+        if isinstance(self._backend, SupportsResuming):
+            return self._backend
+        from mreg.artifacts.local import LocalBackend
+        from mreg.artifacts.stream_upload import temporary_folder
+
+        folder = self._spool or temporary_folder()
+        own = digest_of(self._backend.url.encode()).value[:16]
+        return LocalBackend(Path(folder, own), private=folder)
+
+    @contextmanager
+    def continue_upload(
+        self, uploader: Uploader, digest: Digest, *, length: int, start: int, now: datetime
+    ) -> Iterator[PartialUpload]:
+        """Yield a request of an upload in several requests; see `mreg.artifacts.partial_upload.PartialUpload`."""
+        from mreg.artifacts.partial_upload import PartialUpload
+
+        files = self._unfinished_files
+        with (
+            self._explaining(),
+            PartialUpload(self._backend, files, uploader, digest, length=length, start=start, now=now) as upload,
+        ):
+            yield upload
+
+    def arrived(self, uploader: Uploader, digest: Digest) -> int:
+        """Return the number of bytes from which an upload can be continued, 0 if nothing arrived."""
+        from mreg.artifacts.partial_upload import arrived
+
+        return arrived(self._unfinished_files, uploader, digest)
+
+    def put_many(self, blobs: Mapping[Digest, bytes]) -> None:
+        """Store small blobs durably.
+
+        Raises:
+            BadInput: The bytes of one have another digest; then none is stored.
+            Unavailable: The store cannot be written.
+        """
+        for digest, data in blobs.items():
+            check_received(digest, digest_of(data))
+        self._backend.put_many_if_absent((blob_key(digest), data) for digest, data in blobs.items())
+
     def format_of(self, digest: Digest, size: int, name: str) -> str:
         """Return the detected format of a blob, or ``unknown``; of a large blob in a bucket, by the name alone.
 
@@ -182,12 +231,19 @@ class ArtifactStore:
         return throughput(self._backend)
 
     def unfinished(self) -> Iterator[Unfinished]:
-        """Yield the unfinished uploads, including those of dead processes."""
-        return self._backend.unfinished()
+        """Yield the unfinished uploads, including those of dead processes, and the claims of uploaded blobs."""
+        yield from self._backend.unfinished()
+        for key, found, _ in self.claims.all():
+            yield Unfinished(name=key, size=found.size, modified=found.modified)
 
     def discard(self, unfinished: Unfinished) -> None:
         """Remove an unfinished upload; if its push is still running, the push fails and creates no version."""
-        self._backend.discard(unfinished)
+        from mreg.artifacts.claims import is_claim
+
+        if is_claim(unfinished.name):
+            self._backend.delete(unfinished.name)
+        else:
+            self._backend.discard(unfinished)
 
     def blobs(self) -> Iterator[tuple[Digest, BlobStat]]:
         """Yield all blobs, referenced or not; other files are skipped."""

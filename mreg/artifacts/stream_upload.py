@@ -103,7 +103,7 @@ class StreamUpload:
             Unavailable: The store cannot be written.
         """
         if not isinstance(self._file, StagedBlob):
-            return Upload(self._backend, {}, None).put_blob(self._file.path)
+            return Upload(self._backend, {}, None).put_blob(self._file.path, self.digest())
         return self._file.put_if_absent(blob_key(self.digest()))
 
 

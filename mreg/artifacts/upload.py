@@ -7,7 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from mreg.artifacts.backend import BlobBackend, SupportsContinuing, SupportsParts, SupportsStaging, SupportsStreams
+from mreg.artifacts.backend import (
+    BlobBackend,
+    SupportsContinuing,
+    SupportsParts,
+    SupportsResuming,
+    SupportsStaging,
+    SupportsStreams,
+)
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
 from mreg.artifacts.progress import Progress, progress_callback
 from mreg.artifacts.source import SourceFile, changed, read_chunks, read_samples, source_file
@@ -251,9 +258,16 @@ class Upload:
             kept_bytes=kept_bytes,
         )
 
-    def put_blob(self, path: str) -> bool:
-        """Store a file durably, which can be empty; return whether it is new."""
-        return self._put_file(source_file(path), lambda _count: None).new
+    def put_blob(self, path: str, digest: Digest) -> bool:
+        """Store a file durably, which can be empty; return whether it is new.
+
+        Raises:
+            Corrupt: The file no longer has the digest.
+        """
+        put = self._put_file(source_file(path), lambda _count: None)
+        if put.digest != digest:
+            raise damaged(digest)
+        return put.new
 
     def put_blobs(self, folder: str, advance: Callable[[int], None]) -> int:
         """Store the files of a folder durably, each named by the hex digits of its digest; return how many are new."""
@@ -311,7 +325,7 @@ class Upload:
         return digests, new
 
 
-def check_room(backend: BlobBackend, size: int) -> None:
+def check_room(backend: BlobBackend | SupportsResuming, size: int) -> None:
     """Check that a number of bytes fits into a store.
 
     Raises:

@@ -22,15 +22,16 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelStage, ModelVersion, Source
     from mreg.domain.names import ModelName
     from mreg.registry.environments import TrainingEnvironment
+    from mreg.registry.idempotency import IdempotentRequest
     from mreg.registry.prepared import PreparedFile
     from mreg.registry.session import HookLog, Session
-    from mreg.registry.uploads import IncomingBlob, UploadedArtifact
+    from mreg.registry.uploads import IncomingBlob, IncomingPart, UploadedArtifact
     from mreg.results.bundles import Exported
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Token, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check
-    from mreg.results.uploads import NeededBlob, StoredBlob
+    from mreg.results.uploads import NeededBlob, UploadState
 
 
 class _Operation:
@@ -200,17 +201,24 @@ class LocalRegistry(Registry):
 
     # For a server, whose clients have no paths on this machine
 
+    def resolve(self, reference: Reference) -> ModelVersion:
+        """Return a version with a notice of its number; see `mreg.registry.references.resolve`."""
+        from mreg.registry.references import resolve
+
+        return resolve(self._session, reference)
+
     def acting_as(
         self,
         actor: str,
         notice: Callable[[str], None] = lambda _text: None,
         hook_log: HookLog | None = None,
+        *,
         scope: ModelScope = EVERYTHING,
     ) -> Self:
         """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log, scope))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope))
 
     @property
     def scope(self) -> ModelScope:
@@ -290,17 +298,37 @@ class LocalRegistry(Registry):
 
         return missing_blobs(self._session, model, blobs)
 
-    def store_blob(self, model: ModelName, digest: Digest, data: bytes) -> StoredBlob:
+    def store_blob(self, model: ModelName, digest: Digest, data: bytes) -> UploadState:
         """Store a small blob for a version of the model; see `mreg.registry.uploads.store_blob`."""
         from mreg.registry.uploads import store_blob
 
         return store_blob(self._session, model, digest, data)
+
+    def store_blobs(self, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
+        """Store many small blobs for a version of the model; see `mreg.registry.uploads.store_blobs`."""
+        from mreg.registry.uploads import store_blobs
+
+        store_blobs(self._session, model, blobs)
 
     def open_blob(self, model: ModelName, digest: Digest, size: int = 0) -> AbstractContextManager[IncomingBlob]:
         """Open the upload of a blob for a version of the model; see `mreg.registry.uploads.open_blob`."""
         from mreg.registry.uploads import open_blob
 
         return open_blob(self._session, model, digest, size)
+
+    def upload_state(self, model: ModelName, digest: Digest) -> UploadState:
+        """Return how much of a blob the caller has uploaded; see `mreg.registry.uploads.upload_state`."""
+        from mreg.registry.uploads import upload_state
+
+        return upload_state(self._session, model, digest)
+
+    def continue_blob(
+        self, model: ModelName, digest: Digest, *, length: int, start: int
+    ) -> AbstractContextManager[IncomingPart]:
+        """Continue the upload of a blob for a version of the model; see `mreg.registry.uploads.continue_blob`."""
+        from mreg.registry.uploads import continue_blob
+
+        return continue_blob(self._session, model, digest, length=length, start=start)
 
     def push_uploaded(
         self,
@@ -312,6 +340,7 @@ class LocalRegistry(Registry):
         parent: Reference | None = None,
         source: Source | None = None,
         existing: bool = False,
+        request: IdempotentRequest | None = None,
     ) -> ModelVersion:
         """Make uploaded blobs the next version of a model; see `mreg.registry.uploads.push_uploaded`."""
         from mreg.registry.references import as_name
@@ -326,6 +355,7 @@ class LocalRegistry(Registry):
             parent=parent,
             source=source,
             existing=existing,
+            request=request,
         )
 
     def manifest_file(self, version: ModelVersion) -> StoredFile:

@@ -14,9 +14,9 @@ from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVers
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.paths import check_artifact_name
 from mreg.errors import Corrupt, NotFound, Unavailable
-from mreg.registry.outgoing import EVERYTHING, Choice, Outgoing, existing_only, planned, target_model
+from mreg.registry.outgoing import EVERYTHING, Choice, Outgoing, existing_only, new_model_note, planned, target_model
 from mreg.registry.promote import enter_stage
-from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.references import as_reference, find_model, find_version, not_registered
 from mreg.registry.registry import Reference
 from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes, begin_storing
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mreg.catalog.writer import Writer
     from mreg.domain.digest import Digest
     from mreg.registry.environments import TrainingEnvironment
+    from mreg.registry.idempotency import IdempotentRequest
     from mreg.registry.session import Session
     from mreg.results.files import PushPlan
 
@@ -108,15 +109,12 @@ def _registered(reader: Reader, name: ModelName) -> RegisteredModel:
     try:
         return find_model(reader, name)
     except NotFound as error:
-        raise NotFound(
-            error.message, hint=f"{error.hint}\nto register it: mreg register {name}", **dict(error.details)
-        ) from None
+        raise not_registered(error, name) from None
 
 
 def _new_model(reader: Reader, name: ModelName) -> str:
     """Return a model that a push registers with the similar names, for a note; empty if no name is similar."""
-    near = () if reader.model(name) else reader.near_names(name.value)
-    return f"new model {name} (similar: {', '.join(near)})" if near else ""
+    return new_model_note(name, () if reader.model(name) else reader.near_names(name.value))
 
 
 def push_upload(
@@ -176,12 +174,14 @@ def add_pushed(
     stage: ModelStage | str | None,
     parent: Reference | None,
     new_model: bool,
+    request: IdempotentRequest | None = None,
 ) -> ModelVersion:
     """Add the version with its aliases and stage in one transaction.
 
     Args:
         put: Stores the bytes; can run more than once.
         new_model: Register the model if it does not exist.
+        request: The request that is recorded with the version; if it has made a version, that one is returned.
     """
     target = ModelStage.parse(stage) if isinstance(stage, str) else stage
     made_from = as_reference(parent) if parent is not None else None
@@ -190,6 +190,8 @@ def add_pushed(
 
     def add(writer: Writer, stored: Stored) -> StageChange:
         notes.clear()  # the transaction can be retried
+        if request is not None and (earlier := request.earlier(writer)) is not None:
+            return StageChange(version=earlier, before=earlier.stage)
         known = writer.model(name) if new_model else _registered(writer, name)
         if known is None:
             note = _new_model(writer, name)
@@ -212,6 +214,8 @@ def add_pushed(
             parent=find_version(writer, made_from) if made_from else None,
             source=found.source,
         )
+        if request is not None:
+            request.record(writer, version)
         if metadata.aliases:
             from mreg.registry.admission import set_alias_checked
         for alias in metadata.aliases:

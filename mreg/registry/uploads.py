@@ -17,23 +17,25 @@ from mreg.artifacts.hashing import check_received
 from mreg.catalog.stored_artifacts import artifacts_of_versions
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
-from mreg.domain.model import ArtifactKind, ModelStage, ModelVersion, Source
+from mreg.domain.model import UNKNOWN_FORMAT, ArtifactKind, ModelStage, ModelVersion, Source
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import counted, quoted
-from mreg.errors import BadInput, BlobsMissing, Corrupt, MregError, Unavailable
+from mreg.errors import BadInput, BlobsMissing, Corrupt, MissingBlob, MregError, NotFound, Unavailable
 from mreg.registry.outgoing import existing_only
 from mreg.registry.push import Found, add_pushed
 from mreg.registry.storing import begin_storing
-from mreg.results.uploads import NeededBlob, StoredBlob
+from mreg.results.uploads import NeededBlob, UploadState
 
 if TYPE_CHECKING:
     from mreg.artifacts.backend import Chunk
+    from mreg.artifacts.partial_upload import PartialUpload
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
     from mreg.catalog.stored_artifacts import StoredArtifact
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.names import ModelName
+    from mreg.registry.idempotency import IdempotentRequest
     from mreg.registry.registry import Reference
     from mreg.registry.session import Session
 
@@ -65,22 +67,39 @@ def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int
 
     Args:
         blobs: Sizes by digest. A blob of another size counts as missing.
+
+    Raises:
+        OutsideScope: The model is outside the scope of the caller.
     """
+    session.scope.check_name(model, "upload to")
     begin_storing(session)
     usable = _usable(session, model, blobs)
     return tuple(NeededBlob(digest=digest) for digest, size in blobs.items() if usable.sizes.get(digest) != size)
 
 
-def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> StoredBlob:
+def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> UploadState:
     """Store a small blob for a version of the model, durable and verified.
 
     Raises:
         BadInput: The bytes have another digest.
         Unavailable: The store cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     session.artifacts().put_blob(digest, data)
     return _claimed(session, model, digest, len(data))
+
+
+def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
+    """Store many small blobs for a version of the model, durable and verified.
+
+    Raises:
+        BadInput: The bytes of one have another digest; then none is stored.
+        Unavailable: The store cannot be written.
+    """
+    _begin(session, model)
+    store = session.artifacts()
+    store.put_many(blobs)
+    store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
 
 
 @contextmanager
@@ -93,9 +112,69 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
     Raises:
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     with session.artifacts().open_upload(size) as upload:
         yield IncomingBlob(session, model, digest, upload)
+
+
+def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
+    """Return how much of a blob the caller has uploaded for the model."""
+    session.scope.check_name(model, "upload to")
+    store, uploader = session.artifacts(), Uploader(session.actor(), model)
+    size = store.claims.size(uploader, digest, session.now())
+    if size is not None:
+        return UploadState(digest=digest, offset=size, complete=True)
+    return UploadState(digest=digest, offset=store.arrived(uploader, digest), complete=False)
+
+
+@contextmanager
+def continue_blob(
+    session: Session, model: ModelName, digest: Digest, *, length: int, start: int
+) -> Iterator[IncomingPart]:
+    """Yield a request of the upload of a blob in several requests; the bytes that arrive stay for the next one.
+
+    Args:
+        length: Size of the blob in bytes.
+        start: Number of bytes that the client believes to have arrived.
+
+    Raises:
+        Conflict: Another number of bytes has arrived; ``details`` has it (``offset``).
+        Unavailable: The store has too little free space, or cannot be written.
+    """
+    _begin(session, model)
+    uploader = Uploader(session.actor(), model)
+    store = session.artifacts()
+    with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
+        yield IncomingPart(session, model, digest, length, upload)
+
+
+class IncomingPart:
+    """Receives a part of a blob; see `continue_blob`."""
+
+    def __init__(self, session: Session, model: ModelName, digest: Digest, length: int, upload: PartialUpload) -> None:
+        self._session, self._model, self._digest = session, model, digest
+        self._length, self._upload = length, upload
+
+    def write(self, chunk: Chunk) -> None:
+        """Receive the next bytes, which the caller must not change afterwards.
+
+        Raises:
+            BadInput: There are more bytes than the blob has.
+            Unavailable: The bytes cannot be written.
+        """
+        self._upload.write(chunk)
+
+    def finish(self) -> UploadState:
+        """Make the blob durable in the store if it is complete.
+
+        Raises:
+            BadInput: The bytes have another digest; they are removed.
+            Unavailable: The store cannot be written; the bytes stay.
+        """
+        offset = self._upload.finish()
+        if offset is not None:
+            return UploadState(digest=self._digest, offset=offset, complete=False)
+        return _claimed(self._session, self._model, self._digest, self._length)
 
 
 class IncomingBlob:
@@ -112,7 +191,7 @@ class IncomingBlob:
         """
         self._upload.write(chunk)
 
-    def finish(self) -> StoredBlob:
+    def finish(self) -> UploadState:
         """Make the complete blob durable in the store.
 
         Raises:
@@ -124,14 +203,15 @@ class IncomingBlob:
         return _claimed(self._session, self._model, self._digest, self._upload.size)
 
 
-def _begin(session: Session) -> None:
+def _begin(session: Session, model: ModelName) -> None:
+    session.scope.check_name(model, "upload to")
     if session.artifacts().missing:
         begin_storing(session)
 
 
-def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> StoredBlob:
+def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
     session.artifacts().claims.add(Uploader(session.actor(), model), digest, size)
-    return StoredBlob(digest=digest, size=size)
+    return UploadState(digest=digest, offset=size, complete=True)
 
 
 def push_uploaded(
@@ -144,16 +224,23 @@ def push_uploaded(
     parent: Reference | None = None,
     source: Source | None = None,
     existing: bool = False,
+    request: IdempotentRequest | None = None,
 ) -> ModelVersion:
     """Add uploaded blobs as the next version of a model; otherwise like `mreg.registry.push.push`.
 
     Args:
         source: Code and environment of the training, as the client recorded them.
+        request: The request of the client; if it has made a version, that one is returned.
 
     Raises:
+        OutsideScope: The model is outside the scope of the caller.
         BlobsMissing: A blob must be uploaded first.
         BadInput: The manifest is invalid, or a size in it is wrong; or the artifact is empty.
+        Conflict: Another request was made with the same idempotency key.
     """
+    session.scope.check_name(name, "upload to")
+    if request is not None and (earlier := session.catalog.read(request.earlier)) is not None:
+        return earlier
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage
     first = _stored(session, name, artifact, again=False)
     found = Found(artifact.name, metadata.format or _format(session, artifact, first), source or Source(), "")
@@ -171,6 +258,7 @@ def push_uploaded(
         stage=stage,
         parent=parent,
         new_model=not existing_only(session, existing),
+        request=request,
     )
     with suppress(MregError):  # a claim that stays expires
         session.artifacts().claims.remove(Uploader(session.actor(), name), first.blobs)
@@ -218,7 +306,10 @@ def _manifest(session: Session, digest: Digest, size: int) -> Manifest:
     """
     if size > BYTES_LIMIT:
         raise BadInput(f"invalid manifest {digest}: it has {size} bytes; the limit is {BYTES_LIMIT}")
-    data = session.artifacts().manifest_bytes(digest)
+    try:
+        data = session.artifacts().manifest_bytes(digest)
+    except MissingBlob:  # a gc has removed it
+        raise _missing([digest]) from None
     try:
         return Manifest.parse(data)
     except Corrupt as error:
@@ -313,13 +404,15 @@ def _format(session: Session, artifact: UploadedArtifact, stored: Stored) -> str
     from mreg.artifacts.format import FOLDER_FILES, folder_format
 
     store = session.artifacts()
-    if artifact.kind is ArtifactKind.FILE:
-        return store.format_of(artifact.digest, stored.size_bytes, artifact.name)
-    manifest = store.manifest(artifact.digest)
-    paths = [*(entry.path for entry in manifest.entries), *manifest.folders]
-    top = {entry.path: entry for entry in manifest.entries if "/" not in entry.path}
-    return folder_format(
-        {path.partition("/")[0] for path in paths},
-        list(top)[:FOLDER_FILES],
-        lambda name: store.format_of(top[name].digest, top[name].size, name),
-    )
+    with suppress(NotFound, MissingBlob):  # a gc has removed a blob, which is found out when the version is added
+        if artifact.kind is ArtifactKind.FILE:
+            return store.format_of(artifact.digest, stored.size_bytes, artifact.name)
+        manifest = store.manifest(artifact.digest)
+        paths = [*(entry.path for entry in manifest.entries), *manifest.folders]
+        top = {entry.path: entry for entry in manifest.entries if "/" not in entry.path}
+        return folder_format(
+            {path.partition("/")[0] for path in paths},
+            list(top)[:FOLDER_FILES],
+            lambda name: store.format_of(top[name].digest, top[name].size, name),
+        )
+    return UNKNOWN_FORMAT

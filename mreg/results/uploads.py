@@ -21,12 +21,14 @@ class NeededBlob(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredBlob(Result):
-    """A blob that was uploaded completely, verified and durable.
+class UploadState(Result):
+    """The upload of a blob by a caller for a model.
 
     Attributes:
-        size: Size in bytes.
+        offset: Number of bytes that have arrived.
+        complete: Whether the blob is in the store, verified and durable, and can be used in a version of the model.
     """
 
     digest: Digest
-    size: int
+    offset: int
+    complete: bool

@@ -36,7 +36,7 @@ from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, 
 from mreg.results.reasons import Why
 from mreg.results.tokens import Identity, NewToken, Role, Token, TokenInfo
 from mreg.results.upkeep import Check, Finding, Garbage, Verification
-from mreg.results.uploads import NeededBlob, StoredBlob
+from mreg.results.uploads import NeededBlob, UploadState
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 from mreg.wire.protocol import ServerVersion
@@ -183,7 +183,7 @@ RESULTS = (
     Finding(name="audit trail", place="/srv/mreg/catalog.db", state="fine", message="hash chain intact"),
     Check(name="store latency", place=STORE, latency=0.002),
     NeededBlob(digest=DIGEST),
-    StoredBlob(digest=DIGEST, size=93374),
+    UploadState(digest=DIGEST, offset=93374, complete=True),
     ModelPolicy(
         model="classifier",
         own=True,

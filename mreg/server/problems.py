@@ -55,6 +55,13 @@ class Refused(HTTPException):
         self.hint = hint
 
 
+def too_large(limit: int) -> Refused:
+    """Return the error for a body of more bytes than the limit."""
+    return Refused(
+        413, "too_large", f"the body is too large: the maximum is {limit} bytes", headers={"Connection": "close"}
+    )
+
+
 class PrintableJSONResponse(JSONResponse):
     """A JSON response without control characters, so that curl prints it safely on a terminal."""
 

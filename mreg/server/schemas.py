@@ -25,7 +25,7 @@ from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
 from mreg.wire.tokens import Identity, NewToken, TokenInfo
 from mreg.wire.upkeep import Check, Finding, Garbage, Verification
-from mreg.wire.uploads import NeededBlob, StoredBlob
+from mreg.wire.uploads import NeededBlob, UploadState
 
 __all__ = [
     "PROBLEMS",
@@ -57,9 +57,9 @@ __all__ = [
     "ServerVersion",
     "StageChange",
     "StagesAt",
-    "StoredBlob",
     "StoredFile",
     "TokenInfo",
+    "UploadState",
     "Verification",
     "Why",
     "long_responses",

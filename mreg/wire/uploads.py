@@ -16,11 +16,12 @@ class NeededBlob(TypedDict):
     method: Annotated[Literal["server"], "`server`: to the server, at /models/{model}/blobs/{digest}"]
 
 
-class StoredBlob(TypedDict):
-    """A blob that was uploaded completely."""
+class UploadState(TypedDict):
+    """The upload of a blob by a caller for a model."""
 
     digest: Annotated[str, "SHA-256"]
-    size: Annotated[int, "size in bytes"]
+    offset: Annotated[int, "number of bytes that have arrived"]
+    complete: Annotated[bool, "whether the blob is stored and can be used in a version of the model"]
 
 
 def _encode_needed(needed: results.NeededBlob) -> NeededBlob:
@@ -31,15 +32,15 @@ def _decode_needed(shape: NeededBlob) -> results.NeededBlob:
     return results.NeededBlob(digest=Digest.parse(shape["digest"]), method=shape["method"])
 
 
-def _encode_stored(stored: results.StoredBlob) -> StoredBlob:
-    return {"digest": str(stored.digest), "size": stored.size}
+def _encode_state(state: results.UploadState) -> UploadState:
+    return {"digest": str(state.digest), "offset": state.offset, "complete": state.complete}
 
 
-def _decode_stored(shape: StoredBlob) -> results.StoredBlob:
-    return results.StoredBlob(digest=Digest.parse(shape["digest"]), size=shape["size"])
+def _decode_state(shape: UploadState) -> results.UploadState:
+    return results.UploadState(digest=Digest.parse(shape["digest"]), offset=shape["offset"], complete=shape["complete"])
 
 
 FORMS = (
     Form(results.NeededBlob, NeededBlob, _encode_needed, _decode_needed),
-    Form(results.StoredBlob, StoredBlob, _encode_stored, _decode_stored),
+    Form(results.UploadState, UploadState, _encode_state, _decode_state),
 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,9 @@ import requests
 import mreg
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest, ManifestEntry
+from mreg.registry.local import LocalRegistry
 from tests.server.conftest import Serve, Served, Tokens, stored
+from tests.servers import Place
 
 ROUTE = "/models/classifier/versions"
 
@@ -76,7 +82,10 @@ def test_a_file_is_uploaded_by_its_digest_and_comes_back(server: Served, store: 
     data = os.urandom(size)
     assert missing(server, data) == [digest_of(data)]
     answered = put(server, data)
-    assert (answered.status_code, answered.json()) == (200, {"digest": digest_of(data), "size": size})
+    assert (answered.status_code, answered.json()) == (
+        200,
+        {"digest": digest_of(data), "offset": size, "complete": True},
+    )
     assert missing(server, data) == []
     made = commit(server, data)
     assert made.status_code == 200, made.text
@@ -296,3 +305,267 @@ def test_a_reader_uploads_nothing(serve: Serve, tokens: Tokens, store: Path) -> 
     assert server.post("/models/classifier/blobs/missing", {"blobs": []}).status_code == 403
     assert commit(server, b"x").status_code == 403
     assert stored(store) == []
+
+
+def patch(
+    server: Served, data: bytes, part: bytes, offset: int, *, model: str = "classifier", length: int | None = None
+) -> requests.Response:
+    headers = {"Upload-Offset": str(offset), "Upload-Length": str(len(data) if length is None else length)}
+    return server.ask("PATCH", f"/models/{model}/blobs/{digest_of(data)}", data=part, headers=headers)
+
+
+def offset_of(server: Served, data: bytes, model: str = "classifier") -> int:
+    answered = server.ask("HEAD", f"/models/{model}/blobs/{digest_of(data)}")
+    assert answered.status_code == 200, answered.headers
+    return int(answered.headers["Upload-Offset"])
+
+
+@pytest.mark.parametrize("size", [1, 5000, (9 << 20) + 5])
+def test_a_blob_is_uploaded_in_several_requests(server: Served, store: Path, size: int) -> None:
+    data, step = os.urandom(size), -(-size // 3)
+    assert offset_of(server, data) == 0
+    for offset in range(0, size, step):
+        part = data[offset : offset + step]
+        answered = patch(server, data, part, offset)
+        there = offset + len(part)
+        assert answered.status_code == 200, answered.text
+        assert answered.json() == {"digest": digest_of(data), "offset": there, "complete": there == size}
+        assert answered.headers["Upload-Offset"] == str(there)
+        assert offset_of(server, data) == there
+        assert server.get(f"/models/classifier/blobs/{digest_of(data)}").json() == answered.json()
+    assert missing(server, data) == []
+    assert commit(server, data).json()["artifact"]["checksum"] == digest_of(data)
+    assert stored(store) == [digest_of(data).removeprefix("sha256:")[2:]]
+
+
+def test_an_upload_continues_where_it_was_cut(server: Served) -> None:
+    data = os.urandom(6 << 20)
+    head = (
+        f"PATCH /models/classifier/blobs/{digest_of(data)} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpload-Offset: 0\r\n"
+        f"Upload-Length: {len(data)}\r\nContent-Length: {len(data)}\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head + data[: 4 << 20])
+    offset = offset_of(server, data)
+    assert 0 < offset <= 4 << 20
+    answered = patch(server, data, data[offset:], offset)
+    assert answered.json()["complete"] is True
+    assert commit(server, data).status_code == 200
+
+
+def test_an_upload_survives_a_restart_of_the_server(serve: Serve, store: Path) -> None:
+    data = os.urandom(9 << 20)
+    first = serve()
+    assert patch(first, data, data[: 5 << 20], 0).json()["offset"] == 5 << 20
+    assert put(first, b"claimed").status_code == 200
+    first.process.kill()
+    first.process.wait()
+    second = serve()
+    assert offset_of(second, data) == 5 << 20
+    assert patch(second, data, data[5 << 20 :], 5 << 20).json()["complete"] is True
+    assert commit(second, data).status_code == 200
+    assert commit(second, b"claimed").status_code == 200
+
+
+def test_a_wrong_offset_is_refused_with_the_right_one(server: Served) -> None:
+    data = b"0123456789"
+    for offset in (1, 10):
+        refused = patch(server, data, data[offset:], offset)
+        assert (refused.status_code, refused.json()["code"]) == (409, "conflict"), refused.text
+        assert refused.json()["details"] == {"offset": 0}
+    patch(server, data, data[:4], 0)
+    for offset, part in ((3, data[3:]), (5, data[5:])):
+        refused = patch(server, data, part, offset)
+        assert (refused.status_code, refused.json()["details"]) == (409, {"offset": 4}), refused.text
+    assert offset_of(server, data) == 4
+    assert patch(server, data, data[4:], 4).json()["complete"] is True
+
+
+def test_an_upload_can_begin_again(server: Served) -> None:
+    data = b"0123456789"
+    assert patch(server, data, b"wrong", 0).json()["offset"] == 5
+    assert patch(server, data, data[:3], 0).json()["offset"] == 3
+    assert patch(server, data, data[3:], 3).json()["complete"] is True
+    assert patch(server, data, data, 0).json()["complete"] is True  # once more, although it is complete
+
+
+def test_wrong_bytes_of_several_requests_are_not_kept(server: Served, store: Path) -> None:
+    data = b"0123456789"
+    patch(server, data, b"0123", 0)
+    refused = patch(server, data, b"x56789", 4)
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad_input")
+    assert offset_of(server, data) == 0
+    assert stored(store) == []
+
+
+BAD_PATCHES: dict[str, tuple[dict[str, str], bytes, int]] = {
+    "no offset": ({"Upload-Length": "4"}, b"data", 422),
+    "no length": ({"Upload-Offset": "0"}, b"data", 422),
+    "a negative offset": ({"Upload-Offset": "-1", "Upload-Length": "4"}, b"data", 422),
+    "an offset that is no number": ({"Upload-Offset": "x", "Upload-Length": "4"}, b"data", 422),
+    "an offset beyond the length": ({"Upload-Offset": "5", "Upload-Length": "4"}, b"", 400),
+    "more bytes than the length": ({"Upload-Offset": "0", "Upload-Length": "3"}, b"data", 400),
+    "a huge length": ({"Upload-Offset": "0", "Upload-Length": str(1 << 62)}, b"data", 413),
+    "compressed": ({"Upload-Offset": "0", "Upload-Length": "4", "Content-Encoding": "gzip"}, b"data", 415),
+}
+
+
+def test_a_part_of_a_blob_that_is_not_valid_is_refused(server: Served, store: Path) -> None:
+    for what, (headers, body, status) in BAD_PATCHES.items():
+        answered = server.ask("PATCH", f"/models/classifier/blobs/{digest_of(b'data')}", data=body, headers=headers)
+        assert answered.status_code == status, f"{what}: {answered.text}"
+    chunked = server.ask(
+        "PATCH",
+        f"/models/classifier/blobs/{digest_of(b'data')}",
+        data=iter([b"da", b"tata"]),
+        headers={"Upload-Offset": "0", "Upload-Length": "4"},
+    )
+    assert (chunked.status_code, chunked.json()["code"]) == (400, "bad_input")
+    assert offset_of(server, b"data") == 0
+
+
+@pytest.mark.parametrize("way", ["PUT", "PATCH"])
+def test_twenty_uploads_of_one_blob_at_once_succeed(server: Served, store: Path, way: str) -> None:
+    data = os.urandom(3 << 20)
+
+    def send(_number: int) -> tuple[int, bool]:
+        with requests.Session() as session:
+            client = Served(server.url, server.process, server.log, session=session)
+            answered = put(client, data) if way == "PUT" else patch(client, data, data, 0)
+            return answered.status_code, answered.json().get("complete")
+
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(send, range(20))) == {(200, True)}
+    assert commit(server, data).status_code == 200
+    assert stored(store) == [digest_of(data).removeprefix("sha256:")[2:]]
+
+
+def test_a_full_disk_is_said_and_the_upload_can_continue(
+    server: Served, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = os.urandom(3 << 20)
+    assert patch(server, data, data[:1000], 0).json()["offset"] == 1000
+    written = os.write
+
+    def write(descriptor: int, chunk: memoryview) -> int:
+        if len(chunk) > 1 << 19:
+            written(descriptor, chunk[:10])  # a part of it
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return written(descriptor, chunk)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", write)
+        refused = patch(server, data, data[1000:], 1000)
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert "No space left on device" in refused.json()["detail"]
+    assert offset_of(server, data) == 1000
+    with monkeypatch.context() as full:
+        full.setattr("mreg.artifacts.local.room_in", lambda _folder: 100)
+        refused = patch(server, data, data[1000:], 1000)
+        assert (refused.status_code, "not enough space" in refused.json()["detail"]) == (503, True)
+    assert patch(server, data, data[1000:], 1000).json()["complete"] is True
+
+
+@pytest.mark.usefixtures("bucket")
+def test_blobs_are_uploaded_to_a_bucket(serve: Serve, bucket: Place) -> None:
+    server = serve()
+    files = {"config.json": b"{}", "empty": b"", "weights.bin": os.urandom(9 << 20)}
+    weights = files["weights.bin"]
+    assert push_folder(server, files).json()["artifact"]["file_count"] == 3
+    assert server.get(f"{ROUTE}/1/blobs/{digest_of(weights)}").content == weights
+    assert [key for key in bucket.keys() if not key.startswith("blobs/")] == []  # no claims are left  # noqa: SIM118
+    again = os.urandom(9 << 20)
+    assert patch(server, again, again[: 5 << 20], 0).json()["offset"] == 5 << 20
+    server.process.kill()
+    server.process.wait()
+    spool = Path(os.environ["HOME"], ".cache/mreg/uploads")
+    assert spool.stat().st_mode & 0o777 == 0o700
+    assert [path.stat().st_size for path in spool.rglob("tmp/*")] == [5 << 20]
+    server = serve()
+    assert offset_of(server, again) == 5 << 20
+    assert patch(server, again, again[5 << 20 :], 5 << 20).json()["complete"] is True
+    assert list(spool.rglob("tmp/*")) == []
+    assert [key.partition("/")[0] for key in bucket.keys() if not key.startswith("blobs/")] == ["uploads"]  # noqa: SIM118
+    server.process.kill()
+    server.process.wait()
+    server = serve()
+    assert offset_of(server, again) == len(again)
+    assert missing(server, again) == []
+    assert commit(server, again).json()["version"] == 2
+    with mreg.open_registry() as registry:
+        assert registry.verify().problems == ()
+
+
+def keyed(server: Served, key: str, data: bytes, **more: Any) -> requests.Response:
+    return server.post(ROUTE, {**artifact(data), **more}, headers={"Idempotency-Key": key})
+
+
+def test_a_repeated_request_returns_the_version_that_the_first_one_made(server: Served) -> None:
+    put(server, b"x")
+    put(server, b"y")
+    first = keyed(server, "k1", b"x", metadata={"aliases": ["champion"]})
+    again = keyed(server, "k1", b"x", metadata={"aliases": ["champion"]})
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.json() == first.json()
+    for other in (keyed(server, "k1", b"y"), keyed(server, "k1", b"x")):
+        assert (other.status_code, other.json()["code"]) == (409, "conflict")
+    assert keyed(server, "k2", b"y").json()["version"] == 2
+    for key in ("", "a\x1b", "x" * 1000):
+        assert keyed(server, key, b"y").status_code == 400
+    assert server.get("/models/classifier").json()["version_count"] == 2
+    server.ask("DELETE", f"{ROUTE}/2")
+    assert "deleted" in keyed(server, "k2", b"y").json()["detail"]
+
+
+def test_a_request_that_is_sent_ten_times_at_once_makes_one_version(server: Served) -> None:
+    put(server, b"x")
+
+    def send(_number: int) -> tuple[int, int]:
+        with requests.Session() as session:
+            answered = keyed(Served(server.url, server.process, server.log, session=session), "k", b"x")
+            return answered.status_code, answered.json().get("version")
+
+    with ThreadPoolExecutor(10) as pool:
+        assert set(pool.map(send, range(10))) == {(200, 1)}
+    assert server.get("/models/classifier").json()["version_count"] == 1
+
+
+def age(store: Path, *kept: Path) -> None:
+    """Make the files of a store old."""
+    for path in store.rglob("*"):
+        if path.is_file() and path not in kept:
+            os.utime(path, (0, 0))
+
+
+def test_gc_keeps_what_a_client_uploads(server: Served, registry: LocalRegistry, store: Path) -> None:
+    data = os.urandom(3000)
+    put(server, data)
+    patch(server, b"0123456789", b"0123", 0)
+    blob = next(path for path in store.rglob("*") if path.is_file() and path.stat().st_size == 3000)
+    os.utime(blob, (0, 0))  # it was there long before
+    registry.gc(grace=timedelta(0), remove=True)
+    assert commit(server, data).status_code == 200
+    assert offset_of(server, b"0123456789") == 4
+    put(server, b"old")
+    age(store, blob)
+    removed = registry.gc(remove=True)
+    assert sorted(garbage.kind for garbage in removed) == ["unfinished", "unfinished", "unreferenced"]
+    assert stored(store) == [blob.name]
+    assert missing(server, b"old") == [digest_of(b"old")]
+    assert offset_of(server, b"0123456789") == 0
+
+
+def test_a_blob_that_gc_removed_must_be_uploaded_again(server: Served, registry: LocalRegistry, store: Path) -> None:
+    put(server, b"x")
+    claim = next(path for path in (store / "uploads").rglob("*") if path.is_file())
+    age(store)
+    assert len(registry.gc(grace=timedelta(0), remove=True)) == 2
+    claim.touch()  # as if the blob had been found in the store just before gc removed it
+    refused = commit(server, b"x")
+    assert (refused.status_code, refused.json()["code"]) == (409, "blobs_missing")
+    put(server, b"x")
+    assert commit(server, b"x").json()["version"] == 1
+    registry.delete("classifier@1")
+    age(store)
+    registry.gc(grace=timedelta(0), remove=True)
+    assert missing(server, b"x") == [digest_of(b"x")]

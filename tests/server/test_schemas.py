@@ -91,7 +91,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         ),
         "StageChange": server.post("/models/classifier/versions/1/transition", {"stage": "Archived"}),
         "Model": server.ask("PATCH", "/models/classifier", json={"description": "x"}),
-        "StoredBlob": server.ask("PUT", f"/models/classifier/blobs/sha256:{sha256(b'x').hexdigest()}", data=b"x"),
+        "UploadState": server.ask("PUT", f"/models/classifier/blobs/sha256:{sha256(b'x').hexdigest()}", data=b"x"),
         "Problem": server.get("/models/none"),
     }
     for name, found in posted.items():
