@@ -382,3 +382,25 @@ class SupportsContinuing(Protocol):
         Args:
             size: Size of the blob in bytes.
         """
+
+
+@runtime_checkable
+class SupportsBatches(Protocol):
+    """A backend that reads many small blobs in one request.
+
+    Attributes:
+        batch_blobs: Maximum number of blobs in a request.
+        batch_bytes: Maximum number of bytes in a request.
+        batched_bytes: Maximum size of a blob that is read with others.
+    """
+
+    batch_blobs: int
+    batch_bytes: int
+    batched_bytes: int
+
+    def open_many(self, requests: Sequence[BlobRequest]) -> Iterator[bytes]:
+        """Yield the bytes of complete blobs in order, of each at most its size.
+
+        Raises:
+            MregError: A blob cannot be read; which one is unknown.
+        """

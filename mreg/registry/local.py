@@ -200,17 +200,24 @@ class LocalRegistry(Registry):
 
     # For a server, whose clients have no paths on this machine
 
+    def resolve(self, reference: Reference) -> ModelVersion:
+        """Return a version with a notice of its number; see `mreg.registry.references.resolve`."""
+        from mreg.registry.references import resolve
+
+        return resolve(self._session, reference)
+
     def acting_as(
         self,
         actor: str,
         notice: Callable[[str], None] = lambda _text: None,
         hook_log: HookLog | None = None,
+        *,
         scope: ModelScope = EVERYTHING,
     ) -> Self:
         """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log, scope))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope))
 
     @property
     def scope(self) -> ModelScope:
@@ -295,6 +302,12 @@ class LocalRegistry(Registry):
         from mreg.registry.uploads import store_blob
 
         return store_blob(self._session, model, digest, data)
+
+    def store_blobs(self, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
+        """Store many small blobs for a version of the model; see `mreg.registry.uploads.store_blobs`."""
+        from mreg.registry.uploads import store_blobs
+
+        store_blobs(self._session, model, blobs)
 
     def open_blob(self, model: ModelName, digest: Digest, size: int = 0) -> AbstractContextManager[IncomingBlob]:
         """Open the upload of a blob for a version of the model; see `mreg.registry.uploads.open_blob`."""

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING
 from mreg.domain.buckets import is_bucket
 from mreg.errors import Unavailable
 from mreg.registry.local import LocalRegistry
+from mreg.registry.pull_cache import cache_for_pulls, cached_artifacts, pull_records
 from mreg.registry.session import HookLog, Session
 
 if TYPE_CHECKING:
-    from mreg.artifacts.cache import BlobCache
-    from mreg.artifacts.cached_artifacts import CachedArtifacts
-    from mreg.artifacts.records import PullRecords
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
     from mreg.registry.registry import Registry
+    from mreg.registry.remote import RemoteRegistry
     from mreg.results.profiles import Profile
     from mreg.stores.bucket import Bucket
 
@@ -89,9 +88,16 @@ def wire_registry(
     profile: Profile, *, notice: Callable[[str], None] | None = None, hook_log: HookLog | None = None
 ) -> Registry:
     """Open the registry of a loaded profile."""
-    if not profile.server:
-        return open_local(profile, notice=notice, hook_log=hook_log)
-    from mreg.registry.credentials import token_source
+    if profile.server:
+        return open_server(profile, notice=notice, hook_log=hook_log)
+    return open_local(profile, notice=notice, hook_log=hook_log)
+
+
+def open_server(
+    profile: Profile, *, notice: Callable[[str], None] | None = None, hook_log: HookLog | None = None
+) -> RemoteRegistry:
+    """Open the registry of a loaded profile that names a server; nothing is sent before the first operation."""
+    from mreg.profile.credentials import token_source
     from mreg.registry.remote import RemoteRegistry
     from mreg.remote.connection import Connection
 
@@ -99,7 +105,7 @@ def wire_registry(
         profile.server,
         token=token_source(profile),
         notice=notice or (lambda _text: None),
-        insecure=True,  # loading the profile has checked that the user allows it
+        insecure=True,  # whoever made the profile has checked that the user allows it
     )
     return RemoteRegistry(connection, profile, notice, hook_log)  # type: ignore[abstract]  # see open_local
 
@@ -160,26 +166,16 @@ def open_local(
             profile=profile,
             catalog=Catalog(_database(profile, tell, orphans), locate),
             artifacts=artifact_store,
-            cached_artifacts=functools.cache(lambda: _cached_artifacts(profile)),
+            cached_artifacts=functools.cache(lambda: cached_artifacts(profile)),
             actor=actor,
             now=lambda: datetime.now(UTC),
             # Changes by a hook trigger no hooks, otherwise two hooks could trigger each other forever.
             hooks=() if os.environ.get("MREG_DEPLOYMENT") else profile.hooks,
             notice=tell,
             hook_log=hook_log or HookLog(),
-            pull_records=_pull_records,
+            pull_records=pull_records,
         )
     )
-
-
-def _pull_records() -> PullRecords | None:
-    from mreg.artifacts.records import PullRecords
-    from mreg.profile.load import user_folder
-
-    try:
-        return PullRecords(os.path.join(user_folder("data", os.environ), "pulls"))
-    except Unavailable:
-        return None
 
 
 def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable[[], str]) -> Database:
@@ -259,12 +255,7 @@ def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> Artifac
     from mreg.artifacts.store import ArtifactStore
     from mreg.profile.cache import uploads_folder
 
-    cache = None
-    if profile.cache:
-        try:
-            cache = _blob_cache(profile)
-        except Unavailable:
-            notice("the pull cache is not used: the home folder is missing; name a folder for it: MREG_CACHE=FOLDER")
+    cache = cache_for_pulls(profile, notice)
     bucket = _bucket(profile, profile.artifacts, notice)
     if bucket.scheme == "s3":
         from mreg.artifacts.s3 import S3Backend
@@ -273,28 +264,3 @@ def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> Artifac
     from mreg.artifacts.objects import BlockBackend
 
     return ArtifactStore(BlockBackend(bucket), cache, uploads_folder())
-
-
-def _blob_cache(profile: Profile) -> BlobCache:
-    """Return the pull cache: that of the profile, or the one in the user's cache folder.
-
-    Raises:
-        Unavailable: No home folder is found, and the profile names no folder.
-    """
-    from mreg.artifacts.cache import BlobCache
-    from mreg.profile.cache import DEFAULT, byte_size, cache_place
-
-    setting = profile.cache or DEFAULT
-    folder, limit = cache_place(setting)
-    return BlobCache(folder, limit, private=byte_size(setting) is not None)
-
-
-def _cached_artifacts(profile: Profile) -> CachedArtifacts:
-    from mreg.artifacts.cached_artifacts import CachedArtifacts
-
-    try:
-        return CachedArtifacts(_blob_cache(profile))
-    except Unavailable as error:
-        raise Unavailable(
-            "cannot use the pull cache: the home folder is missing", hint="name a folder: export MREG_CACHE=FOLDER"
-        ) from error

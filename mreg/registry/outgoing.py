@@ -165,6 +165,11 @@ def existing_only(transfers: Transfers, existing: bool) -> bool:
     return existing or bool(transfers.profile.existing_only)
 
 
+def new_model_note(name: ModelName, similar: Collection[str]) -> str:
+    """Return a model that a push registers with the similar names, for a note; empty if no name is similar."""
+    return f"new model {name} (similar: {', '.join(similar)})" if similar else ""
+
+
 def _content(transfers: Transfers, path: str, choice: Choice) -> SourceFolder | None:
     """Return the content of a folder that is pushed; None for a file. Notices say what is left out or looks secret.
 

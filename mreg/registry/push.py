@@ -14,9 +14,9 @@ from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVers
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.paths import check_artifact_name
 from mreg.errors import Corrupt, NotFound, Unavailable
-from mreg.registry.outgoing import EVERYTHING, Choice, Outgoing, existing_only, planned, target_model
+from mreg.registry.outgoing import EVERYTHING, Choice, Outgoing, existing_only, new_model_note, planned, target_model
 from mreg.registry.promote import enter_stage
-from mreg.registry.references import as_reference, find_model, find_version
+from mreg.registry.references import as_reference, find_model, find_version, not_registered
 from mreg.registry.registry import Reference
 from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes, begin_storing
@@ -108,15 +108,12 @@ def _registered(reader: Reader, name: ModelName) -> RegisteredModel:
     try:
         return find_model(reader, name)
     except NotFound as error:
-        raise NotFound(
-            error.message, hint=f"{error.hint}\nto register it: mreg register {name}", **dict(error.details)
-        ) from None
+        raise not_registered(error, name) from None
 
 
 def _new_model(reader: Reader, name: ModelName) -> str:
     """Return a model that a push registers with the similar names, for a note; empty if no name is similar."""
-    near = () if reader.model(name) else reader.near_names(name.value)
-    return f"new model {name} (similar: {', '.join(near)})" if near else ""
+    return new_model_note(name, () if reader.model(name) else reader.near_names(name.value))
 
 
 def push_upload(

@@ -78,8 +78,14 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
         hint = f"did you mean {' or '.join(near)}?" if near else _selector_meant(name.value)
         if now := reader.renamed_to(name):
             hint = f"it was renamed to {now}"
-        raise NotFound(f"model {quoted(name.value)} not found", hint=hint, kind="model", name=name.value)
+        similar = {"similar": list(near)} if near else {}
+        raise NotFound(f"model {quoted(name.value)} not found", hint=hint, kind="model", name=name.value, **similar)
     return model
+
+
+def not_registered(error: NotFound, name: ModelName) -> NotFound:
+    """Return the error of `find_model` for a push that must not register a model; its hint registers it."""
+    return NotFound(error.message, hint=f"{error.hint}\nto register it: mreg register {name}", **dict(error.details))
 
 
 def _selector_meant(word: str) -> str:

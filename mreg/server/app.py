@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from mreg import __version__
 from mreg.errors import MregError
 from mreg.server import (
+    blob_batches,
     blobs,
     bundles,
     clients,
@@ -65,7 +66,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.listings = Listings()
     app.state.operations = Operations()
     app.state.prepared = PreparedFiles()
-    parts = (models, versions, blobs, stages, global_routes, clients, bundles, upkeep, monitoring)
+    parts = (models, versions, blobs, blob_batches, stages, global_routes, clients, bundles, upkeep, monitoring)
     for part in (part.router for part in parts):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)

@@ -17,6 +17,7 @@ from mreg.results.tokens import Role
 from mreg.results.uploads import UploadState
 from mreg.server import schemas
 from mreg.server.download import BYTES, download_blob
+from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, Version, decoded, json_response, requires_role
 from mreg.server.problems import too_large
@@ -26,7 +27,7 @@ from mreg.server.schemas import responses
 if TYPE_CHECKING:
     from mreg.server.settings import ServerSettings
 
-router = APIRouter(tags=["blobs"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
 
 BLOBS_LIMIT = 10_000
 """Maximum number of blobs in one question; a body of that many compact entries fits into the limit of bodies."""

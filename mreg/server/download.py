@@ -131,7 +131,7 @@ async def send_file(
         await run_sync(damaged.check, file, registry.read_file(file))
     chunks = damaged.watch(file, registry.read_file(file, start, length))
     first = await run_sync(next, chunks, b"")
-    return _FileResponse(first, chunks, status, headers)
+    return FileResponse(first, chunks, status, headers)
 
 
 async def send_prepared(request: Request, file: PreparedFile, end: Callable[[bool], None]) -> Response:
@@ -163,7 +163,7 @@ async def send_prepared(request: Request, file: PreparedFile, end: Callable[[boo
         end(False)
         return part
     sent = chunks(*part[:2])
-    return _FileResponse(await run_sync(next, sent, b""), sent, part[2], headers)
+    return FileResponse(await run_sync(next, sent, b""), sent, part[2], headers)
 
 
 def _headers(plain: str, name: str, digest: Digest, etag: str) -> dict[str, str]:
@@ -268,7 +268,7 @@ def _range(range_header: str, size: int) -> tuple[int, int] | None:
     return start, length
 
 
-class _FileResponse(Response):
+class FileResponse(Response):
     """A response from a generator, read in a thread; ends before ``Content-Length`` if the file is damaged."""
 
     def __init__(self, first: bytes, rest: Generator[bytes], status: int, headers: dict[str, str]) -> None:

@@ -43,6 +43,7 @@ SINGLE_HEADERS = (
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 UPLOAD_PATH = re.compile(r"/models/[^/]+/versions|/import")
 BLOB_PATH = re.compile(r"/models/[^/]+/blobs/[^/]+")
+BATCH_PATH = re.compile(r"/models/[^/]+/blobs")
 
 LONG_BODIES = {"/gc": 64 << 20}
 """Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
@@ -232,6 +233,8 @@ def _is_upload(scope: Scope, path: str) -> bool:
     if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
         content_type = dict(scope["headers"]).get(b"content-type", b"")
         return not is_json(content_type.decode("latin-1"))
+    if scope["method"] == "POST" and BATCH_PATH.fullmatch(path):
+        return True
     return scope["method"] in ("PUT", "PATCH") and BLOB_PATH.fullmatch(path) is not None
 
 

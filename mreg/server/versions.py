@@ -108,8 +108,14 @@ def _commit(registry: LocalRegistry, model: ModelName, body: NewVersion) -> tupl
 
 
 @router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
-def show_version(version: Version, registry: RegistryOf) -> JSONResponse:
+def show_version(
+    version: Version,
+    registry: RegistryOf,
+    resolve: Annotated[bool, Query(description="Add a notice with the number of the version.")] = False,
+) -> JSONResponse:
     """Return a version."""
+    if resolve:
+        return json_response(registry.resolve(version))
     return json_response(registry.version(version) if version.selector is None else registry.show(version))
 
 

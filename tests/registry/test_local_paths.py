@@ -450,7 +450,7 @@ def test_without_a_home_the_error_names_the_variable(
     registry: LocalRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with local_registry(catalog=str(tmp_path / "catalog.db")) as opened:
-        monkeypatch.setattr("mreg.registry.open._blob_cache", _raise)
+        monkeypatch.setattr("mreg.registry.pull_cache.blob_cache", _raise)
         with pytest.raises(mreg.Unavailable) as raised:
             opened.path("churn@1")
     assert "MREG_CACHE" in raised.value.hint
