@@ -145,17 +145,6 @@ class ArtifactStore:
         check_received(digest, digest_of(data))
         self._backend.put_if_absent(blob_key(digest), data)
 
-    def put_many(self, blobs: Mapping[Digest, bytes]) -> None:
-        """Store small blobs durably.
-
-        Raises:
-            BadInput: The bytes of one have another digest; then none is stored.
-            Unavailable: The store cannot be written.
-        """
-        for digest, data in blobs.items():
-            check_received(digest, digest_of(data))
-        self._backend.put_many_if_absent((blob_key(digest), data) for digest, data in blobs.items())
-
     @cached_property
     def _unfinished_files(self) -> SupportsResuming:
         """Where unfinished uploads to a server are kept: in the store if it can, or in a folder of this machine."""
@@ -187,6 +176,17 @@ class ArtifactStore:
         from mreg.artifacts.partial_upload import arrived
 
         return arrived(self._unfinished_files, uploader, digest)
+
+    def put_many(self, blobs: Mapping[Digest, bytes]) -> None:
+        """Store small blobs durably.
+
+        Raises:
+            BadInput: The bytes of one have another digest; then none is stored.
+            Unavailable: The store cannot be written.
+        """
+        for digest, data in blobs.items():
+            check_received(digest, digest_of(data))
+        self._backend.put_many_if_absent((blob_key(digest), data) for digest, data in blobs.items())
 
     def format_of(self, digest: Digest, size: int, name: str) -> str:
         """Return the detected format of a blob, or ``unknown``; of a large blob in a bucket, by the name alone.

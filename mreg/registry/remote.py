@@ -15,6 +15,8 @@ from mreg.registry.session import HookLog
 if TYPE_CHECKING:
     from mreg.remote.connection import Connection
     from mreg.results.profiles import Profile
+    from mreg.results.tokens import Identity
+    from mreg.results.upkeep import Check
 
 
 class _Operation:
@@ -86,6 +88,18 @@ class RemoteRegistry(Registry):
         """The connection to the server."""
         return self._session.connection
 
+    def whoami(self) -> Identity:
+        """Return name, role and limits of the token; see `mreg.registry.remote_identity.whoami`."""
+        from mreg.registry.remote_identity import whoami
+
+        return whoami(self._session)
+
+    def reach(self) -> tuple[Check, ...]:
+        """Check the connection and the token; see `mreg.registry.remote_identity.reach`."""
+        from mreg.registry.remote_identity import reach
+
+        return reach(self._session)
+
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("remote_edits.register")
         edit = _operation("remote_edits.edit")
@@ -131,6 +145,15 @@ class RemoteRegistry(Registry):
         verify_copy = _operation("remote_transfers.verify_copy")
         restore = _operation("next_to_catalog.restore")
         upgrade = _operation("next_to_catalog.upgrade")
+
+        export = _operation("remote_bundles.export")
+        import_bundle = _operation("remote_bundles.import_bundle")
+        backup = _operation("remote_bundles.backup")
+        verify = _operation("remote_upkeep.verify")
+        verify_audit = _operation("remote_upkeep.verify_audit")
+        gc = _operation("remote_upkeep.gc")
+        check = _operation("remote_upkeep.check")
+        examine = _operation("remote_upkeep.examine")
 
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):

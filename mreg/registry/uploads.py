@@ -66,7 +66,11 @@ def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int
 
     Args:
         blobs: Sizes by digest. A blob of another size counts as missing.
+
+    Raises:
+        OutsideScope: The name of the model is outside the scope, whether a model has it or not.
     """
+    _check_name(session, model)
     begin_storing(session)
     usable = _usable(session, model, blobs)
     return tuple(NeededBlob(digest=digest) for digest, size in blobs.items() if usable.sizes.get(digest) != size)
@@ -79,7 +83,7 @@ def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) 
         BadInput: The bytes have another digest.
         Unavailable: The store cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     session.artifacts().put_blob(digest, data)
     return _claimed(session, model, digest, len(data))
 
@@ -91,7 +95,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
         BadInput: The bytes of one have another digest; then none is stored.
         Unavailable: The store cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     store = session.artifacts()
     store.put_many(blobs)
     store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
@@ -107,13 +111,14 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
     Raises:
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     with session.artifacts().open_upload(size) as upload:
         yield IncomingBlob(session, model, digest, upload)
 
 
 def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
     """Return how much of a blob the caller has uploaded for the model."""
+    _check_name(session, model)
     store, uploader = session.artifacts(), Uploader(session.actor(), model)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
@@ -135,7 +140,7 @@ def continue_blob(
         Conflict: Another number of bytes has arrived; ``details`` has it (``offset``).
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     uploader = Uploader(session.actor(), model)
     store = session.artifacts()
     with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
@@ -197,7 +202,12 @@ class IncomingBlob:
         return _claimed(self._session, self._model, self._digest, self._upload.size)
 
 
-def _begin(session: Session) -> None:
+def _check_name(session: Session, model: ModelName) -> None:
+    session.scope.check_name(model, "upload to")
+
+
+def _begin(session: Session, model: ModelName) -> None:
+    _check_name(session, model)
     if session.artifacts().missing:
         begin_storing(session)
 
@@ -227,6 +237,7 @@ def push_uploaded(
         BlobsMissing: A blob must be uploaded first.
         BadInput: The manifest is invalid, or a size in it is wrong; or the artifact is empty.
     """
+    _check_name(session, name)
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage
     first = _stored(session, name, artifact, again=False)
     found = Found(artifact.name, metadata.format or _format(session, artifact, first), source or Source(), "")

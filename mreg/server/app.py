@@ -77,7 +77,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(Exception, problems.unexpected_response)
     document = app.openapi()  # the application caches this document
     reserved = frozenset(path.split("/")[1] for path in document["paths"]) | {"ui", "openapi.json"}
-    check_not_reserved(settings.root_path, reserved)
+    check_not_reserved(settings.root_path or "", reserved)
     access = Access(settings, registry)
     app.add_middleware(Guard, settings=settings, anonymous=registry.actor, access=access, reserved=reserved)
     app.add_middleware(RequestMonitor, metrics=app.state.metrics, json_log=settings.json_log)

@@ -69,7 +69,7 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
             backlog=limits.backlog,
             timeout_graceful_shutdown=settings.grace_seconds,
         )
-        ready(f"http://{host}:{listening.getsockname()[1]}{settings.root_path}")
+        ready(f"http://{host}:{listening.getsockname()[1]}{settings.root_path or ''}")
         try:
             _Server(config, limits, app.state.operations).run(sockets=[listening])
         finally:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -443,7 +445,11 @@ def test_the_name_of_the_project_file_is_not_taken_from_the_catalog(name: str) -
     from mreg.server.download import _disposition
 
     assert is_project_file(name)
-    assert "mreg.yaml" not in _disposition(name).lower()
+    found = re.fullmatch(
+        r"attachment; filename=\"churn@3-(.*)\"; filename\*=UTF-8''(.*)", _disposition(f"churn@3-{name}", name)
+    )
+    assert found is not None
+    assert not is_project_file(unquote(found[2]))
 
 
 def test_a_pull_does_not_make_a_project_file_unless_it_is_typed(command: Mreg) -> None:

@@ -132,14 +132,14 @@ WITH RECURSIVE found (name) AS (
 )
 SELECT name FROM found WHERE name IS NOT NULL LIMIT :row_limit
 
--- name: artifacts_in_use
-SELECT DISTINCT a.artifact_id, a.kind, a.digest, a.size_bytes, m.name AS model_name
-FROM artifacts a JOIN versions v ON v.artifact_id = a.artifact_id JOIN models m ON m.model_id = v.model_id
-WHERE a.digest IN
-
 -- name: metric_names_of_models
 SELECT DISTINCT x.name FROM models m JOIN metrics x ON x.model_id = m.model_id
 WHERE x.name >= :first AND x.name < :beyond /* and m.name within */ ORDER BY x.name LIMIT :row_limit
+
+-- name: artifacts_in_use
+SELECT DISTINCT a.artifact_id, a.kind, a.digest, a.size_bytes, m.name AS model_name
+FROM artifacts a JOIN versions v ON v.artifact_id = a.artifact_id JOIN models m ON m.model_id = v.model_id
+/* where m.name within */
 
 -- name: artifact
 SELECT artifact_id FROM artifacts WHERE digest = :digest AND kind = :kind
